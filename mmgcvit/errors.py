@@ -96,9 +96,9 @@ def escape_controls(text: str) -> str:
     return ''.join(map(escape, text))
 
 
-def shorten(names: Sequence[str], max_names: int = 3) -> str:
+def shorten(names: Sequence[object], max_names: int = 3) -> str:
     """Join the first ``max_names`` names by commas, and add ``...`` if there are more."""
-    text = escape_controls(', '.join(names[:max_names]))
+    text = escape_controls(', '.join(map(str, names[:max_names])))
     if len(names) > max_names:
         text += ', ...'
     return text

@@ -27,10 +27,9 @@ from torch import Tensor, nn
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
-from mmgcvit.datasets.checks.coco_file import check_content, read_json
-from mmgcvit.datasets.checks.image_files import Report
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
-from mmgcvit.datasets.formats.cleaning import find_problem
+from mmgcvit.datasets.rules.coco import find_missing_keys, read_json
+from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
@@ -400,13 +399,10 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(runs, folder):
     def check(content):
         Path('config.json').write_bytes(content)
         with nothing_runs(folder):
-            report = Report()
-            parsed = read_json('config.json', report)
-            found = (
-                check_content('config.json', parsed, True, report) if not report.issues else None
-            )
-        assert (found is None) == bool(report.issues)
-        assert found is None or all(isinstance(entry, dict) for key in COCO for entry in found[key])
+            parsed, problem = read_json(Path('config.json'))
+            missing = find_missing_keys(parsed, is_scored=True)
+        assert missing or not problem
+        assert missing or all(isinstance(entry, dict) for key in COCO for entry in parsed[key])
 
     odd = st.fixed_dictionaries(
         {key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO}
@@ -431,11 +427,11 @@ def test_a_mutated_image_is_decoded_or_one_sentence(runs, folder):
         path = Path('x.jpg')
         path.write_bytes(content)
         with nothing_runs(folder):
-            error = find_problem(path.parent, path.name)
-            assert error is None or '\n' not in error
+            _, error, _ = check_image(path)
+            assert '\n' not in error
             with one_line_error(UserError):
                 image = convert_to_array('x.jpg', DecodingSettings())
-                assert (error, image.ndim, image.dtype) == (None, 3, np.uint8)
+                assert (error, image.ndim, image.dtype) == ('', 3, np.uint8)
             for read in (read_sizes, read_segmentation_map):
                 with one_line_error(UserError):
                     read(path)

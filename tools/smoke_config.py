@@ -26,7 +26,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts
-from mmgcvit.datasets.formats.dataset_info import list_coco_categories
+from mmgcvit.datasets.records import list_coco_categories
 from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2

@@ -17,8 +17,8 @@ from rich.progress import Progress
 from rich.text import Text
 
 from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
-from ..errors import UserError, escape_controls
-from ..files import check_writable, make_portable_path, write_image
+from ..errors import UserError, escape_controls, format_count
+from ..files import check_writable, write_image
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
 
 if TYPE_CHECKING:
@@ -35,104 +35,136 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--images',
         type=int,
         metavar='N',
-        help='decode N random images of each dataset (default: all)',
+        help='decode N random images of each dataset of a CONFIG (default: all)',
     )
     parser.add_argument(
-        '--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file'
+        '--contact-sheet',
+        type=Path,
+        metavar='FILE.jpg',
+        help='draw annotated samples into a file',
     )
-    text = 'draw training images with --contact-sheet as they are augmented: those of a FOLDER as by train --augment'
-    parser.add_argument('--augmented', nargs='?', const='light', choices=AUGMENTATIONS, help=text)
+    parser.add_argument(
+        '--augmented',
+        nargs='?',
+        const='light',
+        choices=AUGMENTATIONS,
+        help='draw training images with --contact-sheet as they are augmented: those of a FOLDER '
+        'as by train --augment',
+    )
     add_task(parser)
     add_cfg_options(parser)
 
 
 def main(args: argparse.Namespace) -> int | None:
+    """Check a config (a Python file) or a folder."""
     check_at_least(args, images=0)
-    sheet, path, options = (
-        args.contact_sheet,
-        Path(args.config),
-        parse_cfg_options(args.cfg_options),
-    )
-    if sheet is not None:
-        if sheet.suffix.lower() not in SHEET_SUFFIXES:
-            raise UserError(
-                f'--contact-sheet {sheet}: expected a name that ends in '
-                f'{" or ".join(SHEET_SUFFIXES)}'
-            )
-        check_writable(sheet.parent, f'--contact-sheet {sheet}')
-    elif args.augmented:
-        raise UserError(
-            '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented'
-        )
+    check_sheet(args)
+    path = Path(args.config)
     if not path.exists() or (path.is_file() and path.suffix == '.py'):
-        if args.augmented not in (None, 'light'):
-            raise UserError(
-                f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config "
-                'sets'
-            )
-        if args.task:
-            raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
-        return check_config_data(args, read_config(path, options))
+        return check_config_data(args, read_config(path, parse_cfg_options(args.cfg_options)))
     if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
         raise UserError(
             f'{path} is a config. Inherit from it in a config in Python (_base_), and check that'
         )
-    from ..datasets.formats import find_folder, read_folder
+    return check_folder(args)
 
-    folder = find_folder(path)
-    if (
-        config := folder / f'{folder.name}.py'
-    ).is_file():  # not read unasked: a dataset may have such a program
+
+def check_sheet(args: argparse.Namespace) -> None:
+    """Raise a UserError if the contact sheet cannot be written."""
+    sheet = args.contact_sheet
+    if sheet is None:
+        if args.augmented:
+            raise UserError(
+                '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove '
+                '--augmented'
+            )
+        return
+    if sheet.suffix.lower() not in SHEET_SUFFIXES:
+        raise UserError(
+            f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}'
+        )
+    check_writable(sheet.parent, f'--contact-sheet {sheet}')
+
+
+def check_folder(args: argparse.Namespace) -> None:
+    """Check the data of a folder, and print what a training would read.
+
+    The config of such a training is written to a temporary folder, from which the contact sheet is
+    drawn. Nothing is written into the folder of the data.
+    """
+    from ..datasets.formats import find_folder, read_folder
+    from ..datasets.hold_out import split_validation
+    from ..datasets.own_data import make_config
+
+    if args.images is not None or args.cfg_options:
+        raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
+    folder = find_folder(args.config)
+    config = folder / f'{folder.name}.py'
+    if config.is_file():  # not read unasked: a dataset may have such a program
         raise UserError(
             f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data '
             f'{config}'
         )
-    from ..datasets.own_data import make_config
-
-    dataset_info = read_folder(args.config, args.task)
+    dataset = split_validation(read_folder(args.config, args.task))
     with TemporaryDirectory() as work_dir:
-        config, _ = make_config(dataset_info, work_dir, args.task, augment=args.augmented)
-        print(dataset_info)
-        try:
-            cfg = read_config(config, options)
-        except UserError as error:  # the config is deleted when the command ends
-            raise UserError(
-                str(error).replace(str(config), f'the config of train --data {path}')
-            ) from None
-        return check_config_data(args, cfg, f'{make_portable_path(config.parent)}/')
+        config, summary = make_config(dataset, work_dir, args.task, augment=args.augmented)
+        print(escape_controls(summary.rpartition('\nconfig: ')[0]))
+        for name, split in dataset.splits.items():
+            counts = split.count_classes()
+            text = ', '.join(f'{counts[each]} {each}' for each in dataset.classes)
+            print(
+                escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
+            )
+        print(f'{args.config}: no problem in its data stops a training')
+        if args.contact_sheet is not None:
+            write_sheet(args, read_config(config))
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config, temporary: str = '') -> int | None:
+def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     """Check the data of a config and print the results.
 
-    Files are named without the prefix ``temporary``.
+    Return 1 if a problem would stop a run, and None otherwise.
     """
     from ..datasets.checks.datasets import check_datasets, list_unscored
-    from ..datasets.checks.paths import check_presence
+    from ..datasets.checks.sources import check_presence
 
+    if args.augmented not in (None, 'light'):
+        raise UserError(
+            f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets"
+        )
+    if args.task:
+        raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
-    errors = report.format_messages()
-    if not (report.summaries or report.notes or errors):
+    errors, warnings = report.format_messages(), report.format_messages(stops_run=False)
+    notes = [*report.summaries, *report.notes]
+    if not notes and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
-    unscored = [] if errors else [*list_unscored(cfg)]
-    lines = [('', '', text) for text in report.summaries + report.notes + unscored]
-    lines += [('stops the run: ', 'red', text) for text in errors]
-    lines += [
-        ('does not stop the run: ', 'yellow', text)
-        for text in report.format_messages(stops_run=False)
-    ]
-    for effect, colour, text in lines:
-        console.print(Text.assemble((effect, colour), escape_controls(text.replace(temporary, ''))))
     if not errors:
-        console.print(f'{args.config}: no problem in its data stops the run')
+        notes += list_unscored(cfg)
+    for effect, colour, lines in (
+        ('', '', notes),
+        ('stops the run: ', 'red', errors),
+        ('does not stop the run: ', 'yellow', warnings),
+    ):
+        for line in lines:
+            console.print(Text.assemble((effect, colour), escape_controls(line)))
     if args.contact_sheet is not None:
-        from ..evaluation.grids import draw_contact_sheet
+        write_sheet(args, cfg)
+    if errors:
+        return 1
+    console.print(f'{args.config}: no problem in its data stops the run')
+    return None
 
-        loaders = LOADERS[:1] if args.augmented else LOADERS
-        write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))
-        console.print(f'{args.contact_sheet}: samples of the data with their annotations')
-    return 1 if errors else None
+
+def write_sheet(args: argparse.Namespace, cfg: Config) -> None:
+    """Draw samples of the data with their annotations."""
+    from ..evaluation.grids import draw_contact_sheet
+
+    enter_scope(cfg)
+    loaders = LOADERS[:1] if args.augmented else LOADERS
+    write_image(args.contact_sheet, draw_contact_sheet(cfg, loaders, bool(args.augmented)))
+    print(f'{args.contact_sheet}: samples of the data with their annotations')

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
     check_out_dir(args, MISTAKES)
-    from ..datasets.checks.paths import check_presence
+    from ..datasets.checks.sources import check_presence
     from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
     from ..evaluation.samples import build_dataset
     from ..evaluation.scoring import summarise_confusion_matrix

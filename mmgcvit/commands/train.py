@@ -32,7 +32,7 @@ from .options import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ..datasets.formats.dataset_info import DatasetInfo
+    from ..datasets.records import DatasetInfo
 
 # The options that require --data.
 DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'tiles', 'pretrained', 'batch_size', 'lr')

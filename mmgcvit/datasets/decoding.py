@@ -36,9 +36,8 @@ def open_image(path: Path) -> Image.Image:
     Raise an OSError for other files.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(
-            errno.EINVAL, 'Not a file', str(path)
-        )  # opening a pipe would wait for its writer
+        # Opening a pipe would wait for its writer.
+        raise OSError(errno.EINVAL, 'Not a file', str(path))
     Image.init()
     return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
 
@@ -68,9 +67,13 @@ def check_pixels(image: Image.Image) -> None:
         raise ValueError(
             'it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB'
         )
-    if (num_pages := count_pages(image)) > 1:
-        code = "for i, page in enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
-        raise ValueError(f'it has {num_pages} pages or frames. Save each as an image: {code}')
+    num_pages = count_pages(image)
+    if num_pages > 1:
+        raise ValueError(
+            f'it has {num_pages} pages or frames. Save each as an image: for i, page in '
+            'enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): '
+            "page.save(f'{i}.png')"
+        )
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
     is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
@@ -78,10 +81,9 @@ def check_pixels(image: Image.Image) -> None:
     if is_reduced or image.mode[0] in 'IF':
         if (image.mode, image.format) == ('I', 'TIFF'):
             raise ValueError(f'it has 32 bits per channel. {SCALE_IT}')
-        num_colours = sum(name != 'A' for name in image.getbands())
-        check_values(
-            np.atleast_3d(np.asarray(image))[..., :num_colours], 255 if is_reduced else 2**16 - 1
-        )
+        num_colours = len(image.getbands()) - ('A' in image.getbands())
+        colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
+        check_values(colours, 255 if is_reduced else 2**16 - 1)
 
 
 def check_sides(width: int, height: int) -> None:
@@ -116,14 +118,15 @@ def count_pages(image: Image.Image) -> int:
     # JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
     if getattr(image, 'n_frames', 1) == 1 or image.format in ('MPO', 'HEIF'):
         return 1
-    begin = image.tell()
-    # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
-    kinds = [
-        image.tag_v2.get(254, 0) if image.format == 'TIFF' else 0
-        for _ in ImageSequence.Iterator(image)
-    ]
+    if image.format != 'TIFF':
+        return image.n_frames
+    begin, num_pages = image.tell(), 0
+    for page in ImageSequence.Iterator(image):
+        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+        if not page.tag_v2.get(254, 0) & 5:
+            num_pages += 1
     image.seek(begin)
-    return sum(not kind & 5 for kind in kinds)
+    return num_pages
 
 
 def is_rotated(image: Image.Image, path: Path) -> bool:
@@ -141,15 +144,16 @@ def is_rotated(image: Image.Image, path: Path) -> bool:
 
     flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= 128 else cv2.IMREAD_GRAYSCALE
     buffer = np.fromfile(path, np.uint8)
-    rotated, stored = (
-        cv2.imdecode(buffer, flag | ignored) for ignored in (0, cv2.IMREAD_IGNORE_ORIENTATION)
-    )
+    rotated = cv2.imdecode(buffer, flag)
+    stored = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
         return True
-    stored = stored.T if orientation >= 5 else stored
-    stored = stored[
-        :: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1
-    ]
+    if orientation >= 5:
+        stored = stored.T
+    if orientation in (3, 4, 7, 8):
+        stored = stored[::-1]
+    if orientation in (2, 3, 6, 7):
+        stored = stored[:, ::-1]
     return np.array_equal(rotated, stored)
 
 
@@ -245,9 +249,8 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
             if count_pages(image) > 1:
                 raise ValueError('it has several pages. Save each as a file')
             labels = np.array(image)
-            if (
-                labels.dtype.kind == 'i' and labels.min() < 0
-            ):  # also of 32 bits without a sign: Pillow reads one
+            # Pillow reads 32 bits without a sign as ones with a sign.
+            if labels.dtype.kind == 'i' and labels.min() < 0:
                 raise ValueError(
                     'it has numbers under 0 or over 2147483647. Number objects from 1, classes '
                     'from 0 on'
@@ -258,10 +261,10 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
             f'{path} is not a readable segmentation map ({get_first_line(error)})'
         ) from None
     if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
-        advice = (
-            'one channel of 8 bits with class indices, and a map of instances one of 8 to 32 bits'
+        raise UserError(
+            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits with '
+            'class indices, and a map of instances one of 8 to 32 bits'
         )
-        raise UserError(f'{path} has the mode {mode}. A semantic map must have {advice}')
     if re.search("'L;[24]", tiles):
         raise UserError(
             f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 '

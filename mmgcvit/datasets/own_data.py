@@ -1,16 +1,12 @@
-"""Write the config that ``mmgcvit train --data`` trains: the template of a dataset's task, filled
-in.
+"""Write the config that ``mmgcvit train --data`` trains: a filled in template.
 
 Templates compute all settings from the variables at their head, which have literal values.
 """
 
-import ast
 import os
-from collections.abc import Iterable, Mapping
-from itertools import takewhile
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from pprint import pformat
 from statistics import mean, median, mode
 from typing import Any
 
@@ -22,10 +18,13 @@ from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_data
 from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import COSTS, MINI, TEMPLATES, Template
+from .advice import find_small_objects, find_weaknesses
 from .decoding import read_sizes
-from .formats import DatasetInfo, split_validation, write_annotations
-from .formats.advice import find_missing_classes, find_small_objects, find_weaknesses
-from .formats.dataset_info import Split, read_each
+from .hold_out import split_validation
+from .reading import read_each
+from .records import DatasetInfo, Split
+from .rules.classes import find_missing_classes
+from .template import ConfigPath, fill_template, format_assignments, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
 # SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
@@ -53,34 +52,14 @@ CONFIG_FOLDER = 'made'
 # A variable of the written config: the folder of the data, and the options of the run, also those
 # by default.
 STARTED_WITH = 'started_with'
+KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
-# Edit the lines from _base_ on and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
+# Edit the lines from _base_ on and train it again:
+# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 """
-# The variables that all templates have at their head; fine_tune is the last one.
-NEEDED = (
-    'classes',
-    'data_root',
-    'train_images',
-    'val_images',
-    'load_from',
-    'image_size',
-    'batch_size',
-    'flip',
-)
-NEEDED += ('fine_tune',)
-
-
-class ConfigPath(str):
-    """A path relative to ``configs/``.
-
-    Its ``repr`` is code that finds it, wherever the project is installed.
-    """
-
-    def __repr__(self) -> str:
-        return f"__import__('mmgcvit').get_config_path({str(self)!r})"
 
 
 def make_config(
@@ -95,90 +74,89 @@ def make_config(
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
     If the dataset has no validation split, hold out a part of the training images. No file is
-    replaced. The arguments are the options of ``mmgcvit train``. Return the path of the config, and
-    a summary of the training.
+    replaced.
+
+    Args:
+        dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folder` returns it.
+        work_dir: The run's folder, by default ``work_dirs/NAME``.
+        task: The option ``--task``, by default the dataset's first.
+        size: The network's size; without it, that for a GPU or a CPU.
+        epochs: The length of the training, by default about :data:`NUM_SEEN` images.
+        tiles: The side of tiles in pixels, or 0 for the image size.
+        options: Other options of ``mmgcvit train``, None where they are not given.
+
+    Returns:
+        The path of the config, and a summary of the training.
+
+    Raises:
+        UserError: An option does not fit the dataset.
     """
     # Decide, and reject what does not fit.
     template = choose_template(dataset, task)
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in template.networks:
-        sizes = ', '.join(template.networks)
         raise UserError(
-            f'--size {size} is not for the task {template.option}. Choose one of {sizes}'
+            f'--size {size} is not for the task {template.option}. Choose one of '
+            f'{", ".join(template.networks)}'
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
-    check_options(dataset, work_dir, options.get('pretrained'), tiles)
-    split_validation(dataset)
-    train = dataset.splits['train']
     template_path = Path(get_config_path(template.config))
     settings = choose_settings(template, size, options)
     head = read_head(template_path, settings) | settings
+    check_options(dataset, work_dir, options.get('pretrained'))
+    dataset = split_validation(dataset)
+    train = dataset.splits['train']
     if tiles is not None:
-        head['tiles'] = tiles or head['image_size']
-        head['tiles_per_image'] = round(
-            mean(max(1, w * h / head['tiles'] ** 2) for w, h in train.sizes)
-        )
+        head |= choose_tiles(head, tiles, train)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    epochs = epochs or max(
-        MIN_EPOCHS, ceil((template.num_seen if size == MINI else NUM_SEEN) / num_images)
-    )
-    iterations = epochs * ceil(num_images / head['batch_size'])
-    head |= {'max_iters': iterations} if 'max_iters' in head else {'max_epochs': epochs}
+    num_seen = template.num_seen if size == MINI else NUM_SEEN
+    epochs = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
+    head |= choose_length(head, epochs, num_images)
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
     small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
-    dataset.notes += small_objects + find_missing_classes(dataset)
+    notes = small_objects + find_missing_classes(dataset)
     if size != MINI and not torch.cuda.is_available():
-        seconds = (
-            epochs * num_images * head['image_size'] ** 2 / 1e6 * template.cpu_seconds * COSTS[size]
+        megapixels = epochs * num_images * head['image_size'] ** 2 / 1e6
+        seconds = megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+        notes.append(
+            f'--size {size} trains about {format_duration(seconds)} on a CPU (estimate). --size '
+            'mini takes minutes'
         )
-        duration = format_duration(seconds / torch.get_num_threads())
-        dataset.notes.append(
-            f'--size {size} trains about {duration} on a CPU (estimate). --size mini takes minutes'
-        )
-    # If both folders move with the current one, the path in the config moves too.
-    is_fixed = any(
-        Path(make_portable_path(path)).is_absolute() for path in (dataset.folder, work_dir)
-    )
-    data = dataset.folder.resolve()
-    labels = (
-        []
-        if template.option != 'classify'
-        else [label for _, label in dataset.splits['val'].content]
-    )
+    dataset = dataset.add_notes(notes)
+    is_classification = template.option == 'classify'
     started_with = {
-        'data': str(data) if is_fixed else os.path.relpath(data, work_dir.resolve()),
+        'data': locate_data(dataset.folder, work_dir),
         'task': task or template.option,
         'size': size,
         'no_flip': not head['flip'],
-        **{name: head.get(name) for name in ('image_size', 'batch_size', 'lr', 'workers')},
-        **{name: head.get(name) for name in ('augment', 'fine_tune', 'tiles')},
-        'image_side': None if template.option == 'classify' else measure_images(train),
+        **{name: head.get(name) for name in KEPT_OPTIONS},
+        'image_side': None if is_classification else measure_images(train),
         'pretrained': options.get('pretrained') and str(options['pretrained']),
-        'majority': labels.count(mode(labels)) / len(labels) if labels else None,
+        'majority': measure_majority(dataset.splits['val']) if is_classification else None,
         'weaknesses': find_weaknesses(dataset, bool(small_objects)),
     }
-    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, {format_length(head)}'
-    training += f', on tiles of {head["tiles"]} px' if head.get('tiles') else ''
+    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
+    training += format_length(head)
+    if head.get('tiles'):
+        training += f', on tiles of {head["tiles"]} px'
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
-    write_annotations(dataset, folder)
-    path = folder / f'{name}.py'
     about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
-    filled = fill_template(template_path, head | locate_files(dataset))
-    write_text(path, HEADER.format(training) + format_assignments(about_run) + filled)
+    filled = fill_template(template_path, head | write_annotations(dataset, folder))
+    path = folder / f'{name}.py'
+    lines = '\n'.join([*format_assignments(about_run), filled])
+    write_text(path, HEADER.format(training) + lines)
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     """Return the template of a task, by default of the dataset's first."""
     templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
-    # Maps that could be of instances are already masks.
-    options = ('segment', 'semantic') if task == 'segment' else (task,)
     for template in templates:
-        if task is None or template.option in options:
+        if task in (None, template.option):
             return template
     tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
     raise UserError(
@@ -187,59 +165,19 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     )
 
 
-def check_options(
-    dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None, tiles: int | None
-) -> None:
-    """Raise a UserError for an option that does not fit the dataset, and for texts that a config
-    cannot have.
-    """
-    weights = None if pretrained is None else resolve_weights(pretrained)
-    if weights and '://' not in weights and not Path(weights).is_file():
-        raise UserError(
-            f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '
-            'or none'
-        )
-    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
-        raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
-            'TMPDIR)'
-        )
-    if tiles is not None:
-        if not dataset.has_objects:
-            raise UserError(
-                '--tiles is for datasets with boxes or masks of objects. Remove --tiles'
-            )
-        check_installed('--tiles', 'supervision')
-    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
-    for text in map(str, (*dataset.classes, *folders, weights or '')):
-        # mmengine would change the text in a config, or it cannot be written into one.
-        if '{{' in text or text.encode(errors='replace').decode() != text:
-            raise UserError(
-                f'{text!r}: names of classes and folders must be valid UTF-8 without two opening '
-                'braces'
-            )
-
-
-def resolve_weights(pretrained: str | Path) -> str | None:
-    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none."""
-    weights = str(pretrained)
-    if '://' in weights or weights == 'none':
-        return None if weights == 'none' else weights
-    return str(make_absolute(Path(weights).expanduser()))
-
-
 def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of a template for a size and the options of ``mmgcvit train``."""
+    """Return the variables of a template for a size and the options of ``mmgcvit train``.
+
+    The options come last, so they replace the defaults of the template and of the size.
+    """
     settings = {
         '_base_': ConfigPath(template.networks[size]),
         'pretrained': WEIGHTS.get(size),
         **template.head,
     }
     if size == MINI:
-        settings |= {
-            'load_from': ConfigPath(f'demo/weights/{template.mini_weights}'),
-            **template.mini_head,
-        }
+        settings['load_from'] = ConfigPath(f'demo/weights/{template.mini_weights}')
+        settings |= template.mini_head
     given = {name: value for name, value in options.items() if value is not None}
     if given.pop('no_flip', False):
         settings['flip'] = False
@@ -250,161 +188,151 @@ def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -
     return settings | given
 
 
-def read_head(path: Path, names: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the variables at the head of a template, which must have these names."""
-    return {
-        name: ast.literal_eval(assignment.value)
-        for name, assignment in parse_head(path, names).items()
-    }
+def resolve_weights(pretrained: str | Path) -> str | None:
+    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none."""
+    weights = str(pretrained)
+    if weights == 'none':
+        return None
+    return weights if '://' in weights else str(make_absolute(Path(weights).expanduser()))
 
 
-def fill_template(path: Path, head: Mapping[str, Any]) -> str:
-    """Return a template without its docstring, with other values of variables at its head, as
-    ``repr`` writes them.
-    """
-    text, assignments = read_text(path), parse_head(path, head)
-    rows = text.splitlines()
-    for name, old in reversed(assignments.items()):  # from the last one, so that line numbers stay
-        if name in head and repr(head[name]) != repr(ast.literal_eval(old.value)):
-            rows[old.lineno - 1 : old.end_lineno] = [
-                format_assignments({name: head[name]}).rstrip()
-            ]
-    return '\n'.join([*rows[ast.parse(text).body[0].end_lineno :], ''])
-
-
-def parse_head(path: Path, names: Iterable[str]) -> dict[str, ast.Assign]:
-    """Return the assignments of literals at a template's head.
-
-    Raise a UserError if one of these names is missing.
-    """
-    try:
-        _, *statements = ast.parse(read_text(path)).body
-        found = takewhile(lambda statement: isinstance(statement, ast.Assign), statements)
-        head = {assignment.targets[0].id: assignment for assignment in found}
-        for assignment in head.values():
-            ast.literal_eval(assignment.value)  # raises an error for other code
-    except (SyntaxError, ValueError, TypeError, AttributeError):
-        head = {}
-    if not head.keys() >= {*names, *NEEDED}:
-        problem = (
-            'so that it cannot be filled in: its first lines must be a docstring and NAME = LITERAL'
-        )
+def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None) -> None:
+    """Raise a UserError for weights and a work dir that do not fit, and for unusable texts."""
+    weights = (resolve_weights(pretrained) if pretrained else None) or ''
+    if weights and '://' not in weights and not Path(weights).is_file():
         raise UserError(
-            f'{path} was edited, {problem}. Restore it, and train a copy: mmgcvit train COPY'
+            f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '
+            'or none'
         )
-    return head
+    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
+        raise UserError(
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
+            'TMPDIR)'
+        )
+    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
+    for text in map(str, (*dataset.classes, *folders, weights)):
+        # mmengine would change the text in a config, or it cannot be written into one.
+        if '{{' in text or text.encode(errors='replace').decode() != text:
+            raise UserError(
+                f'{text!r}: names of classes and folders must be valid UTF-8 without two opening '
+                'braces'
+            )
 
 
-def format_assignments(values: Mapping[str, Any]) -> str:
-    """Return assignments of values to variables as Python code."""
-    return ''.join(
-        f'{name} = {pformat(value, width=100, sort_dicts=False)}\n'
-        for name, value in values.items()
-    )
+def choose_tiles(head: Mapping[str, Any], side: int, train: Split) -> dict[str, int]:
+    """Return the side of tiles (by default the image size), and their number in an image."""
+    if 'tiles' not in head:
+        raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
+    check_installed('--tiles', 'supervision')
+    side = side or head['image_size']
+    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
+    return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
-def locate_files(dataset: DatasetInfo) -> dict[str, Any]:
-    """Return the variables with a dataset's classes and files."""
-    settings, files = (
-        {'classes': dataset.classes, 'data_root': ''},
-        'annotations' if dataset.has_objects else 'list',
-    )
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict[str, int]:
+    """Return the variable with the length of a training: in epochs, or in iterations."""
+    if 'max_epochs' in head:
+        return {'max_epochs': epochs}
+    return {'max_iters': epochs * ceil(num_images / head['batch_size'])}
+
+
+def locate_data(folder: Path, work_dir: Path) -> str:
+    """Return the folder of the data, relative to the work dir if both move with the current one."""
+    is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
+    if is_fixed:
+        return str(folder.resolve())
+    return os.path.relpath(folder.resolve(), work_dir.resolve())
+
+
+def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
+    """Write an annotation file for each split, so that a run does not see changes of the data.
+
+    Return the variables of the template that name classes and files.
+    """
+    variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():
-        if name == 'test' and dataset.has_objects and not split.objects:
-            continue  # it cannot be scored
-        images = make_portable_path(split.image_folder)
-        settings |= {
-            f'{name}_images': images,
-            f'{name}_{files}': make_portable_path(split.ann_file),
-        }
-        if dataset.annotation_types == ('seg_maps',):
-            settings[f'{name}_labels'] = images
-    return settings
+        if name == 'test' and not split.is_scorable:
+            continue
+        variables |= split.write(folder, name)
+    return variables
 
 
 def measure_images(split: Split) -> int | None:
-    """Return the median longer side of about a hundred images of a split, or None if none can be
-    read.
-    """
+    """Return the median longer side of about a hundred images, or None if none can be read."""
     step = ceil(len(split.image_names) / 100)
-    sizes = split.sizes[::step]
-    if None in sizes:  # they are not annotated
-        pairs, _ = read_each(
-            read_sizes, [split.image_folder / name for name in split.image_names[::step]]
-        )
-        sizes = [upright for _, upright in pairs]
-    return round(median(map(max, sizes))) if sizes else None
+    pairs, _ = read_each(read_sizes, split.image_paths[::step])
+    return round(median(max(size) for size, _ in pairs)) if pairs else None
+
+
+def measure_majority(split: Split) -> float:
+    """Return the share of the commonest class."""
+    return split.labels.count(mode(split.labels)) / len(split.labels)
 
 
 def format_length(settings: Mapping[str, Any]) -> str:
-    """Return the length of a training as text, from settings that have ``max_iters`` or
-    ``max_epochs``.
-    """
+    """Return the length of a training as text, from ``max_iters`` or ``max_epochs``."""
     if 'max_iters' in settings:
         return format_count(settings['max_iters'], 'iteration')
     return format_count(settings['max_epochs'], 'epoch')
 
 
 def format_init_weights(head: Mapping[str, Any]) -> str:
-    """Return a text that names the initial weights of a filled-in template and says what limits
-    their use.
-    """
+    """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
         name = Path(head['load_from']).stem
-        return f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs a GPU"
+        return (
+            f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs "
+            'a GPU'
+        )
     weights = head['pretrained']
     if not weights:
-        return 'random weights: scores will be low without many thousand images. For other weights, set --pretrained'
-    branch = ' (a branch that may change)' if '/resolve/main/' in weights else ''
+        return (
+            'random weights: scores will be low without many thousand images. For other weights, '
+            'set --pretrained'
+        )
+    text = f'the weights {weights}'
+    if '/resolve/main/' in weights:
+        text += ' (a branch that may change)'
     limit = find_limit(weights)
-    return f'the weights {weights}{branch}{f", which are {limit}" if limit else ""}'
+    return f'{text}, which are {limit}' if limit else text
+
+
+def get_annotation_file(cfg: Config) -> Path:
+    """Return the annotation file of a config's training dataset."""
+    return Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
 
 
 def find_newer_files(data: Path, config: Path) -> list[str]:
-    """Return the files of a dataset that are newer than the copies of its annotations in a run's
-    work dir.
-    """
-    copy = Path(
-        next(iter_unwrapped_datasets(Config.fromfile(config).train_dataloader.dataset)).ann_file
-    )
+    """Return the files of a dataset that are newer than a run's copies of its annotations."""
+    copy = get_annotation_file(Config.fromfile(config))
     if not copy.is_file() or not copy.resolve().is_relative_to(config.parent.resolve()):
         return []  # the checks of the data reject a missing file, and earlier versions made no copy
-    files = (
-        path
-        for path in data.rglob('*')
-        if path.is_file() and path.stat().st_mtime > copy.stat().st_mtime
-    )
+    written = copy.stat().st_mtime
+    files = [path for path in data.rglob('*') if path.is_file() and path.stat().st_mtime > written]
     return sorted(str(path.relative_to(data)) for path in files)
 
 
 def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     """Write a run's config with another number of epochs in total.
 
-    Return its path, and the length as text.
+    The config that the run started with is filled in anew, and its schedule replaces the run's.
+    Return the path, and the length as text.
     """
     cfg = Config.fromfile(config)
-    name, length, num_parts = 'max_epochs', epochs, 12
-    if 'max_iters' in cfg.train_cfg:
-        lines = read_text(
-            Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
-        ).splitlines()
-        name, length, num_parts = (
-            'max_iters',
-            epochs * ceil(len(lines) / cfg.train_dataloader.batch_size),
-            10,
-        )
-        cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
-    text = format_length({name: length})
-    if cfg.train_cfg[name] == length:
+    annotations = get_annotation_file(cfg)
+    made = annotations.parent / config.name
+    head = Config.fromfile(made)
+    num_images = 0
+    if 'max_iters' in head:
+        num_images = len(read_text(annotations).splitlines())
+    length = choose_length(head, epochs, num_images)
+    text = format_length(length)
+    if all(cfg.train_cfg[name] == value for name, value in length.items()):
         return config, text
-    # The templates compute these settings from their first lines.
-    interval = max(1, length // num_parts)
-    cfg.train_cfg.update({name: length, 'val_interval': interval})
-    cfg.default_hooks.checkpoint.interval = interval
-    warm_up, decay = cfg.param_scheduler
-    warm_up.end, decay.end = max(2, length // 20) if name == 'max_iters' else min(2, length), length
-    if 'milestones' in decay:
-        decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
+    write_text(path, fill_template(made, length))
+    longer = Config.fromfile(path)
+    for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
+        cfg[name] = longer[name]
     write_text(path, cfg.pretty_text)
     return path, text

@@ -40,17 +40,14 @@ with suppress(ImportError):
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            folders = [
-                Path(self.data_prefix.get(key) or '') for key in ('img_path', 'seg_map_path')
-            ]
-            # Names may have other characters at which splitlines would split.
-            lines = filter(None, Path(self.ann_file).read_text(encoding='utf-8').split('\n'))
-            pairs = (
-                [str(path / name) for path, name in zip(folders, line.split('\t'), strict=True)]
-                for line in lines
-            )
+            folders = [self.data_prefix.get(key) or '' for key in ('img_path', 'seg_map_path')]
             shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
-            return [
-                {'img_path': img, 'seg_map_path': seg_map, **shared, 'seg_fields': []}
-                for img, seg_map in pairs
-            ]
+            images = []
+            # Names may have other characters at which splitlines would split.
+            for line in Path(self.ann_file).read_text(encoding='utf-8').split('\n'):
+                if line:
+                    image, label = line.split('\t')
+                    paths = str(Path(folders[0], image)), str(Path(folders[1], label))
+                    entry = {'img_path': paths[0], 'seg_map_path': paths[1], 'seg_fields': []}
+                    images.append({**entry, **shared})
+            return images

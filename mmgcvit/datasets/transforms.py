@@ -3,7 +3,7 @@ tiles.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
-from .checks.paths import is_remote
+from .checks.sources import is_remote
 
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
@@ -55,16 +55,18 @@ class SkipUnreadable(BaseTransform):
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
         # Keep the annotated size, because the transforms overwrite it with the loaded size.
         annotated_size = results.get('width'), results.get('height')
-        files = [
-            results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None
-        ]
+        files = [results['img_path']]
+        if results.get('seg_map_path') is not None:
+            files.append(results['seg_map_path'])
         try:
             loaded = self.load(results)
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                sizes = [f'{width} x {height}' for width, height in (size, annotated_size)]
-                raise ValueError(f'it is {sizes[0]}, but the annotations say {sizes[1]}')
+                loaded_size, annotated = (
+                    ' x '.join(map(str, each)) for each in (size, annotated_size)
+                )
+                raise ValueError(f'it is {loaded_size}, but the annotations say {annotated}')
             return self.augment(loaded)
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
@@ -72,42 +74,42 @@ class SkipUnreadable(BaseTransform):
         if name not in self.unreadable:
             self.unreadable.add(name)
             if len(self.unreadable) > self.max_unreadable:
-                advice = "Repair them ('mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
                 raise UserError(
                     f'{name} cannot be loaded ({reason}), after {self.max_unreadable} others. '
-                    f'{advice}'
+                    "Repair them ('mmgcvit check-data CONFIG' lists them), or set "
+                    'data_checks.unreadable_images=N'
                 )
-            message = escape_controls(
-                f'{name} cannot be loaded ({reason}) and is replaced by another sample'
+            message = (
+                f'{name} cannot be loaded ({reason}) and is replaced by another sample '
+                f'({len(self.unreadable)} of at most {self.max_unreadable})'
             )
             # Log with level ERROR, because ranks other than 0 print nothing below it.
-            print_log(
-                f'{message} ({len(self.unreadable)} of at most {self.max_unreadable})',
-                'current',
-                logging.ERROR,
-            )
+            print_log(escape_controls(message), 'current', logging.ERROR)
         return None
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
-    """Wrap training pipelines that load images, also those of mmdet's PipelineSwitchHook, in place."""
+    """Wrap training pipelines that load images, also those of mmdet's PipelineSwitchHook, in
+    place.
+    """
     datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
     owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
     owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
     for owner, name in owners:
         pipeline = list(owner.get(name) or [])
-        loading = list(
-            takewhile(
-                lambda settings: get_type_name(settings).startswith(('Load', 'ApplyExif')), pipeline
-            )
-        )
+        loading = list(takewhile(is_loading, pipeline))
         if loading:
             wrapped = {
                 'type': 'mmgcvit.SkipUnreadable',
                 'transforms': loading,
                 'unreadable_images': max_unreadable,
+                'augmentations': pipeline[len(loading) :],
             }
-            owner[name] = [{**wrapped, 'augmentations': pipeline[len(loading) :]}]
+            owner[name] = [wrapped]
+
+
+def is_loading(transform: Mapping[str, Any]) -> bool:
+    return get_type_name(transform).startswith(('Load', 'ApplyExif'))
 
 
 @TRANSFORMS.register_module()

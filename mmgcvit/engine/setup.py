@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
-from ..datasets.checks.paths import check_presence, get_check_settings
+from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError, escape_controls
 from ..files import make_portable_path

@@ -13,7 +13,7 @@ from mmengine.dist import get_world_size
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import get_type_name, read_config
-from ..datasets.checks.paths import get_check_settings
+from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
-from ..datasets.checks.paths import iter_datasets
+from ..datasets.checks.sources import iter_datasets
 from ..errors import UserError
 from ..inference.drawing import FONT, Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output

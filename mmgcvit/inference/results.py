@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.formats.dataset_info import make_coco_categories
+from ..datasets.records import make_coco_categories
 from ..errors import OptionalModule, UserError, check_installed
 
 sv = OptionalModule('supervision', 'to_supervision()')

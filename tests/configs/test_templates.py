@@ -5,7 +5,7 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.datasets.own_data import ConfigPath, fill_template
+from mmgcvit.datasets.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
 from ..docs.pages import read_blocks

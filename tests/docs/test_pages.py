@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 import pytest
 
 from mmgcvit.config import LOADERS, iter_unwrapped_datasets, read_config
-from mmgcvit.datasets.checks.paths import list_local_paths
+from mmgcvit.datasets.checks.sources import list_local_paths
 
 from ..conftest import ROOT
 from .pages import PAGES, PARSER, find_anchors, find_links, find_tables

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
-from mmgcvit.datasets.formats.paths import list_files
+from mmgcvit.datasets.layouts import list_files
 from mmgcvit.evaluation.mistakes import Mistakes, evaluate_images, score_classes
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.evaluation.scoring import (
@@ -153,7 +153,7 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert len(content['worst']) == 2
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
-    assert not list_files(out), 'what was written is not data'
+    assert not list_files(out).files, 'what was written is not data'
     assert '--overwrite' in call('mistakes', *arguments, '--out-dir', out.name)[1]
 
 

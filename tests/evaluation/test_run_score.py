@@ -7,8 +7,8 @@ import shutil
 import pytest
 import torch
 
-from mmgcvit.datasets.formats.advice import find_weaknesses
-from mmgcvit.datasets.formats.dataset_info import DatasetInfo, Split
+from mmgcvit.datasets.advice import find_weaknesses
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.run_score import judge_run
 
@@ -72,12 +72,12 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
 def test_few_images_small_objects_and_a_dominating_class_are_reasons(
     counts, small, words, tmp_path
 ):
-    content = []
-    for label, count in enumerate(counts):
-        content += [(f'{label}/{i}.png', str(label)) for i in range(count)]
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    names = [f'{i}.png' for i in range(len(labels))]
     classes = ('cat', 'dog')[: len(counts)]
-    splits = {'train': Split(tmp_path, content)}
-    dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, splits)
+    indices = [frozenset([label]) for label in labels]
+    train = LabelSplit(tmp_path, names, labels, indices, classes)
+    dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, {'train': train})
     reasons = find_weaknesses(dataset, small)
     for word, reason in zip(words, reasons, strict=True):
         assert word in reason

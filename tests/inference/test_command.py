@@ -21,7 +21,7 @@ import torch
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.predict import compare_sides
-from mmgcvit.datasets.formats.paths import list_files
+from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
 
@@ -93,7 +93,7 @@ def test_what_was_written_is_neither_an_input_nor_data_to_train_on(predict, phot
     predict(photos)
     images, _ = find_inputs([f'{photos.parent}/p*/**/*'])
     assert images == [str(path) for path in sorted(photos.iterdir())]
-    assert not list_files(Path('predictions'))
+    assert not list_files(Path('predictions')).files
 
 
 def test_amp_computes_in_bfloat16(predict, models, photos):

@@ -13,7 +13,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from mmgcvit.datasets.decoding import DecodingSettings
-from mmgcvit.datasets.formats.cleaning import find_problem
+from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import convert_to_array, find_inputs
@@ -81,7 +81,7 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
     ways = [path, Image.open(path)]
     if words not in (PAGES, 'LAB'):
         ways.append(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
-    problem = find_problem(tmp_path, path.name) or ''
+    _, problem, _ = check_image(path)
     if words:
         assert words in problem
         for image in ways:

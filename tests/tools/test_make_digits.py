@@ -10,7 +10,7 @@ import pytest
 from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.formats.dataset_info import list_coco_categories, make_coco_categories
+from mmgcvit.datasets.records import list_coco_categories, make_coco_categories
 from mmgcvit.errors import UserError
 from tools.make_digits import FOLDERS, SceneComposer, write_folder_atomically
 

@@ -1,1 +1,3 @@
-"""Check datasets before training: annotation files completely, and all images or a random sample."""
+"""Apply the rules to the datasets of a config before training: all annotations, and all images or a
+random sample.
+"""

@@ -1,19 +1,9 @@
-"""Read a user's dataset: COCO, YOLO or Pascal VOC annotations, class folders, or images with
-segmentation maps.
+"""Read a user's dataset: COCO, YOLO or Pascal VOC annotations, maps, or class folders.
 
-Start with ``finding.py``. Boxes and polygons are converted to COCO annotations, which mmdet trains
-on.
+Each format is a module with its layouts (``LAYOUTS``) and its reader. Boxes and polygons become
+COCO annotations, which mmdet trains on. Start with ``finding.py``.
 """
 
-from .dataset_info import DatasetInfo, Split, write_annotations
-from .finding import find_folder, read_folder
-from .hold_out import split_validation
+from .finding import FORMATS, find_folder, read_folder
 
-__all__ = [
-    'DatasetInfo',
-    'Split',
-    'find_folder',
-    'read_folder',
-    'split_validation',
-    'write_annotations',
-]
+__all__ = ['FORMATS', 'find_folder', 'read_folder']

@@ -1,214 +1,404 @@
-"""Read COCO annotations as labelling tools export them: find the split and the image folder of each
-JSON file.
+"""Read COCO files, one for each split, as labelling tools export them.
+
+Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations``
+and ``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags
+as text and categories in another order in each split; pycocotools and mmdet accept none of these.
+``read_split`` makes them what both expect.
 """
 
-from collections import Counter, defaultdict
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from .dataset_info import DatasetInfo, Split
-from .folders import IMAGE_FOLDERS, MAP_FOLDERS
-from .paths import count_steps, find_split, list_files
-from .plausible import FLAGS, MAX_ID, ObjectProblem, get_corners
+from ..layouts import Folder, Layout, Match, compile_pattern, get_split
+from ..records import DatasetInfo, Entry, ObjectSplit
+from ..rules.coco import (
+    MAX_ID,
+    NOT_COCO,
+    UNLISTED,
+    WRONG_FLAGS,
+    find_missing_keys,
+    is_coco,
+    parse_flag,
+    read_json,
+)
+from ..rules.objects import get_corners
+from ..rules.rule import Issue, Problems
 
-# Beginnings of the names of COCO's files of other tasks, which are next to instances*.json.
-OTHER_TASKS = ('captions', 'person_keypoints', 'stuff', 'panoptic', 'image_info')
-NUM_SAMPLES = 20  # how many of a JSON file's images are looked for in each folder
+INSTANCES = 'annotations/instances_{split}.json'
+BY_SPLIT = 'annotations/{split}.json'
+SINGLE_FILE = '*.json'  # in the folder itself; or train.json, val.json, ...
+MMDET = 'https://github.com/open-mmlab/mmdetection/blob/main/docs/en/user_guides/dataset_prepare.md'
+LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
+LAYOUTS = (
+    Layout(
+        'COCO 2017',
+        MMDET,
+        'annotations/instances_train2017.json\ntrain2017/a.jpg',
+        '{split}',
+        INSTANCES,
+    ),
+    Layout(
+        'CVAT and Datumaro (COCO)',
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
+        'annotations/instances_train.json\nimages/train/a.jpg',
+        'images/{split}',
+        INSTANCES,
+    ),
+    Layout(
+        'CVAT until 2024, and Datumaro with merged images (COCO)',
+        'https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
+        'annotations/instances_train.json\nimages/a.jpg',
+        'images',
+        INSTANCES,
+    ),
+    Layout(
+        'Roboflow and RF-DETR (COCO)',
+        'https://rfdetr.roboflow.com/latest/learn/train/dataset-formats',
+        'train/_annotations.coco.json\ntrain/a.jpg',
+        '{split}',
+        '{split}/_annotations.coco.json',
+    ),
+    Layout(
+        "mmdet's configs (COCO)",
+        MMDET,
+        'annotations/train.json\ntrain/a.jpg',
+        '{split}',
+        BY_SPLIT,
+    ),
+    Layout(
+        "mmdet's configs (COCO), with a folder for images",
+        MMDET,
+        'annotations/train.json\nimages/train/a.jpg',
+        'images/{split}',
+        BY_SPLIT,
+    ),
+    Layout(
+        'MMYOLO (COCO)',
+        'https://github.com/open-mmlab/mmyolo/blob/main/docs/en/recommended_topics/labeling_to_deployment_tutorials.md',
+        'annotations/trainval.json\nimages/a.jpg',
+        'images',
+        BY_SPLIT,
+    ),
+    Layout(
+        'Label Studio, labelme and VIA (COCO)',
+        LABEL_STUDIO,
+        'result.json, which lists images/a.jpg\nimages/a.jpg',
+        '',
+        SINGLE_FILE,
+    ),
+    Layout(
+        'Label Studio with brush masks (COCO)',
+        LABEL_STUDIO,
+        'result_coco.json, which lists a.jpg\nimages/a.jpg',
+        'images',
+        SINGLE_FILE,
+    ),
+    Layout(
+        'FiftyOne (COCO)',
+        'https://docs.voxel51.com/user_guide/export_datasets.html',
+        'labels.json\ndata/a.jpg',
+        'data',
+        SINGLE_FILE,
+    ),
+)
+# Further names of splits: CVAT's for images without one, and MMYOLO's for training.
+ALIASES = {'default': 'train', 'trainval': 'train'}
 EMPTY_MASKS = (None, [], [[]])  # how files write that an object has no mask
 
 
-def load_contents(folder: Path, files: list[Path]) -> tuple[dict[Path, dict[str, Any]], list[str]]:
-    """Return contents by COCO file, and notes of files that are not JSON, which must not be named
-    as a split.
+class CocoFile(NamedTuple):
+    """The COCO file of a split, relative to the dataset's folder."""
+
+    path: Path
+    content: dict[str, Any]
+    image_folder: Path
+
+
+def match_layouts(folder: Folder) -> list[Match]:
+    """Return the layouts that a folder's COCO files fit or nearly fit.
+
+    A layout fits if each file lists an image that is in the layout's folder.
     """
-    if not files:
-        return {}, []
-    # Import the checks only if there are JSON files, because they import mmengine, which is slow.
-    from ..checks.coco_file import KEYS, check_content, read_json
-    from ..checks.image_files import Report
-
-    files = [file for file in files if not file.name.startswith(OTHER_TASKS)] or files
-    contents, problems = {}, []
-    for file in files:
-        report = Report()
-        content = read_json(str(folder / file), report)
-        if isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1:
-            contents[file] = check_content(str(folder / file), content, False, report)
-        problems += report.format_messages()
-        if report.issues and (content is not None or find_split(file)):
-            raise UserError(problems[-1])
-    if problems and not contents:
-        raise UserError('\n'.join(problems))
-    return contents, [f'was not read: {problem}' for problem in problems]
+    contents, notes = read_contents(folder)
+    matches = []
+    for layout in LAYOUTS:
+        files = find_files(folder, layout, contents)
+        if files:
+            num_fitting, misfit = find_misfit(folder, files)
+            paths = [file.path for file in files.values()]
+            others = [path for path in contents if path not in paths]
+            own_notes = list(notes)
+            if others:
+                own_notes.append(f'COCO files of no split were not read: {shorten(others)}')
+            matches.append(Match(layout, (files, own_notes), paths, misfit, num_fitting))
+    if contents and not matches:
+        places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
+        misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
+        matches.append(Match(LAYOUTS[0], misfit=misfit))
+    return matches
 
 
-def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo:
-    """Read a folder's COCO files, one for each split."""
-    files = {find_split(file) or 'train': file for file in contents}
-    if 'train' not in files or len(files) < len(contents):
-        advice = "Expected one with 'train' in its name or folder, and at most one each with 'val' and 'test'"
-        raise UserError(
-            f'{folder} has the COCO annotation files {shorten([*map(str, contents)])}. {advice}'
-        )
+def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
+    """Return the contents of COCO files, and notes about files that are not JSON.
+
+    Raise a UserError if the latter are in a place of COCO files, or there are no others.
+    """
+    contents, notes = {}, []
+    places = {layout.annotations for layout in LAYOUTS} - {SINGLE_FILE}
+    for file in folder.list_files('.json'):
+        content, problem = read_json(folder.path / file)
+        if is_coco(content):
+            contents[file] = content
+        elif problem:
+            message = format_issue(folder.path / file, [problem])
+            if any(compile_pattern(place).fullmatch(str(file)) for place in places):
+                raise UserError(message)
+            notes.append(f'was not read: {message}')
+    if notes and not contents:
+        raise UserError('\n'.join(notes))
+    return contents, notes
+
+
+def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
+    """Return a message that a file is not in COCO's format."""
+    return Issue(NOT_COCO, str(place), reasons).format()
+
+
+def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dict[str, CocoFile]:
+    """Return the COCO file of each split in the places of a layout.
+
+    Args:
+        folder: The dataset's folder.
+        layout: One of :data:`LAYOUTS`. A single file in the folder itself may have any name.
+        contents: The contents of all COCO files in the folder, by their paths.
+
+    Raises:
+        UserError: A split has several files.
+    """
+    pattern = layout.annotations
+    if pattern == SINGLE_FILE:
+        files = [file for file in contents if len(file.parts) == 1]
+        if len(files) == 1:
+            return {'train': CocoFile(files[0], contents[files[0]], Path(layout.images))}
+        pattern = '{split}.json'
+    found = {}
+    for file, content in contents.items():
+        match = compile_pattern(pattern).fullmatch(str(file))
+        name = match['split'] if match else ''
+        split = get_split(name) or ALIASES.get(name.lower())
+        if split in found:
+            raise UserError(
+                f'{folder.path} has two COCO files for {split}: {found[split].path} and {file}. '
+                'Keep one of them, and move the other out of the folder'
+            )
+        if split:
+            found[split] = CocoFile(file, content, Path(layout.images.replace('{split}', name)))
+    return found
+
+
+def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
+    """Return how many COCO files fit a layout, and why the next one does not fit, or ''."""
+    if 'train' not in files:
+        names = shorten([file.path for file in files.values()])
+        return 0, f'there is {names}, but no file for training'
+    for number, file in enumerate(files.values()):
+        names = list_file_names(file.content)
+        root = folder.path / file.image_folder
+        absolute = [name for name in names if name.startswith('/')]
+        if absolute:
+            listed = shorten(absolute)
+            return number, (
+                f'{file.path} lists absolute paths ({listed}). Write them relative to the folder '
+                'of the images'
+            )
+        # Path.is_file raises an error for names that are too long.
+        if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
+            listed = shorten(names) or 'no images'
+            return number, f'none of the images that {file.path} lists ({listed}) is in {root}/'
+    return len(files), ''
+
+
+def list_file_names(content: dict[str, Any]) -> list[str]:
+    """Return the file names of images. On Windows, tools write paths with backslashes."""
+    images = content.get('images')
+    images = images if isinstance(images, list) else []
+    names = [image.get('file_name') for image in images if isinstance(image, dict)]
+    return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
+
+
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+    """Read the COCO files of a folder's splits. The classes are those of training."""
+    files, notes = match.found
+    for file in files.values():
+        missing = find_missing_keys(file.content)
+        if missing:
+            raise UserError(format_issue(folder.path / file.path, missing))
+    splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
     try:
-        categories = contents[files['train']]['categories']
-        used_ids = {obj['category_id'] for obj in contents[files['train']]['annotations']}
-        # Roboflow's first category has no objects and is the supercategory of the others.
-        has_root = len(categories) > 1 and categories[0]['id'] not in used_ids
-        if has_root and all(
-            other.get('supercategory') == categories[0]['name'] for other in categories[1:]
-        ):
-            categories = categories[1:]
-        category_ids = number_entries(categories, folder / files['train'])
-        categories = [{**category, 'id': category_ids[category['id']]} for category in categories]
-        splits, problems = {}, []
+        categories = make_categories(folder.path / files['train'].path, files['train'].content)
         for split, file in files.items():
-            content, found = normalize(contents[file], categories, folder / file)
-            problems += found
-            splits[split] = Split(find_image_folder(folder, file, content), content)
-        classes = tuple(str(category['name']) for category in categories)
-        return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems)
+            splits[split] = read_split(folder, file, categories, problems)
     except UserError:
         raise
-    # A value has another type than in COCO's format, for example an id that is a list, or a file
-    # name is too long.
+    # A value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        names = shorten([*map(str, files.values())])
-        raise UserError(
-            f"{folder}: {names}: not in COCO's format ({get_first_line(error)}). Export it again"
-        ) from None
+        names = shorten([file.path for file in files.values()])
+        message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
+        raise UserError(message) from None
+    classes = tuple(category['name'] for category in categories)
+    return DatasetInfo(
+        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
+    )
 
 
-def normalize(
-    content: dict[str, Any], categories: list[dict], file: Path
-) -> tuple[dict[str, Any], list[str]]:
-    """Return a file's content as pycocotools and mmdet expect it, and messages for annotations that
-    are not usable.
+def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
+    """Return the categories of training, with names that are strings and valid ids.
+
+    mmdet looks classes up by their names.
     """
-    image_ids, _ = (number_entries(content[name], file) for name in ('images', 'categories'))
-    names = {category['id']: category['name'] for category in content['categories']}
-    own = {category['name']: category['id'] for category in categories}
-    annotations, others, problems = [], set(), []
-    has_masks = any(obj.get('segmentation') not in EMPTY_MASKS for obj in content['annotations'])
-    for index, obj in enumerate(content['annotations']):
-        category, flags = (
-            obj['category_id'],
-            [FLAGS.get(str(obj.get(key)).lower()) for key in ('iscrowd', 'ignore')],
-        )
-        if obj['image_id'] not in image_ids or category not in names:
-            reason = f'does not list the image_id or category_id of annotations[{index}] (id {obj["id"]!r:.60})'
-            problems.append(ObjectProblem(f'{file} {reason}'))
-        elif names[category] not in own:
-            others.add(str(names[category]))
-        elif None in flags:
-            reason = f'iscrowd {obj.get("iscrowd")!r:.60} and ignore {obj.get("ignore")!r:.60}. Expected 0 or 1'
-            problems.append(
-                ObjectProblem(f'{file} annotations[{index}] (id {obj["id"]!r:.60}) has {reason}')
-            )
-        else:
-            # pycocotools requires iscrowd, and scores objects with the key ignore.
-            new = {'image_id': image_ids[obj['image_id']], 'category_id': own[names[category]]}
-            new['iscrowd'] = max(flags)
-            new |= {'ignore': 0} if obj.get('ignore') else {}
-            if has_masks and new['iscrowd'] and obj.get('segmentation') in EMPTY_MASKS:
-                left, top, right, bottom = get_corners([obj])[
-                    0
-                ].tolist()  # an ignored region needs no exact mask
-                new['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
-            annotations.append(
-                obj if all(obj.get(key) == value for key, value in new.items()) else {**obj, **new}
-            )
-    if others:
-        problem = f'training has only {shorten([*map(str, own)])}. Add the classes to it, or remove their objects'
-        raise UserError(
-            f'{file} has objects of the classes {shorten(sorted(others))}, but {problem}'
-        )
-    # pycocotools reads id 0 as "no match".
-    ids = {obj['id'] for obj in annotations if type(obj['id']) is int and 0 < obj['id'] < MAX_ID}
-    if len(ids) < len(annotations):
-        annotations = [{**obj, 'id': obj_id} for obj_id, obj in enumerate(annotations, start=1)]
-    # On Windows, Label Studio writes paths with backslashes.
-    images = [
-        {**image, 'id': image_ids[image['id']], 'file_name': image['file_name'].replace('\\', '/')}
-        for image in content['images']
+    categories = leave_out_root(content)
+    ids = number_entries(categories, path)
+    return [
+        {**category, 'id': ids[category['id']], 'name': str(category['name'])}
+        for category in categories
     ]
-    # mmdet numbers labels by the order of categories, and looks classes up by their names, which
-    # must be strings.
-    categories = [{**category, 'name': str(category['name'])} for category in categories]
-    return {
-        **content,
-        'images': images,
-        'annotations': annotations,
-        'categories': categories,
-    }, problems
 
 
-def number_entries(entries: list[dict[str, Any]], file: Path) -> dict[Any, int]:
+def leave_out_root(content: dict[str, Any]) -> list[Entry]:
+    """Return the categories without Roboflow's first one, if it is that.
+
+    It has no objects and is the supercategory of the others.
+    """
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    if len(categories) < 2 or categories[0]['id'] in used:
+        return categories
+    root = categories[0]['name']
+    is_root = all(category.get('supercategory') == root for category in categories[1:])
+    return categories[1:] if is_root else categories
+
+
+def read_split(
+    folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
+) -> ObjectSplit:
+    """Return a split as pycocotools and mmdet expect it.
+
+    Ids are integers, ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are
+    crowds.
+
+    Args:
+        folder: The dataset's folder.
+        file: The COCO file of the split.
+        categories: Those of training, with their new ids.
+        problems: Annotations that cannot be used are added to it, by the rule that they break.
+
+    Raises:
+        UserError: The file lists images outside of the dataset's folder, repeats an id, or has
+            objects of other classes than training.
+    """
+    path, content = folder.path / file.path, file.content
+    image_folder = (folder.path / file.image_folder).resolve()
+    names = list_file_names(content)
+    for name in names:
+        # Names without .. need not be resolved.
+        if '..' not in name:
+            continue
+        if not make_absolute(image_folder / name).is_relative_to(folder.path.resolve()):
+            raise UserError(
+                f'{path} lists images outside of {folder.path} ({name}). Move them into it'
+            )
+    image_ids = number_entries(content['images'], path)
+    number_entries(content['categories'], path)
+    category_ids = match_categories(path, content, categories)
+    masks = [entry.get('segmentation') for entry in content['annotations']]
+    has_masks = any(mask not in EMPTY_MASKS for mask in masks)
+    annotations = []
+    for index, entry in enumerate(content['annotations']):
+        place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
+        iscrowd, ignore = parse_flag(entry.get('iscrowd')), parse_flag(entry.get('ignore'))
+        if entry['image_id'] not in image_ids or entry['category_id'] not in category_ids:
+            problems[UNLISTED].append(place)
+        elif iscrowd is None or ignore is None:
+            values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
+            problems[WRONG_FLAGS].append(f'{place}: {values}')
+        else:
+            new = {**entry, 'iscrowd': max(iscrowd, ignore)}
+            new['image_id'] = image_ids[entry['image_id']]
+            new['category_id'] = category_ids[entry['category_id']]
+            new.pop('ignore', None)  # pycocotools scores objects with this key
+            annotations.append(ignore_whole_box(new) if has_masks else new)
+    images = []
+    for image, name in zip(content['images'], names, strict=True):
+        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
+    return ObjectSplit(image_folder, images, number_annotations(annotations), categories)
+
+
+def match_categories(
+    path: Path, content: dict[str, Any], categories: Sequence[Entry]
+) -> dict[Any, int]:
+    """Return the ids of training's categories by a file's own ids.
+
+    Raise a UserError if objects have other classes than training.
+    """
+    own = {category['name']: category['id'] for category in categories}
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    others, ids = set(), {}
+    for category in content['categories']:
+        name = str(category['name'])
+        if name in own:
+            ids[category['id']] = own[name]
+        elif category['id'] in used:
+            others.add(name)
+    if others:
+        raise UserError(
+            f'{path} has objects of the classes {shorten(sorted(others))}, but training has only '
+            f'{shorten(list(own))}. Add the classes to it, or remove their objects'
+        )
+    return ids
+
+
+def ignore_whole_box(annotation: Entry) -> Entry:
+    """Return an ignored annotation with its box as mask if it has none: it needs no exact one."""
+    if not annotation['iscrowd'] or annotation.get('segmentation') not in EMPTY_MASKS:
+        return annotation
+    left, top, right, bottom = get_corners([annotation])[0].tolist()
+    corners = [left, top, right, top, right, bottom, left, bottom]
+    return {**annotation, 'segmentation': [corners]}
+
+
+def number_annotations(annotations: list[Entry]) -> list[Entry]:
+    """Return annotations with ids that pycocotools can store and that differ.
+
+    It reads id 0 as "no match".
+    """
+    ids = {entry['id'] for entry in annotations if type(entry['id']) is int}
+    are_valid = len(ids) == len(annotations) and all(0 < value < MAX_ID for value in ids)
+    if are_valid:
+        return annotations
+    return [{**entry, 'id': number} for number, entry in enumerate(annotations, start=1)]
+
+
+def number_entries(entries: Sequence[Entry], path: Path) -> dict[Any, int]:
     """Return new ids by the ids of entries: 1, 2, ..., or the same if a float can hold them.
 
-    Reject repeated ids.
+    pycocotools stores ids in arrays of floats, in which large integers are not exact.
+
+    Raises:
+        UserError: An id is there several times.
     """
     ids = [entry['id'] for entry in entries]
     for value, count in Counter(ids).most_common(1):
         if count > 1:
             raise UserError(
-                f'{file} lists {count} images or categories with the id {value!r:.60}. Export it '
+                f'{path} lists {count} images or categories with the id {value!r:.60}. Export it '
                 'again'
             )
-    is_valid = all(type(value) is int and 0 <= value < MAX_ID for value in ids)
-    return {value: value if is_valid else number for number, value in enumerate(ids, start=1)}
-
-
-def find_image_folder(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """Return the folder that has most of the first images of a file's list. Raise a UserError for
-    none or several.
-
-    Prefer folders that are not of another split, then those of the file's split, then the nearest
-    one.
-    """
-    names = [image['file_name'] for image in content['images']]
-    parents = dict.fromkeys(
-        [file.parent, Path(), *(parent for path in list_files(folder) for parent in path.parents)]
-    )
-    split = find_split(file) or 'train'
-    ratings = defaultdict(list)
-    for parent in parents:
-        num_images = sum((folder / parent / name).is_file() for name in names[:NUM_SAMPLES])
-        other = find_split(parent)
-        parts = {name.lower() for name in parent.parts}
-        is_image_folder, is_photo_folder = (
-            not parts.isdisjoint(IMAGE_FOLDERS),
-            parts.isdisjoint(MAP_FOLDERS),
-        )
-        fit = num_images > 0, is_photo_folder, other in (None, split), num_images, other == split
-        ratings[fit, -count_steps(file.parent, parent), is_image_folder].append(parent)
-    best = max(ratings)
-    if not best[0][0]:
-        listed, advice = (
-            shorten(names) or 'no images',
-            "Add the images, or change 'file_name' in the annotations",
-        )
-        raise UserError(
-            f'{folder} has none of the images that {folder / file} lists ({listed}). {advice}'
-        )
-    if len(ratings[best]) > 1:
-        folders, advice = (
-            shorten([*map(str, ratings[best])]),
-            "Write the right one into 'file_name', or remove others",
-        )
-        raise UserError(f'{folder}: the images of {file} are in {folders}. {advice}')
-    image_folder = (folder / ratings[best][0]).resolve()
-    leading_out = [name for name in names if name.startswith('/') or '..' in name]
-    outside = [
-        name
-        for name in leading_out
-        if not make_absolute(image_folder / name).is_relative_to(folder.resolve())
-    ]
-    if outside:
-        raise UserError(
-            f'{folder / file} lists images outside of {folder} ({shorten(outside)}). Move them '
-            'into it'
-        )
-    return image_folder
+    are_valid = all(type(value) is int and 0 <= value < MAX_ID for value in ids)
+    if are_valid:
+        return {value: value for value in ids}
+    return {value: number for number, value in enumerate(ids, start=1)}

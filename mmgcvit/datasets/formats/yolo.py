@@ -1,12 +1,16 @@
-"""Read YOLO annotations (``data.yaml`` and a text file for each image) as COCO annotations.
+"""Read YOLO annotations: a YAML file with the images' folders, and a text file for each image.
 
-The package supervision converts every polygon to a mask (1.35 GB for 1,100 polygons in 100 images
-of 1280 x 960), and writes masks with holes or several parts as crowds, on which mmdet does not
-train.
+Format: https://docs.ultralytics.com/datasets/detect and .../datasets/segment. A line of a text file
+is a class index and a box or a polygon, in fractions of the image's size.
+
+The package supervision reads such files too. It converts every polygon to a mask (1.35 GB for 1,100
+polygons in 100 images of 1280 x 960), and writes masks with holes or several parts as crowds, on
+which mmdet does not train.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -15,233 +19,269 @@ import numpy as np
 import yaml
 
 from ...errors import UserError, format_count, shorten
-from ...files import IMAGE_SUFFIXES, read_text
+from ...files import read_text
 from ..decoding import read_sizes
-from .dataset_info import AnnotatedImage, DatasetInfo, make_split
-from .paths import SPLIT_NAME, list_files
-from .plausible import CENTRES, ObjectProblem, measure_area
+from ..layouts import Folder, Layout, Match, get_split, list_files
+from ..reading import AnnotatedImage, make_split, read_each
+from ..records import CENTRES, DatasetInfo, Size
+from ..rules.images import UNREADABLE
+from ..rules.objects import measure_area
+from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
 
+# The paths are in data.yaml, so layouts differ only in what it says.
+LAYOUTS = (
+    Layout(
+        'Ultralytics and FiftyOne (YOLO)',
+        'https://docs.ultralytics.com/datasets/detect',
+        """data.yaml with train: images/train, val: images/val, names: [cat, dog]
+images/train/a.jpg
+labels/train/a.txt""",
+    ),
+    Layout(
+        'Roboflow (YOLO)',
+        'https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
+        """data.yaml with train: ../train/images, val: ../valid/images, names: [cat, dog]
+train/images/a.jpg
+train/labels/a.txt""",
+    ),
+    Layout(
+        'CVAT (Ultralytics YOLO)',
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-yolo-ultralytics',
+        """data.yaml with train: train.txt, names: {0: cat, 1: dog}
+train.txt with lines such as data/images/train/a.jpg
+images/train/a.jpg
+labels/train/a.txt""",
+    ),
+    Layout(
+        'labelImg (YOLO), with a data.yaml',
+        'https://github.com/HumanSignal/labelImg',
+        'data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
+    ),
+)
+YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
+MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
+CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
-def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
-    settings = read_yaml(yaml_file)
-    if not settings.get('train'):
-        raise UserError(
-            f'{yaml_file} names no folder of training images. Add one, for example "train: '
-            'images/train"'
+def match_layouts(folder: Folder) -> list[Match]:
+    """Return a match for each YAML file of YOLO's, or a misfit for labels without one.
+
+    Such files are called data or dataset, or have the key ``train``.
+    """
+    matches = []
+    for file in folder.list_files('.yaml', '.yml'):
+        has_train = '\ntrain:' in f'\n{read_text(folder.path / file)}'
+        if len(file.parts) == 1 and (file.stem in YAML_NAMES or has_train):
+            matches.append(Match(LAYOUTS[0], file, [file]))
+    texts = {str(file) for file in folder.list_files('.txt')}
+    labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
+    if labelled and not matches:
+        misfit = (
+            f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with '
+            f'two lines: "train: {labelled[0].parent}" and "names: [first class, second class]"'
         )
-    if 'kpt_shape' in settings:
-        raise UserError(
-            f'{yaml_file}: keypoints (kpt_shape) are not supported. Export boxes or polygons'
-        )
-    names = read_names(settings, yaml_file)
-    # `path` is often a folder of another machine. Then the images are next to data.yaml.
-    root = yaml_file.parent / str(settings.get('path') or '')
-    root = root if root.is_dir() else yaml_file.parent
-    images, notes = {}, []
-    if not root.resolve().is_relative_to(folder.resolve()):
-        notes.append(f"the images are read from {root}, which is the 'path' in {yaml_file}")
-    for split in filter(settings.get, ('train', 'val', 'test')):
-        try:
-            images[split] = list_images(root, settings[split], yaml_file)
-        except UserError as error:
-            # Labelling tools name folders for val and test in data.yaml even if they write none.
-            if split == 'train':
-                raise
-            notes.append(f'{split} is left out: {error}')
-    label_files = {path: find_label_file(path) for paths in images.values() for path in paths}
+        matches.append(Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled)))
+    return matches
+
+
+def make_label_path(image: Path) -> Path:
+    """Return ``labels/x/a.txt`` for ``images/x/a.jpg``, and ``x/a.txt`` for ``x/a.jpg``.
+
+    As for Ultralytics, the last folder ``images`` counts.
+    """
+    folders = list(image.parts[:-1])
+    if 'images' in folders:
+        last = len(folders) - 1 - folders[::-1].index('images')
+        folders[last] = 'labels'
+    return Path(*folders, f'{image.stem}.txt')
+
+
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+    """Read the splits that ``data.yaml`` names. Images without a label file are background."""
+    file = folder.path / match.found
+    settings = read_yaml(file)
+    root, names = find_root(settings, file), read_names(settings, file)
+    images, notes = list_split_images(settings, root, file)
+    if not root.resolve().is_relative_to(folder.path.resolve()):
+        notes.append(f"the images are read from {root}, which is the 'path' in {file}")
+    label_files = {
+        image: find_label_file(root, image) for paths in images.values() for image in paths
+    }
     # An image may have several paths.
-    counts = Counter({path.resolve(): file for path, file in label_files.items()}.values())
-    splits, problems = {}, []
+    num_images = Counter({path.resolve(): file for path, file in label_files.items()}.values())
+    read = partial(read_image, label_files, num_images, names)
+    splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
         num_unlabelled = sum(not label_files[path].is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
-            example = label_files[paths[0]]
             raise UserError(
-                f'{yaml_file}: no image of {split} has a label file. Expected for example {example}'
+                f'{file}: no image of {split} has a label file. Expected for example '
+                f'{label_files[paths[0]]}'
             )
         if num_unlabelled:
-            notes.append(
-                f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus '
-                'without objects'
-            )
-        splits[split], found = make_split(
-            folder, names, paths, lambda path: read_image(path, len(names), counts)
-        )
-        problems += found
-    problems += find_unused_labels(label_files, len(names))
-    name = f'YOLO ({yaml_file.name})'
-    return DatasetInfo(folder, name, ('boxes',), tuple(names), splits, notes, problems, CENTRES)
+            count = format_count(num_unlabelled, 'image')
+            notes.append(f'{split}: {count} without a label file, thus without objects')
+        found, errors = read_each(read, paths)
+        splits[split] = make_split(folder.path, names, found)
+        problems[UNREADABLE] += errors
+        for image in found:
+            problems[WRONG_LINES] += image.problems
+    problems[UNUSED_LABELS] = find_unused_labels(label_files, names)
+    return DatasetInfo(
+        folder.path,
+        f'YOLO ({file.name})',
+        ('boxes',),
+        tuple(names),
+        splits,
+        tuple(notes),
+        problems,
+        CENTRES,
+    )
 
 
-def find_unused_labels(label_files: Mapping[Path, Path], num_classes: int) -> list[str]:
-    """Return a message for each file with labels beside the ``label_files`` of images, but without
-    an image.
-    """
-    folders = [*dict.fromkeys((file.parent, image.parent) for image, file in label_files.items())]
-    files = [
-        (labels, file) for labels, images in folders if images.is_dir() for file in images.iterdir()
-    ]
-    used = {*label_files.values()}
-    stems = {(labels, file.stem) for labels, file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-    texts = [
-        file for folder in dict(folders) for file in sorted({*folder.glob('*.[tT][xX][tT]')} - used)
-    ]
-    unused = [
-        file
-        for file in texts
-        if (file.parent, file.stem) not in stems and read_labels(file, num_classes)[0]
-    ]
-    return [f'{file} has labels, but no image' for file in unused]
-
-
-def read_image(path: Path, num_classes: int, num_images: Mapping[Path, int]) -> AnnotatedImage:
-    """Read an image's size and label file.
-
-    ``num_images`` is the number of images of each label file.
-    """
-    (_, size), file = read_sizes(path), find_label_file(path)
-    if num_images[file] > 1 and file.is_file():
-        raise UserError(f'{path} shares {file} with another image. Rename one of them')
-    labels, problems = read_labels(file, num_classes) if file.is_file() else ([], [])
-    objects = [
-        (label, {'iscrowd': 0, **make_coco_entries(values, *size)}) for label, values in labels
-    ]
-    return AnnotatedImage(path, size, objects, problems)
-
-
-class YamlLoader(yaml.BaseLoader):
-    """Loader that reads all scalars as strings, so that names such as ``no`` and ``010`` stay as
-    they are written.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
-        """Construct a mapping.
-
-        Raise an error if a key occurs twice, of which YAML's loader would drop one.
-        """
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) < len(node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, 'a key occurs twice', node.start_mark
-            )
-        return mapping
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file.
-
-    Reject aliases, which can grow without bound when they are used.
-    """
-    text, depth = read_text(file), 0
-    try:
-        for event in yaml.parse(text, YamlLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
-                event, yaml.CollectionEndEvent
-            )
-            if (
-                isinstance(event, yaml.AliasEvent) or depth > 20
-            ):  # deep nesting takes minutes and stack
-                raise ValueError('aliases or deep nesting')
-        settings = yaml.load(text, YamlLoader)
-    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
-    # ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
-    if not isinstance(settings, dict):
+def find_root(settings: Mapping[str, Any], file: Path) -> Path:
+    """Return the folder to which the paths of ``data.yaml`` are relative."""
+    if not settings.get('train'):
         raise UserError(
-            f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
+            f'{file} names no folder of training images. Add one, for example "train: images/train"'
         )
-    settings = {key: value for key, value in settings.items() if value not in YAML_NULL}
-    # Splits have other names too, such as valid.
-    named = {
-        key: match.lastgroup for key in settings if (match := SPLIT_NAME.fullmatch(key.lower()))
-    }
-    if len({*named.values()}) < len(named):
+    if 'kpt_shape' in settings:
         raise UserError(
-            f'{file} has several keys for one split ({", ".join(named)}). Keep one of them'
+            f'{file}: keypoints (kpt_shape) are not supported. Export boxes or polygons'
         )
-    return {named.get(key, key): value for key, value in settings.items()}
-
-
-def read_names(settings: dict[str, Any], file: Path) -> list[str]:
-    """Return the class names as a list.
-
-    In data.yaml, ``names`` is a list, or a dict with class indices as keys.
-    """
-    setting = names = settings.get('names')
-    if isinstance(names, dict):
-        names = [names.get(str(index)) for index in range(len(names))]
-    names = names if isinstance(names, list) else []
-    problem = f"{file}: 'names' is {str(setting)[:60]}"
-    if not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
-    if settings.get('nc', str(len(names))) != str(len(names)):
+    root = file.parent / str(settings.get('path', ''))
+    if not root.is_dir():
         raise UserError(
-            f"{problem}, and 'nc' is {settings['nc']} instead of {len(names)}. Change 'nc' or "
-            "'names'"
+            f"{file}: 'path' is {settings['path']}, and there is no such folder. Remove the line "
+            'if the other paths start at the folder of the file'
         )
-    return names
+    return root
 
 
-def list_images(root: Path, sources: Any, yaml_file: Path) -> list[Path]:
-    """Return the images of a split.
+def list_split_images(
+    settings: Mapping[str, Any], root: Path, file: Path
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the images of each split, and notes about splits without images.
 
-    ``sources`` are folders, or text files with the path of an image on each line.
+    Labelling tools name folders for val and test even if they write none.
     """
-    named = [str(name) for name in (sources if isinstance(sources, list) else [sources])]
-    images = []
-    for path in (find_path(root, name) for name in named):
+    images, notes = {}, []
+    for split in ('train', 'val', 'test'):
+        if not settings.get(split):
+            continue
+        found, problem = list_images(root, settings[split])
+        if not problem:
+            images[split] = found
+        elif split == 'train':
+            raise UserError(f'{file} {problem}. Change it, or add the images')
+        else:
+            notes.append(f'{split} is left out: {file} {problem}')
+    return images, notes
+
+
+def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
+    """Return the images of a split, and the problem if there are none.
+
+    ``source`` is a folder, a text file with the path of an image on each line, or a list of them.
+    """
+    names = source if isinstance(source, list) else [source]
+    prefix = '' if (root / CVAT_FOLDER).exists() else CVAT_FOLDER
+    images = {}  # whose keys are ordered and differ
+    for name in names:
+        path = find_path(root, str(name))
         if path.is_dir():
-            images += [
-                path / file for file in list_files(path) if file.suffix.lower() in IMAGE_SUFFIXES
-            ]
+            images.update((path / file, None) for file in list_files(path).images)
         elif path.is_file():
-            images += [
-                find_path(path.parent, line.strip())
-                for line in read_text(path).split('\n')
-                if line.strip()
-            ]
-    images = [*dict.fromkeys(images)]
-    absent = [name for name in named if not find_path(root, name).exists()]
-    if absent or not any(path.is_file() for path in images):
-        listed = f' that exist ({shorten([*map(str, images)])})' if images else ''
-        problem = (
-            f'which does not exist in {root}' if absent else f'which contains no images{listed}'
-        )
-        raise UserError(
-            f'{yaml_file} names {shorten(absent or named)}, {problem}. Change it, or add the images'
-        )
-    return images
+            # The lines of a list are relative to its folder.
+            for line in map(str.strip, read_text(path).split('\n')):
+                if line:
+                    images[find_path(path.parent, line.removeprefix(prefix))] = None
+        else:
+            return [], f'names {name}, which does not exist in {root}'
+    if any(path.is_file() for path in images):
+        return list(images), ''
+    problem = f'names {shorten(names)}, which contains no images'
+    if images:
+        problem += f' that exist ({shorten([*images])})'
+    return [], problem
 
 
 def find_path(root: Path, name: str) -> Path:
-    """Return the path of ``name`` in ``root``. Roboflow writes ../train/images for train/images."""
+    """Return the path of ``name`` in ``root``, as the file of a dataset writes it.
+
+    Roboflow writes ../train/images for train/images, so a name is also looked up without its
+    ``..``.
+
+    Raises:
+        UserError: Both paths exist, and are not the same.
+    """
     path = Path(name.replace('\\', '/'))
-    found, below_root = root / path, Path(root, *(part for part in path.parts if part != '..'))
-    if below_root.exists() and found.exists() and not below_root.samefile(found):
+    found = root / path
+    below_root = Path(root, *(part for part in path.parts if part != '..'))
+    if not below_root.exists():
+        return found
+    if found.exists() and not below_root.samefile(found):
         raise UserError(
             f'{name} is {found} or {below_root}, and both exist. Write the right one, without ..'
         )
-    return below_root if below_root.exists() else found
+    return below_root
 
 
-def find_label_file(image: Path) -> Path:
-    """Return an image's label file: ``labels/x/a.txt`` for ``images/x/a.jpg``, or ``a.txt`` next to
-    the image.
+def find_label_file(root: Path, image: Path) -> Path:
+    """Return the path of an image's label file, whose suffix may be .TXT."""
+    # Only folders in root count: a dataset may be in a folder called images.
+    is_inside = image.is_relative_to(root)
+    path = make_label_path(image.relative_to(root) if is_inside else image)
+    path = root / path
+    in_capitals = path.with_suffix('.TXT')
+    return in_capitals if in_capitals.is_file() else path
+
+
+def find_unused_labels(label_files: Mapping[Path, Path], names: Sequence[str]) -> list[str]:
+    """Return the files with objects beside those of images, but without an image."""
+    stems = {(file.parent, file.stem) for file in label_files.values()}
+    unused = []
+    for folder in dict.fromkeys(file.parent for file in label_files.values()):
+        for file in sorted(folder.glob('*.[tT][xX][tT]')):
+            if (folder, file.stem) not in stems and read_labels(file, names)[0]:
+                unused.append(str(file))
+    return unused
+
+
+def read_image(
+    label_files: Mapping[Path, Path],
+    num_images: Mapping[Path, int],
+    names: Sequence[str],
+    image: Path,
+) -> AnnotatedImage:
+    """Read an image's size and objects.
+
+    Args:
+        label_files: The label file of each image, which need not exist.
+        num_images: The number of images of each label file.
+        names: The class names, by the indices in label files.
+        image: The image.
+
+    Raises:
+        UserError: The image cannot be read, or another image has the same label file.
     """
-    candidates, folders = [image], image.parts[:-1]
-    if 'images' in folders:
-        last = len(folders) - 1 - folders[::-1].index('images')
-        candidates.insert(0, Path(*image.parts[:last], 'labels', *image.parts[last + 1 :]))
-    candidates = [path.with_suffix(suffix) for path in candidates for suffix in ('.txt', '.TXT')]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    _, size = read_sizes(image)
+    file = label_files[image]
+    if not file.is_file():
+        return AnnotatedImage(image, size)
+    if num_images[file] > 1:
+        raise UserError(f'{image} shares {file} with another image. Rename one of them')
+    labels, problems = read_labels(file, names)
+    objects = [(name, make_coco_entries(values, size)) for name, values in labels]
+    return AnnotatedImage(image, size, objects, problems)
 
 
-def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[float]]], list[str]]:
-    """Return (label, values) of each object in a label file, and a message for each invalid line.
+def read_labels(
+    file: Path, names: Sequence[str]
+) -> tuple[list[tuple[str, list[float]]], list[str]]:
+    """Return (class name, values) of each object in a label file, and lines that are not one.
 
     Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
     [x1, y1, x2, ...].
@@ -252,32 +292,85 @@ def read_labels(file: Path, num_classes: int) -> tuple[list[tuple[int, list[floa
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
-        has_shape = len(values) == NUM_BOX_VALUES or (
-            len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
-        )
-        if label in range(num_classes) and has_shape and all(map(isfinite, values)):
-            objects.append((int(label), values))
+        is_polygon = len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
+        has_shape = len(values) == NUM_BOX_VALUES or is_polygon
+        if has_shape and label in range(len(names)) and all(map(isfinite, values)):
+            objects.append((names[int(label)], values))
         elif line.strip():
-            text = 'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: a class from 0 to '
-            text += f'{num_classes - 1}, and fractions of width and height, not pixels'
-            problems.append(ObjectProblem(f'{file} line {number} is {line[:60]!r}. {text}'))
+            problems.append(f'{file} line {number} is {line[:60]!r}')
     return objects, problems
 
 
-def make_coco_entries(values: list[float], width: int, height: int) -> dict[str, Any]:
-    """Convert the values of a box or polygon to COCO's ``bbox``, ``area`` and, for a polygon,
-    ``segmentation``.
+def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
+    """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
+
+    Args:
+        values: Fractions of the image's size, as :func:`read_labels` returns them.
+        size: The image's (width, height) in pixels.
     """
-    points = np.reshape(values, (-1, 2)) * (width, height)
+    points = np.reshape(values, (-1, 2)) * size
+    entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
-        top_left, extent = points[0] - points[1] / 2, points[1]
-        entries, area = {}, extent.prod()
+        (x, y), (width, height) = points
+        box, area = [x - width / 2, y - height / 2, width, height], width * height
     else:
-        top_left, extent = points.min(0), np.ptp(points, axis=0)
-        entries = {'segmentation': [points.round(2).ravel().tolist()]}
-        area = measure_area(points.ravel().tolist())
-    return {
-        'bbox': np.concatenate([top_left, extent]).round(2).tolist(),
-        'area': round(float(area), 2),
-        **entries,
-    }
+        box = [*points.min(0), *np.ptp(points, axis=0)]
+        polygon = points.ravel()
+        area = measure_area(polygon)
+        entries['segmentation'] = [polygon.round(2).tolist()]
+    return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file, with the names of splits as keys for theirs.
+
+    All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
+    """
+    text = read_text(file)
+    try:
+        check_yaml(text)
+        settings = yaml.load(text, yaml.BaseLoader)
+    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
+    # ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
+    if not isinstance(settings, dict):
+        raise UserError(
+            f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
+        )
+    renamed = {}
+    for key, value in settings.items():
+        name = get_split(key) or key
+        if name in renamed:
+            raise UserError(f'{file} has several keys for {name}, such as {key}. Keep one of them')
+        if value not in YAML_NULL:
+            renamed[name] = value
+    return renamed
+
+
+def check_yaml(text: str) -> None:
+    """Raise a ValueError for aliases, which can grow without bound, and for deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, yaml.BaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+            raise ValueError('aliases or deep nesting')
+
+
+def read_names(settings: Mapping[str, Any], file: Path) -> list[str]:
+    """Return the class names. In data.yaml they are a list, or a dict with class indices as
+    keys.
+    """
+    setting = names = settings.get('names')
+    if isinstance(names, dict):
+        names = [names.get(str(index)) for index in range(len(names))]
+    problem = f"{file}: 'names' is {str(setting)[:60]}"
+    if not names or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
+    num_classes = settings.get('nc', str(len(names)))
+    if num_classes != str(len(names)):
+        raise UserError(
+            f"{problem}, and 'nc' is {num_classes} instead of {len(names)}. Change 'nc' or 'names'"
+        )
+    return names

@@ -1,4 +1,6 @@
-"""Write small valid datasets of each format, which tests then damage, and run the checks on them."""
+"""Write small valid datasets of each format, which tests then damage, and run the checks on
+them.
+"""
 
 import json
 import struct

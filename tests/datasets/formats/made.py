@@ -9,12 +9,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import numpy as np
 import yaml
 from hypothesis import strategies as st
 from PIL import Image
+
+from mmgcvit.datasets.formats import class_folders, maps
+from mmgcvit.datasets.layouts import get_split
 
 WIDTH, HEIGHT = 96, 72
 SPLIT_NAMES = {
@@ -35,69 +38,62 @@ SPLIT_NAMES = {
 # Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or
 # mmengine's configs.
 STEMS = [
-    *(
-        'a',
-        'A',
-        'a 1',
-        ' blank',
-        'two  blanks',
-        'Größe (1)',
-        'Gro\u0308ße',
-        'نص',
-        '😀',
-        'x.y',
-        'b -1',
-        '#1',
-        '1',
-        '-1',
-    ),
-    *(
-        "it's",
-        '"q"',
-        '{{ fileDirname }}',
-        '{{$HOME:x}}',
-        'test',
-        'train_val',
-        'x' * 90,
-        '$(x)',
-        '%s',
-    ),
-    *('c\u2028d', 'e\x0cf'),
+    'a',
+    'A',
+    'a 1',
+    ' blank',
+    'two  blanks',
+    'Größe (1)',
+    'Größe',
+    'نص',
+    '😀',
+    'x.y',
+    'b -1',
+    '#1',
+    '1',
+    '-1',
+    "it's",
+    '"q"',
+    '{{ fileDirname }}',
+    '{{$HOME:x}}',
+    'test',
+    'train_val',
+    '$(x)',
+    '%s',
+    'c\u2028d',
+    'e\x0cf',
 ]
+STEMS.append('x' * 90)
 CLASSES = [
-    *(
-        'cat',
-        'Dog',
-        'no',
-        '010',
-        '1.10',
-        'null',
-        "it's",
-        'a "b"',
-        '{x}',
-        '}}',
-        'back\\slash',
-        '# x',
-        'עברית',
-        '😀',
-    ),
-    *(
-        'train',
-        'test',
-        'x' * 100,
-        'a: b',
-        'two words',
-        '~',
-        '12:30',
-        'Größe',
-        "'''",
-        '%d',
-        '*a',
-        '&a',
-        '!!x',
-        '- y',
-    ),
+    'cat',
+    'Dog',
+    'no',
+    '010',
+    '1.10',
+    'null',
+    "it's",
+    'a "b"',
+    '{x}',
+    '}}',
+    'back\\slash',
+    '# x',
+    'עברית',
+    '😀',
+    'train',
+    'test',
+    'a: b',
+    'two words',
+    '~',
+    '12:30',
+    'Größe',
+    "'''",
+    '%d',
+    '*a',
+    '&a',
+    '!!x',
+    '- y',
 ]
+CLASSES.append('x' * 100)
 
 
 def write(
@@ -149,11 +145,12 @@ class Photo:
             pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
                 pixels[top:bottom, left:right, 2 * index] += 190
-        options = {} if self.suffix.lower() in ('.png', '.bmp') else {'quality': 100}
+        suffix = self.suffix.lower()
+        options = {} if suffix in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
-        modes = {'.png': ('RGB', 'RGBA', 'RGB'), '.bmp': 3 * ('RGB',), '.webp': 3 * ('RGB',)}
-        modes = modes.get(self.suffix.lower(), ('RGB', 'RGB', 'CMYK'))
-        write(path, Image.fromarray(pixels).convert(modes[self.number % 3]), **options)
+        modes = {'.png': 'RGBA', '.bmp': 'RGB', '.webp': 'RGB'}
+        mode = modes.get(suffix, 'CMYK') if self.number % 3 == 2 else 'RGB'
+        write(path, Image.fromarray(pixels).convert(mode), **options)
 
 
 def read_number(path: str | Path) -> int:
@@ -187,25 +184,23 @@ class Made:
             add_clutter(root)
 
     def get_name(self, split: str, photo: Photo) -> str:
-        number, label = [*self.folders].index(split), self.classes[photo.label]
-        return (
-            f'{self.layout[0].format(self.folders[split], number=number, label=label)}{photo.name}'
-        )
+        folder = self.layout[0].format(self.folders[split], label=self.classes[photo.label])
+        return f'{folder}{photo.name}'
+
+    @property
+    def task(self) -> str | None:
+        """What ``--task`` must say."""
+        return 'semantic' if self.format == 'maps' else None
 
     @property
     def expected_classes(self) -> tuple[str, ...]:
-        if self.format == 'voc':
-            return tuple(
-                sorted(
-                    {
-                        thing.name
-                        for photos in self.photos.values()
-                        for p in photos
-                        for thing in p.things
-                    }
-                )
-            )
-        return tuple(sorted(self.classes) if self.format == 'classes' else self.classes)
+        names = self.classes
+        if self.format == 'classes':
+            names = sorted(names)
+        elif self.format == 'voc':
+            photos = itertools.chain(*self.photos.values())
+            names = sorted({thing.name for photo in photos for thing in photo.things})
+        return tuple(names)
 
 
 def add_clutter(root: Path) -> None:
@@ -242,36 +237,34 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
     Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some
     that are, and categories in another order in other splits.
     """
-    first_id = made.options['from_0'] ^ 1
+    is_loose = made.options['loose']
+    first_id = 0 if made.options['from_0'] else 1
     scale = 2**62 if made.options['big_ids'] else 1
-    ids = {name: 7 * i * scale for i, name in enumerate(made.classes)}
+    categories = [{'id': 7 * i * scale, 'name': name} for i, name in enumerate(made.classes)]
+    ids = {category['name']: category['id'] for category in categories}
     images, annotations = [], []
-    for image_id, photo in zip(itertools.count(0, scale), made.photos[split], strict=False):
-        images.append(
-            {'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
-        )
+    for photo in made.photos[split]:
+        image_id = scale * len(images)
+        name = prefix + photo.name
+        images.append({'id': image_id, 'file_name': name, 'width': WIDTH, 'height': HEIGHT})
         for thing in photo.things:
             left, top, right, bottom = thing.box
-            entry = {
-                'id': first_id + scale * len(annotations),
-                'image_id': image_id,
-                'category_id': ids[thing.name],
-            }
-            entry |= {
-                'bbox': [left, top, right - left, bottom - top],
-                'area': (right - left) * (bottom - top),
-            }
-            if thing.is_crowd and made.options['loose'] and len(annotations) % 2:
-                entry |= {'ignore': 1}
-            elif thing.is_crowd or not made.options['loose']:
+            width, height = right - left, bottom - top
+            is_odd = len(annotations) % 2
+            entry = {'id': first_id + scale * len(annotations), 'image_id': image_id}
+            entry |= {'category_id': ids[thing.name], 'bbox': [left, top, width, height]}
+            entry['area'] = width * height
+            if thing.is_crowd and is_loose and is_odd:
+                entry['ignore'] = 1
+            elif thing.is_crowd or not is_loose:
                 entry['iscrowd'] = int(thing.is_crowd)
-            elif len(annotations) % 2:
+            elif is_odd:
                 entry['iscrowd'] = None
             if thing.has_mask:
                 entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
             annotations.append(entry)
-    categories = [{'id': i, 'name': name} for name, i in ids.items()]
-    categories = categories[:: -1 if made.options['loose'] and split != 'train' else 1]
+    if is_loose and split != 'train':
+        categories.reverse()
     return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
 
 
@@ -308,9 +301,10 @@ def write_yolo(
         settings[split] = source.format(folder)
         if lists:
             settings[split] = f'{split}.txt'
+            start = './' if made.options['windows'] else 'data/'  # CVAT's, without such a folder
             write(
                 root / f'{split}.txt',
-                ''.join(f'./{image.format(folder)}{p.name}\n' for p in made.photos[split]),
+                ''.join(f'{start}{image.format(folder)}{p.name}\n' for p in made.photos[split]),
             )
     write(
         root / 'data.yaml',
@@ -319,40 +313,31 @@ def write_yolo(
 
 
 def to_voc(made: Made, photo: Photo, folder: str) -> str:
-    root = ElementTree.Element('annotation')
-    ElementTree.SubElement(root, 'folder').text = folder
-    size = ElementTree.SubElement(root, 'size')
-    for key, value in {'width': WIDTH, 'height': HEIGHT}.items():
-        ElementTree.SubElement(size, key).text = '0' if made.options['loose'] else str(value)
-    ElementTree.SubElement(root, 'filename').text = photo.name.replace(
-        '\x0c', ''
-    )  # XML has no form feeds
+    is_loose = made.options['loose']
+    width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
+    name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
+    text = f'<folder>{escape(folder)}</folder><filename>{name}</filename>'
+    text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
-        obj = ElementTree.SubElement(root, 'object')
-        ElementTree.SubElement(obj, 'name').text = thing.name
-        difficult = ('Unspecified', 'True') if made.options['loose'] else ('0', '1')
-        ElementTree.SubElement(obj, 'difficult').text = difficult[thing.is_crowd]
-        box = ElementTree.SubElement(obj, 'bndbox')
         left, top, right, bottom = thing.box
-        for key, value in {
-            'xmin': left + 1,
-            'ymin': top + 1,
-            'xmax': right,
-            'ymax': bottom,
-        }.items():
-            ElementTree.SubElement(box, key).text = str(value)
-    return ElementTree.tostring(root, 'unicode')
+        difficult = ('Unspecified', 'True') if is_loose else ('0', '1')
+        text += f'<object><name>{escape(thing.name)}</name>'
+        text += f'<difficult>{difficult[thing.is_crowd]}</difficult>'
+        text += f'<bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>'
+        text += f'<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>'
+    return f'<annotation>{text}</annotation>'
 
 
 def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> None:
-    for number, (split, folder) in enumerate(made.folders.items()):
+    for split, folder in made.folders.items():
+        names = []
         for photo in made.photos[split]:
-            text = to_voc(made, photo, Path(image.format(folder, number=number)).name)
-            write(root / xml.format(folder, number=number) / f'{photo.stem}.xml', text)
+            path = root / f'{xml.format(folder)}{photo.stem}.xml'
+            write(path, to_voc(made, photo, Path(image.format(folder)).name))
+            names.append(f'{path.stem}\n')
         if lists:
-            main = root / lists.format(number=number)
-            write(main / f'{split}.txt', ''.join(f'{photo.stem}\n' for photo in made.photos[split]))
-            write(main / f'cat_{split}.txt', 'a -1\n')
+            write(root / lists / f'{split}.txt', ''.join(names))
+            write(root / lists / f'cat_{split}.txt', 'a -1\n')
 
 
 def write_maps(made: Made, root: Path, image: str, label: str) -> None:
@@ -370,38 +355,48 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
 
 # The functions that write annotations. Class folders have none.
 WRITERS = {'coco': write_coco, 'yolo': write_yolo, 'voc': write_voc, 'maps': write_maps}
-# The layouts of each format: what is before the name in an image's path, and other arguments of its
-# function. {} is the split's folder, {number} the index of the split, and {label} the class.
+# How to write each declared layout: what is before the name in an image's path, and other arguments
+# of the format's function. {} is the split's folder, {label} the class.
 LAYOUTS = {
-    'coco': [
-        ('{}/', 'annotations/instances_{}.json'),  # COCO 2017
-        ('{}/', '{}/_annotations.coco.json'),  # Roboflow
-        ('images/{}/', 'annotations/instances_{}.json'),  # CVAT
-        ('images/{} ', '{}.json', 'images{}{} '),  # Label Studio
-    ],
-    'yolo': [
-        ('{}/images/', '{}/labels', '../{}/images'),  # Roboflow
-        ('images/{}/', 'labels/{}', 'images/{}'),  # Ultralytics
-        ('images/{}/', 'labels/{}', '', True),  # CVAT
-        ('{}/', '{}', './{}'),  # LabelImg
-    ],
-    'voc': [
-        ('{}/', '{}'),  # Roboflow, LabelImg
-        ('{}/JPEGImages/', '{}/Annotations'),  # CVAT
-        ('images/{}/', 'Annotations/{}'),  # Label Studio
-        ('{}/', '{}/xmls'),
-        # VOC2007 and VOC2012 beside each other
-        tuple(
-            f'VOCdevkit/VOC200{{number}}/{name}'
-            for name in ('JPEGImages/', 'Annotations', 'ImageSets/Main')
+    'coco': {
+        'COCO 2017': ('{}/', 'annotations/instances_{}.json'),
+        'CVAT and Datumaro (COCO)': ('images/{}/', 'annotations/instances_{}.json'),
+        'CVAT until 2024, and Datumaro with merged images (COCO)': (
+            *('images/{} ', 'annotations/instances_{}.json', '{1} '),
         ),
-    ],
-    'classes': [('{}/{label}/',)],  # torchvision, Kaggle
-    'maps': [
-        ('images/{}/', 'labels/{}'),
-        ('img_dir/{}/', 'ann_dir/{}'),  # mmseg
-        ('{}/JPEGImages/', '{}/SegmentationClass'),
-    ],
+        'Roboflow and RF-DETR (COCO)': ('{}/', '{}/_annotations.coco.json'),
+        "mmdet's configs (COCO)": ('{}/', 'annotations/{}.json'),
+        "mmdet's configs (COCO), with a folder for images": ('images/{}/', 'annotations/{}.json'),
+        'MMYOLO (COCO)': ('images/{} ', 'annotations/{}.json', '{1} '),
+        'Label Studio, labelme and VIA (COCO)': ('images/{} ', '{}.json', 'images{}{} '),
+        'Label Studio with brush masks (COCO)': ('images/{} ', '{}.json', '{1} '),
+        'FiftyOne (COCO)': ('data/{} ', '{}.json', '{1} '),
+    },
+    'yolo': {
+        'Ultralytics and FiftyOne (YOLO)': ('images/{}/', 'labels/{}', 'images/{}'),
+        'Roboflow (YOLO)': ('{}/images/', '{}/labels', '../{}/images'),
+        'CVAT (Ultralytics YOLO)': ('images/{}/', 'labels/{}', '', True),
+        'labelImg (YOLO), with a data.yaml': ('{}/', '{}', './{}'),
+    },
+    'voc': {
+        'VOC2012, CVAT and labelme': ('JPEGImages/{} ', 'Annotations/{} ', 'ImageSets/Main'),
+        'Label Studio (VOC)': ('images/', 'Annotations/'),
+        'FiftyOne (VOC)': ('data/', 'labels/'),
+        'Roboflow (VOC)': ('{}/', '{}/'),
+        'labelImg (VOC)': ('', ''),
+    },
+    'classes': {
+        f'{class_folders.TOOLS}, with splits': ('{}/{label}/',),
+        class_folders.TOOLS: ('{label}/',),
+    },
+    'maps': {
+        f'{layout.tools} {layout.images}': tuple(
+            pattern.replace('{split}', '{}')
+            for pattern in (f'{layout.images}/', layout.annotations)
+        )
+        for layout in maps.LAYOUTS
+        if not layout.endings
+    },
 }
 OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
@@ -413,8 +408,9 @@ def write_example(root: Path, data_format: str, **options: bool) -> None:
     layout = {
         'coco': ('{}/', 'annotations/{}.json'),
         'yolo': ('images/', 'labels', 'images'),
-        'voc': ('JPEGImages/', 'Annotations', 'ImageSets/Main'),
-    }.get(data_format, LAYOUTS[data_format][0])
+        'voc': ('JPEGImages/', 'Annotations/', 'ImageSets/Main'),
+        'maps': ('images/{}/', 'labels/{}'),
+    }.get(data_format) or next(iter(LAYOUTS[data_format].values()))
     numbers = {'train': 6} if data_format == 'yolo' else {'train': 4, 'val': 2}
     make_example(data_format, layout, numbers, is_textured=True, **options).write(root)
 
@@ -449,17 +445,17 @@ def make_example(
 
 
 @st.composite
-def make_datasets(
-    draw: st.DrawFn, formats: tuple[str, ...] = tuple(LAYOUTS), min_train: int = 2
-) -> Made:
+def make_datasets(draw: st.DrawFn) -> Made:
     """Draw a dataset of any format and layout: the same stems in several splits, and no, one or
     many objects.
     """
-    data_format = draw(st.sampled_from(formats))
-    layout = draw(st.sampled_from(LAYOUTS[data_format]))
+    data_format = draw(st.sampled_from([*LAYOUTS]))
+    layout = draw(st.sampled_from([*LAYOUTS[data_format].values()]))
+    has_splits = '{}' in layout[0]
     options = {name: draw(st.booleans()) for name in OPTIONS}
-    classes = draw(st.lists(st.sampled_from(CLASSES), min_size=2, max_size=4, unique=True))
-    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')]))
+    names = [name for name in CLASSES if has_splits or get_split(name) is None]
+    classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
+    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')])) if has_splits else ()
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
     if data_format == 'maps' and options['as_dict']:
         classes = [f'class {index}' for index in range(len(classes))]
@@ -468,28 +464,22 @@ def make_datasets(
     photos, number = {}, 0
     for split in folders:
         # Each class is in training, and one in two images, of which one can be held out.
-        least = max(min_train, len(classes) + 1) if split == 'train' else 2
+        least = len(classes) + 1 if split == 'train' else 2
         stems = draw(
             st.lists(st.sampled_from(STEMS), min_size=least, max_size=least + 2, unique=True)
         )
         photos[split] = []
         for index, stem in enumerate(stems):
-            count = (
-                1
-                if index == 0 or (index <= len(classes) and split == 'train')
-                else draw(st.integers(0, 3))
-            )
+            has_one = index == 0 or (index <= len(classes) and split == 'train')
+            count = 1 if has_one else draw(st.integers(0, 3))
             things = []
             for i in range(0 if data_format in ('classes', 'maps') else count):
                 left, top = draw(st.integers(0, WIDTH - 3)), draw(st.integers(0, HEIGHT - 3))
-                right, bottom = (
-                    draw(st.integers(left + 2, WIDTH)),
-                    draw(st.integers(top + 2, HEIGHT)),
-                )
+                right = draw(st.integers(left + 2, WIDTH))
+                bottom = draw(st.integers(top + 2, HEIGHT))
                 name = classes[index % len(classes)] if i == 0 else draw(st.sampled_from(classes))
-                things.append(
-                    Thing(name, (left, top, right, bottom), with_masks, i > 0 and draw(are_crowds))
-                )
+                is_crowd = i > 0 and draw(are_crowds)
+                things.append(Thing(name, (left, top, right, bottom), with_masks, is_crowd))
             suffix = draw(st.sampled_from(['.png', '.jpg', '.JPG', '.jpeg', '.webp', '.bmp']))
             photos[split].append(Photo(stem, suffix, number, things, index % len(classes)))
             number += 1

@@ -1,7 +1,6 @@
 """Errors in a dataset are reported with the cause."""
 
 import itertools
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,24 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv import rescale_size
-from PIL import ExifTags, Image
+from PIL import Image
 
+from mmgcvit.datasets.advice import find_small_objects
 from mmgcvit.datasets.decoding import read_segmentation_map
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder
-from mmgcvit.datasets.formats.advice import find_small_objects
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.records import DatasetInfo, ObjectSplit
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png
 from .made import HEIGHT, WIDTH, write, write_example
-
-
-def test_fractions_are_of_the_size_after_exif_rotation(tmp_path):
-    write_example(tmp_path, 'yolo')
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    for file in tmp_path.glob('*/*.jpg'):
-        Image.open(file).save(file, exif=exif)
-    assert read_folder(tmp_path).splits['train'].sizes == [(HEIGHT, WIDTH)] * 6
 
 
 @pytest.mark.parametrize('data_format', ['coco', 'yolo', 'voc', 'classes', 'maps'])
@@ -41,27 +32,30 @@ def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by
     named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(
         data_format, []
     )
-    expected = read_folder(tmp_path)
+    task = TASKS.get(data_format)
+    expected = read_folder(tmp_path, task)
     for file in (path for path in tmp_path.rglob('*') if path.is_file()):
         if str(file.relative_to(tmp_path)) in named:
-            assert read_folder(file) == expected
+            assert read_folder(file, task) == expected
         else:
             with pytest.raises(UserError, match=r'Pass (its|the) folder'):
-                read_folder(file)
+                read_folder(file, task)
 
 
 def test_json_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
-    (tmp_path / 'notes.json').write_text('{')
-    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in str(
-        read_folder(tmp_path)
-    )
+    write(tmp_path / 'notes.json', '{')
+    shutil.copy(tmp_path / 'annotations' / 'val.json', tmp_path / 'annotations' / 'fold2.json')
+    notes = str(read_folder(tmp_path))
+    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in notes
+    assert 'COCO files of no split were not read: annotations/fold2.json' in notes
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     write_example(tmp_path, 'maps')
     shutil.copytree(tmp_path / 'images' / 'val', tmp_path / 'images' / 'test')
-    assert 'test is left out: 2 images without segmentation maps' in read_folder(tmp_path).notes
+    notes = read_folder(tmp_path, 'semantic').notes
+    assert 'test is left out: 2 images without segmentation maps' in notes
 
 
 def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
@@ -71,6 +65,7 @@ def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
 
 
 # Sides of an image and of the one object in it, and whether it is a crowd.
+TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
 SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
 OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
@@ -79,19 +74,13 @@ OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(
     objects, size
 ):
-    images = [
-        {'id': i, 'width': width, 'height': height} for i, (width, height, *_) in enumerate(objects)
-    ]
-    boxes = [
-        {'image_id': i, 'bbox': [0, 0, *row[2:4]], 'iscrowd': row[4]}
-        for i, row in enumerate(objects)
-    ]
-    content = {
-        'images': images,
-        'annotations': [box | {'category_id': 1} for box in boxes],
-        'categories': [],
-    }
-    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': Split(Path(), content)})
+    images, annotations = [], []
+    for index, (width, height, *sides, is_crowd) in enumerate(objects):
+        images.append({'id': index, 'width': width, 'height': height})
+        keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
+        annotations.append({'bbox': [0, 0, *sides], **keys})
+    train = ObjectSplit(Path(), images, annotations, [])
+    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': train})
     notes = find_small_objects(dataset, size)
     trained = [row for row in objects if not row[4]]
 
@@ -137,17 +126,26 @@ def edit(pattern, old, new):
     ]
 
 
-def edit_coco(name, **changes):
-    """Return a function that changes all images, annotations or categories of the COCO files."""
+def move_into(name):
+    """Return a function that moves the dataset into a folder of its own."""
 
-    def change(root):
-        for path in root.rglob('*.json'):
-            content = json.loads(path.read_text())
-            path.write_text(
-                json.dumps(content | {name: [entry | changes for entry in content[name]]})
-            )
+    def move(root):
+        root.rename(root.with_name(name))
+        root.mkdir()
+        root.with_name(name).rename(root / name)
 
-    return change
+    return move
+
+
+def save_maps_as_jpeg(root):
+    for path in root.rglob('*.png'):
+        Image.open(path).save(path.with_suffix('.jpg'))
+        path.unlink()
+
+
+def rename_maps(root):
+    for path in root.rglob('*.png'):
+        path.rename(path.with_stem(f'x{path.stem}'))
 
 
 def move_image_out(root):
@@ -159,43 +157,27 @@ ENTITIES = ''.join(
     f'<!ENTITY {name} "{10 * f"&{before};"}">' for before, name in itertools.pairwise('abcdefghi')
 )
 BOMB = f'<!DOCTYPE a [<!ENTITY a "{10 * "a"}">{ENTITIES}]><annotation><object><name>&i;</name></object></annotation>'
-LABELS = ['0 0.5 0.5 0.2', '2 .5 .5 .2 .2', '0 nan .5 .2 .2']
 # The faults of each format: a change that makes the example invalid, and a part of the message.
 FAULTS = {
     'yolo': [
         *(
-            (
-                write_file('labels/0.txt', f'\n{row}\n{row}'),
-                f"labels/0.txt line 2 is '{row}'. Expected CLASS",
-            )
-            for row in LABELS
+            (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'")
+            for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
         ),
-        (
-            remove('data.yaml'),
-            'but no data.yaml. Write one with two lines: "train: images" and "names: ',
-        ),
+        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and'),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
-        (
-            edit('data.yaml', 'train: images', 'train: pictures'),
-            'names pictures, which does not exist in ',
-        ),
+        (edit('data.yaml', 'images', 'pictures'), 'names pictures, which does not exist in '),
         (edit('data.yaml', 'train: images', ''), 'names no folder of training images'),
-        (
-            edit('data.yaml', 'train: images', 'train: labels'),
-            'names labels, which contains no images',
-        ),
+        (edit('data.yaml', 'images', 'labels'), 'names labels, which contains no images'),
+        (edit('data.yaml', '^', 'path: /other/machine\n'), 'Remove the line if the other paths'),
         (edit('data.yaml', '^', f'a: {10000 * "["}\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'a: &a [1]\nb: [*a]\n'), 'aliases or deep nesting'),
-        (edit('data.yaml', '^', 'nc: 1\n'), 'a key occurs twice'),
-        (edit('data.yaml', 'square', 'Disc'), 'equal but for case'),
+        (edit('data.yaml', '^', 'training: images\n'), 'several keys for train'),
         (edit('data.yaml', 'square', "''"), "classes ''"),
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
-        (
-            write_file('a/0.xml', ''),
-            'several formats or places (YOLO: data.yaml; Pascal VOC: a/0.xml). Keep one',
-        ),
+        (copy('data.yaml', 'dataset.yaml'), 'fits several layouts'),
     ],
     'voc': [
         (
@@ -204,50 +186,54 @@ FAULTS = {
         ),
         (
             edit('*.xml', '</xmax>', 'e999</xmax>'),
-            "'40e999', '42'], difficult '0'. Expected a name, pixels with xmin",
+            "'40e999', '42'], difficult '0'). Expected a name",
         ),
-        (edit('*.xml', '<difficult>0', '<difficult>maybe'), "difficult 'maybe'. Expected"),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
         (
             edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'),
             'which is another image beside',
         ),
-        (
-            write_file('ImageSets/Main/train.txt', 'a\n'),
-            'no XML file in it has Pascal VOC annotations',
-        ),
+        (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC'),
+        (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
+        (remove('JPEGImages'), 'no image has an XML file of its name'),
+        (copy('JPEGImages', 'images'), 'fits several layouts (VOC2012'),
     ],
     'coco': [
-        (remove('train'), 'train.json lists ('),
-        (copy('annotations/train.json', 'train.json'), 'has the COCO annotation files'),
+        (remove('train'), 'none of the images that annotations/train.json lists (0.jpg, 1.jpg'),
+        (remove('val'), 'val.json lists (4.jpg, 5.jpg) is in '),
+        (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
+        (remove('annotations/train.json'), 'but no file for training'),
+        (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
+        (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
+        (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
         (move_image_out, 'lists images outside of'),
-        (edit_coco('images', id=1), 'lists 4 images or categories with the id 1.'),
-        (edit_coco('annotations', image_id=-1, id=5), '12 problems in 12 objects'),
+        (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'absolute paths (/data/0.jpg). Write them'),
+        (move_into('export'), 'in none of the places'),
+        (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],
     'maps': [
-        (
-            write_labels([0, 255]),
-            'have the values 0, 255, and the classes are class 0. Expected 0 for the',
-        ),
-        (
-            write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)),
-            'has the mode RGB. A semantic map must have one channel',
-        ),
+        (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0'),
+        (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
-        (
-            write_file('classes.txt', 'background\ndisc\n'),
-            'values 0, 1, 2, and the classes are background',
-        ),
+        (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
+        (rename_maps, 'no image has a map of its name'),
+        (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
+        (move_into('export'), 'If the dataset is in '),
+        (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
     ],
     'classes': [
-        (copy('train', 'training'), 'classes or splits'),
+        (copy('train', 'training'), 'has the folders train/ and training/ for train'),
+        (copy('train/disc', 'cat'), 'the folders cat, train, val are splits and others'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (
             write_file('train/disc/a.csv', 'a'),
             'not annotations of a known format: train/disc/a.csv',
         ),
+        (copy('train/disc', 'train/disc/new'), 'are below the folders of classes. Move them up'),
+        (remove('train/disc'), 'for training only the class folder square'),
+        (remove('train'), 'has 2 images but no annotations. Expected one of these'),
     ],
 }
 
@@ -261,4 +247,4 @@ def test_invalid_datasets_are_rejected_with_the_cause(data_format, change, words
     write_example(root, data_format)
     change(root)
     with pytest.raises(UserError, match=re.escape(words)):
-        read_folder(root)
+        read_folder(root, TASKS.get(data_format))

@@ -1,16 +1,17 @@
 """Classes are the folders that a user means, and each class is on both sides of a hold-out."""
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.formats import DatasetInfo, Split, read_folder, split_validation
-from mmgcvit.datasets.formats.advice import find_missing_classes
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.hold_out import split_validation
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit, ObjectSplit
+from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.errors import UserError
 
 from .made import CLASSES, write
@@ -20,32 +21,30 @@ NAMES = ('bird', 'cat', 'dog', 'fish')
 
 def make_dataset(annotation_type, images, folder):
     """Return a dataset of images, whose classes are known."""
-    split = Split(
-        Path(folder),
-        [(image, str(NAMES.index(min(found, default='cat')))) for image, found in images.items()],
-    )
-    if annotation_type == 'seg_maps':
-        split.content = [(image, image) for image in images]
-        split.map_labels = {
-            image: {*map(NAMES.index, found), 255} for image, found in images.items()
-        }
-    elif annotation_type == 'boxes':
+    root = Path(folder)
+    if annotation_type == 'boxes':
         # Classes that an image lacks are there as crowds.
-        pairs = [(image, i) for image in images for i in range(len(NAMES))]
         objects = [
-            {'image_id': n, 'category_id': i, 'iscrowd': int(NAMES[i] not in images[n])}
-            for n, i in pairs
+            {'image_id': image, 'category_id': i, 'iscrowd': int(name not in images[image])}
+            for image in images
+            for i, name in enumerate(NAMES)
         ]
         categories = [{'id': i, 'name': name} for i, name in enumerate(NAMES)]
         listed = [{'id': image, 'file_name': image} for image in images]
-        split.content = {'images': listed, 'annotations': objects, 'categories': categories}
-    return DatasetInfo(Path(folder), '', (annotation_type,), NAMES, {'train': split})
+        split = ObjectSplit(root, listed, objects, categories)
+    else:
+        found = [[*map(NAMES.index, names)] for names in images.values()]
+        if annotation_type == 'classes':
+            found = [[min(indices, default=0)] for indices in found]
+        names = [*images]
+        indices = [frozenset({*each, 255}) for each in found]
+        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
+    return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 
 def hold_out(annotation_type, images, folder='/data'):
     """Return the names of the held-out images, and the notes about missing classes."""
-    dataset = make_dataset(annotation_type, images, folder)
-    split_validation(dataset)
+    dataset = split_validation(make_dataset(annotation_type, images, folder))
     train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
     assert (train | val, train & val) == ({*images}, set())
     return val, '\n'.join(find_missing_classes(dataset))
@@ -124,54 +123,35 @@ OUTPUTS = {
     'mistakes': ('mistakes.json', 'confusion.png', 'curves.png', 'worst/001_a.png'),
     'run': ('20260102_030405/vis_data/scalars.json', 'val_images/iter_2.png', 'made/train.json'),
 }
-# Folders of the images of a class, and whether the class is what a user means by them.
+# Folders of the images of a class, and what is said if they are not those of classes.
 TREES = {
-    '{label}': True,
-    '{label}/{number} of {label}': True,
-    '{label}/images': True,
-    'session{number}/{label}': False,
-    'fold{number}/cam{number}/{label}': False,
-    'cam{number}/{label}/raw': False,
-    '{label}/{number}': False,
+    '{label}': '',
+    '{label}/images': 'below the folders of classes',
+    'session{number}/{label}': 'below the folders of classes',
+    'fold{number}/cam{number}/{label}': 'below the folders of classes',
 }
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
-@given(
-    st.sampled_from([*TREES]),
-    st.sets(
-        st.sampled_from([*CLASSES, 'predictions', 'work_dirs', 'worst', 'vis', 'made']),
-        min_size=2,
-        max_size=4,
-    ),
-    st.sets(st.sampled_from([*OUTPUTS])),
-    st.sampled_from([('.',), ('train',), ('train', 'val')]),
-)
-def test_classes_are_the_folders_that_users_mean(tree, names, outputs, splits):
-    """Folders above classes are refused, those below are named, and what commands have written is
-    left out.
-    """
-    names -= {'train', 'test'}
-    assume(len(names) > 1)
-    folders = sorted(
-        {tree.format(label=name, number=number) for name in names for number in (1, 2)}
-    )
+@pytest.mark.parametrize('has_outputs', [False, True])
+@pytest.mark.parametrize('splits', [('.',), ('train',), ('train', 'val')])
+@pytest.mark.parametrize('tree', TREES)
+def test_classes_are_the_folders_that_users_mean(tree, splits, has_outputs, tmp_path):
+    """Folders above or below those of classes are refused. What commands wrote is left out."""
+    names = [name for name in CLASSES if name not in ('train', 'test')]
+    names = [*names[:: len(names) // 8], 'predictions', 'work_dirs', 'worst', 'vis', 'made']
+    folders = sorted({tree.format(label=name, number=n) for name in names for n in (1, 2)})
     files = [f'{split}/{place}/{i}.png' for split in splits for place in folders for i in range(3)]
-    files += [f'{folders[0]}/{place}/{file}' for place in outputs for file in OUTPUTS[place]]
-    with tempfile.TemporaryDirectory() as folder:
-        for number, file in enumerate(files):
-            write(
-                Path(folder, file),
-                '{}' if file.endswith('.json') else np.full((4, 4), number, np.uint8),
-            )
-        if not TREES[tree]:
-            with pytest.raises(UserError, match=r'are the folders .* Put the images'):
-                read_folder(folder)
-            return
-        dataset = read_folder(folder)
+    if has_outputs:
+        files += [f'{folders[0]}/{place}/{file}' for place in OUTPUTS for file in OUTPUTS[place]]
+    for number, file in enumerate(files):
+        pixels = np.full((4, 4, 3), (number % 256, number // 256, 0), np.uint8)
+        write(tmp_path / file, '{}' if file.endswith('.json') else pixels)
+    if TREES[tree]:
+        with pytest.raises(UserError, match=TREES[tree]):
+            read_folder(tmp_path)
+        return
+    dataset = read_folder(tmp_path, 'classify')
     assert dataset.classes == tuple(sorted(names))
     expected = {'train' if split == '.' else split: 3 * len(folders) for split in splits}
     assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
-    notes = '\n'.join(dataset.notes)
-    assert ('commands of mmgcvit wrote them' in notes) == bool(outputs)
-    assert ('folders in class folders are not classes' in notes) == ('/' in tree)
+    assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs

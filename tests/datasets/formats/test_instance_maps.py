@@ -1,5 +1,7 @@
 """Maps that number objects are told from maps of classes, and become the masks of these objects."""
 
+import re
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -36,46 +38,34 @@ def write_maps(root, maps, names=('images/{}.png', 'masks/{}.png'), classes=None
 COUNTED = [range(1, n + 1) for n in (3, 9, 4)]
 GAPS = [[1, 4], [2, 3], [3]]
 NAMES = [*'abcdefghij']
-# The numbers in each map, how they are drawn, the names in classes.txt, --task, and what the
-# numbers are.
-MAPS = {
-    'numbered from 1 to N': (COUNTED, {}, None, None, 'instances'),
-    'in few ways': (COUNTED[:2], {}, None, None, 'either'),
-    'with gaps': (GAPS, {}, None, None, 'either'),
-    'with gaps and a task': (GAPS, {}, None, 'segment', 'instances'),
-    'with gaps and a name': (GAPS, {}, ['cell'], None, 'instances'),
-    'with gaps, for boxes': (GAPS, {}, None, 'detect', 'instances'),
-    'of few objects': (
-        [range(1, n + 1) for n in (1, 2, 3)],
-        {'dtype': np.uint16},
-        None,
-        None,
-        'either',
-    ),
-    'over 255': ([*GAPS, [256]], {'dtype': np.uint16}, None, None, 'instances'),
-    'of one image': (COUNTED[:1], {}, None, None, 'either'),
-    'named': (COUNTED, {}, NAMES, 'segment', 'semantic'),
-    'semantic by the task': (COUNTED, {}, None, 'semantic', 'semantic'),
-    'of several regions': (COUNTED, {'repeat': 2}, None, 'segment', 'semantic'),
-    'the same in all': ([[1, 2]] * 3, {}, None, None, 'semantic'),
-    'binary': ([[1], [], [1]], {}, None, None, 'semantic'),
-    'binary with a task': ([[1], [], [1]], {}, None, 'segment', 'instances'),
-}
+# The numbers in each map, --task, the names in classes.txt, and the number of classes or of objects
+# or what the command says.
+CASES = [
+    (COUNTED, None, [], 'Add --task semantic for classes'),
+    (COUNTED, None, NAMES, 'or --task segment for objects'),
+    (COUNTED, 'semantic', [], 10),
+    (GAPS, 'semantic', [], 5),
+    (COUNTED, 'semantic', NAMES, 10),
+    (COUNTED, 'semantic', ['cell'], 'the classes are cell'),
+    (COUNTED, 'segment', [], 16),
+    (GAPS, 'segment', ['cell'], 5),
+    (GAPS, 'detect', [], 5),
+    (COUNTED, 'segment', NAMES, 'one class, but classes.txt has 10'),
+]
 
 
-@pytest.mark.parametrize('case', MAPS)
-def test_numbers_are_instances_or_classes_or_the_command_asks(case, tmp_path):
-    numbers, how, classes, task, expected = MAPS[case]
-    write_maps(tmp_path, [draw_numbers(n, **how) for n in numbers], classes=classes)
-    if expected == 'either':
-        with pytest.raises(UserError, match='Add --task segment for instances, or --task semantic'):
+@pytest.mark.parametrize(('maps', 'task', 'names', 'expected'), CASES)
+def test_numbers_are_what_the_task_says_or_the_command_asks(maps, task, names, expected, tmp_path):
+    write_maps(tmp_path, [draw_numbers(numbers) for numbers in maps], classes=names)
+    if isinstance(expected, str):
+        with pytest.raises(UserError, match=expected):
             read_folder(tmp_path, task)
-        return
-    dataset = read_folder(tmp_path, task)
-    assert dataset.has_objects == (expected == 'instances')
-    if expected == 'instances':
-        assert dataset.classes == tuple(classes or ['object'])
-        assert len(dataset.splits['train'].objects) == sum(map(len, numbers))
+    elif task == 'semantic':
+        assert len(read_folder(tmp_path, task).classes) == expected
+    else:
+        dataset = read_folder(tmp_path, task)
+        assert dataset.classes == tuple(names or ['object'])
+        assert len(dataset.splits['train'].objects) == expected
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int32])
@@ -96,9 +86,7 @@ def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_
     write_maps(tmp_path, [*maps, np.zeros_like(maps[0])], names)
     split = read_folder(tmp_path, 'segment').splits['train']
     assert len(split.image_names) == 6
-    files = {
-        image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.content['images']
-    }
+    files = {image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.images}
     found = sorted(
         (files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes())
         for obj in split.objects
@@ -122,14 +110,8 @@ def test_images_without_maps_are_named_and_numbers_beyond_31_bits_rejected(task,
     for name in ('other_img.jpg', 'elsewhere/photo.jpg'):
         write(tmp_path / name, np.full((SIDE, SIDE, 3), len(name), np.uint8))
     notes = read_folder(tmp_path, task).notes
-    assert (
-        'images outside of the folders of images and maps are left out: elsewhere/photo.jpg'
-        in notes
-    )
-    assert any(
-        'other_img.jpg is a map without an image, or an image without a map' in note
-        for note in notes
-    )
+    assert 'maps are left out: 1 image (elsewhere/photo.jpg)' in '\n'.join(notes)
+    assert re.search('images without a map.*other_img.jpg', '\n'.join(notes))
     for index in range(20):
         (tmp_path / f'{index}_masks.png').unlink()
     write_maps(tmp_path, [draw_numbers([5, -5], np.int32)] * 20, ('{}_img.jpg', '{}_masks.tif'))

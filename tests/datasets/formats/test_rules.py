@@ -1,190 +1,339 @@
-"""Each rule of what is read holds for each format and task: a table of faults, and of what becomes
-of them.
-"""
+"""Each rule of the list holds for each format and task, in a folder and in a config: one table."""
 
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from PIL import ExifTags, Image
 
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.advice import find_missing_classes
+from mmgcvit.datasets.own_data import make_config
+from mmgcvit.datasets.rules import RULES, classes, coco, copies, images, judge, labels, objects
+from mmgcvit.datasets.rules import parsing as parsed
+from mmgcvit.datasets.rules.classes import find_missing_classes
+from mmgcvit.datasets.rules.rule import Effect
 from mmgcvit.errors import UserError
 
-from .made import Thing, make_example, write
+from ..checks.made import check
+from .made import HEIGHT, WIDTH, Thing, make_example, write
 
-# The layout and the label file of a training image of each format.
+# The layout of each format, and the annotation file of a training image.
 FORMATS = {
-    'coco': (('{}/', '{}.json'), 'train.json'),
+    'coco': (('{}/', 'annotations/{}.json'), 'annotations/train.json'),
     'yolo': (('images/{}/', 'labels/{}', 'images/{}'), 'labels/train/{}.txt'),
-    'voc': (('images/{}/', 'Annotations/{}'), 'Annotations/train/{}.xml'),
+    'voc': (('{}/', '{}/'), 'train/{}.xml'),
+    'lists': (('JPEGImages/', 'Annotations/', 'ImageSets/Main'), 'ImageSets/Main/train.txt'),
     'classes': (('{}/{label}/',), 'none'),
     'maps': (('images/{}/', 'labels/{}'), 'labels/train/{}.png'),
 }
+NUMBERS = {'train': 20, 'val': 4}
 
 
-def edit_coco(image, label, **changes):
-    """Change values of the entries of an image in COCO's file, or remove the entries."""
-    content = json.loads(label.read_text())
-    for name in ('images', 'annotations'):
-        own = [
-            entry
-            for entry in content[name]
-            if entry.get('image_id', entry['id']) == int(image.stem)
-        ]
-        for entry in own:
-            entry.update({key: value for key, value in changes.items() if key in entry})
-        content[name] = [entry for entry in content[name] if changes or entry not in own]
-    label.write_text(json.dumps(content))
+def edit_coco(*names, **changes):
+    """Return a function that changes the entries of an image in a COCO file's lists."""
+
+    def edit(image, label):
+        content = json.loads(label.read_text())
+        number = next(
+            each['id'] for each in content['images'] if Path(each['file_name']).stem == image.stem
+        )
+        for name in names:
+            for entry in content[name]:
+                if entry.get('image_id', entry['id']) == number:
+                    entry.update(changes)
+        label.write_text(json.dumps(content))
+
+    return edit
 
 
-def remove_label(image, label):
-    if label.suffix:
-        edit_coco(image, label) if label.suffix == '.json' else label.unlink()
-    else:
-        image.rename(image.parents[1] / image.name)  # beside the class folders
+def edit_text(old, new):
+    return lambda image, label: label.write_text(re.sub(old, new, label.read_text(), count=1))
 
 
-def change_size(image, label):
-    if label.suffix == '.png':
-        write(label, np.zeros((5, 6), np.uint8))
-    elif label.suffix == '.xml':
-        label.write_text(re.sub(r'<width>\d+', '<width>7', label.read_text()))
-    else:
-        edit_coco(image, label, width=7)
+def edit_all(change):
+    """Return a function that changes the content of a COCO file."""
+
+    def edit(image, label):
+        content = json.loads(label.read_text())
+        change(content)
+        label.write_text(json.dumps(content))
+
+    return edit
 
 
-def change_thing(**changes):
-    return lambda made, photo: photo.things.__setitem__(0, photo.things[0]._replace(**changes))
+def write_page(image, label):
+    image.write_text('<html>404</html>')
 
 
+def write_small_map(image, label):
+    write(label, np.zeros((5, 6), np.uint8))
+
+
+def write_high_map(image, label):
+    write(label, np.full((HEIGHT, WIDTH), 9, np.uint8))
+
+
+def rename(image, label):
+    image.rename(image.with_stem(f'{image.stem}\t'))
+    if label.exists() and label.suffix != '.json':
+        label.rename(label.with_stem(f'{label.stem}\t'))
+
+
+def rotate(image, label):
+    """Give an image an EXIF rotation, and its objects boxes of the rotated image."""
+    rotate_only(image, label)
+    edit_coco('annotations', bbox=[8, 60, 20, 30], area=600, segmentation=None)(image, label)
+
+
+def change_photos(change):
+    """Return a function that changes a dataset before it is written, by a training photo."""
+    change.is_before = True
+    return change
+
+
+@change_photos
+def copy_in_train(made, photo):
+    made.photos['train'].append(replace(photo, stem=f'copy {photo.stem}'))
+
+
+@change_photos
+def copy_with_other_labels(made, photo):
+    other = replace(photo, stem=f'copy {photo.stem}', things=[], label=1 - photo.label)
+    made.photos['train'].append(other)
+
+
+@change_photos
+def copy_to_val(made, photo):
+    made.photos['val'].append(replace(photo, stem=f'copy {photo.stem}'))
+
+
+@change_photos
+def test_on_val(made, photo):
+    made.folders['test'] = 'test'
+    made.photos['test'] = made.photos['val'][:1]
+
+
+test_on_val.__test__ = False
+
+
+@change_photos
 def repeat_thing(made, photo):
-    photo.things.append(photo.things[0]._replace(box=tuple(map(float, photo.things[0].box))))
+    box = tuple(side + 0.01 * (made.format != 'coco') for side in photo.things[0].box)
+    photo.things.append(photo.things[0]._replace(box=box))
 
 
-def repeat_box(made, photo):
-    photo.things.append(
-        photo.things[0]._replace(box=tuple(side + 0.01 for side in photo.things[0].box))
-    )
-
-
-def write_corners(made, photo):
-    boxes = [(x, y, x + right, y + bottom) for _, (x, y, right, bottom), *_ in photo.things]
-    things = [thing._replace(box=box) for thing, box in zip(photo.things, boxes, strict=True)]
-    made.photos['val'] = [replace(other, things=things) for other in made.photos['val']]
-
-
-def score_on_val(made, photo):
-    made.folders['test'], made.photos['test'] = 'test', made.photos['val'][:1]
-
-
-def copy_to(split, things=None):
-    def copy(made, photo):
-        other = {} if things is None else {'things': things, 'label': 1 - photo.label}
-        made.photos[split].append(replace(photo, stem=f'copy {photo.stem}', **other))
-
-    return copy
-
-
+@change_photos
 def add_class(made, photo):
-    made.classes += ['x'] * ('x' not in made.classes)
+    if 'x' not in made.classes:
+        made.classes.append('x')
     things = [Thing('x', (8, 10, 40, 42), has_mask=made.format == 'coco')]
-    made.photos['val'][0] = replace(
-        made.photos['val'][0], label=made.classes.index('x'), things=things
-    )
+    label = made.classes.index('x')
+    made.photos['val'][0] = replace(made.photos['val'][0], label=label, things=things)
 
 
-# What becomes of a fault in each format: a number of problems with images or objects, which are
-# left out and counted, or words in a note, or in an error (!). None: the format cannot have it.
-COLUMNS = ('coco', 'coco detect', 'yolo', 'voc', 'classes', 'maps')
-NOTED, IGNORED, ALL = 'no annotations name them: ', ' ignored (', ' 48 objects, 2 classes'
-BEFORE = {  # changes of a photo
-    'image twice': (copy_to('train'), 6 * ['left out of train (repeated)']),
-    'image twice, other labels': (copy_to('train', things=[]), 6 * ['2 image']),
-    'image of another split': (copy_to('val'), 6 * ['left out of train (also in val)']),
-    'object twice': (repeat_thing, 4 * ['(repeated)'] + 2 * [None]),
-    'object twice, other digits': (repeat_box, [None, *3 * ['(repeated)'], None, None]),
-    'corners instead of sizes in val': (
-        write_corners,
-        [*2 * ['!No object of val can be used'], *4 * [None]],
-    ),
-    'test image in val': (score_on_val, 6 * ['test is not independent of val: 1 image']),
-    'ignored object': (change_thing(is_crowd=True), [IGNORED, IGNORED, None, IGNORED, None, None]),
-    'class only in val': (
-        add_class,
-        [*4 * ['val has an object of x'], '!val has the class folders', 'val has'],
-    ),
-}
-AFTER = {  # changes of an image file and its label file
-    'unreadable image': (
-        lambda image, label: image.write_text('<html>404</html>'),
-        6 * ['1 image'],
-    ),
-    'missing image': (lambda image, label: image.unlink(), [*4 * ['1 image'], None, '1 image']),
-    'no label': (
-        remove_label,
-        [NOTED, NOTED, 'without a label file', NOTED, 'outside of class folders', '1 image'],
-    ),
-    'another size': (change_size, ['1 image', '1 image', None, '1 image', None, '1 image']),
-    'empty class': (
-        lambda image, _: (image.parents[1] / 'x').mkdir(exist_ok=True),
-        [*4 * [None], 'not classes', None],
-    ),
-    'label of other case': (
-        lambda _, label: label.rename(label.with_suffix('.TXT')),
-        [None, None, ALL, *3 * [None]],
-    ),
-    'no crowd, as text': (lambda *files: edit_coco(*files, iscrowd='0'), [ALL, ALL, *4 * [None]]),
-    'crowd, as text': (
-        lambda *files: edit_coco(*files, iscrowd='1'),
-        [IGNORED, IGNORED, *4 * [None]],
-    ),
-    'crowd, as a list': (
-        lambda *files: edit_coco(*files, iscrowd=[0]),
-        ['2 object', '2 object', *4 * [None]],
-    ),
-    'mask unlike its box': (
-        lambda *files: edit_coco(*files, bbox=[8, 10, 9, 9]),
-        ['2 object', '', *4 * [None]],
-    ),
-}
-CELLS = [
-    (rule, *cell)
-    for rule, row in (BEFORE | AFTER).items()
-    for cell in zip(COLUMNS, row[1], strict=True)
+@change_photos
+def move_out(made, photo):
+    photo.things[0] = photo.things[0]._replace(box=(90, 60, 130, 90))
+
+
+@change_photos
+def flatten(made, photo):
+    photo.things[0] = photo.things[0]._replace(box=(8, 10, 8.5, 42))
+
+
+@change_photos
+def write_corners(made, photo):
+    for other in made.photos['train'] if photo.number == 0 else ():
+        other.things[:] = [
+            thing._replace(box=(x, y, x + right, y + bottom))
+            for thing in other.things[:2]
+            for x, y, right, bottom in [thing.box]
+        ]
+
+
+@change_photos
+def name_alike(made, photo):
+    made.classes[:] = ['disc', 'Disc']
+    for photos in made.photos.values():
+        for other in photos:
+            names = zip(made.classes, other.things, strict=False)
+            other.things[:] = [thing._replace(name=name) for name, thing in names]
+
+
+def append_object(content):
+    content['annotations'].append({**content['annotations'][0], 'id': 999})
+
+
+def write_corners_once(content):
+    for entry in content['annotations'] if 'is_changed' not in content else ():
+        x, y, width, height = entry['bbox']
+        entry['bbox'] = [x, y, x + width, y + height]
+    content['is_changed'] = True
+
+
+def append_line(image, label):
+    label.write_text(f'{label.read_text()}no {image.stem}\n')
+
+
+def rotate_only(image, label):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.open(image).save(image, exif=exif)
+
+
+def write_text(image, label):
+    label.write_text('')
+
+
+def unlink(image, label):
+    image.unlink()
+
+
+OTHER_PLACE = [60, 40, 90, 40, 90, 70, 60, 70]  # a polygon unlike the boxes
+COCO = ('coco', 'coco detect', 'coco config')
+MASKED = ('coco', 'coco config')
+BOXED = ('coco', 'coco detect', 'yolo', 'voc')
+MAPS = ('maps semantic', 'maps segment')
+ALL = (*BOXED, 'classes', *MAPS)
+# How each rule is broken by a photo, and where: in a folder of a format, read for a task, or in the
+# files that a config reads.
+ROWS = [
+    (images.UNUSABLE_NAME, rename, ('classes', 'yolo', 'maps semantic')),
+    (images.MISSING, unlink, (*COCO, 'maps config', 'classes config')),
+    (images.UNREADABLE, write_page, ('coco', 'yolo', 'voc', 'classes')),
+    (images.UNREADABLE, write_page, ('coco config', 'maps config', 'classes config')),
+    (images.OTHER_SIZE, edit_coco('images', width=7), COCO),
+    (images.OTHER_SIZE, edit_text(r'<width>\d+', '<width>7'), ('voc',)),
+    (images.OTHER_SIZE, write_small_map, ('maps config',)),
+    (images.EXIF_ROTATION, rotate_only, ('coco config',)),
+    (judge.ROTATED_BOXES, rotate, ('coco detect',)),
+    (copies.REPEATED_IMAGES, copy_in_train, ALL),
+    (copies.CONTRADICTING_COPIES, copy_with_other_labels, ALL),
+    (copies.SHARED_IMAGES, copy_to_val, ALL),
+    (copies.TESTED_IMAGES, test_on_val, ALL),
+    (copies.REPEATED_OBJECTS, repeat_thing, BOXED),
+    (copies.REPEATED_OBJECTS, edit_all(append_object), ('coco config',)),
+    (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
+    (objects.OUTSIDE, move_out, BOXED),
+    (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
+    (objects.NO_AREA, flatten, BOXED),
+    (objects.NO_AREA, edit_coco('annotations', area=0), COCO),
+    (objects.MISREAD, write_corners, ('coco detect',)),
+    (objects.MISREAD, edit_all(write_corners_once), ('coco config',)),
+    (objects.NO_MASK, edit_coco('annotations', segmentation='x'), MASKED),
+    (objects.FEW_POINTS, edit_coco('annotations', segmentation=[[1, 2, 3, 4]]), MASKED),
+    (objects.DIFFERENT, edit_coco('annotations', segmentation=[OTHER_PLACE]), MASKED),
+    (coco.UNLISTED, edit_coco('annotations', image_id=-1), COCO),
+    (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=[0]), COCO[:2]),
+    (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=2), COCO),
+    (coco.UNIGNORED, edit_coco('annotations', ignore=1), ('coco config',)),
+    (coco.NOT_COCO, edit_all(lambda content: content['images'][0].pop('width', 0)), COCO),
+    (coco.DUPLICATE_IDS, edit_coco('images', id=3), COCO),
+    (coco.OTHER_CATEGORIES, edit_all(lambda each: each['categories'].reverse()), COCO[2:]),
+    (coco.NO_SIZE, edit_coco('images', height='9'), COCO[2:]),
+    (coco.NO_OBJECTS, edit_all(lambda each: each['annotations'].clear()), COCO[2:]),
+    (labels.NO_IMAGES, write_text, ('classes config',)),
+    (labels.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
+    (labels.OTHER_LABELS, write_high_map, ('maps config', 'maps semantic')),
+    (labels.NO_MAP, write_text, ('maps config',)),
+    (classes.CLASS_NAMES, name_alike, BOXED),
+    (classes.MISSING_CLASSES, add_class, (*BOXED, 'maps semantic')),
+    (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
+    (parsed.UNUSED_LABELS, unlink, ('yolo',)),
+    (parsed.WRONG_OBJECTS, edit_text('<name>disc', '<name>'), ('voc',)),
+    (parsed.UNUSABLE_XML, unlink, ('voc',)),
+    (parsed.UNUSABLE_XML, edit_text('<annotation>', ''), ('voc',)),
+    (parsed.UNKNOWN_LINES, append_line, ('lists',)),
+    (parsed.UNPAIRED, unlink, MAPS),
+    (parsed.UNUSABLE_MAPS, write_small_map, MAPS),
+    (parsed.UNUSABLE_MAPS, write_page, MAPS),
 ]
+# What messages say where it is not the rule's problem.
+WORDS = {
+    copies.REPEATED_IMAGES: ['left out of train (repeated): '],
+    copies.SHARED_IMAGES: ['left out of train (also in val'],
+    copies.TESTED_IMAGES: ['test is not independent of val: 1 image'],
+    copies.REPEATED_OBJECTS: ['left out of train (repeated): ', ' repeats '],
+    classes.CLASS_NAMES: ['equal but for case'],
+    classes.MISSING_CLASSES: ['val has '],
+    coco.DUPLICATE_IDS: ['images or categories with the id 3', coco.DUPLICATE_IDS.problem],
+    labels.OTHER_LABELS: ['have the values', labels.OTHER_LABELS.problem],
+}
+CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
+
+
+def write_dataset(data_format, change, number, root):
+    """Write a dataset in which photos break a rule, or will: return these with their labels."""
+    layout, label = FORMATS[data_format]
+    made = make_example('voc' if data_format == 'lists' else data_format, layout, NUMBERS)
+    photos = made.photos['train'][:number]
+    for photo in photos if hasattr(change, 'is_before') else ():
+        change(made, photo)
+    made.write(root)
+    return [(root / made.get_name('train', p), root / label.format(p.stem)) for p in photos]
+
+
+def says(rule, text):
+    return any(words in text for words in WORDS.get(rule, [rule.problem]))
 
 
 @pytest.mark.parametrize('number', [1, 5])
 @pytest.mark.parametrize(
-    ('rule', 'column', 'cell'), [cell for cell in CELLS if cell[2] is not None]
+    ('rule', 'change', 'column'), [cell for cell in CELLS if 'config' not in cell[2]]
 )
-def test_a_fault_is_left_out_and_counted_or_told_or_refused(rule, column, cell, number, tmp_path):
-    """One of 20 photos has the fault, or five, which are more than a tenth."""
+def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, number, tmp_path):
+    """One of 20 photos breaks it, or five, which are more than a tenth."""
     data_format, task = [*column.split(), None][:2]
-    layout, label = FORMATS[data_format]
-    made = make_example(data_format, layout, {'train': 20, 'val': 4})
-    photos = made.photos['train'][:number]
-    for photo in photos if rule in BEFORE else ():
-        BEFORE[rule][0](made, photo)
-    made.write(tmp_path)
-    for photo in photos if rule in AFTER else ():
-        AFTER[rule][0](
-            tmp_path / made.get_name('train', photo), tmp_path / label.format(photo.stem)
-        )
-    problems = re.fullmatch(r'(\d) (\w+)', cell)
-    words = (
-        rf'{int(problems[1]) * number} problems? in \d+ {problems[2]}s'
-        if problems
-        else re.escape(cell.strip('!'))
-    )
-    if cell[:1] == '!' or (problems and number == 5):
-        with pytest.raises(UserError, match=words):
+    for files in write_dataset(data_format, change, number, tmp_path):
+        if not hasattr(change, 'is_before'):
+            change(*files)
+    is_rejected = rule.in_folder == Effect.REJECTED or rule is objects.MISREAD
+    if is_rejected or (rule.in_folder == Effect.LEFT_OUT and number == 5):
+        with pytest.raises(UserError) as error:
             read_folder(tmp_path, task)
-    else:
-        dataset = read_folder(tmp_path, task)
-        text = '\n'.join([str(dataset), *find_missing_classes(dataset)])
-        assert re.search(words, text)
-        assert ('problem' in text) == bool(problems)
+        assert says(rule, str(error.value))
+        return
+    dataset = read_folder(tmp_path, task)
+    text = '\n'.join([str(dataset), *find_missing_classes(dataset)])
+    assert says(rule, text)
+    problems = re.findall(rf'(\d) problems? in \d+ {rule.unit}', text)
+    assert problems in ([], ['1'], ['2'])
+    assert bool(problems) == (rule.in_folder == Effect.LEFT_OUT)
+
+
+@pytest.mark.parametrize('number', [1, 5])
+@pytest.mark.parametrize(
+    ('rule', 'change', 'column'), [cell for cell in CELLS if 'config' in cell[2]]
+)
+def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, tmp_path):
+    data_format, _ = column.split()
+    root = tmp_path / 'data'
+    files = write_dataset(data_format, change, number, root)
+    task = 'semantic' if data_format == 'maps' else None
+    path, _ = make_config(read_folder(root, task), tmp_path / 'run', size='mini')
+    cfg = Config.fromfile(path)
+    copy = Path(cfg.train_dataloader.dataset.ann_file)
+    for image, label in files:
+        change(image, label if data_format == 'maps' else copy)
+    if rule is images.EXIF_ROTATION:
+        cfg.train_dataloader.dataset.pipeline.pop(1)
+    report = check(cfg)
+    effect = rule.in_config
+    are_many = number == 5 or rule is objects.MISREAD
+    stops_run = effect == Effect.STOPS or (effect == Effect.STOPS_IF_MANY and are_many)
+    messages = report.format_messages(stops_run)
+    assert says(rule, '\n'.join([*messages, *report.notes] if effect == Effect.NOTED else messages))
+
+
+def test_the_table_has_each_rule_in_folders_and_in_configs():
+    """Class folders in another order are in the tests of checks, as is a rule for models."""
+    places = {(rule, 'config' in column) for rule, _, column in CELLS}
+    expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
+    expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
+    elsewhere = {(copies.SHARED_IMAGES, True), (labels.OTHER_ORDER, True)}
+    reader = {(rule, False) for rule in (coco.NO_OBJECTS, labels.NO_IMAGES)}
+    assert expected - places == elsewhere | reader

@@ -60,12 +60,13 @@ def find_format(dataset: ConfigDict) -> str | None:
             f'there is no dataset class {dataset.type!r}. Check it, or add its module to '
             'custom_imports'
         )
-    bases = {base.__name__ for base in inspect.getmro(dataset_class)}
-    return (
-        None
-        if bases & OTHER_FORMATS
-        else next((FORMATS[name] for name in FORMATS if name in bases), None)
-    )
+    bases = [base.__name__ for base in inspect.getmro(dataset_class)]
+    for name in bases:
+        if name in OTHER_FORMATS:
+            return None
+        if name in FORMATS:
+            return FORMATS[name]
+    return None
 
 
 def is_remote(dataset: ConfigDict) -> bool:
@@ -85,26 +86,28 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError that lists the missing files and folders of a config and says how to get
     them.
     """
-    datasets = [dataset for _, dataset in iter_datasets(cfg, loaders)]
-    missing = {
-        path: dataset
-        for dataset in datasets
-        for path in list_local_paths(dataset)
-        if not path.exists()
-    }
+    missing = {}
+    for _, dataset in iter_datasets(cfg, loaders):
+        root = Path(dataset.get('data_root') or '.').absolute()
+        for path in list_local_paths(dataset):
+            if not path.exists():
+                missing[path] = root
     if missing:
-        root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
+        root = next(iter(missing.values()))
         paths = '\n'.join(f'    {path}' for path in missing)
-        advice = f'docs/data.md says how to get it. If it is in another folder: ln -s /path/to/that/folder {root}'
-        raise UserError(f'The dataset is not at {root}. Missing:\n{paths}\n{advice}')
+        raise UserError(
+            f'The dataset is not at {root}. Missing:\n{paths}\ndocs/data.md says how to get it. If '
+            f'it is in another folder: ln -s /path/to/that/folder {root}'
+        )
 
 
-def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
-    """Yield the annotation files and image folders in a dataset's config, except those on a server."""
-    root = dataset.get('data_root') or ''
+def list_local_paths(dataset: ConfigDict) -> list[Path]:
+    """Return the annotation files and image folders in a dataset's config, except those on a
+    server.
+    """
+    root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix')
     if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
-        return
-    prefix = dataset.get('data_prefix')
+        return []
     # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for
     # segmentation maps read it.
     reads_maps = any(
@@ -112,10 +115,10 @@ def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
     )
     if isinstance(prefix, Mapping):
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
-    values = [dataset.get('ann_file'), prefix, dataset.get('split')]
-    paths = [
-        path for value in values if value for path in ([value] if isinstance(value, str) else value)
-    ]
-    for path in paths or [''] * bool(root):
-        if '://' not in f'{root}{path}':
-            yield Path(root, path)
+    names = []
+    for value in (dataset.get('ann_file'), prefix, dataset.get('split')):
+        names += [value] if isinstance(value, str) else value or []
+    paths = [name for name in names if name]
+    if root and not paths:
+        paths = ['']
+    return [Path(root, path) for path in paths if '://' not in f'{root}{path}']

@@ -1,0 +1,127 @@
+"""Apply the rules to a config's dataset in COCO's format."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset
+
+from ...config import iter_transforms
+from ...errors import get_first_line
+from ..records import XYWH, Entry, ObjectSplit
+from ..rules.coco import (
+    NO_OBJECTS,
+    NOT_COCO,
+    UNLISTED,
+    find_content_problems,
+    find_missing_keys,
+    has_size,
+    read_json,
+)
+from ..rules.copies import find_repeated_objects
+from ..rules.objects import FEW_POINTS, find_object_problems
+from ..rules.rule import Issue, Report, are_too_many, make_issues
+from .images import ImageFile, list_existing
+
+Content = Mapping[str, Sequence[Entry]]
+
+
+def check_coco(
+    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, assigners: str, report: Report
+) -> list[ImageFile]:
+    """Check and count the annotations of a CocoDataset.
+
+    Args:
+        dataset: The dataset, whose annotations need not be loaded.
+        settings: Its config.
+        is_scored: Whether it is for validation or test.
+        assigners: The assigners of the model that take ignored objects for background.
+        report: What is found is added to it.
+
+    Returns:
+        Its images whose file exists and whose size is valid.
+    """
+    path = dataset.ann_file
+    content, problem = read_json(Path(path))
+    if is_scored and isinstance(content, dict) and 'annotations' not in content:
+        report.notes.append(
+            f'{path} has no annotations, so predictions on its images cannot be scored'
+        )
+        content = {**content, 'annotations': []}
+    missing = [problem] if problem else find_missing_keys(content, is_scored)
+    if missing:
+        report.issues.append(Issue(NOT_COCO, path, missing))
+        return []
+    classes = dataset.metainfo.get('classes')
+    classes = classes or [category['name'] for category in content['categories']]
+    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
+    try:
+        split = make_split(dataset, content, classes)
+        problems = find_content_problems(content, classes, is_scored)
+        are_many = are_too_many(len(problems[UNLISTED]), len(content['annotations']))
+        issues = make_issues(problems, path, are_many)
+        issues += find_object_issues(path, split, with_masks, is_scored)
+        _, repeated = find_repeated_objects(split, with_masks)
+        counts = split.count_classes()
+    # These errors mean that a value has another type than in COCO's format, for example an id that
+    # is a list.
+    except (TypeError, AttributeError, ArithmeticError) as error:
+        report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
+        return []
+    report.issues += issues
+    text = ', '.join(f'{counts[name]} {name}' for name in classes)
+    num_ignored = len(split.annotations) - counts.total()
+    if num_ignored:
+        text += f'; {num_ignored} ignored'
+    if num_ignored and assigners and not is_scored:
+        report.notes.append(
+            f'{path}: training takes ignored objects for background, because of {assigners}'
+        )
+    if repeated:
+        report.notes.append(f'{path} repeats {repeated}. Remove the copies')
+    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+    pairs = zip(split.image_paths, split.sizes, strict=True)
+    return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)
+
+
+def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
+    """Return the images with a valid size, and their objects of the config's classes."""
+    images = [image for image in content['images'] if has_size(image)]
+    image_ids = {image['id'] for image in images}
+    names = {category['id']: category['name'] for category in content['categories']}
+    objects = []
+    for entry in content['annotations']:
+        is_used = names.get(entry['category_id']) in classes
+        if is_used and entry['image_id'] in image_ids:
+            objects.append(entry)
+    folder = Path(dataset.data_prefix.get('img', ''))
+    return ObjectSplit(folder, images, objects, content['categories'])
+
+
+def find_object_issues(
+    path: str, split: ObjectSplit, with_masks: bool, is_scored: bool
+) -> list[Issue]:
+    """Return issues of boxes, areas and masks, and of training without any object.
+
+    Args:
+        path: The COCO file, for messages.
+        split: Its objects of the config's classes.
+        with_masks: Whether masks are trained.
+        is_scored: Whether it is for validation or test, where a mask without area raises an error.
+    """
+    right, problems, look = find_object_problems(split, with_masks, XYWH)
+    num_objects = len(split.annotations)
+    are_many = are_too_many(num_objects - len(right), num_objects)
+    hint = ': training ignores or cuts most of them, but evaluation counts them'
+    if are_many:
+        hint = '. With other faults they are more than a tenth of the objects'
+    if are_many and look:
+        hint += f', and look like {look}'
+    issues = []
+    for issue in make_issues(problems, path, are_many, hint):
+        stops_scores = is_scored and issue.rule == FEW_POINTS
+        issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
+    trained = [entry for entry in right if not entry.get('ignore') and not entry.get('iscrowd')]
+    if not is_scored and not trained:
+        issues.append(Issue(NO_OBJECTS, path))
+    return issues

@@ -1,0 +1,264 @@
+"""Read images with a map each: of classes (semantic) or of objects (instances).
+
+A map is an image of one channel with a number in each pixel. In a semantic map the number is that
+of a class; in a map of instances, each object of an image has one of its own. The numbers do not
+tell which of both they are, so ``--task`` must say it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserError, format_count, shorten
+from ...files import read_text
+from ..decoding import IGNORE_INDEX, read_map
+from ..layouts import Folder, Layout, Match, Pair, find_split, pair_files
+from ..reading import AnnotatedImage, make_split, read_each
+from ..records import DatasetInfo, LabelSplit
+from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
+
+MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
+CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
+CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
+# Tools, their documentation, and their folders of images and of maps.
+ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
+FIFTYONE = 'https://docs.voxel51.com/user_guide/export_datasets.html'
+ADE20K = 'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md'
+MMSEG = (
+    'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
+)
+LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
+FOLDERS = (
+    ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
+    ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
+    ('images and labels (maps)', ULTRALYTICS, 'images', 'labels'),
+    ('ADE20K (maps)', ADE20K, 'images', 'annotations'),
+    ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
+    ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
+)
+SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
+CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
+
+
+def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
+    """Return the layout of two folders, with the folders of splits in one of the places."""
+    images, maps = place.format(images), place.format(maps)
+    tree = f'{images}/a.jpg\n{maps}/a.png'.replace('{split}', 'train')
+    return Layout(tools, source, tree, images, maps)
+
+
+LAYOUTS = (
+    *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
+    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), endings=CELLPOSE_ENDINGS),
+    Layout(
+        'cellpose',
+        CELLPOSE,
+        CELLPOSE_TREE.format('train/'),
+        '{split}',
+        '{split}',
+        CELLPOSE_ENDINGS,
+    ),
+)
+SEMANTIC = 'semantic'
+ASK = (
+    'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
+    'semantic for classes (a number means the same in all maps), or --task segment for objects '
+    '(instances: each object of an image has a number of its own)'
+)
+
+
+def match_layouts(folder: Folder) -> list[Match]:
+    """Return the layouts of images with maps that a folder fits or nearly fits.
+
+    A layout fits if an image in its folder has a map of the same name.
+    """
+    matches = []
+    for layout in LAYOUTS:
+        pairs = pair_files(folder, layout, MAP_SUFFIXES)
+        if any(pairs.by_split.values()):
+            matches.append(Match(layout, pairs))
+        elif pairs.annotations and pairs.images and not layout.endings:
+            names = shorten([pairs.images[0], pairs.annotations[0]])
+            matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
+        elif not layout.endings and any(pair_files(folder, layout, OTHERS).by_split.values()):
+            misfit = f'the maps in {layout.annotations} are not PNG, BMP or TIFF. Save them as PNG'
+            matches.append(Match(layout, misfit=misfit))
+    return matches
+
+
+def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+    """Read images with maps, which are semantic or of instances as ``task`` says.
+
+    Cellpose's are of instances.
+
+    Raises:
+        UserError: Nothing says what the maps are, or their values do not fit the classes.
+    """
+    pairs = match.found
+    by_split, notes = dict(pairs.by_split), []
+    unpaired = [*pairs.images, *pairs.annotations]
+    used = {path for found in by_split.values() for pair in found for path in pair}
+    others = [file for file in folder.images if file not in used.union(unpaired)]
+    if others:
+        text = f'{format_count(len(others), "image")} ({shorten(others)})'
+        notes.append(f'images outside of the folders of images and maps are left out: {text}')
+    if not by_split.get('test', True):
+        del by_split['test']
+        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
+        unpaired = [path for path in unpaired if path not in unlabelled]
+        count = format_count(len(unlabelled), 'image')
+        notes.append(f'test is left out: {count} without segmentation maps')
+    if task is None and not match.layout.endings:
+        raise UserError(f'{folder.path}: {ASK}')
+    read = read_semantic_maps if task == SEMANTIC else read_instance_maps
+    dataset = read(folder.path, by_split, read_class_names(folder.path / 'classes.txt'))
+    problems = {UNPAIRED: [str(folder.path / path) for path in unpaired], **dataset.problems}
+    return replace(dataset, problems=problems).add_notes(notes)
+
+
+def read_class_names(file: Path) -> list[str]:
+    """Return the lines of classes.txt; none without it."""
+    if not file.is_file():
+        return []
+    return [line.strip() for line in read_text(file).strip().split('\n')]
+
+
+def read_semantic_maps(
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+) -> DatasetInfo:
+    """Read maps whose values are class indices, and 255 where there is none."""
+    splits, problems, labels, notes = {}, [], set(), []
+    for split, pairs in by_split.items():
+        found, errors = read_each(partial(read_labels, folder), pairs)
+        problems += errors
+        images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
+        labels = labels.union(*indices)
+        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, (), has_maps=True)
+    if labels:  # without any, the judge says that no image is left
+        names, notes = check_labels(folder, labels, names)
+    names = tuple(names)
+    splits = {split: replace(part, class_names=names) for split, part in splits.items()}
+    return DatasetInfo(
+        folder,
+        'semantic maps',
+        ('seg_maps',),
+        names,
+        splits,
+        tuple(notes),
+        {UNUSABLE_MAPS: problems},
+    )
+
+
+def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
+    """Return an image, its map, and the labels in it. Raise a UserError if it is unusable."""
+    image, map_file = pair
+    found = frozenset(np.unique(read_map(folder / map_file, folder / image)).tolist())
+    if found == {IGNORE_INDEX}:
+        raise UserError(f'{folder / map_file} has no labelled pixel: all are {IGNORE_INDEX}')
+    return str(image), str(map_file), found
+
+
+def check_labels(
+    folder: Path, labels: set[int], names: Sequence[str]
+) -> tuple[Sequence[str], list[str]]:
+    """Return the class names and notes.
+
+    Args:
+        folder: The dataset's folder, for messages.
+        labels: All values of the maps.
+        names: The lines of classes.txt; without it, names are made up if no value is missing.
+
+    Raises:
+        UserError: There is only one class, a value has no name, or without names a value is
+            missing.
+    """
+    used = labels - {IGNORE_INDEX}
+    highest, notes = max(used, default=0), []
+    has_gaps = False
+    if not names:
+        names = [f'class {index}' for index in range(highest + 1)]
+        notes = [
+            'the classes have no names. To name them, write classes.txt with a name on each line'
+        ]
+        has_gaps = len(used | {0}) < len(names)
+    if 0 < highest < len(names) and not has_gaps:
+        return names, notes
+    advice = 'Change the pixels, or the classes in classes.txt'
+    if has_gaps:
+        advice = 'If the values are right, name all classes in classes.txt, one on each line'
+    if labels == {0, 255}:
+        code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
+        advice = f'To replace 255 by 1 in a file, run in Python: {code}'
+    values = shorten(sorted(labels), 8)
+    raise UserError(
+        f'{folder}: the segmentation maps have the values {values}, and the classes are '
+        f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on, and '
+        f'255 for none. {advice}'
+    )
+
+
+def read_instance_maps(
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+) -> DatasetInfo:
+    """Read maps that give each object of an image a number; 0 is background."""
+    names = tuple(names) or ('object',)
+    if len(names) > 1:
+        raise UserError(
+            f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
+            f'({shorten(names)}). Keep one name in it, or add --task semantic'
+        )
+    splits, problems = {}, []
+    for split, pairs in by_split.items():
+        images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
+        problems += errors
+        splits[split] = make_split(folder, names, images)
+    return DatasetInfo(
+        folder,
+        'instance label maps',
+        ('masks', 'boxes'),
+        names,
+        splits,
+        problems={UNUSABLE_MAPS: problems},
+    )
+
+
+def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
+    """Read the objects that the map of an image numbers, all of one class.
+
+    Args:
+        folder: The dataset's folder.
+        name: The name of the class.
+        pair: The image and its map, relative to ``folder``.
+
+    Returns:
+        The image with its objects, whose masks are RLE.
+    """
+    from pycocotools import mask as coco_mask
+
+    image, map_file = folder / pair[0], folder / pair[1]
+    labels = read_map(map_file, image, with_instances=True)
+    labels = np.asfortranarray(labels)  # the order that pycocotools needs
+    objects = []
+    for number in list_instances(labels):
+        mask = coco_mask.encode((labels == number).view(np.uint8))
+        values = {
+            'bbox': coco_mask.toBbox(mask).tolist(),
+            'area': int(coco_mask.area(mask)),
+            'iscrowd': 0,
+            'segmentation': {**mask, 'counts': mask['counts'].decode()},
+        }
+        objects.append((name, values))
+    return AnnotatedImage(image, labels.shape[::-1], objects)
+
+
+def list_instances(labels: NDArray[np.integer]) -> list[int]:
+    """Return the numbers of objects. In 8 bits, 255 is background, unless there is a 254."""
+    numbers = {*np.unique(labels).tolist()} - {0}
+    if labels.dtype == np.uint8 and IGNORE_INDEX - 1 not in numbers:
+        numbers.discard(IGNORE_INDEX)
+    return sorted(numbers)

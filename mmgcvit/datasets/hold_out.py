@@ -1,0 +1,114 @@
+"""Hold out images for validation if a dataset has no validation split."""
+
+import hashlib
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import UserError
+from .records import DatasetInfo, Split
+
+VAL_FRACTION = 0.2
+ROBOFLOW_COPY = r'\.rf\.[^/]*$'  # the end of the names of its augmented copies: NAME.rf.HASH.jpg
+EVERYTHING = ''  # a class that all images have; names of classes are not empty
+
+
+def split_validation(dataset: DatasetInfo) -> DatasetInfo:
+    """Return a dataset with a validation split: its own, or a fifth of the training images.
+
+    A hash of their names selects the images, so that each run selects the same, and nearly the same
+    after new ones were added.
+
+    Raises:
+        UserError: There is no training split, or no class has an image for each split.
+    """
+    if 'train' not in dataset.splits:
+        splits = ' and '.join(dataset.splits)
+        raise UserError(
+            f'{dataset.folder} has images for {splits}, but none for training. Add images for '
+            'training'
+        )
+    if 'val' in dataset.splits:
+        return dataset
+    train = dataset.splits['train']
+    classes = train.list_classes()
+    groups = group_copies(train)
+    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
+    is_classification = dataset.annotation_types == ('classes',)
+    held_out = choose_images(classes_of_groups, of_each=is_classification)
+    if not held_out:
+        lack = 'no class that is in two images'
+        if len(groups) == 1:
+            lack = 'only one image to train on'
+        raise UserError(
+            f'{dataset.folder} has {lack}. Add more: at least one is held out for validation'
+        )
+    val = {index for number in held_out for index in groups[number]}
+    num_images = len(train.image_names)
+    rest = set(range(num_images)) - val
+    splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
+    note = f'no val split: {len(val)} of {num_images} images are held out for validation'
+    return replace(dataset, splits=splits).add_notes([note])
+
+
+def group_copies(split: Split) -> list[list[int]]:
+    """Return the indices of images, with Roboflow's copies of one together, in a fixed order."""
+    copies = defaultdict(list)
+    for index, name in enumerate(split.image_names):
+        # Names of images outside of the image folder are absolute.
+        name = os.path.relpath(split.image_folder / name, split.image_folder)
+        copies[re.sub(ROBOFLOW_COPY, '', name)].append(index)
+    names = sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return [copies[name] for name in names]
+
+
+def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
+    """Return the indices of a fifth of the images: the first, unless a split would lack a class.
+
+    A class's only image is for training, except if each image is the only one of a class. Return
+    none if no class is in two images.
+
+    Args:
+        classes: The classes of each image.
+        of_each: Whether to choose a fifth of each class.
+    """
+    images = defaultdict(list)
+    for index, names in enumerate(classes):
+        for name in names:
+            images[name].append(index)
+    if images and max(map(len, images.values())) < 2:
+        return set()
+    images[EVERYTHING] = list(range(len(classes)))
+    held_out = set()
+    counts = Counter()
+    # Rare classes first: few images can be held out for them.
+    for name in sorted(images, key=lambda name: (name == EVERYTHING, len(images[name]), name)):
+        share = 1
+        if of_each or name == EVERYTHING:
+            share = max(1, round(VAL_FRACTION * len(images[name])))
+        for index in images[name]:
+            if counts[name] >= share:
+                break
+            names = {*classes[index], EVERYTHING}
+            leaves_one = all(counts[other] + 1 < len(images[other]) for other in names)
+            if index not in held_out and leaves_one:
+                held_out.add(index)
+                counts.update(names)
+    has_classes = len(images) > 1
+    if has_classes and not any(counts[name] for name in images if name != EVERYTHING):
+        held_out.add(choose_shared(classes, images))
+    return held_out
+
+
+def choose_shared(classes: Sequence[set[str]], images: dict[str, list[int]]) -> int:
+    """Return an image of a class that others have too, if each is the only one of another class."""
+
+    def count_only(index: int) -> int:
+        return sum(len(images[name]) == 1 for name in classes[index])
+
+    shared = [
+        index for index, names in enumerate(classes) if any(len(images[name]) > 1 for name in names)
+    ]
+    return min(shared, key=count_only)

@@ -1,0 +1,256 @@
+"""Layouts: where tools and public datasets put images, annotations and splits in a folder.
+
+Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
+one of them, or is rejected with the tree of the nearest one. Nothing is searched for elsewhere. To
+add a layout, add a row to the table of its format.
+"""
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import UserError, format_count, shorten
+from ..files import IMAGE_SUFFIXES, list_outputs
+from .records import Split
+
+# Names of splits (in lower case) for folders, files and keys: train, Training, train2017, val_set.
+SPLIT_NAME = re.compile(
+    r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
+    r'[_\- ]?(?:set|data|images)?\d*'
+)
+AUXILIARY = '.aux.xml'  # files that GDAL writes beside images
+
+
+def get_split(name: str) -> str | None:
+    """Return the split that a name stands for: 'train', 'val' or 'test'; None for other names."""
+    match = SPLIT_NAME.fullmatch(name.lower())
+    return match.lastgroup if match else None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a tool puts files. In paths, ``{split}`` stands for the name of a split."""
+
+    tools: str  # which write it
+    source: str  # a URL that describes it
+    tree: str  # for messages and docs
+    images: str = ''  # the folder of the images; '': the dataset's
+    annotations: str = ''  # the annotation file, or the folder of annotation files or maps
+    endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A layout, and what its reader needs if a folder fits it."""
+
+    layout: Layout
+    found: Any = None
+    files: Sequence[Path] = ()  # the annotation files by which a dataset can be named
+    misfit: str = ''  # why the folder does not fit
+    num_fitting: int = 0  # how much of it fits: the misfit with most is the nearest layout
+
+
+Pair = tuple[Path, Path]  # an image and its annotation file or map
+FilesByName = dict[str, list[Path]]  # the key is a path without suffix
+
+
+class Pairs(NamedTuple):
+    """The images of a dataset with their annotation files or maps, relative to its folder."""
+
+    by_split: dict[str, list[Pair]]
+    images: list[Path]  # without the other
+    annotations: list[Path]  # without an image
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a dataset's folder."""
+
+    path: Path
+    files: Sequence[Path]  # relative to ``path``
+    left_out: Sequence[Path]  # links, and what mmgcvit's commands have written
+
+    def list_files(self, *suffixes: str) -> list[Path]:
+        """Return the files with one of these suffixes, in any case."""
+        return [
+            file
+            for file in self.files
+            if file.suffix.lower() in suffixes and not file.name.lower().endswith(AUXILIARY)
+        ]
+
+    @cached_property
+    def images(self) -> list[Path]:
+        return self.list_files(*IMAGE_SUFFIXES)
+
+
+def list_files(folder: Path) -> Folder:
+    """List the files below a folder. Skip hidden files and Synology's thumbnails.
+
+    Outputs of mmgcvit's commands are left out. Links to folders are followed, but each folder is
+    listed once: at its own path or, if that is outside of ``folder``, at the first link.
+    """
+    # A link to a folder above would list this folder again.
+    seen = set(map(str, folder.resolve().parents))
+    files, left_out, tops = [], [], deque([folder])
+    while tops:
+        for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
+            real = os.path.realpath(parent)
+            if real in seen:
+                left_out.append(Path(parent))
+                folders.clear()
+                continue
+            seen.add(real)
+            outputs = list_outputs(Path(parent), [*folders, *names])
+            left_out += [Path(parent, name) for name in sorted(outputs)]
+            skipped = {name for name in (*folders, *names) if name.startswith(('.', '@eaDir'))}
+            skipped |= outputs
+            folders[:] = sorted(set(folders) - skipped)
+            tops.extend(Path(parent, name) for name in folders if Path(parent, name).is_symlink())
+            paths = [Path(parent, name) for name in names if name not in skipped]
+            # Pipes and devices would be waited for. Dangling links are missing files.
+            files += [path for path in paths if path.is_file() or not path.exists()]
+    # The files of a folder come before its folders.
+    files.sort(key=lambda path: [*((1, name) for name in path.parts[:-1]), (0, path.name)])
+    return Folder(
+        folder,
+        [path.relative_to(folder) for path in files],
+        [path.relative_to(folder) for path in left_out],
+    )
+
+
+def raise_unreadable(error: OSError) -> None:
+    raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return an expression for paths in any case, with the group ``split`` for ``{split}``."""
+    text = re.escape(pattern).replace(re.escape('{split}'), r'(?P<split>[^/]+)', 1)
+    return re.compile(text, re.IGNORECASE)
+
+
+def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[str, FilesByName]:
+    """Return the files in the folders of a pattern: {split: {path without suffix: files}}.
+
+    Args:
+        folder: The dataset's folder.
+        pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
+            files are for training, except those below a folder that is named like a split.
+        files: Files of the dataset.
+
+    Raises:
+        UserError: A split has folders of two names.
+    """
+    expression = compile_pattern(f'{pattern}/' if pattern else '')
+    found, folders = {}, {}
+    for file in files:
+        match = expression.match(str(file))
+        if match is None:
+            continue
+        name = str(file.with_suffix(''))[match.end() :]
+        top, _, below = name.partition('/')
+        split = 'train'
+        if '{split}' in pattern:
+            split = get_split(match['split'])
+            first = folders.setdefault(split, match[0])
+            if split and first != match[0]:
+                raise UserError(
+                    f'{folder.path} has the folders {first} and {match[0]} for {split}. Rename or '
+                    'move one of them'
+                )
+        elif below and (not pattern or get_split(top)):
+            continue  # it is of a layout with splits
+        if split:
+            found.setdefault(split, {}).setdefault(name, []).append(file)
+    return found
+
+
+def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs:
+    """Return the images in a layout's folders with the files of the same names.
+
+    Args:
+        folder: The dataset's folder.
+        layout: Its ``images`` and ``annotations`` are folders.
+        suffixes: Those of the other files, in lower case.
+    """
+    images = list_by_split(folder, layout.images, folder.images)
+    others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
+    pairs = Pairs({}, [], [])
+    for split in sorted({*images, *others}):
+        own_images, own_others = images.get(split, {}), others.get(split, {})
+        if layout.endings:
+            own_images, own_others = divide(own_images, layout.endings)
+        pairs.by_split[split] = []
+        for name in dict.fromkeys([*own_images, *own_others]):
+            found, annotations = own_images.get(name, []), own_others.get(name, [])
+            if len(found) == len(annotations) == 1:
+                pairs.by_split[split].append((*found, *annotations))
+            else:
+                pairs.images.extend(found)
+                pairs.annotations.extend(annotations)
+    return pairs
+
+
+def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
+    """Return images and maps by their common names. The names of maps have one of the endings."""
+    images, maps = {}, {}
+    for name, found in files.items():
+        ending = next((each for each in endings if name.lower().endswith(each)), '')
+        if ending:
+            maps.setdefault(name[: -len(ending)], []).extend(found)
+        else:
+            images.setdefault(re.sub('(?i)_img$', '', name), []).extend(found)
+    return images, maps
+
+
+def choose_match(folder: Folder, matches: Sequence[Match]) -> Match | None:
+    """Return the only match of a folder, or None without any. Raise a UserError for several."""
+    if len(matches) > 1:
+        tools = [f'{match.layout.tools} {shorten(match.files, 2)}'.strip() for match in matches]
+        raise UserError(
+            f'{folder.path} fits several layouts ({"; ".join(tools)}). Keep one of them, and move '
+            'the files of the others out of the folder'
+        )
+    return matches[0] if matches else None
+
+
+def describe_unread(folder: Folder, splits: Iterable[Split]) -> list[str]:
+    """Return a note that counts the images of a folder that no annotation names, or none."""
+    resolve = cache(os.path.realpath)  # of folders, which may be links
+    paths = (split.image_folder / name for split in splits for name in split.image_names)
+    read = {(resolve(path.parent), path.name) for path in paths}
+    unread = [
+        file
+        for file in folder.images
+        if (resolve(folder.path / file.parent), file.name) not in read
+    ]
+    if not unread:
+        return []
+    count = format_count(len(unread), 'image')
+    return [f'left out, because no annotations name them: {count} ({shorten(unread)})']
+
+
+def describe_left_out(folder: Folder) -> list[str]:
+    """Return notes about outputs of commands, and about links from one split into another."""
+    root = folder.path.resolve()
+    outputs, notes = [], []
+    for path in folder.left_out:
+        target = (root / path).resolve()
+        if target == root / path:
+            outputs.append(path)
+        elif target.is_relative_to(root):
+            split = find_split(target.relative_to(root))
+            if split not in (None, find_split(path)):
+                notes.append(f'{path} is a link to {target}, and is not read again')
+    if outputs:
+        notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}')
+    return notes
+
+
+def find_split(path: Path) -> str | None:
+    """Return the split that a folder in a path is named after, or None."""
+    return next(filter(None, map(get_split, reversed(path.parts))), None)

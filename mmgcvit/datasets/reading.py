@@ -1,0 +1,63 @@
+"""Read the files of many images in threads, and make a split of their objects."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import UserError
+from ..files import make_absolute
+from .records import Entry, ObjectSplit, Size, make_coco_categories
+
+
+class AnnotatedImage(NamedTuple):
+    """An image with its objects, each a class name and a dict with COCO's keys, such as bbox."""
+
+    path: Path
+    size: Size
+    objects: Sequence[tuple[str, Entry]] = ()
+    problems: Sequence[str] = ()  # about objects that could not be parsed
+
+
+def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[Any], list[str]]:
+    """Call ``read`` with each file, in threads.
+
+    Returns:
+        The results, and the messages of the UserErrors that it raised for other files.
+    """
+
+    def try_to_read(file: Any) -> tuple[Any, str]:
+        try:
+            return read(file), ''
+        except UserError as error:
+            return None, str(error)
+
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(try_to_read, files))
+    results = [result for result, error in pairs if not error]
+    return results, [error for _, error in pairs if error]
+
+
+def make_split(
+    folder: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]
+) -> ObjectSplit:
+    """Return images as a split with COCO annotations.
+
+    Args:
+        folder: The dataset's folder, to which the names of images become relative.
+        classes: All class names of the dataset, in their order.
+        images: The images, whose objects have these classes.
+    """
+    categories = make_coco_categories(classes)
+    ids = {category['name']: category['id'] for category in categories}
+    root = make_absolute(folder)
+    entries, annotations = [], []
+    for image_id, image in enumerate(images, start=1):
+        path = make_absolute(image.path)
+        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
+        width, height = image.size
+        entries.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
+        for class_name, values in image.objects:
+            keys = {'image_id': image_id, 'category_id': ids[class_name]}
+            annotations.append({'id': len(annotations) + 1, **keys, **values})
+    return ObjectSplit(folder.resolve(), entries, annotations, categories)

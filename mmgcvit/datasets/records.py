@@ -1,0 +1,266 @@
+"""The records into which readers turn a dataset: images with objects, or images with labels.
+
+:class:`ObjectSplit` and :class:`LabelSplit` have one interface: names, paths and sizes of images,
+their classes, a selection of them, and the file that OpenMMLab's datasets read. Records are not
+changed: functions return new ones.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import escape_controls, format_count, shorten
+from ..files import compute_sha256, make_portable_path, write_text
+from .decoding import IGNORE_INDEX
+
+Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
+Size = tuple[int, int]  # (width, height) in pixels
+MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
+OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
+# How formats write a box.
+XYWH = '[x, y, width, height]'
+XYXY = '[x1, y1, x2, y2]'
+CENTRES = '[centre x, centre y, width, height]'
+
+
+@dataclass(frozen=True)
+class ObjectSplit:
+    """The images of a split with boxes or masks of objects, as COCO's file lists them."""
+
+    image_folder: Path
+    images: Sequence[Entry]  # id, file_name, width, height
+    annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
+    categories: Sequence[Entry]  # id, name
+
+    @property
+    def image_names(self) -> list[str]:
+        """The names of the images, relative to ``image_folder``."""
+        return [image['file_name'] for image in self.images]
+
+    @property
+    def image_paths(self) -> list[Path]:
+        """The paths of the images."""
+        return [self.image_folder / name for name in self.image_names]
+
+    @property
+    def sizes(self) -> list[Size]:
+        """The annotated (width, height) of each image; of labelled images None."""
+        return [(image['width'], image['height']) for image in self.images]
+
+    @property
+    def objects(self) -> list[Entry]:
+        """The annotations without those of ignored objects."""
+        return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
+
+    @property
+    def is_scorable(self) -> bool:
+        """Whether predictions on the images can be compared with annotations."""
+        return bool(self.objects)
+
+    def get_sizes(self, annotations: Sequence[Entry]) -> NDArray[np.float64]:
+        """Return the annotated (width, height) of the image of each annotation (n, 2)."""
+        sizes = {image['id']: (image['width'], image['height']) for image in self.images}
+        rows = [sizes[annotation['image_id']] for annotation in annotations]
+        return np.array(rows, float).reshape(-1, 2)
+
+    def list_image_names(self, annotations: Iterable[Entry]) -> list[str]:
+        """Return the name of the image of each annotation."""
+        names = {image['id']: image['file_name'] for image in self.images}
+        return [names[annotation['image_id']] for annotation in annotations]
+
+    def list_classes(self) -> list[set[str]]:
+        """Return the names of the classes in each image, without those of ignored objects."""
+        names = {category['id']: category['name'] for category in self.categories}
+        found = {image['id']: set() for image in self.images}
+        for annotation in self.objects:
+            found[annotation['image_id']].add(names[annotation['category_id']])
+        return list(found.values())
+
+    def count_classes(self) -> Counter[str]:
+        """Return the number of objects of each class; of labelled images, that of images."""
+        names = {category['id']: category['name'] for category in self.categories}
+        return Counter(names[annotation['category_id']] for annotation in self.objects)
+
+    def list_annotation_keys(self, with_masks: bool) -> list[Any]:
+        """Return a value for each image that is equal where images have the same annotations."""
+        keys = {image['id']: [] for image in self.images}
+        for annotation in self.annotations:
+            key = make_object_key(annotation), get_mask(annotation, with_masks)
+            keys[annotation['image_id']].append(str(key))
+        return [sorted(found) for found in keys.values()]
+
+    def select(self, indices: Collection[int]) -> 'ObjectSplit':
+        """Return a split with only the images of these indices."""
+        images = [self.images[index] for index in sorted(indices)]
+        ids = {image['id'] for image in images}
+        annotations = [entry for entry in self.annotations if entry['image_id'] in ids]
+        return replace(self, images=images, annotations=annotations)
+
+    def write(self, folder: Path, name: str) -> dict[str, str]:
+        """Write the annotation file that OpenMMLab's dataset of this type reads.
+
+        ``name`` is that of the split. Return a template's variables for it.
+        """
+        file = folder / f'{name}.json'
+        keys = ('images', 'annotations', 'categories')
+        write_text(file, json.dumps({key: getattr(self, key) for key in keys}))
+        images = make_portable_path(self.image_folder)
+        return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
+
+
+@dataclass(frozen=True)
+class LabelSplit:
+    """The images of a split with a label each: a class index, or the path of a semantic map."""
+
+    image_folder: Path  # the names of images and of maps are relative to it
+    image_names: Sequence[str]
+    labels: Sequence[str]  # written beside the image names
+    class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
+    class_names: Sequence[str]  # by class index
+    has_maps: bool = False
+    objects = annotations = ()
+    is_scorable = True
+
+    @property
+    def image_paths(self) -> list[Path]:
+        return [self.image_folder / name for name in self.image_names]
+
+    @property
+    def sizes(self) -> list[None]:
+        return [None] * len(self.image_names)
+
+    def list_classes(self) -> list[set[str]]:
+        return [
+            {self.class_names[index] for index in indices if index != IGNORE_INDEX}
+            for indices in self.class_indices
+        ]
+
+    def count_classes(self) -> Counter[str]:
+        return Counter(name for names in self.list_classes() for name in names)
+
+    def list_annotation_keys(self, with_masks: bool) -> list[str]:
+        if self.has_maps:
+            return [compute_sha256(self.image_folder / label) for label in self.labels]
+        return list(self.labels)
+
+    def select(self, indices: Collection[int]) -> 'LabelSplit':
+        chosen = sorted(indices)
+        return replace(
+            self,
+            image_names=[self.image_names[index] for index in chosen],
+            labels=[self.labels[index] for index in chosen],
+            class_indices=[self.class_indices[index] for index in chosen],
+        )
+
+    def write(self, folder: Path, name: str) -> dict[str, str]:
+        file = folder / f'{name}.txt'
+        # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
+        separator = '\t' if self.has_maps else ' '
+        lines = []
+        for image_name, label in zip(self.image_names, self.labels, strict=True):
+            # CustomDataset removes blanks at the beginning of a line.
+            start = './' if image_name[0].isspace() else ''
+            lines.append(f'{start}{image_name}{separator}{label}\n')
+        write_text(file, ''.join(lines))
+        images = make_portable_path(self.image_folder)
+        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
+        if self.has_maps:
+            variables[f'{name}_labels'] = images
+        return variables
+
+
+Split = ObjectSplit | LabelSplit
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset of any format, with its classes and splits."""
+
+    folder: Path
+    format: str  # its name, for messages
+    # What can be trained on, the default first: 'masks', 'boxes', 'seg_maps' (of pixels) or
+    # 'classes' (of images).
+    annotation_types: tuple[str, ...]
+    classes: tuple[str, ...]  # names, ordered by class index
+    splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
+    notes: tuple[str, ...] = ()  # messages for the user
+    # Examples by rule of what a reader could not parse, and how the format writes boxes.
+    problems: dict[Any, list[str]] = field(default_factory=dict)
+    box_format: str = XYWH
+
+    def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
+        """Return the dataset with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def __str__(self) -> str:
+        counts = [
+            f'{format_count(len(split.image_names), "image")} ({name})'
+            for name, split in self.splits.items()
+        ]
+        if self.annotation_types[0] in OBJECT_TYPES:
+            counts.append(self._describe_objects())
+        classes = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
+        first_line = f'{self.folder}: {self.format}, {", ".join(counts)}, {classes}'
+        return escape_controls('\n'.join([first_line, *self.notes]))
+
+    def _describe_objects(self) -> str:
+        num_objects = sum(len(split.objects) for split in self.splits.values())
+        num_ignored = sum(len(split.annotations) for split in self.splits.values()) - num_objects
+        text = f'{num_objects} objects'
+        if num_ignored:
+            text += f', {num_ignored} ignored (difficult or crowds)'
+        num_empty = self.splits['train'].list_classes().count(set())
+        if num_empty:
+            text += f' ({format_count(num_empty, "image")} without objects: background in training)'
+        return text
+
+
+def are_numbers(values: Any) -> bool:
+    """Return whether a value is a list of finite numbers.
+
+    Python's functions are faster than NumPy for short lists.
+    """
+    if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
+        return False
+    lowest, highest = min(values, default=0), max(values, default=0)
+    is_small = lowest >= -MAX_COORDINATE and highest <= MAX_COORDINATE
+    return is_small and isfinite(sum(values))  # NaN may hide from min and max
+
+
+def make_object_key(annotation: Entry) -> tuple[Any, ...]:
+    """Return class, box and iscrowd. Boxes are rounded, because computed ones are not exact."""
+    box = annotation['bbox']
+    rounded = str(box)
+    if are_numbers(box):
+        num_digits = 1 if max(box, default=0) > 1 else 6  # fractions are rejected later
+        rounded = tuple(round(value, num_digits) for value in box)
+    return annotation['category_id'], rounded, annotation.get('iscrowd') or 0
+
+
+def get_mask(annotation: Entry, with_masks: bool) -> Any:
+    """Return an annotation's mask, or None if masks are not trained or it has none."""
+    return (annotation.get('segmentation') or None) if with_masks else None
+
+
+def list_coco_categories() -> list[Entry]:
+    """Return COCO's categories, as torchvision lists them: 80 classes, ids from 1 to 90."""
+    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+
+    names = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
+    return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
+
+
+def make_coco_categories(names: Sequence[str]) -> list[Entry]:
+    """Return COCO's categories for class names. Ids are 1, 2, ..., or COCO's for its 80 names."""
+    if len(names) == 80:
+        coco = list_coco_categories()
+        if list(names) == [category['name'] for category in coco]:
+            return coco
+    return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]

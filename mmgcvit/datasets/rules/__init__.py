@@ -1,0 +1,14 @@
+"""The rules for datasets. :data:`RULES` lists all of them; ``judge.py`` applies them to a folder,
+and the subpackage ``checks`` to a config.
+"""
+
+from . import classes, coco, copies, images, judge, labels, objects, parsing
+from .rule import Rule
+
+MODULES = (images, judge, copies, objects, coco, labels, classes, parsing)
+# Modules import rules of each other.
+RULES = tuple(
+    dict.fromkeys(
+        each for module in MODULES for each in vars(module).values() if isinstance(each, Rule)
+    )
+)

@@ -1,0 +1,190 @@
+"""Rules for the content of COCO files: entries, ids, categories, sizes and flags."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import MANY, get_first_line, shorten
+from ..records import Entry, are_numbers
+from .rule import Effect, Problems, Rule
+
+NOT_COCO = Rule(
+    "is not an annotation file in COCO's format",
+    'Export its images, annotations and categories again',
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+UNLISTED = Rule(
+    'annotations of images or categories that the file does not list',
+    'List them too',
+    unit='object',
+    in_config=Effect.STOPS_IF_MANY,
+)
+WRONG_FLAGS = Rule(
+    'values of iscrowd and ignore other than 0 and 1',
+    'Write 0, or 1 for groups of objects',
+    unit='object',
+)
+# Readers of folders give ids and categories anew, so these rules are for configs only.
+DUPLICATE_IDS = Rule(
+    'repeated ids or category names, or ids that pycocotools cannot store',
+    'Use ids from 1 on',
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+OTHER_CATEGORIES = Rule(
+    'categories in another order than the classes of the config, or with other names',
+    'Copy their names and order',
+    unit='file',
+    in_folder=Effect.NONE,
+)
+NO_SIZE = Rule(
+    'images without a positive width and height',
+    'Write both in pixels, as integers',
+    in_folder=Effect.NONE,  # which has images of another size
+)
+NO_OBJECTS = Rule(
+    'nothing to train on',
+    "Change the config's classes, or label objects whose iscrowd is 0",
+    unit='file',
+    in_folder=Effect.REJECTED,
+)
+UNIGNORED = Rule(
+    "objects with the key 'ignore'",
+    'Write iscrowd: 1, or evaluation counts them',
+    unit='object',
+    in_folder=Effect.NONE,
+    in_config=Effect.NOTED,
+)
+
+# The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
+KEYS = {
+    'images': {'id', 'file_name', 'height', 'width'},
+    'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
+    'categories': {'id', 'name'},
+}
+# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
+FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
+TRUE_FLAGS = ('1', '1.0', 'true')
+MAX_ID = 1 << 53  # ids of annotations are smaller: pycocotools stores them as floats
+MAX_SORTED_ID = 1 << 63  # it sorts other ids as integers of 64 bits
+
+
+def parse_flag(value: Any) -> int | None:
+    """Return a flag as 0 or 1, or None if it is neither."""
+    text = str(value).lower()
+    if text in FALSE_FLAGS:
+        return 0
+    return 1 if text in TRUE_FLAGS else None
+
+
+def read_json(path: Path) -> tuple[Any, str]:
+    """Return the content of a JSON file, or None and why it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8-sig')), ''
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f'not valid JSON in UTF-8: {get_first_line(error)}'
+
+
+def is_coco(content: Any) -> bool:
+    """Return whether content has at least two of COCO's lists."""
+    return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
+
+
+def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
+    """Return which of COCO's lists content lacks, or which keys its entries lack.
+
+    Args:
+        content: The content of a JSON file, of any type.
+        is_scored: Whether scores are computed on it, for which objects need ``iscrowd``.
+    """
+    lists = content if isinstance(content, dict) else {}
+    missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
+    if missing:
+        return missing
+    for name, keys in KEYS.items():
+        # pycocotools, which computes the scores, reads iscrowd of all annotations.
+        needed = {*keys, 'iscrowd'} if is_scored and name == 'annotations' else keys
+        for index, entry in enumerate(lists[name]):
+            entry = entry if isinstance(entry, dict) else {}
+            if not needed <= entry.keys():
+                absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
+    return missing
+
+
+def has_size(image: Entry) -> bool:
+    """Return whether an image's width and height are positive numbers."""
+    sides = [image['width'], image['height']]
+    return are_numbers(sides) and min(sides) >= 1
+
+
+def find_content_problems(
+    content: Mapping[str, Sequence[Entry]], classes: Sequence[str], is_scored: bool
+) -> Problems:
+    """Return the problems of a config's COCO file with ids, categories, sizes and flags.
+
+    Args:
+        content: The lists of the file, whose entries have all keys (:func:`find_missing_keys`).
+        classes: The class names of the config.
+        is_scored: Whether scores are computed on it, for which pycocotools must store the ids.
+    """
+    annotations = content['annotations']
+    return {
+        DUPLICATE_IDS: find_wrong_ids(content, is_scored),
+        WRONG_FLAGS: [
+            f'annotation {entry["id"]} iscrowd {entry["iscrowd"]!r:.60}'
+            for entry in annotations
+            if entry.get('iscrowd', 0) not in (0, 1)
+        ],
+        UNIGNORED: [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')],
+        OTHER_CATEGORIES: find_other_categories(content['categories'], classes),
+        NO_SIZE: [
+            f'{image["file_name"]} {image["width"]} x {image["height"]}'
+            for image in content['images']
+            if not has_size(image)
+        ],
+        UNLISTED: find_unlisted(content),
+    }
+
+
+def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> list[str]:
+    """Return ids and category names that occur twice, and ids that scores cannot have."""
+    wrong = []
+    for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
+        for value, number in Counter(entry[key] for entry in content[name]).items():
+            if number > 1 or (is_scored and not is_storable(value, name)):
+                wrong.append(f'{name} {key} {str(value)[:60]}')
+    return wrong
+
+
+def is_storable(value: Any, name: str) -> bool:
+    """Return whether pycocotools can store an id. It reads 0 for an annotation as "no match"."""
+    if name == 'annotations':
+        return type(value) is int and 0 < value < MAX_ID
+    return type(value) is not int or -MAX_SORTED_ID <= value < MAX_SORTED_ID
+
+
+def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:
+    """Return a text if the categories that a config uses are not its classes, in their order."""
+    names = [category['name'] for category in categories]
+    used = [name for name in names if name in classes]
+    has_repeated_names = len(set(used)) < len(used)  # which DUPLICATE_IDS names
+    if used == list(classes) or has_repeated_names:
+        return []
+    return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
+
+
+def find_unlisted(content: Mapping[str, Sequence[Entry]]) -> list[str]:
+    """Return annotations whose image or category is not listed."""
+    unlisted = []
+    for name, key in (('images', 'image_id'), ('categories', 'category_id')):
+        listed = {entry['id'] for entry in content[name]}
+        unlisted += [
+            f'annotation {entry["id"]} {key} {entry[key]}'
+            for entry in content['annotations']
+            if entry[key] not in listed
+        ]
+    return unlisted

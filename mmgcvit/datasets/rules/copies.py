@@ -1,0 +1,124 @@
+"""Rules for copies: an image is in one split, once; an object is annotated once.
+
+Images are the same if their files have the same bytes, whatever their names. A link to an image is
+a copy of it.
+"""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from ...errors import UserError, format_count, shorten
+from ..records import DatasetInfo, Entry, ObjectSplit, get_mask, make_object_key
+from .images import find_same_files
+from .rule import Effect, Problems, Rule
+
+CONTRADICTING_COPIES = Rule(
+    'images that are there several times, with different annotations',
+    'Keep the right one',
+    in_config=Effect.NONE,
+)
+SHARED_IMAGES = Rule(
+    'training images that are also in validation or test (left out of training)',
+    'Keep them in one split',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NOTED,
+)
+TESTED_IMAGES = Rule(
+    'validation images that are also in test',
+    'Keep them in one split',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
+REPEATED_IMAGES = Rule(
+    'images that a split has more than once, with the same annotations (read once)',
+    'Remove the copies',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
+REPEATED_OBJECTS = Rule(
+    'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
+    'Remove the copies',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NOTED,
+)
+
+
+def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], str]:
+    """Find objects that are annotated more than once in an image.
+
+    Returns:
+        The annotations without repeated ones, and a text that counts the repeated ones and names
+        their images, or ''.
+    """
+    seen = defaultdict(list)
+    first, repeated = [], []
+    for annotation in split.annotations:
+        masks = seen[annotation['image_id'], make_object_key(annotation)]
+        mask = get_mask(annotation, with_masks)
+        if mask in masks:
+            repeated.append(annotation)
+        else:
+            masks.append(mask)
+            first.append(annotation)
+    if not repeated:
+        return first, ''
+    files = shorten(list(dict.fromkeys(split.list_image_names(repeated))))
+    return first, f'{format_count(len(repeated), "object")} (in {files})'
+
+
+def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
+    """Return the dataset without copies and with notes that count them.
+
+    Training lacks the images of other splits. Of the same images in one split, the first one stays
+    if all have the same annotations; otherwise all are added to ``problems``.
+    """
+    with_masks = dataset.annotation_types[0] == 'masks'
+    paths = [path for split in dataset.splits.values() for path in split.image_paths]
+    same = iter(find_same_files(paths))
+    # For each image the index of the first image of the dataset with the same bytes.
+    firsts = {
+        name: [next(same) for _ in split.image_names] for name, split in dataset.splits.items()
+    }
+    others = sorted(firsts.keys() - {'train'})
+    held_out = {first for name in others for first in firsts[name]}
+    in_val = set(firsts.get('val', ()))
+    splits, notes = {}, []
+    for name, split in dataset.splits.items():
+        repeated = f'left out of {name} (repeated)'
+        shared = f'left out of train (also in {" or ".join(others)})'
+        tested = 'test is not independent of val'
+        if split.annotations:
+            first_objects, copies = find_repeated_objects(split, with_masks)
+            split = replace(split, annotations=first_objects)
+            if copies:
+                notes.append(f'{repeated}: {copies}')
+        # Maps are only compared if images are the same.
+        has_copies = len(set(firsts[name])) < len(firsts[name])
+        keys = split.list_annotation_keys(with_masks) if has_copies else ()
+        found = {shared: [], repeated: [], tested: []}
+        seen, kept, different, own_paths = {}, set(), set(), split.image_paths
+        for index, first in enumerate(firsts[name]):
+            path, earlier = own_paths[index], seen.setdefault(first, index)
+            if name == 'train' and first in held_out:
+                found[shared].append(path)
+            elif earlier == index:
+                kept.add(index)
+            elif keys[earlier] == keys[index]:
+                found[repeated].append(path)
+            else:
+                different |= {earlier, index}
+            if name == 'test' and first in in_val:
+                found[tested].append(path)
+        for what, images in found.items():
+            if images:
+                count = format_count(len(images), 'image')
+                notes.append(f'{what}: {count} ({shorten(images)})')
+        if found[shared] and len(found[shared]) == len(firsts[name]):
+            raise UserError(
+                f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
+                'the splits, or remove val: then a fifth of train is held out for it'
+            )
+        problems[CONTRADICTING_COPIES] += [str(own_paths[index]) for index in sorted(different)]
+        splits[name] = split.select(kept - different)
+    return replace(dataset, splits=splits).add_notes(notes)

@@ -1,0 +1,119 @@
+"""Rules for image files: they exist, can be decoded, and have the annotated size."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from ...errors import get_first_line
+from ...files import compute_sha256
+from ..decoding import DecodingSettings, decode_image, load_image
+from ..records import Size
+from .rule import Effect, Rule
+
+UNUSABLE_NAME = Rule(
+    'names of images with a tab, a line break or invalid UTF-8',
+    'Rename them',
+    in_config=Effect.NONE,
+)
+MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
+UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
+OTHER_SIZE = Rule(
+    'images of another size than their annotations or maps',
+    'Change annotations, or replace files',
+)
+EXIF_ROTATION = Rule(
+    'images annotated before EXIF rotation',
+    'Add mmgcvit.ApplyExifAsAnnotated to the pipeline',
+    in_folder=Effect.NONE,
+)
+# Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
+# one or two images.
+MAX_THREADS = 16
+
+
+def has_unusable_name(name: str) -> bool:
+    """Return whether a name cannot be in a list of files."""
+    is_valid_utf8 = name.encode(errors='replace').decode() == name
+    return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
+
+
+def find_missing(paths: Sequence[str]) -> list[str]:
+    """Return the files that are missing. List each folder once, because one look-up is slow."""
+
+    @cache
+    def list_names(folder: str) -> set[str]:
+        with suppress(OSError):
+            return set(os.listdir(folder or '.'))  # noqa: PTH208
+        return set()
+
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if name not in list_names(folder):
+            missing.append(path)
+    return missing
+
+
+def check_image(
+    path: Path, annotated_size: Size | None = None, decoding: DecodingSettings | None = None
+) -> tuple[Rule | None, str, Size | None]:
+    """Decode an image.
+
+    Args:
+        path: The file.
+        annotated_size: Its (width, height) by its annotations.
+        decoding: How a config's pipeline decodes it. Without it, Pillow does.
+
+    Returns:
+        The rule that it breaks or None, the example for it, and the (width, height) that training
+        sees, or None if it cannot be decoded.
+    """
+    try:
+        if decoding is None:
+            stored_size, size = decode_image(path)
+        else:
+            pixels, stored_size = load_image(str(path), decoding)
+            size = pixels.shape[1::-1]
+    except FileNotFoundError:
+        return MISSING, str(path), None
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        return UNREADABLE, f'{path} ({get_first_line(error)})', None
+    is_stored = annotated_size == stored_size
+    if is_stored and (decoding is None or decoding.matches_annotated_size):
+        size = stored_size
+    if annotated_size in (None, size):
+        return None, '', size
+    width, height = (f'{side!r:.20}' for side in annotated_size)
+    example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
+    return EXIF_ROTATION if is_stored else OTHER_SIZE, example, size
+
+
+def find_same_files(paths: Sequence[Path]) -> list[int]:
+    """Return for each file the index of the first with the same bytes.
+
+    Empty, missing and unreadable files equal no other.
+    """
+
+    def measure(path: Path) -> int:
+        with suppress(OSError):
+            return path.stat().st_size
+        return 0
+
+    def make_key(index: int) -> str | int:
+        # Only files of the same size can have the same bytes.
+        if sizes[index] > 0 and num_files[sizes[index]] > 1:
+            with suppress(OSError):
+                return compute_sha256(paths[index])
+        return index
+
+    seen = {}
+    with ThreadPoolExecutor() as pool:
+        sizes = list(pool.map(measure, paths))
+        num_files = Counter(sizes)
+        keys = pool.map(make_key, range(len(paths)))
+        return [seen.setdefault(key, index) for index, key in enumerate(keys)]

@@ -1,0 +1,160 @@
+"""Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
+
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from ...errors import MANY, UserError, escape_controls, format_count
+from ..decoding import read_sizes
+from ..records import DatasetInfo, ObjectSplit, Split
+from .classes import check_class_names
+from .copies import leave_out_copies
+from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
+from .objects import MIN_CUT, are_inside, find_object_problems, get_corners
+from .rule import Effect, Problems, Rule, are_too_many, make_issues
+
+ROTATED_BOXES = Rule(
+    'images annotated with their size before the EXIF rotation, but with boxes after it',
+    'Export them again, or remove the rotation',
+    in_config=Effect.NONE,
+)
+
+
+def judge(dataset: DatasetInfo) -> DatasetInfo:
+    """Return a dataset without images and objects that break a rule. Notes count and name them.
+
+    Copies are looked for among readable images, since unreadable ones may all be the same page of
+    an error.
+
+    Args:
+        dataset: A dataset as a reader has read it, with the problems of what it could not parse.
+
+    Raises:
+        UserError: More than a tenth of the images or of the objects break a rule, or a split has no
+            image or no object left.
+    """
+    check_class_names(dataset.folder, dataset.classes)
+    problems = defaultdict(list, dataset.problems)
+    totals = Counter()
+    for rule, examples in problems.items():
+        totals[rule.unit] += len(examples)
+    splits = {}
+    for name, split in dataset.splits.items():
+        totals.update(image=len(split.image_names), object=len(split.annotations))
+        splits[name] = leave_out_images(split, problems)
+    labelled = [name for name, split in dataset.splits.items() if split.objects]
+    dataset = leave_out_copies(replace(dataset, splits=splits), problems)
+    with_masks = dataset.annotation_types[0] == 'masks'
+    splits, looks = dict(dataset.splits), ''
+    for name, split in dataset.splits.items():
+        if not split.annotations:
+            continue
+        right, found, look = find_object_problems(split, with_masks, dataset.box_format)
+        for rule, examples in found.items():
+            problems[rule] += examples
+        if look:
+            looks += f' Boxes of {name} look like {look}.'
+        splits[name] = cut_boxes(replace(split, annotations=right))
+    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
+    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    dataset = replace(dataset, splits=splits)
+    if not any(problems.values()):
+        return dataset
+    return dataset.add_notes([describe(dataset, problems, totals, empty, looks)])
+
+
+def describe(
+    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str], looks: str
+) -> str:
+    """Return a note about what is left out.
+
+    Args:
+        dataset: The dataset, for messages.
+        problems: Examples of what is left out, by rule.
+        totals: The number of images, objects and files, with those that are left out.
+        empty: Splits that have no image or no object left.
+        looks: A sentence about boxes of another kind, or ''.
+
+    Raises:
+        UserError: More than a tenth of the images or of the objects is left out, or a split is
+            empty.
+    """
+    counts = Counter()
+    for rule, examples in problems.items():
+        counts[rule.unit] += len(examples)
+    count = ', '.join(
+        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
+        for unit, number in sorted(counts.items())
+        if number
+    )
+    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems, '')]
+    named = escape_controls(''.join(lines))
+    limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    if empty:
+        limit = f'No {empty[0]} can be used'
+    if empty or any(are_too_many(counts[unit], totals[unit]) for unit in counts):
+        raise UserError(
+            f'{dataset.folder}: {count}. {limit}.{looks} Repair or remove these:{named}'
+        )
+    return f'{count}. These images and annotations are left out:{named}'
+
+
+def leave_out_images(split: Split, problems: Problems) -> Split:
+    """Return a split without images that cannot be used. Add them to ``problems``."""
+    paths = split.image_paths
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        checked = list(pool.map(check_image, paths, split.sizes))
+    usable = set()
+    for index, (path, name) in enumerate(zip(paths, split.image_names, strict=True)):
+        rule, example, _ = checked[index]
+        if has_unusable_name(name):
+            problems[UNUSABLE_NAME].append(str(path))
+        elif rule:
+            problems[rule].append(example)
+        else:
+            usable.add(index)
+    split = split.select(usable)
+    if not split.annotations:
+        return split
+    rotated, paths = find_rotated(split), split.image_paths
+    problems[ROTATED_BOXES] += [str(paths[index]) for index in sorted(rotated)]
+    return split.select(set(range(len(paths))) - rotated)
+
+
+def find_rotated(split: ObjectSplit) -> set[int]:
+    """Return the images with the size before their EXIF rotation but boxes after it.
+
+    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools
+    show the
+    rotated image but write the size before. Boxes tell it that fit only one of both pictures: more
+    of them must fit the rotated one.
+    """
+    corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
+    fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
+    if not (fit_after & ~fit_before).any():
+        return set()
+    rotated, ids = set(), set()
+    for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+        before, after = read_sizes(path)
+        if (image['width'], image['height']) == before != after:
+            rotated.add(index)
+            ids.add(image['id'])
+    is_rotated = [entry['image_id'] in ids for entry in split.annotations]
+    if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
+        return rotated
+    return set()
+
+
+def cut_boxes(split: ObjectSplit) -> ObjectSplit:
+    """Return a split whose boxes end at the edges of their images."""
+    corners = get_corners(split.annotations)
+    cut = corners.clip(0, np.tile(split.get_sizes(split.annotations), 2))
+    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
+    annotations = list(split.annotations)
+    for index in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
+        box = boxes[index]
+        area = min(annotations[index]['area'], round(box[2] * box[3], 2))
+        annotations[index] = {**annotations[index], 'bbox': box, 'area': area}
+    return replace(split, annotations=annotations)

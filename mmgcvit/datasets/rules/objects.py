@@ -1,0 +1,218 @@
+"""Rules for objects: boxes and masks lie in their image, have an area, and agree."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import CENTRES, XYWH, XYXY, Entry, ObjectSplit, are_numbers
+from .rule import Effect, Problems, Rule, are_too_many
+
+# Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
+# of a box and its mask may differ by 3 pixels or 10 % of the box's side.
+MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
+MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
+
+
+def make_rule(problem: str, in_config: Effect = Effect.STOPS_IF_MANY) -> Rule:
+    return Rule(problem, 'Correct or remove them', unit='object', in_config=in_config)
+
+
+NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
+OUTSIDE = make_rule('the box or mask leaves the image')
+NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
+MISREAD = make_rule('the box is one of many that look like another kind of box')
+NO_MASK = make_rule(
+    "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
+    Effect.STOPS,
+)
+# In validation and test, it stops a run.
+FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
+DIFFERENT = make_rule('box and mask contradict each other')
+
+Array = NDArray[Any]
+Entries = Sequence[Mapping[str, Any]]
+
+
+def get_corners(annotations: Entries) -> Array:
+    """Return the left, top, right and bottom edges of boxes (n, 4). Invalid ones are NaN."""
+    boxes = [annotation['bbox'] for annotation in annotations]
+    rows = [box if are_numbers(box) and len(box) == 4 else [np.nan] * 4 for box in boxes]
+    values = np.array(rows, float).reshape(-1, 4)
+    return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
+
+
+def get_areas(annotations: Entries) -> Array:
+    """Return the areas of annotations (n,). Invalid ones are NaN."""
+    areas = [annotation['area'] for annotation in annotations]
+    return np.array([area if are_numbers([area]) else np.nan for area in areas], float)
+
+
+def are_inside(corners: Array, sizes: Array) -> Array:
+    """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
+    margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
+    return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
+
+
+def have_area(corners: Array, sizes: Array) -> Array:
+    """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
+    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
+    return (visible >= 1).all(1)
+
+
+def find_object_problems(
+    split: ObjectSplit, with_masks: bool, box_format: str
+) -> tuple[list[Entry], Problems, str]:
+    """Return the objects that break no rule, the problems of others, and what boxes look like.
+
+    Args:
+        split: Images with objects, whose values may have any type.
+        with_masks: Whether masks are trained.
+        box_format: How the dataset's format writes boxes, such as ``XYWH``.
+
+    Returns:
+        The objects that can be used, examples of the others by the rule that they break, and
+        another kind of box that most boxes fit better, or ''.
+    """
+    annotations, sizes = split.annotations, split.get_sizes(split.annotations)
+    corners, areas = get_corners(annotations), get_areas(annotations)
+    look = guess_look(corners, sizes, box_format)
+    rules = np.full(len(annotations), None, object)
+    # The last one counts: what is no number is not outside.
+    rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
+    rules[~are_inside(corners, sizes)] = OUTSIDE
+    rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
+    if look and (rules == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
+        rules[:] = MISREAD
+    if with_masks:
+        judge_masks(annotations, sizes, corners, rules)
+    right, problems = [], {}
+    names = split.list_image_names(annotations)
+    for entry, rule, name in zip(annotations, rules, names, strict=True):
+        if rule is None:
+            right.append(entry)
+        else:
+            example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
+            problems.setdefault(rule, []).append(example)
+    return right, problems, look
+
+
+def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
+    """Set the rules of objects whose mask is invalid, outside, or unlike its box."""
+    edges = np.full(corners.shape, np.nan)
+    for index in np.flatnonzero(rules == None):  # noqa: E711
+        width, height = map(int, sizes[index])
+        measured = measure_mask(annotations[index].get('segmentation'), width, height)
+        if isinstance(measured, Rule):
+            rules[index] = measured
+        else:
+            edges[index] = measured
+    sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
+    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
+    rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
+    rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
+
+
+def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
+    """Return what boxes look like if many misfit their images, or ''.
+
+    That is another kind of box that nearly all of them fit.
+    """
+    is_finite = np.isfinite(corners).all(1)
+    corners, sizes = corners[is_finite], sizes[is_finite]
+    num_misfits = count_misfits(corners, sizes)
+    are_many = are_too_many(num_misfits, len(corners))
+    for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
+        num_others = count_misfits(other_corners, other_sizes)
+        # A single misfit suffices if all boxes fit these formats.
+        is_perfect = look in (XYWH, CENTRES) and num_misfits > 0 and num_others == 0
+        if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
+            return look
+    return ''
+
+
+def count_misfits(corners: Array, sizes: Array) -> int:
+    return int((~(are_inside(corners, sizes) & have_area(corners, sizes))).sum())
+
+
+def iter_looks(corners: Array, sizes: Array, box_format: str) -> Iterator[tuple[str, Array, Array]]:
+    """Yield what boxes could be, with the corners and image sizes that they would then have."""
+    first, last = corners[:, :2], corners[:, 2:]
+    # The first two and the last two values as they are written.
+    written = {
+        XYWH: (first, last - first),
+        XYXY: (first, last),
+        CENTRES: ((first + last) / 2, last - first),
+    }
+    start, end = written[box_format]
+    yield XYWH, np.hstack([start, start + end]), sizes
+    yield XYXY, np.hstack([start, end]), sizes
+    yield CENTRES, np.hstack([start - end / 2, start + end / 2]), sizes
+    yield 'boxes of images rotated by 90 degrees', corners, sizes[:, ::-1]
+    yield 'pixels instead of fractions of the image', corners / np.tile(sizes, 2), sizes
+    yield 'fractions of the image instead of pixels', corners * np.tile(sizes, 2), sizes
+
+
+def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
+    """Return the left, top, right and bottom edge of a mask, or the rule that it breaks.
+
+    ``mask`` is a COCO ``segmentation`` of any type.
+    """
+    if isinstance(mask, dict):
+        return measure_rle(mask, width, height)
+    if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
+        return NO_MASK
+    are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
+    if not are_polygons or sum(map(measure_area, mask)) < 1:
+        return FEW_POINTS
+    x = [value for polygon in mask for value in polygon[::2]]
+    y = [value for polygon in mask for value in polygon[1::2]]
+    return [min(x), min(y), max(x), max(y)]
+
+
+def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:
+    counts = mask.get('counts')
+    if isinstance(counts, str):
+        counts = decode_counts(counts)
+    is_list = isinstance(counts, list)
+    if not is_list or not all(type(count) is int and count >= 0 for count in counts):
+        return NO_MASK
+    if mask.get('size') != [height, width] or sum(counts) != height * width:
+        return NO_MASK
+    from pycocotools import mask as coco_mask  # imported here, because polygons do not need it
+
+    rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
+    left, top, box_width, box_height = coco_mask.toBbox(rle).tolist()
+    if 0 in (box_width, box_height):
+        return FEW_POINTS
+    return [left, top, left + box_width, top + box_height]
+
+
+def measure_area(polygon: Sequence[float]) -> float:
+    """Return the area of a polygon [x1, y1, x2, y2, ...]."""
+    x, y = np.reshape(polygon, (-1, 2)).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def decode_counts(text: str) -> list[int] | None:
+    """Decode the counts of COCO's compressed RLE, or return None if the text is invalid.
+
+    pycocotools does not check the text, and may read beyond its end. A character has five bits,
+    and a sixth that says whether more follow. From the fourth count on, differences from the count
+    two before are stored.
+    """
+    # No image needs a number of more than 12 characters.
+    if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
+        return None
+    counts = []
+    for number in re.findall('[P-o]*[0-O]', text):
+        codes = [ord(character) - 48 for character in number]
+        value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
+        if codes[-1] & 0x10:  # the sign
+            value -= 1 << 5 * len(codes)
+        if len(counts) > 2:
+            value += counts[-2]
+        counts.append(value)
+    return counts

@@ -1,0 +1,29 @@
+"""Rules for what readers cannot parse in the folder of a dataset."""
+
+from .rule import Effect, Rule
+
+
+def make_rule(problem: str, remedy: str, unit: str = 'image') -> Rule:
+    return Rule(problem, remedy, unit, in_config=Effect.NONE)
+
+
+WRONG_LINES = make_rule(
+    'lines of YOLO that are not an object',
+    'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: an index of '
+    'names, and fractions of width and height, not pixels',
+    unit='object',
+)
+UNUSED_LABELS = make_rule(
+    'files of YOLO with objects, but without an image', 'Add the images, or remove the files'
+)
+WRONG_OBJECTS = make_rule(
+    'objects of Pascal VOC without a name or a box',
+    'Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult',
+    unit='object',
+)
+UNUSABLE_XML = make_rule('XML files that cannot be used', 'Export them again, or remove them')
+UNKNOWN_LINES = make_rule('lines of ImageSets/Main that name no XML file', 'Correct them')
+UNPAIRED = make_rule(
+    'images without a map, or maps without an image', 'Add the other one, with the same name'
+)
+UNUSABLE_MAPS = make_rule('maps that cannot be used', 'Repair or remove them')

@@ -1,0 +1,92 @@
+"""A rule for datasets, what follows where it is broken, and the issues that rules find."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from ...errors import shorten
+
+MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may be unusable
+
+
+class Effect(Enum):
+    """What follows where a rule is broken."""
+
+    LEFT_OUT = 'left out and counted; above a tenth, the command stops'
+    REJECTED = 'the command stops'
+    STOPS = 'the run stops'
+    STOPS_IF_MANY = 'above a tenth, the run stops'
+    NOTED = 'a line says so'
+    NONE = '-'  # it cannot occur, or is not looked for
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: the problem where it is broken (a noun phrase), and the remedy (a sentence)."""
+
+    problem: str
+    remedy: str
+    unit: str = 'image'  # what is counted: images, objects or files
+    in_folder: Effect = Effect.LEFT_OUT  # for train --data and check-data FOLDER
+    in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
+
+
+# For each broken rule, examples: which image or object it is, and its values.
+Problems = dict[Rule, list[str]]
+
+
+class Issue(NamedTuple):
+    """A rule that is broken, with examples."""
+
+    rule: Rule
+    place: str  # the file or folder, or ''
+    examples: Sequence[str] = ()
+    hint: str = ''  # a further sentence
+    stops_run: bool = True
+
+    def format(self, max_examples: int = 3) -> str:
+        """Return the place, the problem, its examples and the remedy as a line."""
+        text = self.rule.problem
+        if self.place:
+            text = f'{self.place}: {text}'
+        if self.examples:
+            count = f'{len(self.examples)} of them: ' if len(self.examples) > 1 else ''
+            text += f' ({count}{shorten(self.examples, max_examples)})'
+        return f'{text}. {self.rule.remedy}{self.hint}'
+
+
+@dataclass
+class Report:
+    """What is wrong with the datasets of a config, and what they contain. The checks add to it."""
+
+    issues: list[Issue] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    summaries: list[str] = field(default_factory=list)
+
+    def format_messages(self, stops_run: bool = True) -> list[str]:
+        """Return a line for each issue that stops the run, or for each that does not."""
+        return [issue.format() for issue in self.issues if issue.stops_run is stops_run]
+
+
+def make_issues(
+    problems: Mapping[Rule, Sequence[str]], place: str, are_many: bool = False, hint: str = ''
+) -> list[Issue]:
+    """Return an issue for each rule that has examples.
+
+    ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the images or objects have problems.
+    """
+    issues = []
+    for rule, examples in problems.items():
+        is_too_much = rule.in_config == Effect.STOPS_IF_MANY and are_many
+        stops_run = rule.in_config == Effect.STOPS or is_too_much
+        if examples:
+            issues.append(Issue(rule, place, examples, hint, stops_run))
+    return issues
+
+
+def are_too_many(num_unusable: int, number: int) -> bool:
+    """Return whether more than :data:`MAX_UNUSABLE` of ``number`` images or objects are
+    unusable.
+    """
+    return num_unusable > MAX_UNUSABLE * number

@@ -1,0 +1,56 @@
+"""Each declared layout is tried, is on the page of layouts, and its rules on the page of rules."""
+
+import numpy as np
+import pytest
+
+from docs.drawings import data_pages
+from mmgcvit.datasets.formats import FORMATS, read_folder
+from mmgcvit.errors import UserError
+
+from .made import LAYOUTS, write
+
+PAIRS = {
+    'frames and maps': ('frames/{}.png', 'ground_truth/{}.png'),
+    'with an ending': ('photos/ISIC_{}.jpg', 'maps/ISIC_{}_segmentation.png'),
+    'in a split': ('train/CameraRGB/{}.png', 'train/CameraSeg/{}.png'),
+}
+
+
+def test_each_declared_layout_has_an_example():
+    """``test_generated.py`` draws datasets of the examples; cellpose's are in the tests of maps."""
+    declared = {
+        layout.tools + (f' {layout.images}' if name == 'maps' else '')
+        for name, data_format in FORMATS.items()
+        for layout in data_format.LAYOUTS
+        if not layout.endings
+    }
+    assert {tools for layouts in LAYOUTS.values() for tools in layouts} == declared
+
+
+def test_the_pages_of_layouts_and_rules_are_those_of_the_lists():
+    advice = 'run: python -m docs.drawings.data_pages'
+    assert data_pages.LAYOUTS.read_text() == data_pages.render_layouts(), advice
+    assert data_pages.RULES_PAGE.read_text() == data_pages.render_rules(), advice
+
+
+@pytest.mark.parametrize('names', PAIRS.values(), ids=PAIRS)
+def test_photos_and_their_maps_are_not_two_classes_unless_the_task_says_so(names, tmp_path):
+    for number in range(12):
+        for index, name in enumerate(names):
+            pixels = np.full((8 + number, 9, 3), 20 * number + index, np.uint8)
+            write(tmp_path / name.format(number), pixels)
+    photo = tmp_path / names[0].format(0)
+    photo.rename(photo.with_name('renamed.jpg'))
+    with pytest.raises(UserError, match=r'11 of 12 images in .* call the folders images and masks'):
+        read_folder(tmp_path)
+    assert read_folder(tmp_path, 'classify').annotation_types == ('classes',)
+    write(tmp_path / names[1].format(2), np.zeros((50, 50, 3), np.uint8))
+    assert read_folder(tmp_path).annotation_types == ('classes',), 'maps have the size of photos'
+
+
+@pytest.mark.parametrize('names', [('mask', 'no_mask'), ('label', 'no_label'), ('images', 'other')])
+def test_classes_may_be_named_like_folders_of_other_formats(names, tmp_path):
+    for number in range(4):
+        folder = names[number % 2]
+        write(tmp_path / folder / f'{number}.png', np.full((8, 9, 3), number, np.uint8))
+    assert read_folder(tmp_path).classes == tuple(sorted(names))
