@@ -63,8 +63,8 @@ class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
     by_split: dict[str, list[Pair]]
-    images: list[Path]  # without the other
-    annotations: list[Path]  # without an image
+    images: list[Path]  # those without an annotation file or map
+    annotations: list[Path]  # those without an image
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
     Args:
         folder: The dataset's folder.
         pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
-            files are for training, except those below a folder that is named like a split.
+            files are for training. Files below these folders are not of the layout.
         files: Files of the dataset.
 
     Raises:
@@ -152,7 +152,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
         if match is None:
             continue
         name = str(file.with_suffix(''))[match.end() :]
-        top, _, below = name.partition('/')
+        below = '/' in name
         split = 'train'
         if '{split}' in pattern:
             split = get_split(match['split'])
@@ -162,9 +162,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
                     f'{folder.path} has the folders {first} and {match[0]} for {split}. Rename or '
                     'move one of them'
                 )
-        elif below and (not pattern or get_split(top)):
-            continue  # it is of a layout with splits
-        if split:
+        if split and not below:
             found.setdefault(split, {}).setdefault(name, []).append(file)
     return found
 
@@ -210,7 +208,10 @@ def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, Fil
 def choose_match(folder: Folder, matches: Sequence[Match]) -> Match | None:
     """Return the only match of a folder, or None without any. Raise a UserError for several."""
     if len(matches) > 1:
-        tools = [f'{match.layout.tools} {shorten(match.files, 2)}'.strip() for match in matches]
+        tools = [
+            f'{match.layout.tools}: {", ".join(match.layout.tree.splitlines()[:2])}'
+            for match in matches
+        ]
         raise UserError(
             f'{folder.path} fits several layouts ({"; ".join(tools)}). Keep one of them, and move '
             'the files of the others out of the folder'
@@ -231,7 +232,7 @@ def describe_unread(folder: Folder, splits: Iterable[Split]) -> list[str]:
     if not unread:
         return []
     count = format_count(len(unread), 'image')
-    return [f'left out, because no annotations name them: {count} ({shorten(unread)})']
+    return [f'left out, because no annotations or lists name them: {count} ({shorten(unread)})']
 
 
 def describe_left_out(folder: Folder) -> list[str]:

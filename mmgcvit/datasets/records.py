@@ -125,7 +125,7 @@ class LabelSplit:
     class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
     class_names: Sequence[str]  # by class index
     has_maps: bool = False
-    objects = annotations = ()
+    objects = annotations = ()  # there are none, so that rules for objects find nothing
     is_scorable = True
 
     @property

@@ -18,7 +18,7 @@ from ..rules.coco import (
     has_size,
     read_json,
 )
-from ..rules.copies import find_repeated_objects
+from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
 from ..rules.objects import FEW_POINTS, find_object_problems
 from ..rules.rule import Issue, Report, are_too_many, make_issues
 from .images import ImageFile, list_existing
@@ -78,7 +78,7 @@ def check_coco(
             f'{path}: training takes ignored objects for background, because of {assigners}'
         )
     if repeated:
-        report.notes.append(f'{path} repeats {repeated}. Remove the copies')
+        report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
     return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)

@@ -54,13 +54,13 @@ def match_layouts(folder: Folder) -> list[Match]:
     for file in folder.list_files(*ANNOTATION_SUFFIXES):
         if len(file.parts) > depth and file.parts[depth - 1] in classes:
             annotations.append(file)
-    if not classes and not deep:
-        return []
     misfit = ''
     if splits and len(splits) < len(tops):
         misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
     elif len(set(map(get_split, splits))) < len(splits):
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
+    elif not classes and not deep:
+        return []
     elif deep:
         misfit = f'the images of {shorten([*deep])} are below the folders of classes. Move them up'
     elif len(classes) < 2:
@@ -99,6 +99,9 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         check_no_pairs(folder, found['train'])
     if stray:
         notes.append(f'images outside of class folders are left out: {shorten(stray)}')
+    unread = folder.list_files('.json', '.csv')
+    if unread:
+        notes.append(f'not read: {shorten(unread)}. The classes are the folders {shorten(names)}')
     empty = find_empty(folder, match.layout, names)
     if empty:
         notes.append(f'folders without images of the dataset are not classes: {shorten(empty)}')
@@ -114,9 +117,8 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
     for first, second in combinations(sorted(images), 2):
         files, others = sorted([images[first], images[second]], key=len)
         num_pairs = 0
-        for file, other in zip(files, find_partners(files, others), strict=True):
-            if other and have_same_size(folder.path / file, folder.path / other):
-                num_pairs += 1
+        for file, other in find_partners(files, others):
+            num_pairs += have_same_size(folder.path / file, folder.path / other)
         if num_pairs >= MIN_PAIRS * len(files):
             raise UserError(
                 f'{folder.path}: {num_pairs} of {len(files)} images in {files[0].parent} have a '
@@ -126,16 +128,25 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
             )
 
 
-def find_partners(files: Sequence[Path], others: Sequence[Path]) -> list[Path | None]:
-    """Return for each file the other one with its name. One of them may have an ending: _mask."""
+def find_partners(files: Sequence[Path], others: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return the pairs of files with the same name, of which one may have an ending: a_mask.png.
+
+    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
+    """
     by_name = {file.stem: file for file in others}
-    by_beginning = {file.stem.rpartition('_')[0]: file for file in others}
-    partners = []
+    without_ending = {file.stem.rpartition('_')[0]: file for file in others}
+    without_beginning = {file.stem.partition('_')[2]: file for file in others}
+    pairs = []
     for file in files:
-        beginning = file.stem.rpartition('_')[0]
-        partner = by_name.get(file.stem) or by_name.get(beginning) or by_beginning.get(file.stem)
-        partners.append(partner)
-    return partners
+        name = file.stem
+        partner = by_name.get(name) or by_name.get(name.rpartition('_')[0])
+        partner = partner or without_ending.get(name)
+        similar = without_beginning.get(name.partition('_')[2])
+        if partner is None and similar and similar.suffix != file.suffix and '_' in name:
+            partner = similar
+        if partner is not None:
+            pairs.append((file, partner))
+    return pairs
 
 
 def have_same_size(first: Path, second: Path) -> bool:

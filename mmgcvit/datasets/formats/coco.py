@@ -146,7 +146,7 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
     """Return the contents of COCO files, and notes about files that are not JSON.
 
-    Raise a UserError if the latter are in a place of COCO files, or there are no others.
+    Raise a UserError if the latter are in a place of COCO files.
     """
     contents, notes = {}, []
     places = {layout.annotations for layout in LAYOUTS} - {SINGLE_FILE}
@@ -159,8 +159,6 @@ def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
             if any(compile_pattern(place).fullmatch(str(file)) for place in places):
                 raise UserError(message)
             notes.append(f'was not read: {message}')
-    if notes and not contents:
-        raise UserError('\n'.join(notes))
     return contents, notes
 
 
@@ -183,7 +181,7 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
     pattern = layout.annotations
     if pattern == SINGLE_FILE:
         files = [file for file in contents if len(file.parts) == 1]
-        if len(files) == 1:
+        if len(files) == 1 and get_split(files[0].stem) in (None, 'train'):
             return {'train': CocoFile(files[0], contents[files[0]], Path(layout.images))}
         pattern = '{split}.json'
     found = {}

@@ -62,7 +62,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     Args:
         path: The dataset's folder, or its data.yaml or COCO file (:func:`find_folder`).
         task: The option ``--task``: 'detect' (masks are not looked at), 'segment', 'semantic' or
-            'classify'. Images with maps need 'segment' or 'semantic'.
+            'classify'. Images with maps need 'semantic', or 'segment' or 'detect' for objects.
 
     Raises:
         UserError: The folder fits no layout or several, has too many errors, or is not read with
@@ -74,7 +74,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     check_file(folder, path, match)
     dataset = data_format.read_dataset(folder, match, task)
     dataset = choose_annotation_types(dataset, task)
-    if data_format in (coco, voc):  # the others name what they leave out
+    if data_format in STAGES[0].values():  # the others name what they leave out
         dataset = dataset.add_notes(describe_unread(folder, dataset.splits.values()))
     return judge(dataset.add_notes(describe_left_out(folder)))
 
@@ -136,7 +136,10 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
-    has_masks = num_masks > 0.9 * len(objects)
-    if has_masks and task != DETECT and dataset.annotation_types == ('boxes',):
+    if num_masks == 0 or task == DETECT or dataset.annotation_types != ('boxes',):
+        return dataset
+    if num_masks > 0.9 * len(objects):
         return replace(dataset, annotation_types=('masks', 'boxes'))
-    return dataset
+    return dataset.add_notes(
+        [f'only {num_masks} of {len(objects)} objects have a mask, so boxes are read']
+    )

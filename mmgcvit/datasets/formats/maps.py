@@ -65,6 +65,7 @@ LAYOUTS = (
     ),
 )
 SEMANTIC = 'semantic'
+OF_OBJECTS = ('segment', 'detect')  # tasks for which numbers are objects
 ASK = (
     'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
     'semantic for classes (a number means the same in all maps), or --task segment for objects '
@@ -113,7 +114,8 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         unpaired = [path for path in unpaired if path not in unlabelled]
         count = format_count(len(unlabelled), 'image')
         notes.append(f'test is left out: {count} without segmentation maps')
-    if task is None and not match.layout.endings:
+    is_said = task in (SEMANTIC, *OF_OBJECTS)
+    if not is_said and not match.layout.endings:
         raise UserError(f'{folder.path}: {ASK}')
     read = read_semantic_maps if task == SEMANTIC else read_instance_maps
     dataset = read(folder.path, by_split, read_class_names(folder.path / 'classes.txt'))

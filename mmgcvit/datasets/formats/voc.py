@@ -91,7 +91,9 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         for image in images[split]:
             wrong += image.problems
             names.update(name for name, _ in image.objects)
-    errors += [f'{folder.path / file}: no image has its name' for file in pairs.annotations]
+    errors += [
+        f'{folder.path / file}: no image, or several, have its name' for file in pairs.annotations
+    ]
     if not images.get('train') or not names:
         hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(

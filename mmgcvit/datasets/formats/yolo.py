@@ -128,7 +128,7 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         problems[UNREADABLE] += errors
         for image in found:
             problems[WRONG_LINES] += image.problems
-    problems[UNUSED_LABELS] = find_unused_labels(label_files, names)
+    problems[UNUSED_LABELS] = find_unused_labels(folder, root, label_files, names)
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -192,7 +192,10 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
     for name in names:
         path = find_path(root, str(name))
         if path.is_dir():
-            images.update((path / file, None) for file in list_files(path).images)
+            found = list_files(path).images
+            if not found:
+                return [], f'names {name}, which contains no images'
+            images.update((path / file, None) for file in found)
         elif path.is_file():
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):
@@ -239,13 +242,19 @@ def find_label_file(root: Path, image: Path) -> Path:
     return in_capitals if in_capitals.is_file() else path
 
 
-def find_unused_labels(label_files: Mapping[Path, Path], names: Sequence[str]) -> list[str]:
-    """Return the files with objects beside those of images, but without an image."""
-    stems = {(file.parent, file.stem) for file in label_files.values()}
+def find_unused_labels(
+    folder: Folder, root: Path, label_files: Mapping[Path, Path], names: Sequence[str]
+) -> list[str]:
+    """Return the files with objects beside those of images, but without an image.
+
+    Images that no list names are no reason: a note counts them.
+    """
+    images = [*label_files, *(folder.path / image for image in folder.images)]
+    used = {find_label_file(root, image).with_suffix('') for image in images}
     unused = []
-    for folder in dict.fromkeys(file.parent for file in label_files.values()):
-        for file in sorted(folder.glob('*.[tT][xX][tT]')):
-            if (folder, file.stem) not in stems and read_labels(file, names)[0]:
+    for parent in dict.fromkeys(file.parent for file in label_files.values()):
+        for file in sorted(parent.glob('*.[tT][xX][tT]')):
+            if file.with_suffix('') not in used and read_labels(file, names)[0]:
                 unused.append(str(file))
     return unused
 

@@ -7,7 +7,7 @@ a copy of it.
 from collections import defaultdict
 from dataclasses import replace
 
-from ...errors import UserError, format_count, shorten
+from ...errors import UserError, shorten
 from ..records import DatasetInfo, Entry, ObjectSplit, get_mask, make_object_key
 from .images import find_same_files
 from .rule import Effect, Problems, Rule
@@ -44,13 +44,8 @@ REPEATED_OBJECTS = Rule(
 )
 
 
-def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], str]:
-    """Find objects that are annotated more than once in an image.
-
-    Returns:
-        The annotations without repeated ones, and a text that counts the repeated ones and names
-        their images, or ''.
-    """
+def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], list[str]]:
+    """Return the annotations without repeated ones, and a text that names each repeated one."""
     seen = defaultdict(list)
     first, repeated = [], []
     for annotation in split.annotations:
@@ -61,17 +56,18 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
         else:
             masks.append(mask)
             first.append(annotation)
-    if not repeated:
-        return first, ''
-    files = shorten(list(dict.fromkeys(split.list_image_names(repeated))))
-    return first, f'{format_count(len(repeated), "object")} (in {files})'
+    names = split.list_image_names(repeated)
+    examples = [
+        f'annotation {entry["id"]} of {name}' for entry, name in zip(repeated, names, strict=True)
+    ]
+    return first, examples
 
 
 def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
-    """Return the dataset without copies and with notes that count them.
+    """Return the dataset without copies. Add them to ``problems``.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays
-    if all have the same annotations; otherwise all are added to ``problems``.
+    if all have the same annotations; otherwise all are left out.
     """
     with_masks = dataset.annotation_types[0] == 'masks'
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
@@ -80,45 +76,37 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
     firsts = {
         name: [next(same) for _ in split.image_names] for name, split in dataset.splits.items()
     }
-    others = sorted(firsts.keys() - {'train'})
-    held_out = {first for name in others for first in firsts[name]}
+    held_out = {first for name in firsts if name != 'train' for first in firsts[name]}
     in_val = set(firsts.get('val', ()))
-    splits, notes = {}, []
+    splits = {}
     for name, split in dataset.splits.items():
-        repeated = f'left out of {name} (repeated)'
-        shared = f'left out of train (also in {" or ".join(others)})'
-        tested = 'test is not independent of val'
         if split.annotations:
-            first_objects, copies = find_repeated_objects(split, with_masks)
-            split = replace(split, annotations=first_objects)
-            if copies:
-                notes.append(f'{repeated}: {copies}')
+            annotations, examples = find_repeated_objects(split, with_masks)
+            split = replace(split, annotations=annotations)
+            problems[REPEATED_OBJECTS] += examples
+        names = [str(path) for path in split.image_paths]
         # Maps are only compared if images are the same.
         has_copies = len(set(firsts[name])) < len(firsts[name])
         keys = split.list_annotation_keys(with_masks) if has_copies else ()
-        found = {shared: [], repeated: [], tested: []}
-        seen, kept, different, own_paths = {}, set(), set(), split.image_paths
+        seen, kept, different = {}, set(), set()
         for index, first in enumerate(firsts[name]):
-            path, earlier = own_paths[index], seen.setdefault(first, index)
+            earlier = seen.setdefault(first, index)
             if name == 'train' and first in held_out:
-                found[shared].append(path)
+                problems[SHARED_IMAGES].append(names[index])
             elif earlier == index:
                 kept.add(index)
             elif keys[earlier] == keys[index]:
-                found[repeated].append(path)
+                problems[REPEATED_IMAGES].append(names[index])
             else:
                 different |= {earlier, index}
             if name == 'test' and first in in_val:
-                found[tested].append(path)
-        for what, images in found.items():
-            if images:
-                count = format_count(len(images), 'image')
-                notes.append(f'{what}: {count} ({shorten(images)})')
-        if found[shared] and len(found[shared]) == len(firsts[name]):
+                problems[TESTED_IMAGES].append(names[index])
+        if name == 'train' and names and not kept:
             raise UserError(
-                f'{dataset.folder}: {notes[-1]}, so none is left. Put other images into one of '
-                'the splits, or remove val: then a fifth of train is held out for it'
+                f'{dataset.folder}: all training images are also in validation or test '
+                f'({shorten(names)}). Put other images into one of the splits, or remove val: then '
+                'a fifth of train is held out for it'
             )
-        problems[CONTRADICTING_COPIES] += [str(own_paths[index]) for index in sorted(different)]
+        problems[CONTRADICTING_COPIES] += [names[index] for index in sorted(different)]
         splits[name] = split.select(kept - different)
-    return replace(dataset, splits=splits).add_notes(notes)
+    return replace(dataset, splits=splits)

@@ -59,13 +59,14 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         splits[name] = cut_boxes(replace(split, annotations=right))
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
-    dataset = replace(dataset, splits=splits)
-    if not any(problems.values()):
-        return dataset
-    return dataset.add_notes([describe(dataset, problems, totals, empty, looks)])
+    noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
+    notes = [issue.format() for issue in make_issues(noted, '')]
+    if any(problems.values()):
+        notes.append(reject_or_describe(dataset, problems, totals, empty, looks))
+    return replace(dataset, splits=splits).add_notes(notes)
 
 
-def describe(
+def reject_or_describe(
     dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str], looks: str
 ) -> str:
     """Return a note about what is left out.
@@ -126,10 +127,9 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
 def find_rotated(split: ObjectSplit) -> set[int]:
     """Return the images with the size before their EXIF rotation but boxes after it.
 
-    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools
-    show the
-    rotated image but write the size before. Boxes tell it that fit only one of both pictures: more
-    of them must fit the rotated one.
+    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show
+    the rotated image but write the size before. Boxes tell it that fit only one of both pictures:
+    more of them must fit the rotated one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
     fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])

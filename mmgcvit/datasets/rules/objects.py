@@ -13,6 +13,7 @@ from .rule import Effect, Problems, Rule, are_too_many
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
+MIN_MISFITS = 0.05  # the share of boxes that misfit from which they may be of another kind
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
 
 
@@ -80,7 +81,7 @@ def find_object_problems(
     corners, areas = get_corners(annotations), get_areas(annotations)
     look = guess_look(corners, sizes, box_format)
     rules = np.full(len(annotations), None, object)
-    # The last one counts: what is no number is not outside.
+    # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
     rules[~are_inside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
@@ -123,11 +124,12 @@ def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
     is_finite = np.isfinite(corners).all(1)
     corners, sizes = corners[is_finite], sizes[is_finite]
     num_misfits = count_misfits(corners, sizes)
+    are_some = num_misfits > MIN_MISFITS * len(corners)
     are_many = are_too_many(num_misfits, len(corners))
     for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
         num_others = count_misfits(other_corners, other_sizes)
-        # A single misfit suffices if all boxes fit these formats.
-        is_perfect = look in (XYWH, CENTRES) and num_misfits > 0 and num_others == 0
+        # Fewer misfits suffice if all boxes fit these formats.
+        is_perfect = look in (XYWH, CENTRES) and are_some and num_others == 0
         if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
             return look
     return ''

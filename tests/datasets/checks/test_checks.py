@@ -223,7 +223,8 @@ def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
     )
     cfg.val_dataloader = config(write_coco(tmp_path / 'val')).train_dataloader
     twice, scored = check(cfg).notes
-    assert 'repeats 1 object (in b.jpg)' in twice
+    assert 'annotated more than once' in twice
+    assert '(annotation 9 of b.jpg)' in twice
     assert f'3 images of training are also scored ({tmp_path}/images/a.jpg, ' in scored
 
 

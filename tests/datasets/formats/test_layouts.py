@@ -7,11 +7,12 @@ from docs.drawings import data_pages
 from mmgcvit.datasets.formats import FORMATS, read_folder
 from mmgcvit.errors import UserError
 
-from .made import LAYOUTS, write
+from .made import LAYOUTS, write, write_example
 
 PAIRS = {
     'frames and maps': ('frames/{}.png', 'ground_truth/{}.png'),
     'with an ending': ('photos/ISIC_{}.jpg', 'maps/ISIC_{}_segmentation.png'),
+    'with a beginning': ('imgs/img_{}.jpg', 'gts/gt_{}.png'),
     'in a split': ('train/CameraRGB/{}.png', 'train/CameraSeg/{}.png'),
 }
 
@@ -54,3 +55,27 @@ def test_classes_may_be_named_like_folders_of_other_formats(names, tmp_path):
         folder = names[number % 2]
         write(tmp_path / folder / f'{number}.png', np.full((8, 9, 3), number, np.uint8))
     assert read_folder(tmp_path).classes == tuple(sorted(names))
+
+
+def test_images_that_are_not_read_are_counted(tmp_path):
+    """Those that no list of YOLO names, whose labels are no reason to refuse them."""
+    write_example(tmp_path, 'yolo')
+    settings = (tmp_path / 'data.yaml').read_text()
+    (tmp_path / 'data.yaml').write_text(settings.replace('train: images', 'train: train.txt'))
+    (tmp_path / 'train.txt').write_text('images/0.jpg\nimages/1.jpg\n')
+    dataset = read_folder(tmp_path)
+    assert len(dataset.splits['train'].image_names) == 2
+    assert 'no annotations or lists name them: 4 images' in str(dataset)
+
+
+def test_files_beside_class_folders_are_named_and_a_test_file_is_not_training(tmp_path):
+    write_example(tmp_path / 'classes', 'classes')
+    (tmp_path / 'classes' / 'log.json').write_text('{}\n{}')
+    assert 'not read: log.json. The classes are the folders' in str(
+        read_folder(tmp_path / 'classes')
+    )
+    write_example(tmp_path / 'coco', 'coco')
+    for file in (tmp_path / 'coco' / 'annotations').iterdir():
+        file.unlink() if file.stem == 'train' else file.rename(tmp_path / 'coco' / 'test.json')
+    with pytest.raises(UserError, match='but no file for training'):
+        read_folder(tmp_path / 'coco')

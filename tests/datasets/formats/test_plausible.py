@@ -75,7 +75,8 @@ def test_values_of_any_type_are_faults_in_folders_and_in_configs(
         path.write_text(json.dumps(content))
     try:
         dataset = read_folder(root)
-        has_masks, messages = dataset.annotation_types[0] == 'masks', dataset.notes
+        has_masks = dataset.annotation_types[0] == 'masks'
+        messages = [note for note in dataset.notes if 'so boxes are read' not in note]
     except UserError as error:
         has_masks, messages = True, [str(error)]
     assert len(''.join(messages)) < 5000

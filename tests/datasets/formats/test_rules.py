@@ -254,10 +254,6 @@ ROWS = [
 ]
 # What messages say where it is not the rule's problem.
 WORDS = {
-    copies.REPEATED_IMAGES: ['left out of train (repeated): '],
-    copies.SHARED_IMAGES: ['left out of train (also in val'],
-    copies.TESTED_IMAGES: ['test is not independent of val: 1 image'],
-    copies.REPEATED_OBJECTS: ['left out of train (repeated): ', ' repeats '],
     classes.CLASS_NAMES: ['equal but for case'],
     classes.MISSING_CLASSES: ['val has '],
     coco.DUPLICATE_IDS: ['images or categories with the id 3', coco.DUPLICATE_IDS.problem],
