@@ -6,19 +6,25 @@ from types import SimpleNamespace
 
 from torch import Tensor, nn
 
-from .layers.arguments import InitCfg, check_int, is_int, is_sequence, require
+from .layers.arguments import (
+    MIN_IMAGE_SIZE,
+    InitCfg,
+    check_bool,
+    check_int,
+    is_int,
+    is_sequence,
+    require,
+)
 from .layers.blocks import LayerNorm, init_transformer_weights
 from .layers.lora import add_lora
 from .pretrained import PretrainedModel
-
-MIN_IMAGE_SIZE = 32
 
 
 class PyramidBackbone(PretrainedModel):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first
-    ``self.num_stages``, each with ``blocks``), and calls :meth:`complete` at its end. The class
+    ``self.num_stages``, each with ``blocks``), and calls :meth:`finish_init` at its end. The class
     attribute ``downsampler_type`` is the class of the downsamplers. The base class builds a
     LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
@@ -45,7 +51,7 @@ class PyramidBackbone(PretrainedModel):
         is_valid = is_valid and list(out_indices) == sorted(set(out_indices))
         expected = f'a list of stage indices between 0 and {last}, each once, in ascending order'
         require('out_indices', out_indices, is_valid, expected)
-        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
+        check_bool('with_cp', with_cp)
         self.in_channels = check_int('in_channels', in_channels, 1)
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         self.out_indices = tuple(out_indices)
@@ -62,8 +68,10 @@ class PyramidBackbone(PretrainedModel):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def complete(self, layer_types: tuple[type, ...]) -> None:
-        """Build the downsamplers, initialise layers of these types, add LoRA, and freeze stages."""
+    def finish_init(self, layer_types: tuple[type, ...]) -> None:
+        """Do what a constructor does last: build the downsamplers, initialise the layers of these
+        types, add LoRA, and freeze stages.
+        """
         dims = self.stage_dims
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)

@@ -143,5 +143,5 @@ def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
     mlp_ratio)`` is its width.
     """
     hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
-    # int() rounds down, so return the next larger float.
+    # int() rounds down. The next larger float has the same width even if the quotient is rounded.
     return math.nextafter(hidden_dims / embed_dims, math.inf)

@@ -59,7 +59,7 @@ class SwinAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW_SIZE)
-        (q,) = split_heads(self.q(windows), self.num_heads)
+        q = split_heads(self.q(windows), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
@@ -90,7 +90,7 @@ class CvTAttention(GroupedAttention):
         size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
         queries = self.q_conv(x).permute(0, 2, 3, 1)
         keys = self.kv_conv(x).permute(0, 2, 3, 1)
-        (q,) = split_heads(self.q(window_partition(queries, None)), self.num_heads)
+        q = split_heads(self.q(window_partition(queries, None)), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(window_partition(keys, None)))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 

@@ -11,16 +11,19 @@ from .sdpa import fold_windows, sdpa, unfold_windows
 QKV = tuple[Tensor, Tensor, Tensor]  # queries, keys and values
 
 
-def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
-    """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of
-    them into heads.
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """Split channels into heads: (..., N, nH*d) to (..., nH, N, d)."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(-3, -2)
+
+
+def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
+    """Split the output of a linear layer for q, k and v, or for two of them, and then its heads.
 
     Shapes: (..., N, chunks * nH*d) to ``chunks`` tensors (..., nH, N, d).
     """
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
     # copy instead of two.
-    width = x.shape[-1] // (chunks * num_heads)
-    parts = x.reshape(*x.shape[:-1], chunks, num_heads, width).unbind(-3)
+    parts = x.unflatten(-1, (chunks, num_heads, -1)).unbind(-3)
     return tuple(part.transpose(-3, -2) for part in parts)
 
 

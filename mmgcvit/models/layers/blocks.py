@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 def cast_for_autocast(x: Tensor) -> Tensor:
     """Cast a tensor to the dtype in which autocast computes linear layers.
 
-    Autocast leaves float64 as it is.
+    Autocast casts the input of each layer on its own. To cast once, before a step that copies the
+    map or feeds several layers, makes these copies half as large. Autocast leaves float64 as it is.
     """
     device_type = x.device.type
     if x.dtype == torch.float64 or device_type == 'meta':  # the meta device has no autocast
@@ -88,9 +89,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep_prob = self.keep_prob.to(x.device)
-        is_kept = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep_prob)
-        return x * (is_kept / keep_prob)
+        is_kept = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(self.keep_prob)
+        return x * (is_kept / self.keep_prob)
 
 
 class Residual(nn.Module):
