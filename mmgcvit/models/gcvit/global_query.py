@@ -65,5 +65,5 @@ def count_poolings(
     window's. If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
-    window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
-    return 3, 2, int(not window_is_map), 0
+    h, w = windows[2]
+    return 3, 2, int(size != (16 * h, 16 * w)), 0

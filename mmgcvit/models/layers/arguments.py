@@ -50,10 +50,9 @@ def check_int(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
-def check_bool(name: str, value: Any) -> bool:
-    """Return the value; raise a ValueError if it is not a bool."""
+def check_bool(name: str, value: Any) -> None:
+    """Raise a ValueError if the value is not a bool."""
     require(name, value, isinstance(value, bool), 'True or False')
-    return value
 
 
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
@@ -109,13 +108,11 @@ def resolve_windows(
     )
     if allow_none:
         expected = f'None (the whole map) or {expected}; the list may have None too'
-    require('window_size', window_size, len(sizes) == num_stages, expected)
-    windows = []
-    for size in sizes:
-        is_whole_map = size is None and allow_none
-        window = None if is_whole_map else make_pair(size)
-        require('window_size', window_size, is_whole_map or is_pair(window, 1), expected)
-        windows.append(window)
+    windows = [None if size is None else make_pair(size) for size in sizes]
+    is_valid = len(windows) == num_stages
+    for window in windows:
+        is_valid = is_valid and (allow_none if window is None else is_pair(window, 1))
+    require('window_size', window_size, is_valid, expected)
     return windows
 
 

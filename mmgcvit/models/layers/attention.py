@@ -6,14 +6,14 @@ Shapes: B batch, nW windows of one image, N queries and M keys of a window, C ch
 
 from torch import Tensor
 
-from .sdpa import fold_windows, sdpa, unfold_windows
+from .sdpa import fold_windows, sdpa
 
 QKV = tuple[Tensor, Tensor, Tensor]  # queries, keys and values
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """Split channels into heads: (..., N, nH*d) to (..., nH, N, d)."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(-3, -2)
+    return x.reshape(*x.shape[:-1], num_heads, -1).transpose(-3, -2)
 
 
 def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
@@ -23,7 +23,7 @@ def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
     """
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
     # copy instead of two.
-    parts = x.unflatten(-1, (chunks, num_heads, -1)).unbind(-3)
+    parts = x.reshape(*x.shape[:-1], chunks, num_heads, -1).unbind(-3)
     return tuple(part.transpose(-3, -2) for part in parts)
 
 
@@ -42,8 +42,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     """
     batch, num_windows = v.shape[:2]
     q = q.expand(batch, num_windows, *q.shape[2:])
-    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)
-    return unfold_windows(out, num_windows)
+    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)  # (B*nW, nH, N, d)
+    return out.reshape(batch, num_windows, *out.shape[1:])
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -35,7 +35,7 @@ class PositionTable(nn.Module):
 
     def __init__(self, grid: Size) -> None:
         super().__init__()
-        self.grid = tuple(grid)
+        self.grid = grid
 
     def make_table(self, *shape: int) -> nn.Parameter:
         """Return an initialised table of this shape."""

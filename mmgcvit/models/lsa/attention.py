@@ -43,8 +43,9 @@ class GroupedAttention(nn.Module):
     def repeat_heads(self, x: Tensor) -> Tensor:
         """Repeat each key/value head for its G query heads: (..., nKV, N, d) to (..., nH, N, d)."""
         group_size = self.num_heads // self.num_kv_heads
+        leading = [-1] * (x.ndim - 2)
         # Groups of one head stay a view; repeat_interleave would copy them.
-        return x.unsqueeze(-3).expand(*x.shape[:-2], group_size, -1, -1).flatten(-4, -3)
+        return x.unsqueeze(-3).expand(*leading, group_size, -1, -1).flatten(-4, -3)
 
 
 class SelfAttention(GroupedAttention):
@@ -55,7 +56,7 @@ class SelfAttention(GroupedAttention):
     """
 
     def __init__(
-        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None
+        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None
     ) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.window_size = window_size

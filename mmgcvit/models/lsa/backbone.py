@@ -100,11 +100,6 @@ class LSA(PyramidBackbone):
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
         img_size = check_img_size(pretrain_img_size)
-        # The grid (h, w) of each stage's position embedding.
-        grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
-        for _ in range(1, num_stages):
-            height, width = grids[-1]
-            grids.append((ceil_div(height, 2), ceil_div(width, 2)))
         if drop_path_rate is None:
             drop_path_rate = arch.drop_path_rate
         drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
@@ -123,6 +118,8 @@ class LSA(PyramidBackbone):
             shift_mode=arch.shift_mode,
             shared_conv=arch.shared_conv,
         )
+        # The size (h, w) of the position embedding, which each downsampler halves.
+        grid = count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
             has_copies = i == 0 and arch.shifts is not None
@@ -134,11 +131,12 @@ class LSA(PyramidBackbone):
                 window_size=windows[i],
                 mlp_ratio=arch.mlp_ratio,
                 drop_path_rate=drop_path_rate,
-                grid=grids[i],
+                grid=grid,
                 num_copies=len(arch.shifts) if has_copies else None,
                 shared_position=arch.shared_position,
                 with_cp=with_cp,
             )
             self.stages.append(stage)
+            grid = (ceil_div(grid[0], 2), ceil_div(grid[1], 2))
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
