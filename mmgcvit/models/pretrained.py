@@ -69,8 +69,8 @@ class PretrainedModel(BaseModule):
                     'variant. Set arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
+        source = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        backbone = cls(**arguments, init_cfg=source)
         load_pretrained(backbone, weights)
         backbone._is_init = True  # as init_weights
         return backbone

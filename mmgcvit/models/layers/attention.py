@@ -22,7 +22,7 @@ def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
     Shapes: (..., N, chunks * nH*d) to ``chunks`` tensors (..., nH, N, d).
     """
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
-    # copy instead of two.
+    # copy instead of two. ``unflatten`` would fix the batch in an ONNX file.
     parts = x.reshape(*x.shape[:-1], chunks, num_heads, -1).unbind(-3)
     return tuple(part.transpose(-3, -2) for part in parts)
 

@@ -38,11 +38,12 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> T
     if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
     h, w = window_size
-    rows, columns = ceil_div(size[0], h), ceil_div(size[1], w)
+    height, width = size
+    rows, columns = ceil_div(height, h), ceil_div(width, w)
     channels = windows.shape[-1]
     grid = windows.reshape(-1, rows, columns, h, w, channels)
     padded = grid.transpose(2, 3).reshape(-1, rows * h, columns * w, channels)
-    x = padded[:, : size[0], : size[1]]
+    x = padded[:, :height, :width]
     # A crop has other strides than a whole map, so torch.compile would compile both.
     return x.clone(memory_format=torch.contiguous_format) if is_tracing() else x
 
@@ -55,9 +56,9 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C).
     """
+    h, w = window_size
     height, width = x.shape[1:3]
-    below = round_up(height, window_size[0]) - height
-    right = round_up(width, window_size[1]) - width
+    below, right = round_up(height, h) - height, round_up(width, w) - width
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
@@ -72,5 +73,7 @@ def balance_window(window_size: Window | None, size: Size) -> Window | None:
     """
     if window_size is None:
         return None
-    rows, columns = ceil_div(size[0], window_size[0]), ceil_div(size[1], window_size[1])
-    return ceil_div(size[0], rows), ceil_div(size[1], columns)
+    h, w = window_size
+    height, width = size
+    rows, columns = ceil_div(height, h), ceil_div(width, w)
+    return ceil_div(height, rows), ceil_div(width, columns)

@@ -137,6 +137,7 @@ class LSA(PyramidBackbone):
                 with_cp=with_cp,
             )
             self.stages.append(stage)
-            grid = (ceil_div(grid[0], 2), ceil_div(grid[1], 2))
+            h, w = grid
+            grid = (ceil_div(h, 2), ceil_div(w, 2))
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
