@@ -103,7 +103,9 @@ class LSAArch:
         check_bool('arch: shared_conv', self.shared_conv)
         check_bool('arch: shared_position', self.shared_position)
         self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
-        self.drop_path_rate = check_float('arch: drop_path_rate', self.drop_path_rate, 0, 1)
+        self.drop_path_rate = check_float(
+            'arch: drop_path_rate', self.drop_path_rate, 0, upper_bound=1
+        )
         self.img_size = check_int('arch: img_size', self.img_size, MIN_IMAGE_SIZE)
         for i, heads in enumerate(self.num_heads):
             channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
