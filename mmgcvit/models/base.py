@@ -145,9 +145,9 @@ class PyramidBackbone(PretrainedModel):
         num_frozen = self.frozen_stages
         if num_frozen < 0:
             return
-        norms = [self.get_submodule(f'norm{i}') for i in self.out_indices if i < num_frozen]
-        stages, downsamplers = self.stages[:num_frozen], self.downsamplers[:num_frozen]
-        for module in (self.stem, *stages, *downsamplers, *norms):
+        modules = [self.stem, *self.stages[:num_frozen], *self.downsamplers[:num_frozen]]
+        modules += [self.get_submodule(f'norm{i}') for i in self.out_indices if i < num_frozen]
+        for module in modules:
             module.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
