@@ -24,7 +24,7 @@ from mmgcvit.commands.options import CONFIG, add_cfg_options
 from mmgcvit.config import enter_scope, parse_cfg_options, read_config
 from mmgcvit.errors import UserError
 from mmgcvit.mmengine_utils import list_modules
-from mmgcvit.models.layers.windows import ceil_div
+from mmgcvit.models.layers.padding import ceil_div
 from mmgcvit.models.speed_up import speed_up
 
 # Papers count the multiply-adds of two-stage detectors for these numbers of RoIs.

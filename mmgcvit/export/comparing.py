@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from ..models.layers.windows import pad_images
+from ..models.layers.padding import pad_images
 from .graphs import INPUT
 
 # (batch, height, width) of the compared images. The traced example has another shape.

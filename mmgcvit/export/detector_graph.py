@@ -18,7 +18,7 @@ from torchvision.ops import batched_nms, roi_align
 from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
-from ..models.layers.windows import pad_images
+from ..models.layers.padding import pad_images
 
 ROI_HEADS = (
     models.StandardRoIHead,

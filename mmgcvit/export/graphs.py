@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..models.base import MIN_IMAGE_SIZE
-from ..models.layers.windows import ceil_div, pad_images
+from ..models.layers.arguments import MIN_IMAGE_SIZE
+from ..models.layers.padding import ceil_div, pad_images
 from ..private_api import predicts_softmax
 
 INPUT = 'images'

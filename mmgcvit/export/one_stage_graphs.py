@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..models.layers.windows import pad_images
+from ..models.layers.padding import pad_images
 from .deformable_attention import gather_in_attention
 from .detector_graph import (
     NO_OBJECT,

@@ -6,19 +6,25 @@ from types import SimpleNamespace
 
 from torch import Tensor, nn
 
-from .layers.arguments import InitCfg, check_int, is_int, is_sequence, require
-from .layers.blocks import LayerNorm, init_transformer_weights
+from .layers.arguments import (
+    MIN_IMAGE_SIZE,
+    InitCfg,
+    check_bool,
+    check_int,
+    is_int,
+    is_sequence,
+    require,
+)
+from .layers.blocks import LayerNorm
 from .layers.lora import add_lora
 from .pretrained import PretrainedModel
-
-MIN_IMAGE_SIZE = 32
 
 
 class PyramidBackbone(PretrainedModel):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first
-    ``self.num_stages``, each with ``blocks``), and calls :meth:`complete` at its end. The class
+    ``self.num_stages``, each with ``blocks``), and calls :meth:`finish_init` at its end. The class
     attribute ``downsampler_type`` is the class of the downsamplers. The base class builds a
     LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
 
@@ -45,11 +51,11 @@ class PyramidBackbone(PretrainedModel):
         is_valid = is_valid and list(out_indices) == sorted(set(out_indices))
         expected = f'a list of stage indices between 0 and {last}, each once, in ascending order'
         require('out_indices', out_indices, is_valid, expected)
-        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
+        check_bool('with_cp', with_cp)
         self.in_channels = check_int('in_channels', in_channels, 1)
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         self.out_indices = tuple(out_indices)
-        self.stage_dims = tuple(stage_dims)
+        self.stage_dims = stage_dims
         self.num_stages = self.out_indices[-1] + 1
         self.num_features = stage_dims[self.out_indices[-1]]
         self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
@@ -62,13 +68,23 @@ class PyramidBackbone(PretrainedModel):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def complete(self, layer_types: tuple[type, ...]) -> None:
-        """Build the downsamplers, initialise layers of these types, add LoRA, and freeze stages."""
+    def finish_init(self, layer_types: tuple[type, ...]) -> None:
+        """Do what a constructor does last: build the downsamplers, initialise the layers of these
+        types, add LoRA, and freeze stages.
+
+        Their weights are initialised by a truncated normal distribution with standard deviation
+        0.02, their biases by 0. Other layers keep torch's default, and position biases and
+        embeddings initialise themselves.
+        """
         dims = self.stage_dims
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
         )
-        init_transformer_weights(self, layer_types)
+        for layer in self.modules():
+            if isinstance(layer, layer_types):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         add_lora(self, self.lora_rank)
         self.freeze()
 
@@ -129,9 +145,9 @@ class PyramidBackbone(PretrainedModel):
         num_frozen = self.frozen_stages
         if num_frozen < 0:
             return
-        norms = [self.get_submodule(f'norm{i}') for i in self.out_indices if i < num_frozen]
-        blocks = [*self.stages[:num_frozen], *self.downsamplers[:num_frozen]]
-        for module in (self.stem, *blocks, *norms):
+        modules = [self.stem, *self.stages[:num_frozen], *self.downsamplers[:num_frozen]]
+        modules += [self.get_submodule(f'norm{i}') for i in self.out_indices if i < num_frozen]
+        for module in modules:
             module.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
@@ -151,17 +167,15 @@ class PyramidBackbone(PretrainedModel):
         ``prefix`` is that of the backbone in the model, for example ``'backbone.'``. The second
         result is the number of different depths.
         """
-        first_blocks = [1]
-        for stage in self.stages:
-            first_blocks.append(first_blocks[-1] + len(stage.blocks))
-        last = first_blocks[-1]
+        depths = [len(stage.blocks) for stage in self.stages]
+        last = sum(depths) + 1
         name = param_name.removeprefix(prefix)
         if not param_name.startswith(prefix) or re.match(r'norm\d', name):
             return last, last + 1
         match = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
         if match is None:
             return 0, last + 1
-        part, index, block = match.groups(default='0')
+        part, stage, block = match.groups(default='0')
         if part == 'downsamplers':
-            return first_blocks[int(index) + 1] - 1, last + 1
-        return first_blocks[int(index)] + int(block), last + 1
+            return sum(depths[: int(stage) + 1]), last + 1
+        return sum(depths[: int(stage)]) + 1 + int(block), last + 1

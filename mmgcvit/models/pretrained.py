@@ -69,8 +69,8 @@ class PretrainedModel(BaseModule):
                     'variant. Set arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        source = {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        backbone = cls(**arguments, init_cfg={'type': 'Pretrained', **source})
+        source = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        backbone = cls(**arguments, init_cfg=source)
         load_pretrained(backbone, weights)
         backbone._is_init = True  # as init_weights
         return backbone
@@ -143,5 +143,5 @@ def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
     mlp_ratio)`` is its width.
     """
     hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
-    # int() rounds down, so return the next larger float.
+    # int() rounds down. The next larger float has the same width even if the quotient is rounded.
     return math.nextafter(hidden_dims / embed_dims, math.inf)

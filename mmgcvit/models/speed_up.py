@@ -3,7 +3,8 @@ not show.
 
 Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have
 built. Do not quantize the layers, add hooks to them, or wrap them in others (as peft does)
-afterwards.
+afterwards. A layer chooses its kernel itself only where torch's choice would stall training, as
+gcvit/convs.py does on CUDA; what is merely faster, as oneDNN on CPUs, is here.
 """
 
 import functools
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import PyramidBackbone
-from .layers.windows import is_tracing
+from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
 # torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there

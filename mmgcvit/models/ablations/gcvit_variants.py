@@ -14,11 +14,10 @@ from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
-from ..layers.arguments import Window
-from ..layers.attention import QKV, split_heads
+from ..layers.attention import QKV, split_heads, split_qkv
 from ..layers.blocks import LayerNorm
-from ..layers.position import RelativePositionBias
-from ..layers.windows import pad_images, pad_to_windows
+from ..layers.padding import pad_images
+from ..layers.windows import pad_to_windows
 
 PATCH_SIZE = 4
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells
@@ -35,14 +34,11 @@ class GlobalKeyValueAttention(WindowAttention):
     project them.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
+    def build_projection(self, embed_dims: int) -> None:
         self.q = nn.Linear(embed_dims, embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        (q,) = split_heads(self.q(windows), self.num_heads)
+        q = split_heads(self.q(windows), self.num_heads)
         k = v = q_global.unsqueeze(1).expand_as(q)
         return q, k, v
 
@@ -50,14 +46,11 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
+    def build_projection(self, embed_dims: int) -> None:
         self.qk = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
+        q, k = split_qkv(self.qk(windows), self.num_heads, chunks=2)
         return q, k, q_global.unsqueeze(1).expand_as(q)
 
 

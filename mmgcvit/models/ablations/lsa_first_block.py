@@ -59,18 +59,26 @@ class SwinAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW_SIZE)
-        (q,) = split_heads(self.q(windows), self.num_heads)
+        q = split_heads(self.q(windows), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
 
-def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
-    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on
-    NCHW maps.
+class ConvolutionalProjection(nn.Sequential):
+    """CvT's layers before a linear projection, depthwise 3x3 convolution and batch norm: a map (B,
+    H, W, C) to the tokens of one window, (B, 1, N, C).
     """
-    conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
+
+    def __init__(self, embed_dims: int, stride: int) -> None:
+        conv = nn.Conv2d(
+            embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False
+        )
+        super().__init__(conv, nn.BatchNorm2d(embed_dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x.permute(0, 3, 1, 2))
+        return window_partition(x.permute(0, 2, 3, 1), None)
 
 
 class CvTAttention(GroupedAttention):
@@ -83,16 +91,13 @@ class CvTAttention(GroupedAttention):
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.q_conv = make_convolutional_projection(embed_dims, stride=1)
-        self.kv_conv = make_convolutional_projection(embed_dims, stride=2)
+        self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
+        self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, x = x.shape[1:3], x.permute(0, 3, 1, 2)
-        queries = self.q_conv(x).permute(0, 2, 3, 1)
-        keys = self.kv_conv(x).permute(0, 2, 3, 1)
-        (q,) = split_heads(self.q(window_partition(queries, None)), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(window_partition(keys, None)))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
+        q = split_heads(self.q(self.q_conv(x)), self.num_heads)
+        k, v = self.split_keys_and_values(self.kv(self.kv_conv(x)))
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, x.shape[1:3])
 
 
 class StageWithSwinBlock(Stage):

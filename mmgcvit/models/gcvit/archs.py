@@ -22,7 +22,7 @@ class GCViTArch:
             from 0 (first block).
 
     Raises:
-        ValueError: An attribute, except the rate, is out of its range or of the wrong type.
+        ValueError: An attribute is out of its range or of the wrong type.
     """
 
     embed_dims: int
@@ -39,6 +39,9 @@ class GCViTArch:
         self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
         if self.layer_scale is not None:
             self.layer_scale = check_float('arch: layer_scale', self.layer_scale, 0)
+        self.drop_path_rate = check_float(
+            'arch: drop_path_rate', self.drop_path_rate, 0, upper_bound=1
+        )
         for i, heads in enumerate(self.num_heads):
             channels = self.stage_dims[i]
             expected = f'a divisor of embed_dims * 2**{i} = {channels}'

@@ -11,7 +11,7 @@ Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image,
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_qkv
 from ..layers.blocks import cast_for_autocast
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -20,13 +20,21 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass has ``position`` (the bias), ``proj`` and :meth:`project`.
+    A subclass says in :meth:`build_projection` and :meth:`project` where q, k and v come from.
     """
 
-    def __init__(self, num_heads: int, window_size: Window) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
+        self.build_projection(embed_dims)
+        # The position bias; "position" is in the keys of checkpoints.
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def build_projection(self, embed_dims: int) -> None:
+        """Build the linear layer before attention."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W,
@@ -61,14 +69,11 @@ class LocalWindowAttention(WindowAttention):
     ``q_global`` is ignored.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
+    def build_projection(self, embed_dims: int) -> None:
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        return split_heads(self.qkv(windows), self.num_heads, chunks=3)
+        return split_qkv(self.qkv(windows), self.num_heads, chunks=3)
 
 
 class GlobalWindowAttention(WindowAttention):
@@ -76,12 +81,9 @@ class GlobalWindowAttention(WindowAttention):
     from the window.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
+    def build_projection(self, embed_dims: int) -> None:
         self.kv = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)
+        k, v = split_qkv(self.kv(windows), self.num_heads, chunks=2)
         return q_global.unsqueeze(1), k, v  # one query for all windows

@@ -39,9 +39,9 @@ class GCViT(PyramidBackbone):
             ``'base'``, ``'large'``, or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and
             optionally ``layer_scale, drop_path_rate``.
         in_channels: Channels of the images.
-        window_size: Attention window in tokens, one for all stages or one per stage: an int or a
-            pair (h, w). The published windows are 7, 7, 14, 7 for images of 224 px; for dense
-            prediction, use 16 or 24 in all stages.
+        window_size: Attention window in tokens. An int for all stages, or a list with one int or
+            pair (h, w) per stage. The published windows are 7, 7, 14, 7 for images of 224 px; for
+            dense prediction, use 16 or 24 in all stages.
         pretrain_img_size: Image size of pretraining in pixels (an int or a pair). It decides, with
             ``window_size``, whether the global query generator of stage 2 halves its map.
             Checkpoints do not store this. Inputs may have any size from 32 px.
@@ -89,7 +89,7 @@ class GCViT(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
-        arch = resolve_arch(arch, ARCHS)
+        arch = resolve_arch(arch, self.archs)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         num_poolings = count_poolings(windows, pretrain_img_size)
@@ -113,7 +113,8 @@ class GCViT(PyramidBackbone):
             )
             for i in range(self.num_stages)
         )
-        self.complete(layer_types=(nn.Linear,))
+        # The authors leave convolutions at torch's default.
+        self.finish_init(layer_types=(nn.Linear,))
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:

@@ -3,6 +3,10 @@ section 2).
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take
     NCHW maps. Downsampler and stem return NHWC maps.
+
+On CUDA some convolutions choose another kernel, because cuDNN's would stall at each new image size.
+Such branches are in the layers, so that all users have them. Kernels that are merely faster are in
+../speed_up.py.
 """
 
 import torch
@@ -116,6 +120,6 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        # Otherwise the first norm would copy the map.
+        # Channels-last in, channels-last out: the NHWC permute below is then contiguous for the norm.
         images = images.contiguous(memory_format=torch.channels_last)
         return self.downsample(self.proj(images).permute(0, 2, 3, 1))

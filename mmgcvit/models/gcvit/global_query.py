@@ -31,10 +31,8 @@ class GlobalQueryGenerator(nn.Module):
     """Reduce a map to the size of one window. The tokens of the reduced map are the queries of
     every window.
 
-    The steps reduce the map to the window size for images of the pretraining size and the published
-    windows. For other images and windows, the reduced map is then resized bicubically.
-
-    Each of the ``num_poolings`` steps halves the map. With 0 there is one step, which does not.
+    ``num_poolings`` steps, each halving the map (0: one step, unhalved). Then resize to the window;
+    a no-op at 224 px with the published windows.
     """
 
     def __init__(
@@ -42,7 +40,6 @@ class GlobalQueryGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.head_dims = embed_dims // num_heads
         self.window_size = window_size
         self.extractors = nn.Sequential()
         for _ in range(max(num_poolings, 1)):
@@ -51,8 +48,8 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = cast_for_autocast(x.permute(0, 3, 1, 2))  # once here, not in each convolution
-        x = resize(self.extractors(x), self.window_size)  # a map of this size stays as it is
-        queries = x.flatten(2).unflatten(1, (self.num_heads, self.head_dims)).transpose(2, 3)
+        x = resize(self.extractors(x), self.window_size)
+        queries = x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
         return queries.contiguous()  # one layout for maps of all sizes, for torch.compile
 
 
@@ -68,5 +65,5 @@ def count_poolings(
     window's. If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
     size = check_img_size(pretrain_img_size)
-    window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
-    return 3, 2, int(not window_is_map), 0
+    h, w = windows[2]
+    return 3, 2, int(size != (16 * h, 16 * w)), 0

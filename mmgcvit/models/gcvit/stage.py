@@ -72,22 +72,23 @@ class Stage(nn.Module):
         self.window_size = window_size
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window_size, num_poolings)
-        if len(drop_path_rates) == 1:
+        depth = len(drop_path_rates)
+        if depth == 1:
             # A stage of one block has no global attention, but the authors' code has a generator
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.
             self.global_query.requires_grad_(False)
         hidden_dims = int(embed_dims * mlp_ratio)
         self.blocks = nn.ModuleList()
-        for i, rate in enumerate(drop_path_rates):
+        for i in range(depth):
             attention_type = self.attention_types[i % len(self.attention_types)]
             attn = attention_type(embed_dims, num_heads, window_size)
-            self.blocks.append(Block(embed_dims, attn, hidden_dims, layer_scale, rate))
+            block = Block(embed_dims, attn, hidden_dims, layer_scale, drop_path_rates[i])
+            self.blocks.append(block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
-        # All blocks of the stage and all windows of an image share one query. The paper repeats it
-        # for each window.
+        # One query serves all blocks and windows; attend repeats it per window.
         q_global = self.global_query(x)
         for block in self.blocks:
             x = run_block(block, x, q_global, with_cp=self.with_cp)

@@ -1,7 +1,8 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
-``blocks``, ``windows``, ``position``, ``attention`` and ``resizing`` define the network.
-``arguments`` checks its arguments.
+``blocks``, ``attention`` (with ``sdpa``, which calls torch's kernels), ``position`` and ``lora``
+have parameters or the paper's formulas. ``windows``, ``resizing`` and ``padding`` change the shape
+of maps and images. ``tracing`` says whether a graph is being made, ``arguments`` checks arguments.
 """
 # ruff: noqa: F401
 

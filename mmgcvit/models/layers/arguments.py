@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from ...errors import suggest
 
+MIN_IMAGE_SIZE = 32  # pixels, both sides
 Size = tuple[int, int]  # (height, width)
 Window = Size  # (h, w), in tokens
 ImageSize = int | Size  # argument of backbones, in pixels
-# Argument of backbones: one window for all stages, or one per stage.
+# Argument of backbones: an int for all stages, or a list with one int or pair (h, w) per stage. LSA
+# also takes None.
 WindowSize = int | Sequence[int | Window | None]
 InitCfg = dict | list[dict] | None
 Arch = TypeVar('Arch')
@@ -48,6 +50,11 @@ def check_int(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Raise a ValueError if the value is not a bool."""
+    require(name, value, isinstance(value, bool), 'True or False')
+
+
 def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
     """Return the values as a tuple; raise a ValueError unless they are ints >= 1 (``length`` of
     them, if set).
@@ -81,34 +88,31 @@ def check_img_size(img_size: ImageSize) -> Size:
     is invalid.
     """
     size = make_pair(img_size)
-    expected = 'at least 32 px: an int or a pair (height, width)'
-    require('pretrain_img_size', img_size, is_pair(size, 32), expected)
+    expected = f'at least {MIN_IMAGE_SIZE} px: an int or a pair (height, width)'
+    require('pretrain_img_size', img_size, is_pair(size, MIN_IMAGE_SIZE), expected)
     return size
 
 
 def resolve_windows(
     window_size: WindowSize | None, num_stages: int, allow_none: bool = False
 ) -> list[Window | None]:
-    """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each
-    an int or a pair.
+    """Return the window (h, w) of each stage. ``window_size`` is an int for all stages, or a list
+    with one int or pair (h, w) per stage.
 
-    If ``allow_none`` is True, a window may also be None, which means that the whole feature map is
-    one window.
+    If ``allow_none`` is True, None may stand for an int: the whole feature map is one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     expected = (
-        'an int of at least 1 or a pair (h, w). Give one of these for all stages, or a list with '
-        f'one for each of the {num_stages} stages'
+        'an int of at least 1 for all stages, or a list with one int or pair (h, w) for each of '
+        f'the {num_stages} stages'
     )
     if allow_none:
-        expected = f'None (the whole map), {expected}'
-    require('window_size', window_size, len(sizes) == num_stages, expected)
-    windows = []
-    for size in sizes:
-        is_whole_map = size is None and allow_none
-        window = None if is_whole_map else make_pair(size)
-        require('window_size', window_size, is_whole_map or is_pair(window, 1), expected)
-        windows.append(window)
+        expected = f'None (the whole map) or {expected}; the list may have None too'
+    windows = [None if size is None else make_pair(size) for size in sizes]
+    is_valid = len(windows) == num_stages
+    for window in windows:
+        is_valid = is_valid and (allow_none if window is None else is_pair(window, 1))
+    require('window_size', window_size, is_valid, expected)
     return windows
 
 

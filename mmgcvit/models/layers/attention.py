@@ -6,21 +6,24 @@ Shapes: B batch, nW windows of one image, N queries and M keys of a window, C ch
 
 from torch import Tensor
 
-from .sdpa import fold_windows, sdpa, unfold_windows
+from .sdpa import fold_windows, sdpa
 
 QKV = tuple[Tensor, Tensor, Tensor]  # queries, keys and values
 
 
-def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
-    """Split the output of a linear layer into ``chunks`` tensors (q, k, v or k, v), and each of
-    them into heads.
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """Split channels into heads: (..., N, nH*d) to (..., nH, N, d)."""
+    return x.reshape(*x.shape[:-1], num_heads, -1).transpose(-3, -2)
+
+
+def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
+    """Split the output of a linear layer for q, k and v, or for two of them, and then its heads.
 
     Shapes: (..., N, chunks * nH*d) to ``chunks`` tensors (..., nH, N, d).
     """
     # Unbind before transposing: then the backward pass stacks the gradients of q, k and v in one
-    # copy instead of two.
-    width = x.shape[-1] // (chunks * num_heads)
-    parts = x.reshape(*x.shape[:-1], chunks, num_heads, width).unbind(-3)
+    # copy instead of two. ``unflatten`` would fix the batch in an ONNX file.
+    parts = x.reshape(*x.shape[:-1], chunks, num_heads, -1).unbind(-3)
     return tuple(part.transpose(-3, -2) for part in parts)
 
 
@@ -39,8 +42,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     """
     batch, num_windows = v.shape[:2]
     q = q.expand(batch, num_windows, *q.shape[2:])
-    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)
-    return unfold_windows(out, num_windows)
+    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)  # (B*nW, nH, N, d)
+    return out.reshape(batch, num_windows, *out.shape[1:])
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

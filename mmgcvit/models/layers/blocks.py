@@ -1,5 +1,4 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path;
-initialisation.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path.
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
     C).
@@ -15,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 def cast_for_autocast(x: Tensor) -> Tensor:
     """Cast a tensor to the dtype in which autocast computes linear layers.
 
-    Autocast leaves float64 as it is.
+    Autocast casts the input of each layer on its own. To cast once, before a step that copies the
+    map or feeds several layers, makes these copies half as large. Autocast leaves float64 as it is.
     """
     device_type = x.device.type
     if x.dtype == torch.float64 or device_type == 'meta':  # the meta device has no autocast
@@ -88,9 +88,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        keep_prob = self.keep_prob.to(x.device)
-        is_kept = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep_prob)
-        return x * (is_kept / keep_prob)
+        is_kept = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(self.keep_prob)
+        return x * (is_kept / self.keep_prob)
 
 
 class Residual(nn.Module):
@@ -102,9 +101,8 @@ class Residual(nn.Module):
 
     def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> None:
         super().__init__()
-        self.layer_scale = nn.Identity()
-        if layer_scale is not None:
-            self.layer_scale = LayerScale(embed_dims, layer_scale)
+        has_scale = layer_scale is not None
+        self.layer_scale = LayerScale(embed_dims, layer_scale) if has_scale else nn.Identity()
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
@@ -117,16 +115,3 @@ def run_block(block: nn.Module, *inputs: Any, with_cp: bool) -> Tensor:
     if with_cp:
         return checkpoint(block, *inputs, use_reentrant=False)
     return block(*inputs)
-
-
-def init_transformer_weights(network: nn.Module, layer_types: tuple[type, ...]) -> None:
-    """Initialise all layers of these types: weights by a truncated normal distribution with
-    standard deviation 0.02, biases by 0.
-
-    Other layers keep torch's default, and position biases and embeddings initialise themselves.
-    """
-    for layer in network.modules():
-        if isinstance(layer, layer_types):
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)

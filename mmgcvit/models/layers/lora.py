@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class LoRALinear(nn.Linear):
     """A linear layer (..., C) to (..., C') with weight W + B A. Only A and B are trained.
 
-    W and the bias are those of the replaced layer, with the same keys in the state dict. A
+    W and the bias are those of the layer, with the same keys in the state dict. A
     (``lora_down``, rank x C) is initialised as in the paper's code, B (``lora_up``, C' x rank) with
     zeros. The paper's factor alpha / rank is 1, as in mmpretrain's config. Each call adds B A to W,
     so that merged weights give the same output bit for bit, except under autocast.
@@ -22,12 +22,10 @@ class LoRALinear(nn.Linear):
     state dict. Loading of checkpoints and layer-wise learning rate decay need the original keys.
     """
 
-    def __init__(self, layer: nn.Linear, rank: int) -> None:
-        has_bias = layer.bias is not None
-        super().__init__(layer.in_features, layer.out_features, has_bias, device='meta')
-        self.weight, self.bias = layer.weight, layer.bias
-        self.lora_down = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
-        self.lora_up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
+    def add_factors(self, rank: int) -> None:
+        """Add A and B to a layer that was ``nn.Linear``."""
+        self.lora_down = nn.Parameter(self.weight.new_empty(rank, self.in_features))
+        self.lora_up = nn.Parameter(self.weight.new_zeros(self.out_features, rank))
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,6 +41,7 @@ def add_lora(network: nn.Module, rank: int) -> None:
     network.requires_grad_(False)
     for stage in network.stages:
         for block in stage.blocks:
-            for name, layer in block.attn.named_children():
+            for layer in block.attn.children():
                 if isinstance(layer, nn.Linear):
-                    setattr(block.attn, name, LoRALinear(layer, rank))
+                    layer.__class__ = LoRALinear  # in place, as in ../speed_up.py
+                    layer.add_factors(rank)

@@ -27,14 +27,15 @@ class PositionTable(nn.Module):
     """Base class of layers with one parameter, a table (..., rows, columns) with one row for each
     position of a grid (h, w).
 
-    The table of another grid is resized when it is loaded, each column as an image. That grid must
+    A position is a token of a map, or for the bias an offset between two tokens of a window. The
+    table of another grid is resized when it is loaded, each column as an image. That grid must
     be square, since a state dict does not store its shape. Raise a ValueError if the number of rows
     is neither h*w nor a square number.
     """
 
     def __init__(self, grid: Size) -> None:
         super().__init__()
-        self.grid = tuple(grid)
+        self.grid = grid
 
     def make_table(self, *shape: int) -> nn.Parameter:
         """Return an initialised table of this shape."""
@@ -74,8 +75,9 @@ class RelativePositionBias(PositionTable):
     """
 
     def __init__(self, window_size: Window, num_heads: int) -> None:
-        super().__init__((2 * window_size[0] - 1, 2 * window_size[1] - 1))
-        self.window_size = tuple(window_size)
+        h, w = window_size
+        super().__init__((2 * h - 1, 2 * w - 1))  # one position per offset
+        self.window_size = (h, w)
         self.relative_position_bias_table = self.make_table(prod(self.grid), num_heads)
         self.register_buffer('index', self.make_index(), persistent=False)
 
@@ -95,11 +97,12 @@ class RelativePositionBias(PositionTable):
         (dy, dx) is the query's position minus the key's. The row is linear in both positions, so
         one number per token, y * (2w-1) + x, suffices.
         """
-        row_length = 2 * window_size[1] - 1
-        y = torch.arange(window_size[0]) * row_length
-        x = torch.arange(window_size[1])
+        h, w = window_size
+        row_length = 2 * w - 1
+        y = torch.arange(h) * row_length
+        x = torch.arange(w)
         token = (y[:, None] + x).flatten()
-        centre = (2 * window_size[0] - 1) * row_length // 2  # the row of the offset (0, 0)
+        centre = (h - 1) * row_length + (w - 1)  # the row of the offset (0, 0)
         return token[:, None] - token + centre
 
     def forward(self) -> Tensor:
@@ -110,7 +113,8 @@ class RelativePositionBias(PositionTable):
         table = self.relative_position_bias_table.t().contiguous()
         bias = table.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
         # Cast after the lookup, since its gradient sums up to N values for each offset, which needs
-        # float32. Remove the added keys, but keep their stride.
+        # float32. Slice off the padding keys. The view keeps a row stride divisible by 8, as the
+        # CUDA kernel requires.
         return cast_for_autocast(bias)[..., : len(self.index)]
 
 

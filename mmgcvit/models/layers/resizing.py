@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .arguments import Size
-from .windows import is_tracing
+from .tracing import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
@@ -67,6 +67,6 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     return (is_tap * weights[:, :, None]).sum(1)
 
 
-# Outside of inference mode, whose tensors training cannot use. Their number is large: in detection,
-# image sizes vary.
+# Build outside inference mode, else training could not reuse a cached matrix. 512 entries: detection
+# sees many image sizes.
 make_cached_matrix = functools.lru_cache(512)(torch.inference_mode(False)(make_bicubic_matrix))

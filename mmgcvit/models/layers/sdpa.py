@@ -22,11 +22,6 @@ def fold_windows(x: Tensor) -> Tensor:
     return x.transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
-def unfold_windows(x: Tensor, num_windows: int) -> Tensor:
-    """Undo :func:`fold_windows`: (B*nW, nH, N, d) to (B, nW, nH, N, d)."""
-    return x.reshape(-1, num_windows, *x.shape[1:])
-
-
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute softmax(q k^T / sqrt(d) + bias) v by a fused kernel.
 

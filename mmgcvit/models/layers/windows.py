@@ -1,5 +1,4 @@
-"""Pad maps and images, partition a feature map into windows, and reverse the partition. All
-functions are pure.
+"""Cut a feature map into windows, and merge windows into a map.
 
 Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w
     tokens of a window.
@@ -13,18 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Size, Window
-
-
-def is_tracing() -> bool:
-    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
-
-    The graph must be right for other sizes than the example's, so a step that is skipped for some
-    sizes is always taken. Only the layers can see to that: users trace backbones as they are.
-    """
-    # torch.compiler.is_compiling is new in torch 2.3.
-    return torch.jit.is_tracing() or (
-        hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
-    )
+from .padding import ceil_div, round_up
+from .tracing import is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
@@ -49,11 +38,12 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> T
     if window_size is None:
         return windows.squeeze(1).unflatten(1, size)
     h, w = window_size
-    rows, columns = ceil_div(size[0], h), ceil_div(size[1], w)
+    height, width = size
+    rows, columns = ceil_div(height, h), ceil_div(width, w)
     channels = windows.shape[-1]
     grid = windows.reshape(-1, rows, columns, h, w, channels)
     padded = grid.transpose(2, 3).reshape(-1, rows * h, columns * w, channels)
-    x = padded[:, : size[0], : size[1]]
+    x = padded[:, :height, :width]
     # A crop has other strides than a whole map, so torch.compile would compile both.
     return x.clone(memory_format=torch.contiguous_format) if is_tracing() else x
 
@@ -61,28 +51,17 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> T
 def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     """Zero-pad a map on the right and at the bottom until whole windows cover it.
 
-    Padded tokens are attended like any other (no mask), as in the authors' detection code.
+    There is no mask: padded tokens are attended like any other, as in GC ViT's detection code.
+    LSA's windows, which its authors do not have, do the same.
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C).
     """
+    h, w = window_size
     height, width = x.shape[1:3]
-    below = round_up(height, window_size[0]) - height
-    right = round_up(width, window_size[1]) - width
+    below, right = round_up(height, h) - height, round_up(width, w) - width
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
-
-
-def pad_images(images: Tensor, divisor: int) -> Tensor:
-    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both
-    sides.
-    """
-    if divisor <= 1:
-        return images
-    height, width = images.shape[-2:]
-    bottom = round_up(height, divisor) - height
-    right = round_up(width, divisor) - width
-    return F.pad(images, (0, right, 0, bottom))
 
 
 def balance_window(window_size: Window | None, size: Size) -> Window | None:
@@ -94,18 +73,7 @@ def balance_window(window_size: Window | None, size: Size) -> Window | None:
     """
     if window_size is None:
         return None
-    rows, columns = ceil_div(size[0], window_size[0]), ceil_div(size[1], window_size[1])
-    return ceil_div(size[0], rows), ceil_div(size[1], columns)
-
-
-def ceil_div(side: int, step: int) -> int:
-    """Divide and round up.
-
-    Only for positive numbers, since exporters round negative ones differently.
-    """
-    return (side + step - 1) // step
-
-
-def round_up(side: int, step: int) -> int:
-    """Round up to a multiple of ``step``."""
-    return ceil_div(side, step) * step
+    h, w = window_size
+    height, width = size
+    rows, columns = ceil_div(height, h), ceil_div(width, w)
+    return ceil_div(height, rows), ceil_div(width, columns)

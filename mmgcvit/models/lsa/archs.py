@@ -3,36 +3,41 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..layers.arguments import check_float, check_int, check_ints, is_int, is_sequence, require
+from ..layers.arguments import (
+    MIN_IMAGE_SIZE,
+    check_bool,
+    check_float,
+    check_int,
+    check_ints,
+    is_pair,
+    is_sequence,
+    require,
+)
+from ..layers.padding import round_up
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
 SHIFT_MODES = ('circular', 'reflect')
-# Shifts must be smaller than the smallest image side that the backbone accepts, 32 px.
-MAX_SHIFT = 31
+MAX_SHIFT = MIN_IMAGE_SIZE - 1
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
-CIFAR_SHIFTS = (
-    *((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2)),
-    *((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2, 2), (2, -1)),
-)
+CIFAR_STRAIGHT = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2))
+CIFAR_OBLIQUE = ((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2, 2), (2, -1))
+CIFAR_SHIFTS = CIFAR_STRAIGHT + CIFAR_OBLIQUE
 
 
 def check_shifts(shifts: Any) -> Shifts | None:
     """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
     if shifts is None:
         return None
-    is_valid = is_sequence(shifts) and len(shifts) > 1 and all(map(is_shift, shifts))
+    is_valid = is_sequence(shifts) and len(shifts) > 1
+    is_valid = is_valid and all(
+        is_pair(shift, -MAX_SHIFT) and max(shift) <= MAX_SHIFT for shift in shifts
+    )
     is_valid = is_valid and tuple(shifts[0]) == (0, 0)
     expected = f'None, or at least two pairs (dy, dx) of at most {MAX_SHIFT} px, the first (0, 0)'
     require('arch: shifts', shifts, is_valid, expected)
     return tuple(map(tuple, shifts))
-
-
-def is_shift(pair: Any) -> bool:
-    """Return whether a value is a pair (dy, dx) of ints of at most 31 px."""
-    is_pair = is_sequence(pair) and len(pair) == 2
-    return is_pair and all(is_int(step, -MAX_SHIFT) and step <= MAX_SHIFT for step in pair)
 
 
 @dataclass
@@ -88,10 +93,20 @@ class LSAArch:
         self.kernel_size = check_int('arch: kernel_size', self.kernel_size, 1)
         self.stride = check_int('arch: stride', self.stride, 1)
         self.padding = check_int('arch: padding', self.padding, 0)
+        smallest = round_up(MIN_IMAGE_SIZE, self.stride) + 2 * self.padding
+        is_valid = self.kernel_size <= smallest
+        expected = f'at most {smallest}, the side of the smallest padded image'
+        require('arch: kernel_size', self.kernel_size, is_valid, expected)
         self.shifts = check_shifts(self.shifts)
-        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
         is_valid = self.shift_mode in SHIFT_MODES
         require('arch: shift_mode', self.shift_mode, is_valid, f'one of {SHIFT_MODES}')
+        check_bool('arch: shared_conv', self.shared_conv)
+        check_bool('arch: shared_position', self.shared_position)
+        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
+        self.drop_path_rate = check_float(
+            'arch: drop_path_rate', self.drop_path_rate, 0, upper_bound=1
+        )
+        self.img_size = check_int('arch: img_size', self.img_size, MIN_IMAGE_SIZE)
         for i, heads in enumerate(self.num_heads):
             channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
             is_valid = channels % heads == 0 and heads % kv_heads == 0
@@ -100,11 +115,6 @@ class LSAArch:
                 'heads'
             )
             require(f'arch: num_heads[{i}]', heads, is_valid, expected)
-
-    @property
-    def hidden_dims(self) -> tuple[int, ...]:
-        """Channels inside the MLPs of each stage."""
-        return tuple(int(dims * self.mlp_ratio) for dims in self.embed_dims)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

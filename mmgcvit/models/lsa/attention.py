@@ -10,7 +10,14 @@ nKV = nH is plain multi-head attention.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_heads
+from ..layers.attention import (
+    QKV,
+    attend,
+    compute_attention_weights,
+    merge_heads,
+    split_heads,
+    split_qkv,
+)
 from ..layers.sdpa import sdpa
 from ..layers.windows import balance_window, window_partition, window_reverse
 
@@ -30,13 +37,14 @@ class GroupedAttention(nn.Module):
         """Split into keys and values, repeated for all query heads: (..., N, 2*nKV*d) to two (...,
         nH, N, d).
         """
-        k, v = split_heads(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
+        k, v = split_qkv(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
         return self.repeat_heads(k), self.repeat_heads(v)
 
     def repeat_heads(self, x: Tensor) -> Tensor:
         """Repeat each key/value head for its G query heads: (..., nKV, N, d) to (..., nH, N, d)."""
         group_size = self.num_heads // self.num_kv_heads
         leading = [-1] * (x.ndim - 2)
+        # Groups of one head stay a view; repeat_interleave would copy them.
         return x.unsqueeze(-3).expand(*leading, group_size, -1, -1).flatten(-4, -3)
 
 
@@ -48,7 +56,7 @@ class SelfAttention(GroupedAttention):
     """
 
     def __init__(
-        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None = None
+        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None
     ) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.window_size = window_size
@@ -62,7 +70,7 @@ class SelfAttention(GroupedAttention):
 
     def project(self, windows: Tensor) -> QKV:
         """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
-        (q,) = split_heads(self.q(windows), self.num_heads)
+        q = split_heads(self.q(windows), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(windows))
 
     def compute_attention_weights(self, x: Tensor) -> Tensor:
@@ -86,7 +94,7 @@ class ShiftAttention(GroupedAttention):
 
     def project(self, patches: Tensor) -> QKV:
         """Return queries (M, nH, 1, d), keys and values (M, nH, T, d) of patches (T, M, C)."""
-        (q,) = split_heads(self.q(patches[0]).unsqueeze(1), self.num_heads)
+        q = split_heads(self.q(patches[0]).unsqueeze(1), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1))
 
     def compute_attention_weights(self, copies: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from ..layers.arguments import (
     resolve_arch,
     resolve_windows,
 )
-from ..layers.windows import ceil_div
+from ..layers.padding import ceil_div
 from .archs import ARCHS
 from .key_mappings import KEY_MAPPINGS, describe_shapes
 from .shifted_patches import ShiftedPatchEmbedding, count_patches
@@ -41,10 +41,10 @@ class LSA(PyramidBackbone):
         arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``,
             ``'cifar-base'``, or a dict of :class:`LSAArch`'s attributes.
         in_channels: Channels of the images.
-        window_size: Largest window of self-attention in tokens, one for all stages or one per
-            stage: an int, a pair (h, w), or None for global attention. A map is cut into windows of
-            equal size, with little padding. ``(16, None, None, None)``, for four stages, makes the
-            first one's memory linear in the number of pixels.
+        window_size: Largest window of self-attention in tokens. An int for all stages, or a list
+            with one int or pair (h, w) per stage; None instead of an int is global attention. A map
+            is cut into windows of equal size, with little padding. ``(16, None, None, None)``, for
+            four stages, makes the first one's memory linear in the number of pixels.
         pretrain_img_size: Image size in pixels (an int or a pair) for which the position embeddings
             are learned. For images of another size the embeddings are resized. The default is the
             variant's size.
@@ -93,18 +93,13 @@ class LSA(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
-        arch = resolve_arch(arch, ARCHS)
+        arch = resolve_arch(arch, self.archs)
         dims = arch.embed_dims
         num_stages = len(dims)
         windows = resolve_windows(window_size, num_stages, allow_none=True)
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
         img_size = check_img_size(pretrain_img_size)
-        # The grid (h, w) of each stage's position embedding.
-        grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
-        for _ in range(1, num_stages):
-            height, width = grids[-1]
-            grids.append((ceil_div(height, 2), ceil_div(width, 2)))
         if drop_path_rate is None:
             drop_path_rate = arch.drop_path_rate
         drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
@@ -123,8 +118,26 @@ class LSA(PyramidBackbone):
             shift_mode=arch.shift_mode,
             shared_conv=arch.shared_conv,
         )
-        self.stages = nn.ModuleList(
-            self.stage_type(arch, i, grids[i], windows[i], drop_path_rate, with_cp)
-            for i in range(self.num_stages)
-        )
-        self.complete(layer_types=(nn.Linear, nn.Conv2d))
+        # The size (h, w) of the position embedding, which each downsampler halves.
+        grid = count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)
+        self.stages = nn.ModuleList()
+        for i in range(self.num_stages):
+            has_copies = i == 0 and arch.shifts is not None
+            stage = self.stage_type(
+                embed_dims=dims[i],
+                depth=arch.depths[i],
+                num_heads=arch.num_heads[i],
+                num_kv_heads=arch.num_kv_heads[i],
+                window_size=windows[i],
+                mlp_ratio=arch.mlp_ratio,
+                drop_path_rate=drop_path_rate,
+                grid=grid,
+                num_copies=len(arch.shifts) if has_copies else None,
+                shared_position=arch.shared_position,
+                with_cp=with_cp,
+            )
+            self.stages.append(stage)
+            h, w = grid
+            grid = (ceil_div(h, 2), ceil_div(w, 2))
+        # The authors initialise linear layers and convolutions alike.
+        self.finish_init(layer_types=(nn.Linear, nn.Conv2d))

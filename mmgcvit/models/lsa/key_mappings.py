@@ -13,8 +13,6 @@ from torch import Tensor
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
 from ..pretrained import count_blocks, infer_mlp_ratio
 
-ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
-ATTENTION = 'stages.{number}.blocks.{number}.attn.'
 POSITION_AND_NORMS = {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'}
 
 ORIGINAL = KeyMapping(
@@ -30,7 +28,11 @@ ORIGINAL = KeyMapping(
             'stages.0.blocks.0.attn.',
             {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'},
         ),
-        (ORIGINAL_ATTENTION, ATTENTION, {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'}),
+        (
+            'layers.{number}.0.layers.{number}.0.',
+            'stages.{number}.blocks.{number}.attn.',
+            {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'},
+        ),
         ('layers.{number}.0.layers.{number}.1.', 'stages.{number}.blocks.{number}.mlp.', SAME),
         ('layers.{number}.1.', 'downsamplers.{number}.', SAME),
         ('norm{number}.', 'norm{number}.', SAME),

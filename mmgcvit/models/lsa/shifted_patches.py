@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.arguments import Size
-from ..layers.windows import pad_images, round_up
+from ..layers.padding import pad_images, round_up
 from .archs import Shifts
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ..layers.arguments import Size, Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
 from ..layers.position import PositionEmbedding
-from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -56,8 +55,9 @@ class ShiftBlock(Block):
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    ``index`` is the stage's in ``arch``, and ``grid`` the size (h, w) of its position embedding. In
-    variants with shifts, the first block of stage 0 is a :class:`ShiftBlock`.
+    ``grid`` is the size (h, w) of the position embedding. With ``num_copies`` the stage takes the
+    maps of so many shifted copies, and its first block is a :class:`ShiftBlock`. The other
+    arguments are those of the network and of its arch.
     """
 
     first_block_type = ShiftBlock
@@ -65,31 +65,35 @@ class Stage(nn.Module):
 
     def __init__(
         self,
-        arch: LSAArch,
-        index: int,
-        grid: Size,
+        embed_dims: int,
+        depth: int,
+        num_heads: int,
+        num_kv_heads: int,
         window_size: Window | None,
+        mlp_ratio: float,
         drop_path_rate: float,
+        grid: Size,
+        num_copies: int | None,
+        shared_position: bool,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        embed_dims, hidden_dims = arch.embed_dims[index], arch.hidden_dims[index]
-        heads = arch.num_heads[index], arch.num_kv_heads[index]
-        is_shifted = index == 0 and arch.shifts is not None
-        # Each shifted copy of the image may have its own position embedding.
-        num_copies = len(arch.shifts) if is_shifted and not arch.shared_position else None
-        self.position = PositionEmbedding(embed_dims, grid, num_copies)
+        # The copies share a position embedding, or each has its own.
+        num_positions = None if shared_position else num_copies
+        self.position = PositionEmbedding(embed_dims, grid, num_positions)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
+        hidden_dims = int(embed_dims * mlp_ratio)
         self.blocks = nn.ModuleList()
-        if is_shifted:
-            attn = self.first_attention_type(embed_dims, *heads)
-            block = self.first_block_type(embed_dims, attn, hidden_dims, drop_path_rate)
-            self.blocks.append(block)
-        while len(self.blocks) < arch.depths[index]:
-            attn = SelfAttention(embed_dims, *heads, window_size)
-            self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
+        for i in range(depth):
+            if i == 0 and num_copies is not None:
+                block_type = self.first_block_type
+                attn = self.first_attention_type(embed_dims, num_heads, num_kv_heads)
+            else:
+                block_type = Block
+                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
+            self.blocks.append(block_type(embed_dims, attn, hidden_dims, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""

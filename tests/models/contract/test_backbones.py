@@ -344,6 +344,15 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(build):
 
 
 @one_of_each
+def test_a_subclass_builds_and_infers_its_own_archs(build):
+    network = type(build())
+    mine = type('Mine', (network,), {'archs': {'mine': next(iter(network.archs.values()))}})
+    with torch.device('meta'):
+        model = mine('mine')
+    assert mine.infer_arch(model.state_dict()).names == ['mine']
+
+
+@one_of_each
 def test_bad_images_are_rejected_with_what_is_allowed(build):
     model = build()
     for shape in [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)]:

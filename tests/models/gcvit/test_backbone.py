@@ -118,6 +118,7 @@ def test_a_one_block_stage_leaves_the_query_generator_untrained():
         ('arch', 3, 'unknown arch 3; choose one of .* or give a dict'),
         ('arch', {'embed_dims': 8}, "missing .*'depths'.*the keys are"),
         ('window_size', (7, 7, 14), 'window_size is .*each of the 4'),
+        ('window_size', (7, 14), 'window_size is .*each of the 4'),
         ('window_size', 0, 'window_size is .*each of the 4'),
         ('window_size', 7.0, 'window_size is .*each of the 4'),
         ('window_size', None, 'window_size is .*each of the 4'),
@@ -142,6 +143,7 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(name, value, words):
         ('embed_dims', 2, 'embed_dims is .*at least 4'),
         ('embed_dims', 16.0, 'embed_dims is .*at least 4'),
         ('mlp_ratio', '2', "mlp_ratio is '2'; expected a number"),
+        ('drop_path_rate', 'x', "arch: drop_path_rate is 'x'; expected a number"),
     ],
 )
 def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):

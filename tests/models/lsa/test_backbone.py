@@ -66,7 +66,11 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
         ('num_kv_heads', (2, 3, 4), r'num_heads\[1\] is 4; expected .* of the 3 key/value heads'),
         ('shift_mode', 'zeros', "'zeros'; expected one of .*reflect"),
         ('kernel_size', 0, 'kernel_size is 0'),
+        ('kernel_size', 33, 'kernel_size is 33; expected at most 32'),
+        ('shared_conv', 'no', "shared_conv is 'no'; expected True or False"),
         ('mlp_ratio', '4', "mlp_ratio is '4'; expected a number"),
+        ('drop_path_rate', 'x', "arch: drop_path_rate is 'x'; expected a number"),
+        ('img_size', 16, 'arch: img_size is 16; expected an int of at least 32'),
     ],
 )
 def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):
