@@ -1,5 +1,5 @@
-"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 6), of
-those weights.
+"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px. Paper: top-1 87.4 (table
+6), of those weights.
 
 A training starts from these very weights, with a new head, so that its score reproduces nothing.
 The paper does not state how it fine-tuned. Here as Swin's repository fine-tunes from 22K at 384 px:
@@ -11,7 +11,7 @@ _base_ = 'gcvit_l_in1k.py'
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_21k_large_384.pth.tar'
 lr = 2e-5
-accumulative_counts = 4
+accumulative_counts = 2
 max_epochs = 30
 
 model = dict(
@@ -33,7 +33,7 @@ train_pipeline = [
 ]
 squash = dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic')
 test_pipeline = [_base_.load, squash, _base_.pack]
-train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
@@ -59,7 +59,9 @@ param_scheduler = [
 optim_wrapper = dict(
     accumulative_counts=accumulative_counts, optimizer=dict(lr=lr, weight_decay=1e-8)
 )
+# EMA after each optimizer step, not after each accumulated batch.
 custom_hooks = [
     dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')
 ]
-auto_scale_lr = dict(base_batch_size=128)
+# Batch size over all GPUs without accumulation, as mmengine counts it.
+auto_scale_lr = dict(base_batch_size=256)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -20,6 +21,7 @@ from mmdet.models.layers import MLP  # noqa: E402
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
 from mmdet.models.task_modules import AssignResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
+from mmdet.structures.mask import BitmapMasks  # noqa: E402
 
 
 @MODELS.register_module()
@@ -65,6 +67,42 @@ class StandardRoIHead(Float32RoIHead, mmdet.StandardRoIHead):
 @MODELS.register_module()
 class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
     """mmdet's CascadeRoIHead as a :class:`Float32RoIHead`."""
+
+
+@MODELS.register_module()
+class FCNMaskHead(mmdet.FCNMaskHead):
+    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device.
+
+    mmdet copies an object's mask for each of up to 128 boxes of an image in float32 (546 MB at
+    800x1333 px), and the targets to the CPU and back. This class gives RoIAlign each mask once, so
+    the targets are equal. Remove it when mmdet's ``BitmapMasks.crop_and_resize`` does so too.
+    """
+
+    def get_targets(
+        self, sampling_results: list[Any], batch_gt_instances: list[InstanceData], cfg: Any
+    ) -> Tensor:
+        """Return the targets (n, h, w), 0 or 1, of the images' n positive boxes.
+
+        ``cfg.mask_size`` is h and w. mmdet computes polygons and soft targets.
+        """
+        masks = [objects.masks for objects in batch_gt_instances]
+        are_bitmaps = all(isinstance(image_masks, BitmapMasks) for image_masks in masks)
+        if not are_bitmaps or cfg.get('soft_mask_target', False):
+            return super().get_targets(sampling_results, batch_gt_instances, cfg)
+        targets = []
+        for result, image_masks in zip(sampling_results, masks, strict=True):
+            targets.append(crop_masks(result, image_masks, cfg.mask_size))
+        return torch.cat(targets)
+
+
+def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
+    """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
+    boxes = result.pos_priors
+    xs = boxes[:, 0::2].clamp(0, masks.width)
+    ys = boxes[:, 1::2].clamp(0, masks.height)
+    rois = torch.stack([result.pos_assigned_gt_inds, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1]], 1)
+    maps = torch.from_numpy(masks.masks).to(boxes.device).to(boxes.dtype).unsqueeze(1)
+    return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
 
 
 class RefPointHead(MLP):
@@ -172,6 +210,19 @@ class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAs
     """mmdet's DynamicSoftLabelAssigner as an :class:`IgnoringAssigner`. Its priors are points."""
 
     box_name = 'bboxes'
+
+
+@TASK_UTILS.register_module()
+class RandomSampler(task_modules.RandomSampler):
+    """mmdet's RandomSampler, which permutes on the boxes' device.
+
+    mmdet permutes all anchors on the CPU, because of a bug that torch 1.9 fixed (pytorch#59756).
+    Remove this class when mmdet does so no more.
+    """
+
+    def random_choice(self, gallery: Tensor, num: int) -> Tensor:
+        """Return ``num`` random elements of ``gallery`` (n,)."""
+        return gallery[torch.randperm(len(gallery), device=gallery.device)[:num]]
 
 
 @TASK_UTILS.register_module()

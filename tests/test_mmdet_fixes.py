@@ -4,6 +4,7 @@ DINO's decoder.
 
 import json
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,19 +12,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
+from mmdet import models as mmdet
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
+from mmdet.models.task_modules import RandomSampler as MMDetRandomSampler
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
-from mmdet.structures.mask import BitmapMasks
-from mmengine.config import Config
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
 
 from mmgcvit.config import iter_dicts
-from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated
+from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, FCNMaskHead, RandomSampler
 
 from .conftest import ROOT
 
@@ -118,7 +121,7 @@ def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give
         assert not are_finite(model.loss(image, deepcopy(data_samples))), value
 
 
-def test_every_two_stage_detector_uses_the_float32_modules():
+def test_every_two_stage_detector_uses_these_modules():
     paths = []
     for name in ('*rcnn*', 'cascade*', 'custom_coco*'):
         paths += ROOT.glob(f'configs/{name}.py')
@@ -127,6 +130,40 @@ def test_every_two_stage_detector_uses_the_float32_modules():
         kind = 'Cascade' if model.type == 'CascadeRCNN' else 'Standard'
         assert model.roi_head.type == f'mmgcvit.{kind}RoIHead', path
         assert model.rpn_head.type == 'mmgcvit.RPNHead', path
+        mask_head = model.roi_head.get('mask_head')
+        assert mask_head is None or mask_head.type == 'mmgcvit.FCNMaskHead', path
+        samplers = [part.sampler.type for part in iter_dicts(model) if 'sampler' in part]
+        assert {*samplers} == {'mmgcvit.RandomSampler'}, path
+
+
+@pytest.mark.parametrize('kind', ['bitmaps', 'soft targets', 'polygons'])
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed, num_objects):
+    """Images may have no boxes, and boxes may be outside of the image."""
+    rng = np.random.default_rng(seed)
+    cfg = ConfigDict(mask_size=7, soft_mask_target=kind == 'soft targets')
+    results, objects = [], []
+    for num_boxes in rng.integers(0, 9, 2):
+        corners = rng.uniform(-10, 50, (2, num_boxes, 2)).astype(np.float32)
+        boxes = torch.from_numpy(np.concatenate([corners.min(0), corners.max(0)], 1))
+        assigned = torch.from_numpy(rng.integers(0, num_objects, num_boxes))
+        results.append(SimpleNamespace(pos_priors=boxes, pos_assigned_gt_inds=assigned))
+        masks = BitmapMasks(rng.integers(0, 2, (num_objects, 30, 40), np.uint8), 30, 40)
+        if kind == 'polygons':
+            masks = PolygonMasks([[rng.uniform(0, 30, 8)] for _ in range(num_objects)], 30, 40)
+        objects.append(InstanceData(masks=masks))
+    expected = mmdet.FCNMaskHead.get_targets(None, results, objects, cfg)
+    found = FCNMaskHead(num_convs=0, num_classes=1).get_targets(results, objects, cfg)
+    assert torch.equal(found, expected)
+
+
+def test_samples_are_drawn_on_the_boxes_device_and_equal_mmdets_on_a_cpu():
+    settings, drawn = {'num': 9, 'pos_fraction': 0.5}, []
+    for sampler in (RandomSampler(**settings), MMDetRandomSampler(**settings)):
+        torch.manual_seed(0)
+        drawn.append(sampler.random_choice(torch.arange(50) * 2, 9))
+    assert torch.equal(*drawn)
+    assert RandomSampler(**settings).random_choice(torch.empty(50, device='meta'), 9).is_meta
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])

@@ -1,5 +1,5 @@
-"""Swin-T with GC ViT's global attention in the place of shifted windows: top-1 82.2 (table S.3),
-Swin-T 81.3.
+"""Swin-T with GC ViT's global attention in the place of shifted windows. Paper: top-1 82.2 (table
+S.3), Swin-T 81.3.
 """
 
 _base_ = '../gcvit_t_in1k.py'

@@ -1,4 +1,4 @@
-"""Swin without shifting at GC ViT-T's sizes: top-1 81.9 (table 5, row 2)."""
+"""Swin without shifting at GC ViT-T's sizes. Paper: top-1 81.9 (table 5, row 2)."""
 
 _base_ = '../gcvit_t_in1k.py'
 

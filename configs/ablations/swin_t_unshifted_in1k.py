@@ -1,4 +1,4 @@
-"""Swin-T without shifting: top-1 80.2 (table 5, row 1)."""
+"""Swin-T without shifting. Paper: top-1 80.2 (table 5, row 1)."""
 
 _base_ = '../gcvit_t_in1k.py'
 

@@ -1,4 +1,6 @@
-"""UPerNet, Swin without shifting at GC ViT-T's sizes, with its stem: mIoU 45.5 (table 5, row 3)."""
+"""UPerNet, Swin without shifting at GC ViT-T's sizes, with its stem. Paper: mIoU 45.5 (table 5, row
+3).
+"""
 
 _base_ = '../upernet_gcvit_t.py'
 

@@ -53,7 +53,7 @@ model = dict(
             roi_extractor, roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0)
         ),
         mask_head=dict(
-            type='FCNMaskHead',
+            type='mmgcvit.FCNMaskHead',
             num_convs=4,
             in_channels=256,
             conv_out_channels=256,
@@ -72,7 +72,7 @@ model = dict(
                 ignore_iof_thr=0.5,
             ),
             sampler=dict(
-                type='RandomSampler',
+                type='mmgcvit.RandomSampler',
                 num=256,
                 pos_fraction=0.5,
                 neg_pos_ub=-1,
@@ -95,7 +95,7 @@ model = dict(
                 ignore_iof_thr=0.5,
             ),
             sampler=dict(
-                type='RandomSampler',
+                type='mmgcvit.RandomSampler',
                 num=512,
                 pos_fraction=0.25,
                 neg_pos_ub=-1,
