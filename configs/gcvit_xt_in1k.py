@@ -8,3 +8,4 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(arch='xtiny'), head=dict(in_channels=512))
+train_dataloader = dict(batch_size=512)

@@ -79,19 +79,24 @@ class FCNMaskHead(mmdet.FCNMaskHead):
     """
 
     def get_targets(
-        self, sampling_results: list[Any], batch_gt_instances: list[InstanceData], cfg: Any
+        self,
+        sampling_results: list[Any],
+        batch_gt_instances: list[InstanceData],
+        rcnn_train_cfg: Any,
     ) -> Tensor:
         """Return the targets (n, h, w), 0 or 1, of the images' n positive boxes.
 
-        ``cfg.mask_size`` is h and w. mmdet computes polygons and soft targets.
+        ``rcnn_train_cfg.mask_size`` is h and w. mmdet computes the targets of polygons, soft
+        targets, and those of images without positive boxes, which RoIAlign on CUDA may reject.
         """
-        masks = [objects.masks for objects in batch_gt_instances]
-        are_bitmaps = all(isinstance(image_masks, BitmapMasks) for image_masks in masks)
-        if not are_bitmaps or cfg.get('soft_mask_target', False):
-            return super().get_targets(sampling_results, batch_gt_instances, cfg)
         targets = []
-        for result, image_masks in zip(sampling_results, masks, strict=True):
-            targets.append(crop_masks(result, image_masks, cfg.mask_size))
+        is_soft = rcnn_train_cfg.get('soft_mask_target', False)
+        for result, objects in zip(sampling_results, batch_gt_instances, strict=True):
+            is_bitmap = isinstance(objects.masks, BitmapMasks) and not is_soft
+            if is_bitmap and len(result.pos_priors) > 0:
+                targets.append(crop_masks(result, objects.masks, rcnn_train_cfg.mask_size))
+            else:
+                targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
         return torch.cat(targets)
 
 

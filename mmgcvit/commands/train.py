@@ -74,7 +74,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_integer(own, '--batch-size', 'images per iteration (default: by task and size)')
     own.add_argument(
-        '--lr', type=float, help='learning rate (default: by task, scaled to the batch size)'
+        '--lr',
+        type=float,
+        help='learning rate (default: by task, scaled to the batch size except for classification)',
     )
     add_integer(own, '--workers', 'processes that load data; 0: the main process')
     own.add_argument(

@@ -1,5 +1,6 @@
 """Compare recipes with the papers, the released code and the installed OpenMMLab packages."""
 
+import math
 import re
 from copy import deepcopy
 from importlib import import_module
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.utils import import_modules_from_strings
 
+from ..conftest import ROOT
 from .models import build_on_meta, get_lrs_and_decays, get_model, read
 
 GPUS = 8
@@ -110,6 +113,34 @@ def test_a_classifier_is_trained_as_its_paper_or_released_code_says(name):
     assert rates.index(max(rates)) == pytest.approx(STEPS * warm_up, abs=1)
     cool_down = 10 * STEPS if 'gcvit' in name else 1
     assert rates[-cool_down:] == pytest.approx([last] * cool_down, rel=1e-3)
+
+
+IMAGENET = [
+    (str(path.relative_to(ROOT / 'configs').with_suffix('')), '')
+    for path in ROOT.glob('configs/**/*_in1k.py')
+]
+# The commands for smaller GPUs.
+ACCUMULATING = re.findall(
+    r'configs/(\w+)\.py 8 --cfg-options (.*accumulative_counts.*)',
+    (ROOT / 'docs' / 'recipes.md').read_text(),
+)
+
+
+@pytest.mark.parametrize(('name', 'options'), IMAGENET + ACCUMULATING)
+def test_an_epoch_of_imagenet_ends_with_a_whole_optimizer_step(name, options):
+    """A run that resumes within an accumulated step would lose its gradients."""
+    cfg = read(name)
+    batch_size = get_effective_batch_size(cfg)
+    for key, value in re.findall(r'(\S+)=(\S+)', options):
+        cfg.merge_from_dict({key: yaml.safe_load(value)})
+    assert get_effective_batch_size(cfg) == batch_size
+    images = math.ceil(1_281_167 / GPUS)  # the sampler repeats some
+    iterations = math.ceil(images / cfg.train_dataloader.batch_size)
+    if cfg.train_dataloader.get('drop_last'):
+        iterations = images // cfg.train_dataloader.batch_size
+    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
+    assert iterations % steps == 0
+    assert all(hook.get('interval', 1) == steps for hook in cfg.get('custom_hooks', ()))
 
 
 def plain(value, without=()):

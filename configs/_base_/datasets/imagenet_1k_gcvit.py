@@ -23,4 +23,4 @@ train_pipeline = [
 ]
 del hparams
 # As in the released code. An epoch ends with a whole optimizer step.
-train_dataloader = dict(drop_last=True, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=128, drop_last=True, dataset=dict(pipeline=train_pipeline))

@@ -28,6 +28,5 @@ cosine = dict(
 )
 param_scheduler = [warmup, cosine]
 optim_wrapper = dict(optimizer=dict(lr=lr))
-train_dataloader = dict(batch_size=128)
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, priority='ABOVE_NORMAL')]
 auto_scale_lr = dict(enable=False, base_batch_size=1024)

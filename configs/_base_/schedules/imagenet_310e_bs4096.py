@@ -10,5 +10,4 @@ lr = 5e-3
 
 param_scheduler = [dict(_base_.warmup, start_factor=1e-6 / lr), _base_.cosine]
 optim_wrapper = dict(optimizer=dict(lr=lr))
-train_dataloader = dict(batch_size=512)
 auto_scale_lr = dict(base_batch_size=4096)
