@@ -105,8 +105,9 @@ def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> 
     boxes = result.pos_priors
     xs = boxes[:, 0::2].clamp(0, masks.width)
     ys = boxes[:, 1::2].clamp(0, masks.height)
-    rois = torch.stack([result.pos_assigned_gt_inds, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1]], 1)
-    maps = torch.from_numpy(masks.masks).to(boxes.device).to(boxes.dtype).unsqueeze(1)
+    objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
+    rois = torch.stack([numbers, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1]], 1)
+    maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
     return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
 
 
