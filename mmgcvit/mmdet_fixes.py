@@ -208,7 +208,30 @@ class IgnoringAssigner:
 
 @TASK_UTILS.register_module()
 class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
-    """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`."""
+    """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`, which waits for the GPU once.
+
+    mmdet matches each object with its best boxes in a loop, which waits at each object.
+    """
+
+    def __init__(
+        self, match_low_quality: bool = True, gt_max_assign_all: bool = True, **kwargs: Any
+    ) -> None:
+        self.matches_best = match_low_quality and gt_max_assign_all
+        kwargs['match_low_quality'] = match_low_quality and not gt_max_assign_all
+        super().__init__(gt_max_assign_all=gt_max_assign_all, **kwargs)
+
+    def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
+        """Assign n boxes to k objects, given their IoU (k, n) and the objects' labels (k,)."""
+        result = super().assign_wrt_overlaps(overlaps, gt_labels)
+        if self.matches_best and overlaps.numel() > 0:
+            best = overlaps.amax(1, keepdim=True)
+            is_best = (overlaps == best) & (best >= self.min_pos_iou)
+            numbers = torch.arange(1, len(overlaps) + 1, device=overlaps.device).unsqueeze(1)
+            # A box that is the best of several objects is the last one's.
+            gt_inds = torch.where(is_best, numbers, 0).amax(0)
+            result.gt_inds = torch.where(gt_inds > 0, gt_inds, result.gt_inds)
+            result.labels = torch.where(gt_inds > 0, gt_labels[gt_inds - 1], result.labels)
+        return result
 
 
 @TASK_UTILS.register_module()
