@@ -113,20 +113,8 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
 default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.001,
-        by_epoch=True,
-        end=min(2, max_epochs),
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.0,
-        by_epoch=True,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warmup, start_factor=0.001, end=min(2, max_epochs)),
+    dict(_base_.cosine, eta_min=0.0, begin=0, end=max_epochs),
 ]
 optim_wrapper = dict(optimizer=dict(lr=lr))
 custom_hooks = [

@@ -39,22 +39,8 @@ test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        by_epoch=True,
-        begin=0,
-        end=5,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=2e-7,
-        by_epoch=True,
-        begin=5,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warmup, start_factor=1e-3, end=5),
+    dict(_base_.cosine, eta_min=2e-7, begin=5, end=max_epochs),
 ]
 optim_wrapper = dict(
     accumulative_counts=accumulative_counts, optimizer=dict(lr=lr, weight_decay=1e-8)

@@ -4,8 +4,6 @@ The paper does not say which convolution: here 3x3, then 3x3 max pooling of stri
 too.
 """
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(backbone=dict(type='mmgcvit.GCViTConvPool'))

@@ -2,8 +2,6 @@
 row 2).
 """
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(backbone=dict(type='mmgcvit.GCViTPatchMerging'))

@@ -3,9 +3,7 @@
 Paper: box AP 47.1, mask AP 42.6 (table 5, row 4).
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+_base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 start = 'work_dirs/gcvit_t_local_in1k/epoch_310.pth'
 model = dict(

@@ -2,9 +2,7 @@
 42.5 (table 5, row 3).
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+_base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 start = 'work_dirs/swin_t_gcvit_stem_in1k/epoch_310.pth'
 model = dict(

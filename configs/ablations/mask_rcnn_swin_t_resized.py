@@ -2,9 +2,7 @@
 row 2).
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+_base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 start = 'work_dirs/swin_t_resized_in1k/epoch_310.pth'
 model = dict(

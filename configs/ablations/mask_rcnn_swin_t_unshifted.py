@@ -2,9 +2,7 @@
 (table 5, row 1).
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+_base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 model = dict(
     backbone=dict(

@@ -2,9 +2,7 @@
 3).
 """
 
-_base_ = '../upernet_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/upernet_gcvit_t.py'
 
 start = 'work_dirs/swin_t_gcvit_stem_in1k/epoch_310.pth'
 model = dict(

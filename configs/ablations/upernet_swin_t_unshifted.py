@@ -1,8 +1,6 @@
 """UPerNet, Swin-T without shifting, with Swin's windows of 7. Paper: mIoU 43.6 (table 5, row 1)."""
 
-_base_ = '../upernet_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/upernet_gcvit_t.py'
 
 model = dict(
     backbone=dict(

@@ -10,22 +10,8 @@ _base_ = 'adamw_cls.py'
 lr = 1e-3
 
 train_cfg = dict(max_epochs=310)
-warmup = dict(
-    type='LinearLR',
-    start_factor=1e-6 / lr,
-    by_epoch=True,
-    begin=0,
-    end=20,
-    convert_to_iter_based=True,
-)
-cosine = dict(
-    type='CosineAnnealingLR',
-    eta_min=5e-6,
-    by_epoch=True,
-    begin=20,
-    end=300,
-    convert_to_iter_based=True,
-)
+warmup = dict(_base_.warmup, start_factor=1e-6 / lr)
+cosine = dict(_base_.cosine, eta_min=5e-6)
 param_scheduler = [warmup, cosine]
 optim_wrapper = dict(optimizer=dict(lr=lr))
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, priority='ABOVE_NORMAL')]
