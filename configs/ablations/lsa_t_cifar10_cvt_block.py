@@ -2,6 +2,4 @@
 
 _base_ = '_base_/lsa_t_cifar10.py'
 
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
-
 model = dict(backbone=dict(type='mmgcvit.LSAWithCvTBlock', arch=dict(shared_position=True)))

@@ -4,6 +4,4 @@
 
 _base_ = '_base_/lsa_t_cifar10.py'
 
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
-
 model = dict(backbone=dict(type='mmgcvit.LSAWithSwinBlock', arch=dict(shared_position=True)))

@@ -9,21 +9,11 @@ Run:  make demo
 _base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/digits.py']
 
 # Data
-data_root = 'data/digits/coco/'
 metainfo = _base_.digits.metainfo
-train_pipeline = _base_.digits.train_pipeline
-test_pipeline = _base_.digits.test_pipeline
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=8,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
-)
+train_dataloader = _base_.digits.train_dataloader
+val_dataloader = _base_.digits.val_dataloader
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+val_evaluator = _base_.digits.val_evaluator
 test_evaluator = val_evaluator
 
 # Sizes
