@@ -10,6 +10,3 @@ _base_ = [
     '_base_/schedules/coco_36e_adamw.py',
     '_base_/runtime_det.py',
 ]
-
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

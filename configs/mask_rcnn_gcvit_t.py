@@ -12,6 +12,3 @@ _base_ = [
 ]
 
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
-
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

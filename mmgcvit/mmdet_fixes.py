@@ -102,11 +102,11 @@ class FCNMaskHead(mmdet.FCNMaskHead):
 
 def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
     """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
-    boxes = result.pos_priors
-    xs = boxes[:, 0::2].clamp(0, masks.width)
-    ys = boxes[:, 1::2].clamp(0, masks.height)
+    boxes = result.pos_priors.clamp(min=0)
+    boxes[:, 0::2].clamp_(max=masks.width)
+    boxes[:, 1::2].clamp_(max=masks.height)
     objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
-    rois = torch.stack([numbers, xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1]], 1)
+    rois = torch.cat([numbers.unsqueeze(1), boxes], 1)
     maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
     return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
 

@@ -5,8 +5,4 @@
 _base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 start = 'work_dirs/swin_t_gcvit_stem_in1k/epoch_310.pth'
-model = dict(
-    backbone=dict(
-        type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(type='Pretrained', checkpoint=start)
-    )
-)
+model = dict(backbone=dict(type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(checkpoint=start)))

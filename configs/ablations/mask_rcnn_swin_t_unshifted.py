@@ -16,9 +16,7 @@ model = dict(
             drop_path_rate=0.2,
         ),
         window_size=7,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'
-        ),
+        init_cfg=dict(checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'),
     ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -20,10 +20,8 @@ param_scheduler = [
 ]
 
 num_classes = 19
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 model = dict(
     data_preprocessor=dict(size=(512, 1024)),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)),
     decode_head=dict(
         num_classes=num_classes, loss_cls=dict(class_weight=[1.0] * num_classes + [0.1])
     ),
