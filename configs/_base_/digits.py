@@ -46,6 +46,9 @@ digits = dict(
     ),
     val_dataloader=dict(batch_size=8, dataset=dict(**digits_data, pipeline=digits_test_pipeline)),
     val_evaluator=dict(ann_file=coco + 'annotations/instances_val2017.json'),
+    optim_wrapper=dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0)),
+    warmup=dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    cosine=dict(type='CosineAnnealingLR', by_epoch=True, begin=1, convert_to_iter_based=True),
     backbone=dict(
         arch=dict(
             _delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3

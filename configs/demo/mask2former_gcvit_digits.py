@@ -63,7 +63,7 @@ train_cfg = dict(
     _delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    _base_.digits.warmup,
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=1.0))

@@ -40,12 +40,10 @@ model = dict(
 max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs, dynamic_intervals=None)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True
-    ),
+    _base_.digits.warmup,
+    dict(_base_.digits.cosine, end=max_epochs),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = _base_.digits.optim_wrapper
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_epochs))
 randomness = dict(seed=0)
