@@ -154,12 +154,12 @@ def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
 
 
 def test_samples_are_drawn_on_the_boxes_device_and_equal_mmdets_on_a_cpu():
-    settings, drawn = {'num': 9, 'pos_fraction': 0.5}, []
-    for sampler in (RandomSampler(**settings), MMDetRandomSampler(**settings)):
+    drawn = []
+    for kind in (RandomSampler, MMDetRandomSampler):
         torch.manual_seed(0)
-        drawn.append(sampler.random_choice(torch.arange(50) * 2, 9))
+        drawn.append(kind(9, 0.5).random_choice(torch.arange(50) * 2, 9))
     assert torch.equal(*drawn)
-    assert RandomSampler(**settings).random_choice(torch.empty(50, device='meta'), 9).is_meta
+    assert RandomSampler(9, 0.5).random_choice(torch.empty(50, device='meta'), 9).is_meta
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])

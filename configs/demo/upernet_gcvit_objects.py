@@ -43,7 +43,7 @@ model = dict(
 max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
+    dict(_base_.digits.warmup, end=200),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=200, end=max_iters),
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.005)]

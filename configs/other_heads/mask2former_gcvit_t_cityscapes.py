@@ -15,9 +15,7 @@ default_hooks = dict(checkpoint=dict(interval=5000))
 
 max_iters = 90_000
 train_cfg = dict(max_iters=max_iters)
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)
-]
+param_scheduler = [dict(_base_.poly, end=max_iters)]
 
 num_classes = 19
 model = dict(

@@ -7,6 +7,14 @@ box_coder = dict(
 proposals = dict(
     nms_pre=2000, max_per_img=1000, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0
 )
+assigner = dict(
+    type='mmgcvit.MaxIoUAssigner',
+    pos_iou_thr=0.7,
+    neg_iou_thr=0.3,
+    min_pos_iou=0.3,
+    match_low_quality=True,
+    ignore_iof_thr=0.5,
+)
 sampler = dict(
     type='mmgcvit.RandomSampler',
     num=256,
@@ -75,14 +83,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn=dict(
-            assigner=dict(
-                type='mmgcvit.MaxIoUAssigner',
-                pos_iou_thr=0.7,
-                neg_iou_thr=0.3,
-                min_pos_iou=0.3,
-                match_low_quality=True,
-                ignore_iof_thr=0.5,
-            ),
+            assigner=assigner,
             sampler=sampler,
             allowed_border=-1,
             pos_weight=-1,
@@ -90,14 +91,7 @@ model = dict(
         ),
         rpn_proposal=proposals,
         rcnn=dict(
-            assigner=dict(
-                type='mmgcvit.MaxIoUAssigner',
-                pos_iou_thr=0.5,
-                neg_iou_thr=0.5,
-                min_pos_iou=0.5,
-                match_low_quality=True,
-                ignore_iof_thr=0.5,
-            ),
+            assigner=dict(assigner, pos_iou_thr=0.5, neg_iou_thr=0.5, min_pos_iou=0.5),
             sampler=dict(sampler, num=512, pos_fraction=0.25, add_gt_as_proposals=True),
             mask_size=28,
             pos_weight=-1,
@@ -114,4 +108,4 @@ model = dict(
         ),
     ),
 )
-del roi_extractor, box_coder, proposals, sampler
+del roi_extractor, box_coder, proposals, assigner, sampler
