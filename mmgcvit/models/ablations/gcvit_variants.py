@@ -14,10 +14,8 @@ from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
-from ..layers.arguments import Window
 from ..layers.attention import QKV, split_heads
 from ..layers.blocks import LayerNorm
-from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_images, pad_to_windows
 
 PATCH_SIZE = 4
@@ -35,11 +33,7 @@ class GlobalKeyValueAttention(WindowAttention):
     project them.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
-        self.q = nn.Linear(embed_dims, embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projection, num_projected = 'q', 1
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         (q,) = split_heads(self.q(windows), self.num_heads)
@@ -50,11 +44,7 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
-        self.qk = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projection, num_projected = 'qk', 2
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)

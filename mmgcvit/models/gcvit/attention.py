@@ -20,13 +20,20 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass has ``position`` (the bias), ``proj`` and :meth:`project`.
+    A subclass has :meth:`project` and the name of the linear layer that projects the windows, to
+    ``num_projected`` of q, k and v.
     """
 
-    def __init__(self, num_heads: int, window_size: Window) -> None:
+    projection: str
+    num_projected: int
+
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
+        self.add_module(self.projection, nn.Linear(embed_dims, self.num_projected * embed_dims))
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W,
@@ -61,11 +68,7 @@ class LocalWindowAttention(WindowAttention):
     ``q_global`` is ignored.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projection, num_projected = 'qkv', 3
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         return split_heads(self.qkv(windows), self.num_heads, chunks=3)
@@ -76,11 +79,7 @@ class GlobalWindowAttention(WindowAttention):
     from the window.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
-        super().__init__(num_heads, window_size)
-        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projection, num_projected = 'kv', 2
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)
