@@ -1,7 +1,7 @@
 """GC ViT classifier, fine-tuned on your own class folders. docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_cls.py            (one GPU)
-      tools/dist_train.sh configs/custom_cls.py 8            (several; the learning rate follows the number)
+      tools/dist_train.sh configs/custom_cls.py 8            (several)
 
 Copy this file within configs/ and change the first lines.
 """
@@ -28,9 +28,10 @@ max_epochs = 30
 # Images in an iteration on each GPU, and processes that load them.
 batch_size = 32
 workers = 4
-# The learning rate is for this batch size, and scaled to the effective one. None: it is not scaled.
+# The learning rate. With an lr_batch_size, for example 32, it is for this batch size, and scaled to
+# the effective one: in proportion, which is too much for AdamW on many GPUs.
 lr = 1e-4
-lr_batch_size = 32
+lr_batch_size = None
 # 'none': resizing only; 'light': also random crops and flips; 'strong': also colours and erased
 # parts.
 augment = 'light'
@@ -90,7 +91,7 @@ val_dataset = dict(**dataset, data_prefix=val_images, ann_file=val_list, pipelin
 test_dataset = val_dataset
 if test_images is not None:
     test_dataset = dict(val_dataset, data_prefix=test_images, ann_file=test_list)
-train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
+train_dataloader = dict(**loading, batch_size=batch_size, drop_last=False, dataset=train_dataset)
 val_dataloader = dict(**loading, batch_size=32, dataset=val_dataset)
 test_dataloader = dict(**loading, batch_size=32, dataset=test_dataset)
 val_evaluator = dict(topk=(1,))
@@ -112,22 +113,10 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
 default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.001,
-        by_epoch=True,
-        end=min(2, max_epochs),
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.0,
-        by_epoch=True,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.warmup, start_factor=0.001, end=min(2, max_epochs)),
+    dict(_base_.cosine, eta_min=0.0, begin=0, end=max_epochs),
 ]
-optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=lr))
+optim_wrapper = dict(optimizer=dict(lr=lr))
 custom_hooks = [
     # EMA over the last tenth of the run so far, at most 500 steps; the recipe's is over 5,000.
     dict(
@@ -138,5 +127,5 @@ custom_hooks = [
         priority='ABOVE_NORMAL',
     ),
 ]
-auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
+auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size)
 randomness = dict(seed=None)

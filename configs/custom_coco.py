@@ -199,7 +199,7 @@ param_scheduler = [
     else dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
 ]
 optim_wrapper = dict(optimizer=dict(lr=lr))
-auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
+auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size)
 randomness = dict(seed=None)
 if tiles:
     val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)

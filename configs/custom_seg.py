@@ -141,5 +141,5 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=lr))
-auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size or batch_size)
+auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size)
 randomness = dict(seed=None)

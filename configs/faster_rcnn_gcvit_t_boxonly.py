@@ -17,6 +17,3 @@ train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))
 tta_model = dict(tta_cfg=dict(nms=dict(iou_threshold=0.5), max_per_img=100))
 
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
-
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -1,4 +1,6 @@
-"""GC ViT-Large, as gcvit_l_384_in1k.py but at 512 px: top-1 87.6 (table 6), of those weights."""
+"""GC ViT-Large, as gcvit_l_384_in1k.py but at 512 px. Paper: top-1 87.6 (table 6), of those
+weights.
+"""
 
 _base_ = 'gcvit_l_384_in1k.py'
 

@@ -1,4 +1,4 @@
-"""GC ViT-Large, ImageNet-1K, 310 epochs at 224 px, total batch 1024: top-1 85.7 (table 1)."""
+"""GC ViT-Large, ImageNet-1K, 310 epochs at 224 px, batch 1024. Paper: top-1 85.7 (table 1)."""
 
 _base_ = 'gcvit_b_in1k.py'
 

@@ -1,4 +1,4 @@
-"""GC ViT-Small, ImageNet-1K, 310 epochs at 224 px, total batch 1024: top-1 84.3 (table 1)."""
+"""GC ViT-Small, ImageNet-1K, 310 epochs at 224 px, batch 1024. Paper: top-1 84.3 (table 1)."""
 
 _base_ = [
     '_base_/models/gcvit_classifier.py',

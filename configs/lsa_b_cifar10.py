@@ -1,4 +1,4 @@
-"""LSA-Base, CIFAR-10, 300 epochs, total batch 160: top-1 97.75."""
+"""LSA-Base, CIFAR-10, 300 epochs, total batch 160. Paper: top-1 97.75."""
 
 _base_ = 'lsa_t_cifar10.py'
 

@@ -1,4 +1,4 @@
-"""LSA-Base, CIFAR-100, 300 epochs, total batch 160: top-1 84.70."""
+"""LSA-Base, CIFAR-100, 300 epochs, total batch 160. Paper: top-1 84.70."""
 
 _base_ = 'lsa_t_cifar100.py'
 

@@ -1,4 +1,4 @@
-"""LSA-Small, CIFAR-10, 300 epochs, total batch 320: top-1 97.64."""
+"""LSA-Small, CIFAR-10, 300 epochs, total batch 320. Paper: top-1 97.64."""
 
 _base_ = 'lsa_t_cifar10.py'
 

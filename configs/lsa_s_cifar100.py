@@ -1,4 +1,4 @@
-"""LSA-Small, CIFAR-100, 300 epochs, total batch 320: top-1 83.66."""
+"""LSA-Small, CIFAR-100, 300 epochs, total batch 320. Paper: top-1 83.66."""
 
 _base_ = 'lsa_t_cifar100.py'
 

@@ -1,4 +1,4 @@
-"""LSA-Small, ImageNet-1K, 300 epochs, total batch 512: top-1 82.2.
+"""LSA-Small, ImageNet-1K, 300 epochs, total batch 512. Paper: top-1 82.2.
 
 The learning rate and 20 epochs of warm-up are the paper's; the released script of this model has
 2.5e-4 and 5.

@@ -1,4 +1,4 @@
-"""LSA-Tiny, CIFAR-10, 300 epochs, total batch 736: top-1 97.00."""
+"""LSA-Tiny, CIFAR-10, 300 epochs, total batch 736. Paper: top-1 97.00."""
 
 _base_ = [
     '_base_/models/gcvit_classifier.py',

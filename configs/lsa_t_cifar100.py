@@ -1,4 +1,4 @@
-"""LSA-Tiny, CIFAR-100, 300 epochs, total batch 736: top-1 81.80."""
+"""LSA-Tiny, CIFAR-100, 300 epochs, total batch 736. Paper: top-1 81.80."""
 
 _base_ = 'lsa_t_cifar10.py'
 

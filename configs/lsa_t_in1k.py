@@ -1,4 +1,4 @@
-"""LSA-Tiny, ImageNet-1K, 300 epochs, total batch 736: top-1 76.0.
+"""LSA-Tiny, ImageNet-1K, 300 epochs, total batch 736. Paper: top-1 76.0.
 
 As in the released script, the learning rate's first and last values are for each 512 images too.
 Patches of 7x7 px are the paper's; the script's default of 9x9 has the 9.9 M parameters that the

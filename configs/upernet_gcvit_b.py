@@ -1,4 +1,4 @@
-"""UPerNet, GC ViT-B, ADE20K, 160,000 iterations: mIoU 49.2 (table 4). Windows of 24:
+"""UPerNet, GC ViT-B, ADE20K, 160,000 iterations. Paper: mIoU 49.2 (table 4). Windows of 24:
 docs/recipes.md.
 
 A training step with 2 images peaks at 8.5 GB in float32, 6.2 GB in bf16 (H200,

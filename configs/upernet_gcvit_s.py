@@ -1,4 +1,4 @@
-"""UPerNet, GC ViT-S, ADE20K, 160,000 iterations: mIoU 48.3 (table 4). Windows of 24:
+"""UPerNet, GC ViT-S, ADE20K, 160,000 iterations. Paper: mIoU 48.3 (table 4). Windows of 24:
 docs/recipes.md.
 
 A training step with 2 images peaks at 6.9 GB in float32 (H200, docs/performance.md).

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -20,6 +21,7 @@ from mmdet.models.layers import MLP  # noqa: E402
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
 from mmdet.models.task_modules import AssignResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
+from mmdet.structures.mask import BitmapMasks  # noqa: E402
 
 
 @MODELS.register_module()
@@ -65,6 +67,48 @@ class StandardRoIHead(Float32RoIHead, mmdet.StandardRoIHead):
 @MODELS.register_module()
 class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
     """mmdet's CascadeRoIHead as a :class:`Float32RoIHead`."""
+
+
+@MODELS.register_module()
+class FCNMaskHead(mmdet.FCNMaskHead):
+    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device.
+
+    mmdet copies an object's mask for each of up to 128 boxes of an image in float32 (546 MB at
+    800x1333 px), and the targets to the CPU and back. This class gives RoIAlign each mask once, so
+    the targets are equal. Remove it when mmdet's ``BitmapMasks.crop_and_resize`` does so too.
+    """
+
+    def get_targets(
+        self,
+        sampling_results: list[Any],
+        batch_gt_instances: list[InstanceData],
+        rcnn_train_cfg: Any,
+    ) -> Tensor:
+        """Return the targets (n, h, w), 0 or 1, of the images' n positive boxes.
+
+        ``rcnn_train_cfg.mask_size`` is h and w. mmdet computes the targets of polygons, soft
+        targets, and those of images without positive boxes, which RoIAlign on CUDA may reject.
+        """
+        targets = []
+        is_soft = rcnn_train_cfg.get('soft_mask_target', False)
+        for result, objects in zip(sampling_results, batch_gt_instances, strict=True):
+            is_bitmap = isinstance(objects.masks, BitmapMasks) and not is_soft
+            if is_bitmap and len(result.pos_priors) > 0:
+                targets.append(crop_masks(result, objects.masks, rcnn_train_cfg.mask_size))
+            else:
+                targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
+        return torch.cat(targets)
+
+
+def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
+    """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
+    boxes = result.pos_priors.clamp(min=0)
+    boxes[:, 0::2].clamp_(max=masks.width)
+    boxes[:, 1::2].clamp_(max=masks.height)
+    objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
+    rois = torch.cat([numbers.unsqueeze(1), boxes], 1)
+    maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
+    return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
 
 
 class RefPointHead(MLP):
@@ -164,7 +208,30 @@ class IgnoringAssigner:
 
 @TASK_UTILS.register_module()
 class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
-    """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`."""
+    """mmdet's MaxIoUAssigner as an :class:`IgnoringAssigner`, which waits for the GPU once.
+
+    mmdet matches each object with its best boxes in a loop, which waits at each object.
+    """
+
+    def __init__(
+        self, match_low_quality: bool = True, gt_max_assign_all: bool = True, **kwargs: Any
+    ) -> None:
+        self.matches_best = match_low_quality and gt_max_assign_all
+        kwargs['match_low_quality'] = match_low_quality and not gt_max_assign_all
+        super().__init__(gt_max_assign_all=gt_max_assign_all, **kwargs)
+
+    def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
+        """Assign n boxes to k objects, given their IoU (k, n) and the objects' labels (k,)."""
+        result = super().assign_wrt_overlaps(overlaps, gt_labels)
+        if self.matches_best and overlaps.numel() > 0:
+            best = overlaps.amax(1, keepdim=True)
+            is_best = (overlaps == best) & (best >= self.min_pos_iou)
+            numbers = torch.arange(1, len(overlaps) + 1, device=overlaps.device).unsqueeze(1)
+            # A box that is the best of several objects is the last one's.
+            gt_inds = torch.where(is_best, numbers, 0).amax(0)
+            result.gt_inds = torch.where(gt_inds > 0, gt_inds, result.gt_inds)
+            result.labels = torch.where(gt_inds > 0, gt_labels[gt_inds - 1], result.labels)
+        return result
 
 
 @TASK_UTILS.register_module()
@@ -172,6 +239,19 @@ class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAs
     """mmdet's DynamicSoftLabelAssigner as an :class:`IgnoringAssigner`. Its priors are points."""
 
     box_name = 'bboxes'
+
+
+@TASK_UTILS.register_module()
+class RandomSampler(task_modules.RandomSampler):
+    """mmdet's RandomSampler, which permutes on the boxes' device.
+
+    mmdet permutes all anchors on the CPU, because of a bug that torch 1.9 fixed (pytorch#59756).
+    Remove this class when mmdet does so no more.
+    """
+
+    def random_choice(self, gallery: Tensor, num: int) -> Tensor:
+        """Return ``num`` random elements of ``gallery`` (n,)."""
+        return gallery[torch.randperm(len(gallery), device=gallery.device)[:num]]
 
 
 @TASK_UTILS.register_module()

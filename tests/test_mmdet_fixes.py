@@ -4,6 +4,7 @@ DINO's decoder.
 
 import json
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,19 +12,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
+from mmdet import models as mmdet
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
+from mmdet.models.task_modules import RandomSampler as MMDetRandomSampler
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
-from mmdet.structures.mask import BitmapMasks
-from mmengine.config import Config
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
 
+from mmgcvit import mmdet_fixes
 from mmgcvit.config import iter_dicts
-from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated
+from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, FCNMaskHead, RandomSampler
 
 from .conftest import ROOT
 
@@ -118,15 +122,44 @@ def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give
         assert not are_finite(model.loss(image, deepcopy(data_samples))), value
 
 
-def test_every_two_stage_detector_uses_the_float32_modules():
-    paths = []
-    for name in ('*rcnn*', 'cascade*', 'custom_coco*'):
-        paths += ROOT.glob(f'configs/{name}.py')
-    for path in paths:
-        model = Config.fromfile(path).model
-        kind = 'Cascade' if model.type == 'CascadeRCNN' else 'Standard'
-        assert model.roi_head.type == f'mmgcvit.{kind}RoIHead', path
-        assert model.rpn_head.type == 'mmgcvit.RPNHead', path
+def test_configs_use_these_modules_instead_of_mmdets():
+    ours = {name for name, kind in vars(mmdet_fixes).items() if isinstance(kind, type)}
+    for name in ('*rcnn*', 'cascade*', 'custom_coco', 'dino*', 'other_heads/*'):
+        for path in (ROOT / 'configs').glob(f'{name}.py'):
+            types = {part.get('type') for part in iter_dicts(Config.fromfile(path).model)}
+            assert not ours & types, path
+
+
+@pytest.mark.parametrize('kind', ['bitmaps', 'soft targets', 'polygons'])
+@given(st.integers(0, 2**32 - 1))
+def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
+    """Images may have no objects, and boxes may be outside of the image."""
+    rng = np.random.default_rng(seed)
+    cfg = ConfigDict(mask_size=7, soft_mask_target=kind == 'soft targets')
+    results, objects = [], []
+    for num_boxes, num_objects in ((0, 0), rng.integers(1, 9, 2)):
+        corners = rng.uniform(-10, 50, (2, num_boxes, 2)).astype(np.float32)
+        boxes = torch.from_numpy(np.concatenate([corners.min(0), corners.max(0)], 1))
+        assigned = torch.from_numpy(rng.integers(0, max(num_objects, 1), num_boxes))
+        results.append(SimpleNamespace(pos_priors=boxes, pos_assigned_gt_inds=assigned))
+        masks = BitmapMasks(rng.integers(0, 2, (num_objects, 30, 40), np.uint8), 30, 40)
+        if kind == 'polygons':
+            masks = PolygonMasks([[rng.uniform(0, 30, 8)] for _ in range(num_objects)], 30, 40)
+        objects.append(InstanceData(masks=masks))
+    found, expected = (
+        head(num_convs=0).get_targets(results, objects, rcnn_train_cfg=cfg)
+        for head in (FCNMaskHead, mmdet.FCNMaskHead)
+    )
+    assert torch.equal(found, expected)
+
+
+def test_samples_are_drawn_on_the_boxes_device_and_equal_mmdets_on_a_cpu():
+    drawn = []
+    for kind in (RandomSampler, MMDetRandomSampler):
+        torch.manual_seed(0)
+        drawn.append(kind(9, 0.5).random_choice(torch.arange(50) * 2, 9))
+    assert torch.equal(*drawn)
+    assert RandomSampler(9, 0.5).random_choice(torch.empty(50, device='meta'), 9).is_meta
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])

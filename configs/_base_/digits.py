@@ -6,38 +6,49 @@ A config names this file beside the one that it makes small, and takes parts of 
 """
 
 weights = __import__('mmgcvit').get_config_path('demo/weights/gcvit_digits_cls.safetensors')
-digits = dict(
-    metainfo=dict(
-        classes=tuple('0123456789'),
-        palette=[
-            (255, 99, 71),
-            (64, 160, 255),
-            (255, 200, 40),
-            (80, 220, 120),
-            (220, 110, 255),
-            (255, 140, 200),
-            (60, 230, 230),
-            (255, 165, 80),
-            (170, 255, 80),
-            (150, 150, 255),
-        ],
+digits_classes = dict(
+    classes=tuple('0123456789'),
+    palette=[
+        (255, 99, 71),
+        (64, 160, 255),
+        (255, 200, 40),
+        (80, 220, 120),
+        (220, 110, 255),
+        (255, 140, 200),
+        (60, 230, 230),
+        (255, 165, 80),
+        (170, 255, 80),
+        (150, 150, 255),
+    ],
+)
+# No flips, as mirrored digits are different.
+digits_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(type='PackDetInputs'),
+]
+digits_test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
-    # No flips, as mirrored digits are different.
-    train_pipeline=[
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-        dict(type='Resize', scale=(128, 128), keep_ratio=True),
-        dict(type='PackDetInputs'),
-    ],
-    test_pipeline=[
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale=(128, 128), keep_ratio=True),
-        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-        dict(
-            type='PackDetInputs',
-            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-        ),
-    ],
+]
+coco = 'data/digits/coco/'
+digits_data = dict(data_root=coco, metainfo=digits_classes)
+digits = dict(
+    metainfo=digits_classes,
+    train_dataloader=dict(
+        batch_size=8, num_workers=2, dataset=dict(**digits_data, pipeline=digits_pipeline)
+    ),
+    val_dataloader=dict(batch_size=8, dataset=dict(**digits_data, pipeline=digits_test_pipeline)),
+    val_evaluator=dict(ann_file=coco + 'annotations/instances_val2017.json'),
+    optim_wrapper=dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0)),
+    warmup=dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    cosine=dict(type='CosineAnnealingLR', by_epoch=True, begin=1, convert_to_iter_based=True),
     backbone=dict(
         arch=dict(
             _delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3
@@ -62,3 +73,4 @@ lsa = dict(
     img_size=128,
     drop_path_rate=0.0,
 )
+del digits_classes, digits_pipeline, digits_test_pipeline, digits_data, coco

@@ -10,4 +10,4 @@ default_hooks = dict(
 )
 # Images have one size.
 env_cfg = dict(cudnn_benchmark=True)
-visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(type='UniversalVisualizer')

@@ -8,7 +8,6 @@ default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'], allow_failed_imports=False)
 visualizer = dict(
     type='DetLocalVisualizer',
-    vis_backends=[dict(type='LocalVisBackend')],
     name='visualizer',
     line_width=2,
 )

@@ -10,7 +10,5 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook', interval=1),
 )
 env_cfg = dict(cudnn_benchmark=True)
-visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
-)
+visualizer = dict(type='SegLocalVisualizer', name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)

@@ -1,7 +1,5 @@
-"""GC ViT-T without global attention: all blocks local: top-1 82.6 (table 5, row 4)."""
+"""GC ViT-T without global attention: all blocks local. Paper: top-1 82.6 (table 5, row 4)."""
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(backbone=dict(type='mmgcvit.GCViTLocal'))

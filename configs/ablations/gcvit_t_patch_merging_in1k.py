@@ -1,7 +1,7 @@
-"""GC ViT-T with Swin's patch merging as downsampler, in the stem too: top-1 82.9 (table 8, row 2)."""
+"""GC ViT-T with Swin's patch merging as downsampler, in the stem too. Paper: top-1 82.9 (table 8,
+row 2).
+"""
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(backbone=dict(type='mmgcvit.GCViTPatchMerging'))

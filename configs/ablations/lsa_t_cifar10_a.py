@@ -1,4 +1,6 @@
-"""LSA-T without shifts, the first block being global attention: top-1 96.50 (table 5, row A)."""
+"""LSA-T without shifts, the first block being global attention. Paper: top-1 96.50 (table 5, row
+A).
+"""
 
 _base_ = '_base_/lsa_t_cifar10.py'
 

@@ -1,4 +1,4 @@
-"""LSA-T with 9 shifts, by one and two pixels along each axis: top-1 96.70 (table 5, row B)."""
+"""LSA-T with 9 shifts, by one and two px along each axis. Paper: top-1 96.70 (table 5, row B)."""
 
 _base_ = '_base_/lsa_t_cifar10.py'
 

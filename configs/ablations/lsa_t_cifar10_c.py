@@ -1,4 +1,6 @@
-"""LSA-T with reflections, one convolution and one position embedding: top-1 96.69 (table 5, row C)."""
+"""LSA-T with reflections, one convolution and one position embedding. Paper: top-1 96.69 (table 5,
+row C).
+"""
 
 _base_ = '_base_/lsa_t_cifar10.py'
 

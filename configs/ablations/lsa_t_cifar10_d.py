@@ -1,4 +1,4 @@
-"""LSA-T with reflections and one convolution: top-1 96.77 (table 5, row D)."""
+"""LSA-T with reflections and one convolution. Paper: top-1 96.77 (table 5, row D)."""
 
 _base_ = '_base_/lsa_t_cifar10.py'
 

@@ -1,10 +1,8 @@
-"""Mask R-CNN, Swin-T without shifting, with Swin's windows of 7: box AP 44.0, mask AP 40.1 (table
-5, row 1).
+"""Mask R-CNN, Swin-T without shifting, with Swin's windows of 7. Paper: box AP 44.0, mask AP 40.1
+(table 5, row 1).
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+_base_ = '_base_/mask_rcnn_gcvit_t.py'
 
 model = dict(
     backbone=dict(
@@ -18,9 +16,7 @@ model = dict(
             drop_path_rate=0.2,
         ),
         window_size=7,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'
-        ),
+        init_cfg=dict(checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'),
     ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

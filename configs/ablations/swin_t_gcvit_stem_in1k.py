@@ -1,7 +1,5 @@
-"""Swin without shifting at GC ViT-T's sizes, with its stem: top-1 82.2 (table 5, row 3)."""
+"""Swin without shifting at GC ViT-T's sizes, with its stem. Paper: top-1 82.2 (table 5, row 3)."""
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(backbone=dict(type='mmgcvit.SwinWithGCViTStem'))

@@ -1,23 +1,7 @@
-"""Swin-T with GC ViT's global attention in the place of shifted windows: top-1 82.2 (table S.3),
-Swin-T 81.3.
+"""Swin-T with GC ViT's global attention in the place of shifted windows. Paper: top-1 82.2 (table
+S.3), Swin-T 81.3.
 """
 
-_base_ = '../gcvit_t_in1k.py'
+_base_ = 'swin_t_unshifted_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
-
-model = dict(
-    backbone=dict(
-        type='mmgcvit.SwinWithGlobalQuery',
-        arch=dict(
-            _delete_=True,
-            embed_dims=96,
-            depths=(2, 2, 6, 2),
-            num_heads=(3, 6, 12, 24),
-            mlp_ratio=4,
-            drop_path_rate=0.2,
-        ),
-        window_size=7,
-    ),
-    head=dict(in_channels=768),
-)
+model = dict(backbone=dict(type='mmgcvit.SwinWithGlobalQuery'))

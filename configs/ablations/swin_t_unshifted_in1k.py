@@ -1,8 +1,6 @@
-"""Swin-T without shifting: top-1 80.2 (table 5, row 1)."""
+"""Swin-T without shifting. Paper: top-1 80.2 (table 5, row 1)."""
 
-_base_ = '../gcvit_t_in1k.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/gcvit_t_in1k.py'
 
 model = dict(
     backbone=dict(

@@ -1,12 +1,8 @@
-"""UPerNet, Swin without shifting at GC ViT-T's sizes, with its stem: mIoU 45.5 (table 5, row 3)."""
+"""UPerNet, Swin without shifting at GC ViT-T's sizes, with its stem. Paper: mIoU 45.5 (table 5, row
+3).
+"""
 
-_base_ = '../upernet_gcvit_t.py'
-
-custom_imports = dict(imports=['mmgcvit.models.ablations'])
+_base_ = '_base_/upernet_gcvit_t.py'
 
 start = 'work_dirs/swin_t_gcvit_stem_in1k/epoch_310.pth'
-model = dict(
-    backbone=dict(
-        type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(type='Pretrained', checkpoint=start)
-    )
-)
+model = dict(backbone=dict(type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(checkpoint=start)))

@@ -1,5 +1,5 @@
-"""Cascade Mask R-CNN, ConvNeXt-B, COCO 2017, 36 epochs: box AP 52.7, mask AP 45.6 (GC ViT's table
-2).
+"""Cascade Mask R-CNN, ConvNeXt-B, COCO 2017, 36 epochs. Paper: box AP 52.7, mask AP 45.6 (GC ViT's
+table 2).
 
 cascade_convnext_t.py with the values for B of ConvNeXt's repository; mmdet does not have it.
 """

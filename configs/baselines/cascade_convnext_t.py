@@ -1,5 +1,5 @@
-"""Cascade Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs: box AP 50.4, mask AP 43.7 (GC ViT's table
-2).
+"""Cascade Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs. Paper: box AP 50.4, mask AP 43.7 (GC ViT's
+table 2).
 
 mmdet's cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.
 """

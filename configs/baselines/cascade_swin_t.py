@@ -1,4 +1,5 @@
-"""Cascade Mask R-CNN, Swin-T, COCO 2017, 36 epochs: box AP 50.4, mask AP 43.7 (GC ViT's table 2).
+"""Cascade Mask R-CNN, Swin-T, COCO 2017, 36 epochs. Paper: box AP 50.4, mask AP 43.7 (GC ViT's
+table 2).
 
 Drop path and mixed precision of Swin's repository, the warm-up of mmdet's Mask R-CNN on Swin; mmdet
 has no such config.

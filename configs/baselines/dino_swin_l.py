@@ -1,5 +1,4 @@
-"""DINO with 4 scales, Swin-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.1
-(detrex').
+"""DINO with 4 scales, Swin-L pretrained on ImageNet-21K, COCO 2017, 36 epochs. detrex: box AP 58.1.
 
 mmdet's dino-5scale_swin-l_8xb2-36e_coco with 4 scales and images padded to a multiple of 32. As
 mmdet's, it starts from weights of ImageNet-21K alone; detrex starts from weights fine-tuned on

@@ -1,4 +1,4 @@
-"""UPerNet, ConvNeXt-T, ADE20K, 160,000 iterations: mIoU 46.11 (mmseg's).
+"""UPerNet, ConvNeXt-T, ADE20K, 160,000 iterations. mmseg: mIoU 46.11.
 
 mmseg's convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512, tests by sliding windows included.
 """

@@ -1,4 +1,4 @@
-"""UPerNet, Swin-T, ADE20K, 160,000 iterations: mIoU 44.41 (mmseg's).
+"""UPerNet, Swin-T, ADE20K, 160,000 iterations. mmseg: mIoU 44.41.
 
 mmseg's swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512, the recipe of
 ../upernet_gcvit_t.py, but without weight decay on the heads' batch norms.

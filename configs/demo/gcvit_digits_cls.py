@@ -43,6 +43,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=64,
     num_workers=2,
+    drop_last=False,
     dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
 )
 val_dataloader = dict(
@@ -78,11 +79,10 @@ param_scheduler = [
 ]
 # Its weights were trained without decay of the position tables; the recipe decays them.
 optim_wrapper = dict(
-    accumulative_counts=1,
     optimizer=dict(lr=lr),
     paramwise_cfg=dict(custom_keys=dict(relative_position_bias_table=dict(decay_mult=0.0))),
 )
-custom_hooks = [dict(type='EMAHook', momentum=0.02, interval=1, priority='ABOVE_NORMAL')]
+custom_hooks = [dict(type='EMAHook', momentum=0.02, priority='ABOVE_NORMAL')]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_epochs, save_best=None))
 randomness = dict(seed=0)
 auto_scale_lr = dict(base_batch_size=64)

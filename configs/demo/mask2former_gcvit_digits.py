@@ -10,20 +10,11 @@ Run:  python tools/make_digits.py data/digits
 _base_ = ['../other_heads/mask2former_gcvit_t.py', '../_base_/digits.py']
 
 # Data
-data_root = 'data/digits/coco/'
 metainfo = _base_.digits.metainfo
-train_pipeline = _base_.digits.train_pipeline
-test_pipeline = _base_.digits.test_pipeline
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline)
-)
+train_dataloader = _base_.digits.train_dataloader
+val_dataloader = _base_.digits.val_dataloader
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+val_evaluator = _base_.digits.val_evaluator
 test_evaluator = val_evaluator
 
 # Sizes
@@ -72,7 +63,7 @@ train_cfg = dict(
     _delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    _base_.digits.warmup,
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=1.0))

@@ -9,21 +9,11 @@ Run:  make demo
 _base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/digits.py']
 
 # Data
-data_root = 'data/digits/coco/'
 metainfo = _base_.digits.metainfo
-train_pipeline = _base_.digits.train_pipeline
-test_pipeline = _base_.digits.test_pipeline
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=8,
-    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
-)
+train_dataloader = _base_.digits.train_dataloader
+val_dataloader = _base_.digits.val_dataloader
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+val_evaluator = _base_.digits.val_evaluator
 test_evaluator = val_evaluator
 
 # Sizes
@@ -53,12 +43,10 @@ model = dict(
 max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True
-    ),
+    _base_.digits.warmup,
+    dict(_base_.digits.cosine, end=max_epochs),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = _base_.digits.optim_wrapper
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(
     logger=dict(interval=10),

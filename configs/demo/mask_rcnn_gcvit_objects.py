@@ -64,10 +64,8 @@ model = dict(
 max_epochs = 6
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(
-        type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True
-    ),
+    dict(_base_.digits.warmup, end=200),
+    dict(_base_.digits.cosine, begin=0, end=max_epochs),
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.005)]
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1))

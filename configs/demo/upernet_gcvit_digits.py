@@ -78,10 +78,10 @@ model = dict(
 max_iters = 800
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    _base_.digits.warmup,
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = _base_.digits.optim_wrapper
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters))
 randomness = dict(seed=0)

@@ -18,15 +18,7 @@ random_resize = dict(_base_.random_resize, scale=(512, 128))
 crop = dict(type='RandomCrop', crop_size=(128, 128))
 train_pipeline = [_base_.load_image, load, random_resize, crop, _base_.flip, _base_.pack]
 test_pipeline = [_base_.load_image, dict(_base_.resize, scale=(512, 128)), load, _base_.pack]
-dataset = dict(
-    _delete_=True,
-    type='BaseSegDataset',
-    data_root='data/objects',
-    metainfo=metainfo,
-    reduce_zero_label=False,
-    img_suffix='.jpg',
-    seg_map_suffix='.png',
-)
+dataset = dict(data_root='data/objects', metainfo=metainfo, reduce_zero_label=False)
 train_prefix = dict(img_path='train', seg_map_path='maps/train')
 val_prefix = dict(img_path='val', seg_map_path='maps/val')
 train_dataloader = dict(dataset=dict(**dataset, data_prefix=train_prefix, pipeline=train_pipeline))
@@ -51,7 +43,7 @@ model = dict(
 max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
+    dict(_base_.digits.warmup, end=200),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=200, end=max_iters),
 ]
 custom_hooks = [dict(type='EMAHook', momentum=0.005)]

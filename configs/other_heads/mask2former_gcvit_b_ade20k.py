@@ -21,6 +21,6 @@ test_dataloader = val_dataloader
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_base.pth.tar'
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(arch='base', init_cfg=dict(type='Pretrained', checkpoint=released)),
+    backbone=dict(arch='base', init_cfg=dict(checkpoint=released)),
     decode_head=dict(in_channels=[128, 256, 512, 1024]),
 )

@@ -12,6 +12,3 @@ _base_ = [
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000))
 log_processor = dict(by_epoch=False)
-
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -15,15 +15,11 @@ default_hooks = dict(checkpoint=dict(interval=5000))
 
 max_iters = 90_000
 train_cfg = dict(max_iters=max_iters)
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)
-]
+param_scheduler = [dict(_base_.poly, end=max_iters)]
 
 num_classes = 19
-released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 model = dict(
     data_preprocessor=dict(size=(512, 1024)),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)),
     decode_head=dict(
         num_classes=num_classes, loss_cls=dict(class_weight=[1.0] * num_classes + [0.1])
     ),

@@ -73,9 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         'for mini, our own)',
     )
     add_integer(own, '--batch-size', 'images per iteration (default: by task and size)')
-    own.add_argument(
-        '--lr', type=float, help='learning rate (default: by task, scaled to the batch size)'
-    )
+    own.add_argument('--lr', type=float, help='learning rate (default: by task and batch size)')
     add_integer(own, '--workers', 'processes that load data; 0: the main process')
     own.add_argument(
         '--augment',

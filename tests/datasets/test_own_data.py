@@ -126,7 +126,7 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert 'scores will be low' in made.summary
     made = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0)
     assert (made.cfg.train_dataloader.batch_size, made.cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
-    assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': 3}
+    assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': None}
     assert all(
         made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader')
     )

@@ -86,24 +86,26 @@ class ConvRecorder(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(
-    ('dtype', 'benchmark'), [*product([*HALF_DTYPES, None], [False]), (None, True)]
-)
-def test_only_strided_convolutions_are_cudnns_unless_it_benchmarks(dtype, benchmark, monkeypatch):
+@pytest.mark.parametrize('dtype', [*HALF_DTYPES, None])
+@pytest.mark.parametrize(('training', 'benchmark'), product([True, False], repeat=2))
+def test_depthwise_convolutions_are_cudnns_only_in_training_with_benchmark(
+    dtype, training, benchmark, monkeypatch
+):
     """cuDNN makes a plan for each new shape of a map: slowest for depthwise convolutions.
 
-    torch has a kernel of its own for contiguous maps.
+    torch has a kernel of its own for contiguous maps. Strided convolutions are cuDNN's.
     """
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', benchmark)
     # Without a driver torch.autocast would turn itself off.
     monkeypatch.setattr('torch.cuda.amp.common.amp_definitely_not_available', lambda: False)
     monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: True)
     with torch.device('meta'):
-        model = GCViT(TINY, window_size=16)
+        model = GCViT(TINY, window_size=16).train(training)
     with FakeTensorMode(allow_non_fake_inputs=True), ConvRecorder() as convs, torch.no_grad():
         model.to_empty(device='cuda')
         with torch.autocast('cuda', dtype, enabled=dtype is not None):
             maps = model(torch.rand(2, 3, 203, 331, device='cuda'))
     assert all(x.is_cuda for x in maps)
-    assert convs.layouts.count(not benchmark) == 11
+    is_cudnn = training and benchmark
+    assert convs.layouts.count(not is_cudnn) == 11
     assert convs.layouts.count(None) == 5

@@ -7,14 +7,13 @@ coco_instance.py says 1333.
 
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
-backend_args = None
 
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 short_sides = [(side, 1333) for side in range(480, 801, 32)]
 # Parts of the pipelines, for this config and those based on it.
 load_image = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
 ]
 load_boxes = dict(type='LoadAnnotations', with_bbox=True)
 flip = dict(type='RandomFlip', prob=0.5)
@@ -52,14 +51,12 @@ train_dataloader = dict(
         data_prefix=dict(img='train2017/'),
         filter_cfg=dict(filter_empty_gt=False, min_size=32),
         pipeline=train_pipeline,
-        backend_args=backend_args,
     ),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
-    drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
@@ -68,7 +65,6 @@ val_dataloader = dict(
         data_prefix=dict(img='val2017/'),
         test_mode=True,
         pipeline=test_pipeline,
-        backend_args=backend_args,
     ),
 )
 test_dataloader = val_dataloader
@@ -77,7 +73,6 @@ val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/instances_val2017.json',
     metric='bbox',
-    backend_args=backend_args,
 )
 test_evaluator = val_evaluator
 

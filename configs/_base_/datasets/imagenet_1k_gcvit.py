@@ -22,4 +22,5 @@ train_pipeline = [
     _base_.pack,
 ]
 del hparams
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# As in the released code. An epoch ends with a whole optimizer step.
+train_dataloader = dict(batch_size=128, drop_last=True, dataset=dict(pipeline=train_pipeline))

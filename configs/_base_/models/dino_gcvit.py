@@ -3,6 +3,8 @@ decoder layers.
 """
 
 num_levels = 4
+attention = dict(embed_dims=256, dropout=0.0)
+ffn = dict(embed_dims=256, feedforward_channels=2048, ffn_drop=0.0)
 model = dict(
     type='mmgcvit.DINO',
     num_queries=900,
@@ -32,17 +34,17 @@ model = dict(
     encoder=dict(
         num_layers=6,
         layer_cfg=dict(
-            self_attn_cfg=dict(embed_dims=256, num_levels=num_levels, dropout=0.0),
-            ffn_cfg=dict(embed_dims=256, feedforward_channels=2048, ffn_drop=0.0),
+            self_attn_cfg=dict(attention, num_levels=num_levels),
+            ffn_cfg=ffn,
         ),
     ),
     decoder=dict(
         num_layers=6,
         return_intermediate=True,
         layer_cfg=dict(
-            self_attn_cfg=dict(embed_dims=256, num_heads=8, dropout=0.0),
-            cross_attn_cfg=dict(embed_dims=256, num_levels=num_levels, dropout=0.0),
-            ffn_cfg=dict(embed_dims=256, feedforward_channels=2048, ffn_drop=0.0),
+            self_attn_cfg=dict(attention, num_heads=8),
+            cross_attn_cfg=dict(attention, num_levels=num_levels),
+            ffn_cfg=ffn,
         ),
         post_norm_cfg=None,
     ),

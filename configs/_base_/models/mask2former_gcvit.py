@@ -6,6 +6,7 @@ path too. Types name mmdet, so that mmseg's models can be made of the same parts
 (mask2former_gcvit_seg.py).
 """
 
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 num_classes = 80
 attention = dict(embed_dims=256, num_heads=8, dropout=0.0, batch_first=True)
 ffn = dict(embed_dims=256, num_fcs=2, ffn_drop=0.0, act_cfg=dict(type='ReLU', inplace=True))
@@ -30,7 +31,13 @@ model = dict(
             )
         ],
     ),
-    backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.3),
+    backbone=dict(
+        type='mmgcvit.GCViT',
+        arch='tiny',
+        window_size=16,
+        drop_path_rate=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint=released),
+    ),
     panoptic_head=dict(
         type='Mask2FormerHead',
         in_channels=[64, 128, 256, 512],

@@ -1,6 +1,13 @@
 """UPerNet on GC ViT-T, with an auxiliary FCN head on stage 3."""
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+loss = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)
+head = dict(
+    dropout_ratio=0.1,
+    num_classes=150,
+    norm_cfg=dict(type='SyncBN', requires_grad=True),
+    align_corners=False,
+    loss_decode=loss,
+)
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -15,30 +22,24 @@ model = dict(
     ),
     backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=24, drop_path_rate=0.3),
     decode_head=dict(
+        head,
         type='UPerHead',
         in_channels=[64, 128, 256, 512],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
         channels=512,
-        dropout_ratio=0.1,
-        num_classes=150,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     ),
     auxiliary_head=dict(
+        head,
         type='FCNHead',
         in_channels=256,
         in_index=2,
         channels=256,
         num_convs=1,
         concat_input=False,
-        dropout_ratio=0.1,
-        num_classes=150,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4),
+        loss_decode=dict(loss, loss_weight=0.4),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
+del head, loss

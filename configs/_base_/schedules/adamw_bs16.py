@@ -2,8 +2,8 @@
 tables.
 """
 
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict()
+test_cfg = dict()
 
 optim_wrapper = dict(
     type='OptimWrapper',

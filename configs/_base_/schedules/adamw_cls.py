@@ -4,6 +4,10 @@ train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 
+by_iter = dict(by_epoch=True, convert_to_iter_based=True)  # limits in epochs
+warmup = dict(type='LinearLR', begin=0, end=20, **by_iter)
+cosine = dict(type='CosineAnnealingLR', begin=20, end=300, **by_iter)
+
 optim_wrapper = dict(
     type='mmgcvit.AutoPrecisionOptimWrapper',
     constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',

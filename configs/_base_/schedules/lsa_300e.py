@@ -11,22 +11,8 @@ images_per_gpu = 92
 lr = 5e-4 * 8 * images_per_gpu / 512
 
 train_cfg = dict(max_epochs=300)
-warmup = dict(
-    type='LinearLR',
-    start_factor=1e-6 / lr,
-    by_epoch=True,
-    begin=0,
-    end=20,
-    convert_to_iter_based=True,
-)
-cosine = dict(
-    type='CosineAnnealingLR',
-    eta_min=1e-5,
-    by_epoch=True,
-    begin=20,
-    end=300,
-    convert_to_iter_based=True,
-)
+warmup = dict(_base_.warmup, start_factor=1e-6 / lr)
+cosine = dict(_base_.cosine, eta_min=1e-5)
 param_scheduler = [warmup, cosine]
 optim_wrapper = dict(optimizer=dict(lr=lr))
 auto_scale_lr = dict(enable=False, base_batch_size=8 * images_per_gpu)

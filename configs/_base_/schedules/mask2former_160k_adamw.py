@@ -10,6 +10,5 @@ max_iters, interval = 160_000, 5000
 train_cfg = dict(
     _delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=interval
 )
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)
-]
+poly = dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)
+param_scheduler = [poly]

@@ -14,8 +14,8 @@ train_cfg = dict(
     val_interval=interval,
     dynamic_intervals=[(max_epochs - stage2_epochs, 1)],
 )
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict()
+test_cfg = dict()
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-5, by_epoch=False, begin=0, end=1000),

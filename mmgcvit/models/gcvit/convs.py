@@ -39,15 +39,17 @@ class DepthwiseConv(nn.Conv2d):
     On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and
     channels-last after it. For channels-last maps torch uses cuDNN, which compiles a plan for each
     new shape (from 9.10 on; cudnn-frontend#1066, timm#2612): 5 to 7 seconds for a step at a new
-    size. cuDNN's kernels are faster, so they are used where ``torch.backends.cudnn.benchmark`` is
-    on, by which users say that all images have one size.
+    size. cuDNN's kernels are faster, so they are used in training where
+    ``torch.backends.cudnn.benchmark`` is on, by which users say that all training images have one
+    size. In validation and tests, sizes differ in segmentation.
     """
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda and not torch.backends.cudnn.benchmark:
+        uses_cudnn = self.training and torch.backends.cudnn.benchmark
+        if x.is_cuda and not uses_cudnn:
             return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
         return super().forward(x)
 

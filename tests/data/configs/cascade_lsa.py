@@ -4,9 +4,7 @@ the digits.
 
 _base_ = ['../../../configs/cascade_gcvit_t.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(
-    dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline)
-)
+test_dataloader = dict(dataset=_base_.digits.val_dataloader.dataset)
 heads = [
     {**head, 'in_channels': 32, 'conv_out_channels': 32, 'fc_out_channels': 64, 'num_classes': 10}
     for head in _base_.box_heads

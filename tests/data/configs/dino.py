@@ -2,9 +2,7 @@
 
 _base_ = ['../../../configs/dino_gcvit_t_12e.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(
-    dataset=dict(metainfo=_base_.digits.metainfo, pipeline=_base_.digits.test_pipeline)
-)
+test_dataloader = dict(dataset=_base_.digits.val_dataloader.dataset)
 channels = 32
 attention = dict(embed_dims=channels, num_heads=4)
 ffn = dict(embed_dims=channels, feedforward_channels=64)

@@ -56,6 +56,9 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
     torch.testing.assert_close(gradients, plain_gradients, atol=1e-5 * largest, rtol=1e-4)
 
 
+BAD_SHIFTS = ((), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3)
+
+
 @pytest.mark.parametrize(
     ('name', 'value', 'words'),
     [
@@ -71,19 +74,15 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
         ('mlp_ratio', '4', "mlp_ratio is '4'; expected a number"),
         ('drop_path_rate', 'x', "arch: drop_path_rate is 'x'; expected a number"),
         ('img_size', 16, 'arch: img_size is 16; expected an int of at least 32'),
+        *(
+            ('shifts', value, r'shifts is .* None, or at least two pairs.*31 px')
+            for value in BAD_SHIFTS
+        ),
     ],
 )
 def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):
     with pytest.raises(ValueError, match=words):
         LSA({**SMALL, name: value})
-
-
-@pytest.mark.parametrize(
-    'shifts', [(), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3]
-)
-def test_bad_shifts_are_rejected_with_what_is_allowed(shifts):
-    with pytest.raises(ValueError, match=r'shifts is .* None, or at least two pairs.*31 px'):
-        LSA({**SMALL, 'shifts': shifts})
 
 
 @pytest.mark.parametrize(
