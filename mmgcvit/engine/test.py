@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
-from ..mmengine_utils import call_on_rank_0
+from ..mmengine_utils import call_on_rank_0, run_without_ranks
 from ..private_api import stop_workers
 from ..tasks import DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
@@ -73,6 +73,10 @@ def run_test(
                 name = 'mmdet.DumpDetResults'  # which encodes masks as RLE
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
+        if show_dir:
+            # Visualizers draw on rank 0 only, but each rank has other images.
+            draw = runner.visualizer.add_datasample
+            runner.visualizer.add_datasample = run_without_ranks()(draw)
         runner.test()
         stop_workers(runner.test_dataloader)
 

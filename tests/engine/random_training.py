@@ -4,7 +4,6 @@ checkpoints.
 
 import random
 import signal
-from contextlib import nullcontext
 from itertools import count
 from multiprocessing import active_children
 
@@ -23,7 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.hooks.stopping import InterruptHook
+from mmgcvit.interrupts import handle_signals
 
 # Phases of hypothesis' tests whose examples take seconds: a failing one is shown as it was found.
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -101,8 +100,7 @@ class StopHook(Hook):
         if self.by != 'Ctrl-C' or runner.iter + 1 != self.after:
             return
         signal.raise_signal(signal.SIGINT)
-        # A SIGTERM of the process group also ends the data workers, which are needed for
-        # accumulation only.
+        # The run needs its data workers for accumulation only.
         if runner.cfg.optim_wrapper.accumulative_counts == 1:
             for worker in active_children():
                 worker.kill()
@@ -175,17 +173,13 @@ def run(cfg, stop=None, hook=None, interrupt=False):
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
-    handled = nullcontext()
     if interrupt:
-        interrupt_hook = InterruptHook()
-        runner.register_hook(interrupt_hook)
         runner.register_hook(StopHook(stop, 'Ctrl-C'))
-        handled = interrupt_hook.handle_signals()
     elif stop is not None:
         by_epoch = cfg.default_hooks.checkpoint.by_epoch
         runner.register_hook(StopHook(stop, 'epoch' if by_epoch else 'iteration'))
     try:
-        with handled:
+        with handle_signals():
             runner.train()
         assert stop is None, f'the run ended before iteration {stop}'
     except (StoppedError, KeyboardInterrupt):

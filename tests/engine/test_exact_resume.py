@@ -3,7 +3,6 @@ interrupted.
 """
 
 import random
-import signal
 from itertools import product
 from pathlib import Path
 from unittest import mock
@@ -15,10 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmengine.dist import barrier
 from mmengine.logging import MessageHub
+from torch.utils.data import DataLoader
 
 from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
-from mmgcvit.engine.hooks.stopping import InterruptHook
-from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
+from mmgcvit.engine.loops import WHOLE_BATCH, EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
@@ -115,14 +114,6 @@ def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     )
 
 
-def test_an_interrupt_that_python_ignores_while_it_forks_ends_the_run_after_the_iteration():
-    hook = InterruptHook()
-    hook.handlers = dict.fromkeys(hook.handlers, lambda *_: None)
-    hook.receive(signal.SIGTERM, None)
-    with pytest.raises(KeyboardInterrupt):
-        hook.after_train_iter(None)
-
-
 def test_a_run_that_saves_by_epochs_resumes_exactly(tmp_path):
     train_whole_and_resumed(tmp_path, 4, loop=EPOCHS, saves=None)
 
@@ -165,12 +156,16 @@ def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_the_lo
     assert history[:6].tolist() == losses['history'].tolist()
 
 
-@pytest.mark.parametrize('missing', ['batch_size', 'sampler'])
-def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tmp_path):
+@pytest.mark.parametrize(
+    'loader', [{'batch_size': None}, {'sampler': None}, DataLoader(RandomImages())]
+)
+def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(loader, tmp_path):
+    """One that is built is rejected too."""
     cfg = make_config(tmp_path, loop=EPOCHS)
-    cfg.train_dataloader[missing] = None
-    with pytest.raises(UserError, match='has no batch_size or no sampler, so'):
-        run(cfg)
+    if isinstance(loader, dict):
+        loader = cfg.train_dataloader | loader
+    with pytest.raises(UserError, match='is not a dict with a batch_size and a sampler, so'):
+        EpochBasedTrainLoop(None, loader, max_epochs=1)
 
 
 SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
