@@ -166,7 +166,8 @@ def run(cfg, stop=None, hook=None, interrupt=False):
     """Train up to an iteration or to the end. As in a new process, the random number generators
     start in any state.
 
-    With ``interrupt``, the run is stopped by Ctrl-C, which saves a checkpoint.
+    With ``interrupt``, the run is stopped by Ctrl-C, which saves a checkpoint. Return the signal
+    that has stopped it, or None.
     """
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(next(COUNTER))
@@ -182,7 +183,9 @@ def run(cfg, stop=None, hook=None, interrupt=False):
         with handle_signals():
             runner.train()
         assert stop is None, f'the run ended before iteration {stop}'
-    except (StoppedError, KeyboardInterrupt):
+    except KeyboardInterrupt as interrupted:
+        return interrupted.args[0]
+    except StoppedError:
         barrier()
     finally:
         # If Python collects the dataloader during a later run, torch waits 5 s for each worker.
