@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -33,6 +33,7 @@ class Interrupts:
         self.is_deferred = False  # whether the program looks at ``received`` itself
         self.is_waiting = False  # for data
         self.process = os.getpid()
+        self.peers: list[int] = []  # the other ranks on this machine
         self.handlers: dict[int, Any] = {}  # those that were replaced
 
     def receive(self, number: int, frame: FrameType | None) -> None:
@@ -46,6 +47,9 @@ class Interrupts:
             return
         if is_first:
             self.received = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+            for peer in self.peers:  # they may wait for data for long
+                with suppress(ProcessLookupError):
+                    os.kill(peer, number)
         if number == signal.SIGHUP:
             discard_output_to_closed_terminal()
         if not self.is_deferred or not is_first:

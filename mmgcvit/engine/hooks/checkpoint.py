@@ -3,7 +3,9 @@ safely.
 """
 
 import operator
+import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.dist import all_gather_object, is_distributed, is_main_process, master_only
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
@@ -109,6 +111,9 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.next_time = time.monotonic() + self.first_after
         self.group = dist.new_group(backend='gloo') if is_distributed() else None
+        machine = socket.gethostname(), Path('/proc/self/ns/pid').readlink()
+        ranks = all_gather_object((machine, os.getpid()))
+        INTERRUPTS.peers = [pid for place, pid in ranks if place == machine and pid != os.getpid()]
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
