@@ -20,7 +20,14 @@ from mmgcvit import interrupts
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 
 from ..fork_server import run_on_ranks
-from .random_training import RandomImages, assert_same, make_config, read_last_state, run
+from .random_training import (
+    RandomImages,
+    SignalHook,
+    assert_same,
+    make_config,
+    read_last_state,
+    run,
+)
 
 LOOPS = {
     'epochs': {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3},
@@ -42,28 +49,6 @@ class StuckImages(RandomImages):
             os.kill(os.getpid(), self.number)
             time.sleep(60)
         return super().__getitem__(index)
-
-
-class SignalHook(Hook):
-    """Send this process signals in an iteration, after it, or while the next data are loaded."""
-
-    priority = 'VERY_HIGH'
-
-    def __init__(self, number, iteration, moment):
-        self.number, self.iteration, self.moment = number, iteration, moment
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter + 1 == self.iteration and self.moment == 'iteration':
-            signal.raise_signal(self.number)
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter + 1 != self.iteration:
-            return
-        if self.moment == 'end':
-            signal.raise_signal(self.number)
-            signal.raise_signal(self.number)  # from the launcher, too
-        elif self.moment == 'wait':
-            runner.train_dataloader.dataset.number = self.number
 
 
 def preempt_everywhere(folder, loop):
