@@ -23,7 +23,7 @@ from ..tasks import DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, join_process_group
-from .work_dir import write_config
+from .work_dir import Runner, write_config
 
 
 def run_test(
@@ -74,9 +74,7 @@ def run_test(
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
         if show_dir:
-            # Visualizers draw on rank 0 only, but each rank has other images.
-            draw = runner.visualizer.add_datasample
-            runner.visualizer.add_datasample = run_without_ranks()(draw)
+            draw_on_all_ranks(runner)
         runner.test()
         stop_workers(runner.test_dataloader)
 
@@ -103,6 +101,15 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     else:
         hook = {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder}
     cfg.default_hooks = {**hooks, 'visualization': hook}
+
+
+def draw_on_all_ranks(runner: Runner) -> None:
+    """Let each rank draw the images that it tests. Visualizers work on rank 0 only."""
+    with run_without_ranks():
+        runner.visualizer.dataset_meta = runner.test_dataloader.dataset.metainfo
+    for hook in runner.hooks:
+        if type(hook).__name__.endswith('VisualizationHook'):
+            hook.after_test_iter = run_without_ranks()(hook.after_test_iter)
 
 
 def enable_tta(cfg: Config) -> None:
