@@ -68,7 +68,7 @@ class Interrupts:
             raise DataTimeoutError
 
     def wait_for(self, load: Callable[[], Any]) -> Any:
-        """Return what ``load`` returns. Raise a DataTimeoutError if it takes too long after a signal.
+        """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
 
         From now on, the program looks at ``received`` itself.
         """

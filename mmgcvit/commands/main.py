@@ -90,9 +90,9 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this
     process's arguments.
 
-    Raise a SystemExit with the exit code, or the message of an error that the user can fix. SIGTERM,
-    SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once: it sends SIGTERM after one
-    of them has failed, and the others may wait where Python handles no signals.
+    Raise a SystemExit with the exit code, or the message of an error that the user can fix.
+    SIGTERM, SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once: it sends SIGTERM
+    after one of them has failed, and the others may wait where Python handles no signals.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]

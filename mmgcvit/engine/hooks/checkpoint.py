@@ -69,6 +69,13 @@ def get_resumed_checkpoint(runner: Runner) -> Path | None:
     return checkpoint and Path(checkpoint)
 
 
+def list_local_ranks() -> list[int]:
+    """Return the process ids of the other ranks on this machine and in this container."""
+    machine = socket.gethostname(), Path('/proc/self/ns/pid').readlink()
+    ranks = all_gather_object((machine, os.getpid()))
+    return [pid for place, pid in ranks if place == machine and pid != os.getpid()]
+
+
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """Save checkpoints atomically and remove outdated ones afterwards, which needs disk space for
@@ -96,6 +103,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def __init__(self, first_after: float = 60, time_interval: float = 1200, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
         self.first_after, self.time_interval = first_after, time_interval
+        self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
         self.saved_iter = 0  # the number of trained iterations in the last checkpoint
 
     def before_train(self, runner: Runner) -> None:
@@ -110,10 +118,9 @@ class AtomicCheckpointHook(CheckpointHook):
             )
         super().before_train(runner)
         self.next_time = time.monotonic() + self.first_after
-        self.group = dist.new_group(backend='gloo') if is_distributed() else None
-        machine = socket.gethostname(), Path('/proc/self/ns/pid').readlink()
-        ranks = all_gather_object((machine, os.getpid()))
-        INTERRUPTS.peers = [pid for place, pid in ranks if place == machine and pid != os.getpid()]
+        if is_distributed():
+            self.group = dist.new_group(backend='gloo')
+            INTERRUPTS.peers = list_local_ranks()
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated

@@ -30,8 +30,8 @@ class ValLossHook(Hook):
     ) -> None:
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
-        # Samplers distribute images to ranks round-robin. They repeat some, so that all ranks have as
-        # many.
+        # Samplers distribute images to ranks round-robin, and repeat some, so that all ranks have
+        # as many.
         num_left = len(runner.val_dataloader.dataset) - get_rank()
         num_own = max(0, -(-num_left // get_world_size()) - self.num_loaded)
         self.num_loaded += len(batch['data_samples'])
