@@ -70,6 +70,17 @@ def wait_for_all(group: dist.ProcessGroup) -> None:
     dist.destroy_process_group(group)
 
 
+@contextmanager
+def run_without_ranks() -> Iterator[None]:
+    """Let OpenMMLab's packages work as in a single process: they ask torch whether it is one."""
+    is_initialized = dist.is_initialized
+    dist.is_initialized = lambda: False
+    try:
+        yield
+    finally:
+        dist.is_initialized = is_initialized
+
+
 def get_image_name(sample: Any) -> str:
     """Return the path of a sample's image, or ``index N`` if the dataset has no image files."""
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'

@@ -66,6 +66,14 @@ def list_vis_backends(visualizer: Any) -> Iterable[Any]:
     return visualizer._vis_backends.values()
 
 
+def get_randomness(runner: Any) -> dict[str, Any]:
+    """Return a runner's settings ``randomness``, whether from a config or arguments.
+
+    Goes when it has a property.
+    """
+    return runner._randomness_cfg
+
+
 def stop_workers(dataloader: Any) -> None:
     """Stop persistent workers. The next iteration starts new ones, with the current
     ``worker_init_fn``.

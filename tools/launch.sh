@@ -22,6 +22,6 @@ if [ "$1" = slurm ]; then
 fi
 # torchrun forwards these signals to its processes. torch 2.1 has no such setting and forwards only SIGTERM and SIGINT.
 export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
-exec "$python" -m torch.distributed.run --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
+exec "$python" "$tools/torchrun.py" --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
     --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" --nproc-per-node="$1" \
-    "$tools/$2" "${@:3}" --launcher pytorch
+    ${TORCHRUN_ARGS:-} "$tools/$2" "${@:3}" --launcher pytorch

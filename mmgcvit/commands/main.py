@@ -6,10 +6,9 @@ import os
 import re
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib import import_module
 from importlib.metadata import distributions
 from io import TextIOWrapper
@@ -19,6 +18,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
+from ..interrupts import handle_signals
 from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
 from ..version import __version__
 from .habits import translate_command
@@ -90,8 +90,9 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     """Run one of :data:`COMMANDS`, or a script in tools, in this process; by default with this
     process's arguments.
 
-    Raise a SystemExit with the exit code, or the message of an error that the user can fix. SIGTERM
-    acts as Ctrl-C.
+    Raise a SystemExit with the exit code, or the message of an error that the user can fix.
+    SIGTERM, SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once: it sends SIGTERM
+    after one of them has failed, and the others may wait where Python handles no signals.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
@@ -105,7 +106,8 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
         if isinstance(command, str):
             command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
-        with hide_noise(), handle_sigterm():
+        is_rank = getattr(args, 'launcher', 'none') != 'none'
+        with hide_noise(), nullcontext() if is_rank else handle_signals():
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
@@ -133,35 +135,6 @@ def explain_error(error: Exception) -> str | None:
     if error.filename is None:  # the traceback says more than the message
         return None
     return escape_controls(f'{error.filename}: {error.strerror}')
-
-
-@contextmanager
-def handle_sigterm() -> Iterator[None]:
-    """Raise a KeyboardInterrupt for SIGTERM, but not in child processes such as data workers, nor
-    in those of torchrun.
-
-    After one process has failed, torchrun ends the others by SIGTERM. They may wait where Python
-    handles no signals.
-    """
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    is_free = is_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if 'RANK' in os.environ or not is_free:
-        yield
-        return
-    process = os.getpid()
-
-    def interrupt(number: int, frame: object) -> None:
-        if os.getpid() != process:
-            os._exit(128 + number)
-        # torch's handler raises an error when data workers end.
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        raise KeyboardInterrupt(number)
-
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class FilteredStream:

@@ -23,7 +23,7 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
-from ..private_api import stop_workers
+from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 
 # Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training
@@ -130,11 +130,13 @@ class ResumableLoop:
     has_new_batch_size = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        loader = ConfigDict(deepcopy(dataloader))
+        loader = ConfigDict()
+        if isinstance(dataloader, dict):  # else it is built
+            loader.update(deepcopy(dataloader))
         if not loader.get('batch_size') or not loader.get('sampler'):
             raise UserError(
-                'train_dataloader has no batch_size or no sampler, so training could not '
-                "resume within an epoch. Set both, or mmengine's loop, "
+                'train_dataloader is not a dict with a batch_size and a sampler, so training could '
+                "not resume within an epoch. Set all three, or mmengine's loop, "
                 'train_cfg.type=EpochBasedTrainLoop'
             )
         loader.batch_sampler = {
@@ -152,10 +154,26 @@ class ResumableLoop:
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
+    def load_batches(self) -> Iterator[Any]:
+        """Load the batches that come next, one by one."""
+        batches = iter(self.dataloader)
+        while True:
+            batch = self.load_next(batches)
+            if batch is None:
+                return
+            yield batch
+
+    def load_next(self, batches: Iterator[Any]) -> Any:
+        """Return the next batch, or None after the last one.
+
+        AtomicCheckpointHook replaces this method, to save checkpoints between iterations.
+        """
+        return next(batches, None)
+
     @property
     def seed(self) -> int:
         """Return the seed that all ranks share."""
-        if self.runner.cfg.get('randomness', {}).get('diff_rank_seed'):
+        if get_randomness(self.runner).get('diff_rank_seed'):
             return self.runner.seed - self.batch_sampler.rank  # which mmengine has added
         return self.runner.seed
 
@@ -194,7 +212,7 @@ class ResumableLoop:
         iterations.
         """
         sampler, state = self.batch_sampler, meta.get(DATA_POSITION)
-        seeds = (self.runner.cfg.get('randomness', {}).get('seed'), meta.get('seed'), self.seed)
+        seeds = (get_randomness(self.runner).get('seed'), meta.get('seed'), self.seed)
         meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
         epoch, num_done = 0, meta['iter']
         if self.is_by_epoch:
@@ -249,7 +267,13 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     def run_epoch(self) -> None:
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
-        super().run_epoch()
+        # As mmengine, which would not let us load the batches.
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for idx, batch in enumerate(self.load_batches()):
+            self.run_iter(idx, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
@@ -274,7 +298,7 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
     def run(self) -> Any:
         if self.batch_sampler.epoch is None:
             self.batch_sampler.start(self.seed, self.iter, epoch=0)
-        self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.dataloader)
+        self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.load_batches())
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -16,6 +17,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.utils.dl_utils import set_multi_processing
 from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
@@ -94,6 +96,8 @@ def join_process_group(cfg: Config) -> None:
         return
     settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
     if torch.cuda.is_available():
+        # Else init_dist would set spawn, and mmengine's runner warn of the other method.
+        set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}), distributed=True)
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
@@ -111,8 +115,8 @@ def join_process_group(cfg: Config) -> None:
 
 @contextmanager
 def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
-    """Set LOCAL_RANK, which mmengine reads, and destroy the process group when a run ends, but not
-    after an error.
+    """Set LOCAL_RANK, which mmengine reads, and destroy the process group when a run ends or is
+    interrupted, but not after an error.
 
     With gloo, exit the process here. Otherwise it sometimes aborts, because a thread of
     ``ProcessGroupGloo`` asks for the GIL while Python exits, also after ``destroy_process_group``.
@@ -120,20 +124,26 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     """
     variable = LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK')
     os.environ['LOCAL_RANK'] = os.environ.get(variable, str(local_rank))
+    code = 0
     try:
         yield
     except UserError:
         if os.environ['LOCAL_RANK'] != '0':
             time.sleep(ERROR_DELAY)
         raise
+    except KeyboardInterrupt as interrupt:
+        if not dist.is_initialized():
+            raise
+        code = 128 + (interrupt.args or [signal.SIGINT])[0]
     if not dist.is_initialized():
         return
-    if dist.get_backend() == 'gloo':
+    if code == 0 and dist.get_backend() == 'gloo':
         dist.barrier()
+    if code or dist.get_backend() == 'gloo':
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
     dist.destroy_process_group()
 
 

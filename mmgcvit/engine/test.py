@@ -17,13 +17,13 @@ from ..errors import UserError
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
-from ..mmengine_utils import call_on_rank_0
+from ..mmengine_utils import call_on_rank_0, run_without_ranks
 from ..private_api import stop_workers
 from ..tasks import DETECTION, SEGMENTATION
 from .hooks.loader_check import explain_loader_errors
 from .hooks.progress import open_progress
 from .setup import build_runner, check_data, join_process_group
-from .work_dir import write_config
+from .work_dir import Runner, write_config
 
 
 def run_test(
@@ -73,6 +73,8 @@ def run_test(
                 name = 'mmdet.DumpDetResults'  # which encodes masks as RLE
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
+        if show_dir:
+            draw_on_all_ranks(runner)
         runner.test()
         stop_workers(runner.test_dataloader)
 
@@ -99,6 +101,15 @@ def enable_drawing(cfg: Config, folder: str) -> None:
     else:
         hook = {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder}
     cfg.default_hooks = {**hooks, 'visualization': hook}
+
+
+def draw_on_all_ranks(runner: Runner) -> None:
+    """Let each rank draw the images that it tests. Visualizers work on rank 0 only."""
+    with run_without_ranks():
+        runner.visualizer.dataset_meta = runner.test_dataloader.dataset.metainfo
+    for hook in runner.hooks:
+        if type(hook).__name__.endswith('VisualizationHook'):
+            hook.after_test_iter = run_without_ranks()(hook.after_test_iter)
 
 
 def enable_tta(cfg: Config) -> None:

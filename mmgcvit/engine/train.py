@@ -2,13 +2,16 @@
 mmengine's Runner.
 """
 
+import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
+from multiprocessing import active_children
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_distributed
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
@@ -17,16 +20,16 @@ from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..device import check_operators
 from ..errors import UserError
+from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from .hooks.loader_check import explain_loader_errors
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
-from .hooks.stopping import InterruptHook
 from .settings import find_changes
 from .setup import build_runner, check_data
-from .work_dir import StartHook, choose_checkpoint
+from .work_dir import Runner, StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = (
@@ -72,11 +75,7 @@ def train(
     check_operators(cfg)
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warnings = check_batch_size(cfg, file_cfg, get_world_size())
-    with (
-        InterruptHook().handle_signals() as interrupt_hook,
-        explain_loader_errors(),
-        ExitStack() as stack,
-    ):
+    with explain_loader_errors(), ExitStack() as stack:
         cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
         cfg.load_from = checkpoint.source if checkpoint else None
         stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
@@ -92,14 +91,46 @@ def train(
             is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
             runner.register_hook(NewScheduleHook(is_changed))
         del checkpoint  # mmengine frees its content after loading
-        for hook in (StartHook(), SummaryHook(), interrupt_hook):
-            runner.register_hook(hook)
+        runner.register_hook(StartHook())
+        runner.register_hook(SummaryHook())
         if patience:
             runner.register_hook(PatienceHook(patience))
-        runner.train()
+        others = active_children()
+        with handle_signals():
+            try:
+                runner.train()
+            except KeyboardInterrupt:
+                log_interrupt(runner)
+                # Data workers may not end for long.
+                for worker in set(active_children()) - set(others):
+                    worker.kill()
+                raise
         stop_workers(runner.train_dataloader)
         if runner.val_dataloader:
             stop_workers(runner.val_dataloader)
+
+
+def log_interrupt(runner: Runner) -> None:
+    """Log how to continue a run that a signal has ended."""
+    (checkpoint,) = [hook.last_ckpt for hook in runner.hooks if hasattr(hook, 'last_ckpt')] or ['']
+    advice = 'there is no checkpoint yet'
+    if checkpoint:
+        command = 'the same command and --resume'
+        if not is_distributed():  # else the arguments are those of the launcher's ranks
+            command = format_resume_command()
+        advice = f'checkpoint: {checkpoint}\ncontinue with: {command}'
+    runner.logger.warning(f'interrupted after iteration {runner.iter}; {advice}')
+
+
+def format_resume_command() -> str:
+    """Return the command of this process with ``--resume`` in place of ``--overwrite``."""
+    program, *arguments = sys.argv
+    if program.endswith('.py'):
+        program = f'python {program}'
+    for word in list(arguments):
+        if word.startswith('--o') and '--overwrite'.startswith(word):  # it may be shortened
+            arguments.remove(word)
+    return f'{program} {shlex.join([*arguments, "--resume"])}'
 
 
 def enable_amp(cfg: Config) -> None:

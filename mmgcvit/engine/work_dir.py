@@ -172,10 +172,11 @@ class Runner(MMEngineRunner):
         .dist_test.
         """
         built = super().build_evaluator(evaluator)
-        for metric in built.metrics:
-            # By attribute, since most metrics have no argument collect_dir.
+        for number, metric in enumerate(built.metrics):
+            # By attribute, since most metrics have no argument collect_dir. Each has its own: rank
+            # 0 removes it, while others write the results for the next metric.
             if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
-                metric.collect_dir = str(Path(self.log_dir, 'collected'))
+                metric.collect_dir = str(Path(self.log_dir, f'collected{number}'))
         return built
 
 

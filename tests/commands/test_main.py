@@ -29,10 +29,10 @@ def command(monkeypatch):
     return run
 
 
-def run_made():
+def run_made(word='word'):
     """Run the command. Return what it ends with."""
     with pytest.raises(SystemExit) as ended:
-        run_command('made', ['word'])
+        run_command('made', [word])
     return ended.value.code
 
 
@@ -70,8 +70,12 @@ except SystemExit:
     assert ended.stdout.split()[-3:] == ['False', *shown]
 
 
-@pytest.mark.parametrize('launched', [False, True])
-def test_sigterm_ends_child_processes_and_those_of_torchrun_at_once(launched, command, monkeypatch):
+@pytest.mark.parametrize('launcher', ['none', 'pytorch', 'slurm', 'mpi'])
+def test_sigterm_ends_child_processes_and_ranks_of_a_launcher_at_once(
+    launcher, command, monkeypatch
+):
+    """slurm and MPI set no RANK."""
+
     def run_child(args):
         if (child := os.fork()) == 0:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -79,8 +83,9 @@ def test_sigterm_ends_child_processes_and_those_of_torchrun_at_once(launched, co
         return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     command.side_effect = run_child
-    monkeypatch.setenv('RANK', '0') if launched else monkeypatch.delenv('RANK', raising=False)
-    assert run_made() == launched
+    made = sys.modules['mmgcvit.commands.made']
+    monkeypatch.setattr(made, 'add_options', lambda parser: parser.add_argument('launcher'))
+    assert run_made(launcher) == (launcher != 'none')
 
 
 ODD_NAME = 'a\x1b[2J.py'

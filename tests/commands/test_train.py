@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands import train
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.engine.hooks.stopping import format_resume_command
+from mmgcvit.engine.train import format_resume_command
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 

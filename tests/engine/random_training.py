@@ -4,7 +4,6 @@ checkpoints.
 
 import random
 import signal
-from contextlib import nullcontext
 from itertools import count
 from multiprocessing import active_children
 
@@ -23,7 +22,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.hooks.stopping import InterruptHook
+from mmgcvit.interrupts import handle_signals
 
 # Phases of hypothesis' tests whose examples take seconds: a failing one is shown as it was found.
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -88,25 +87,12 @@ class StoppedError(Exception):
 
 
 class StopHook(Hook):
-    """Stop a run by Ctrl-C in an iteration, or after an iteration or the epoch that it ends, once
-    it is saved.
-    """
+    """Stop a run after an iteration or the epoch that it ends, once it is saved."""
 
     priority = 'LOWEST'
 
     def __init__(self, after, by):
         self.after, self.by = after, by
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.by != 'Ctrl-C' or runner.iter + 1 != self.after:
-            return
-        signal.raise_signal(signal.SIGINT)
-        # A SIGTERM of the process group also ends the data workers, which are needed for
-        # accumulation only.
-        if runner.cfg.optim_wrapper.accumulative_counts == 1:
-            for worker in active_children():
-                worker.kill()
-                worker.join()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if self.by == 'iteration' and runner.iter + 1 == self.after:
@@ -115,6 +101,33 @@ class StopHook(Hook):
     def after_train_epoch(self, runner):
         if self.by == 'epoch' and runner.iter == self.after:
             raise StoppedError
+
+
+class SignalHook(Hook):
+    """Send this process signals in an iteration, after it, or while the next data are loaded."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, number, iteration, moment):
+        self.number, self.iteration, self.moment = number, iteration, moment
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 != self.iteration or self.moment in ('end', 'wait'):
+            return
+        signal.raise_signal(self.number)
+        if self.moment == 'dead workers':
+            for worker in active_children():
+                worker.kill()
+                worker.join()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 != self.iteration:
+            return
+        if self.moment == 'end':
+            signal.raise_signal(self.number)
+            signal.raise_signal(self.number)  # from the launcher, too
+        elif self.moment == 'wait':
+            runner.train_dataloader.dataset.number = self.number
 
 
 def make_config(
@@ -164,31 +177,27 @@ def make_evaluation(metric):
     return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
-def run(cfg, stop=None, hook=None, interrupt=False):
+def run(cfg, stop=None, hook=None):
     """Train up to an iteration or to the end. As in a new process, the random number generators
     start in any state.
 
-    With ``interrupt``, the run is stopped by Ctrl-C, which saves a checkpoint.
+    Return the signal that has stopped it, or None.
     """
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(next(COUNTER))
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
-    handled = nullcontext()
-    if interrupt:
-        interrupt_hook = InterruptHook()
-        runner.register_hook(interrupt_hook)
-        runner.register_hook(StopHook(stop, 'Ctrl-C'))
-        handled = interrupt_hook.handle_signals()
-    elif stop is not None:
+    if stop is not None:
         by_epoch = cfg.default_hooks.checkpoint.by_epoch
         runner.register_hook(StopHook(stop, 'epoch' if by_epoch else 'iteration'))
     try:
-        with handled:
+        with handle_signals():
             runner.train()
         assert stop is None, f'the run ended before iteration {stop}'
-    except (StoppedError, KeyboardInterrupt):
+    except KeyboardInterrupt as interrupted:
+        return interrupted.args[0]
+    except StoppedError:
         barrier()
     finally:
         # If Python collects the dataloader during a later run, torch waits 5 s for each worker.

@@ -62,7 +62,7 @@ class FakeRunner:
         self.visualizer, self.optim_wrapper = SimpleNamespace(), None
         self.model = SimpleNamespace(train=lambda: None, train_step=lambda *_, **__: {})
         self._randomness_cfg = {'seed': session.seed, 'diff_rank_seed': diff_rank_seed}
-        self.cfg = {'randomness': self._randomness_cfg}
+        self.cfg = {}  # built by arguments
         self.set_seed(SEED if session.seed is None else session.seed)
 
     def set_seed(self, seed):

@@ -5,7 +5,6 @@ interrupted.
 import random
 import signal
 from itertools import product
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -13,21 +12,19 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mmengine.dist import barrier
 from mmengine.logging import MessageHub
+from torch.utils.data import DataLoader
 
 from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
-from mmgcvit.engine.hooks.stopping import InterruptHook
-from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
-from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
+from mmgcvit.engine.loops import WHOLE_BATCH, EpochBasedTrainLoop, seed_generators
 from mmgcvit.errors import UserError
 
-from ..fork_server import run_on_ranks
 from ..tools.commands import train as train_task
 from .random_training import (
     IMAGES,
     NO_SHRINKING,
     RandomImages,
+    SignalHook,
     assert_same,
     make_config,
     read_last_state,
@@ -51,9 +48,13 @@ def train_whole_and_resumed(folder, stop, workers=(0, 0), interrupt=False, **opt
     """
     whole, resumed, options = folder / 'whole', folder / 'resumed', SEEDED | options
     run(make_config(whole, **options))
-    run(make_config(resumed, **options, workers=workers[0]), stop, interrupt=interrupt)
+    cfg, hook = make_config(resumed, **options, workers=workers[0]), None
+    if interrupt:
+        # Workers are needed for accumulation only.
+        moment = 'dead workers' if options['accumulated'] == 1 else 'iteration'
+        stop, hook = None, SignalHook(signal.SIGINT, stop, moment)
+    run(cfg, stop, hook)
     run(resume_config(resumed, **options, workers=workers[1]))
-    barrier()  # until rank 0 has saved
     assert_same(read_last_state(resumed), read_last_state(whole))
     names = [sorted(path.name for path in run.glob('*.pth')) for run in (whole, resumed)]
     assert names[0] == names[1]
@@ -115,18 +116,6 @@ def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     )
 
 
-def test_an_interrupt_that_python_ignores_while_it_forks_ends_the_run_after_the_iteration():
-    hook = InterruptHook()
-    hook.handlers = dict.fromkeys(hook.handlers, lambda *_: None)
-    hook.receive(signal.SIGTERM, None)
-    with pytest.raises(KeyboardInterrupt):
-        hook.after_train_iter(None)
-
-
-def test_a_run_that_saves_by_epochs_resumes_exactly(tmp_path):
-    train_whole_and_resumed(tmp_path, 4, loop=EPOCHS, saves=None)
-
-
 def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, monkeypatch):
     """mmengine draws the same seed for both first starts, and another one for the resumed run."""
     for loop in (EPOCHS, ITERATIONS):
@@ -165,12 +154,16 @@ def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_the_lo
     assert history[:6].tolist() == losses['history'].tolist()
 
 
-@pytest.mark.parametrize('missing', ['batch_size', 'sampler'])
-def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(missing, tmp_path):
+@pytest.mark.parametrize(
+    'loader', [{'batch_size': None}, {'sampler': None}, DataLoader(RandomImages())]
+)
+def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(loader, tmp_path):
+    """One that is built is rejected too."""
     cfg = make_config(tmp_path, loop=EPOCHS)
-    cfg.train_dataloader[missing] = None
-    with pytest.raises(UserError, match='has no batch_size or no sampler, so'):
-        run(cfg)
+    if isinstance(loader, dict):
+        loader = cfg.train_dataloader | loader
+    with pytest.raises(UserError, match='is not a dict with a batch_size and a sampler, so'):
+        EpochBasedTrainLoop(None, loader, max_epochs=1)
 
 
 SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
@@ -208,19 +201,6 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
         lrs.append([group['lr'] for group in state['optimizer']['param_groups']])
     assert schedules[0] == schedules[1]
     assert lrs[0] == lrs[1]
-
-
-def train_in_two(folder):
-    """Train one of two ranks."""
-    train_whole_and_resumed(
-        Path(folder), 3, loop=EPOCHS, launcher='pytorch', model_wrapper_cfg=CPU_MODEL_WRAPPER
-    )
-
-
-@pytest.mark.slow
-def test_a_distributed_run_resumes_exactly(tmp_path):
-    """An epoch has 2 iterations, with 3 and 3, then 3 and 2 images on the two ranks."""
-    run_on_ranks(train_in_two, [(str(tmp_path),)] * 2)
 
 
 @pytest.mark.slow

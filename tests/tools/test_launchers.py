@@ -87,6 +87,25 @@ def test_srun_gets_the_settings_of_the_environment(tmp_path):
     assert task in output
 
 
+# A fake srun that sends the script SIGUSR1, and ends when it gets it back.
+PREEMPTED = "#!/bin/sh\ntrap 'exit 143' USR1\nkill -USR1 $PPID\nwhile :; do sleep 0.1; done\n"
+
+
+@pytest.mark.parametrize(('state', 'is_requeued'), [('RUNNING', True), ('CANCELLED', False)])
+def test_a_preempted_slurm_job_is_queued_again_unless_it_was_cancelled(
+    state, is_requeued, tmp_path
+):
+    """slurm's programs are fakes."""
+    programs = {'srun': PREEMPTED, 'scontrol': '#!/bin/sh\necho "$*"\n'}
+    for name, text in {**programs, 'squeue': f'#!/bin/sh\necho {state}\n'}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    script = [TOOLS / 'slurm_train.sh', 'part', 'name', 'config.py', 'work_dir']
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    output = call_in_shell('', *script, fails=True, PATH=path, SLURM_JOB_ID='7')
+    assert ('requeue 7' in output) == is_requeued
+
+
 @pytest.mark.parametrize(
     'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh', 'dist_smoke.sh']
 )

@@ -3,14 +3,21 @@ safely.
 """
 
 import operator
+import os
+import signal
+import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
-from math import inf, isfinite
+from functools import partial
+from math import isfinite
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mmengine.dist import is_distributed, is_main_process, master_only
+import torch
+import torch.distributed as dist
+from mmengine.dist import all_gather_object, is_distributed, is_main_process, master_only
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
@@ -19,6 +26,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.datasets import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
+from ...interrupts import INTERRUPTS, DataTimeoutError
 from ...mmengine_utils import list_optim_wrappers
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
@@ -61,6 +69,13 @@ def get_resumed_checkpoint(runner: Runner) -> Path | None:
     return checkpoint and Path(checkpoint)
 
 
+def list_local_ranks() -> list[int]:
+    """Return the process ids of the other ranks on this machine and in this container."""
+    machine = socket.gethostname(), Path('/proc/self/ns/pid').readlink()
+    ranks = all_gather_object((machine, os.getpid()))
+    return [pid for place, pid in ranks if place == machine and pid != os.getpid()]
+
+
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """Save checkpoints atomically and remove outdated ones afterwards, which needs disk space for
@@ -73,16 +88,23 @@ class AtomicCheckpointHook(CheckpointHook):
     objects, are none. :func:`.find_unscored` finds data without scores.
 
     Args:
-        first_after: After this number of seconds, a run of one process saves ``iter_N.pth``, unless
-            it has saved a checkpoint. The next checkpoint replaces it.
+        first_after: After this number of seconds, a run saves ``iter_N.pth``, unless it has saved a
+            checkpoint. The next checkpoint replaces it.
+        time_interval: The same after this number of seconds without a checkpoint.
         **kwargs: Arguments of mmengine's hook.
+
+    Checkpoints by time and at a signal need this project's loops. All ranks decide together, after
+    each has loaded its next batch and before they train on it, by a reduction on the CPU, which
+    does not wait for the GPU. Rank 0's clock counts.
     """
 
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, first_after: float = 60, **kwargs: Any) -> None:
+    def __init__(self, first_after: float = 60, time_interval: float = 1200, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
-        self.first_after = first_after
+        self.first_after, self.time_interval = first_after, time_interval
+        self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
+        self.saved_iter = 0  # the number of trained iterations in the last checkpoint
 
     def before_train(self, runner: Runner) -> None:
         unscored = None
@@ -95,15 +117,18 @@ class AtomicCheckpointHook(CheckpointHook):
                 'checkpoint is saved as the best one, and commands use the last one'
             )
         super().before_train(runner)
-        self.first_time = time.monotonic() + self.first_after
+        self.next_time = time.monotonic() + self.first_after
         if is_distributed():
-            self.first_time = inf  # ranks would not agree
+            self.group = dist.new_group(backend='gloo')
+            INTERRUPTS.peers = list_local_ranks()
+        if isinstance(runner.train_loop, ResumableLoop):
+            runner.train_loop.load_next = partial(self.load_next, runner)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
             # If the run begins with a validation and its score is the best one, mmengine updates
             # this checkpoint.
-            self.last_ckpt = str(resumed)
+            self.last_ckpt, self.saved_iter = str(resumed), runner.iter
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
@@ -119,23 +144,60 @@ class AtomicCheckpointHook(CheckpointHook):
             for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()
 
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        super().after_train_iter(runner, *args, **kwargs)
-        if time.monotonic() >= self.first_time:
-            self.save_within_epoch(runner)
+    def load_next(self, runner: Runner, batches: Iterator[Any]) -> Any:
+        """Return the next batch, or None after the last one of an epoch.
 
-    def save_within_epoch(self, runner: Runner) -> bool:
-        """Save ``iter_N.pth``.
-
-        Return False with mmengine's loops or accumulated gradients: no run can resume here.
+        Before it, save a checkpoint if it is time, or if a rank has received a signal: then raise a
+        KeyboardInterrupt on all ranks.
         """
-        is_accumulating = not all(x.should_update() for x in list_optim_wrappers(runner))
-        if is_accumulating or not isinstance(runner.train_loop, ResumableLoop):
-            return False
-        name = f'iter_{runner.iter + 1}.pth'
-        if self.last_ckpt and Path(self.last_ckpt).name == name:
-            return True
-        self.first_time, self.last_ckpt = inf, str(Path(self.out_dir, name))
+        batch, is_late = None, False
+        try:
+            batch = INTERRUPTS.wait_for(lambda: next(batches, None))
+        except (DataTimeoutError, RuntimeError):  # torch's error if workers are dead
+            if not INTERRUPTS.received:
+                raise
+            is_late = True
+        self.save_between(runner, is_late)
+        return batch
+
+    def before_val(self, runner: Runner) -> None:
+        if INTERRUPTS.is_deferred:  # else this is a validation before the first iteration
+            self.save_between(runner)
+        INTERRUPTS.is_deferred = False  # a resumed run repeats an interrupted validation
+
+    def after_train(self, runner: Runner) -> None:
+        INTERRUPTS.is_deferred = False
+        super().after_train(runner)
+
+    def save_between(self, runner: Runner, is_late: bool = False) -> None:
+        """Between iterations, save a checkpoint if it is time or a rank has received a signal.
+
+        ``is_late`` says that there are no data for the next iteration, so that gradients that are
+        being accumulated are lost. Raise a KeyboardInterrupt at a signal.
+        """
+        is_time = is_main_process() and time.monotonic() >= self.next_time
+        is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
+        can_save = all(wrapper.should_update() for wrapper in list_optim_wrappers(runner))
+        if can_save and (is_time or is_stopping):
+            self.save_now(runner)
+        if is_late or (can_save and is_stopping):
+            self.agree()  # launchers kill the other ranks when one ends
+            raise KeyboardInterrupt(INTERRUPTS.received or signal.SIGTERM)
+
+    def agree(self, *answers: bool) -> list[bool]:
+        """Return which answers are True on any rank."""
+        numbers = torch.tensor([0, *answers])
+        if self.group is not None:
+            dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
+        return numbers.bool().tolist()[1:]
+
+    def save_now(self, runner: Runner) -> None:
+        """Save ``iter_N.pth``, unless a checkpoint has all trained iterations."""
+        if self.saved_iter == runner.iter:
+            return
+        self.note_save(runner.iter)
+        name = f'iter_{runner.iter}.pth'
+        self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self.file_backend.outdated.append(name)
         runner.save_checkpoint(
@@ -143,13 +205,16 @@ class AtomicCheckpointHook(CheckpointHook):
             name,
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
-            by_epoch=False,
+            meta={'epoch': runner.epoch, 'iter': runner.iter},
             backend_args=self.backend_args,
         )
         if is_main_process():
             write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
         self.remove_outdated(runner)
-        return True
+
+    def note_save(self, iteration: int) -> None:
+        self.saved_iter = iteration
+        self.next_time = time.monotonic() + self.time_interval
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
@@ -163,7 +228,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that are no longer
         needed.
         """
-        self.first_time = inf
+        self.note_save(meta['iter'])
         super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 

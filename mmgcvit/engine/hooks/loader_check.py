@@ -2,15 +2,16 @@
 one image.
 """
 
-import os
 import pickle
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -18,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ...errors import UserError, get_first_line
+from ...interrupts import start_worker
 
 # Data workers pass tensors through this folder, which is in the memory. Docker's default size is 64
 # MB.
@@ -62,13 +64,15 @@ def explain_loader_errors() -> Iterator[None]:
 
 class LoaderCheckHook(Hook):
     """Raise a UserError before the first batch, if shared memory is too small or a batch norm would
-    get one value.
+    get one value. Let data workers ignore signals.
     """
 
     def before_train(self, runner: Runner) -> None:
         loaders = [runner.train_dataloader]
         if runner.val_loop:
             loaders.append(runner.val_dataloader)
+        for loader in loaders:
+            loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         check_memory(loaders)
         if has_batch_of_one(runner.train_dataloader) and has_pooled_norm(runner.model):
             raise UserError(ONE_IMAGE)
@@ -81,6 +85,7 @@ def check_memory(loaders: list[DataLoader]) -> None:
     """Compare the free shared memory with the batches that the workers of this node load in
     advance.
     """
+    hosts = all_gather_object(socket.gethostname())
     if not SHARED_MEMORY.is_dir():
         return
     free = shutil.disk_usage(SHARED_MEMORY).free
@@ -95,7 +100,7 @@ def check_memory(loaders: list[DataLoader]) -> None:
             size = len(pickle.dumps((sample.get('inputs'), seg_map)))
             batch_size = getattr(loader.batch_sampler, 'batch_size', 1)
             needed += loader.num_workers * loader.prefetch_factor * batch_size * size
-    needed *= int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
+    needed *= hosts.count(socket.gethostname())
     if needed > free:
         raise UserError(
             f'{SHARED_MEMORY} has {free / 2**20:.3g} MB free, but the batches that data workers '

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...mmengine_utils import unwrap_model
+from ...mmengine_utils import run_without_ranks, unwrap_model
 from ...registry import HOOKS
 
 
@@ -17,20 +17,27 @@ class ValLossHook(Hook):
     """Log ``val_loss``, the mean training loss of the validation images without augmentation, by a
     second forward pass.
 
-    Objects that are sampled for the loss are the same at each validation. As mmdet's metrics do,
-    this hook expects that the pipeline loads boxes and masks after it has resized the image, so
-    that they have the size of the file.
+    It does not depend on the number of ranks. Objects that are sampled for the loss are the same at
+    each validation. As mmdet's metrics do, this hook expects that the pipeline loads boxes and
+    masks after it has resized the image, so that they have the size of the file.
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.losses: list[torch.Tensor] = []
+        self.sum, self.num_images, self.num_loaded = 0.0, 0, 0
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
-        images, samples = batch['inputs'], batch['data_samples']
+        # Samplers distribute images to ranks round-robin, and repeat some, so that all ranks have
+        # as many.
+        num_left = len(runner.val_dataloader.dataset) - get_rank()
+        num_own = max(0, -(-num_left // get_world_size()) - self.num_loaded)
+        self.num_loaded += len(batch['data_samples'])
+        images, samples = batch['inputs'][:num_own], batch['data_samples'][:num_own]
+        if not samples:
+            return
         scale_objects(samples)
         # Maps of different sizes cannot be stacked, so segmentors and detectors take one image at a
         # time.
@@ -43,19 +50,23 @@ class ValLossHook(Hook):
                 part = slice(start, start + size)
                 torch.manual_seed(0)
                 # Not by __call__: SkipNonFiniteStepHook counts the losses of all calls.
-                losses = model.forward(images[part], samples[part], mode='loss')
+                # Losses of some detectors would wait for those of other ranks.
+                with run_without_ranks():
+                    losses = model.forward(images[part], samples[part], mode='loss')
                 loss, _ = model.parse_losses(losses)
-                self.losses += [loss] * len(samples[part])
+                self.sum = self.sum + loss.double() * len(samples[part])
             model.training = False
+        self.num_images += len(samples)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        loss = torch.stack(self.losses).mean()
-        all_reduce(loss, 'mean')
-        runner.message_hub.update_scalar('val/val_loss', loss.item())
+        sums = torch.tensor([float(self.sum), self.num_images], dtype=torch.float64)
+        all_reduce(sums)
+        loss = (sums[0] / sums[1]).item()
+        runner.message_hub.update_scalar('val/val_loss', loss)
         # For save_best and EarlyStoppingHook. 'auto' takes the first metric, so a loss must not be
         # the only one.
         if metrics:
-            metrics['val_loss'] = loss.item()
+            metrics['val_loss'] = loss
 
 
 def scale_objects(samples: Sequence[Any]) -> None:

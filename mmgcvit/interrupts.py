@@ -1,0 +1,139 @@
+"""End a program at a signal by a KeyboardInterrupt, at once or, in a training, between iterations.
+
+Schedulers of clusters send SIGTERM or SIGUSR1, and a closed terminal SIGHUP. They all end the
+program with the exit code of SIGTERM, 143.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# In seconds. After a signal, a training waits so long for data: schedulers kill it after 30 s.
+MAX_DATA_WAIT = 5
+NOTE = b'\nsaving a checkpoint after this iteration (Ctrl-C again: end at once)\n'
+
+
+class DataTimeoutError(BaseException):
+    """Data are not loaded in time after a signal. Datasets may catch any Exception."""
+
+
+class Interrupts:
+    """The signals that this process has received, which :func:`handle_signals` handles."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.received = 0  # SIGINT or SIGTERM, after the first signal
+        self.is_deferred = False  # whether the program looks at ``received`` itself
+        self.is_waiting = False  # for data
+        self.process = os.getpid()
+        self.peers: list[int] = []  # the other ranks on this machine
+        self.handlers: dict[int, Any] = {}  # those that were replaced
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Raise a KeyboardInterrupt, or only note the signal if the program defers it."""
+        if os.getpid() != self.process:  # a child process, which inherits the handlers
+            os._exit(128 + number)
+        is_first = self.received == 0
+        # Launchers send ranks the signals that their process group gets too.
+        is_repeated_by_user = number == signal.SIGINT and 'RANK' not in os.environ
+        if not is_first and not is_repeated_by_user:
+            return
+        if is_first:
+            self.received = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+            for peer in self.peers:  # they may wait for data for long
+                with suppress(ProcessLookupError):
+                    os.kill(peer, number)
+        if number == signal.SIGHUP:
+            discard_output_to_closed_terminal()
+        if not self.is_deferred or not is_first:
+            raise KeyboardInterrupt(self.received)
+        # From now on, torch's handler would raise an error wherever a data worker ends.
+        handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.handlers[signal.SIGCHLD] = handler or signal.SIG_DFL
+        if self.is_waiting:
+            signal.alarm(MAX_DATA_WAIT)
+        if os.environ.get('RANK', '0') == '0':
+            os.write(2, NOTE)  # sys.stderr may be in use
+
+    def end_wait(self, number: int, frame: FrameType | None) -> None:
+        """End :meth:`wait_for`."""
+        if self.is_waiting:
+            raise DataTimeoutError
+
+    def wait_for(self, load: Callable[[], Any]) -> Any:
+        """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
+
+        From now on, the program looks at ``received`` itself.
+        """
+        self.is_deferred = self.is_waiting = True
+        if self.received:
+            signal.alarm(MAX_DATA_WAIT)
+        try:
+            return load()
+        finally:
+            self.is_waiting = False
+
+
+INTERRUPTS = Interrupts()
+
+
+@contextmanager
+def handle_signals() -> Iterator[None]:
+    """Let :data:`INTERRUPTS` handle signals, except those that are ignored (nohup).
+
+    Do nothing if it handles them already, or in another thread than the main thread, which cannot
+    handle signals.
+    """
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if INTERRUPTS.handlers or not is_main_thread:
+        yield
+        return
+    INTERRUPTS.reset()
+    for number in (*SIGNALS, signal.SIGALRM):
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            handle = INTERRUPTS.end_wait if number == signal.SIGALRM else INTERRUPTS.receive
+            INTERRUPTS.handlers[number] = signal.signal(number, handle)
+    try:
+        yield
+    except SyntaxError as error:
+        # mmengine's Config makes it of any error while it is written into a checkpoint.
+        if INTERRUPTS.received:
+            raise KeyboardInterrupt(INTERRUPTS.received) from error
+        raise
+    finally:
+        signal.alarm(0)
+        for number, handler in INTERRUPTS.handlers.items():
+            signal.signal(number, handler)
+        INTERRUPTS.reset()
+
+
+def discard_output_to_closed_terminal() -> None:
+    for stream in (1, 2):
+        try:
+            os.write(stream, b'')
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+def start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
+    """Let a data worker ignore the signals that its whole process group gets, so that it loads what
+    its training still needs.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    if initialise is not None:
+        initialise(worker)
+
+
+def end_with_parent() -> None:
+    """Exit at a SIGTERM of the parent process, with which Python ends its child processes."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
