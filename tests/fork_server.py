@@ -30,7 +30,7 @@ PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
 # OpenMMLab package imports for its default scope, and those that the commands import.
-PRELOADED = ['tests', 'mmgcvit']
+PRELOADED = ['tests', 'mmgcvit', 'tests.task_packages']
 PRELOADED += [f'{package}.{part}' for package in PACKAGES for part in PARTS]
 PRELOADED += ['mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors']
 PRELOADED += ['matplotlib.pyplot', 'timm', 'supervision']

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tools.get_flops import count_by_part, count_parameters
-
-from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
 from ..programs import ROOT, run
 from ..tools.commands import CONFIGS, environment_for
 
@@ -86,8 +83,10 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     assert (work_dir / 'predictions' / 'predictions.json').is_file()
     lines = ended.stdout.splitlines()
+    # transformers 5 breaks mmpretrain's models, without which the package is blocked.
+    unusable = {*packages, 'mmpretrain'} if name == 'transformers5' else set(packages)
     for package, dataset in DATASETS.items():
-        assert f'{dataset} {package not in packages}' in lines
+        assert f'{dataset} {package not in unusable}' in lines
     refusals = [line for line in lines if line.startswith('refused:')]
     for refusal, message in zip(refusals, messages.values(), strict=True):
         assert message in refusal
@@ -99,6 +98,11 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
 def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recipes(package, name):
     """The configs of docs/other_tasks.md. Run by make test-beside."""
     pytest.importorskip(package, reason='beside the environment: make test-beside')
+    # Imported here, because mmdet cannot be imported by itself beside transformers 5.
+    from tools.get_flops import count_by_part, count_parameters
+
+    from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
+
     name = f'other_tasks/{name}'
     cfg, metadata = read(name), ENTRIES[name]['Metadata']
     model = build_on_meta(cfg)
