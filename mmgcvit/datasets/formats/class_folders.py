@@ -5,14 +5,16 @@ but images lie directly in the folders of classes. Nearly all folders of images 
 this format is tried last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
-from ..records import DatasetInfo, LabelSplit
+from ..records import DatasetInfo, LabelSplit, Size
 
 IMAGE_FOLDER = (
     'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
@@ -29,6 +31,8 @@ LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 CLASSIFY = 'classify'
+
+Sizes = tuple[Size, Size]  # of an image as stored, and upright
 
 
 def match_layouts(folder: Folder) -> list[Match]:
@@ -114,47 +118,75 @@ def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None
     Pairs have the same size, and the same name or one that begins with the other's. With ``--task
     classify`` this is not asked.
     """
+    indices = {name: index_names(files) for name, files in images.items()}
+    find_size = cache(partial(read_size, folder.path))
     for first, second in combinations(sorted(images), 2):
-        files, others = sorted([images[first], images[second]], key=len)
-        num_pairs = 0
-        for file, other in find_partners(files, others):
-            num_pairs += have_same_size(folder.path / file, folder.path / other)
-        if num_pairs >= MIN_PAIRS * len(files):
+        name, other = sorted([first, second], key=lambda name: len(images[name]))
+        files = images[name]
+        num_pairs = count_pairs(files, indices[other], find_size)
+        if num_pairs:
             raise UserError(
                 f'{folder.path}: {num_pairs} of {len(files)} images in {files[0].parent} have a '
-                f'partner of their name and size in {others[0].parent}. Are {first} and {second} '
-                'images and their maps? Then call the folders images and masks. Are they classes? '
-                'Then add --task classify'
+                f'partner of their name and size in {images[other][0].parent}. Are {first} and '
+                f'{second} images and their maps? Then call the folders images and masks. Are '
+                'they classes? Then add --task classify'
             )
 
 
-def find_partners(files: Sequence[Path], others: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Return the pairs of files with the same name, of which one may have an ending: a_mask.png.
+class NameIndex(NamedTuple):
+    """The files of a folder by their names, and by their names without ending or beginning."""
 
-    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
-    """
-    by_name = {file.stem: file for file in others}
-    without_ending = {file.stem.rpartition('_')[0]: file for file in others}
-    without_beginning = {file.stem.partition('_')[2]: file for file in others}
-    pairs = []
-    for file in files:
+    by_name: dict[str, Path]
+    without_ending: dict[str, Path]
+    without_beginning: dict[str, Path]
+
+    def find_partner(self, file: Path) -> Path | None:
+        """Return the file with the same name, of which one may have an ending: a_mask.png.
+
+        Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
+        """
         name = file.stem
-        partner = by_name.get(name) or by_name.get(name.rpartition('_')[0])
-        partner = partner or without_ending.get(name)
-        similar = without_beginning.get(name.partition('_')[2])
+        partner = self.by_name.get(name) or self.by_name.get(name.rpartition('_')[0])
+        partner = partner or self.without_ending.get(name)
+        similar = self.without_beginning.get(name.partition('_')[2])
         if partner is None and similar and similar.suffix != file.suffix and '_' in name:
             partner = similar
-        if partner is not None:
-            pairs.append((file, partner))
-    return pairs
+        return partner
 
 
-def have_same_size(first: Path, second: Path) -> bool:
-    """Return whether two images have the same size. Unreadable ones have none."""
+def index_names(files: Sequence[Path]) -> NameIndex:
+    """Return an index in which :meth:`NameIndex.find_partner` looks files up."""
+    return NameIndex(
+        {file.stem: file for file in files},
+        {file.stem.rpartition('_')[0]: file for file in files},
+        {file.stem.partition('_')[2]: file for file in files},
+    )
+
+
+def count_pairs(
+    files: Sequence[Path], others: NameIndex, find_size: Callable[[Path], Sizes | None]
+) -> int:
+    """Return how many files have a partner of the same size, or 0 if fewer than MIN_PAIRS have.
+
+    It stops as soon as too few can have one, since every two classes are compared.
+    """
+    num_pairs = len(files)
+    for file in files:
+        partner = others.find_partner(file)
+        size = find_size(file) if partner else None
+        if size is None or size != find_size(partner):
+            num_pairs -= 1
+        if num_pairs < MIN_PAIRS * len(files):
+            return 0
+    return num_pairs
+
+
+def read_size(root: Path, file: Path) -> Sizes | None:
+    """Return the stored and the upright size of an image, or None if it cannot be read."""
     try:
-        return read_sizes(first) == read_sizes(second)
+        return read_sizes(root / file)
     except UserError:
-        return False
+        return None
 
 
 def find_empty(folder: Folder, layout: Layout, names: Sequence[str]) -> list[Path]:

@@ -72,8 +72,9 @@ def match_layouts(folder: Folder) -> list[Match]:
     """
     matches = []
     for file in folder.list_files('.yaml', '.yml'):
-        has_train = '\ntrain:' in f'\n{read_text(folder.path / file)}'
-        if len(file.parts) == 1 and (file.stem in YAML_NAMES or has_train):
+        if len(file.parts) > 1:
+            continue
+        if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
             matches.append(Match(LAYOUTS[0], file, [file]))
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
@@ -234,12 +235,16 @@ def find_path(root: Path, name: str) -> Path:
 
 def find_label_file(root: Path, image: Path) -> Path:
     """Return the path of an image's label file, whose suffix may be .TXT."""
-    # Only folders in root count: a dataset may be in a folder called images.
-    is_inside = image.is_relative_to(root)
-    path = make_label_path(image.relative_to(root) if is_inside else image)
-    path = root / path
+    path = find_label_path(root, image)
     in_capitals = path.with_suffix('.TXT')
     return in_capitals if in_capitals.is_file() else path
+
+
+def find_label_path(root: Path, image: Path) -> Path:
+    """Return the path of an image's label file with the suffix .txt, without looking it up."""
+    # Only folders in root count: a dataset may be in a folder called images.
+    is_inside = image.is_relative_to(root)
+    return root / make_label_path(image.relative_to(root) if is_inside else image)
 
 
 def find_unused_labels(
@@ -250,7 +255,7 @@ def find_unused_labels(
     Images that no list names are no reason: a note counts them.
     """
     images = [*label_files, *(folder.path / image for image in folder.images)]
-    used = {find_label_file(root, image).with_suffix('') for image in images}
+    used = {find_label_path(root, image).with_suffix('') for image in images}
     unused = []
     for parent in dict.fromkeys(file.parent for file in label_files.values()):
         for file in sorted(parent.glob('*.[tT][xX][tT]')):
