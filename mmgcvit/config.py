@@ -160,11 +160,11 @@ def is_config(path: Path) -> bool:
 
 
 def check_config(path: str | Path) -> None:
-    """Raise a UserError if a config does not exist."""
-    if not Path(path).is_file():
+    """Raise a UserError if a file is not a config."""
+    if not is_config(Path(path)):
         raise UserError(
-            f'there is no config {path}. The configs of this project are in '
-            f'configs/{suggest_config(path)}'
+            f'there is no config {path}{suggest_config(path)}. Those of this project are in '
+            'configs/. To train on a folder of pictures: mmgcvit train --data FOLDER'
         )
 
 

@@ -14,14 +14,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-# Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log
-# file has them too). They go with the messages: mmengine cannot be told to log less.
-STARTUP_MESSAGES = re.compile(
-    r'^Could not import OneDL|INFO(\x1b\[0m)? - '
-    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
-    r'|mmcv has no compiled operators)'
-    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
-)
 # Warnings at import or when a model is built, about which users can do nothing.
 NEEDLESS_WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` '

@@ -8,14 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import (
-    CONFIG_SUFFIXES,
-    LOADERS,
-    check_config,
-    get_name_and_work_dir,
-    is_config,
-    read_config,
-)
+from ..config import LOADERS, check_config, get_name_and_work_dir, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import MINI, SIZES
 from .options import (
@@ -144,7 +137,6 @@ def check_args(args: argparse.Namespace) -> None:
                 f'{options} can only be used with --data. To change a CONFIG, edit it or use '
                 '--cfg-options'
             )
-        check_no_folder(Path(args.config))
     elif args.launcher != 'none':
         raise UserError(
             '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
@@ -153,23 +145,6 @@ def check_args(args: argparse.Namespace) -> None:
     if args.tiles:  # 0 stands for the image size
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
-
-
-def check_no_folder(path: Path) -> None:
-    """Raise a UserError if a folder or a dataset's file is given as CONFIG."""
-    if path.is_dir():
-        problem = 'a folder'
-    elif path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path):
-        problem = 'not a config'
-    else:
-        return
-    advice = f'To train on its data: mmgcvit train --data {path}'
-    configs = sorted(path.glob('*.py'))
-    if configs:
-        advice += (
-            f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        )
-    raise UserError(f'{path} is {problem}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -4,15 +4,16 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 (``--overwrite``).
 """
 
+import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
@@ -110,52 +111,44 @@ def check_unused(work_dir: str | Path) -> None:
 
 @contextmanager
 def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
-    """Lock a work dir against other trainings. When the process ends or is killed, the lock is
-    released.
+    """Create a work dir and lock it against other trainings. When the process ends or is killed,
+    the lock is released.
 
-    A file system without locks gives a warning. If a new work dir has nothing but the lock in the
-    end, because the run was rejected, it is removed, also its new parents. Raise a UserError if the
-    work dir cannot be written, or another training runs in it.
+    Raise a UserError if the work dir cannot be written, or another training runs in it.
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / '.lock'
-    with acquire_lock(lock):
+    with (folder / '.lock').open('a+') as lock:
+        acquire_lock(lock, folder)
+        lock.truncate(0)
+        lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+        lock.flush()
+        yield
+
+
+def acquire_lock(lock: TextIO, folder: Path) -> None:
+    """Lock the lock file of a work dir, or warn if its file system has no locks."""
+    end = time.monotonic() + LOCK_TIMEOUT
+    while True:
         try:
-            lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
-            yield
-        finally:
-            if new_folders and list(folder.iterdir()) == [lock]:
-                lock.unlink()
-                with suppress(OSError):  # another run may have started in one of them
-                    for path in new_folders:
-                        path.rmdir()
-
-
-def acquire_lock(lock: Path) -> AbstractContextManager:
-    """Acquire the lock of a work dir, or warn if its file system has no locks."""
-    try:
-        # Soft locks, which are files that exist while a process runs, would remain after the
-        # process is killed.
-        return FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
-    except Timeout:
-        holder = lock.read_text(errors='replace')
-        raise UserError(
-            f'another training is running in {lock.parent} ({holder}). Wait, or set another '
-            f'--work-dir. If its node has failed, remove {lock}'
-        ) from None
-    except OSError as error:
-        if error.filename is not None:  # the file cannot be opened
-            raise
-        print_log(
-            f'{lock.parent} cannot be locked ({error.strerror}). Do not start another training '
-            'in it',
-            'current',
-            logging.WARNING,
-        )
-        return nullcontext()
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(0.1)
+                continue
+            lock.seek(0)
+            raise UserError(
+                f'another training is running in {folder} ({lock.read()}). Wait, or set another '
+                f'--work-dir. If its node has failed, remove {lock.name}'
+            ) from None
+        except OSError as error:
+            return print_log(
+                f'{folder} cannot be locked ({error.strerror}). Do not start another training in '
+                'it',
+                'current',
+                logging.WARNING,
+            )
 
 
 class Runner(MMEngineRunner):

@@ -4,7 +4,6 @@ are checked.
 
 import os
 from functools import partial
-from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -14,7 +13,7 @@ from mmengine.optim import OptimWrapper
 
 from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, join_process_group, load_config
-from mmgcvit.engine.test import enable_drawing, enable_tta
+from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
@@ -63,31 +62,11 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
             {'test_cfg': {'side': 64}},
             r'--tta cannot be used with tiles .* Remove --tta',
         ),
-        (
-            partial(enable_drawing, folder='x'),
-            {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
-            '--show-dir cannot draw .* of Pose of mmpose',
-        ),
     ],
 )
 def test_options_that_the_config_does_not_support_are_rejected(enable, config, message):
     with pytest.raises(UserError, match=message):
         enable(Config(config))
-
-
-def test_show_dir_enables_the_drawing_hook_with_the_score_threshold():
-    """Configs in the work dirs of older versions have this project's hook under the same key."""
-    folder = str(Path('x').absolute())
-    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
-    old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
-    timer = {'timer': {'type': 'IterTimerHook'}}
-    for hooks, others, score_thr in (
-        (None, {}, 0.3),
-        ({'visualization': old, **timer}, timer, 0.5),
-    ):
-        cfg = Config({'default_hooks': hooks, 'default_scope': 'mmdet', 'model': {}})
-        enable_drawing(cfg, 'x')
-        assert cfg.default_hooks == {**others, 'visualization': {**hook, 'score_thr': score_thr}}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.datasets import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
-from ...interrupts import INTERRUPTS, DataTimeoutError
+from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
 from ...mmengine_utils import list_optim_wrappers
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
@@ -123,6 +123,9 @@ class AtomicCheckpointHook(CheckpointHook):
             INTERRUPTS.peers = list_local_ranks()
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
+        for loop in filter(None, (runner.train_loop, runner.val_loop)):
+            initialise = loop.dataloader.worker_init_fn
+            loop.dataloader.worker_init_fn = partial(start_worker, initialise)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
@@ -132,11 +135,6 @@ class AtomicCheckpointHook(CheckpointHook):
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
-        if unscored:  # earlier versions saved a best checkpoint
-            for name in [name for name in info if name.startswith('best_')]:
-                value = info.pop(name)
-                if name.startswith('best_ckpt'):
-                    outdated.append(Path(value).name)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
         if is_main_process():

@@ -16,8 +16,8 @@ class NewScheduleHook(Hook):
     of its config.
 
     mmengine would restore the LR and schedule of the checkpoint. They are recomputed if the config
-    has another number of epochs or iterations, another LR or other LR schedulers, or if a batch has
-    another number of images. Schedules that depend on scores, and those of several optimizers, are
+    has another number of epochs or iterations, another LR or other LR schedulers, or if batches are of
+    other images. Schedules that depend on scores, and those of several optimizers, are
     restored. ``is_changed`` says whether such settings of the config have changed.
     """
 
@@ -42,7 +42,7 @@ class NewScheduleHook(Hook):
             self.groups.append(first | {name: group[name] for name in scheduled})
 
     def before_train(self, runner: Runner) -> None:
-        if not self.is_changed and not getattr(runner.train_loop, 'has_new_batch_size', False):
+        if not self.is_changed and not getattr(runner.train_loop, 'has_new_settings', False):
             return
         if not self.can_recompute:
             runner.logger.warning(
