@@ -18,7 +18,7 @@ from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loader
 from .dino import translate_dino
 from .reading import read_checkpoint
-from .weights import find_state_dict, select_tensors
+from .weights import find_state_dict
 
 # Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
 # torchvision:// etc.
@@ -102,21 +102,13 @@ def read_for_mmengine(
             f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
             'state_dict()'
         )
-    # mmengine's strategies (such as DeepSpeed's) also write files without weights.
-    has_weights = any(select_tensors(value) for value in (content, *content.values()))
-    if has_weights or 'state_dict' in content:
-        state_dict, _ = find_state_dict(content, source)
-        state_dict = translate_dino(state_dict, source) or state_dict
-        others = content if 'state_dict' in content else {}
-        content = {**others, 'state_dict': state_dict}
+    state_dict, _ = find_state_dict(content, source)
+    state_dict = translate_dino(state_dict, source) or state_dict
+    others = content if 'state_dict' in content else {}
+    content = {**others, 'state_dict': state_dict}
     if not is_resumed:
         unused = ('optimizer', 'ema_state_dict')
         content = {name: value for name, value in content.items() if name not in unused}
-    # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
-    # resumed in float16.
-    optimizer = get_dict(content, 'optimizer')
-    if optimizer.get('loss_scaler') == {}:
-        del optimizer['loss_scaler']
     content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
     if 'message_hub' in content:
         content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
@@ -190,9 +182,8 @@ def list_newest_first(work_dir: Path, prefer_best: bool) -> list[Path]:
     found = [path for path in files if prefer_best and path.name.startswith('best_')]
     file = work_dir / LAST_CHECKPOINT_FILE
     if file.is_file():
-        last = Path(file.read_text(errors='replace').strip())
-        # Look in the work dir first, because it may have been moved or copied since.
-        existing = [path for path in (work_dir / last.name, last) if path.is_file()]
-        found += existing[:1]
+        # Only the name counts: the work dir may have been moved or copied since.
+        last = work_dir / Path(file.read_text(errors='replace').strip()).name
+        found += [last] if last.is_file() else []
     found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
     return list(dict.fromkeys(found))

@@ -3,17 +3,14 @@
 import ctypes
 import errno
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from importlib.metadata import distributions
 from io import TextIOWrapper
 from pathlib import Path
-from platform import platform, python_version
 from types import ModuleType
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
@@ -42,10 +39,6 @@ M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
-# Installed distributions that --version lists.
-DEPENDENCY = re.compile(
-    r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
-)
 
 
 def main() -> None:
@@ -60,7 +53,7 @@ def main() -> None:
     elif name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':
-        print(format_versions())
+        print(f'mmgcvit {__version__}')
     elif ' ' in name:  # a sentence of habits.ini
         raise SystemExit(f'mmgcvit has no command {word!r}. {name}')
     else:
@@ -70,18 +63,7 @@ def main() -> None:
 
 def format_usage() -> str:
     lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
-    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
-
-
-def format_versions() -> str:
-    """Return the versions of this package, its dependencies and the system, for bug reports."""
-    rows = set()
-    for item in distributions():
-        if DEPENDENCY.fullmatch(item.name or ''):
-            rows.add((item.name, item.version))
-    rows = [('mmgcvit', __version__), *sorted(rows)]
-    rows += [('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{package:<24}{version}' for package, version in rows)
+    return f'Commands, each with --help:\n{"".join(lines)}Version: --version.'
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:

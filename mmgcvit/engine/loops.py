@@ -22,7 +22,7 @@ from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch.utils.data import BatchSampler, Sampler
 
-from ..errors import CheckpointError, UserError
+from ..errors import UserError
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 
@@ -208,14 +208,9 @@ class ResumableLoop:
         If something that decides which images a batch has is not the same, an epoch starts again,
         and an iteration-based run goes on with other images. The log says why. Return the iteration
         at which the run resumes: in an epoch-based run, epochs end at multiples of their number of
-        iterations. Raise a CheckpointError if the checkpoint has no position.
+        iterations.
         """
-        sampler, state = self.batch_sampler, meta.get(DATA_POSITION)
-        if state is None:
-            raise CheckpointError(
-                'the checkpoint does not say which images its run has seen, so the run cannot '
-                'resume. To use its weights: --cfg-options load_from=CHECKPOINT'
-            )
+        sampler, state = self.batch_sampler, meta[DATA_POSITION]
         seeds = (get_randomness(self.runner).get('seed'), meta.get('seed'), self.seed)
         meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
         epoch = meta['epoch'] if self.is_by_epoch else 0

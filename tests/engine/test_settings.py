@@ -5,13 +5,6 @@ from mmengine.config import Config
 from mmgcvit.engine.settings import compare_settings, get_plain_settings
 
 
-def test_settings_in_types_of_json_have_values_of_all_types():
-    model = {'type': int, 'a-b': {'c': [1, -2.5]}, 1: [{'d': None}, ()], 'text': 'dict(a=b)'}
-    cfg = Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1})
-    expected = {'type': 'int', 'a-b': {'c': [1, -2.5]}, '1': [{'d': None}, []], 'text': 'dict(a=b)'}
-    assert get_plain_settings(cfg) == {'model': {**expected, 'data_preprocessor': {'type': 'P'}}}
-
-
 def test_differences_have_dotted_names_and_a_size_is_one_setting():
     steps = [{'size': (8, 8), 'same': [1, 2]}, {'x': 1}]
     then = {'model': {'a': 1, 'b': {'c': 2}}, 'train_cfg': {'steps': steps, 'n': [1]}}

@@ -68,13 +68,14 @@ class ExactResumeHook(Hook):
         self.resumed_from = get_resumed_checkpoint(runner)
         if self.resumed_from is None:
             return
-        check_resumable(checkpoint, self.resumed_from)
+        is_own_loop = isinstance(runner.train_loop, ResumableLoop)
+        check_resumable(checkpoint, self.resumed_from, is_own_loop)
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
                 history, counts = log['history'].tolist(), log['counts'].tolist()
                 logs[name] = HistoryBuffer(history, counts, log['max_length'])
-        if isinstance(runner.train_loop, ResumableLoop):
+        if is_own_loop:
             # mmengine continues at this iteration.
             checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'])
 
@@ -99,19 +100,19 @@ class ExactResumeHook(Hook):
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
 
 
-def check_resumable(checkpoint: dict[str, Any], path: Path) -> None:
+def check_resumable(checkpoint: dict[str, Any], path: Path, is_own_loop: bool) -> None:
     """Raise a CheckpointError if a run cannot resume from a checkpoint."""
     meta = checkpoint.get('meta', {})
     missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    missing += [name for name in ('epoch', 'iter') if name not in meta]
+    needed = ['epoch', 'iter']
+    if is_own_loop:
+        needed.append(DATA_POSITION)
+    missing += [name for name in needed if name not in meta]
     if missing:
         raise CheckpointError(
             f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
             f'its weights: --cfg-options load_from={path}'
         )
-    for name in ('epoch', 'iter'):
-        if type(meta[name]) is not int or meta[name] < 0:
-            raise CheckpointError(f'{path} has an invalid {name}. Use another checkpoint')
 
 
 def format_position(runner: Runner) -> str:
