@@ -119,7 +119,7 @@ test_dataloader = dict(**loading, dataset=test_dataset)
 
 loss = dict(class_weight=None)
 if lovasz:
-    loss = dict(_delete_=True, type='LovaszLoss', loss_type='multi_class', reduction='none')
+    loss = dict(_delete_=True, type='mmgcvit.LovaszLoss', loss_type='multi_class', reduction='none')
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(

@@ -47,6 +47,16 @@ EXTRA_CONFIG_KEYS = (
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
 CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
+# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
+TRACKERS = {
+    'tensorboard': 'TensorboardVisBackend',
+    'wandb': 'WandbVisBackend',
+    'mlflow': 'MLflowVisBackend',
+    'clearml': 'ClearMLVisBackend',
+    'neptune': 'NeptuneVisBackend',
+    'aim': 'AimVisBackend',
+    'dvclive': 'DVCLiveVisBackend',
+}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 

@@ -36,7 +36,7 @@ LIMITS = {
     # Face's cache.
     r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|'
     r'gcvit_\w+\.in1k(/[^/]*)?$|gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
-    r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
+    r'nvimagenet[^/]*$|(dino|dd)_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),
 }
@@ -138,6 +138,8 @@ def read_safetensors(path: Path) -> StateDict:
 
 def read_torch(path: Path, map_location: Any) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
+    # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
+    forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
     try:
         reject_other_archive(path)
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
@@ -152,6 +154,9 @@ def read_torch(path: Path, map_location: Any) -> Any:
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it '
             'is damaged: copy or download it again'
         ) from None
+    finally:
+        if forced is not None:
+            os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = forced
     if not is_data:
         raise CheckpointError(
             f'{path} contains a {type(content).__name__} that is not only tensors, numbers, texts, '

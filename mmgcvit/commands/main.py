@@ -43,6 +43,7 @@ WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
+    open_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # File names on Linux need not be UTF-8. Python sets this for stderr only.
         sys.stdout.reconfigure(errors='backslashreplace')
@@ -59,6 +60,21 @@ def main() -> None:
     else:
         suggestion = suggest(name, COMMANDS)
         raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
+
+
+def open_closed_streams() -> None:
+    """Discard what is printed if the parent process has closed stdout or stderr (``>&-``).
+
+    Otherwise files that are opened would get the numbers of these streams, and what is printed.
+    """
+    number = 0
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, 'w')
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, 'w')
 
 
 def format_usage() -> str:

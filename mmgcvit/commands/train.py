@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import LOADERS, check_config, get_name_and_work_dir, read_config
+from ..config import LOADERS, TRACKERS, check_config, get_name_and_work_dir, read_config
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import MINI, SIZES
 from .options import (
@@ -111,8 +111,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--log-to',
         nargs='+',
         default=[],
-        choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
+        choices=TRACKERS,
+        help='also log to these programs, for example tensorboard (view: tensorboard --logdir '
+        'WORK_DIR)',
     )
     add_common_options(parser)
 
@@ -247,6 +248,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 
     Reject other data and options.
     """
+    from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
@@ -268,7 +270,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'images and maps are as now, annotations as they were. To read all anew: --overwrite'
         )
     if args.epochs is not None:
-        config, length = extend_run(config, args.epochs)
+        latest = read_latest_checkpoint(config.parent)
+        meta = latest.content['meta'] if latest else {}
+        done = {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}
+        config, length = extend_run(config, args.epochs, done)
         print(f'the resumed training ends after {length}. Config: {config}')
     return config
 

@@ -27,8 +27,9 @@ from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
 from ..models.speed_up import speed_up
+from .hooks.cudnn_benchmark import CudnnBenchmarkHook
 from .hooks.progress import ProgressHook
-from .work_dir import Runner
+from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
 # the CPU.
@@ -213,8 +214,10 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
+    object.__setattr__(cfg, '__class__', FormattedConfig)  # Config's own would set a setting
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
+    runner.register_hook(CudnnBenchmarkHook())
     if progress is not None:
         runner.register_hook(progress)
     return runner

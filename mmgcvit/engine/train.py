@@ -15,7 +15,7 @@ from mmengine.dist import get_world_size, is_distributed
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
-from ..config import get_type_name, read_config
+from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError
@@ -44,8 +44,6 @@ SCHEDULE_SETTINGS = (
     'optim_wrapper.optimizer.lr',
     'auto_scale_lr',
 )
-# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
-TRACKERS = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}
 
 
 def train(

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,6 +34,7 @@ from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import VALIDATED_FILE
+from .hooks.val_visualization import FOLDER as VAL_IMAGES
 
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
 # seconds later.
@@ -99,6 +101,17 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
     return sorted(path for path in files if path.is_file())
 
 
+def list_run_files(work_dir: Path) -> list[Path]:
+    """List what a run has left in its work dir, except its logs and the data of ``--data``."""
+    # A config that a run has written is also in its logs. Users may have other files here.
+    texts = {path.read_text() for path in work_dir.glob('*/vis_data/config.py')}
+    configs = [path for path in work_dir.glob('*.py') if path.read_text() in texts]
+    pictures = [*(work_dir / VAL_IMAGES).glob('epoch_*.jpg')]
+    pictures += (work_dir / VAL_IMAGES).glob('iter_*.jpg')
+    others = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
+    return [*configs, *list_checkpoints(work_dir), *others, *pictures]
+
+
 def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     names = [path.name for path in list_checkpoints(work_dir)]
@@ -151,6 +164,17 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
             )
 
 
+class FormattedConfig(Config):
+    """A config that is complete: its text is formatted once, which takes a second.
+
+    mmengine formats it at every checkpoint, while the other ranks wait.
+    """
+
+    @cached_property
+    def pretty_text(self) -> str:
+        return super().pretty_text
+
+
 class Runner(MMEngineRunner):
     """mmengine's runner, except for what it writes outside of a run."""
 
@@ -185,7 +209,8 @@ def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
     if outdated and not (source and path.exists() and path.samefile(source)):
         path.unlink(missing_ok=True)
     for file in outdated:
-        file.unlink(missing_ok=True)
+        if not (source and file.exists() and file.samefile(source)):
+            file.unlink(missing_ok=True)
     write_text(path, text)
 
 
@@ -201,8 +226,7 @@ class StartHook(Hook):
         work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
         self.is_started, self.outdated = False, []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
-            files = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
-            self.outdated = list_checkpoints(work_dir) + files
+            self.outdated = list_run_files(work_dir)
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

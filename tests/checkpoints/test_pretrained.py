@@ -248,10 +248,12 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
 )
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
     """Only keys with ``prefix`` are checked."""
-    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change}})
+    others = {'head.weight': torch.zeros(1)}
+    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change, **others}})
     with pytest.raises(CheckpointError, match=message):
         check_fits(norm, changed)
     check_fits(norm, changed, prefix='mask')
+    assert {*changed.content['state_dict']} <= {*norm.state_dict()}, 'mmengine would list others'
 
 
 def test_a_checkpoint_without_weights_lacks_all_tensors(norm):

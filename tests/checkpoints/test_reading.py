@@ -3,6 +3,7 @@ sentence.
 """
 
 import argparse
+import os
 from collections import Counter, OrderedDict, defaultdict
 from fractions import Fraction
 from functools import partial
@@ -76,6 +77,13 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
     # Versions by which modules rename keys when they are loaded
     assert loaded._metadata == weights._metadata
     assert not (tmp_path / 'ran').exists()
+
+
+def test_torchs_own_restriction_to_weights_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    torch.save(TENSORS, tmp_path / 'x.pth')
+    assert read_checkpoint(tmp_path / 'x.pth').keys() == TENSORS.keys()
+    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
 
 
 def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code(tmp_path):

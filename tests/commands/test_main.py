@@ -87,6 +87,31 @@ def test_sigterm_ends_child_processes_and_ranks_of_a_launcher_at_once(
     assert run_made(launcher) == (launcher != 'none')
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_every_signal_ends_a_command_as_ctrl_c_does(number, command):
+    """So it writes what it has finished."""
+    command.side_effect = lambda args: signal.raise_signal(number)
+    assert run_made() == 128 + (number if number == signal.SIGINT else signal.SIGTERM)
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&- >&- 2>&-'])
+def test_a_command_whose_streams_are_closed_does_its_work(closed, tmp_path):
+    """A file that it opens does not become one of the streams."""
+    code = """
+import os, sys
+from mmgcvit.commands.main import main
+sys.argv = ['mmgcvit', '--version']
+main()
+file = open('out', 'w')
+print('printed', flush=True)
+os.write(2, b'error')
+file.write('written')
+"""
+    run = ['sh', '-c', f'"$0" -c "$1" {closed}', sys.executable, code]
+    assert programs.run(run, cwd=tmp_path).returncode == 0
+    assert (tmp_path / 'out').read_text() == 'written'
+
+
 ODD_NAME = 'a\x1b[2J.py'
 
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.registry import VISBACKENDS
 
+from mmgcvit.config import TRACKERS
 from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, join_process_group, load_config
 from mmgcvit.engine.test import enable_tta
@@ -39,10 +41,11 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     backends = [{'type': 'LocalVisBackend'}]
     cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': backends}})
     add_trackers(cfg, ['tensorboard'])
-    add_trackers(cfg, ['tensorboard', 'wandb'])
+    add_trackers(cfg, TRACKERS)
     assert cfg.visualizer.type == 'DetLocalVisualizer'
     types = [backend.type for backend in cfg.visualizer.vis_backends]
-    assert types == ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
+    assert types == ['LocalVisBackend', *TRACKERS.values()]
+    assert {*TRACKERS.values()} < {*VISBACKENDS.module_dict}
     monkeypatch.setattr(train, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         add_trackers(Config({}), ['tensorboard', 'wandb'])

@@ -36,6 +36,8 @@ from .checkpoint import get_resumed_checkpoint
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch
 # 3".
 VALIDATED_FILE = 'validated'
+# The number of iterations whose losses the message hub keeps: more than the averages in logs need.
+MAX_HISTORY = 1000
 
 
 @HOOKS.register_module()
@@ -45,7 +47,8 @@ class ExactResumeHook(Hook):
 
     Add the settings and the position in the data of this project's loops to what mmengine saves,
     and convert logs, counters and LR schedulers to tensors and built-in types. A resumed run first
-    reruns an interrupted validation.
+    reruns an interrupted validation. Keep the losses of :data:`MAX_HISTORY` iterations: mmengine
+    keeps all, copies them at every update, and saves them.
     """
 
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the
@@ -85,6 +88,14 @@ class ExactResumeHook(Hook):
             position = format_position(runner)
             runner.logger.info(f'the validation of {position} is missing, so it comes first')
             runner.val_loop.run()
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        windows = [log.get('window_size') for log in runner.log_processor.custom_cfg]
+        if 'epoch' in windows or 'global' in windows:
+            return
+        for name, history in runner.message_hub.log_scalars.items():
+            if name.startswith('train/'):
+                history.max_length = MAX_HISTORY
 
     def is_validation_missing(self, runner: Runner) -> bool:
         """Return whether a validation at the current epoch or iteration was interrupted."""
