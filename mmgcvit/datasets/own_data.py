@@ -328,10 +328,10 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
         num_images = len(read_text(annotations).splitlines())
     length = choose_length(head, epochs, num_images)
     text = format_length(length)
-    if all(done[name] >= value for name, value in length.items()):
-        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
     if all(cfg.train_cfg[name] == value for name, value in length.items()):
         return config, text
+    if all(done[name] >= value for name, value in length.items()):
+        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, fill_template(made, length))
     longer = Config.fromfile(path)
