@@ -32,11 +32,7 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
 
     Return ``name: old -> new`` by name.
     """
-    if not isinstance(meta, dict) or not isinstance(meta.get(SETTINGS), dict):
-        print_log(
-            f'{cfg.load_from} has no settings, so this run cannot log which of them have changed',
-            'current',
-        )
+    if not isinstance(meta.get(SETTINGS), dict):  # of another program
         return {}
     changes = compare_settings(meta[SETTINGS], get_plain_settings(cfg))
     for name in ('load_from', 'resume'):  # which --resume sets

@@ -132,15 +132,22 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
 
 def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_path):
     """The earlier config has another name. A file of the user is like it."""
-    one_epoch = ('--work-dir', tmp_path / 'run', '--cfg-options', 'train_cfg.max_epochs=1')
-    assert call('train', CONFIG, *one_epoch)[0] == 0
+
+    def train_in_run(name, *options):
+        # mmengine has one visualizer for each name.
+        settings = ('--cfg-options', f'experiment_name={name}', 'train_cfg.max_epochs=1')
+        assert call('train', CONFIG, '--work-dir', tmp_path / 'run', *options, *settings)[0] == 0
+
+    train_in_run('first')
     written, pictures = tmp_path / 'run' / CONFIG.name, tmp_path / 'run' / 'val_images'
+    (logs,) = written.parent.glob('*/vis_data')  # which have the second as their name
+    logs.parent.rename(written.with_name('logs'))
     written.rename(tmp_path / 'run' / 'earlier.py')
     pictures.mkdir()
     users = [tmp_path / 'run' / 'mine.py', pictures / 'mine.jpg']
     for path in [*users, pictures / 'epoch_7.jpg']:
         path.touch()
-    assert call('train', CONFIG, '--overwrite', *one_epoch)[0] == 0
+    train_in_run('second', '--overwrite')
     assert {path.name for path in written.parent.glob('*.py')} == {CONFIG.name, 'mine.py'}
     assert list(pictures.iterdir()) == users[1:]
 

@@ -88,9 +88,8 @@ class AtomicCheckpointHook(CheckpointHook):
     objects, are none. :func:`.find_unscored` finds data without scores.
 
     Args:
-        first_after: After this number of seconds, a run saves ``iter_N.pth``, unless it has saved a
-            checkpoint. The next checkpoint replaces it.
-        time_interval: The same after this number of seconds without a checkpoint.
+        time_interval: After this number of seconds without a checkpoint, a run saves
+            ``iter_N.pth``. The next checkpoint replaces it.
         **kwargs: Arguments of mmengine's hook.
 
     Checkpoints by time and at a signal need this project's loops. All ranks decide together, after
@@ -100,9 +99,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, first_after: float = 60, time_interval: float = 1200, **kwargs: Any) -> None:
+    def __init__(self, time_interval: float = 1200, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
-        self.first_after, self.time_interval = first_after, time_interval
+        self.time_interval = time_interval
         self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
         self.saved_iter = 0  # the number of trained iterations in the last checkpoint
 
@@ -117,7 +116,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 'checkpoint is saved as the best one, and commands use the last one'
             )
         super().before_train(runner)
-        self.next_time = time.monotonic() + self.first_after
+        self.next_time = time.monotonic() + self.time_interval
         if is_distributed():
             self.group = dist.new_group(backend='gloo')
             INTERRUPTS.peers = list_local_ranks()
