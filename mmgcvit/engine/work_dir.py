@@ -145,23 +145,25 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
     end = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < end:
-                time.sleep(0.1)
-                continue
-            lock.seek(0)
-            raise UserError(
-                f'another training is running in {folder} ({lock.read()}). Wait, or set another '
-                f'--work-dir. If its node has failed, remove {lock.name}'
-            ) from None
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process has it
+            if time.monotonic() > end:
+                break
+            time.sleep(0.1)
+            continue
         except OSError as error:
-            return print_log(
+            print_log(
                 f'{folder} cannot be locked ({error.strerror}). Do not start another training in '
                 'it',
                 'current',
                 logging.WARNING,
             )
+        return
+    lock.seek(0)
+    raise UserError(
+        f'another training is running in {folder} ({lock.read()}). Wait, or set another '
+        f'--work-dir. If its node has failed, remove {lock.name}'
+    )
 
 
 class FormattedConfig(Config):

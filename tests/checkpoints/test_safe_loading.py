@@ -72,14 +72,6 @@ def test_a_pickled_checkpoint_names_its_file_which_other_ranks_read(file):
     assert 'optimizer' not in received.content
 
 
-@pytest.mark.parametrize(
-    'content', [WEIGHTS, {'model': WEIGHTS}, {'state_dict': WEIGHTS, 'meta': {}}]
-)
-def test_weights_are_found_under_the_usual_checkpoint_keys(content, file):
-    torch.save(content, file)
-    assert read_for_mmengine(str(file)).content['state_dict'] == WEIGHTS
-
-
 def test_a_file_that_is_not_a_dict_is_rejected(file):
     torch.save([1], file)
     with pytest.raises(CheckpointError, match='has no weights: it is a list instead of a dict'):
