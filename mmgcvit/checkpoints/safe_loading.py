@@ -182,8 +182,9 @@ def list_newest_first(work_dir: Path, prefer_best: bool) -> list[Path]:
     found = [path for path in files if prefer_best and path.name.startswith('best_')]
     file = work_dir / LAST_CHECKPOINT_FILE
     if file.is_file():
-        # Only the name counts: the work dir may have been moved or copied since.
-        last = work_dir / Path(file.read_text(errors='replace').strip()).name
-        found += [last] if last.is_file() else []
+        last = Path(file.read_text(errors='replace').strip())
+        # Look in the work dir first, because it may have been moved or copied since.
+        existing = [path for path in (work_dir / last.name, last) if path.is_file()]
+        found += existing[:1]
     found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
     return list(dict.fromkeys(found))

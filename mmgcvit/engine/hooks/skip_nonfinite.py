@@ -63,7 +63,9 @@ class SkipNonFiniteStepHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if self.statistics_before is None:
             self.statistics_before = [buffer.clone() for buffer in self.statistics]
-        self.images += map(get_image_name, data_batch.get('data_samples', ()))
+        samples = data_batch.get('data_samples')
+        if isinstance(samples, list):  # not the dict of a semi-supervised detector
+            self.images += map(get_image_name, samples)
 
     def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Remove the gradients if one of them is not finite.
