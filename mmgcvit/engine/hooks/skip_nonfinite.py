@@ -47,6 +47,7 @@ class SkipNonFiniteStepHook(Hook):
     def start_step(self) -> None:
         self.images: list[str] = []
         self.statistics_before: list[Tensor] | None = None
+        self.are_losses_finite = True
         self.finite_steps: list[bool] = []  # of each optimizer whose gradients are checked here
 
     def before_train(self, runner: Runner) -> None:
@@ -92,12 +93,13 @@ class SkipNonFiniteStepHook(Hook):
         invalid = [name for name, x in outputs.items() if not torch.as_tensor(x).isfinite().all()]
         for name in invalid:  # other hooks log the outputs: averages stay finite
             del outputs[name]
-        is_finite = 'loss' not in invalid
+        self.are_losses_finite &= 'loss' not in invalid
+        is_finite = self.are_losses_finite
         wrapper = runner.optim_wrapper
         # Wrappers of other types step at each iteration.
         is_step_done = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
         if is_step_done:
-            is_finite = self.is_step_finite(is_finite)
+            is_finite = self.is_step_finite()
         if not is_finite:
             for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
                 buffer.copy_(before)
@@ -105,13 +107,13 @@ class SkipNonFiniteStepHook(Hook):
             self.report_step(runner, is_finite)
             self.start_step()
 
-    def is_step_finite(self, is_loss_finite: bool) -> bool:
+    def is_step_finite(self) -> bool:
         """Return whether a step counts as finite: by its gradients or, if GradScaler checks them,
         by the losses of all ranks.
         """
         if self.finite_steps:
             return all(self.finite_steps)
-        is_finite = torch.tensor(int(is_loss_finite))
+        is_finite = torch.tensor(int(self.are_losses_finite))
         all_reduce(is_finite, 'min')
         return bool(is_finite)
 
