@@ -30,6 +30,7 @@ REGISTERED = {
         'ValLossHook',
         'ValVisualizationHook',
     ],
+    'METRICS': ['IoUMetric'],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'TiledTestLoop', 'TiledValLoop'],
 }
 # Run each code string in a process forked from one that has imported torch and mmengine, but no

@@ -23,22 +23,6 @@ def write_python(path, pip_error):
     return path
 
 
-def test_installation_is_repeated_after_changed_pins_until_it_succeeds(tmp_path, monkeypatch):
-    pins, stamp = tmp_path / 'pins.txt', tmp_path / 'installed'
-    pins.touch()
-    distribution = MAINTAINED._replace(pins=pins)
-    monkeypatch.setitem(installer.DISTRIBUTIONS, 'maintained', distribution)
-    monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path)])
-    write_python(tmp_path / 'bin' / 'python', 'failed')
-    stamp.write_text(installer.compute_checksum('maintained', 'auto', distribution))
-    installer.main()
-    pins.write_text('something==1')
-    for _ in range(2):
-        with pytest.raises(SystemExit, match='pip could not install'):
-            installer.main()
-        assert not stamp.exists()
-
-
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
     constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
     lines = constraints.read_text().splitlines()
@@ -48,23 +32,6 @@ def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
         installer.write_constraints('2.0.1', MAINTAINED, tmp_path)
     with pytest.raises(SystemExit, match=r'torch 2\.9\.0; .* need 2\.1 or later, and before 2\.6'):
         installer.write_constraints('2.9.0', UPSTREAM, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ('operators', 'has_nvcc', 'expected'),
-    [
-        ('auto', False, False),
-        ('auto', True, True),
-        ('torchvision', True, False),
-        ('compiled', False, True),
-    ],
-)
-def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(
-    operators, has_nvcc, expected, monkeypatch
-):
-    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
-    monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _: has_nvcc)
-    assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == expected
 
 
 def read_versions(path):
