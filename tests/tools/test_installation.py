@@ -50,23 +50,6 @@ def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
         installer.write_constraints('2.9.0', UPSTREAM, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ('operators', 'has_nvcc', 'expected'),
-    [
-        ('auto', False, False),
-        ('auto', True, True),
-        ('torchvision', True, False),
-        ('compiled', False, True),
-    ],
-)
-def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(
-    operators, has_nvcc, expected, monkeypatch
-):
-    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
-    monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _: has_nvcc)
-    assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == expected
-
-
 def read_versions(path):
     """Read the versions of each package in a file for pip. Hashes are on indented lines."""
     versions = {}

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-import torch
-
-from mmgcvit import GCViT
 
 from . import commands
 from .commands import CONFIGS, NUM_VAL, TOOLS, call_in_shell, train
@@ -67,20 +64,3 @@ def test_configs_train_test_and_draw_under_openmmlab_scripts(package, task, digi
     testing = evaluate(digits, task, tmp_path, *show, script=tools / 'test.py')
     assert read_score(testing, task) == pytest.approx(read_score(training, task), abs=1e-3)
     assert count_pictures(pictures) == NUM_PICTURES[task]
-
-
-def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(
-    digits, call, tmp_path, monkeypatch
-):
-    monkeypatch.setenv('DIGITS', str(digits))
-    other, torn = tmp_path / 'other.pth', tmp_path / 'torn.pth'
-    torch.save({'state_dict': GCViT('xxtiny').state_dict()}, other)
-    torn.write_bytes(other.read_bytes()[:50_000])
-    options = ['--work-dir', tmp_path / 'work', '--device', 'cpu']
-    initial = ['model.backbone.init_cfg.type=Pretrained']
-    initial.append(f'model.backbone.init_cfg.checkpoint={torn}')
-    code, output = call('train', CONFIGS / 'classify.py', *options, '--cfg-options', *initial)
-    assert (code, 'is damaged' in output) == (1, True), output
-    code, output = call('test', CONFIGS / 'classify.py', other, *options)
-    assert (code, "does not fit the config's model" in output) == (1, True), output
-    assert 'mmgcvit convert' in output

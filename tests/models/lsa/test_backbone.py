@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
+from mmgcvit.models.speed_up import speed_up
 from tools.get_flops import count_macs, count_parameters
 
 from ..contract.backbones import LSA_ARCH, compute_maps_and_gradients
@@ -35,16 +36,19 @@ VARIANTS = {
 }
 
 
+@pytest.mark.parametrize('is_faster', [False, True], ids=['plain', 'speed_up'])
 @pytest.mark.parametrize('size', [(48, 48), (33, 47)], ids=str)
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, device):
+def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, is_faster, device):
     """Within 1e-5 of the largest value of each tensor. No weight is initialised to zero."""
     model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     model, images = model.to(device), torch.randn(2, 3, *size, device=device)
-    maps, gradients = compute_maps_and_gradients(model, images)
     plain_maps, plain_gradients = compute_maps_and_gradients(PlainLSA(model), images)
+    if is_faster:
+        speed_up(model)
+    maps, gradients = compute_maps_and_gradients(model, images)
     with torch.no_grad():
         inferred = model(images)
     for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
