@@ -12,7 +12,7 @@ from mmgcvit.models import ablations
 from mmgcvit.models.ablations.gcvit_variants import SwinWithoutShifting
 from mmgcvit.registry import MODELS
 
-from ..contract.backbones import GCVIT, LSA_ARCH, backpropagate, list_blocks
+from ..contract.backbones import GCVIT, backpropagate, list_blocks
 
 ALL = [
     name
@@ -22,10 +22,7 @@ ALL = [
 
 
 def small(name):
-    network = MODELS.get(f'mmgcvit.{name}')
-    if name.startswith('LSA'):
-        return network(dict(LSA_ARCH, shared_position=True))
-    return network(GCVIT, window_size=(7, 5, 4, 3))
+    return MODELS.get(f'mmgcvit.{name}')(GCVIT, window_size=(7, 5, 4, 3))
 
 
 @pytest.mark.parametrize('name', ALL)
