@@ -113,8 +113,6 @@ setup(
         'rotated': ['onedl-mmrotate'],
         # To write and run ONNX files. torch.onnx.export needs onnx and onnxscript.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
-        # For docs/extensions/page.py.
-        'web': ['gradio'],
         # To compare with timm's models.
         'benchmark': ['timm'],
         # To plot losses and scores of runs.

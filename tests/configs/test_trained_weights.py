@@ -4,15 +4,12 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from mmgcvit import load
 from mmgcvit.files import compute_sha256
 
-from ..datasets.formats.made import write
-from ..photos import make_photo
+from ..photos import make_photo, write_objects
 from ..programs import ROOT
 from ..tools.commands import TOOLS, call
 from .models import read
@@ -38,33 +35,12 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
         assert model.classes == [*read(f'demo/{name}').metainfo.classes]
 
 
-def write_objects(folder):
-    """Write 60 photos of tests/photos.py, whose objects are one class, as boxes and as maps."""
-    images, annotations = [], []
-    for number in range(60):
-        photo = make_photo(number)
-        height, width = photo.image.shape[:2]
-        name, label_map = f'{photo.stem}.jpg', np.zeros((height, width), np.uint8)
-        images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
-        for _, outline in photo.objects:
-            (left, top), (w, h) = outline.min(0), np.ptp(outline, axis=0)
-            found = {'bbox': [left, top, w, h], 'segmentation': [outline.ravel().tolist()]}
-            found |= {'area': w * h, 'iscrowd': 0, 'image_id': number, 'category_id': 1}
-            annotations.append({'id': len(annotations) + 1, **found})
-            cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
-        write(folder / 'val' / name, photo.image, quality=100)
-        write(folder / 'maps' / 'val' / f'{photo.stem}.png', label_map)
-    content = {'images': images, 'annotations': annotations}
-    content['categories'] = [{'id': 1, 'name': 'object'}]
-    write(folder / 'annotations' / 'instances_val.json', json.dumps(content))
-
-
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """A folder with the data that the table's scores are of."""
     folder = tmp_path_factory.mktemp('folder')
     call('', ROOT / 'tools' / 'make_digits.py', folder / 'data' / 'digits', '--train', 1)
-    write_objects(folder / 'data' / 'objects')
+    write_objects(folder / 'data' / 'objects', 'val', map(make_photo, range(60)))
     return folder
 
 

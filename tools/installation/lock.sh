@@ -5,7 +5,7 @@
 # in several builds with different hashes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-extras=(benchmark checkpoints digits export plot predict visualize web test lint)
+extras=(benchmark checkpoints digits export plot predict visualize test lint)
 with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
 options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet
     "${with_torch[@]/#/--no-emit-package=}")
