@@ -7,7 +7,7 @@ import shutil
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import metadata, requires, version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from mmengine.config import Config
 
 import mmgcvit
 from mmgcvit import registry as requirements
-from mmgcvit.errors import PIP_PACKAGES
 
 from .programs import ROOT, run
 
@@ -27,11 +26,6 @@ def test_plain_install_requires_neither_torch_nor_openmmlab_packages():
     plain = [requirement for requirement in requires('mmgcvit') if 'extra ==' not in requirement]
     assert plain
     assert not [requirement for requirement in plain if HEAVY.match(requirement)]
-
-
-def test_extras_named_in_messages_exist():
-    extras = re.findall(r'\[(\w+)\]', ' '.join(PIP_PACKAGES.values()))
-    assert {*extras} <= {*metadata('mmgcvit').get_all('Provides-Extra')}
 
 
 def test_versions_are_pinned_in_one_place():

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, is_config, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_writable, write_image
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
@@ -29,7 +29,10 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data'
+        'config',
+        type=locate_config,
+        metavar='CONFIG_OR_FOLDER',
+        help=f'{CONFIG}, or a folder as for train --data',
     )
     parser.add_argument(
         '--images',

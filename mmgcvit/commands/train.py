@@ -14,6 +14,7 @@ from ..config import (
     check_config,
     get_name_and_work_dir,
     is_config,
+    locate_config,
     read_config,
 )
 from ..errors import UserError, escape_controls, format_count, shorten
@@ -40,7 +41,7 @@ DATA_OPTIONS += ('workers', 'augment', 'no_flip', 'fine_tune')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
+    parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
     own.add_argument(
         '--data',

@@ -4,6 +4,7 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 (``--overwrite``).
 """
 
+import inspect
 import logging
 import os
 import socket
@@ -136,10 +137,13 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
 
 def acquire_lock(lock: Path) -> AbstractContextManager:
     """Acquire the lock of a work dir, or warn if its file system has no locks."""
+    options = {}
+    # Soft locks, which are files that exist while a process runs, would remain after the process is
+    # killed. Before version 4, filelock has neither such a fallback nor the argument.
+    if 'fallback_to_soft' in inspect.signature(FileLock.__init__).parameters:
+        options['fallback_to_soft'] = False
     try:
-        # Soft locks, which are files that exist while a process runs, would remain after the
-        # process is killed.
-        return FileLock(lock, fallback_to_soft=False).acquire(timeout=LOCK_TIMEOUT)
+        return FileLock(lock, **options).acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         holder = lock.read_text(errors='replace')
         raise UserError(
