@@ -131,8 +131,9 @@ setup(
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.
         'visualize': ['grad-cam', 'matplotlib'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
-        'lint': ['ruff', 'pre-commit'],
+        # uv resolves the extras, which a test compares with the pins, and makes the lock files.
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'uv'],
+        'lint': ['ruff', 'pre-commit', 'mypy'],
         # To build the documentation. `make docs` installs these packages when it first runs.
         'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],
     },
