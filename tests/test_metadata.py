@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mmengine.config import Config
+from packaging.version import Version
 
 import mmgcvit
 from mmgcvit import registry as requirements
@@ -26,6 +27,16 @@ def test_plain_install_requires_neither_torch_nor_openmmlab_packages():
     plain = [requirement for requirement in requires('mmgcvit') if 'extra ==' not in requirement]
     assert plain
     assert not [requirement for requirement in plain if HEAVY.match(requirement)]
+
+
+def test_the_lowest_versions_of_the_extras_are_those_that_an_import_demands():
+    """The page of the installation names them too."""
+    text = (ROOT / 'setup.py').read_text()
+    _, _, extra = text.partition("'openmmlab-upstream': [")
+    bounds = dict(re.findall(r"'([\w-]+)>=([\d.]+)", extra.partition(']')[0]))
+    for name, lowest in requirements.MINIMUM_VERSIONS.items():
+        bound = bounds.get(name) or bounds[f'{name}-lite']
+        assert Version(lowest) == Version(bound), name
 
 
 def test_versions_are_pinned_in_one_place():
