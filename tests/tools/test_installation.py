@@ -4,7 +4,6 @@ explains failures.
 
 import json
 import re
-import shutil
 import sys
 from importlib import metadata
 from types import SimpleNamespace
@@ -96,8 +95,9 @@ def resolve_by_pip(extra, folder):
 
 def resolve_by_uv(extra, folder):
     """Return the versions that uv would install for the oldest Python."""
+    pytest.importorskip('uv')
     options = ['--quiet', '--python-version', '3.10', '--extra', extra]
-    ended = run([shutil.which('uv'), 'pip', 'compile', *options, 'setup.py'])
+    ended = run([sys.executable, '-m', 'uv', 'pip', 'compile', *options, 'setup.py'])
     assert ended.returncode == 0, ended.stderr
     return dict(re.findall(r'^([\w.-]+)==(\S+)', ended.stdout, re.MULTILINE))
 
@@ -111,8 +111,6 @@ def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra,
     """Resolved afresh, without the pins: to another patch version at most."""
     if run([sys.executable, '-m', 'pip', 'download', '-d', tmp_path, 'packaging']).returncode:
         pytest.skip('there is no package index')
-    if resolve is resolve_by_uv and shutil.which('uv') is None:
-        pytest.skip('uv is not installed')
     if resolve is resolve_by_pip and distribution is UPSTREAM and sys.version_info >= (3, 12):
         pytest.skip('the original packages run on Python 3.10 and 3.11')
     resolved = resolve(extra, tmp_path)

@@ -35,15 +35,20 @@ def test_dist_smoke_trains_resumes_and_tests(config, processes, data, digits, tm
     assert f'in {processes} processes: all steps OK' in output
 
 
+def write_programs(folder, **texts):
+    """Write fakes of slurm's programs, and return the PATH on which they come first."""
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return f'{folder}:{os.environ["PATH"]}'
+
+
 def test_srun_gets_the_settings_of_the_environment(tmp_path):
-    for name, text in (('srun', SRUN), ('python', '#!/bin/sh\necho "task $SLURM_PROCID: $*"\n')):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    gpus = {'GPUS': '4', 'GPUS_PER_NODE': '2', 'CPUS_PER_TASK': '3'}
-    programs = {'PYTHON': str(tmp_path / 'python'), 'PATH': f'{tmp_path}:{os.environ["PATH"]}'}
+    path = write_programs(tmp_path, srun=SRUN, python='#!/bin/sh\necho "task $SLURM_PROCID: $*"\n')
     script = [TOOLS / 'slurm_test.sh', 'part', 'name', 'config.py', 'x.pth', '--out', 'a file']
-    asked = {'SRUN_ARGS': '--time=60 --exclusive', **gpus, **programs}
-    output = call_in_shell('', *script, **asked)
+    asked = {'GPUS': '4', 'GPUS_PER_NODE': '2', 'CPUS_PER_TASK': '3'}
+    asked |= {'SRUN_ARGS': '--time=60 --exclusive', 'PYTHON': str(tmp_path / 'python')}
+    output = call_in_shell('', *script, PATH=path, **asked)
     assert (
         'srun -p part --job-name=name --gres=gpu:2 --ntasks=4 --ntasks-per-node=2 '
         '--cpus-per-task=3 --kill-on-bad-exit=1 --time=60 --exclusive '
@@ -60,13 +65,9 @@ PREEMPTED = "#!/bin/sh\ntrap 'exit 143' USR1\nkill -USR1 $PPID\nwhile :; do slee
 def test_a_preempted_slurm_job_is_queued_again_unless_it_was_cancelled(
     state, is_requeued, tmp_path
 ):
-    """slurm's programs are fakes."""
-    programs = {'srun': PREEMPTED, 'scontrol': '#!/bin/sh\necho "$*"\n'}
-    for name, text in {**programs, 'squeue': f'#!/bin/sh\necho {state}\n'}.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
+    programs = {'scontrol': '#!/bin/sh\necho "$*"\n', 'squeue': f'#!/bin/sh\necho {state}\n'}
+    path = write_programs(tmp_path, srun=PREEMPTED, **programs)
     script = [TOOLS / 'slurm_train.sh', 'part', 'name', 'config.py', 'work_dir']
-    path = f'{tmp_path}:{os.environ["PATH"]}'
     output = call_in_shell('', *script, fails=True, PATH=path, SLURM_JOB_ID='7')
     assert ('requeue 7' in output) == is_requeued
 
