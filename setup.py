@@ -54,10 +54,11 @@ class BuildWithConfigs(build_py):
 
 
 def make_description() -> str:
-    """Return the README for an index, where relative links lead nowhere: without pictures, and with
-    links to the repository, or only their texts.
+    """Return the README for an index, where relative links lead nowhere: without pictures and their
+    captions, and with links to the repository, or only their texts.
     """
-    text = re.sub(r'^!\[.*\n\n', '', (ROOT / 'README.md').read_text(), flags=re.MULTILINE)
+    text = (ROOT / 'README.md').read_text()
+    text = re.sub(r'^!\[.*\n\n(\*[^*]+\*\n\n)?', '', text, flags=re.MULTILINE)
     target = rf'[\1]({REPOSITORY}/blob/main/\2)' if REPOSITORY else r'\1'
     return re.sub(r'\[([^\]]+)\]\((?!https?:|#)([^)]+)\)', target, text)
 
