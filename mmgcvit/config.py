@@ -73,6 +73,21 @@ def get_config_path(name: str) -> str:
     raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
 
 
+def locate_config(name: str) -> str:
+    """Return the path of a config given on the command line: ``name`` itself if it exists, else
+    that of the config of this project with this name.
+
+    The name may begin with ``configs/`` or ``mmgcvit::``, and may lack ``.py``, for example
+    ``demo/mask_rcnn_gcvit_objects``. So the commands find the configs without a clone.
+    """
+    if not Path(name).expanduser().exists():
+        relative = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
+        for folder in CONFIG_FOLDERS:
+            if (folder / f'{relative}.py').is_file():
+                return str(folder / f'{relative}.py')
+    return name
+
+
 def get_name_and_work_dir(
     folder: str | Path, work_dir: str | Path | None = None
 ) -> tuple[str, Path]:
@@ -182,9 +197,6 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    for file in (folder.parent / path for folder in CONFIG_FOLDERS):
-        if file.is_file():  # the command runs outside of the clone
-            return f'; did you mean {file}?'
     folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, is_config, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, is_config, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_writable, write_image
 from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
@@ -28,7 +28,10 @@ SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'config', metavar='CONFIG_OR_FOLDER', help=f'{CONFIG}, or a folder as for train --data'
+        'config',
+        type=locate_config,
+        metavar='CONFIG_OR_FOLDER',
+        help=f'{CONFIG}, or a folder as for train --data',
     )
     parser.add_argument(
         '--images',

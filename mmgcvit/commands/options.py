@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from ..config import locate_config
 from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
 from ..tasks import TEMPLATES
@@ -135,7 +136,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the arguments CONFIG [CHECKPOINT], of which ``find_model_files`` finds the files."""
-    parser.add_argument('config', metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
+    parser.add_argument('config', type=locate_config, metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
     parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
 
 

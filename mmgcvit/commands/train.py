@@ -8,7 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import LOADERS, TRACKERS, check_config, get_name_and_work_dir, read_config
+from ..config import (
+    LOADERS,
+    TRACKERS,
+    check_config,
+    get_name_and_work_dir,
+    locate_config,
+    read_config,
+)
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..tasks import MINI, SIZES
 from .options import (
@@ -33,7 +40,7 @@ DATA_OPTIONS += ('workers', 'augment', 'no_flip', 'fine_tune')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
+    parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
     own.add_argument(
         '--data',
