@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from ..errors import UserError, check_installed, format_count, shorten
-from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, PICTURES, is_url
-from ..inference.inputs import VIDEO_SUFFIXES, find_inputs
-from ..inference.model_files import find_default_checkpoint, find_model_files
+from ..files import FILES, FOLDERS, PICTURES, is_url
+from ..inference.inputs import find_inputs
+from ..inference.model_files import find_model_files
 from .options import (
     add_integer,
     add_model_options,
@@ -55,14 +55,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-save-pred', action='store_true', help='write no JSON, CSV and segmentation maps'
     )
-    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
 
 
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint, patterns = split_checkpoint_and_inputs(args)
-    check_at_least(args, batch_size=1, frames=1, tiles=32, score_thr=0)
+    check_at_least(args, batch_size=1, tiles=32, score_thr=0)
     if args.no_save_vis and args.no_save_pred:
         raise UserError(
             '--no-save-vis and --no-save-pred together write nothing. Remove one of them'
@@ -114,7 +113,7 @@ def main(args: argparse.Namespace) -> None:
     )
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
-            run.predict(images, videos, args.frames)
+            run.predict(images, videos)
     finally:
         print_summary(run, bool(images), bool(videos))
     if run.num_failed:
@@ -166,20 +165,12 @@ def compare_sides(sides: Mapping[str, int], trained_side: int) -> str:
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Return the checkpoint (or None) and the inputs.
 
-    Without a checkpoint, argparse stores the first input as one.
+    Without a checkpoint, argparse stores the first input as one. The suffix tells them apart.
     """
     if args.checkpoint is None:
         return None, []
     first = args.checkpoint
     path = first.partition('?')[0] if is_url(first) else first
-    suffix = Path(path).suffix.lower()
-    is_checkpoint = suffix in CHECKPOINT_SUFFIXES
-    if args.inputs and not is_checkpoint:
-        # A URL with another suffix, or none, is a checkpoint if inputs follow, and otherwise an
-        # image. If CONFIG has no default checkpoint, the first of several arguments is the
-        # checkpoint, whatever its suffix.
-        is_unknown_url = is_url(first) and suffix not in IMAGE_SUFFIXES + VIDEO_SUFFIXES
-        is_checkpoint = is_unknown_url or find_default_checkpoint(args.config) is None
-    if is_checkpoint:
+    if Path(path).suffix.lower() in CHECKPOINT_SUFFIXES:
         return first, args.inputs
     return None, [first, *args.inputs]

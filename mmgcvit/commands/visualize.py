@@ -1,6 +1,4 @@
-"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE
-[options].
-"""
+"""Draw attention or Grad-CAM: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
 
 import argparse
 from pathlib import Path
@@ -16,11 +14,7 @@ KINDS = {
         "a stage's local and global attention: one query's weights, and the mean weight that each "
         'token gets'
     ),
-    'queries': 'the global query of each GC ViT stage',
     'gradcam': 'Grad-CAM of a class of a classifier',
-    'shifts': (
-        'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to'
-    ),
 }
 
 
@@ -58,9 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         'block index, from 0 (default: the last). A local and a global block that form a pair are '
         'both drawn',
     )
-    for kind in ('attention', 'shifts'):
-        text = 'head index, from 0 (default: the mean of all heads)'
-        add_integer(parsers[kind], '--head', text)
+    add_integer(attention, '--head', 'head index, from 0 (default: the mean of all heads)')
     attention.add_argument(
         '--at',
         type=parse_point,
@@ -98,7 +90,7 @@ def main(args: argparse.Namespace) -> None:
     if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     default = Path(f'{Path(image).stem}_{args.kind}.png')
-    from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
+    from ..figures import attention_maps, gradcam_maps
     from .loading import load_model
 
     check_figure_suffix(args.out or default)
@@ -108,15 +100,9 @@ def main(args: argparse.Namespace) -> None:
             model, image, args.stage, args.block, args.head, args.at
         )
         figure = attention_maps.draw_attention(attention)
-    elif args.kind == 'queries':
-        queries = query_maps.compute_queries(model, image)
-        figure = query_maps.draw_queries(queries)
-    elif args.kind == 'gradcam':
+    else:
         gradcam = gradcam_maps.compute_gradcam(model, image, args.class_name, args.stage)
         figure = gradcam_maps.draw_gradcam(gradcam)
-    else:
-        shifts = shift_maps.compute_shifts(model, image, args.head)
-        figure = shift_maps.draw_shifts(shifts)
     out = args.out or create_numbered(default, Path.touch)
     write_figure(out, figure)
     print(f'{args.kind}: {out}')

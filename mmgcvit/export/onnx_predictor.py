@@ -161,10 +161,8 @@ class OnnxPredictor:
         boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         class_names = [self.classes[label] for label in outputs['labels']]
         masks = outputs.get('masks')
-        if masks is not None and self.metadata['mask_stride'] != '0':
-            masks = resize_masks(masks, self.metadata, img_shape, ori_shape)
-        elif masks is not None:
-            masks = paste_masks(masks, boxes, self.metadata, ori_shape)
+        if masks is not None:
+            masks = paste_masks(masks, boxes, float(self.metadata['mask_thr_binary']), ori_shape)
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
 
@@ -188,32 +186,8 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     return loaded
 
 
-def resize_masks(
-    logits: np.ndarray,
-    metadata: dict[str, str],
-    img_shape: tuple[int, int],
-    ori_shape: tuple[int, int],
-) -> np.ndarray:
-    """Resize logits (n, h, w) to bool masks (n, *ori_shape).
-
-    ``img_shape`` is the network's input without padding.
-    """
-    stride = int(metadata['mask_stride'])
-    probability = float(metadata['mask_thr_binary'])
-    threshold = np.log(probability / (1 - probability))
-    masks = np.zeros((len(logits), *ori_shape), bool)
-    for i, values in enumerate(logits):
-        padded = cv2.resize(values, None, fx=stride, fy=stride)
-        cropped = padded[: img_shape[0], : img_shape[1]]
-        masks[i] = cv2.resize(cropped, ori_shape[::-1]) > threshold
-    return masks
-
-
 def paste_masks(
-    probabilities: np.ndarray,
-    boxes: np.ndarray,
-    metadata: dict[str, str],
-    ori_shape: tuple[int, int],
+    probabilities: np.ndarray, boxes: np.ndarray, threshold: float, ori_shape: tuple[int, int]
 ) -> np.ndarray:
     """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
     *ori_shape).
@@ -226,5 +200,5 @@ def paste_masks(
             positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
             distances = np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
             mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
-        masks[i] = mask >= float(metadata['mask_thr_binary'])
+        masks[i] = mask >= threshold
     return masks

@@ -51,15 +51,15 @@ class PredictionRun:
         self.categories = list_categories(self.model.task, self.model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
 
-    def predict(self, images: Sequence[str], videos: Sequence[str], max_frames: int | None) -> None:
-        """Predict all images, then all videos, or the first ``max_frames`` frames of each video."""
+    def predict(self, images: Sequence[str], videos: Sequence[str]) -> None:
+        """Predict all images, then all videos."""
         try:
             with self.progress:
                 if images:
                     self.predict_images(images)
                 for video in videos:
                     try:
-                        self.predict_video(video, max_frames)
+                        self.predict_video(video)
                     except Exception as error:
                         self.skip(video, error)
         finally:
@@ -131,7 +131,7 @@ class PredictionRun:
                     outcome = Outcome(objects.select(kept))
                 yield item, outcome
 
-    def predict_video(self, video: str, max_frames: int | None) -> None:
+    def predict_video(self, video: str) -> None:
         """Predict a video.
 
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
@@ -143,8 +143,8 @@ class PredictionRun:
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        frames = enumerate(islice(sv.get_video_frames_generator(video), max_frames))
-        frames = self.progress.track(frames, total=max_frames, description=video)
+        frames = enumerate(sv.get_video_frames_generator(video))
+        frames = self.progress.track(frames, total=info.total_frames, description=video)
         num_frames = 0
         with ExitStack() as files:
             for (index, image), outcome in self.predict_in_batches(frames):
@@ -169,9 +169,9 @@ class PredictionRun:
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
-        num_expected = min(info.total_frames, max_frames or info.total_frames)
-        if num_frames < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
-            self.print(f'{video}: {num_frames} of about {num_expected} frames can be read')
+        # OpenCV reads a damaged video up to the damage.
+        if num_frames < MIN_FRAMES * info.total_frames:
+            self.print(f'{video}: {num_frames} of about {info.total_frames} frames can be read')
         # OpenCV does not report a full disk.
         if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')

@@ -18,8 +18,7 @@ import torch
 from mmgcvit.errors import UserError
 from mmgcvit.export import onnx_predictor
 from mmgcvit.export.comparing import (
-    FLOAT32,
-    HALF,
+    MAX_DIFFERENCE,
     compute_difference,
     compute_expected,
     match_objects,
@@ -39,10 +38,6 @@ NAMES = [
     'lsa_digits_cls',
     'upernet_lsa_digits',
     'mask_rcnn_gcvit_digits',
-    'dino',
-    'mask2former_seg',
-    long('rtmdet_ins_gcvit_digits'),
-    long('mask2former_gcvit_digits'),
     long('cascade_lsa'),
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
@@ -58,7 +53,7 @@ def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
 
     Here the score threshold is 0.
     """
-    assert one.difference[0] <= FLOAT32.difference
+    assert one.difference[0] <= MAX_DIFFERENCE
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
         model, content = remove_score_threshold(model, content)
@@ -71,19 +66,17 @@ def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
         assert (np.diff(found['image_indices']) >= 0).all()
         for number in range(3):
             assert (np.diff(found['scores'][found['image_indices'] == number]) <= 0).all()
-        found, expected = match_objects(found, expected, (33, 140))
+        found, expected = match_objects(found, expected, 140)
         assert len(expected['scores']) > 0
     for output in expected:
-        assert compute_difference(found[output], expected[output]) <= FLOAT32.difference, output
+        assert compute_difference(found[output], expected[output]) <= MAX_DIFFERENCE, output
 
 
 def test_a_file_has_only_standard_operators_and_complete_metadata(one):
-    """TensorRT's GridSample is wrong."""
     file = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(file)
     assert {(opset.domain, opset.version) for opset in file.opset_import} == {('', 17)}
     assert {node.domain for node in file.graph.node} == {''}
-    assert 'GridSample' not in {node.op_type for node in file.graph.node}
     assert not any(tensor.external_data for tensor in file.graph.initializer)
     texts = {entry.key: entry.value for entry in file.metadata_props}
     model = one.model
@@ -93,7 +86,6 @@ def test_a_file_has_only_standard_operators_and_complete_metadata(one):
     assert len(texts['checkpoint_sha256']) == 64
     preprocessor = model.network.data_preprocessor
     for name, value in {
-        'size_divisor': 1,
         'classes': model.classes,
         'palette': [list(colour) for colour in model.palette],
         'mean': pytest.approx(preprocessor.mean.flatten().tolist()),
@@ -115,17 +107,6 @@ def test_a_file_that_differs_from_the_model_is_not_written(exported, monkeypatch
         export_onnx(exported('gcvit_digits_cls').model, path)
     assert path.read_text() == 'before'
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    'name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits'), long('mask2former_seg')]
-)
-def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
-    one, path = exported(name), tmp_path / 'half.onnx'
-    difference = export_onnx(one.model, path, half=True)
-    # Without rounding, the difference would be that of the float32 file, below 1e-4.
-    assert 1e-4 < difference[0] <= HALF.difference
-    assert path.stat().st_size < 0.7 * one.path.stat().st_size
 
 
 def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, monkeypatch):
@@ -152,32 +133,17 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'Cut them into tiles of 64 px' in printed) == (0, True)
 
 
-@pytest.mark.parametrize(
-    ('name', 'score_thr', 'atol'),
-    [
-        ('mask_rcnn_gcvit_digits', None, 0.25),
-        ('dino', 0.0, 0.01),
-        long('rtmdet_ins_gcvit_digits', 0.0, 0.01),
-        long('mask2former_gcvit_digits', 0.0, 3.5),
-    ],
-)
-def test_the_onnx_predictor_detects_the_same_objects_as_the_package(
-    exported, name, score_thr, atol, monkeypatch
-):
-    """Mask2Former's boxes and scores come from masks, in the file at the size of the input."""
-    one, photo = exported(name), photo_of()
-    if score_thr is not None:
-        monkeypatch.setattr(one.model, 'score_thr', score_thr)
-    found, expected = OnnxPredictor(one.path, score_thr)(photo), one.model(photo)
+def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
+    one, photo = exported('mask_rcnn_gcvit_digits'), photo_of()
+    found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert found.class_names == expected.class_names
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
-    np.testing.assert_allclose(found.boxes, expected.boxes, atol=atol)
-    if name != 'dino':
-        assert found.masks.shape == (len(expected.boxes), 300, 400)
-        overlap, union = found.masks & expected.masks, found.masks | expected.masks
-        assert overlap.sum() > 0.995 * union.sum() > 0
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
+    assert found.masks.shape == (len(expected.boxes), 300, 400)
+    overlap, union = found.masks & expected.masks, found.masks | expected.masks
+    assert overlap.sum() > 0.995 * union.sum() > 0
 
 
 def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):

@@ -194,7 +194,7 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
     ('arguments', 'words'),
     [
         ('RUN', 'no INPUT given'),
-        ('RUN/classify.py photos/a.png photos/b.jpg', 'photos/a.png is not a checkpoint'),
+        ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),

@@ -29,8 +29,9 @@ from .conftest import picture_of
     'names',
     [
         {'photos/a/1.jpg': 'a/1', 'photos/b/1.jpg': 'b/1', 'photos/b/2.jpg': 'b/2'},
-        {'v.avi': 'v.avi', 'v.mp4': 'v.mp4', 'w.mp4': 'w.mp4'},
-        {'a.jpg': 'a.jpg', 'a.PNG': 'a.PNG', 'a.png': 'a.png'},
+        {'v.avi': 'v', 'v.mp4': 'v_2', 'w.mp4': 'w'},
+        {'a.jpg': 'a', 'A_2.jpg': 'A_2', 'a.png': 'a_3'},
+        {'http://x/a.png?b': 'a', 'http://x/a.png?c': 'a_2'},
         {'../../a/x.jpg': 'a/x', '../b/x.jpg': 'w/b/x'},
     ],
 )
