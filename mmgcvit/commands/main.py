@@ -52,6 +52,8 @@ DEPENDENCY = re.compile(
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
+    if sys.stdout is None:  # closed (>&-)
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), 'w')
     if isinstance(sys.stdout, TextIOWrapper):
         # File names on Linux need not be UTF-8. Python sets this for stderr only.
         sys.stdout.reconfigure(errors='backslashreplace')

@@ -52,11 +52,17 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
     from ..evaluation.samples import build_dataset
     from ..evaluation.scoring import summarise_confusion_matrix
-    from ..inference.loading import check_class_names, format_device, silence_output
+    from ..inference.loading import (
+        check_class_names,
+        check_started_here,
+        format_device,
+        silence_output,
+    )
     from .loading import load_model
 
     model = load_model(files, args.device, args.score_thr)
     cfg, loader_key = read_config(files.config), f'{args.split}_dataloader'
+    check_started_here(cfg, files.config)
     check_presence(cfg, [loader_key])
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import ExifTags, Image, ImageSequence
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's
 # in upper case.
@@ -26,6 +26,9 @@ CV2_INTERPOLATION = {
     'bicubic': cv2.INTER_CUBIC,
     'area': cv2.INTER_AREA,
 }
+# What training reads: formats by Pillow's names, and the longer side / the shorter side.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
+MAX_ASPECT = 320
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ class Detections:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class index of every pixel, (height, width) int32."""
+    """The class of each pixel of an image."""
 
-    label_map: np.ndarray
+    label_map: np.ndarray  # (height, width) int32, class indices
+    labels: np.ndarray  # (n,) int64, the classes that occur, by descending area
+    class_names: list[str]
+    areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,11 @@ class OnnxPredictor:
         if self.task == 'segmentation':
             height, width = image.shape[:2]
             logits = [cv2.resize(channel, (width, height)) for channel in outputs['logits'][0]]
-            return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
+            label_map = np.argmax(logits, axis=0).astype(np.int32)
+            labels, areas = np.unique(label_map, return_counts=True)
+            order = np.argsort(-areas, kind='stable')
+            names = [self.classes[label] for label in labels[order]]
+            return Segmentation(label_map, labels[order].astype(np.int64), names, areas[order])
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
@@ -169,7 +179,8 @@ class OnnxPredictor:
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """Read an image file, or check an array.
 
-    Return an array (height, width, 3) uint8, or raise a ValueError.
+    Return an array (height, width, 3) uint8 in BGR order. Raise a ValueError for other arrays, and
+    for files that training would not read as they are.
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
@@ -180,10 +191,40 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         return image
     if not Path(image).is_file():
         raise ValueError(f'{image} does not exist')
-    loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
-    if loaded is None:
-        raise ValueError(f'{image} is damaged, or not an image that OpenCV reads')
-    return loaded
+    Image.init()
+    try:
+        with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
+            problem = find_problem(opened, str(image))
+    # Decoders raise errors of any type on damaged files.
+    except Exception as error:
+        problem = str(error)
+    if problem:
+        raise ValueError(f'{image} cannot be read: {problem}')
+    return cv2.imread(str(image))
+
+
+def find_problem(image: Image.Image, path: str) -> str:
+    """Return why training would not read an open image, or ''."""
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        return f'one side is over {MAX_ASPECT} times the other'
+    if image.mode == 'LAB':
+        return 'it has the colour space LAB'
+    image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    stored = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if stored is None:
+        return 'OpenCV cannot decode it'
+    if orientation != 1 and image.format != 'TIFF' and np.array_equal(cv2.imread(path), stored):
+        return 'OpenCV would ignore its EXIF rotation'
+    pixels = np.atleast_3d(cv2.imread(path, cv2.IMREAD_UNCHANGED))[..., :3]
+    if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
+        return 'it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits'
+    if image.format != 'MPO':  # cameras may write a preview behind the photo
+        pages = [getattr(page, 'tag_v2', {}).get(254, 0) for page in ImageSequence.Iterator(image)]
+        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+        if sum(not kind & 5 for kind in pages) > 1:
+            return 'it has several pages or frames. Save each as an image'
+    return ''
 
 
 def paste_masks(

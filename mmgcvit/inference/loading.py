@@ -18,11 +18,13 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import get_type_name, iter_unwrapped_datasets, read_config
+from ..config import LOADERS, get_type_name, iter_unwrapped_datasets, read_config
+from ..datasets.checks.sources import iter_datasets, list_local_paths
 from ..datasets.decoding import get_decoding_settings
 from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
+from ..files import make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..tasks import DETECTION
@@ -89,6 +91,36 @@ def load(
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
+
+
+def check_started_here(cfg: Config, path: str | Path) -> None:
+    """Raise a UserError if the data of a run's config have paths relative to another folder than
+    the current one.
+
+    The config is in the run's work dir, which it names relative to the folder where the run was
+    started. If it does not, the data of ``train --data`` must be below the current folder.
+    """
+    datasets = [dataset for _, dataset in iter_datasets(cfg, LOADERS)]
+    files = [file for dataset in datasets for file in list_local_paths(dataset)]
+    if all(file.is_absolute() for file in files):
+        return
+    parents = make_absolute(path).parents
+    work_dir = Path(cfg.get('work_dir') or '/')
+    started_in = []
+    if not work_dir.is_absolute():
+        started_in = [folder for folder in parents if folder / work_dir in parents]
+    data = (cfg.get(STARTED_WITH) or {}).get('data')
+    if started_in:
+        is_here = any(Path.cwd().samefile(folder) for folder in started_in)
+        folder = str(started_in[0])
+    else:
+        is_here = data is None or (parents[0] / data).resolve().is_relative_to(Path.cwd())
+        folder = f'the folder above {data}'
+    if not is_here:
+        raise UserError(
+            f'{path} is the config of a run whose data have paths relative to {folder}, where it '
+            'was started. Run this command there'
+        )
 
 
 def format_device(device: torch.device) -> str:

@@ -100,10 +100,20 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
     """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
     of a work dir.
     """
-    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
+    from ..checkpoints.safe_loading import (
+        LAST_CHECKPOINT_FILE,
+        read_for_mmengine,
+        read_latest_checkpoint,
+    )
 
     if not Path(source).is_dir():
         return read_for_mmengine(str(source), is_resumed=False)
+    names = sorted(path.name for path in Path(source).glob('*.pth'))
+    if len(names) > 1 and not Path(source, LAST_CHECKPOINT_FILE).is_file():
+        raise UserError(
+            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no '
+            f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
+        )
     advice = 'Pass another checkpoint after the work dir'
     latest = read_latest_checkpoint(source, advice, prefer_best=True)
     if latest is None:
@@ -122,11 +132,12 @@ def read_score_thr(config: Path, checkpoint: str) -> float | None:
         return None
     try:
         chosen = json.loads(path.read_text())
-        name, score_thr = chosen['checkpoint'], float(chosen['score_thr'])
-        digest = chosen.get('sha256')  # earlier versions did not write it
-    except (ValueError, KeyError, TypeError, AttributeError):
+        name, digest = chosen['checkpoint'], chosen['sha256']
+        score_thr = float(chosen['score_thr'])
+    except (ValueError, KeyError, TypeError):
         raise UserError(
             f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
         ) from None
-    is_other = name != file.name or (digest is not None and digest != compute_sha256(file))
-    return None if is_other else score_thr
+    if name != file.name or digest != compute_sha256(file):
+        return None
+    return score_thr

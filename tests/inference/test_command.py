@@ -234,11 +234,11 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
     assert read_ids() == ids
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_call_writes_the_results_of_all_images_before(
     number, predict, photos, monkeypatch
 ):
-    """Ctrl-C or SIGTERM while the third image is read; a name that is not UTF-8 is written as
+    """Ctrl-C, SIGTERM or a closed terminal while the third image is read; a name that is not UTF-8 is written as
     Python reads it.
     """
     convert, odd = running.convert_to_array, str(photos / os.fsdecode(b'aa\xff.png'))
@@ -250,7 +250,8 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(
         return convert(path, decoding)
 
     monkeypatch.setattr(running, 'convert_to_array', convert_or_interrupt)
-    assert predict(photos)[0] == 128 + number
+    code = signal.SIGTERM if number == signal.SIGHUP else number
+    assert predict(photos)[0] == 128 + code
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     names = [image['file_name'] for image in read('images.json')['images']]
     assert names == [odd, str(photos / 'b.jpg')]
