@@ -21,9 +21,9 @@ def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
     files = find_model_files(args.config, args.checkpoint)
     from ..export.onnx_file import export_onnx
-    from .loading import load_model
+    from .loading import load_silently
 
-    model = load_model(files, 'cpu')
+    model = load_silently(files, 'cpu')
     difference = export_onnx(model, args.target, not args.no_check)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.tiles:

@@ -24,6 +24,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
     from ..inference.running import PredictionRun
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -81,9 +82,9 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device
     from ..inference.outputs import Outputs
     from ..inference.running import PredictionRun
-    from .loading import load_model
+    from .loading import load_silently
 
-    model = load_model(files, args.device, args.score_thr)
+    model = load_silently(files, args.device, args.score_thr)
     print(
         f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: '
         f'{model.checkpoint}'
@@ -100,7 +101,7 @@ def main(args: argparse.Namespace) -> None:
     if args.tiles is not None:
         # Read one image at a time. Its tiles are predicted in batches.
         model, batch_size = model.with_tiles(args.tiles, batch_size), 1
-    labels = args.classes and [model.find_label(name) for name in args.classes]
+    classes = args.classes and [model.classes[model.find_label(name)] for name in args.classes]
     create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
     run = PredictionRun(
         model,
@@ -108,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
         batch_size,
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
-        labels=labels,
+        classes=classes,
         draw_labels=not args.hide_labels,
     )
     try:
@@ -125,40 +126,54 @@ def main(args: argparse.Namespace) -> None:
 
 def print_summary(run: PredictionRun, with_images: bool, with_videos: bool) -> None:
     """Print what has been predicted and written, also after an error."""
-    from ..inference.outputs import make_table
+    from ..inference.outputs import format_limit, make_table
 
     if run.counts:
         table = make_table(run.counts, run.model.classes, run.model.task)
         Console(markup=False, emoji=False, highlight=False).print(table)
-    # Configs of train --data have the longer side of the training images, except for classifiers.
-    trained_side = run.model.started_with.get('image_side')
-    if trained_side and not run.model.tiles:
-        print(compare_sides(run.sides, trained_side), end='')
+    if run.limited:
+        print(format_limit(run.limited, len(run.counts), run.model.limit))
+    if run.model.task != 'classification' and not run.model.tiles:
+        print(compare_sizes(run.sizes, run.model), end='')
     counts = []
     if with_images:
-        counts.append(format_count(len(run.sides), 'image'))
+        counts.append(format_count(len(run.sizes), 'image'))
     if with_videos:
-        counts.append(format_count(len(run.counts) - len(run.sides), 'frame'))
+        counts.append(format_count(len(run.counts) - len(run.sizes), 'frame'))
     folder = run.outputs.folder
     skipped = f', {run.num_failed} skipped' if run.num_failed else ''
     pictures = f', pictures in {folder / PICTURES}' if run.draw else ''
     print(f'{" and ".join(counts)} predicted{skipped}: {folder}{pictures}')
 
 
-def compare_sides(sides: Mapping[str, int], trained_side: int) -> str:
-    """Return a message about images whose longer sides differ much from that of the training
-    images, or ''.
+def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
+    """Return a message about images in which objects cannot be as large as in training, or ''.
+
+    A run of ``train --data`` knows the longer side of its training images. Of other models, the
+    size is known to which they resize images.
     """
-    others = []
-    for name, side in sides.items():
-        if not 1 / MAX_RATIO <= side / trained_side <= MAX_RATIO:
-            others.append(name)
+    trained_side = model.started_with.get('image_side')
+    scale = model.scale
+    if trained_side:
+        ratios = {name: max(size) / trained_side for name, size in sizes.items()}
+        lowest, words = 1 / MAX_RATIO, f'or smaller than in training ({trained_side} px)'
+        side = trained_side
+    elif scale:
+        longer, shorter = scale
+        ratios = {
+            name: max(max(size) / longer, min(size) / shorter) for name, size in sizes.items()
+        }
+        lowest, words = 0, f'than what the network gets ({longer} x {shorter} px)'
+        side = MAX_RATIO * shorter
+    else:
+        return ''
+    others = [name for name, ratio in ratios.items() if not lowest <= ratio <= MAX_RATIO]
     if not others:
         return ''
     return (
-        f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over '
-        f'{MAX_RATIO} times larger or smaller than in training ({trained_side} px). If objects in '
-        f'larger ones are lost, add --tiles {trained_side}\n'
+        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}) are over '
+        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
+        f'{side}\n'
     )
 
 

@@ -40,6 +40,15 @@ class Curve:
         """F1 by confidence threshold, (n,)."""
         return 2 * self.num_correct / (self.num_detections + self.num_objects)
 
+    def count_at(self, threshold: float) -> tuple[int, int]:
+        """Return the number of detections of at least this score, and how many of them are
+        right.
+        """
+        kept = int((self.scores >= threshold).sum())
+        if not kept:
+            return 0, 0
+        return int(self.num_detections[kept - 1]), int(self.num_correct[kept - 1])
+
     @property
     def best_f1(self) -> float:
         """The highest F1, or 0 if there are no detections."""
@@ -69,6 +78,14 @@ class DetectionCurves:
     ap50: np.ndarray  # (classes,), NaN for a class without objects
     mask_ap: np.ndarray | None = None  # (classes,), None without masks
     mask_ap50: np.ndarray | None = None  # (classes,), None without masks
+
+    def format_ap(self) -> str:
+        """Return the means of AP and AP50 over the classes that have objects."""
+        text = f'box mAP {np.nanmean(self.ap):.3f}, AP50 {np.nanmean(self.ap50):.3f}'
+        if self.mask_ap is not None:
+            mask_ap, mask_ap50 = np.nanmean(self.mask_ap), np.nanmean(self.mask_ap50)
+            text += f'; mask mAP {mask_ap:.3f}, AP50 {mask_ap50:.3f}'
+        return text
 
 
 def compute_detection_curves(

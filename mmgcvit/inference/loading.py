@@ -29,7 +29,7 @@ from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..tasks import DETECTION
 from .drawing import choose_palette
-from .model_files import find_config, find_model_files, read_model_checkpoint, read_score_thr
+from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {
@@ -37,44 +37,21 @@ PREDICTORS = {
 }
 
 
-def load(
-    config: str | Path,
-    checkpoint: str | Path | Checkpoint | None = None,
-    device: str | None = None,
-    score_thr: float | None = None,
+def load_model(
+    config: Path, checkpoint: Checkpoint, device: str | None, score_thr: float | None
 ) -> Predictor:
-    """Load a trained model.
-
-    Args:
-        config: A config file, or the work dir of a run.
-        checkpoint: A file or URL, or what :func:`read_model_checkpoint` has read. Code in it is not
-            run. Default: the work dir's best or newest checkpoint, or the weights shipped with a
-            config of this project.
-        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
-            has chosen for the checkpoint, else 0.3.
-
-    Raises:
-        UserError: The config, checkpoint or device does not exist, the task of the config is not
-            supported, or ``score_thr`` is invalid or set for a model that is no detector.
-        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
-    """
+    """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
     torch_device = resolve_device(device)
-    if isinstance(checkpoint, Checkpoint):
-        path = find_config(config)
-    else:
-        files = find_model_files(config, checkpoint)
-        path, checkpoint = files.config, read_model_checkpoint(files.checkpoint)
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
     # simultaneously (gh-106905).
     with BUILD_LOCK:
-        cfg = read_config(path)
-        predictor = build_predictor(cfg, path, checkpoint.content['meta'])
+        cfg = read_config(config)
+        predictor = build_predictor(cfg, config, checkpoint.content['meta'])
         check_fits(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
-    predictor.config, predictor.checkpoint = path, checkpoint.source
+    predictor.config, predictor.checkpoint = config, checkpoint.source
     predictor.started_with = cfg.get(STARTED_WITH) or {}
     if predictor.task != DETECTION.name:
         if score_thr is not None:
@@ -85,7 +62,7 @@ def load(
     # The loops in engine/loops.py have this setting.
     predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
     if score_thr is None:
-        score_thr = read_score_thr(path, checkpoint.source)
+        score_thr = read_score_thr(config, checkpoint.source)
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')

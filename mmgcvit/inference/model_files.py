@@ -1,4 +1,4 @@
-"""Find the files of a trained model, its config and its checkpoint, and read the checkpoint."""
+"""Find the files of a trained model, its config and its checkpoint, and load it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..files import compute_sha256, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
+    from .predictor import Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
@@ -34,6 +35,35 @@ class ModelFiles:
     config: Path
     # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
     checkpoint: str
+
+
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: float | None = None,
+) -> Predictor:
+    """Load a trained model.
+
+    Args:
+        config: A config file, or the work dir of a run.
+        checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest
+            checkpoint, or the weights shipped with a config of this project.
+        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
+        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
+            has chosen for the checkpoint, else 0.3.
+
+    Raises:
+        UserError: The config, checkpoint or device does not exist, the task of the config is not
+            supported, or ``score_thr`` is invalid or set for a model that is no detector.
+        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
+    """
+    files = find_model_files(config, checkpoint)
+    # These imports take seconds. The first checks the versions of torch, mmengine and mmcv.
+    from .. import registry  # noqa: F401
+    from .loading import load_model
+
+    return load_model(files.config, read_model_checkpoint(files.checkpoint), device, score_thr)
 
 
 def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ..errors import MANY, escape_controls, shorten
+from ..errors import MANY, escape_controls, format_count, shorten
 from ..files import (
     LABEL_MAPS,
     PICTURES,
@@ -92,6 +92,15 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     if isinstance(prediction, Classification):
         return Counter([prediction.label])
     return Counter(prediction.labels.tolist())
+
+
+def format_limit(names: Sequence[str], num_images: int, limit: float) -> str:
+    """Return a message about images with as many detections as a detector returns at most."""
+    return (
+        f'{len(names)} of {format_count(num_images, "image")} ({shorten(names)}) have as many '
+        f'detections as the model returns at most, {limit:,}, so their counts may be too low. Add '
+        '--tiles SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
+    )
 
 
 def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:

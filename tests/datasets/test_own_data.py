@@ -146,6 +146,8 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     cfg = make(annotation_type, size=MINI, augment=level, no_flip=level == 'light').cfg
     steps = str(cfg.train_dataloader.dataset.pipeline)
     assert ('RandomFlip' in steps) == (level == 'strong')
+    tests_flips = 'RandomFlip' in str(cfg.get('tta_pipeline'))
+    assert tests_flips == (annotation_type == 'seg_maps' and level == 'strong')
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
     images = [load_sample(dataset, 0, ['a', 'b'])[1] for _ in range(8)]
     means = {image.mean() for image in images}

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import cv2
@@ -20,7 +21,7 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.commands.predict import compare_sides
+from mmgcvit.commands.predict import compare_sizes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
@@ -183,11 +184,16 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 
 
 def test_images_of_other_sizes_than_in_the_training_are_named():
-    sides = {'a.png': 512, 'b.png': 513, 'c.png': 127, 'd.png': 128}
-    assert re.match(
-        r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n', compare_sides(sides, 256)
-    )
-    assert compare_sides({'a.png': 256}, 256) == compare_sides({}, 256) == ''
+    """Other models than those of ``train --data`` know only to which size they resize images."""
+    sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
+    model = SimpleNamespace(started_with={'image_side': 256}, scale=(64, 48))
+    words = r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n'
+    assert re.match(words, compare_sizes(sizes, model))
+    assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
+    model.started_with = {}
+    sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
+    words = r'2 of 4 images \(b.png, c.png\) are .* gets \(64 x 48 px\).* add --tiles 96\n'
+    assert re.match(words, compare_sizes(sizes, model))
 
 
 @pytest.mark.parametrize(

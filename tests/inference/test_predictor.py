@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.loading import load
+from mmgcvit.inference.model_files import load
 from mmgcvit.inference.predictor import MAX_ENLARGED_SIDE
 from mmgcvit.inference.results import Detections
 

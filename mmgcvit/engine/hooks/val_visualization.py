@@ -13,7 +13,7 @@ from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
 from ...evaluation.grids import draw_cells, draw_grid
 from ...evaluation.samples import build_dataset, load_sample
-from ...evaluation.scoring import score_image, summarise_confusion_matrix
+from ...evaluation.scoring import describe_image, score_image
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.results import Prediction
@@ -107,12 +107,11 @@ class ValVisualizationHook(Hook):
                 self.predictions[index] = self.predictor.read_sample(sample)
 
     def write_grid(self, runner: Runner) -> None:
-        classes, cells = self.predictor.classes, []
+        classes, cells, task = self.predictor.classes, [], TASK_BY_NAME[self.predictor.task]
         for index, prediction in sorted(self.predictions.items()):
             path, image, ground_truth = load_sample(self.dataset, index, classes)
             score, counts = score_image(ground_truth, prediction, classes)
-            summary = summarise_confusion_matrix(counts, classes)
-            title = f'{path.name}, {TASK_BY_NAME[self.predictor.task].score} {score:.2f}: {summary}'
+            title = f'{path.name}: {describe_image(task, score, counts, classes)}'
             cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
         grid = draw_grid(cells)
         unit, step, _ = get_length(runner)
