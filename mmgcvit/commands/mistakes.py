@@ -86,8 +86,9 @@ def main(args: argparse.Namespace) -> None:
             f'{curves.format_ap()}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is '
             f'highest at {curves.overall.best_threshold:.2f}'
         )
-    if mistakes.limited:
-        print(format_limit(mistakes.limited, len(dataset), model.limit))
+        limited = mistakes.list_limited(model.score_thr)
+        if limited:
+            print(format_limit(limited, len(dataset), model.limit))
     print(f'written to {args.out_dir}')
 
 

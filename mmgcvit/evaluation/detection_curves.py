@@ -11,9 +11,8 @@ import numpy as np
 from ..errors import check_installed
 from ..inference.results import Detections
 
-# How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for
-# the curves all.
-MAX_DETECTIONS = [100, 1000, 2**31]
+# How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
+MAX_DETECTIONS = 2**31
 
 
 @dataclass(frozen=True)
@@ -111,11 +110,10 @@ def compute_detection_curves(
 
 def compute_ap(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
     """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
-    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of
-    # detections].
-    precision = evaluation.eval['precision'][:, :, :, 0]
+    # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
+    precision = evaluation.eval['precision'][..., 0, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    return precision[..., 0].mean((0, 1)), precision[0, ..., 1].mean(0)
+    return precision.mean((0, 1)), precision[0].mean(0)
 
 
 def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
@@ -167,7 +165,7 @@ def match_detections(
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), iou_type)
-        evaluation.params.maxDets = MAX_DETECTIONS
+        evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.params.areaRng = evaluation.params.areaRng[:1]
         evaluation.evaluate()
         evaluation.accumulate()

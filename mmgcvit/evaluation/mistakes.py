@@ -46,8 +46,12 @@ class Mistakes:
     curves: DetectionCurves | None
     # (classes,), the number of images with each class in their ground truth
     num_images: np.ndarray
-    # Images with as many detections as the model returns at most
-    limited: list[str]
+    # Images with as many detections as the model returns at most: the lowest score in each
+    lowest_scores: dict[str, float]
+
+    def list_limited(self, score_thr: float) -> list[str]:
+        """List the images in which more objects than the model returns may have this score."""
+        return [name for name, score in self.lowest_scores.items() if score >= score_thr]
 
 
 def evaluate_images(
@@ -60,7 +64,7 @@ def evaluate_images(
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
     num_classes, task = len(model.classes), TASK_BY_NAME[model.task]
-    num_images, limited = np.zeros(num_classes, np.int64), []
+    num_images, lowest_scores = np.zeros(num_classes, np.int64), {}
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     worst: list[ScoredImage] = []
     objects, detections = [], []
@@ -69,9 +73,9 @@ def evaluate_images(
         if isinstance(prediction, Detections):
             objects.append(encode_masks(ground_truth, ground_truth))
             detections.append(encode_masks(prediction, ground_truth))
-            prediction = prediction.filter(model.score_thr)
             if not model.tiles and len(prediction) >= model.limit:
-                limited.append(str(path))
+                lowest_scores[str(path)] = prediction.scores[-1]
+            prediction = prediction.filter(model.score_thr)
         score, image_matrix = score_image(ground_truth, prediction, model.classes)
         matrix += image_matrix
         num_images += image_matrix[:-1].any(1)
@@ -82,7 +86,7 @@ def evaluate_images(
     curves = None
     if model.task == 'detection':
         curves = compute_detection_curves(objects, detections, num_classes)
-    return Mistakes(matrix, worst, curves, num_images, limited)
+    return Mistakes(matrix, worst, curves, num_images, lowest_scores)
 
 
 def predict_dataset(

@@ -53,14 +53,15 @@ def judge_run(work_dir: Path) -> str:
     if is_detector:
         text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
         scores = score_detected_classes(mistakes, model)
+        limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
+        if limited:
+            text += f'\n{format_limit(limited, len(dataset), model.limit)}'
     else:
         text, scores = score_other_classes(mistakes, model)
     text = f'{format_count(len(dataset), "validation image")}: {text}'
     if not scores:
         return text
     reasons = find_reasons(cfg, checkpoint)
-    if mistakes.limited:
-        reasons.insert(0, format_limit(mistakes.limited, len(dataset), model.limit))
     metric = 'IoU' if model.task == SEGMENTATION.name else 'F1'
     return f'{text}\n{format_verdict(scores, metric, reasons)}'
 

@@ -101,6 +101,8 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
     }
     if predictor.task == 'detection':
         entries['score_thr'] = predictor.score_thr
+        entries['tiles'] = predictor.tiles or 0
+        entries['limit'] = predictor.limit
         entries['mask_thr_binary'] = predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5)
     for name, value in entries.items():
         if not isinstance(value, str):

@@ -10,6 +10,7 @@ your own project, also on a machine without torch::
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class OnnxPredictor:
         score_thr: Objects with lower scores are removed. Default: the threshold that ``mmgcvit
             predict`` uses.
         providers: Names of onnxruntime's execution providers.
+        tiles: Side in pixels of the overlapping tiles in which a detector predicts larger images,
+            which needs the package supervision. Default: as in the training; 0: no tiles.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class OnnxPredictor:
         path: str | Path,
         score_thr: float | None = None,
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
+        tiles: int | None = None,
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
@@ -96,12 +100,41 @@ class OnnxPredictor:
                 'wrote'
             )
         self.classes = json.loads(self.metadata['classes'])
+        self.tiles = tiles
+        if tiles is None:
+            self.tiles = json.loads(self.metadata.get('tiles', '0'))
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's.
         """
         image = read_image(image)
+        if self.task == 'detection' and 0 < self.tiles < max(image.shape[:2]):
+            return self.predict_in_tiles(image)
+        return self.predict(image)
+
+    def predict_in_tiles(self, image: np.ndarray) -> Detections:
+        """Detect the objects of a large image, and merge the detections of the tiles."""
+        import supervision as sv
+
+        def detect(tile: np.ndarray) -> sv.Detections:
+            found = self.predict(tile)
+            return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
+
+        slicer = sv.InferenceSlicer(
+            detect,
+            slice_wh=self.tiles,
+            overlap_wh=self.tiles // 4,
+            overlap_metric=sv.OverlapMetric.IOS,
+            compact_masks=True,
+        )
+        found = slicer(image)
+        found = found.select(np.argsort(-found.confidence, kind='stable'))
+        names = [self.classes[label] for label in found.class_id]
+        return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
@@ -167,6 +200,13 @@ class OnnxPredictor:
         """
         kept = outputs['scores'] >= self.score_thr
         outputs = {name: values[kept] for name, values in outputs.items()}
+        limit = json.loads(self.metadata['limit'])
+        if len(outputs['scores']) >= limit:
+            warnings.warn(
+                f'an image has as many detections as the model returns at most, {limit}. Add '
+                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it again',
+                stacklevel=3,
+            )
         y_scale, x_scale = ori_shape[0] / img_shape[0], ori_shape[1] / img_shape[1]
         boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         class_names = [self.classes[label] for label in outputs['labels']]

@@ -97,9 +97,9 @@ def count_classes(prediction: Prediction) -> Counter[int]:
 def format_limit(names: Sequence[str], num_images: int, limit: float) -> str:
     """Return a message about images with as many detections as a detector returns at most."""
     return (
-        f'{len(names)} of {format_count(num_images, "image")} ({shorten(names)}) have as many '
-        f'detections as the model returns at most, {limit:,}, so their counts may be too low. Add '
-        '--tiles SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
+        f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
+        f'returned as many detections as it can, {limit:,}, so counts may be too low. Add --tiles '
+        'SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
     )
 
 

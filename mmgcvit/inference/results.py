@@ -53,11 +53,10 @@ class Detections:
             yield DetectedObject(box, float(score), int(label), name, mask)
 
     def __repr__(self) -> str:
-        counts = Counter(self.class_names).most_common()
-        text = (
-            f'{format_count(len(self), "object")}: {shorten([f"{n} {name}" for name, n in counts])}'
-        )
+        text = format_count(len(self), 'object')
         if len(self):
+            counts = Counter(self.class_names).most_common()
+            text += f': {shorten([f"{count} {name}" for name, count in counts])}'
             text += f'; scores {self.scores.min():.2f} to {self.scores.max():.2f}'
         return f'Detections({text})'
 

@@ -310,7 +310,7 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     task = ['--task', 'semantic'] if data_format == 'maps' else []
     output = call('', '-m', 'mmgcvit', 'train', *own, *task)
-    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1.*val_loss): ', output)
+    assert re.search(r'((bbox|segm)_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     call(
         '',

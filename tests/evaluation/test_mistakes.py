@@ -18,6 +18,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
 from mmgcvit.datasets.layouts import list_files
+from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import Mistakes, evaluate_images, score_classes
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.evaluation.scoring import (
@@ -54,6 +55,21 @@ def test_objects_are_scored_by_f1(objects, predicted, expected, text):
     assert summarise_confusion_matrix(matrix, CLASSES) == text
 
 
+def test_right_false_and_missed_objects_have_a_colour_and_a_shape_each():
+    """A circle around a missed object leaves the sides of its box free."""
+    boxes = [(20 + 60 * i, 40, 40 + 60 * i, 60) for i in range(4)]
+    ground_truth = make_detections([(boxes[0], 0, 1.0), (boxes[1], 1, 1.0)], CLASSES)
+    prediction = make_detections([(boxes[0], 0, 0.9), (boxes[2], 1, 0.8)], CLASSES)
+    image = np.full((100, 240, 3), 100, np.uint8)
+    picture = draw_matches(image, ground_truth, prediction, 1.0)[..., ::-1]
+    for place, colour in enumerate((RIGHT, MISSED, FALSE)):
+        _, columns = (picture == colour).all(-1).nonzero()
+        assert min(columns) // 60 == place
+    assert (picture[50, 20] == RIGHT).all()
+    assert (picture[50, 80] == 100).all()
+    assert (picture[50, 140] == FALSE).all()
+
+
 @given(MAPS)
 def test_pixels_are_counted_as_mmseg_counts_them(rows):
     from mmseg.evaluation import IoUMetric
@@ -77,7 +93,7 @@ def test_classes_are_scored_as_by_sklearn(pairs):
     labels, predicted = np.array(pairs).T
     matrix = compute_confusion_matrix(labels, predicted, len(CLASSES))
     model = SimpleNamespace(classes=CLASSES, task='classification')
-    scores = score_classes(Mistakes(matrix, [], None, None, []), model)
+    scores = score_classes(Mistakes(matrix, [], None, None, {}), model)
     expected = precision_recall_fscore_support(
         labels, predicted, labels=range(len(CLASSES)), zero_division=np.nan
     )
@@ -149,6 +165,7 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     for name in content['classes'][:-1]:
         assert re.search(rf'^ {name} +\d', printed, re.MULTILINE)
         assert ('mask_AP' in content['by_class'][name]) == (task == 'detection')
+    assert ('returned as many detections as it can, 3, so' in printed) == (task == 'detection')
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
     assert (out / 'curves.png').is_file() == (task == 'detection')
     assert len(content['worst']) == 2

@@ -51,7 +51,7 @@ def test_absent_classes_and_the_background_do_not_count(task, expected):
     matrix[0, 0], matrix[0, 2], matrix[1, 1], matrix[1, 0], matrix[3, 3] = 190, 1, 2, 4, 6
     if task == 'classification':
         matrix[1, 1], matrix[1, 0] = 1, 9
-    mistakes = Mistakes(matrix, [], None, np.array([9, 2, 0, 1]), [])
+    mistakes = Mistakes(matrix, [], None, np.array([9, 2, 0, 1]), {})
     model = SimpleNamespace(task=task, classes=CLASSES)
     text, scores = score_other_classes(mistakes, model)
     assert text == expected
@@ -67,7 +67,7 @@ def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
     rare = Curve(np.array([0.4]), np.array([1]), np.array([1]), 1)
     curves = DetectionCurves(curve, [curve, rare, replace(rare, num_objects=0)], None, None)
     model = SimpleNamespace(classes=CLASSES[1:])
-    mistakes = Mistakes(None, [], curves, np.array([2, 1, 0]), [])
+    mistakes = Mistakes(None, [], curves, np.array([2, 1, 0]), {})
     cat, dog = score_detected_classes(mistakes, model)
     assert cat == (1.0, 'cat', '2 objects in 2 images')
     assert dog == (0.0, 'dog', '1 object in 1 image')

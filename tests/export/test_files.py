@@ -30,6 +30,7 @@ from mmgcvit.export.onnx_file import build_export_module, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 
 from ..inference.conftest import picture_of
+from ..inference.large_images import TILE, matches, page_of
 from ..programs import run
 from .conftest import DEMO, photo_of
 
@@ -133,7 +134,7 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     code, printed = call(
         'export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check'
     )
-    assert (code, 'Cut them into tiles of 64 px' in printed) == (0, True)
+    assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
@@ -147,6 +148,17 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
     assert found.masks.shape == (len(expected.boxes), 300, 400)
     overlap, union = found.masks & expected.masks, found.masks | expected.masks
     assert overlap.sum() > 0.995 * union.sum() > 0
+
+
+def test_the_onnx_predictor_detects_in_tiles_and_warns_at_the_limit(exported):
+    image, digits, numbers = page_of(600, 500)
+    predictor = OnnxPredictor(exported('mask_rcnn_gcvit_digits').path, tiles=TILE)
+    found = predictor(image)
+    assert matches(found, digits, numbers).any(1).mean() >= 0.9
+    assert found.masks[0].shape == (600, 500)
+    predictor.metadata['limit'] = '3'
+    with pytest.warns(UserWarning, match='as many detections as the model returns at most, 3'):
+        predictor(photo_of())
 
 
 def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):

@@ -3,6 +3,7 @@ are rejected.
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmgcvit.inference.loading import (
 )
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
 
+from ..programs import run
 from ..toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
 
@@ -118,6 +120,16 @@ def test_no_code_of_a_checkpoint_runs(run_dir, tmp_path):
     torch.save({**content, 'extra': RunsACommand(tmp_path / 'ran')}, run_dir / 'own.pth')
     assert load(run_dir, run_dir / 'own.pth', 'cpu').task == 'classification'
     assert not (tmp_path / 'ran').exists()
+
+
+def test_a_wrong_path_is_rejected_before_torch_is_imported():
+    program = (
+        'import sys, mmgcvit\n'
+        'try: mmgcvit.load("nowhere")\n'
+        'except ValueError as error: print(error, "torch" in sys.modules)'
+    )
+    result = run([sys.executable, '-c', program])
+    assert result.stdout == 'there is no config or work dir nowhere False\n'
 
 
 NAMES = [f'number {number}' for number in range(10)]

@@ -99,6 +99,19 @@ def test_pycocotools_reads_the_written_detections(tmp_path):
     assert 'segmentation' not in only_boxes[0]
 
 
+def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
+    boxes, scores = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0.9, 0.5, 0.4])
+    found = Detections(boxes, scores, np.array([1, 0, 1]), ['dog', 'cat', 'dog'])
+    assert repr(found) == 'Detections(3 objects: 2 dog, 1 cat; scores 0.40 to 0.90)'
+    assert repr(found.filter(0.5, ['bird'])) == 'Detections(0 objects)'
+    (dog,) = found.filter(0.5, ['dog'])
+    assert (dog.score, dog.label, dog.class_name, dog.mask) == (0.9, 1, 'dog', None)
+    np.testing.assert_array_equal(dog.box, boxes[0])
+    segments = make_segmentation(np.array([[0, 0, 1, 0]]), ['sky', 'sea'])
+    assert repr(segments) == 'Segmentation(4 x 1 px: 75.0% sky, 25.0% sea)'
+    assert repr(Classification(1, 'b', 0.75, scores)) == 'Classification(b, score 0.75)'
+
+
 def test_segmentations_are_written_with_areas_and_convert_to_supervision():
     classes, label_map = ['sky', 'land', 'sea'], np.array([[0, 0, 2], [0, 2, 0]], np.int32)
     segments = make_segmentation(label_map, classes)
