@@ -250,12 +250,14 @@ def find_problem(image: Image.Image, path: str) -> str:
     if image.mode == 'LAB':
         return 'it has the colour space LAB'
     image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    stored = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if stored is None:
+    loaded = cv2.imread(path)
+    if loaded is None:
         return 'OpenCV cannot decode it'
-    if orientation != 1 and image.format != 'TIFF' and np.array_equal(cv2.imread(path), stored):
-        return 'OpenCV would ignore its EXIF rotation'
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation != 1 and image.format != 'TIFF':
+        stored = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if np.array_equal(loaded, stored):
+            return 'OpenCV would ignore its EXIF rotation'
     pixels = np.atleast_3d(cv2.imread(path, cv2.IMREAD_UNCHANGED))[..., :3]
     if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
         return 'it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits'

@@ -4,8 +4,6 @@ found and written.
 
 import json
 import re
-from collections import Counter
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,16 +11,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-from sklearn.metrics import precision_recall_fscore_support
 
 from mmgcvit.config import read_config
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
-from mmgcvit.evaluation.mistakes import Mistakes, evaluate_images, score_classes
+from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.evaluation.scoring import (
-    compute_confusion_matrix,
     score_image,
     summarise_confusion_matrix,
 )
@@ -88,46 +83,14 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
         assert score == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
 
 
-@given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
-def test_classes_are_scored_as_by_sklearn(pairs):
-    labels, predicted = np.array(pairs).T
-    matrix = compute_confusion_matrix(labels, predicted, len(CLASSES))
-    model = SimpleNamespace(classes=CLASSES, task='classification')
-    scores = score_classes(Mistakes(matrix, [], None, None, {}), model)
-    expected = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(CLASSES)), zero_division=np.nan
-    )
-    expected[2][expected[3] == 0] = np.nan  # without ground truth, there is no F1
-    for key, values in zip(('precision', 'recall', 'f1', 'ground_truths'), expected, strict=True):
-        computed = np.array([scores[name][key] for name in CLASSES], float)
-        np.testing.assert_allclose(computed, values, atol=1e-4)
-
-
-def count_in_files(digits, task):
-    """Count the ground truth of each class without OpenMMLab packages."""
-    if task == 'classification':
-        return Counter(range(10))
-    if task == 'segmentation':
-        maps = (digits / 'ADEChallengeData2016/annotations/validation').iterdir()
-        pixels = np.concatenate([np.asarray(Image.open(path)).reshape(-1) for path in maps])
-        return Counter((pixels[pixels > 0] - 1).tolist())
-    content = json.loads((digits / 'coco/annotations/instances_val2017.json').read_text())
-    numbers = [category['id'] for category in content['categories']]
-    return Counter(numbers.index(each['category_id']) for each in content['annotations'])
-
-
 @pytest.fixture
 def dataset(work_dir, model, task):
     cfg = read_config(work_dir / f'{TASKS[task]}.py')
     return build_dataset(cfg.val_dataloader.dataset, model.scope)
 
 
-def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(
-    model, dataset, digits, task
-):
+def test_the_worst_images_come_first_whatever_the_batch_size(model, dataset):
     mistakes = evaluate_images(model, dataset, len(dataset), batch_size=2)
-    counts = mistakes.confusion_matrix[:-1].sum(1).tolist()
-    assert Counter(dict(enumerate(counts))) == count_in_files(digits, task)
     scores = [image.score for image in mistakes.worst]
     assert len(scores) == len(dataset)
     assert scores == sorted(scores)

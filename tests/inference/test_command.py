@@ -13,14 +13,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import cv2
 import pytest
 import supervision as sv
 import torch
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.commands.predict import compare_sizes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
@@ -263,19 +261,3 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(
     names = [image['file_name'] for image in read('images.json')['images']]
     assert names == [odd, str(photos / 'b.jpg')]
     assert {record['image_id'] for record in read('predictions.json')} == {1, 2}
-
-
-def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
-    """With a work dir, results go to its subfolder ``test``, so that the run's own files are
-    unchanged.
-    """
-    run, run_test = work_dirs['classification'], Mock()
-    monkeypatch.setattr('mmgcvit.engine.test.run_test', run_test)
-    checkpoint = str(run / 'epoch_1.pth')
-    for arguments, expected, folder in (
-        ([run], str(run), str(run / 'test')),
-        ([run / 'classify.py', '--work-dir', 'own', checkpoint], checkpoint, 'own'),
-    ):
-        run_command('test', [*arguments, '--device', 'cpu'])
-        cfg, named, *_ = run_test.call_args.args
-        assert (cfg.filename, named, cfg.work_dir) == (str(run / 'classify.py'), expected, folder)
