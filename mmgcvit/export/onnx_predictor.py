@@ -234,31 +234,32 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     Image.init()
     try:
         with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
-            problem = find_problem(opened, str(image))
+            content = np.fromfile(image, np.uint8)
+            problem = find_problem(opened, content)
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
         problem = str(error)
     if problem:
         raise ValueError(f'{image} cannot be read: {problem}')
-    return cv2.imread(str(image))
+    return cv2.imdecode(content, cv2.IMREAD_COLOR)
 
 
-def find_problem(image: Image.Image, path: str) -> str:
-    """Return why training would not read an open image, or ''."""
+def find_problem(image: Image.Image, content: np.ndarray) -> str:
+    """Return why training would not read an open image, whose file has a ``content``, or ''."""
     if max(image.size) > MAX_ASPECT * min(image.size):
         return f'one side is over {MAX_ASPECT} times the other'
     if image.mode == 'LAB':
         return 'it has the colour space LAB'
     image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
-    loaded = cv2.imread(path)
+    loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if loaded is None:
         return 'OpenCV cannot decode it'
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if orientation != 1 and image.format != 'TIFF':
-        stored = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if np.array_equal(loaded, stored):
             return 'OpenCV would ignore its EXIF rotation'
-    pixels = np.atleast_3d(cv2.imread(path, cv2.IMREAD_UNCHANGED))[..., :3]
+    pixels = np.atleast_3d(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))[..., :3]
     if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
         return 'it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits'
     if image.format != 'MPO':  # cameras may write a preview behind the photo
