@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..config import CONFIG_SUFFIXES, is_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import compute_sha256, is_url, suggest_folder
+from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
@@ -25,6 +25,7 @@ HINTS = {
     '.pt': PASS_WORK_DIR,
     '.safetensors': PASS_WORK_DIR,
     '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
+    **dict.fromkeys(IMAGE_SUFFIXES, '. Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
 }
 
 
@@ -77,7 +78,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
     if not is_config(file):
-        hint = HINTS.get(path.suffix, '').format(folder=path.parent)
+        hint = HINTS.get(path.suffix.lower(), '').format(folder=path.parent)
         raise UserError(
             f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}'
         )

@@ -229,13 +229,8 @@ class Detector(Predictor):
 
     @property
     def limit(self) -> float:
-        """The highest number of detections, and of proposals, in an image or a tile."""
-        limits = [math.inf]
-        for settings in iter_dicts(getattr(self.network, 'test_cfg', None)):
-            for name in ('max_per_img', 'max_per_image'):
-                if settings.get(name, 0) > 0:
-                    limits.append(settings[name])
-        return min(limits)
+        """The highest number of detections in an image or a tile."""
+        return find_limit(self.network)
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
@@ -352,6 +347,16 @@ class Classifier(Predictor):
             raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
         return Classification(label, self.classes[label], float(scores[label]), scores)
+
+
+def find_limit(network: nn.Module) -> float:
+    """Return how many detections, or proposals, a detector returns at most in an image."""
+    limits = [math.inf]
+    for settings in iter_dicts(getattr(network, 'test_cfg', None)):
+        for name in ('max_per_img', 'max_per_image'):
+            if settings.get(name, 0) > 0:
+                limits.append(settings[name])
+    return min(limits)
 
 
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ from mmgcvit.config import read_config
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
-from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.evaluation.samples import build_dataset, find_crowded, load_sample
 from mmgcvit.evaluation.scoring import (
     score_image,
     summarise_confusion_matrix,
@@ -96,6 +96,18 @@ def test_the_worst_images_come_first_whatever_the_batch_size(model, dataset):
     assert scores == sorted(scores)
     two = evaluate_images(model, dataset, 2, batch_size=3).worst
     assert [image.index for image in two] == [image.index for image in mistakes.worst[:2]]
+
+
+def test_images_with_more_objects_than_the_model_returns_are_listed(work_dirs):
+    cfg = read_config(work_dirs['detection'] / 'detect.py')
+    dataset = build_dataset(cfg.val_dataloader.dataset, 'mmdet')
+    counts = {
+        str(load_sample(dataset, index, [])[0]): len(load_sample(dataset, index, [])[2])
+        for index in range(len(dataset))
+    }
+    limit = min(counts.values())
+    expected = [name for name, count in counts.items() if count > limit]
+    assert find_crowded(dataset, limit) == expected != []
 
 
 def test_the_ground_truth_itself_has_no_mistakes(model, dataset):

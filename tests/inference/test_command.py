@@ -7,6 +7,7 @@ import os
 import pkgutil
 import re
 import signal
+import sys
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
 
+from ..programs import run
 from .conftest import CLASSES, picture_of
 from .test_inputs import write_video
 
@@ -201,6 +203,7 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
+        ('photos/b.jpg', 'Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
         ('RUN photos --no-save-vis --no-save-pred', 'write nothing. Remove one of them'),
@@ -211,6 +214,12 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
     code, printed = call('predict', *arguments)
     assert (code, Path('predictions').exists()) == (1, False)
     assert words in printed
+
+
+def test_results_are_written_if_stdout_is_closed(photos, work_dirs):
+    arguments = f'predict {work_dirs["classification"]} {photos} --device cpu'
+    run(['sh', '-c', f'cd {photos.parent} && {sys.executable} -m mmgcvit {arguments} >&-'])
+    assert (photos.parent / 'predictions' / 'predictions.json').is_file()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.options import check_out_dir, create_out_dir
@@ -39,6 +41,19 @@ def test_each_input_has_a_unique_output_path(names, tmp_path, monkeypatch):
     outputs = Outputs(tmp_path / 'out', list(names))
     for path, name in names.items():
         assert outputs.get_path('vis', path, '.x') == tmp_path / 'out' / 'vis' / f'{name}.x'
+
+
+@given(
+    st.lists(
+        st.sampled_from(['a', 'A', 'a_2', 'b/a', 'http://x/a?y', 'http://x/a?z', 'c/../b/A']),
+        unique=True,
+    ),
+    st.lists(st.sampled_from(['', '.jpg', '.tif', '.mp4']), min_size=7, max_size=7),
+)
+def test_no_two_inputs_share_an_output(stems, suffixes):
+    names = [f'{stem}{suffix}' for stem, suffix in zip(stems, suffixes, strict=False)]
+    outputs = Outputs(Path(), names)
+    assert len({str(path).lower() for path in outputs.names.values()}) == len(set(names))
 
 
 @pytest.mark.parametrize('labels', [[[0, 255]], [[0, 300]]])
