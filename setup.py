@@ -120,7 +120,7 @@ setup(
         # To plot losses and scores of runs.
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.
-        'visualize': ['matplotlib'],
+        'visualize': ['grad-cam', 'matplotlib'],
         'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
         'lint': ['ruff', 'pre-commit'],
         # To build the documentation. `make docs` installs these packages when it first runs.

@@ -21,7 +21,7 @@ PIP_PACKAGES = {
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
-    'matplotlib': "'mmgcvit[visualize]'",
+    **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
     'supervision': "'mmgcvit[predict]'",
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",

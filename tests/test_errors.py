@@ -7,14 +7,17 @@ from types import ModuleType
 import pytest
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import MissingPackageError, UserError, check_installed
+from mmgcvit.errors import MissingPackageError, UserError
+from mmgcvit.figures.gradcam_maps import compute_gradcam
 
 
 def test_a_missing_import_is_reported_with_the_pip_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'onnx', None)
+    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
     monkeypatch.setitem(sys.modules, 'pycocotools', None)
-    with pytest.raises(MissingPackageError, match=r"needs onnx, .*pip install 'mmgcvit\[export"):
-        check_installed('an export', 'onnx')
+    with pytest.raises(
+        MissingPackageError, match=r"needs pytorch_grad_cam, .*pip install 'mmgcvit\[visualize"
+    ):
+        compute_gradcam(None, None)
     monkeypatch.setattr(sys, 'argv', ['digits.py'])
     script = ModuleType('digits', 'A script.')
     script.__file__, script.add_options, script.main = (

@@ -38,11 +38,12 @@ def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
         view.to_inputs((3, 60))
 
 
-def test_a_local_and_a_global_block_are_drawn_in_a_panel_each_for_every_task(model, picture):
+def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
     found = compute_attention(model, picture)
     assert [block.kind for block in found.blocks] == ['local', 'global']
     titles = [axes.get_title() for axes in draw_attention(found).axes]
-    assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [1, 1]
+    assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [2, 2]
+    assert all(np.isfinite(block.received).all() for block in found.blocks)
     assert found.view.box == pytest.approx((0, 0, 120, 90))
     np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
     assert_leaves_no_trace(model, picture, compute_attention)
@@ -80,6 +81,9 @@ def test_attention_maps_equal_the_networks_own_weights(request, picture, network
             ):
                 expected = np.nan
             assert block.weights[r, c] == pytest.approx(float(expected), abs=1e-6, nan_ok=True)
+            if block.kind != 'global':  # whose queries are not of the window
+                to_token = to_token[: 16 - r + r % height, : 16 - c + c % width]
+            assert block.received[r, c] == pytest.approx(float(to_token.mean()), abs=1e-6)
 
 
 @pytest.mark.parametrize('stage', range(4))
