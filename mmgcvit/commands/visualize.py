@@ -1,4 +1,6 @@
-"""Draw attention or Grad-CAM: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
+"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE
+[options].
+"""
 
 import argparse
 from pathlib import Path
@@ -14,7 +16,11 @@ KINDS = {
         "a stage's local and global attention: one query's weights, and the mean weight that each "
         'token gets'
     ),
+    'queries': 'the global query of each GC ViT stage',
     'gradcam': 'Grad-CAM of a class of a classifier',
+    'shifts': (
+        'which shifted copy of the image each patch of LSA (Locally Shifted Attention) attends to'
+    ),
 }
 
 
@@ -52,7 +58,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         'block index, from 0 (default: the last). A local and a global block that form a pair are '
         'both drawn',
     )
-    add_integer(attention, '--head', 'head index, from 0 (default: the mean of all heads)')
+    for kind in ('attention', 'shifts'):
+        text = 'head index, from 0 (default: the mean of all heads)'
+        add_integer(parsers[kind], '--head', text)
     attention.add_argument(
         '--at',
         type=parse_point,
@@ -90,19 +98,25 @@ def main(args: argparse.Namespace) -> None:
     if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     default = Path(f'{Path(image).stem}_{args.kind}.png')
-    from ..figures import attention_maps, gradcam_maps
-    from .loading import load_silently
+    from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
+    from .loading import load_model
 
     check_figure_suffix(args.out or default)
-    model = load_silently(files, args.device)
+    model = load_model(files, args.device)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(
             model, image, args.stage, args.block, args.head, args.at
         )
         figure = attention_maps.draw_attention(attention)
-    else:
+    elif args.kind == 'queries':
+        queries = query_maps.compute_queries(model, image)
+        figure = query_maps.draw_queries(queries)
+    elif args.kind == 'gradcam':
         gradcam = gradcam_maps.compute_gradcam(model, image, args.class_name, args.stage)
         figure = gradcam_maps.draw_gradcam(gradcam)
+    else:
+        shifts = shift_maps.compute_shifts(model, image, args.head)
+        figure = shift_maps.draw_shifts(shifts)
     out = args.out or create_numbered(default, Path.touch)
     write_figure(out, figure)
     print(f'{args.kind}: {out}')

@@ -1,4 +1,4 @@
 """Draw what networks attend to, as the papers do.
 
-Read ``views.py``, then ``attention_maps.py`` or ``gradcam_maps.py``.
+Read ``views.py``, then ``attention_maps.py``; the others are like it.
 """

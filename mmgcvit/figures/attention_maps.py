@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers.windows import balance_window, window_partition, window_reverse
-from .views import MARK, Box, View, check_index, draw_box, prepare_view
+from .views import MARK, Box, View, check_index, draw_box, format_head, prepare_view
 
 # Index of the default stage: the feature maps of later stages are too coarse to show positions
 DEFAULT_STAGE = 2
@@ -96,7 +96,7 @@ def compute_attention(
         if not hasattr(attn, 'window_size'):
             raise UserError(
                 f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. '
-                'Choose another block or stage'
+                "Choose another block or stage, or 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = view.record_inputs(modules)
@@ -163,8 +163,7 @@ def draw_attention(result: Attention) -> Figure:
     uniform attention.
     """
     view, blocks = result.view, result.blocks
-    head = 'mean of all heads' if result.head is None else f'head {result.head}'
-    title = f'{type(view.backbone).__name__}, stage {result.stage}, {head}'
+    title = f'{type(view.backbone).__name__}, stage {result.stage}, {format_head(result.head)}'
     figure = view.make_figure(title, len(blocks), columns=3, width=3.7)
     grid = figure.add_gridspec(len(blocks), 3)
     axes = figure.add_subplot(grid[:, 0])

@@ -194,6 +194,10 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
         raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
 
 
+def format_head(head: int | None) -> str:
+    return 'mean of all heads' if head is None else f'head {head}'
+
+
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:
     """Draw the outline of a box."""
     left, top, right, bottom = box

@@ -11,6 +11,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.figures.attention_maps import compute_attention, draw_attention
 from mmgcvit.figures.views import prepare_view
 
+from ..inference.conftest import picture_of
 from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of
 
 RESIZE_EDGE = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
@@ -21,6 +22,17 @@ def cropping(tmp_path_factory):
     """Load a classifier that sees the central 64 px of an image whose short side has 80 px."""
     crop = {'type': 'CenterCrop', 'crop_size': 64}
     return classifier_of(tmp_path_factory.mktemp('run'), [RESIZE_EDGE, crop])
+
+
+@pytest.mark.parametrize(('height', 'width'), [(80, 160), (200, 160), (411, 630)])
+def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square(
+    cropping, height, width
+):
+    scale = min(height, width) / 80
+    top, left = ((round(side / scale) - 64) / 2 * scale for side in (height, width))
+    expected = (left, top, left + 64 * scale, top + 64 * scale)
+    view = prepare_view(cropping, picture_of(height, width))
+    assert view.box == pytest.approx(expected, abs=scale)
 
 
 def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
@@ -109,11 +121,7 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        (
-            'lsa',
-            {'stage': 0, 'block': 0},
-            'block 0 of stage 0, .*ShiftAttention, has no attention map',
-        ),
+        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* shifts'),
     ],
 )
 def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):

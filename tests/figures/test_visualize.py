@@ -45,8 +45,8 @@ def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     ('arguments', 'message'),
     [
         (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
-        (['attention', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf'),
-        (['gradcam', '--out', 'photo.png'], 'is the input image'),
+        (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf'),
+        (['queries', '--out', 'photo.png'], 'is the input image'),
     ],
 )
 def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
