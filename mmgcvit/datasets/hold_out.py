@@ -39,11 +39,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     is_classification = dataset.annotation_types == ('classes',)
     held_out = choose_images(classes_of_groups, of_each=is_classification)
     if not held_out:
-        lack = 'no class that is in two images'
-        if len(groups) == 1:
-            lack = 'only one image to train on'
         raise UserError(
-            f'{dataset.folder} has {lack}. Add more: at least one is held out for validation'
+            f'{dataset.folder} has too few images to hold one out for validation: each is the '
+            'only one of a class. Add images'
         )
     val = {index for number in held_out for index in groups[number]}
     num_images = len(train.image_names)
@@ -67,8 +65,7 @@ def group_copies(split: Split) -> list[list[int]]:
 def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
     """Return the indices of a fifth of the images: the first, unless a split would lack a class.
 
-    A class's only image is for training, except if each image is the only one of a class. Return
-    none if no class is in two images.
+    A class's only image is for training. Return none if no image can be held out.
 
     Args:
         classes: The classes of each image.
@@ -78,8 +75,6 @@ def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
     for index, names in enumerate(classes):
         for name in names:
             images[name].append(index)
-    if images and max(map(len, images.values())) < 2:
-        return set()
     images[EVERYTHING] = list(range(len(classes)))
     held_out = set()
     counts = Counter()
@@ -97,18 +92,4 @@ def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
                 held_out.add(index)
                 counts.update(names)
     has_classes = len(images) > 1
-    if has_classes and not any(counts[name] for name in images if name != EVERYTHING):
-        held_out.add(choose_shared(classes, images))
-    return held_out
-
-
-def choose_shared(classes: Sequence[set[str]], images: dict[str, list[int]]) -> int:
-    """Return an image of a class that others have too, if each is the only one of another class."""
-
-    def count_only(index: int) -> int:
-        return sum(len(images[name]) == 1 for name in classes[index])
-
-    shared = [
-        index for index, names in enumerate(classes) if any(len(images[name]) > 1 for name in names)
-    ]
-    return min(shared, key=count_only)
+    return held_out if len(counts) > has_classes else set()

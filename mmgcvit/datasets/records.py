@@ -24,10 +24,6 @@ Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categ
 Size = tuple[int, int]  # (width, height) in pixels
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
-# How formats write a box.
-XYWH = '[x, y, width, height]'
-XYXY = '[x1, y1, x2, y2]'
-CENTRES = '[centre x, centre y, width, height]'
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,7 @@ class ObjectSplit:
     images: Sequence[Entry]  # id, file_name, width, height
     annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
     categories: Sequence[Entry]  # id, name
+    map_names: Sequence[str] = ()  # of the maps that the objects are read from
 
     @property
     def image_names(self) -> list[str]:
@@ -133,6 +130,11 @@ class LabelSplit:
         return [self.image_folder / name for name in self.image_names]
 
     @property
+    def map_names(self) -> Sequence[str]:
+        """The names of the maps of the images, relative to ``image_folder``."""
+        return self.labels if self.has_maps else ()
+
+    @property
     def sizes(self) -> list[None]:
         return [None] * len(self.image_names)
 
@@ -191,9 +193,8 @@ class DatasetInfo:
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: tuple[str, ...] = ()  # messages for the user
-    # Examples by rule of what a reader could not parse, and how the format writes boxes.
+    # Examples by rule of what a reader could not parse.
     problems: dict[Any, list[str]] = field(default_factory=dict)
-    box_format: str = XYWH
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmgcvit.datasets.checks.datasets import find_unscored
-from mmgcvit.datasets.registered import ImageNetV2
+from mmgcvit.datasets.dataset_classes import ImageNetV2
 
 
 class Samples(list):

@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset
 
 from ...config import iter_transforms
 from ...errors import get_first_line
-from ..records import XYWH, Entry, ObjectSplit
+from ..records import Entry, ObjectSplit
 from ..rules.coco import (
     NO_OBJECTS,
     NOT_COCO,
@@ -109,14 +109,12 @@ def find_object_issues(
         with_masks: Whether masks are trained.
         is_scored: Whether it is for validation or test, where a mask without area raises an error.
     """
-    right, problems, look = find_object_problems(split, with_masks, XYWH)
+    right, problems = find_object_problems(split, with_masks)
     num_objects = len(split.annotations)
     are_many = are_too_many(num_objects - len(right), num_objects)
     hint = ': training ignores or cuts most of them, but evaluation counts them'
     if are_many:
         hint = '. With other faults they are more than a tenth of the objects'
-    if are_many and look:
-        hint += f', and look like {look}'
     issues = []
     for issue in make_issues(problems, path, are_many, hint):
         stops_scores = is_scored and issue.rule == FEW_POINTS

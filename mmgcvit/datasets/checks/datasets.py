@@ -13,9 +13,7 @@ from mmengine.registry import DATASETS
 from rich.progress import Progress
 
 from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
-from ...errors import format_count, shorten
 from ..decoding import IGNORE_INDEX, read_segmentation_map
-from ..rules.images import find_same_files
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
 from .images import check_images, check_lists
@@ -30,9 +28,6 @@ OTHER_NUM_CLASSES = Rule(
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
-# If only a sample of the images is opened, at most this number is compared, to find images of
-# several splits.
-MAX_COMPARED = 10_000
 
 
 def check_datasets(
@@ -40,7 +35,7 @@ def check_datasets(
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
     assigners = list_assigners(cfg)
-    report, paths = Report(), {loader: [] for loader in loaders}
+    report = Report()
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -57,12 +52,8 @@ def check_datasets(
             images = check_coco(dataset, settings, is_scored, assigners, report)
         else:
             images = check_lists(dataset, report)
-        paths[loader] += [Path(image.path) for image in images]
         report.issues += check_images(dataset, settings, images, num_images, progress)
         report.issues += check_num_classes(dataset, data_format, cfg)
-    num_paths = sum(map(len, paths.values()))
-    if num_images is None or num_paths <= MAX_COMPARED:
-        report.notes += find_shared(paths)
     return report
 
 
@@ -78,21 +69,6 @@ def list_assigners(cfg: Config) -> str:
         if assigner and assigner.get('ignore_iof_thr', -1) <= 0
     ]
     return ' and '.join(dict.fromkeys(names))
-
-
-def find_shared(paths: dict[str, list[Path]]) -> list[str]:
-    """Return a note about training images that are also in validation or test, or none."""
-    training = paths.get(LOADERS[0], [])
-    scored = [path for loader in LOADERS[1:] for path in paths.get(loader, ())]
-    # Of the same files, the first one counts: those of training come last.
-    firsts = find_same_files([*scored, *training])[len(scored) :]
-    shared = [
-        str(path) for path, first in zip(training, firsts, strict=True) if first < len(scored)
-    ]
-    if not shared:
-        return []
-    count = format_count(len(shared), 'image')
-    return [f'{count} of training are also scored ({shorten(shared)})']
 
 
 def list_unscored(cfg: Config) -> Iterator[str]:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UserError, format_count, shorten
+from ...errors import UserError, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, read_map
-from ..layouts import Folder, Layout, Match, Pair, find_split, pair_files
+from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
@@ -65,7 +65,7 @@ LAYOUTS = (
     ),
 )
 SEMANTIC = 'semantic'
-OF_OBJECTS = ('segment', 'detect')  # tasks for which numbers are objects
+TASKS = (SEMANTIC, 'segment')  # which say what the numbers are
 ASK = (
     'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
     'semantic for classes (a number means the same in all maps), or --task segment for objects '
@@ -82,7 +82,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
-            matches.append(Match(layout, pairs))
+            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
             matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
@@ -92,7 +92,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     return matches
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
     """Read images with maps, which are semantic or of instances as ``task`` says.
 
     Cellpose's are of instances.
@@ -100,27 +100,12 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     Raises:
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
-    pairs = match.found
-    by_split, notes = dict(pairs.by_split), []
-    unpaired = [*pairs.images, *pairs.annotations]
-    used = {path for found in by_split.values() for pair in found for path in pair}
-    others = [file for file in folder.images if file not in used.union(unpaired)]
-    if others:
-        text = f'{format_count(len(others), "image")} ({shorten(others)})'
-        notes.append(f'images outside of the folders of images and maps are left out: {text}')
-    if not by_split.get('test', True):
-        del by_split['test']
-        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
-        unpaired = [path for path in unpaired if path not in unlabelled]
-        count = format_count(len(unlabelled), 'image')
-        notes.append(f'test is left out: {count} without segmentation maps')
-    is_said = task in (SEMANTIC, *OF_OBJECTS)
-    if not is_said and not match.layout.endings:
+    if task not in TASKS and not layout.endings:
         raise UserError(f'{folder.path}: {ASK}')
     read = read_semantic_maps if task == SEMANTIC else read_instance_maps
-    dataset = read(folder.path, by_split, read_class_names(folder.path / 'classes.txt'))
-    problems = {UNPAIRED: [str(folder.path / path) for path in unpaired], **dataset.problems}
-    return replace(dataset, problems=problems).add_notes(notes)
+    dataset = read(folder.path, pairs.by_split, read_class_names(folder.path / 'classes.txt'))
+    unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
+    return replace(dataset, problems={UNPAIRED: unpaired, **dataset.problems})
 
 
 def read_class_names(file: Path) -> list[str]:
@@ -218,7 +203,8 @@ def read_instance_maps(
     for split, pairs in by_split.items():
         images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
         problems += errors
-        splits[split] = make_split(folder, names, images)
+        maps = [str(file) for _, file in pairs]
+        splits[split] = replace(make_split(folder, names, images), map_names=maps)
     return DatasetInfo(
         folder,
         'instance label maps',

@@ -6,18 +6,18 @@ lists in ``ImageSets/Main``. The package supervision reads such files too, but i
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
-from ...files import IMAGE_SUFFIXES, read_text
+from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, get_split, pair_files
+from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import XYXY, DatasetInfo
+from ..records import DatasetInfo
 from ..rules.coco import parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
 
@@ -74,15 +74,15 @@ def match_layouts(folder: Folder) -> list[Match]:
             misfit = f'no image has an XML file of its name ({shorten(files)})'
         elif others:
             misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
-        matches.append(Match(layout, pairs, misfit=misfit, num_fitting=len(paired)))
+        read = partial(read_dataset, folder, layout, pairs)
+        matches.append(Match(layout, read, misfit, len(paired)))
     return matches
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
-    pairs = match.found
     by_split, unknown = pairs.by_split, []
-    if '{split}' not in match.layout.annotations:
+    if '{split}' not in layout.annotations:
         by_split, unknown = read_image_sets(folder, by_split['train'])
     images, errors, wrong, names = {}, [], [], set()
     for split, found in by_split.items():
@@ -104,13 +104,7 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     splits = {split: make_split(folder.path, classes, found) for split, found in images.items()}
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
     return DatasetInfo(
-        folder.path,
-        'Pascal VOC (XML)',
-        ('boxes',),
-        classes,
-        splits,
-        problems=problems,
-        box_format=XYXY,
+        folder.path, 'Pascal VOC (XML)', ('boxes',), classes, splits, problems=problems
     )
 
 
@@ -127,7 +121,7 @@ def read_image_sets(
         folder: The dataset's folder. Without a list, all images are for training.
         pairs: All images with their XML files.
     """
-    by_name = {str(Path(*file.with_suffix('').parts[1:])): (image, file) for image, file in pairs}
+    by_name = {file.stem: (image, file) for image, file in pairs}
     lists, unknown = {}, {}
     for file in folder.list_files('.txt'):
         match = LISTS.fullmatch(str(file))
@@ -137,7 +131,8 @@ def read_image_sets(
             continue
         listed = lists.setdefault(split, {})
         for line in read_text(folder.path / file).split('\n'):
-            name = find_name(line, by_name)
+            names = (line, line.strip(), Path(line.strip()).stem)  # tools write a.jpg for a
+            name = next(filter(by_name.get, names), None)
             if name:
                 listed[name] = by_name[name]
             elif line.strip():
@@ -153,17 +148,6 @@ def read_image_sets(
         if lists.get(split):
             splits[split] = list(lists[split].values())
     return splits, list(unknown)
-
-
-def find_name(line: str, names: Collection[str]) -> str | None:
-    """Return the name that a line of a list stands for, which may have blanks or a suffix."""
-    for name in (line, line.strip()):
-        path = Path(name)
-        if path.suffix.lower() in IMAGE_SUFFIXES and str(path.with_suffix('')) in names:
-            return str(path.with_suffix(''))
-        if name in names:
-            return name
-    return None
 
 
 def read_image(folder: Path, pair: Pair) -> AnnotatedImage:

@@ -23,7 +23,7 @@ from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import CENTRES, DatasetInfo, Size
+from ..records import DatasetInfo, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
@@ -75,7 +75,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         if len(file.parts) > 1:
             continue
         if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
-            matches.append(Match(LAYOUTS[0], file, [file]))
+            matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
     if labelled and not matches:
@@ -99,9 +99,8 @@ def make_label_path(image: Path) -> Path:
     return Path(*folders, f'{image.stem}.txt')
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
-    file = folder.path / match.found
     settings = read_yaml(file)
     root, names = find_root(settings, file), read_names(settings, file)
     images, notes = list_split_images(settings, root, file)
@@ -110,8 +109,7 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     label_files = {
         image: find_label_file(root, image) for paths in images.values() for image in paths
     }
-    # An image may have several paths.
-    num_images = Counter({path.resolve(): file for path, file in label_files.items()}.values())
+    num_images = Counter(label_files.values())
     read = partial(read_image, label_files, num_images, names)
     splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
@@ -138,7 +136,6 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         splits,
         tuple(notes),
         problems,
-        CENTRES,
     )
 
 

@@ -55,10 +55,6 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
         names = shorten(untrained, 8)
         notes.append(f'no training image has {what}{names}, so none will be found')
     for split, classes in found.items():
-        only_there = [name for name in untrained if name in classes]
-        if only_there:
-            names = shorten(only_there, 8)
-            notes.append(f'{split} has {what}{names}, which its score counts as not found')
         unscored = [name for name in dataset.classes if name in found['train'] - classes]
         is_scored = classes or split == 'val'  # test images without annotations are not
         if unscored and is_scored:

@@ -51,13 +51,6 @@ NO_OBJECTS = Rule(
     unit='file',
     in_folder=Effect.REJECTED,
 )
-UNIGNORED = Rule(
-    "objects with the key 'ignore'",
-    'Write iscrowd: 1, or evaluation counts them',
-    unit='object',
-    in_folder=Effect.NONE,
-    in_config=Effect.NOTED,
-)
 
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
@@ -139,7 +132,6 @@ def find_content_problems(
             for entry in annotations
             if entry.get('iscrowd', 0) not in (0, 1)
         ],
-        UNIGNORED: [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')],
         OTHER_CATEGORIES: find_other_categories(content['categories'], classes),
         NO_SIZE: [
             f'{image["file_name"]} {image["width"]} x {image["height"]}'

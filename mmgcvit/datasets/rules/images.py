@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from ...errors import get_first_line
@@ -42,20 +41,10 @@ def has_unusable_name(name: str) -> bool:
 
 
 def find_missing(paths: Sequence[str]) -> list[str]:
-    """Return the files that are missing. List each folder once, because one look-up is slow."""
-
-    @cache
-    def list_names(folder: str) -> set[str]:
-        with suppress(OSError):
-            return set(os.listdir(folder or '.'))  # noqa: PTH208
-        return set()
-
-    missing = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        if name not in list_names(folder):
-            missing.append(path)
-    return missing
+    """Return the files that are missing. Threads look them up, because disks may be remote."""
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        exist = pool.map(os.path.exists, paths)
+        return [path for path, exists in zip(paths, exist, strict=True) if not exists]
 
 
 def check_image(

@@ -1,30 +1,36 @@
 """Rules for objects: boxes and masks lie in their image, have an area, and agree."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import CENTRES, XYWH, XYXY, Entry, ObjectSplit, are_numbers
-from .rule import Effect, Problems, Rule, are_too_many
+from ..records import Entry, ObjectSplit, are_numbers
+from .rule import Effect, Problems, Rule
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
-MIN_MISFITS = 0.05  # the share of boxes that misfit from which they may be of another kind
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
 
 
-def make_rule(problem: str, in_config: Effect = Effect.STOPS_IF_MANY) -> Rule:
-    return Rule(problem, 'Correct or remove them', unit='object', in_config=in_config)
+def make_rule(
+    problem: str,
+    in_config: Effect = Effect.STOPS_IF_MANY,
+    remedy: str = 'Correct or remove them',
+) -> Rule:
+    return Rule(problem, remedy, unit='object', in_config=in_config)
 
 
 NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
-OUTSIDE = make_rule('the box or mask leaves the image')
+OUTSIDE = make_rule(
+    'the box or mask leaves the image',
+    remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
+    '[centre x, centre y, width, height] in fractions of the image',
+)
 NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
-MISREAD = make_rule('the box is one of many that look like another kind of box')
 NO_MASK = make_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
     Effect.STOPS,
@@ -63,30 +69,20 @@ def have_area(corners: Array, sizes: Array) -> Array:
     return (visible >= 1).all(1)
 
 
-def find_object_problems(
-    split: ObjectSplit, with_masks: bool, box_format: str
-) -> tuple[list[Entry], Problems, str]:
-    """Return the objects that break no rule, the problems of others, and what boxes look like.
+def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
+    """Return the objects that break no rule, and examples of the others by their rule.
 
     Args:
         split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
-        box_format: How the dataset's format writes boxes, such as ``XYWH``.
-
-    Returns:
-        The objects that can be used, examples of the others by the rule that they break, and
-        another kind of box that most boxes fit better, or ''.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners, areas = get_corners(annotations), get_areas(annotations)
-    look = guess_look(corners, sizes, box_format)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
     rules[~are_inside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
-    if look and (rules == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
-        rules[:] = MISREAD
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
     right, problems = [], {}
@@ -97,7 +93,7 @@ def find_object_problems(
         else:
             example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
             problems.setdefault(rule, []).append(example)
-    return right, problems, look
+    return right, problems
 
 
 def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
@@ -114,47 +110,6 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
     rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
     rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
-
-
-def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
-    """Return what boxes look like if many misfit their images, or ''.
-
-    That is another kind of box that nearly all of them fit.
-    """
-    is_finite = np.isfinite(corners).all(1)
-    corners, sizes = corners[is_finite], sizes[is_finite]
-    num_misfits = count_misfits(corners, sizes)
-    are_some = num_misfits > MIN_MISFITS * len(corners)
-    are_many = are_too_many(num_misfits, len(corners))
-    for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
-        num_others = count_misfits(other_corners, other_sizes)
-        # Fewer misfits suffice if all boxes fit these formats.
-        is_perfect = look in (XYWH, CENTRES) and are_some and num_others == 0
-        if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
-            return look
-    return ''
-
-
-def count_misfits(corners: Array, sizes: Array) -> int:
-    return int((~(are_inside(corners, sizes) & have_area(corners, sizes))).sum())
-
-
-def iter_looks(corners: Array, sizes: Array, box_format: str) -> Iterator[tuple[str, Array, Array]]:
-    """Yield what boxes could be, with the corners and image sizes that they would then have."""
-    first, last = corners[:, :2], corners[:, 2:]
-    # The first two and the last two values as they are written.
-    written = {
-        XYWH: (first, last - first),
-        XYXY: (first, last),
-        CENTRES: ((first + last) / 2, last - first),
-    }
-    start, end = written[box_format]
-    yield XYWH, np.hstack([start, start + end]), sizes
-    yield XYXY, np.hstack([start, end]), sizes
-    yield CENTRES, np.hstack([start - end / 2, start + end / 2]), sizes
-    yield 'boxes of images rotated by 90 degrees', corners, sizes[:, ::-1]
-    yield 'pixels instead of fractions of the image', corners / np.tile(sizes, 2), sizes
-    yield 'fractions of the image instead of pixels', corners * np.tile(sizes, 2), sizes
 
 
 def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:

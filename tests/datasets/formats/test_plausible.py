@@ -26,7 +26,6 @@ from .test_generated import QUICK
 # How boxes [x, y, width, height] are read that were written in another way.
 MISREADINGS = {
     'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
-    'corners': lambda x, y, w, h: (x, y, x + w, y + h),
     'centres': lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
     'rotated': lambda x, y, w, h: (HEIGHT - y - h, x, h, w),
     'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),

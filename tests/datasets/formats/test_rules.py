@@ -146,16 +146,6 @@ def flatten(made, photo):
 
 
 @change_photos
-def write_corners(made, photo):
-    for other in made.photos['train'] if photo.number == 0 else ():
-        other.things[:] = [
-            thing._replace(box=(x, y, x + right, y + bottom))
-            for thing in other.things[:2]
-            for x, y, right, bottom in [thing.box]
-        ]
-
-
-@change_photos
 def name_alike(made, photo):
     made.classes[:] = ['disc', 'Disc']
     for photos in made.photos.values():
@@ -166,13 +156,6 @@ def name_alike(made, photo):
 
 def append_object(content):
     content['annotations'].append({**content['annotations'][0], 'id': 999})
-
-
-def write_corners_once(content):
-    for entry in content['annotations'] if 'is_changed' not in content else ():
-        x, y, width, height = entry['bbox']
-        entry['bbox'] = [x, y, x + width, y + height]
-    content['is_changed'] = True
 
 
 def append_line(image, label):
@@ -222,15 +205,12 @@ ROWS = [
     (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
     (objects.NO_AREA, flatten, BOXED),
     (objects.NO_AREA, edit_coco('annotations', area=0), COCO),
-    (objects.MISREAD, write_corners, ('coco detect',)),
-    (objects.MISREAD, edit_all(write_corners_once), ('coco config',)),
     (objects.NO_MASK, edit_coco('annotations', segmentation='x'), MASKED),
     (objects.FEW_POINTS, edit_coco('annotations', segmentation=[[1, 2, 3, 4]]), MASKED),
     (objects.DIFFERENT, edit_coco('annotations', segmentation=[OTHER_PLACE]), MASKED),
     (coco.UNLISTED, edit_coco('annotations', image_id=-1), COCO),
     (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=[0]), COCO[:2]),
     (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=2), COCO),
-    (coco.UNIGNORED, edit_coco('annotations', ignore=1), ('coco config',)),
     (coco.NOT_COCO, edit_all(lambda content: content['images'][0].pop('width', 0)), COCO),
     (coco.DUPLICATE_IDS, edit_coco('images', id=3), COCO),
     (coco.OTHER_CATEGORIES, edit_all(lambda each: each['categories'].reverse()), COCO[2:]),
@@ -255,8 +235,8 @@ ROWS = [
 # What messages say where it is not the rule's problem.
 WORDS = {
     classes.CLASS_NAMES: ['equal but for case'],
-    classes.MISSING_CLASSES: ['val has '],
-    coco.DUPLICATE_IDS: ['images or categories with the id 3', coco.DUPLICATE_IDS.problem],
+    classes.MISSING_CLASSES: ['no training image has '],
+    coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
     labels.OTHER_LABELS: ['have the values', labels.OTHER_LABELS.problem],
 }
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
@@ -287,8 +267,8 @@ def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, number, 
     for files in write_dataset(data_format, change, number, tmp_path):
         if not hasattr(change, 'is_before'):
             change(*files)
-    is_rejected = rule.in_folder == Effect.REJECTED or rule is objects.MISREAD
-    if is_rejected or (rule.in_folder == Effect.LEFT_OUT and number == 5):
+    is_left_out = rule.in_folder == Effect.LEFT_OUT
+    if rule.in_folder == Effect.REJECTED or (is_left_out and number == 5):
         with pytest.raises(UserError) as error:
             read_folder(tmp_path, task)
         assert says(rule, str(error.value))
@@ -298,7 +278,7 @@ def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, number, 
     assert says(rule, text)
     problems = re.findall(rf'(\d) problems? in \d+ {rule.unit}', text)
     assert problems in ([], ['1'], ['2'])
-    assert bool(problems) == (rule.in_folder == Effect.LEFT_OUT)
+    assert bool(problems) == is_left_out
 
 
 @pytest.mark.parametrize('number', [1, 5])
@@ -319,17 +299,16 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, 
         cfg.train_dataloader.dataset.pipeline.pop(1)
     report = check(cfg)
     effect = rule.in_config
-    are_many = number == 5 or rule is objects.MISREAD
-    stops_run = effect == Effect.STOPS or (effect == Effect.STOPS_IF_MANY and are_many)
+    stops_run = effect == Effect.STOPS or (effect == Effect.STOPS_IF_MANY and number == 5)
     messages = report.format_messages(stops_run)
     assert says(rule, '\n'.join([*messages, *report.notes] if effect == Effect.NOTED else messages))
 
 
 def test_the_table_has_each_rule_in_folders_and_in_configs():
-    """Class folders in another order are in the tests of checks, as is a rule for models."""
+    """Class folders in another order are in the tests of checks."""
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
     expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
-    elsewhere = {(copies.SHARED_IMAGES, True), (labels.OTHER_ORDER, True)}
+    elsewhere = {(labels.OTHER_ORDER, True)}
     reader = {(rule, False) for rule in (coco.NO_OBJECTS, labels.NO_IMAGES)}
     assert expected - places == elsewhere | reader

@@ -1,6 +1,4 @@
-"""The datasets that this package registers, except those of an OpenMMLab package that cannot be
-imported.
-"""
+"""Dataset classes for configs: those of an OpenMMLab package that cannot be imported are left out."""
 
 from contextlib import suppress
 from pathlib import Path
