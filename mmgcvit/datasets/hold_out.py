@@ -11,7 +11,11 @@ from ..errors import UserError
 from .records import DatasetInfo, Split
 
 VAL_FRACTION = 0.2
-ROBOFLOW_COPY = r'\.rf\.[^/]*$'  # the end of the names of its augmented copies: NAME.rf.HASH.jpg
+# The ends of names: of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), and of frames of a video
+# and pictures of a burst (NAME_0012.jpg).
+COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
+NUMBER = re.compile(r'((\d+\.)?\d+)m?s?$')
+MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
 EVERYTHING = ''  # a class that all images have; names of classes are not empty
 
 
@@ -34,9 +38,10 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    groups = group_copies(train)
-    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
     is_classification = dataset.annotation_types == ('classes',)
+    labels = [str(names) * is_classification for names in classes]
+    groups = group_images(train, labels)
+    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
     held_out = choose_images(classes_of_groups, of_each=is_classification)
     if not held_out:
         raise UserError(
@@ -51,15 +56,36 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     return replace(dataset, splits=splits).add_notes([note])
 
 
-def group_copies(split: Split) -> list[list[int]]:
-    """Return the indices of images, with Roboflow's copies of one together, in a fixed order."""
-    copies = defaultdict(list)
+def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
+    """Return the indices of images in groups that stay together, in a fixed order.
+
+    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
+    a number at the end. A series of more than :data:`MAX_SERIES` of all images is divided into
+    parts of consecutive numbers.
+
+    Args:
+        split: The images.
+        labels: A text for each image. Only images with the same one are a group.
+    """
+    series = defaultdict(list)
     for index, name in enumerate(split.image_names):
         # Names of images outside of the image folder are absolute.
         name = os.path.relpath(split.image_folder / name, split.image_folder)
-        copies[re.sub(ROBOFLOW_COPY, '', name)].append(index)
-    names = sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return [copies[name] for name in names]
+        name = COPY_ENDING.sub('', name)
+        number = NUMBER.search(name)
+        position = float(number[1]) if number else 0
+        series[labels[index], NUMBER.sub('', name)].append((position, index))
+    totals, groups = Counter(labels), {}
+    for (label, name), members in series.items():
+        positions = sorted({position for position, _ in members})
+        num_parts = 1
+        if len(positions) > MAX_SERIES * totals[label]:
+            num_parts = min(len(positions), round(1 / VAL_FRACTION))
+        parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
+        for position, index in members:
+            groups.setdefault(f'{label}{name} {parts[position]}', []).append(index)
+    names = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return [groups[name] for name in names]
 
 
 def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:

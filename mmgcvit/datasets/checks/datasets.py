@@ -118,9 +118,10 @@ def list_labels(info: dict[str, Any]) -> set[int]:
         labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
     except Exception:  # the map is on a server, or damaged, which the validation reports
         return set(range(IGNORE_INDEX))
+    if info['reduce_zero_label']:  # mmseg does this before it selects classes
+        labels = [IGNORE_INDEX if label in (0, IGNORE_INDEX) else label - 1 for label in labels]
     label_map = info.get('label_map') or {}
-    offset = int(bool(info['reduce_zero_label']))
-    return {label_map.get(label, label) - offset for label in labels}
+    return {label_map.get(label, label) for label in labels}
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:

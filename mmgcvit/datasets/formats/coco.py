@@ -17,6 +17,8 @@ from ...files import make_absolute
 from ..layouts import Folder, Layout, Match, compile_pattern, get_split
 from ..records import DatasetInfo, Entry, ObjectSplit
 from ..rules.coco import (
+    BRUSH_MASKS,
+    CROWD_MASKS,
     NOT_COCO,
     UNLISTED,
     WRONG_FLAGS,
@@ -227,6 +229,10 @@ def read_dataset(
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
     try:
         categories = make_categories(folder.path / files['train'].path, files['train'].content)
+        entries = [entry for file in files.values() for entry in file.content['annotations']]
+        brushed = [is_crowd_mask(entry) for entry in entries]
+        brush_rule = BRUSH_MASKS if all(brushed) else CROWD_MASKS
+        problems[brush_rule] = []
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, problems)
     except UserError:
@@ -303,6 +309,10 @@ def read_split(
             problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
             new = {**entry, 'id': len(annotations) + 1, 'iscrowd': max(iscrowd, ignore)}
+            if is_crowd_mask(entry):
+                (rule,) = problems.keys() & {BRUSH_MASKS, CROWD_MASKS}
+                problems[rule].append(place)
+                new['iscrowd'] = int(rule == CROWD_MASKS)
             new['image_id'] = image_ids[entry['image_id']]
             new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key
@@ -311,6 +321,11 @@ def read_split(
     for image, name in zip(content['images'], names, strict=True):
         images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     return ObjectSplit(image_folder, images, annotations, categories)
+
+
+def is_crowd_mask(entry: Entry) -> bool:
+    """Return whether an annotation has RLE and iscrowd, as COCO's crowds and CVAT's brush have."""
+    return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
 
 
 def match_categories(

@@ -19,9 +19,11 @@ from ..decoding import IGNORE_INDEX, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
-from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
+from ..rules.parsing import SCATTERED, UNPAIRED, UNUSABLE_MAPS
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+# Regions of an object are far apart if they span more than so many times the largest one.
+MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
@@ -199,10 +201,12 @@ def read_instance_maps(
             f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
-    splits, problems = {}, []
+    splits, problems, scattered = {}, [], []
     for split, pairs in by_split.items():
         images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
         problems += errors
+        for image in images:
+            scattered += image.problems
         maps = [str(file) for _, file in pairs]
         splits[split] = replace(make_split(folder, names, images), map_names=maps)
     return DatasetInfo(
@@ -211,7 +215,7 @@ def read_instance_maps(
         ('masks', 'boxes'),
         names,
         splits,
-        problems={UNUSABLE_MAPS: problems},
+        problems={UNUSABLE_MAPS: problems, SCATTERED: scattered},
     )
 
 
@@ -231,9 +235,16 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     image, map_file = folder / pair[0], folder / pair[1]
     labels = read_map(map_file, image, with_instances=True)
     labels = np.asfortranarray(labels)  # the order that pycocotools needs
-    objects = []
-    for number in list_instances(labels):
-        mask = coco_mask.encode((labels == number).view(np.uint8))
+    numbers = list_instances(labels)
+    if labels.dtype == np.uint8 and len(numbers) == IGNORE_INDEX:
+        raise UserError(
+            f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. Save '
+            'it with 16 bits'
+        )
+    objects, scattered = [], []
+    for number in numbers:
+        pixels = (labels == number).view(np.uint8)
+        mask = coco_mask.encode(pixels)
         values = {
             'bbox': coco_mask.toBbox(mask).tolist(),
             'area': int(coco_mask.area(mask)),
@@ -241,7 +252,20 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
             'segmentation': {**mask, 'counts': mask['counts'].decode()},
         }
         objects.append((name, values))
-    return AnnotatedImage(image, labels.shape[::-1], objects)
+        if is_scattered(pixels):
+            scattered.append(f'{map_file} number {number}')
+    return AnnotatedImage(image, labels.shape[::-1], objects, scattered)
+
+
+def is_scattered(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether an object has regions that are far apart for their sizes."""
+    import cv2  # imported here, because only maps of instances need it
+
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    crop = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
+    largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
+    return number > 2 and max(crop.shape) > MIN_SCATTER * largest
 
 
 def list_instances(labels: NDArray[np.integer]) -> list[int]:

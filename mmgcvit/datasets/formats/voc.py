@@ -19,7 +19,7 @@ from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo
 from ..rules.coco import parse_flag
-from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
+from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
 
 LAYOUTS = (
     Layout(
@@ -101,8 +101,14 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
             f'{hint}'
         )
     classes = tuple(sorted(names))
-    splits = {split: make_split(folder.path, classes, found) for split, found in images.items()}
+    from_0 = find_files_from_0([image for found in images.values() for image in found])
+    splits = {}
+    for split, found in images.items():
+        if from_0:
+            found = list(map(move_boxes, found))
+        splits[split] = make_split(folder.path, classes, found)
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
+    problems[ZERO_BASED] = from_0
     return DatasetInfo(
         folder.path, 'Pascal VOC (XML)', ('boxes',), classes, splits, problems=problems
     )
@@ -196,6 +202,33 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
                 f'difficult {difficult!r}'
             )
     return AnnotatedImage(image, size, objects, problems)
+
+
+def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Return the images whose files show that pixels are counted from 0, as most tools do.
+
+    VOC counts from 1, so it has no coordinate from 0 to 1, and only few with fractions.
+    """
+    from_0, fractional = [], []
+    for image in images:
+        values = [value for _, entry in image.objects for value in entry['bbox'][:2]]
+        if any(-1 <= value < 0 for value in values):
+            from_0.append(str(image.path))
+        if any(value % 1 for value in values):
+            fractional.append(str(image.path))
+    return from_0 or (fractional if len(fractional) > len(images) / 2 else [])
+
+
+def move_boxes(image: AnnotatedImage) -> AnnotatedImage:
+    """Return an image with the boxes of a file that counts pixels from 0."""
+    objects = []
+    for name, entry in image.objects:
+        x, y, width, height = entry['bbox']
+        area = (width - 1) * (height - 1)
+        objects.append(
+            (name, {**entry, 'bbox': [x + 1, y + 1, width - 1, height - 1], 'area': area})
+        )
+    return image._replace(objects=objects)
 
 
 def parse_side(text: str | None) -> int:

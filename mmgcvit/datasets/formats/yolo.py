@@ -26,7 +26,8 @@ from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
-from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.parsing import KEYPOINTS, UNUSED_LABELS, WRONG_LINES
+from ..rules.rule import Issue
 
 # The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
@@ -61,6 +62,7 @@ labels/train/a.txt""",
 YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
+KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -127,6 +129,8 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         problems[UNREADABLE] += errors
         for image in found:
             problems[WRONG_LINES] += image.problems
+        if have_keypoints(found):
+            raise UserError(Issue(KEYPOINTS, str(file)).format())
     problems[UNUSED_LABELS] = find_unused_labels(folder, root, label_files, names)
     return DatasetInfo(
         folder.path,
@@ -330,6 +334,36 @@ def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
         area = measure_area(polygon)
         entries['segmentation'] = [polygon.round(2).tolist()]
     return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+
+
+def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
+    """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
+
+    A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
+    this box, or 0, 0 for hidden ones. As a point, a width and height is outside of most boxes.
+    """
+    lines = []
+    for image in images:
+        for _, entry in image.objects:
+            if 'segmentation' in entry:
+                points = np.reshape(entry['segmentation'][0], (-1, 2)) / image.size
+                lines.append(points.ravel())
+    if len(set(map(len, lines))) != 1:
+        return False
+    values = np.array(lines)
+    centres, sides = values[:, :2], values[:, 2:4]
+    has_other_points = (abs(sides - centres) > sides / 2).any()
+    for step in (2, 3):
+        if (values.shape[1] - 4) % step:
+            continue
+        points = values[:, 4:].reshape(len(lines), -1, step)
+        positions = points[..., :2]
+        distances = abs(positions - centres[:, None])
+        fits = (distances <= sides[:, None] / 2 + KEYPOINT_MARGIN) | (positions == 0)
+        are_flags = np.isin(points[..., 2:].round(2), (0, 1, 2)).all()
+        if has_other_points and fits.all() and are_flags:
+            return True
+    return False
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

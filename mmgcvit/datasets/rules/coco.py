@@ -27,6 +27,21 @@ WRONG_FLAGS = Rule(
     'Write 0, or 1 for groups of objects',
     unit='object',
 )
+BRUSH_MASKS = Rule(
+    "masks in RLE with iscrowd 1 that are read as objects, since all masks are (CVAT's brush "
+    'writes them so)',
+    'Write iscrowd 0, or remove crowds',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
+CROWD_MASKS = Rule(
+    "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
+    "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 # Readers of folders give ids and categories anew, so these rules are for configs only.
 DUPLICATE_IDS = Rule(
     'repeated ids or category names, or ids that pycocotools cannot store',

@@ -12,7 +12,14 @@ from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
 from .copies import leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
-from .objects import MIN_CUT, are_inside, find_object_problems, get_corners
+from .objects import (
+    BOX_MASKS,
+    MIN_CUT,
+    are_inside,
+    find_box_masks,
+    find_object_problems,
+    get_corners,
+)
 from .rule import Effect, Problems, Rule, are_too_many, make_issues
 
 ROTATED_BOXES = Rule(
@@ -39,7 +46,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     problems = defaultdict(list, dataset.problems)
     totals = Counter()
     for rule, examples in problems.items():
-        totals[rule.unit] += len(examples)
+        if rule.in_folder != Effect.NOTED:
+            totals[rule.unit] += len(examples)
     splits = {}
     for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
@@ -55,6 +63,11 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         for rule, examples in found.items():
             problems[rule] += examples
         splits[name] = cut_boxes(replace(split, annotations=right))
+    if with_masks:
+        objects = [entry for split in splits.values() for entry in split.objects]
+        boxes = [each for split in splits.values() for each in find_box_masks(split)]
+        if len(boxes) == len(objects):
+            problems[BOX_MASKS] = boxes
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}

@@ -13,6 +13,8 @@ from .rule import Effect, Problems, Rule
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
+MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
+MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
 
 
@@ -38,6 +40,17 @@ NO_MASK = make_rule(
 # In validation and test, it stops a run.
 FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
 DIFFERENT = make_rule('box and mask contradict each other')
+RING = make_rule(
+    'by its area, the mask has a hole, which would be filled',
+    remedy='Export the masks as RLE: polygons have no holes',
+)
+BOX_MASKS = Rule(
+    'masks that are the corners of their boxes, as all polygons are',
+    'Train boxes: --task detect',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 
 Array = NDArray[Any]
 Entries = Sequence[Mapping[str, Any]]
@@ -101,9 +114,12 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     edges = np.full(corners.shape, np.nan)
     for index in np.flatnonzero(rules == None):  # noqa: E711
         width, height = map(int, sizes[index])
-        measured = measure_mask(annotations[index].get('segmentation'), width, height)
+        entry = annotations[index]
+        measured = measure_mask(entry.get('segmentation'), width, height)
         if isinstance(measured, Rule):
             rules[index] = measured
+        elif is_ring(entry['segmentation'], entry['area']):
+            rules[index] = RING
         else:
             edges[index] = measured
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
@@ -127,6 +143,28 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     x = [value for polygon in mask for value in polygon[::2]]
     y = [value for polygon in mask for value in polygon[1::2]]
     return [min(x), min(y), max(x), max(y)]
+
+
+def is_ring(mask: Any, area: float) -> bool:
+    """Return whether the area is that of the largest polygon without the others."""
+    if isinstance(mask, dict) or len(mask) < 2:
+        return False
+    *holes, outline = sorted(map(measure_area, mask))
+    tolerance = max(1, MAX_RING_ERROR * outline)
+    return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
+
+
+def find_box_masks(split: ObjectSplit) -> list[str]:
+    """Return the objects whose mask is a polygon with the corners of their box."""
+    found = []
+    for entry, name in zip(split.objects, split.list_image_names(split.objects), strict=True):
+        mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
+        if isinstance(mask, dict) or len(mask) > 1:
+            continue
+        corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
+        if len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height:
+            found.append(f'annotation {entry["id"]} of {name}')
+    return found
 
 
 def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:
