@@ -42,6 +42,7 @@ class Layout:
     images: str = ''  # the folder of the images; '': the dataset's
     annotations: str = ''  # the annotation file, or the folder of annotation files or maps
     endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
+    task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
 
 @dataclass(frozen=True)

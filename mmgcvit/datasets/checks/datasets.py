@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
+from ...config import LOADERS, iter_settings
 from ..decoding import IGNORE_INDEX, read_segmentation_map
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
@@ -34,8 +34,9 @@ def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    assigners = list_assigners(cfg)
-    report = Report()
+    report, model = Report(), cfg.get('model') or ConfigDict()
+    if 'side' in (cfg.get('val_cfg') or ()):  # its limit of objects is that of a tile
+        model = ConfigDict({**model, 'test_cfg': None})
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -49,26 +50,12 @@ def check_datasets(
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, assigners, report)
+            images = check_coco(dataset, settings, is_scored, model, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
         report.issues += check_num_classes(dataset, data_format, cfg)
     return report
-
-
-def list_assigners(cfg: Config) -> str:
-    """Return the names of the model's assigners that take ignored objects for background.
-
-    They are those without this setting, such as all matchers of mmdet.
-    """
-    assigners = [part.get('assigner') for part in iter_dicts(cfg.get('model'))]
-    names = [
-        get_type_name(assigner)
-        for assigner in assigners
-        if assigner and assigner.get('ignore_iof_thr', -1) <= 0
-    ]
-    return ' and '.join(dict.fromkeys(names))
 
 
 def list_unscored(cfg: Config) -> Iterator[str]:

@@ -5,6 +5,7 @@ but images lie directly in the folders of classes. Nearly all folders of images 
 this format is tried last.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
-from ..records import DatasetInfo, LabelSplit, Size
+from ..records import DatasetInfo, LabelSplit
 
 IMAGE_FOLDER = (
     'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
@@ -31,7 +32,6 @@ MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are
 CLASSIFY = 'classify'
 
 Images = dict[str, dict[str, list[Path]]]  # by split and class
-Sizes = tuple[Size, Size]  # of an image as stored, and upright
 
 
 def match_layouts(folder: Folder) -> list[Match]:
@@ -104,27 +104,28 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
 
 
 def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
-    """Raise a UserError if the images of a folder are partners of those of the first folder.
+    """Raise a UserError if the images of a folder are partners of those of another one.
 
     Photos and their maps are: they have the same size, and the same name or one that begins or
-    ends with the other's. With ``--task classify`` this is not asked. The first folder is compared
-    with each other one.
+    ends with the other's. With ``--task classify`` this is not asked.
     """
-    first, *others = sorted(images)
-    for other in others:
-        index = index_names(images[first])
-        partners = [(file, find_partner(file, index)) for file in images[other]]
-        pairs = [(file, partner) for file, partner in partners if partner]
-        num_files = min(len(images[first]), len(images[other]))
-        if len(pairs) < MIN_PAIRS * num_files:
-            continue
-        num_pairs = sum(read_size(root / file) == read_size(root / each) for file, each in pairs)
-        if num_pairs >= MIN_PAIRS * num_files:
-            raise UserError(
-                f'{root}: {num_pairs} of {num_files} images in {first} have a partner of their '
-                f'name and size in {other}. Are they images and their maps? Then call the folders '
-                'images and masks. Are they classes? Then add --task classify'
-            )
+    index = {}  # of the folders before
+    for name in sorted(images):
+        files = images[name]
+        pairs = [(file, find_partner(file, index)) for file in files]
+        folders = Counter(partner.parent for _, partner in pairs if partner)
+        index = index_names(files) | index
+        for other, number in folders.most_common(1):
+            num_files = min(len(files), len(images[other.name]))
+            if number < MIN_PAIRS * num_files:
+                continue
+            same = [file for file, partner in pairs if have_same_size(root, file, partner)]
+            if len(same) >= MIN_PAIRS * num_files:
+                raise UserError(
+                    f'{root}: {len(same)} of {num_files} images in {name} have a partner of their '
+                    f'name and size in {other.name}. Are they images and their maps? Then call '
+                    'the folders images and masks. Are they classes? Then add --task classify'
+                )
 
 
 def index_names(files: Sequence[Path]) -> dict[str, Path]:
@@ -150,9 +151,9 @@ def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
     return partner
 
 
-def read_size(file: Path) -> Sizes | None:
-    """Return the stored and the upright size of an image, or None if it cannot be read."""
+def have_same_size(root: Path, file: Path, other: Path | None) -> bool:
+    """Return whether two images can be read and have the same size."""
     try:
-        return read_sizes(file)
+        return other is not None and read_sizes(root / file) == read_sizes(root / other)
     except UserError:
-        return None
+        return False

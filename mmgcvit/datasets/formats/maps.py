@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, read_map
+from ..decoding import IGNORE_INDEX, Values, pack, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
-from ..rules.parsing import SCATTERED, UNPAIRED, UNUSABLE_MAPS
+from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
+from .voc import SEGMENTATION_LISTS, read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+WHITE_ON_BLACK = {0, 255}  # the values of maps in which 255 is a class or is ignored
 # Regions of an object are far apart if they span more than so many times the largest one.
 MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
@@ -35,6 +37,8 @@ MMSEG = (
     'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
 )
 LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
+CVAT = 'https://docs.cvat.ai/docs/dataset_management/formats/format-smask'
+ROBOFLOW = 'https://roboflow.com/formats/semantic-segmentation-masks'
 FOLDERS = (
     ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
     ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
@@ -43,6 +47,13 @@ FOLDERS = (
     ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
     ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
 )
+SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
+COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
+NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
+NAMES_FILES = (
+    'classes.txt',
+    'class_names.txt',
+)  # with a name on each line; the latter is labelme's
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
 CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
 
@@ -56,7 +67,25 @@ def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> 
 
 LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
-    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), endings=CELLPOSE_ENDINGS),
+    Layout(
+        'CVAT (segmentation masks)',
+        CVAT,
+        f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
+        'ImageSets/Segmentation/train.txt (or default.txt)',
+        'JPEGImages',
+        'SegmentationClass',
+        task=SEMANTIC,
+    ),
+    Layout(
+        'Roboflow (semantic segmentation masks)',
+        ROBOFLOW,
+        f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
+        '{split}',
+        '{split}',
+        ('_mask',),
+        SEMANTIC,
+    ),
+    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), '', '', CELLPOSE_ENDINGS, INSTANCES),
     Layout(
         'cellpose',
         CELLPOSE,
@@ -64,10 +93,9 @@ LAYOUTS = (
         '{split}',
         '{split}',
         CELLPOSE_ENDINGS,
+        INSTANCES,
     ),
 )
-SEMANTIC = 'semantic'
-TASKS = (SEMANTIC, 'segment')  # which say what the numbers are
 ASK = (
     'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
     'semantic for classes (a number means the same in all maps), or --task segment for objects '
@@ -80,8 +108,10 @@ def match_layouts(folder: Folder) -> list[Match]:
 
     A layout fits if an image in its folder has a map of the same name.
     """
-    matches = []
+    matches, has_colours = [], (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
+        if layout.annotations == 'SegmentationClass' and has_colours != (COLOURS in layout.tree):
+            continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
             matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
@@ -95,43 +125,92 @@ def match_layouts(folder: Folder) -> list[Match]:
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
-    """Read images with maps, which are semantic or of instances as ``task`` says.
-
-    Cellpose's are of instances.
+    """Read images with maps, which are semantic or of instances as ``task`` or the layout says.
 
     Raises:
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
-    if task not in TASKS and not layout.endings:
+    if task not in TASKS:
+        task = layout.task
+    if not task:
         raise UserError(f'{folder.path}: {ASK}')
-    read = read_semantic_maps if task == SEMANTIC else read_instance_maps
-    dataset = read(folder.path, pairs.by_split, read_class_names(folder.path / 'classes.txt'))
+    by_split, unknown = pairs.by_split, []
+    if '{split}' not in layout.images and not layout.endings:
+        by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
+    names, values = read_classes(folder)
+    if task == SEMANTIC:
+        dataset = read_semantic_maps(folder.path, by_split, names, values)
+    else:
+        dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
-    return replace(dataset, problems={UNPAIRED: unpaired, **dataset.problems})
+    problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
+    return replace(dataset, problems=problems)
 
 
-def read_class_names(file: Path) -> list[str]:
-    """Return the lines of classes.txt; none without it."""
-    if not file.is_file():
-        return []
-    return [line.strip() for line in read_text(file).strip().split('\n')]
+def read_classes(folder: Folder) -> tuple[list[str], Values]:
+    """Return the class names, and the values of pixels for them if they are not 0, 1, 2, ...
+
+    Raise a UserError if a file of classes cannot be read.
+    """
+    tables = [file for file in folder.files if file.name == NAMES_TABLE]
+    rows = {read_text(folder.path / file).strip() for file in tables}
+    if (folder.path / COLOURS).is_file():
+        lines = read_text(folder.path / COLOURS).strip().split('\n')
+        fields = [line.rsplit(':', 3) for line in lines if not line.startswith('#')]
+        pairs = [(name, colour) for name, colour, *_ in fields]
+    elif len(rows) == 1:
+        pairs = [line.split(',', 1)[::-1] for line in rows.pop().split('\n')[1:]]
+    else:
+        for file in (folder.path / name for name in NAMES_FILES):
+            if file.is_file():
+                return [line.strip() for line in read_text(file).strip().split('\n')], {}
+        return [], {}
+    try:
+        values = [pack([int(part) for part in colour.split(',')]) for _, colour in pairs]
+    except ValueError:
+        raise UserError(
+            f'{folder.path}: {COLOURS} or {NAMES_TABLE} has other lines than NAME:RED,GREEN,BLUE:: '
+            'or NUMBER, NAME. Export it again'
+        ) from None
+    return [name.strip() for name, _ in pairs], {value: i for i, value in enumerate(values)}
 
 
 def read_semantic_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str], values: Values
 ) -> DatasetInfo:
-    """Read maps whose values are class indices, and 255 where there is none."""
+    """Read maps whose values are class indices, and 255 where there is none.
+
+    Maps with other values or with colours are converted when a run copies its annotations.
+
+    Args:
+        folder: The dataset's folder.
+        by_split: Images with their maps.
+        names: The class names, or none.
+        values: The class index by the value of a pixel; empty: values are class indices.
+    """
     splits, problems, labels, notes = {}, [], set(), []
     for split, pairs in by_split.items():
-        found, errors = read_each(partial(read_labels, folder), pairs)
+        found, errors = read_each(partial(read_labels, folder, values), pairs)
         problems += errors
         images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
         labels = labels.union(*indices)
         splits[split] = LabelSplit(folder.resolve(), images, maps, indices, (), has_maps=True)
+    if labels == WHITE_ON_BLACK and len(names) == 2:
+        values = {0: 0, 255: 1}
+        labels = {0, 1}
+        notes.append(f'255 in the maps is read as 1, {names[1]}')
+        for split, part in splits.items():
+            indices = [frozenset(values[label] for label in each) for each in part.class_indices]
+            splits[split] = replace(part, class_indices=indices)
     if labels:  # without any, the judge says that no image is left
-        names, notes = check_labels(folder, labels, names)
+        names, more = check_labels(folder, labels, names)
+        notes += more
     names = tuple(names)
-    splits = {split: replace(part, class_names=names) for split, part in splits.items()}
+    if all(value == index for value, index in values.items()):
+        values = {}
+    splits = {
+        split: replace(part, class_names=names, map_values=values) for split, part in splits.items()
+    }
     return DatasetInfo(
         folder,
         'semantic maps',
@@ -143,10 +222,11 @@ def read_semantic_maps(
     )
 
 
-def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
+def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
     """Return an image, its map, and the labels in it. Raise a UserError if it is unusable."""
     image, map_file = pair
-    found = frozenset(np.unique(read_map(folder / map_file, folder / image)).tolist())
+    pixels = read_map(folder / map_file, folder / image, values=values)
+    found = frozenset(np.unique(pixels).tolist())
     if found == {IGNORE_INDEX}:
         raise UserError(f'{folder / map_file} has no labelled pixel: all are {IGNORE_INDEX}')
     return str(image), str(map_file), found
@@ -180,9 +260,10 @@ def check_labels(
     advice = 'Change the pixels, or the classes in classes.txt'
     if has_gaps:
         advice = 'If the values are right, name all classes in classes.txt, one on each line'
-    if labels == {0, 255}:
-        code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
-        advice = f'To replace 255 by 1 in a file, run in Python: {code}'
+    if labels == WHITE_ON_BLACK:
+        advice = (
+            'If 255 is a class, write classes.txt with two names, for example background, object'
+        )
     values = shorten(sorted(labels), 8)
     raise UserError(
         f'{folder}: the segmentation maps have the values {values}, and the classes are '

@@ -55,6 +55,7 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
     Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
 LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
+SEGMENTATION_LISTS = re.compile(r'ImageSets/Segmentation/([^/]+)\.txt', re.IGNORECASE)
 TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training beside or without train
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -115,9 +116,9 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
 
 
 def read_image_sets(
-    folder: Folder, pairs: Sequence[Pair]
+    folder: Folder, pairs: Sequence[Pair], place: re.Pattern[str] = LISTS
 ) -> tuple[dict[str, list[Pair]], list[str]]:
-    """Return the pairs of each split that ``ImageSets/Main`` lists, and its unknown lines.
+    """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
     Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
     ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has
@@ -125,12 +126,13 @@ def read_image_sets(
 
     Args:
         folder: The dataset's folder. Without a list, all images are for training.
-        pairs: All images with their XML files.
+        pairs: All images with their XML files or maps.
+        place: Where the lists are.
     """
     by_name = {file.stem: (image, file) for image, file in pairs}
     lists, unknown = {}, {}
     for file in folder.list_files('.txt'):
-        match = LISTS.fullmatch(str(file))
+        match = place.fullmatch(str(file))
         name = match[1].lower() if match else ''
         split = name if name in TRAIN_LISTS else get_split(name)
         if split is None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from ...errors import get_first_line
 from ...files import compute_sha256
-from ..decoding import DecodingSettings, decode_image, load_image
+from ..decoding import (
+    SCALE_IT,
+    SPLIT_IT,
+    BitDepthError,
+    DecodingSettings,
+    PagesError,
+    decode_image,
+    load_image,
+)
 from ..records import Size
 from .rule import Effect, Rule
 
@@ -20,6 +28,11 @@ UNUSABLE_NAME = Rule(
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
+BIT_DEPTH = Rule(
+    'images of 16 bits that would be nearly black, or of 32 bits or floats',
+    SCALE_IT,
+)
+PAGES = Rule('images with several pages or frames', SPLIT_IT)
 OTHER_SIZE = Rule(
     'images of another size than their annotations or maps',
     'Change annotations, or replace files',
@@ -69,6 +82,10 @@ def check_image(
             size = pixels.shape[1::-1]
     except FileNotFoundError:
         return MISSING, str(path), None
+    except BitDepthError:
+        return BIT_DEPTH, str(path), None
+    except PagesError:
+        return PAGES, str(path), None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return UNREADABLE, f'{path} ({get_first_line(error)})', None

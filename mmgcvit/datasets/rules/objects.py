@@ -44,6 +44,13 @@ RING = make_rule(
     'by its area, the mask has a hole, which would be filled',
     remedy='Export the masks as RLE: polygons have no holes',
 )
+FULL_IMAGES = Rule(
+    'images with more objects than the model finds in one',
+    'In a template, raise max_objects. In another config, raise max_per_img of test_cfg and of its '
+    'proposals. A query of DINO or Mask2Former finds one object at most',
+    in_folder=Effect.NONE,
+    in_config=Effect.NOTED,
+)
 BOX_MASKS = Rule(
     'masks that are the corners of their boxes, as all polygons are',
     'Train boxes: --task detect',

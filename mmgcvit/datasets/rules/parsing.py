@@ -36,7 +36,7 @@ ZERO_BASED = Rule(
     in_config=Effect.NONE,
 )
 UNUSABLE_XML = make_rule('XML files that cannot be used', 'Export them again, or remove them')
-UNKNOWN_LINES = make_rule('lines of ImageSets/Main that name no XML file', 'Correct them')
+UNKNOWN_LINES = make_rule('lines of ImageSets that name no XML file or map', 'Correct them')
 UNPAIRED = make_rule(
     'images without a map, or maps without an image', 'Add the other one, with the same name'
 )

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
-from mmgcvit.datasets.advice import find_small_objects
+from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.records import DatasetInfo, ObjectSplit
+from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png
@@ -51,33 +51,57 @@ SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
 OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
 
-@given(OBJECTS, st.integers(64, 900))
-def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(
-    objects, size
-):
+def make_objects(objects):
+    """Return a split of images with an object each: width, height, its sides, whether a crowd."""
     images, annotations = [], []
     for index, (width, height, *sides, is_crowd) in enumerate(objects):
         images.append({'id': index, 'width': width, 'height': height})
         keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
         annotations.append({'bbox': [0, 0, *sides], **keys})
-    train = ObjectSplit(Path(), images, annotations, [])
-    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': train})
-    notes = find_small_objects(dataset, size)
+    return ObjectSplit(Path(), images, annotations, [])
+
+
+@given(OBJECTS, st.integers(64, 900))
+def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(objects, size):
+    """The advice is not given again after it was followed."""
+    train = make_objects(objects)
+    text = find_small_objects(train, size)
     trained = [row for row in objects if not row[4]]
 
-    def count_small(side, room):
+    def count_small(room):
         scales = [
-            rescale_size(row[:2], (side * 5 / 3, side), return_scale=True)[1] for row in trained
+            rescale_size(row[:2], (size * 5 / 3, size), return_scale=True)[1] for row in trained
         ]
         return sum(
             (w * h) ** 0.5 * scale * room < 8
             for (_, _, w, h, _), scale in zip(trained, scales, strict=True)
         )
 
-    most, least = count_small(size, 0.999), count_small(size, 1.001)
-    assert least <= (int(notes[0].split()[0]) if notes else min(least, len(trained) // 10)) <= most
-    proposed = map(int, re.findall(r'--image-size (\d+),', ''.join(notes)))
-    assert all(count_small(side, 1.001) <= len(trained) / 10 for side in proposed)
+    most, least = count_small(0.999), count_small(1.001)
+    assert least <= (int(text.split()[0]) if text else min(least, len(trained) // 10)) <= most
+    side = choose_tile_side(train, size)
+    assert side <= size
+    assert find_small_objects(train, size, side) == ''
+    num_small = sum((w * h) ** 0.5 * size / side < 8 for (_, _, w, h, _) in trained)
+    assert num_small <= len(trained) / 10 or side == 32
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=60),
+    st.integers(8, 400),
+)
+def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(corners, side):
+    annotations = [
+        {'image_id': 1, 'iscrowd': 0, 'bbox': [x - 0.5, y - 0.5, 1, 1]} for x, y in corners
+    ]
+    split = ObjectSplit(Path(), [{'id': 1, 'width': 301, 'height': 301}], annotations, [])
+    assert count_fullest(split) == len(corners)
+    counts = [
+        sum(left <= x < left + side and top <= y < top + side for x, y in corners)
+        for left, top in corners
+    ]
+    fullest = count_fullest(split, side)
+    assert max(counts, default=0) / 4 <= fullest <= len(corners)
 
 
 def write_file(file, content):

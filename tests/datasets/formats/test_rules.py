@@ -186,6 +186,16 @@ def append_object(content):
     content['annotations'].append({**content['annotations'][0], 'id': 999})
 
 
+def add_crowd(image, label):
+    def add(content):
+        first = content['annotations'][0]
+        for i in range(120):
+            box = {'bbox': [i / 2, 10, 20, 20], 'segmentation': []}
+            content['annotations'].append({**first, **box, 'id': 1000 + i})
+
+    edit_all(add)(image, label)
+
+
 def append_line(image, label):
     label.write_text(f'{label.read_text()}no {image.stem}\n')
 
@@ -194,6 +204,16 @@ def rotate_only(image, label):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.open(image).save(image, exif=exif)
+
+
+def write_pages(image, label):
+    page = Image.open(image).convert('L')
+    page.save(image, 'TIFF', save_all=True, append_images=[page])
+
+
+def write_dark(image, label):
+    pixels = np.full((HEIGHT, WIDTH), 900, np.uint16)
+    Image.fromarray(pixels).save(image, 'PNG')
 
 
 def write_text(image, label):
@@ -217,6 +237,8 @@ ROWS = [
     (images.MISSING, unlink, (*COCO, 'maps config', 'classes config')),
     (images.UNREADABLE, write_page, ('coco', 'yolo', 'voc', 'classes')),
     (images.UNREADABLE, write_page, ('coco config', 'maps config', 'classes config')),
+    (images.BIT_DEPTH, write_dark, (*ALL, 'coco config', 'maps config', 'classes config')),
+    (images.PAGES, write_pages, (*ALL, 'coco config', 'maps config', 'classes config')),
     (images.OTHER_SIZE, edit_coco('images', width=7), COCO),
     (images.OTHER_SIZE, edit_text(r'<width>\d+', '<width>7'), ('voc',)),
     (images.OTHER_SIZE, write_small_map, ('maps config',)),
@@ -237,6 +259,7 @@ ROWS = [
     (objects.FEW_POINTS, edit_coco('annotations', segmentation=[[1, 2, 3, 4]]), MASKED),
     (objects.DIFFERENT, edit_coco('annotations', segmentation=[OTHER_PLACE]), MASKED),
     (objects.RING, edit_coco('annotations', change=make_ring), MASKED),
+    (objects.FULL_IMAGES, add_crowd, ('coco config',)),
     (objects.BOX_MASKS, set_option('corners'), ('coco',)),
     (coco.BRUSH_MASKS, set_option('brush'), ('coco',)),
     (coco.CROWD_MASKS, edit_coco('annotations', change=make_crowd), ('coco',)),
@@ -356,16 +379,6 @@ def test_the_table_has_each_rule_in_folders_and_in_configs():
 
 def cut(image, label):
     image.write_bytes(image.read_bytes()[:-200])
-
-
-def write_pages(image, label):
-    page = Image.open(image).convert('L')
-    page.save(image, 'TIFF', save_all=True, append_images=[page])
-
-
-def write_dark(image, label):
-    pixels = np.full((HEIGHT, WIDTH), 900, np.uint16)
-    Image.fromarray(pixels).save(image, 'PNG')
 
 
 def write_strip(image, label):
