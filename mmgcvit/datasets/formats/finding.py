@@ -22,6 +22,11 @@ FORMATS = {
 }
 STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
 DETECT = 'detect'
+LABELME_KEY = '"shapes"'
+CONVERT_LABELME = (
+    'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
+    'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
+)
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
     'and JPEGImages); images and masks of the same names; or train/CLASS/*.jpg '
@@ -95,6 +100,9 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     what = ' but no annotations'
     if others:
         what = f'. These files are not annotations of a known format: {others}'
+    files = folder.list_files('.json')[:1]
+    if files and LABELME_KEY in (folder.path / files[0]).read_text(errors='replace'):
+        return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
     return f'the folder {folder.path} has {count}{what}. Expected one of these: {KNOWN_FORMATS}'
 
 
