@@ -62,6 +62,16 @@ def render_metafile(content: dict[str, Any], named: set[str]) -> Iterator[str]:
         yield f'{"" if paper in named else paper}{"; ".join([*facts, resources])}.\n'
         named.add(paper)
         yield models_table(models)
+        for model in models:
+            note = read_training(model)[1]
+            if note:
+                yield f'`{model["Name"]}`: {note}.\n'
+
+
+def read_training(model: dict[str, Any]) -> tuple[str, str]:
+    """Return the length of a training, and what else its metafile says of it, or ''."""
+    length, _, note = model['Metadata']['Training Schedule'].partition(', ')
+    return length, note
 
 
 def find_shared(models: list[dict[str, Any]]) -> dict[str, str]:
@@ -93,7 +103,7 @@ def models_table(models: list[dict[str, Any]]) -> str:
         if metrics:
             reached = [str(scores[name]) for name in metrics if name in scores]
             cells.insert(1, ' / '.join(reached))
-        rows.append(cells + [metadata[key] for key in columns])
+        rows.append(cells + [metadata[key].partition(', ')[0] for key in columns])
     return format_table(rows)
 
 
