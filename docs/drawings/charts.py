@@ -6,16 +6,15 @@ compare them.
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from markdown_it import MarkdownIt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-DOCS = Path(__file__).parent.parent
-IMAGES = DOCS / 'images'
+from tests.docs.pages import find_table
+
+IMAGES = Path(__file__).parent.parent / 'images'
 # The PNG text chunk that stores what is drawn.
 KEY = 'Points'
 # One colour for each network in all figures, distinct also to the colour-blind (Okabe and Ito).
@@ -45,27 +44,10 @@ NETWORKS = {
 Speeds = dict[str, dict[str, float]]
 
 
-def iter_rows(page: str) -> Iterator[list[str]]:
-    """Yield the rows of all tables of a page, as the text of their cells."""
-    row = []
-    for token in MarkdownIt('commonmark').enable('table').parse((DOCS / page).read_text()):
-        if token.type == 'tr_open':
-            row = []
-        elif token.type == 'inline' and token.level > 3:
-            row.append(token.content.replace('`', '').replace('*', ''))
-        elif token.type == 'tr_close':
-            yield row
-
-
-def find_rows(page: str, first_cell: str) -> list[list[str]]:
-    """Return the rows of the table whose header begins with ``first_cell``."""
-    rows, is_found = [], False
-    for row in iter_rows(page):
-        if row[0] == first_cell and not rows:
-            is_found = True
-        elif is_found:
-            rows.append(row)
-    return rows
+def read_rows(page: str, *head: str) -> list[list[str]]:
+    """Return the rows of the table whose header begins with ``head``, as plain text."""
+    rows = find_table(f'docs/{page}', *head)
+    return [[re.sub('[`*]', '', cell) for cell in row] for row in rows]
 
 
 def read_gpu_speeds() -> Speeds:
@@ -74,10 +56,8 @@ def read_gpu_speeds() -> Speeds:
     A row that names a network's input begins a group; the rows below it are of the same step.
     """
     speeds = {}
-    for step, milliseconds, *_ in find_rows('performance.md', 'step'):
+    for step, milliseconds, *_ in read_rows('performance.md', 'step', 'time, ms'):
         name, *case = step.split(', ', 1)
-        if name not in NETWORKS:
-            break
         if case:
             model = 'Mask R-CNN' if name.startswith('mask_rcnn') else 'backbone'
             group, own = {}, milliseconds
@@ -90,9 +70,7 @@ def read_gpu_speeds() -> Speeds:
 def read_cpu_speeds() -> Speeds:
     """Return the speed of each network relative to GC ViT-T on the CPU, for each mode."""
     speeds = {'training': {}, 'inference': {}}
-    for name, inference, training in find_rows('performance.md', 'model'):
-        if name not in NETWORKS:
-            break
+    for name, inference, training in read_rows('performance.md', 'model'):
         for mode, cell in (('inference', inference), ('training', training)):
             speeds[mode][NETWORKS[name]] = float(cell.split()[0])
     return speeds
@@ -101,9 +79,7 @@ def read_cpu_speeds() -> Speeds:
 def read_mini_scores() -> dict[str, tuple[float, float]]:
     """Return the scores from random weights and from objects, by score and data."""
     scores = {}
-    for score, data, *cells in find_rows('custom_dataset.md', 'score'):
-        if len(cells) != 2:
-            break
+    for score, data, *cells in read_rows('custom_dataset.md', 'score'):
         values = [float(re.match(r'[\d.]+', cell)[0]) for cell in cells]
         # The first of a pair is of boxes; mAP is drawn in percent, as the other scores.
         factor, metric = (100, 'box mAP') if 'mAP' in score else (1, score)
