@@ -108,13 +108,23 @@ def models_table(models: list[dict[str, Any]]) -> str:
 
 
 def highest_table() -> str:
-    """Render the best other network beside GC ViT of the same size."""
-    rows = [['recipe', 'published', 'GC ViT', 'network, source']]
+    """Render the best other networks beside GC ViT of the same sizes, a row for each recipe."""
+    recipes = {}
     for entry in OTHER_NETWORKS['Highest']:
-        scores = scores_of(ENTRIES[entry['Ours']])
-        ours = ' / '.join(str(scores[name]) for name in SHORT_NAMES if name in scores)
-        source = f'{entry["Network"]}, [{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
-        rows.append([f'{entry["Table"]}, {entry["Size"]}', entry['Score'], ours, source])
+        recipes.setdefault((entry['Table'], entry['Source']['URL']), []).append(entry)
+    rows = [['recipe', 'published', 'GC ViT', 'network, source']]
+    for (recipe, address), entries in recipes.items():
+        ours = []
+        for entry in entries:
+            scores = scores_of(ENTRIES[entry['Ours']])
+            ours.append(
+                ' / '.join(str(scores[name]) for name in SHORT_NAMES if name in scores) or '-'
+            )
+        networks = ', '.join(entry['Network'] for entry in entries)
+        sizes = ', '.join(entry['Size'] for entry in entries)
+        source = f'{networks}, [{entries[0]["Source"]["Title"]}]({address})'
+        published = '; '.join(str(entry['Score']) for entry in entries)
+        rows.append([f'{recipe}: {sizes}', published, '; '.join(ours), source])
     return format_table(rows)
 
 

@@ -5,9 +5,11 @@ import re
 from itertools import pairwise
 
 import pytest
+import torch
 
 from docs.drawings.charts import CHARTS, COLOURS, read_points, read_rows
 from docs.drawings.model_zoo import scores_of
+from mmgcvit import GCViT
 
 from ..configs.models import ENTRIES, read_docstring
 from .pages import find_tables
@@ -62,3 +64,14 @@ def test_the_page_that_decides_has_the_numbers_of_the_measurements():
     for column, mode in enumerate(('inference', 'training')):
         cells = [row[column].split()[0] for row in networks]
         assert ours[f'backbone on a CPU, {mode}, speed'] == cells
+
+
+def test_the_table_of_archs_has_the_channels_and_parameters_of_the_networks():
+    for names, channels, parameters, *_ in read_rows('backbone.md', '`arch`'):
+        counts = []
+        for name in names.split(', '):
+            with torch.device('meta'):
+                backbone = GCViT(name.strip("'"))
+            counts.append(f'{sum(map(torch.numel, backbone.parameters())) / 1e6:.1f}')
+            assert channels == ', '.join(map(str, backbone.feature_info.channels()))
+        assert parameters == ', '.join(counts)
