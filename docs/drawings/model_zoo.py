@@ -41,37 +41,55 @@ def render() -> str:
     text = PAGE.read_text()
     head = text[: text.index('\n## ')]
     beside_others = text[text.index('## Beside other networks') : text.index('\n| recipe |')]
-    named = set()
-    sections = [section for content in CONTENTS for section in render_metafile(content, named)]
-    return '\n'.join([head, *sections, beside_others, highest_table()])
+    sections = [section for content in CONTENTS for section in render_metafile(content)]
+    return '\n'.join([head, *sections, unscored_table(), beside_others, highest_table()])
 
 
-def render_metafile(content: dict[str, Any], named: set[str]) -> Iterator[str]:
-    """Render the section of one metafile, a table for each collection.
+def list_models(content: dict[str, Any], collection: dict[str, Any]) -> list[dict[str, Any]]:
+    return [model for model in content['Models'] if model['In Collection'] == collection['Name']]
 
-    A paper is named once: ``named`` has the links so far.
-    """
+
+def render_metafile(content: dict[str, Any]) -> Iterator[str]:
+    """Render a table for each collection of a metafile that has published scores."""
     for collection in content['Collections']:
-        models = [
-            model for model in content['Models'] if model['In Collection'] == collection['Name']
-        ]
+        models = list_models(content, collection)
+        if not any(map(scores_of, models)):
+            continue
         resources = collection['Metadata']['Training Resources'].partition(' (not run')[0]
         facts = [value for value in find_shared(models).values() if value]
         yield f'## {collection["Name"]}\n'
-        paper = '[{Title}]({URL}): '.format(**collection['Paper'])
-        yield f'{"" if paper in named else paper}{"; ".join([*facts, resources])}.\n'
-        named.add(paper)
+        yield f'{"; ".join([*facts, resources])}.\n'
         yield models_table(models)
         for model in models:
-            note = read_training(model)[1]
+            note = model['Metadata']['Training Schedule'].partition(', ')[2]
             if note:
                 yield f'`{model["Name"]}`: {note}.\n'
 
 
-def read_training(model: dict[str, Any]) -> tuple[str, str]:
-    """Return the length of a training, and what else its metafile says of it, or ''."""
-    length, _, note = model['Metadata']['Training Schedule'].partition(', ')
-    return length, note
+def unscored_table() -> str:
+    """Render the models without a published score."""
+    rows = [['config', 'model', 'parameters, M', 'multiply-adds, G', 'image', 'training']]
+    for content in CONTENTS:
+        for collection in content['Collections']:
+            models = list_models(content, collection)
+            link = '[{Name}]({Paper[URL]})'.format(**collection)
+            if not any(map(scores_of, models)):
+                for model in models:
+                    metadata = model['Metadata']
+                    name, *costs = model_cells(model)
+                    sizes = [metadata['FLOPs Input Size'], metadata['Training Schedule']]
+                    rows.append([name, link, *costs, *sizes])
+    return f'## Without a published score\n\n{format_table(rows)}'
+
+
+def model_cells(model: dict[str, Any]) -> list[str]:
+    """Return the cells of a model's name, parameters and multiply-adds."""
+    metadata = model['Metadata']
+    return [
+        f'[`{model["Name"]}`](../{model["Config"]})',
+        f'{metadata["Parameters"] / 1e6:.2f}',
+        f'{metadata["FLOPs"] / 1e9:.1f}',
+    ]
 
 
 def find_shared(models: list[dict[str, Any]]) -> dict[str, str]:
@@ -94,16 +112,11 @@ def models_table(models: list[dict[str, Any]]) -> str:
     titles = {'FLOPs Input Size': 'image', 'Training Schedule': 'training'}
     rows = [head + [titles[key] for key in columns]]
     for model in models:
-        metadata, scores = model['Metadata'], scores_of(model)
-        cells = [
-            f'[`{model["Name"]}`](../{model["Config"]})',
-            f'{metadata["Parameters"] / 1e6:.2f}',
-            f'{metadata["FLOPs"] / 1e9:.1f}',
-        ]
+        cells, scores = model_cells(model), scores_of(model)
         if metrics:
             reached = [str(scores[name]) for name in metrics if name in scores]
             cells.insert(1, ' / '.join(reached))
-        rows.append(cells + [metadata[key].partition(', ')[0] for key in columns])
+        rows.append(cells + [model['Metadata'][key].partition(', ')[0] for key in columns])
     return format_table(rows)
 
 
