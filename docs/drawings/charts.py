@@ -1,4 +1,4 @@
-"""``python -m docs.drawings.charts`` draws the tables of pages as bars: speed.png and mini.png.
+"""``python -m docs.drawings.charts`` draws the tables of pages as bars, into docs/images.
 
 The numbers live only in the pages' tables. Each PNG stores those that it shows, so that a test can
 compare them.
@@ -97,33 +97,43 @@ def find_colour(network: str) -> str:
 def draw_bars(axes: Axes, title: str, speeds: dict[str, float], highest: float) -> None:
     """Draw a bar for each network, with its number."""
     names = list(speeds)
+    axes.tick_params(labelsize=9)
     bars = axes.barh(names, speeds.values(), color=[find_colour(name) for name in names])
     axes.bar_label(bars, fmt='%.2f', padding=3)
     axes.axvline(1, color='#333333', linewidth=0.8)
-    axes.set(title=title, xlim=(0, 1.2 * highest))
+    axes.set_title(title, fontsize=10)
+    axes.set(xlim=(0, 1.2 * highest))
     axes.invert_yaxis()
 
 
-def draw_speed() -> Figure:
-    """Draw the speed on the GPU on the left, on the CPU on the right."""
-    gpu, cpu = read_gpu_speeds(), read_cpu_speeds()
-    figure = Figure(figsize=(11, 6.5), layout='constrained')
-    left, right = figure.subfigures(1, 2)
-    left.suptitle('on a GPU: NVIDIA H200, bf16', weight='bold')
-    right.suptitle('on a CPU: two threads of an AMD EPYC, float32', weight='bold')
-    highest = max(speed for group in gpu.values() for speed in group.values())
-    for panel, (case, group) in zip(left.subplots(len(gpu)), gpu.items(), strict=True):
+def draw_gpu() -> Figure:
+    """Draw the speed of training steps on the GPU."""
+    speeds = read_gpu_speeds()
+    highest = max(speed for group in speeds.values() for speed in group.values())
+    return draw_groups('on a GPU: NVIDIA H200, bf16', speeds, highest)
+
+
+def draw_cpu() -> Figure:
+    """Draw the speed of the backbones on the CPU."""
+    speeds = {f'backbone, 16 x 224², {mode}': group for mode, group in read_cpu_speeds().items()}
+    return draw_groups('on a CPU: two threads of an AMD EPYC, float32', speeds, 1)
+
+
+def draw_groups(title: str, speeds: Speeds, highest: float) -> Figure:
+    """Draw a panel for each group of bars, narrow enough for a phone."""
+    figure = Figure(figsize=(4.4, 5.2), layout='constrained')
+    figure.suptitle(title, fontsize=10, weight='bold')
+    panels = figure.subplots(len(speeds))
+    for panel, (case, group) in zip(panels, speeds.items(), strict=True):
         draw_bars(panel, case, group, highest)
-    for panel, (mode, group) in zip(right.subplots(len(cpu)), cpu.items(), strict=True):
-        draw_bars(panel, f'backbone, 16 x 224², {mode}', group, 1)
-    figure.supxlabel('speed relative to GC ViT-T (longer is faster)')
+    figure.supxlabel('speed relative to GC ViT-T (longer is faster)', fontsize=9)
     return figure
 
 
 def draw_mini() -> Figure:
     """Draw what size mini reaches from random weights and from this project's weights."""
     scores = read_mini_scores()
-    figure = Figure(figsize=(8, 5), layout='constrained')
+    figure = Figure(figsize=(5.6, 5), layout='constrained')
     axes = figure.subplots()
     for offset, (label, colour) in enumerate(
         [('from random weights', '#bbbbbb'), ("from this project's weights", COLOURS['GC ViT'])]
@@ -140,7 +150,8 @@ def draw_mini() -> Figure:
 
 
 CHARTS = {
-    'speed': (draw_speed, lambda: [read_gpu_speeds(), read_cpu_speeds()]),
+    'speed_gpu': (draw_gpu, read_gpu_speeds),
+    'speed_cpu': (draw_cpu, read_cpu_speeds),
     'mini': (draw_mini, read_mini_scores),
 }
 
