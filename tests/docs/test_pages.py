@@ -154,3 +154,11 @@ def test_the_data_page_names_the_files_that_a_config_reads(config):
             read.update(map(str, list_local_paths(dataset)))
     assert read
     assert read <= {*re.findall(r'`(data/[^`]+)`', (ROOT / 'docs' / 'data.md').read_text())}
+
+
+@pytest.mark.parametrize('page', ['model_zoo', 'ablations', 'lsa', 'reproduce', 'backbone'])
+def test_columns_of_scores_say_that_others_reached_them(page):
+    heads = [cell for table in find_tables(f'docs/{page}.md') for cell in table[0]]
+    scores = [cell for cell in heads if re.search(r'top-1|mIoU|\bAP\b|published', cell)]
+    assert scores
+    assert all(re.search('paper|published', cell) for cell in scores), scores
