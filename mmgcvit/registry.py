@@ -41,7 +41,7 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
-# Without mmgcvit.mmdet_fixes, which configs name in custom_imports: a classifier needs no mmdet.
+# Without mmgcvit.mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs no mmdet.
 MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.registered')
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
@@ -56,6 +56,8 @@ HOOK_MODULES = (
     'val_loss',
 )
 HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
+# Segmentors look their metric up here, and need mmseg.
+METRICS = make_registry(mmengine.METRICS, 'mmgcvit.mmseg_fixes')
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(

@@ -12,6 +12,7 @@ your own project, also on a machine without torch::
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,9 +60,6 @@ class Classification:
     scores: np.ndarray
 
 
-Prediction = Detections | Segmentation | Classification
-
-
 class OnnxPredictor:
     """Runs inference with an ONNX file of ``mmgcvit export``; call it with an image.
 
@@ -91,9 +89,10 @@ class OnnxPredictor:
             )
         self.classes = json.loads(self.metadata['classes'])
 
-    def __call__(self, image: str | Path | np.ndarray) -> Prediction:
+    def __call__(self, image: str | Path | np.ndarray) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
-        like OpenCV's.
+        like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
+        :class:`Classification`, as the file's model does.
         """
         image = read_image(image)
         inputs = self.preprocess(image)

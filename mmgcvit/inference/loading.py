@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -35,12 +35,31 @@ PREDICTORS = {
 }
 
 
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | Checkpoint | None = None,
+    device: str | None = None,
+    score_thr: None = None,
+) -> Predictor[Any]: ...
+
+
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | Checkpoint | None = None,
+    device: str | None = None,
+    *,
+    score_thr: float,
+) -> Detector: ...
+
+
 def load(
     config: str | Path,
     checkpoint: str | Path | Checkpoint | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor:
+) -> Predictor[Any]:
     """Load a trained model.
 
     Args:

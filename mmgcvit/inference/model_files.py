@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import CONFIG_SUFFIXES, is_config, suggest_config
+from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import compute_sha256, is_url, suggest_folder
 
@@ -41,7 +41,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
     Raise a UserError if one of them does not exist.
     """
-    path = Path(config).expanduser()
+    path = Path(locate_config(str(config))).expanduser()
     file = find_config(path)
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)

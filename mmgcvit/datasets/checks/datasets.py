@@ -144,7 +144,8 @@ def list_labels(info: dict[str, Any]) -> set[int]:
         return set(range(IGNORE_INDEX))
     label_map = info.get('label_map') or {}
     offset = int(bool(info['reduce_zero_label']))
-    return {label_map.get(label, label) - offset for label in labels}
+    shifted = [label - offset for label in labels]  # first, as mmseg does
+    return {label_map.get(label, label) for label in shifted}
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:
