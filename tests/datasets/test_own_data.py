@@ -26,8 +26,8 @@ from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.coco_metric import MAX_DETECTIONS
 from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.mmdet_fixes import MAX_DETECTIONS
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 
