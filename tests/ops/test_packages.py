@@ -18,11 +18,12 @@ ERRORS = {
 }
 # mmdet does without mmseg if it is missing, as mmdet and mmseg do without the other packages.
 MMDET = """
+print('Could not import OneDL')  # which is discarded
 try:
     import mmseg.models
 except ModuleNotFoundError:
     import os
-    os.write(1, b'without mmseg\\n')  # what is printed is discarded
+    os.write(1, b'without mmseg\\n')
 """
 IMPORTS = """
 import mmgcvit.ops.packages
