@@ -20,7 +20,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array
 
 from ..checks.made import check, config
-from .made import HEIGHT, LAYOUTS, WIDTH, Thing, make_example, write_example
+from .made import HEIGHT, WIDTH, write_example
 from .test_generated import QUICK
 
 # How boxes [x, y, width, height] are read that were written in another way.
@@ -154,15 +154,3 @@ def test_boxes_are_those_of_the_annotated_size_and_fractions_of_the_upright_phot
     dataset = read_folder(tmp_path)
     assert set(dataset.splits['train'].sizes) == {size}
     assert not any('are left out:' in note for note in dataset.notes)
-
-
-@pytest.mark.parametrize('data_format', ['coco', 'yolo', 'voc'])
-def test_boxes_that_leave_the_image_a_little_end_at_its_edges(data_format, tmp_path):
-    layout = next(iter(LAYOUTS[data_format].values()))
-    made = make_example(data_format, layout, {'train': 1})
-    boxes = [(-2, 10, 40, 42), (50, 20, 97, 73)]
-    photo = made.photos['train'][0]
-    photo.things = [Thing(*row, False) for row in zip(made.classes, boxes, strict=True)]
-    made.write(tmp_path)
-    boxes = [entry['bbox'] for entry in read_folder(tmp_path).splits['train'].annotations]
-    np.testing.assert_allclose(boxes, [(0, 10, 40, 32), (50, 20, 46, 52)], atol=0.1)
