@@ -173,18 +173,17 @@ def list_split_images(
     for split in ('train', 'val', 'test'):
         if not settings.get(split):
             continue
-        found, problem = list_images(root, settings[split])
-        if not problem:
-            images[split] = found
-        elif split == 'train':
-            raise UserError(f'{file} {problem}. Change it, or add the images')
-        else:
-            notes.append(f'{split} is left out: {file} {problem}')
+        try:
+            images[split] = list_images(root, settings[split])
+        except UserError as error:
+            if split == 'train':
+                raise UserError(f'{file} {error}. Change it, or add the images') from None
+            notes.append(f'{split} is left out: {file} {error}')
     return images, notes
 
 
-def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
-    """Return the images of a split, and the problem if there are none.
+def list_images(root: Path, source: Any) -> list[Path]:
+    """Return the images of a split. Raise a UserError if there are none.
 
     ``source`` is a folder, a text file with the path of an image on each line, or a list of them.
     """
@@ -196,7 +195,7 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
         if path.is_dir():
             found = list_files(path).images
             if not found:
-                return [], f'names {name}, which contains no images'
+                raise UserError(f'names {name}, which contains no images')
             images.update((path / file, None) for file in found)
         elif path.is_file():
             # The lines of a list are relative to its folder.
@@ -204,13 +203,11 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
                 if line:
                     images[find_path(path.parent, line.removeprefix(prefix))] = None
         else:
-            return [], f'names {name}, which does not exist in {root}'
+            raise UserError(f'names {name}, which does not exist in {root}')
     if any(path.is_file() for path in images):
-        return list(images), ''
-    problem = f'names {shorten(names)}, which contains no images'
-    if images:
-        problem += f' that exist ({shorten([*images])})'
-    return [], problem
+        return list(images)
+    listed = shorten([*images]) or 'nothing'
+    raise UserError(f'names {shorten(names)}, which lists {listed}: no image that exists')
 
 
 def find_path(root: Path, name: str) -> Path:
@@ -236,16 +233,11 @@ def find_path(root: Path, name: str) -> Path:
 
 def find_label_file(root: Path, image: Path) -> Path:
     """Return the path of an image's label file, whose suffix may be .TXT."""
-    path = find_label_path(root, image)
+    # Only folders in root count: a dataset may be in a folder called images.
+    inside = image.relative_to(root) if image.is_relative_to(root) else image
+    path = root / make_label_path(inside)
     in_capitals = path.with_suffix('.TXT')
     return in_capitals if in_capitals.is_file() else path
-
-
-def find_label_path(root: Path, image: Path) -> Path:
-    """Return the path of an image's label file with the suffix .txt, without looking it up."""
-    # Only folders in root count: a dataset may be in a folder called images.
-    is_inside = image.is_relative_to(root)
-    return root / make_label_path(image.relative_to(root) if is_inside else image)
 
 
 def find_unused_labels(
@@ -256,7 +248,7 @@ def find_unused_labels(
     Images that no list names are no reason: a note counts them.
     """
     images = [*label_files, *(folder.path / image for image in folder.images)]
-    used = {find_label_path(root, image).with_suffix('') for image in images}
+    used = {find_label_file(root, image).with_suffix('') for image in images}
     unused = []
     for parent in dict.fromkeys(file.parent for file in label_files.values()):
         for file in sorted(parent.glob('*.[tT][xX][tT]')):

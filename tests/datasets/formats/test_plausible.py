@@ -27,10 +27,7 @@ from .test_generated import QUICK
 MISREADINGS = {
     'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
     'centres': lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
-    'rotated': lambda x, y, w, h: (HEIGHT - y - h, x, h, w),
     'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
-    'fractions': lambda x, y, w, h: (x / WIDTH, y / HEIGHT, w / WIDTH, h / HEIGHT),
-    'not finite': lambda x, y, w, h: (float('inf'), y, w, h),
 }
 
 
