@@ -63,6 +63,7 @@ YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
+MIN_FAR_SIDES = 0.1  # the share of lines whose width and height cannot be a corner
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -332,7 +333,7 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
 
     A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
-    this box, or 0, 0 for hidden ones. As a point, a width and height is outside of most boxes.
+    this box, or 0, 0 for hidden ones. As a point, a width and height is often far from them.
     """
     lines = []
     for image in images:
@@ -344,7 +345,7 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
         return False
     values = np.array(lines)
     centres, sides = values[:, :2], values[:, 2:4]
-    has_other_points = (abs(sides - centres) > sides / 2).any()
+    are_outside = (abs(sides - centres) > sides / 2 + KEYPOINT_MARGIN).any(1)
     for step in (2, 3):
         if (values.shape[1] - 4) % step:
             continue
@@ -353,7 +354,11 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
         distances = abs(positions - centres[:, None])
         fits = (distances <= sides[:, None] / 2 + KEYPOINT_MARGIN) | (positions == 0)
         are_flags = np.isin(points[..., 2:].round(2), (0, 1, 2)).all()
-        if has_other_points and fits.all() and are_flags:
+        # A corner is not far from the others.
+        extents = np.ptp(positions, axis=1).max(1) + KEYPOINT_MARGIN
+        are_far = abs(positions - sides[:, None]).max(2).min(1) > extents
+        share = (are_outside & are_far).mean()
+        if share > MIN_FAR_SIDES and fits.all() and are_flags:
             return True
     return False
 
