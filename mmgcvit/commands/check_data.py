@@ -126,7 +126,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
 
     Return 1 if a problem would stop a run, and None otherwise.
     """
-    from ..datasets.checks.datasets import check_datasets, list_unscored
+    from ..datasets.checks.datasets import check_datasets
     from ..datasets.checks.sources import check_presence
 
     if args.augmented not in (None, 'light'):
@@ -143,8 +143,6 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     notes = [*report.summaries, *report.notes]
     if not notes and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
-    if not errors:
-        notes += list_unscored(cfg)
     for effect, lines in (
         ('', notes),
         ('stops the run: ', errors),

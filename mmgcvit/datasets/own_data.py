@@ -116,6 +116,11 @@ def make_config(
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     if tiles is not None:
+        if 'tiles' not in head:
+            raise UserError(
+                '--tiles is for datasets with boxes or masks of objects. Remove --tiles'
+            )
+        check_installed('--tiles', 'supervision')
         head |= choose_tiles(head, tiles, train)
     if 'max_objects' in head:
         fullest = max(
@@ -132,13 +137,13 @@ def make_config(
     small_objects = find_small_objects(train, head['image_size'], head.get('tiles'))
     notes = find_missing_classes(dataset)
     if small_objects:
-        tiled = head | choose_tiles(head, 0, train)
-        side, number = tiled['tiles'], len(train.image_names) * tiled['tiles_per_image']
-        seconds = estimate_seconds(template, size, max(num_seen, MIN_EPOCHS * number), head)
-        notes.append(
-            f'{small_objects}. Train on tiles of {side} px: --tiles (about '
-            f'{format_duration(seconds)} on this CPU, estimate)'
-        )
+        tiled = choose_tiles(head, 0, train)
+        num_tiles = len(train.image_names) * tiled['tiles_per_image']
+        seconds = estimate_seconds(template, size, max(num_seen, MIN_EPOCHS * num_tiles), head)
+        time = f' (about {format_duration(seconds)} on this CPU, estimate)'
+        if torch.cuda.is_available():
+            time = ''
+        notes.append(f'{small_objects}. Train on tiles of {tiled["tiles"]} px: --tiles{time}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
@@ -249,9 +254,6 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
 
 def choose_tiles(head: Mapping[str, Any], side: int, train: Split) -> dict[str, int]:
     """Return the side of tiles (0: that for the objects), and their number in an image."""
-    if 'tiles' not in head:
-        raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
-    check_installed('--tiles', 'supervision')
     side = side or choose_tile_side(train, head['image_size'])
     numbers = [max(1, width * height / side**2) for width, height in train.sizes]
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}

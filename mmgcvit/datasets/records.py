@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import (
-    compute_sha256,
     make_portable_path,
     write_image,
     write_text,
@@ -90,14 +89,6 @@ class ObjectSplit:
         names = {category['id']: category['name'] for category in self.categories}
         return Counter(names[annotation['category_id']] for annotation in self.objects)
 
-    def list_annotation_keys(self, with_masks: bool) -> list[Any]:
-        """Return a value for each image that is equal where images have the same annotations."""
-        keys = {image['id']: [] for image in self.images}
-        for annotation in self.annotations:
-            key = make_object_key(annotation), get_mask(annotation, with_masks)
-            keys[annotation['image_id']].append(str(key))
-        return [sorted(found) for found in keys.values()]
-
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         """Return a split with only the images of these indices."""
         images = [self.images[index] for index in sorted(indices)]
@@ -152,11 +143,6 @@ class LabelSplit:
 
     def count_classes(self) -> Counter[str]:
         return Counter(name for names in self.list_classes() for name in names)
-
-    def list_annotation_keys(self, with_masks: bool) -> list[str]:
-        if self.has_maps:
-            return [compute_sha256(self.image_folder / label) for label in self.labels]
-        return list(self.labels)
 
     def select(self, indices: Collection[int]) -> 'LabelSplit':
         chosen = sorted(indices)

@@ -179,6 +179,17 @@ def test_all_scores_of_a_line_count_all_detections():
         assert found == pytest.approx(values, abs=0.01)
 
 
+@pytest.mark.parametrize('size', [(200, 130), (200, 140)])
+def test_wide_images_of_a_classifier_are_said(size, tmp_path):
+    """Its tests see the centre of an image only."""
+    for number in range(8):
+        pixels = np.full((*size[::-1], 3), number, np.uint8)
+        write(tmp_path / 'data' / 'ab'[number % 2] / f'{number}.png', pixels)
+    dataset = read_folder(tmp_path / 'data', 'classify')
+    _, summary = make_config(dataset, tmp_path / 'run', size=MINI)
+    assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
+
+
 def write_colours(root, image, labels):
     write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
     colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)

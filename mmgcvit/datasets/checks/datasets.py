@@ -1,7 +1,7 @@
 """Check each dataset of a config: first its annotation file or file list, then its images."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -56,20 +56,6 @@ def check_datasets(
         report.issues += check_images(dataset, settings, images, num_images, progress)
         report.issues += check_num_classes(dataset, data_format, cfg)
     return report
-
-
-def list_unscored(cfg: Config) -> Iterator[str]:
-    """Yield a note for each dataset for validation or test on which scores say nothing.
-
-    Their files must be intact.
-    """
-    for _, settings in iter_datasets(cfg, LOADERS[1:]):
-        if find_format(settings) is None:
-            continue
-        dataset = DATASETS.build({**settings, 'pipeline': []})
-        problem = find_unscored(dataset)
-        if problem:
-            yield f'{get_data_path(dataset)} has {problem}, so scores on it say nothing'
 
 
 def find_unscored(dataset: Any) -> str | None:

@@ -79,7 +79,7 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
             photos and their maps.
     """
     names = tuple(sorted(found['train']))
-    splits, notes = {}, []
+    splits = {}
     for split, images in found.items():
         others = sorted(images.keys() - set(names))
         if others:
@@ -97,10 +97,7 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
         splits[split] = LabelSplit(folder.path.resolve(), files, texts, indices, names)
     if task != CLASSIFY:
         check_no_pairs(folder.path, found['train'])
-    unread = folder.list_files('.json', '.csv')
-    if unread:
-        notes.append(f'not read: {shorten(unread)}. The classes are the folders {shorten(names)}')
-    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, tuple(notes))
+    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
 
 
 def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:

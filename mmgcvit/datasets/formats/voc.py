@@ -169,7 +169,7 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         The image with its size and objects. Objects without a name or a valid box are problems.
 
     Raises:
-        UserError: The file is damaged, of another format, or names another image.
+        UserError: The file is damaged, or of another format.
     """
     image, file = folder / pair[0], folder / pair[1]
     try:
@@ -179,11 +179,6 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{file} has the root {root.tag!r} instead of annotation')
-    image_name = re.split(r'[\\/]', root.findtext('filename') or '')[-1]
-    if image_name not in ('', image.name) and (image.parent / image_name).is_file():
-        raise UserError(
-            f'{file}: <filename> is {image_name!r}, which is another image beside {image}'
-        )
     size = parse_side(root.findtext('size/width')), parse_side(root.findtext('size/height'))
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.

@@ -35,12 +35,8 @@ BIT_DEPTH = Rule(
 PAGES = Rule('images with several pages or frames', SPLIT_IT)
 OTHER_SIZE = Rule(
     'images of another size than their annotations or maps',
-    'Change annotations, or replace files',
-)
-EXIF_ROTATION = Rule(
-    'images annotated before EXIF rotation',
-    'Add mmgcvit.ApplyExifAsAnnotated to the pipeline',
-    in_folder=Effect.NONE,
+    'Change annotations, or replace files. If it is the size before an EXIF rotation, add '
+    'mmgcvit.ApplyExifAsAnnotated to the pipeline',
 )
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
@@ -89,14 +85,14 @@ def check_image(
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return UNREADABLE, f'{path} ({get_first_line(error)})', None
-    is_stored = annotated_size == stored_size
-    if is_stored and (decoding is None or decoding.matches_annotated_size):
+    matches_annotated_size = decoding is None or decoding.matches_annotated_size
+    if annotated_size == stored_size and matches_annotated_size:
         size = stored_size
     if annotated_size in (None, size):
         return None, '', size
     width, height = (f'{side!r:.20}' for side in annotated_size)
     example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
-    return EXIF_ROTATION if is_stored else OTHER_SIZE, example, size
+    return OTHER_SIZE, example, size
 
 
 def find_same_files(paths: Sequence[Path]) -> list[int]:

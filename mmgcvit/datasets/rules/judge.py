@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split
@@ -14,7 +12,6 @@ from .copies import leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
-    MIN_CUT,
     are_inside,
     find_box_masks,
     find_object_problems,
@@ -62,7 +59,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         right, found = find_object_problems(split, with_masks)
         for rule, examples in found.items():
             problems[rule] += examples
-        splits[name] = cut_boxes(replace(split, annotations=right))
+        splits[name] = replace(split, annotations=right)
     if with_masks:
         objects = [entry for split in splits.values() for entry in split.objects]
         boxes = [each for split in splits.values() for each in find_box_masks(split)]
@@ -153,16 +150,3 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
         return rotated
     return set()
-
-
-def cut_boxes(split: ObjectSplit) -> ObjectSplit:
-    """Return a split whose boxes end at the edges of their images."""
-    corners = get_corners(split.annotations)
-    cut = corners.clip(0, np.tile(split.get_sizes(split.annotations), 2))
-    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
-    annotations = list(split.annotations)
-    for index in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
-        box = boxes[index]
-        area = min(annotations[index]['area'], round(box[2] * box[3], 2))
-        annotations[index] = {**annotations[index], 'bbox': box, 'area': area}
-    return replace(split, annotations=annotations)

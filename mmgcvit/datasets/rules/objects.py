@@ -15,7 +15,6 @@ from .rule import Effect, Problems, Rule
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
-MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
 
 
 def make_rule(

@@ -302,7 +302,7 @@ def to_yolo(made: Made, photo: Photo) -> str:
         corners.append(((left + right) / 2, top))
         values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
         if made.options['keypoints']:
-            values += [((left + right) / 2, top), (left, bottom)]
+            values += [((left + right) / 2, top + shift) for shift in (3, 6)]
         values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
         lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
     return '\n'.join(lines)

@@ -195,10 +195,6 @@ FAULTS = {
         ),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
-        (
-            edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'),
-            'which is another image beside',
-        ),
         (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC'),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),

@@ -95,6 +95,8 @@ def test_each_class_of_two_images_is_in_both_splits(
     numbers = Counter(int(Path(name).name.partition(' ')[0]) for name in val)
     assert all(copies == photos[number][1] for number, copies in numbers.items())
     counts = Counter(name for number in numbers for name in photos[number][0])
+    images_of_each = Counter(name for found in images.values() for name in found)
+    assert ('only one image has' in notes) == (1 in images_of_each.values())
     for name, own in zip(NAMES, alone, strict=True):
         low = max(1, round(totals[name] / 5)) if annotation_type == 'classes' else 1
         if own > 1:

@@ -101,23 +101,8 @@ def copy_in_train(made, photo):
 
 
 @change_photos
-def copy_with_other_labels(made, photo):
-    other = replace(photo, stem=f'copy {photo.stem}', things=[], label=1 - photo.label)
-    made.photos['train'].append(other)
-
-
-@change_photos
 def copy_to_val(made, photo):
     made.photos['val'].append(replace(photo, stem=f'copy {photo.stem}'))
-
-
-@change_photos
-def test_on_val(made, photo):
-    made.folders['test'] = 'test'
-    made.photos['test'] = made.photos['val'][:1]
-
-
-test_on_val.__test__ = False
 
 
 @change_photos
@@ -242,12 +227,10 @@ ROWS = [
     (images.OTHER_SIZE, edit_coco('images', width=7), COCO),
     (images.OTHER_SIZE, edit_text(r'<width>\d+', '<width>7'), ('voc',)),
     (images.OTHER_SIZE, write_small_map, ('maps config',)),
-    (images.EXIF_ROTATION, rotate_only, ('coco config',)),
+    (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
     (copies.REPEATED_IMAGES, copy_in_train, ALL),
-    (copies.CONTRADICTING_COPIES, copy_with_other_labels, ALL),
     (copies.SHARED_IMAGES, copy_to_val, ALL),
-    (copies.TESTED_IMAGES, test_on_val, ALL),
     (copies.REPEATED_OBJECTS, repeat_thing, BOXED),
     (copies.REPEATED_OBJECTS, edit_all(append_object), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
@@ -298,7 +281,7 @@ WORDS = {
     coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
     labels.OTHER_LABELS: ['have the values', labels.OTHER_LABELS.problem],
 }
-OF_TRAINING = (copy_in_train, copy_with_other_labels, copy_to_val, test_on_val, add_class)
+OF_TRAINING = (copy_in_train, copy_to_val, add_class)
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
 
 
@@ -358,7 +341,7 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, 
     copy = Path(cfg.train_dataloader.dataset.ann_file)
     for image, label in files:
         change(image, label if data_format == 'maps' else copy)
-    if rule is images.EXIF_ROTATION:
+    if change is rotate_only:
         cfg.train_dataloader.dataset.pipeline.pop(1)
     report = check(cfg)
     effect = rule.in_config
