@@ -50,6 +50,9 @@ window_size = 16
 # Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small
 # networks may predict only background.
 lovasz = False
+# Images with rare classes are repeated (mmengine's ClassBalancedDataset): those of classes in under
+# this part of the images, for example 0.1, or None.
+oversample_thr = None
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -105,11 +108,17 @@ dataset = dict(
 train_prefix = dict(img_path=train_images, seg_map_path=train_labels)
 val_prefix = dict(img_path=val_images, seg_map_path=val_labels)
 loading = dict(num_workers=workers, persistent_workers=workers > 0)
-train_dataloader = dict(
-    **loading,
-    batch_size=batch_size,
-    dataset=dict(**dataset, data_prefix=train_prefix, ann_file=train_list, pipeline=train_pipeline),
+train_dataset = dict(
+    **dataset, data_prefix=train_prefix, ann_file=train_list, pipeline=train_pipeline
 )
+if oversample_thr:  # needs dataset_type = 'mmgcvit.PairedSegDataset'
+    train_dataset = dict(
+        _delete_=True,
+        type='ClassBalancedDataset',
+        oversample_thr=oversample_thr,
+        dataset=train_dataset,
+    )
+train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 val_dataset = dict(**dataset, data_prefix=val_prefix, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
 if test_images is not None:

@@ -17,6 +17,7 @@ NEEDED_BY_NO_BACKBONE += ['mmcv.ops', 'timm', *PACKAGES]
 REGISTERED = {
     'MODELS': ['GCViT', 'LSA'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
+    'METRICS': ['CocoMetric', 'IoUMetric'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['GroupedParamsOptimWrapperConstructor'],
     'TRANSFORMS': ['SkipUnreadable'],
@@ -30,7 +31,6 @@ REGISTERED = {
         'ValLossHook',
         'ValVisualizationHook',
     ],
-    'METRICS': ['IoUMetric'],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'TiledTestLoop', 'TiledValLoop'],
 }
 # Run each code string in a process forked from one that has imported torch and mmengine, but no

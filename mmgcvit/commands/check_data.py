@@ -1,8 +1,7 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits
-with code 1 if a problem would stop a run. A FOLDER (or its data.yaml or COCO file) is read as
-``mmgcvit train --data`` reads it.
+with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations

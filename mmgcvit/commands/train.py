@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         const=0,
         metavar='SIDE',
-        help='train on random tiles of SIDE pixels (default: the image size); validate and '
+        help='train on random tiles of SIDE pixels (default: by the sizes of objects); validate and '
         'predict in overlapping tiles',
     )
     own.add_argument(
@@ -150,7 +150,7 @@ def check_args(args: argparse.Namespace) -> None:
             '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
             'printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
-    if args.tiles:  # 0 stands for the image size
+    if args.tiles:  # 0 stands for the side that follows from the objects
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
 
@@ -288,7 +288,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 def check_same_options(given: dict[str, Any], started_with: dict[str, Any]) -> None:
     """Raise a UserError if options differ from those of the run's start, but for its length."""
     if given.get('tiles') == 0 and started_with.get('tiles'):
-        given['tiles'] = started_with['image_size']
+        given['tiles'] = started_with['tiles']
     changed = []
     for name, value in given.items():
         if name not in ('epochs', 'workers') and value != started_with.get(name):

@@ -89,11 +89,12 @@ class SkipNonFiniteStepHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        outputs = {} if outputs is None else outputs
-        invalid = [name for name, x in outputs.items() if not torch.as_tensor(x).isfinite().all()]
-        for name in invalid:  # other hooks log the outputs: averages stay finite
-            del outputs[name]
-        self.are_losses_finite &= 'loss' not in invalid
+        # The total loss is finite only if each loss is. One check waits for the GPU only once.
+        if not torch.as_tensor(outputs.get('loss', 0)).isfinite():
+            self.are_losses_finite = False
+            for name, value in list(outputs.items()):  # other hooks log the average of them
+                if not torch.as_tensor(value).isfinite().all():
+                    del outputs[name]
         is_finite = self.are_losses_finite
         wrapper = runner.optim_wrapper
         # Wrappers of other types step at each iteration.
