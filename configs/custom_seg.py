@@ -93,7 +93,7 @@ train_pipeline = [
 test_pipeline = [_base_.load_image, resize, load_annotations, _base_.pack]
 tta_scales = [(image_size * part, round(image_size * part / 4)) for part in (2, 3, 4, 5, 6, 7)]
 tta_resizes = [dict(_base_.resize, scale=tta_scale) for tta_scale in tta_scales]
-tta_flips = _base_.tta_flips if flip else _base_.tta_flips[:1]
+tta_flips = _base_.tta_flips if flip and augment != 'none' else _base_.tta_flips[:1]
 tta_transforms = [tta_resizes, tta_flips, [load_annotations], [_base_.pack]]
 tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 

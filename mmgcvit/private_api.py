@@ -12,6 +12,7 @@ subclass overrides.
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from types import FunctionType
 from typing import Any
 
 # Warnings at import or when a model is built, about which users can do nothing.
@@ -97,3 +98,13 @@ def predicts_softmax(head: Any) -> bool:
     from mmpretrain.models import ClsHead
 
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
+
+
+def replace_globals(function: FunctionType, **replaced: Any) -> FunctionType:
+    """Return a copy of a function that finds other values under some global names. The function
+    itself stays as it is.
+
+    For mmdet's CocoMetric, which names its evaluation. Goes when that is a class attribute.
+    """
+    names = {**function.__globals__, **replaced}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)

@@ -41,10 +41,11 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
-# Without mmgcvit.mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs no mmdet.
+# Without mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs
+# neither mmdet nor mmseg.
 MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
-METRICS = make_registry(mmengine.METRICS, 'mmgcvit.evaluation.coco_metric')
+METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
 HOOK_MODULES = (
@@ -57,8 +58,6 @@ HOOK_MODULES = (
     'val_loss',
 )
 HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
-# Segmentors look their metric up here, and need mmseg.
-METRICS = make_registry(mmengine.METRICS, 'mmgcvit.mmseg_fixes')
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(

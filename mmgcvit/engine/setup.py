@@ -26,6 +26,7 @@ from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
+from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
 from .hooks.cudnn_benchmark import CudnnBenchmarkHook
 from .hooks.progress import ProgressHook
@@ -92,6 +93,7 @@ def load_config(
     ``work_dirs/CONFIG_NAME``).
     """
     cfg = read_config(path, parse_cfg_options(options))
+    check_started_here(cfg, path)
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
     work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'

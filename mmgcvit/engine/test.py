@@ -12,11 +12,13 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
-from ..errors import UserError
+from ..errors import UserError, format_count, shorten
+from ..evaluation.samples import find_crowded
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
-from ..mmengine_utils import call_on_rank_0
+from ..inference.predictor import find_limit
+from ..mmengine_utils import call_on_rank_0, unwrap_model
 from ..private_api import stop_workers
 from ..tasks import DETECTION
 from .hooks.progress import open_progress
@@ -68,6 +70,14 @@ def run_test(
         problem = find_unscored(dataset)
         if problem:
             runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
+        limit = find_limit(unwrap_model(runner))
+        crowded = find_crowded(dataset, limit)
+        if crowded and not (cfg.get('test_cfg') or {}).get('side'):
+            runner.logger.warning(
+                f'{format_count(len(crowded), "test image")} ({shorten(crowded)}) have more objects '
+                f'than the {limit:,} that the model returns at most. Raise max_per_img and nms_pre '
+                'in model.test_cfg'
+            )
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'

@@ -26,8 +26,8 @@ from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.coco_metric import MAX_DETECTIONS
 from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.mmdet_fixes import MAX_DETECTIONS
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 
@@ -421,7 +421,7 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     task = ['--task', 'semantic'] if data_format == 'maps' else []
     output = call('', '-m', 'mmgcvit', 'train', *own, *task)
-    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1.*val_loss): ', output)
+    assert re.search(r'((bbox|segm)_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     call(
         '',

@@ -14,7 +14,7 @@ from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import build_dataset, load_sample
-from ...evaluation.scoring import score_image, summarise_confusion_matrix
+from ...evaluation.scoring import describe_image, score_image
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.outputs import Outputs
@@ -60,8 +60,8 @@ class SampleDrawer:
         title = path.name
         if ground_truth is not None:
             score, counts = score_image(ground_truth, prediction, classes)
-            summary = summarise_confusion_matrix(counts, classes)
-            title += f', {TASK_BY_NAME[self.predictor.task].score} {score:.2f}: {summary}'
+            task = TASK_BY_NAME[self.predictor.task]
+            title += f': {describe_image(task, score, counts, classes)}'
         side = side or max(image.shape[:2])
         return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
 
