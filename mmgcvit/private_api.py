@@ -21,6 +21,8 @@ STARTUP_MESSAGES = re.compile(
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
     r'|mmcv has no compiled operators)'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+    # Other tensors than the backbone's may differ; check_fits has compared those.
+    '|The model and loaded state dict do not match exactly'
 )
 # Warnings at import or when a model is built, about which users can do nothing.
 NEEDLESS_WARNINGS = (
