@@ -1,6 +1,6 @@
 """Load the model of a command, which has checked its arguments before it imports this module."""
 
-from ..device import check_gpus, check_operators, disable_cudnn_attention
+from ..device import check_gpus, disable_cudnn_attention
 from ..inference.loading import load_model, silence_output
 from ..inference.model_files import ModelFiles, read_model_checkpoint
 from ..inference.predictor import Predictor
@@ -16,7 +16,4 @@ def load_silently(files: ModelFiles, device: str, score_thr: float | None = None
     disable_cudnn_attention()
     checkpoint = read_model_checkpoint(files.checkpoint)  # which may warn
     with silence_output():
-        model = load_model(files.config, checkpoint, device, score_thr)
-    if model.device.type == 'cuda':
-        check_operators({'default_scope': model.scope})
-    return model
+        return load_model(files.config, checkpoint, device, score_thr)

@@ -13,6 +13,7 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,9 +67,6 @@ class Classification:
     scores: np.ndarray
 
 
-Prediction = Detections | Segmentation | Classification
-
-
 class OnnxPredictor:
     """Runs inference with an ONNX file of ``mmgcvit export``; call it with an image.
 
@@ -104,9 +102,10 @@ class OnnxPredictor:
         if tiles is None:
             self.tiles = json.loads(self.metadata.get('tiles', '0'))
 
-    def __call__(self, image: str | Path | np.ndarray) -> Prediction:
+    def __call__(self, image: str | Path | np.ndarray) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
-        like OpenCV's.
+        like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
+        :class:`Classification`, as the file's model does.
         """
         image = read_image(image)
         if self.task == 'detection' and 0 < self.tiles < max(image.shape[:2]):
@@ -133,7 +132,7 @@ class OnnxPredictor:
         names = [self.classes[label] for label in found.class_id]
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
-    def predict(self, image: np.ndarray) -> Prediction:
+    def predict(self, image: np.ndarray) -> Any:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]

@@ -1,4 +1,4 @@
-"""Draw what the queries of a network attend to, as maps over the image.
+"""Draw what networks attend to, as the papers do.
 
-Read ``attention_maps.py``; ``views.py`` relates pixels of the image to those of the network.
+Read ``views.py``, then ``attention_maps.py``; the others are like it.
 """

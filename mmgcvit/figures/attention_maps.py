@@ -16,30 +16,32 @@ from ..errors import UserError
 from ..inference.inputs import ImageLike
 from ..inference.predictor import Predictor
 from ..models.layers.windows import balance_window, window_partition, window_reverse
-from .views import MARK, Box, View, draw_box, prepare_view
+from .views import MARK, Box, View, check_index, draw_box, format_head, prepare_view
 
-# Index of the default stage, and the minimum number of tokens on the shorter side of its feature
-# map: later stages are too coarse to show positions.
-DEFAULT_STAGE, MIN_TOKENS = 2, 4
+# Index of the default stage: the feature maps of later stages are too coarse to show positions
+DEFAULT_STAGE = 2
 # Maximum number of attention weights, 4 GB in float32. Attention without windows over a large
 # feature map has more.
 MAX_WEIGHTS = 1 << 30
-# The colour scale ends at this quantile, so that a few peaks do not hide the rest.
+# The colour scale of a column of maps ends at this quantile, so that a few peaks do not hide the
+# rest.
 LIMIT_QUANTILE = 0.995
 
 
 @dataclass(frozen=True)
 class BlockAttention:
-    """The attention of the query of one block."""
+    """The attention of one block: two maps (H, W)."""
 
     block: int  # index of the block in the stage
     # 'local' (window attention), 'global' (window attention with global queries) or 'all tokens'
     kind: str
     window_size: tuple[int, int]  # (h, w); the size of the feature map if kind is 'all tokens'
-    # (H, W), the attention weights, which sum to 1 over the tokens and the padding of a window. A
-    # query of local attention has weights in its own window and NaN elsewhere. A global query has
-    # weights in every window.
+    # The attention weights of one query, which sum to 1 over the tokens and the padding of a
+    # window. A query of local attention has weights in its own window and NaN elsewhere. A global
+    # query has weights in every window.
     weights: np.ndarray
+    # The weight that each token receives, averaged over the queries of its window.
+    received: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,8 @@ def compute_attention(
             network sees.
     """
     view = prepare_view(model, image)
-    backbone, side = view.backbone, min(view.inputs.shape[-2:])
-    check_index('stage', stage, backbone.num_stages)
-    if stage is None:
-        stage = min(DEFAULT_STAGE, backbone.num_stages - 1)
-        while stage and side / backbone.get_stride(stage) < MIN_TOKENS:
-            stage -= 1
-    module = backbone.stages[stage]
+    stage = view.choose_stage(stage, DEFAULT_STAGE)
+    module = view.backbone.stages[stage]
     check_index('block', block, len(module.blocks), f' in stage {stage}')
     if block is None:
         block = len(module.blocks) - 1
@@ -99,12 +96,12 @@ def compute_attention(
         if not hasattr(attn, 'window_size'):
             raise UserError(
                 f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. '
-                'Choose another block or stage'
+                "Choose another block or stage, or 'mmgcvit visualize shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = view.record_inputs(modules)
     height, width = inputs[0][0].shape[1:3]
-    stride = backbone.get_stride(stage)
+    stride = view.backbone.get_stride(stage)
     u, v = view.to_inputs(at)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
     blocks = []
@@ -113,14 +110,6 @@ def compute_attention(
     at = view.to_image((u, v, u, v))[:2]
     box = view.to_image((0, 0, width * stride, height * stride))
     return Attention(view, stage, head, at, token, box, blocks)
-
-
-def check_index(name: str, index: int | None, count: int, where: str = '') -> None:
-    """Raise a UserError if the index of a ``name``, such as a stage, is neither None nor from 0 to
-    ``count - 1``.
-    """
-    if index is not None and not 0 <= index < count:
-        raise UserError(f'there is no {name} {index}{where}. Expected 0 to {count - 1}')
 
 
 @torch.no_grad()
@@ -151,39 +140,51 @@ def compute_block(
     weights = weights.mean(1) if head is None else weights[:, head]  # (nW, N, N)
     row, column = token
     window, query = (numbers == row * width + column + 1).nonzero()[0].tolist()
-    weights = weights[:, query].clone()
+    query_weights = weights[:, query].clone()
     # The queries of global attention are a view of the global query.
     queries, *_ = attn.project(window_partition(x, window_size), *q_global)
-    kind = 'global'
-    if not q_global or queries.data_ptr() != q_global[0].data_ptr():
+    if q_global and queries.data_ptr() == q_global[0].data_ptr():
+        kind = 'global'
+        is_query = torch.ones_like(numbers, dtype=torch.bool)  # also at padding
+    else:
         kind = 'all tokens' if attn.window_size is None else 'local'
-        weights[torch.arange(len(numbers)) != window] = float('nan')
-    weights = window_reverse(weights[None, :, :, None], window_size, size)
-    return BlockAttention(index, kind, window_size, weights[0, :, :, 0].cpu().numpy())
+        is_query = numbers > 0
+        query_weights[torch.arange(len(numbers)) != window] = float('nan')
+    received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
+
+    def make_map(values: Tensor) -> np.ndarray:
+        return window_reverse(values[None, :, :, None], window_size, size)[0, :, :, 0].cpu().numpy()
+
+    return BlockAttention(index, kind, window_size, make_map(query_weights), make_map(received))
 
 
 def draw_attention(result: Attention) -> Figure:
-    """Draw the image with the query, and each block's map in units of the weight 1/N of uniform
-    attention.
+    """Draw the image with the query, and each block's two maps in units of the weight 1/N of
+    uniform attention.
     """
     view, blocks = result.view, result.blocks
-    head = 'mean of all heads' if result.head is None else f'head {result.head}'
-    figure = Figure(figsize=(4 * len(blocks) + 4, 4.4), layout='constrained')
-    figure.suptitle(f'{type(view.backbone).__name__}, stage {result.stage}, {head}')
-    first, *others = figure.subplots(1, len(blocks) + 1)
+    title = f'{type(view.backbone).__name__}, stage {result.stage}, {format_head(result.head)}'
+    figure = view.make_figure(title, len(blocks), columns=3, width=3.7)
+    grid = figure.add_gridspec(len(blocks), 3)
+    axes = figure.add_subplot(grid[:, 0])
     x, y = result.at
     height, width = blocks[0].weights.shape
-    view.draw_image(first, view.image, f'query at ({x:.0f}, {y:.0f}) px, {height} x {width} tokens')
-    draw_windows(first, result, blocks[-1])
-    first.plot(x, y, '+', color=MARK, markersize=12, markeredgewidth=2)
-    maps = [block.weights * np.prod(block.window_size) for block in blocks]
-    style = {'cmap': 'inferno', 'vmin': 0, 'vmax': np.nanquantile(maps, LIMIT_QUANTILE)}
-    for axes, block, values in zip(others, blocks, maps, strict=True):
-        title = f'block {block.block}, {block.kind}:\nattention of the query'
-        drawn = view.draw_map(axes, values, result.box, title, **style)
-        draw_windows(axes, result, block, with_queries=True)
-    label = 'attention (1 = uniform)'
-    figure.colorbar(drawn, ax=others, shrink=0.8, extend='max', label=label)
+    view.draw_image(axes, f'query at ({x:.0f}, {y:.0f}) px, {height} x {width} tokens')
+    draw_windows(axes, result, blocks[-1])
+    axes.plot(x, y, '+', color=MARK, markersize=12, markeredgewidth=2)
+    contents = {
+        'weights': 'attention of the query',
+        'received': 'attention that each token receives',
+    }
+    for column, (name, content) in enumerate(contents.items(), start=1):
+        # The maps of a column share a colour scale.
+        maps = [getattr(block, name) * np.prod(block.window_size) for block in blocks]
+        limit = np.nanquantile(maps, LIMIT_QUANTILE)
+        for row, block in enumerate(blocks):
+            axes = figure.add_subplot(grid[row, column])
+            title = f'block {block.block}, {block.kind}:\n{content}'
+            view.overlay_map(axes, maps[row], result.box, title, vmin=0, vmax=limit)
+            draw_windows(axes, result, block, with_queries=name == 'weights')
     return figure
 
 

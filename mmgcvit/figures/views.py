@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from mmengine.dataset import pseudo_collate
@@ -22,6 +23,13 @@ from ..inference.inputs import ImageLike, convert_to_array
 from ..inference.predictor import Predictor
 from ..models.base import PyramidBackbone
 
+# Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show
+# positions.
+MIN_TOKENS = 4
+# Weights of red, green and blue in a grey image (the luma of ITU-R BT.601), darkened so that a map
+# over it stands out.
+GREY = np.array((0.299, 0.587, 0.114)) * 0.8
+CMAP = 'inferno'  # matplotlib's name of the colour map
 MARK = '#00e5ff'  # colour of frames and marks on the image
 
 Box = tuple[float, float, float, float]  # (left, top, right, bottom) in pixels
@@ -29,7 +37,9 @@ Box = tuple[float, float, float, float]  # (left, top, right, bottom) in pixels
 
 @dataclass(frozen=True)
 class View:
-    """An image, a backbone's input for it, and how coordinates of the two relate."""
+    """An image, a backbone's input for it, how coordinates of the two relate, and drawings of the
+    image.
+    """
 
     backbone: PyramidBackbone
     image: np.ndarray  # (H, W, 3) uint8, RGB
@@ -49,6 +59,12 @@ class View:
         height, width = self.size
         return self.to_image((0, 0, width, height))
 
+    @property
+    def image_box(self) -> Box:
+        """The whole image in its pixels."""
+        height, width = self.image.shape[:2]
+        return 0, 0, width, height
+
     def to_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
         """Convert a position (x, y) in the image to (u, v) in the inputs.
 
@@ -67,6 +83,20 @@ class View:
             )
         return u, v
 
+    def choose_stage(self, stage: int | None, last: int) -> int:
+        """Return ``stage``.
+
+        If it is None, return the last one up to ``last`` with at least 4 x 4 tokens, or 0.
+        """
+        check_index('stage', stage, self.backbone.num_stages)
+        if stage is not None:
+            return stage
+        side = min(self.inputs.shape[-2:])
+        for index in range(min(last, self.backbone.num_stages - 1), 0, -1):
+            if side / self.backbone.get_stride(index) >= MIN_TOKENS:
+                return index
+        return 0
+
     @torch.no_grad()
     def record_inputs(self, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
         """Run the backbone on the inputs, and return what each of its ``modules`` gets."""
@@ -81,28 +111,53 @@ class View:
                 handle.remove()
         return [recorded[module] for module in modules]
 
-    def draw_image(self, axes: Axes, image: np.ndarray, title: str, **style: Any) -> None:
-        """Draw the image or another one of its size, with a dashed frame around what the network
-        sees if that is a part.
+    def make_figure(self, title: str, rows: int, columns: int, width: float) -> Figure:
+        """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped
+        like the image.
         """
-        height, width = self.image.shape[:2]
-        axes.imshow(image, extent=(0, width, height, 0), **style)
-        axes.autoscale(False)
-        axes.set_title(title)
-        if not np.allclose(self.box, (0, 0, width, height)):
+        _, _, image_width, image_height = self.image_box
+        height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
+        size = (columns * width + 1.4, rows * (height + 0.7) + 0.8)
+        figure = Figure(figsize=size, layout='constrained')
+        figure.suptitle(title, fontsize=15)
+        return figure
+
+    def draw_image(self, axes: Axes, title: str) -> None:
+        """Draw the image, with a dashed frame around what the network sees if that is a part."""
+        self.draw_map(axes, self.image, self.image_box, title)
+        if not np.allclose(self.box, self.image_box):
             draw_box(axes, self.box, linestyle='--')
 
     def draw_map(
         self, axes: Axes, values: np.ndarray, box: Box, title: str, **style: Any
     ) -> AxesImage:
-        """Draw a map (rows, columns) in a box in pixels of the image, over the image in grey.
+        """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over a box in pixels of
+        the image.
 
         NaN is transparent.
         """
-        grey = {'cmap': 'gray', 'vmin': 0, 'vmax': 320}  # without white
-        self.draw_image(axes, self.image.mean(-1), title, **grey)
         left, top, right, bottom = box
-        return axes.imshow(values, extent=(left, right, bottom, top), alpha=0.72, **style)
+        style = {'cmap': CMAP, 'interpolation': 'nearest', **style}
+        drawn = axes.imshow(values, extent=(left, right, bottom, top), **style)
+        _, _, width, height = self.image_box
+        axes.set(xlim=(0, width), ylim=(height, 0), aspect='equal', title=title)
+        return drawn
+
+    def overlay_map(
+        self,
+        axes: Axes,
+        values: np.ndarray,
+        box: Box,
+        title: str,
+        label: str = 'attention (1 = uniform)',
+        **style: Any,
+    ) -> None:
+        """Draw a map over the image in dark grey, and a colour bar if it has a ``label``."""
+        grey = self.image @ GREY
+        self.draw_map(axes, grey, self.image_box, title, cmap='gray', vmin=0, vmax=255)
+        drawn = self.draw_map(axes, values, box, title, **{'alpha': 0.72, **style})
+        if label:
+            axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both', label=label)
 
 
 def prepare_view(model: Predictor, image: ImageLike) -> View:
@@ -128,6 +183,19 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
     crop_offset = np.round((resized - size[::-1]) / 2).clip(min=0)
     image = np.ascontiguousarray(array[..., ::-1])
     return View(backbone, image, batch['inputs'], size, 1 / factors, crop_offset / factors)
+
+
+def check_index(name: str, index: int | None, count: int, where: str = '') -> None:
+    """Raise a UserError if the index of a ``name``, such as a stage, is neither None nor from 0 to
+    ``count - 1``.
+    """
+    if index is not None and not 0 <= index < count:
+        allowed = f'0 to {count - 1}' if count > 1 else '0 only'
+        raise UserError(f'there is no {name} {index}{where}. Expected {allowed}')
+
+
+def format_head(head: int | None) -> str:
+    return 'mean of all heads' if head is None else f'head {head}'
 
 
 def draw_box(axes: Axes, box: Box, **style: Any) -> None:

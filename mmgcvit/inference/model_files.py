@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
-from ..config import CONFIG_SUFFIXES, is_config, suggest_config
+from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Predictor
+    from .predictor import Detector, Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
@@ -38,12 +38,31 @@ class ModelFiles:
     checkpoint: str
 
 
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: None = None,
+) -> Predictor[Any]: ...
+
+
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    *,
+    score_thr: float,
+) -> Detector: ...
+
+
 def load(
     config: str | Path,
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor:
+) -> Predictor[Any]:
     """Load a trained model.
 
     Args:
@@ -72,7 +91,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
     Raise a UserError if one of them does not exist.
     """
-    path = Path(config).expanduser()
+    path = Path(locate_config(str(config))).expanduser()
     file = find_config(path)
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)

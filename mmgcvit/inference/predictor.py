@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ from .results import (
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
+P = TypeVar('P', bound=Prediction)
+
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
@@ -52,10 +54,10 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
-class Predictor(ABC):
+class Predictor(ABC, Generic[P]):
     """A trained model, as returned by :func:`mmgcvit.load`.
 
-    Threads may share it, since calls do not change it.
+    Threads may share it, since calls do not change it. ``P`` is the type of its predictions.
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
@@ -76,7 +78,7 @@ class Predictor(ABC):
     tiles_per_batch: int = 4
 
     @abstractmethod
-    def read_sample(self, sample: Any) -> Prediction:
+    def read_sample(self, sample: Any) -> P:
         """Convert the data sample that the network returns for one image to a prediction."""
 
     @property
@@ -96,9 +98,17 @@ class Predictor(ABC):
                 return longer, shorter
         return None
 
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
+    ) -> list[P]: ...
+
     def __call__(
         self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> Prediction | list[Prediction]:
+    ) -> P | list[P]:
         """Predict one or several images.
 
         Args:
@@ -128,7 +138,7 @@ class Predictor(ABC):
                 predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
         return predictions
 
-    def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
+    def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
         """Return this model with other tiles. Raise a UserError if it is a classifier."""
         if self.task == CLASSIFICATION.name:
             raise UserError(
@@ -220,7 +230,7 @@ class Predictor(ABC):
 
 
 @dataclass(eq=False, repr=False)
-class Detector(Predictor):
+class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
     task, scope = DETECTION.name, DETECTION.scope
@@ -306,7 +316,7 @@ class Detector(Predictor):
         )
 
 
-class Segmentor(Predictor):
+class Segmentor(Predictor[Segmentation]):
     """Predictor for semantic segmentation."""
 
     task, scope = SEGMENTATION.name, SEGMENTATION.scope
@@ -336,7 +346,7 @@ class Segmentor(Predictor):
         return make_segmentation(label_map, self.classes)
 
 
-class Classifier(Predictor):
+class Classifier(Predictor[Classification]):
     """Predictor for image classification."""
 
     task, scope = CLASSIFICATION.name, CLASSIFICATION.scope

@@ -26,7 +26,7 @@ def import_task_package(package: str) -> None:
     """
     check_installed('the config', package)
     try:
-        with redirect_stdout(io.StringIO()):  # what they print is of no use
+        with redirect_stdout(io.StringIO()):  # they print that an optional package is missing
             import_module(f'{package}.models')
             import_module(f'{package}.datasets')
     except Exception as error:  # a broken package may raise any exception

@@ -11,6 +11,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.figures.attention_maps import compute_attention, draw_attention
 from mmgcvit.figures.views import prepare_view
 
+from ..inference.conftest import picture_of
 from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of
 
 RESIZE_EDGE = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
@@ -21,6 +22,17 @@ def cropping(tmp_path_factory):
     """Load a classifier that sees the central 64 px of an image whose short side has 80 px."""
     crop = {'type': 'CenterCrop', 'crop_size': 64}
     return classifier_of(tmp_path_factory.mktemp('run'), [RESIZE_EDGE, crop])
+
+
+@pytest.mark.parametrize(('height', 'width'), [(80, 160), (200, 160), (411, 630)])
+def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square(
+    cropping, height, width
+):
+    scale = min(height, width) / 80
+    top, left = ((round(side / scale) - 64) / 2 * scale for side in (height, width))
+    expected = (left, top, left + 64 * scale, top + 64 * scale)
+    view = prepare_view(cropping, picture_of(height, width))
+    assert view.box == pytest.approx(expected, abs=scale)
 
 
 def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
@@ -38,11 +50,12 @@ def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
         view.to_inputs((3, 60))
 
 
-def test_a_local_and_a_global_block_are_drawn_in_a_panel_each_for_every_task(model, picture):
+def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
     found = compute_attention(model, picture)
     assert [block.kind for block in found.blocks] == ['local', 'global']
     titles = [axes.get_title() for axes in draw_attention(found).axes]
-    assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [1, 1]
+    assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [2, 2]
+    assert all(np.isfinite(block.received).all() for block in found.blocks)
     assert found.view.box == pytest.approx((0, 0, 120, 90))
     np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
     assert_leaves_no_trace(model, picture, compute_attention)
@@ -80,6 +93,9 @@ def test_attention_maps_equal_the_networks_own_weights(request, picture, network
             ):
                 expected = np.nan
             assert block.weights[r, c] == pytest.approx(float(expected), abs=1e-6, nan_ok=True)
+            if block.kind != 'global':  # whose queries are not of the window
+                to_token = to_token[: 16 - r + r % height, : 16 - c + c % width]
+            assert block.received[r, c] == pytest.approx(float(to_token.mean()), abs=1e-6)
 
 
 @pytest.mark.parametrize('stage', range(4))
@@ -105,11 +121,7 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        (
-            'lsa',
-            {'stage': 0, 'block': 0},
-            'block 0 of stage 0, .*ShiftAttention, has no attention map',
-        ),
+        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* shifts'),
     ],
 )
 def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):

@@ -106,9 +106,9 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
         ways.append(Image.open(path))  # lossy files are decoded differently by Pillow
         if words not in (PAGES, 'LAB') and content is not save_rotated:
             ways.append(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
-    _, problem, _ = check_image(path)
+    rule, problem, _ = check_image(path)
     if words:
-        assert words in problem
+        assert words in f'{rule.problem} {problem} {rule.remedy}'
         for image in ways:
             with pytest.raises(UserError, match=words):
                 convert_to_array(image, DECODING)

@@ -23,10 +23,11 @@ from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import CENTRES, DatasetInfo, Size
+from ..records import DatasetInfo, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
-from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.parsing import KEYPOINTS, UNUSED_LABELS, WRONG_LINES
+from ..rules.rule import Issue
 
 # The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
@@ -61,6 +62,7 @@ labels/train/a.txt""",
 YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
+KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -75,7 +77,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         if len(file.parts) > 1:
             continue
         if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
-            matches.append(Match(LAYOUTS[0], file, [file]))
+            matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
     if labelled and not matches:
@@ -99,9 +101,8 @@ def make_label_path(image: Path) -> Path:
     return Path(*folders, f'{image.stem}.txt')
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
-    file = folder.path / match.found
     settings = read_yaml(file)
     root, names = find_root(settings, file), read_names(settings, file)
     images, notes = list_split_images(settings, root, file)
@@ -110,8 +111,7 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     label_files = {
         image: find_label_file(root, image) for paths in images.values() for image in paths
     }
-    # An image may have several paths.
-    num_images = Counter({path.resolve(): file for path, file in label_files.items()}.values())
+    num_images = Counter(label_files.values())
     read = partial(read_image, label_files, num_images, names)
     splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
@@ -129,6 +129,8 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         problems[UNREADABLE] += errors
         for image in found:
             problems[WRONG_LINES] += image.problems
+        if have_keypoints(found):
+            raise UserError(Issue(KEYPOINTS, str(file)).format())
     problems[UNUSED_LABELS] = find_unused_labels(folder, root, label_files, names)
     return DatasetInfo(
         folder.path,
@@ -138,7 +140,6 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         splits,
         tuple(notes),
         problems,
-        CENTRES,
     )
 
 
@@ -333,6 +334,36 @@ def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
         area = measure_area(polygon)
         entries['segmentation'] = [polygon.round(2).tolist()]
     return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+
+
+def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
+    """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
+
+    A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
+    this box, or 0, 0 for hidden ones. As a point, a width and height is outside of most boxes.
+    """
+    lines = []
+    for image in images:
+        for _, entry in image.objects:
+            if 'segmentation' in entry:
+                points = np.reshape(entry['segmentation'][0], (-1, 2)) / image.size
+                lines.append(points.ravel())
+    if len(set(map(len, lines))) != 1:
+        return False
+    values = np.array(lines)
+    centres, sides = values[:, :2], values[:, 2:4]
+    has_other_points = (abs(sides - centres) > sides / 2).any()
+    for step in (2, 3):
+        if (values.shape[1] - 4) % step:
+            continue
+        points = values[:, 4:].reshape(len(lines), -1, step)
+        positions = points[..., :2]
+        distances = abs(positions - centres[:, None])
+        fits = (distances <= sides[:, None] / 2 + KEYPOINT_MARGIN) | (positions == 0)
+        are_flags = np.isin(points[..., 2:].round(2), (0, 1, 2)).all()
+        if has_other_points and fits.all() and are_flags:
+            return True
+    return False
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ SHARED_IMAGES = Rule(
     'training images that are also in validation or test (left out of training)',
     'Keep them in one split',
     in_folder=Effect.NOTED,
-    in_config=Effect.NOTED,
+    in_config=Effect.NONE,
 )
 TESTED_IMAGES = Rule(
     'validation images that are also in test',

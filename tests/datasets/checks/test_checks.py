@@ -215,17 +215,15 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     assert len(issue.examples) == 2
 
 
-def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
+def test_objects_listed_twice_are_noted(tmp_path):
     cfg = config(
         coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(
             tmp_path
         )
     )
-    cfg.val_dataloader = config(write_coco(tmp_path / 'val')).train_dataloader
-    twice, scored = check(cfg).notes
+    (twice,) = check(cfg).notes
     assert 'annotated more than once' in twice
     assert '(annotation 9 of b.jpg)' in twice
-    assert f'3 images of training are also scored ({tmp_path}/images/a.jpg, ' in scored
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):

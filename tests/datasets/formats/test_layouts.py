@@ -65,7 +65,7 @@ def test_images_that_are_not_read_are_counted(tmp_path):
     (tmp_path / 'train.txt').write_text('images/0.jpg\nimages/1.jpg\n')
     dataset = read_folder(tmp_path)
     assert len(dataset.splits['train'].image_names) == 2
-    assert 'no annotations or lists name them: 4 images' in str(dataset)
+    assert 'nothing says what they show: 4 images' in str(dataset)
 
 
 def test_files_beside_class_folders_are_named_and_a_test_file_is_not_training(tmp_path):

@@ -1,0 +1,84 @@
+"""Compute and draw Grad-CAM: how much the regions of an image support a class.
+
+Shapes: h x w network input without padding, h' x w' with padding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from ..errors import UserError, check_installed
+from ..inference.inputs import ImageLike
+from ..inference.predictor import Predictor
+from .views import View, prepare_view
+
+# grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does
+# not change small maps.
+GRADIENT_SCALE = 1e4
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """A map of how much the regions of an image support a class."""
+
+    view: View  # the network's input, and how its pixels map to those of the image
+    stage: int  # index of the stage whose feature map is weighted by the gradients
+    cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
+    class_name: str
+    score: float  # of the class, from 0 to 1
+
+
+def compute_gradcam(
+    model: Predictor,
+    image: ImageLike,
+    class_name: str | int | None = None,
+    stage: int | None = None,
+) -> GradCam:
+    """Compute the Grad-CAM (arXiv 1610.02391) of a classifier's score for a class, before softmax.
+
+    ``class_name`` is a name or an index, by default the predicted class. ``stage`` is an index, by
+    default that of the last stage whose map has at least 4 x 4 tokens. The other arguments are
+    those of :func:`.compute_attention`.
+    """
+    check_installed('Grad-CAM', 'pytorch_grad_cam')
+    from pytorch_grad_cam import GradCAM
+
+    if model.task != 'classification':
+        raise UserError(
+            f'Grad-CAM is for classifiers, and this is a {model.task} model. Use a classifier'
+        )
+    view = prepare_view(model, image)
+    backbone = view.backbone
+    stage = view.choose_stage(stage, backbone.num_stages - 1)
+    with torch.no_grad():
+        scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
+    label = int(scores.argmax()) if class_name is None else model.find_label(class_name)
+    # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the
+    # stage itself.
+    name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
+    layers = [backbone.get_submodule(name)]
+    inputs = view.inputs.detach().requires_grad_()
+    with (
+        torch.enable_grad(),
+        GradCAM(model.network, layers, lambda x: x.permute(0, 3, 1, 2)) as gradcam,
+    ):
+        cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
+    model.network.zero_grad(set_to_none=True)
+    height, width = view.size
+    return GradCam(view, stage, cam[:height, :width], model.classes[label], float(scores[label]))
+
+
+def draw_gradcam(result: GradCam) -> Figure:
+    """Draw the image, and beside it the Grad-CAM over the image."""
+    view = result.view
+    title = f'Grad-CAM, stage {result.stage}: class {result.class_name}, score {result.score:.2f}'
+    figure = view.make_figure(title, rows=1, columns=2, width=4.4)
+    left, right = figure.subplots(1, 2)
+    view.draw_image(left, 'image')
+    # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
+    title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
+    style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
+    view.overlay_map(right, result.cam, view.box, title, 'relative activation', **style)
+    return figure

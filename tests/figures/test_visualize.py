@@ -1,0 +1,56 @@
+"""The commands of docs/visualization.md run, on small models in work dirs of the same names; errors
+are reported.
+"""
+
+import shlex
+
+import cv2
+import pytest
+
+from mmgcvit.commands.visualize import KINDS
+
+from ..docs.pages import read_blocks
+from ..inference.conftest import picture_of
+from .conftest import LSA, classifier_of
+
+PAGE = 'docs/visualization.md'
+BASH = '\n'.join(read_blocks(PAGE, 'bash')).splitlines()
+COMMANDS = [shlex.split(line)[2:] for line in BASH if line.startswith('mmgcvit ')]
+
+
+def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('pytorch_grad_cam')
+    classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
+    classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))
+    assert {kind for kind, *_ in COMMANDS} == {*KINDS}
+    for command in COMMANDS:
+        code, printed = call('visualize', *command)
+        assert code == 0, printed
+        assert (tmp_path / printed.split(': ')[-1].strip()).stat().st_size > 10_000
+    (program,) = read_blocks(PAGE, 'python')
+    exec(compile(program, 'docs', 'exec'), {})
+    assert capsys.readouterr().out
+
+
+def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
+    options = ['--stage', 1, '--block', 0, '--head', 1, '--at', '100,20', '--out', 'new/it.svg']
+    call('visualize', 'attention', work_dirs['classification'], photo, *options)
+    drawn = (tmp_path / 'new' / 'it.svg').read_text()
+    assert '<!-- GCViT, stage 1, head 1 -->' in drawn
+    assert 'query at (100, 20) px' in drawn
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
+        (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf'),
+        (['queries', '--out', 'photo.png'], 'is the input image'),
+    ],
+)
+def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
+    kind, *options = arguments
+    code, printed = call('visualize', kind, work_dirs['classification'], photo, *options)
+    assert code
+    assert message in printed
