@@ -29,6 +29,12 @@ HIDDEN_WARNINGS = re.compile(
     'metric class'
     '|Failed to search registry|skip saving parameter schedulers'
 )
+# Messages that OpenMMLab packages log before a run starts. mmengine cannot be told to log less.
+STARTUP_MESSAGES = re.compile(
+    r'\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
+    r'|mmcv has no compiled operators'
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+)
 
 
 def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
