@@ -1,4 +1,4 @@
-"""GC ViT classifier, fine-tuned on your own class folders. docs/custom_dataset.md says how.
+"""GC ViT classifier, fine-tuned on your own class folders. docs/templates.md says how.
 
 Run:  python tools/train.py configs/custom_cls.py            (one GPU)
       tools/dist_train.sh configs/custom_cls.py 8            (several)

@@ -1,4 +1,4 @@
-"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/custom_dataset.md
+"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/templates.md
 says how.
 
 Run:  python tools/train.py configs/custom_coco.py            (one GPU)

@@ -1,4 +1,4 @@
-"""UPerNet, fine-tuned on your own images and segmentation maps. docs/custom_dataset.md says how.
+"""UPerNet, fine-tuned on your own images and segmentation maps. docs/templates.md says how.
 
 Run:  python tools/train.py configs/custom_seg.py            (one GPU)
       tools/dist_train.sh configs/custom_seg.py 8            (several; the learning rate follows the number)

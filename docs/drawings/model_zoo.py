@@ -56,14 +56,15 @@ def render_metafile(content: dict[str, Any]) -> Iterator[str]:
         if not any(map(scores_of, models)):
             continue
         resources = collection['Metadata']['Training Resources'].partition(' (not run')[0]
-        facts = [value for value in find_shared(models).values() if value]
+        usual = find_usual(models)
         yield f'## {collection["Name"]}\n'
-        yield f'{"; ".join([*facts, resources])}.\n'
+        yield f'{"; ".join([*usual.values(), resources])}.\n'
         yield models_table(models)
         for model in models:
-            note = model['Metadata']['Training Schedule'].partition(', ')[2]
-            if note:
-                yield f'`{model["Name"]}`: {note}.\n'
+            others = [model['Metadata'][key] for key in usual]
+            others = [value for value in others if value not in usual.values()]
+            if others:
+                yield f'`{model["Name"]}`: {", ".join(others)}.\n'
 
 
 def unscored_table() -> str:
@@ -92,31 +93,24 @@ def model_cells(model: dict[str, Any]) -> list[str]:
     ]
 
 
-def find_shared(models: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the image size and the training length that all models of a table have, else ''."""
-    shared = {}
+def find_usual(models: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the image size and the training length that most models of a table have."""
+    usual = {}
     for key in ('FLOPs Input Size', 'Training Schedule'):
-        values = {model['Metadata'][key] for model in models}
-        shared[key] = values.pop() if len(values) == 1 else ''
-    return shared
+        values = [model['Metadata'][key] for model in models]
+        usual[key] = max(values, key=values.count)
+    return usual
 
 
 def models_table(models: list[dict[str, Any]]) -> str:
-    """Render the table of one collection; what all rows share stands above it."""
+    """Render the table of one collection; what most rows share stands above it."""
     metrics = [name for name in SHORT_NAMES if any(name in scores_of(model) for model in models)]
-    head = ['config', 'parameters, M', 'multiply-adds, G']
-    if metrics:
-        head.insert(1, f'paper: {" / ".join(SHORT_NAMES[name] for name in metrics)}')
-    shared = find_shared(models)
-    columns = [key for key, value in shared.items() if not value]
-    titles = {'FLOPs Input Size': 'image', 'Training Schedule': 'training'}
-    rows = [head + [titles[key] for key in columns]]
+    title = f'paper: {" / ".join(SHORT_NAMES[name] for name in metrics)}'
+    rows = [['config', title, 'parameters, M', 'multiply-adds, G']]
     for model in models:
-        cells, scores = model_cells(model), scores_of(model)
-        if metrics:
-            reached = [str(scores[name]) for name in metrics if name in scores]
-            cells.insert(1, ' / '.join(reached))
-        rows.append(cells + [model['Metadata'][key].partition(', ')[0] for key in columns])
+        (name, *costs), scores = model_cells(model), scores_of(model)
+        reached = [str(scores[metric]) for metric in metrics if metric in scores]
+        rows.append([name, ' / '.join(reached), *costs])
     return format_table(rows)
 
 

@@ -87,7 +87,7 @@ def pages(site):
     [
         # Links to files lead to pages that show them.
         ('docs/how_gcvit_works', 'href="../source/mmgcvit/models/gcvit/convs.py.html"'),
-        ('source/mmgcvit/models/gcvit/backbone.py', '<span class="nc">GCViT</span>'),
+        ('source/mmgcvit/models/gcvit/convs.py', '<span class="nc">Stem</span>'),
         ('source/locks', 'maintained.txt'),  # the page of a folder
         ('docs/api', 'id="mmgcvit.GCViT"'),
         ('docs/tutorial', '<img alt="Five digits'),
