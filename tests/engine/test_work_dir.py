@@ -10,12 +10,13 @@ from unittest import mock
 
 import pytest
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
-from mmgcvit.errors import CheckpointError
+from mmgcvit.errors import CheckpointError, UserError
 
 from .. import toy
 from ..toy import CONFIG, last, train_in_two
@@ -197,3 +198,20 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
     workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
+
+
+def test_filelock_before_version_4_locks_too(tmp_path, monkeypatch):
+    """openmim pins 3.14, whose locks have no argument ``fallback_to_soft``."""
+
+    class OldFileLock(FileLock):
+        def __init__(self, lock_file):
+            super().__init__(lock_file)
+
+    monkeypatch.setattr(work_dir_module, 'FileLock', OldFileLock)
+    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0)
+    with (
+        lock_work_dir(tmp_path),
+        pytest.raises(UserError, match='another training is running'),
+        lock_work_dir(tmp_path),
+    ):
+        pass
