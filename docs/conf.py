@@ -35,10 +35,12 @@ root_doc = 'docs/index'
 include_patterns = [
     'README.md',
     'CHANGELOG.md',
+    'RELEASING.md',
     'SECURITY.md',
     'configs/README.md',
     'configs/demo/weights/README.md',
     'docs/*.md',
+    'docs/images/README.md',
     'docs/*.ipynb',
 ]
 exclude_patterns = [
