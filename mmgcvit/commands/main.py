@@ -3,14 +3,17 @@
 import ctypes
 import errno
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from importlib.metadata import distributions
 from io import TextIOWrapper
 from pathlib import Path
+from platform import platform, python_version
 from types import ModuleType
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
@@ -33,6 +36,10 @@ COMMANDS = {
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
 }
+# Installed distributions that --version lists.
+DEPENDENCY = re.compile(
+    r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
+)
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed
 # memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -54,7 +61,7 @@ def main() -> None:
     elif name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':
-        print(f'mmgcvit {__version__}')
+        print(format_versions())
     elif ' ' in name:  # a sentence of habits.ini
         raise SystemExit(f'mmgcvit has no command {word!r}. {name}')
     else:
@@ -77,9 +84,20 @@ def open_closed_streams() -> None:
         sys.stderr = os.fdopen(2, 'w')
 
 
+def format_versions() -> str:
+    """Return the versions of this package, its dependencies and the system, for bug reports."""
+    rows = set()
+    for item in distributions():
+        if DEPENDENCY.fullmatch(item.name or ''):
+            rows.add((item.name, item.version))
+    rows = [('mmgcvit', __version__), *sorted(rows)]
+    rows += [('Python', python_version()), ('system', platform())]
+    return '\n'.join(f'{package:<24}{version}' for package, version in rows)
+
+
 def format_usage() -> str:
     lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
-    return f'Commands, each with --help:\n{"".join(lines)}Version: --version.'
+    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from statistics import mean, median, mode
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -165,7 +165,6 @@ def make_config(
         **{name: head.get(name) for name in KEPT_OPTIONS},
         'image_side': None,
         'pretrained': options.get('pretrained') and str(options['pretrained']),
-        'majority': measure_majority(dataset.splits['val']) if is_classification else None,
         'weaknesses': find_weaknesses(dataset, bool(small_objects)),
     }
     if sizes and not is_classification:
@@ -313,11 +312,6 @@ def read_some_sizes(split: Split) -> list[Size]:
     step = ceil(len(split.image_names) / 100)
     pairs, _ = read_each(read_sizes, split.image_paths[::step])
     return [size for size, _ in pairs]
-
-
-def measure_majority(split: Split) -> float:
-    """Return the share of the commonest class."""
-    return split.labels.count(mode(split.labels)) / len(split.labels)
 
 
 def format_length(settings: Mapping[str, Any]) -> str:

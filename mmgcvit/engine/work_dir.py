@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner as MMEngineRunner
 
 from ..checkpoints.safe_loading import (
@@ -32,6 +32,7 @@ from ..checkpoints.safe_loading import (
 from ..errors import CheckpointError, UserError, shorten
 from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
+from ..private_api import STARTUP_MESSAGES
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import VALIDATED_FILE
 from .hooks.val_visualization import FOLDER as VAL_IMAGES
@@ -177,8 +178,20 @@ class FormattedConfig(Config):
         return super().pretty_text
 
 
+def is_no_startup_message(record: logging.LogRecord) -> bool:
+    return not STARTUP_MESSAGES.match(record.getMessage())
+
+
 class Runner(MMEngineRunner):
-    """mmengine's runner, except for what it writes outside of a run."""
+    """mmengine's runner, except for what it writes outside of a run, and prints before it."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Leave mmengine's hundreds of lines about a start to the log file."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(is_no_startup_message)
+        return logger
 
     def dump_config(self) -> None:
         """Write nothing when the runner is built, because the run may still be rejected.

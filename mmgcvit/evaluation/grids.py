@@ -81,7 +81,7 @@ def draw_cells(
     """
     scale = side / max(image.shape[:2])
     left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
-    if isinstance(prediction, Detections):
+    if isinstance(ground_truth, Detections):
         prediction = drop_ignored(ground_truth, prediction, len(palette))
         return [
             ('ground truth', left),

@@ -40,11 +40,11 @@ LEFT_OUT = {
     'objects': np.array(['a'], dtype=object),
     'log': HistoryBuffer([1.0], [1]),
     'path': Path('x'),
-    'score': np.float64(0.1),
     'inside a list': [1, Fraction(1, 3)],
     'a function': argparse.ArgumentParser,
     'a module': nn.Linear(1, 1),
 }
+SCORES = [np.float64(0.1), np.float32(1.5), np.int64(3), np.bool_(True)]
 TENSORS = {
     'float': torch.arange(6.0).reshape(2, 3),
     'transposed': torch.arange(6.0).reshape(2, 3).T,
@@ -64,11 +64,12 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
 ):
     weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
     parts = {'tensors': TENSORS, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}
-    others = {'other dict': defaultdict(list, a=[1])}
+    others = {'scores': SCORES, 'other dict': defaultdict(list, a=[1])}
     save(DATA | LEFT_OUT | others | parts, tmp_path / 'x.pth', pickle_protocol=protocol)
     found = read_checkpoint(tmp_path / 'x.pth')
     tensors, loaded = found.pop('tensors'), found.pop('weights')
-    assert found == {**DATA, 'other dict': {'a': [1]}}
+    assert found == {**DATA, 'scores': SCORES, 'other dict': {'a': [1]}}
+    assert {type(score) for score in found['scores']} == {float, int, bool}, "Python's numbers"
     for read, written in ((tensors, TENSORS), (loaded, weights)):
         assert read.keys() == written.keys()
         for name, tensor in written.items():

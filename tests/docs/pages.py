@@ -13,7 +13,7 @@ from .. import programs
 from ..conftest import ROOT
 from ..tools.commands import call, environment_for, output_of
 
-PAGES = ['README.md', 'CHANGELOG.md', 'RELEASING.md', 'SECURITY.md']
+PAGES = ['README.md', 'CHANGELOG.md', 'RELEASING.md', 'SECURITY.md', 'docs/images/README.md']
 PAGES += ['configs/README.md', 'configs/demo/weights/README.md']
 PAGES += sorted(f'docs/{path.name}' for path in (ROOT / 'docs').glob('*.md'))
 PARSER = MarkdownIt('commonmark').enable('table')

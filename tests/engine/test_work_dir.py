@@ -218,3 +218,11 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
     workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
+
+
+def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(tmp_path):
+    printed = toy.train(tmp_path / 'run', settings=['log_level=INFO'])
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    for message in ('System environment:', 'Config:', 'Hooks will be executed'):
+        assert message in log.read_text()
+        assert message not in printed

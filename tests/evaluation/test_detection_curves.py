@@ -45,7 +45,7 @@ def compute_curves(images):
 
 
 def compute_mmdets_scores(images):
-    from mmdet.evaluation import CocoMetric
+    from mmgcvit.mmdet_fixes import CocoMetric
 
     metric, results = CocoMetric(metric='bbox', classwise=True), []
     metric.dataset_meta = {'classes': CLASSES}
@@ -65,6 +65,7 @@ def compute_mmdets_scores(images):
 @given(IMAGES)
 @example([([], [], [])])
 @example([([], [(0, 0, 99)], [(0, 0, 99)])])
+@example([(CROWD, [], CROWD)])
 def test_ap_is_that_of_mmdets_metric(images):
     curves = compute_curves(images)
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
@@ -87,11 +88,8 @@ def test_ap_is_that_of_mmdets_metric(images):
 @given(IMAGES)
 @example([(CROWD, [], CROWD)])
 def test_all_detections_count_except_on_ignored_objects(images):
-    """In the curves, in AP, and in the confusion matrix of each image."""
-    curves = compute_curves(images)
-    curve = curves.overall
-    if images == [(CROWD, [], CROWD)]:
-        assert curves.ap[0] == curves.ap50[0] == 1
+    """In the curves, and in the confusion matrix of each image."""
+    curve = compute_curves(images).overall
     num_objects = num_correct = num_detections = 0
     for image in images:
         objects, ignored, found = (

@@ -30,10 +30,10 @@ class SkipNonFiniteStepHook(Hook):
     consecutive ones.
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation
-    layers. All ranks skip the same steps, since DistributedDataParallel gives them the same
-    gradients. With gradient accumulation, a step has several iterations. The log names a skipped
-    step's images. ``GradScaler`` skips steps itself: those with a finite loss, by which it adjusts
-    its scale, do not count. After ``max_consecutive`` skipped steps, raise a UserError.
+    layers. All ranks skip the same steps. With gradient accumulation, a step has several
+    iterations. The log names a skipped step's images. ``GradScaler`` skips steps itself: those with
+    a finite loss, by which it adjusts its scale, do not count. After ``max_consecutive`` skipped
+    steps, raise a UserError.
     """
 
     # Run before the hooks that average the weights or log the outputs.
@@ -82,7 +82,8 @@ class SkipNonFiniteStepHook(Hook):
             trained += [x for x in group['params'] if x.grad is not None and x.grad.numel() > 0]
         # With this limit, finite gradients are multiplied by 1.
         norm = clip_grad_norm_(trained, float('inf'))
-        self.finite_steps.append(bool(torch.isfinite(norm)))
+        # With FullyShardedDataParallel each rank has other gradients.
+        self.finite_steps.append(is_true_on_all_ranks(bool(norm.isfinite())))
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
@@ -114,9 +115,7 @@ class SkipNonFiniteStepHook(Hook):
         """
         if self.finite_steps:
             return all(self.finite_steps)
-        is_finite = torch.tensor(int(self.are_losses_finite))
-        all_reduce(is_finite, 'min')
-        return bool(is_finite)
+        return is_true_on_all_ranks(self.are_losses_finite)
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
         """Log a skipped step. Raise a UserError after ``max_consecutive`` of them."""
@@ -145,3 +144,10 @@ class SkipNonFiniteStepHook(Hook):
             'checkpoint with --resume CHECKPOINT. To draw other images and random numbers, add '
             f'--cfg-options randomness.seed={runner.seed + 1}'
         )
+
+
+def is_true_on_all_ranks(value: bool) -> bool:
+    """Return whether a value is True on all ranks."""
+    flag = torch.tensor(int(value))
+    all_reduce(flag, 'min')
+    return bool(flag)
