@@ -16,6 +16,7 @@
 # make test-docs      build the documentation and check its pages. Part of test-all
 # make install        install into a virtual environment
 # make lint           run ruff, and check the words of the documentation
+# make types          check the types that the programs of the documentation use. Part of test-all
 # make docs           build the documentation, build/docs/index.html; make docs-links checks its
 #                     external links
 # make clean          remove the files of the demos; make distclean removes the environments too
@@ -39,7 +40,7 @@ DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
 .PHONY: demo demo-seg test test-all test-gpu benchmark gpu-wheels test-beside test-docs \
-	test-upstream test-upstream-all lint docs docs-links install clean distclean
+	test-upstream test-upstream-all lint types docs docs-links install clean distclean
 
 TRAIN = $(RUN) -m mmgcvit train --overwrite --progress
 demo: $(DIGITS)
@@ -154,6 +155,9 @@ build/keypoints/installed: locks/keypoints.txt | install
 # Tests that need Sphinx: that the documentation builds, and what its pages contain.
 test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
+
+types: install
+	$(RUN) -m pytest tests/docs/test_types.py
 
 # Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|$\

@@ -2,9 +2,11 @@
 
 torch, mmengine and mmcv are deliberately not requirements. They come in several distributions and
 builds, and installing mmgcvit must never install or replace one; only its extras do. The package
-checks their versions at import.
+checks their versions at import. The bounds of the extras are the oldest and the newest versions
+that the tests have run with.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 version = {}
 exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
+# The address of the repository, which is not known yet. With it, the links of the README work on an
+# index too. Only this line has it.
+REPOSITORY = ''
 
 
 class BuildWithConfigs(build_py):
@@ -48,19 +53,31 @@ class BuildWithConfigs(build_py):
             path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
 
 
+def make_description() -> str:
+    """Return the README for an index, where relative links lead nowhere: without pictures and their
+    captions, and with links to the repository, or only their texts.
+    """
+    text = (ROOT / 'README.md').read_text()
+    text = re.sub(r'^!\[.*\n\n(\*[^*]+\*\n\n)?', '', text, flags=re.MULTILINE)
+    target = rf'[\1]({REPOSITORY}/blob/main/\2)' if REPOSITORY else r'\1'
+    return re.sub(r'\[([^\]]+)\]\((?!https?:|#)([^)]+)\)', target, text)
+
+
 setup(
     name='mmgcvit',
     version=version['__version__'],
     description='GC ViT and LSA backbones for OpenMMLab: detection, segmentation, classification',
-    long_description=(ROOT / 'README.md').read_text(),
+    long_description=make_description(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    license_files=['LICENSE'],
     author='The mmgcvit contributors',
     keywords='vision transformer, object detection, instance segmentation, semantic segmentation, '
     'OpenMMLab',
     project_urls={
         'GC ViT, the paper': 'https://arxiv.org/abs/2206.09959',
         'LSA, the paper': 'https://arxiv.org/abs/2112.05080',
+        **({'Source': REPOSITORY} if REPOSITORY else {}),
     },
     classifiers=[
         'Development Status :: 4 - Beta',
@@ -72,33 +89,28 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
-    package_data={'mmgcvit.commands': ['habits.ini']},
+    package_data={'mmgcvit': ['py.typed'], 'mmgcvit.commands': ['habits.ini']},
     cmdclass={'build_py': BuildWithConfigs},
     # Put the clone on sys.path: in other modes, site-packages/mmgcvit, which has mim's files, hides
     # the clone.
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    # torch requires filelock too, in any version.
-    install_requires=['filelock>=4', 'numpy', 'packaging', 'rich'],
+    install_requires=['filelock', 'numpy', 'packaging', 'rich'],
     extras_require={
         # The OpenMMLab packages: maintained forks, which run with current torch.
         'openmmlab': [
-            *('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv'),
-            *('onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'),
+            *('torch>=2.1,<2.15', 'torchvision>=0.16,<0.30', 'numpy<3'),
+            *('onedl-mmengine>=0.10.12,<0.11', 'onedl-mmcv>=2.3.6,<2.4'),
+            *('onedl-mmdetection>=3.5.1,<3.6', 'onedl-mmsegmentation>=1.4.2,<1.5'),
+            'onedl-mmpretrain>=1.3.6,<1.4',
         ],
-        # The original packages, which need torch 2.1. mmcv-lite is mmcv without compiled operators.
-        # mmsegmentation imports ftfy and regex but does not require them.
+        # The original packages. mmcv-lite is mmcv without compiled operators. mmsegmentation
+        # imports ftfy and regex but does not require them.
         'openmmlab-upstream': [
-            *(
-                'torch',
-                'torchvision',
-                'mmengine',
-                'mmcv-lite',
-                'mmdet',
-                'mmsegmentation',
-                'mmpretrain',
-            ),
+            *('torch>=2.1,<2.6', 'torchvision>=0.16,<0.21', 'numpy<2'),
+            *('mmengine>=0.10,<0.11', 'mmcv-lite>=2.0,<2.2'),
+            *('mmdet>=3.3,<3.4', 'mmsegmentation>=1.2.2,<1.3', 'mmpretrain>=1.2,<1.3'),
             *('ftfy', 'regex'),
         ],
         # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others
@@ -111,18 +123,18 @@ setup(
         # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],
-        # To write and run ONNX files. torch.onnx.export needs onnx and onnxscript.
-        'export': ['onnx', 'onnxscript', 'onnxruntime'],
-        # For docs/extensions/page.py.
-        'web': ['gradio'],
+        # To write and run ONNX files. torch.onnx.export needs onnx and onnxscript; OnnxPredictor
+        # reads images with OpenCV and Pillow.
+        'export': ['onnx', 'onnxscript', 'onnxruntime', 'opencv-python', 'pillow'],
         # To compare with timm's models.
         'benchmark': ['timm'],
         # To plot losses and scores of runs.
         'plot': ['matplotlib'],
         # To draw attention and compute Grad-CAM.
         'visualize': ['grad-cam', 'matplotlib'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
-        'lint': ['ruff', 'pre-commit'],
+        # uv resolves the extras, which a test compares with the pins, and makes the lock files.
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'uv'],
+        'lint': ['ruff', 'pre-commit', 'mypy'],
         # To build the documentation. `make docs` installs these packages when it first runs.
         'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],
     },

@@ -208,7 +208,8 @@ if max_objects > 100:
 # About a dozen validations and checkpoints; the learning rate drops after 2/3 and 11/12 of the run.
 interval = max(1, max_epochs // 12)
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
-default_hooks = dict(checkpoint=dict(interval=interval))
+best = 'coco/segm_mAP' if masks else 'coco/bbox_mAP'
+default_hooks = dict(checkpoint=dict(interval=interval, save_best=best))
 by_iter = dict(by_epoch=True, convert_to_iter_based=True)
 milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 param_scheduler = [

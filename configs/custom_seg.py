@@ -93,7 +93,8 @@ train_pipeline = [
 test_pipeline = [_base_.load_image, resize, load_annotations, _base_.pack]
 tta_scales = [(image_size * part, round(image_size * part / 4)) for part in (2, 3, 4, 5, 6, 7)]
 tta_resizes = [dict(_base_.resize, scale=tta_scale) for tta_scale in tta_scales]
-tta_transforms = [tta_resizes, _base_.tta_flips, [load_annotations], [_base_.pack]]
+tta_flips = _base_.tta_flips if flip and augment != 'none' else _base_.tta_flips[:1]
+tta_transforms = [tta_resizes, tta_flips, [load_annotations], [_base_.pack]]
 tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 
 dataset = dict(
@@ -128,7 +129,7 @@ test_dataloader = dict(**loading, dataset=test_dataset)
 
 loss = dict(class_weight=None)
 if lovasz:
-    loss = dict(_delete_=True, type='LovaszLoss', loss_type='multi_class', reduction='none')
+    loss = dict(_delete_=True, type='mmgcvit.LovaszLoss', loss_type='multi_class', reduction='none')
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(

@@ -47,6 +47,16 @@ EXTRA_CONFIG_KEYS = (
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
 CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
+# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
+TRACKERS = {
+    'tensorboard': 'TensorboardVisBackend',
+    'wandb': 'WandbVisBackend',
+    'mlflow': 'MLflowVisBackend',
+    'clearml': 'ClearMLVisBackend',
+    'neptune': 'NeptuneVisBackend',
+    'aim': 'AimVisBackend',
+    'dvclive': 'DVCLiveVisBackend',
+}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -61,6 +71,21 @@ def get_config_path(name: str) -> str:
             return str(folder / name)
     folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
     raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
+
+
+def locate_config(name: str) -> str:
+    """Return the path of a config given on the command line: ``name`` itself if it exists, else
+    that of the config of this project with this name.
+
+    The name may begin with ``configs/`` or ``mmgcvit::``, and may lack ``.py``, for example
+    ``demo/mask_rcnn_gcvit_objects``. So the commands find the configs without a clone.
+    """
+    if not Path(name).expanduser().exists():
+        relative = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
+        for folder in CONFIG_FOLDERS:
+            if (folder / f'{relative}.py').is_file():
+                return str(folder / f'{relative}.py')
+    return name
 
 
 def get_name_and_work_dir(
@@ -160,11 +185,11 @@ def is_config(path: Path) -> bool:
 
 
 def check_config(path: str | Path) -> None:
-    """Raise a UserError if a config does not exist."""
-    if not Path(path).is_file():
+    """Raise a UserError if a file is not a config."""
+    if not is_config(Path(path)):
         raise UserError(
-            f'there is no config {path}. The configs of this project are in '
-            f'configs/{suggest_config(path)}'
+            f'there is no config {path}{suggest_config(path)}. Those of this project are in '
+            'configs/. To train on a folder of pictures: mmgcvit train --data FOLDER'
         )
 
 
@@ -172,9 +197,6 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    for file in (folder.parent / path for folder in CONFIG_FOLDERS):
-        if file.is_file():  # the command runs outside of the clone
-            return f'; did you mean {file}?'
     folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)

@@ -6,6 +6,7 @@ commands/main.py prints such errors without a traceback.
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,19 +14,26 @@ from typing import Any
 # the other.
 MIN_SIMILARITY = 0.55
 MANY = 20  # the number of names in messages that list many
-# Maps the import name of each package that only some commands need to the arguments of pip install.
+# The arguments of pip install for each package that only some commands need, by import name. Of an
+# OpenMMLab package: those for the original, and those for the maintained fork with the same modules.
+# pip would install one over the other, so only the one whose mmengine is installed is advised.
 PIP_PACKAGES = {
-    **dict.fromkeys(
-        ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"
-    ),
-    **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
-    **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
-    **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
-    **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
-    'supervision': "'mmgcvit[predict]'",
-    'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
-    'mmrotate': "'mmgcvit[rotated]'",
+    'torch': 'torch torchvision',
+    'mmengine': ("'mmengine<0.11'", 'onedl-mmengine'),
+    'mmcv': ("'mmcv-lite<2.2'", 'onedl-mmcv'),
+    'mmdet': ("'mmdet<3.4'", 'onedl-mmdetection'),
+    'mmseg': ("'mmsegmentation<1.3' ftfy regex", 'onedl-mmsegmentation'),
+    'mmpretrain': ("'mmpretrain<1.3'", 'onedl-mmpretrain'),
+    'sklearn': 'scikit-learn',
+    'cv2': 'opencv-python',
+    'PIL': 'pillow',
+    'pytorch_grad_cam': 'grad-cam',
+    'mmpose': None,  # docs/other_tasks.md has several steps for it
+    'mmrotate': None,
 }
+SAME_NAMES = ('pycocotools', 'safetensors', 'timm', 'onnx', 'onnxscript', 'onnxruntime')
+PIP_PACKAGES |= {name: name for name in (*SAME_NAMES, 'matplotlib', 'supervision')}
+REQUIRED_PACKAGES = ('torch', 'mmengine', 'mmcv')  # of all commands
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}
 
@@ -66,23 +74,46 @@ def check_installed(feature: str, *packages: str) -> None:
     """Raise a MissingPackageError if one of a feature's ``packages``, all keys of
     :data:`PIP_PACKAGES`, is missing.
     """
-    missing = [package for package in packages if find_spec(package) is None]
+    missing = list_missing(packages)
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
 
 
+def list_missing(packages: Iterable[str]) -> list[str]:
+    return [package for package in packages if find_spec(package) is None]
+
+
 def format_missing(feature: str, *missing: str) -> str:
-    """Return a message with the packages that a feature lacks and the pip command to install them.
+    """Return a message with the packages that a feature lacks and how to install them.
 
     For a broken package, return why it is broken.
     """
     for package in missing:
         if package in BROKEN_PACKAGES:
             return BROKEN_PACKAGES[package]
-    commands = dict.fromkeys(f'pip install {PIP_PACKAGES[package]}' for package in missing)
+    missing = list_missing(REQUIRED_PACKAGES) or missing
     verb = 'is' if len(missing) == 1 else 'are'
-    names = ' and '.join(missing)
-    return f'{feature} needs {names}, which {verb} not installed. Run: {" and ".join(commands)}'
+    sentence = f'{feature} needs {", ".join(missing)}, which {verb} not installed'
+    return f'{sentence}. {advise_installation(missing)}'
+
+
+def advise_installation(missing: Sequence[str]) -> str:
+    """Return how to install packages: a pip command, or a page if it would be of a distribution of
+    OpenMMLab that is not installed.
+    """
+    installed = {distribution.name for distribution in distributions()}
+    arguments = []
+    for package in missing:
+        names = PIP_PACKAGES[package]
+        if names is None:
+            return 'docs/other_tasks.md says how to install it'
+        if isinstance(names, tuple):
+            original, fork = names
+            if not installed & {'mmengine', 'onedl-mmengine'}:
+                return 'docs/installation.md says how to install the OpenMMLab packages'
+            names = fork if 'onedl-mmengine' in installed else original
+        arguments.append(names)
+    return f'Run: pip install {" ".join(arguments)}'
 
 
 def escape_controls(text: str) -> str:

@@ -1,14 +1,12 @@
 """Helper functions for mmengine's runners, samples, distributed ranks and registry scopes."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
-from mmengine.dist import broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
@@ -17,8 +15,6 @@ from torch import nn
 from .errors import UserError
 
 BUILD_LOCK = threading.RLock()
-POLL_INTERVAL = 0.1  # in seconds
-MAX_WAIT = timedelta(days=7)  # for a call on rank 0
 
 
 @contextmanager
@@ -38,8 +34,6 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     The other ranks raise a UserError too, or a RuntimeError for any other type of error.
     """
     result, error, error_on_others = None, None, None
-    # The default group's timeout would end the run if the function reads much from a slow disk.
-    group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:
             result = function(*arguments)
@@ -49,25 +43,12 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
             # The error itself may have attributes that cannot be pickled.
             reason = f'rank 0 stopped: {type(caught).__name__}: {caught}'
             error, error_on_others = caught, RuntimeError(reason)
-    if group is not None:
-        wait_for_all(group)
-        sent = [result, error_on_others]
-        broadcast_object_list(sent)
-        result, error_on_others = sent
-    if error is not None:
-        raise error
-    if error_on_others is not None:
-        raise error_on_others
+    sent = [result, error_on_others]
+    broadcast_object_list(sent)
+    result, error_on_others = sent
+    if error or error_on_others:
+        raise error or error_on_others
     return result
-
-
-def wait_for_all(group: dist.ProcessGroup) -> None:
-    """Wait until all ranks of a process group get here, and destroy the group."""
-    barrier = dist.barrier(group, async_op=True)
-    while not barrier.is_completed():  # wait() alone would not let Python handle signals
-        time.sleep(POLL_INTERVAL)
-    barrier.wait()  # raises an error if a rank was killed
-    dist.destroy_process_group(group)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ CC0; motorcycle: Middlebury stereo data) and scikit-learn's (china: D. Buechele,
 both CC BY 2.0).
 """
 
+import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,28 @@ def write_yolo(root, photos):
             for label, polygon in photo.objects:
                 print(label, *(polygon / photo.image.shape[1::-1]).ravel(), file=file)
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
+
+
+def write_objects(root, split, photos):
+    """Write photos in the format of the demo's objects: one class, in COCO's format and as maps."""
+    for folder in (split, f'maps/{split}', 'annotations'):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number, photo in enumerate(photos):
+        height, width = photo.image.shape[:2]
+        name, label_map = f'{photo.stem}.jpg', np.zeros((height, width), np.uint8)
+        images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
+        for _, outline in photo.objects:
+            (left, top), (w, h) = outline.min(0), np.ptp(outline, axis=0)
+            found = {'bbox': [left, top, w, h], 'segmentation': [outline.ravel().tolist()]}
+            found |= {'area': w * h, 'iscrowd': 0, 'image_id': number, 'category_id': 1}
+            annotations.append({'id': len(annotations) + 1, **found})
+            cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
+        Image.fromarray(photo.image).save(root / split / name, quality=100)
+        Image.fromarray(label_map).save(root / 'maps' / split / f'{photo.stem}.png')
+    content = {'images': images, 'annotations': annotations}
+    content['categories'] = [{'id': 1, 'name': 'object'}]
+    (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 
 if __name__ == '__main__':

@@ -1,11 +1,13 @@
 """--cfg-options override settings or are rejected, and errors of configs are explained."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from mmgcvit.config import read_config
+from mmgcvit.config import locate_config, read_config
 from mmgcvit.errors import UserError
+from mmgcvit.inference.model_files import find_model_files
 
 from .conftest import ROOT
 
@@ -63,16 +65,29 @@ def test_cfg_options_without_effect_are_rejected(name, message, config):
     assert '\n' not in str(error.value)
 
 
-def test_config_of_another_task_names_the_extra_of_its_missing_package(monkeypatch):
+def test_config_of_another_task_names_its_missing_package(monkeypatch):
     monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
-    for name, package, extra in (
-        ('keypoints', 'mmpose', 'keypoints'),
-        ('rotated_fcos', 'mmrotate', 'rotated'),
-    ):
-        with pytest.raises(
-            UserError, match=rf'needs {package}, which is not installed\. Run: .*mmgcvit\[{extra}\]'
-        ):
+    for name, package in (('keypoints', 'mmpose'), ('rotated_fcos', 'mmrotate')):
+        message = rf'needs {package}, which is not installed\. docs/other_tasks\.md says'
+        with pytest.raises(UserError, match=message):
             read_config(ROOT / 'configs' / 'other_tasks' / f'{name}_gcvit_t.py')
+
+
+@pytest.mark.parametrize('prefix', ['', 'configs/', 'mmgcvit::'])
+@pytest.mark.parametrize('suffix', ['', '.py'])
+def test_configs_of_the_project_are_found_by_name_without_a_clone(
+    prefix, suffix, tmp_path, monkeypatch
+):
+    """Relative paths to existing files come first."""
+    monkeypatch.chdir(tmp_path)
+    name = f'{prefix}demo/mask_rcnn_gcvit_objects{suffix}'
+    assert locate_config(name) == str(ROOT / 'configs' / 'demo' / 'mask_rcnn_gcvit_objects.py')
+    files = find_model_files(name)
+    assert files.checkpoint.endswith('weights/mask_rcnn_gcvit_objects.safetensors')
+    Path(name).parent.mkdir(parents=True)
+    Path(name).touch()
+    assert locate_config(name) == name
+    assert locate_config('no_such') == 'no_such'
 
 
 def test_error_of_a_broken_config_names_file_and_line(tmp_path):

@@ -2,10 +2,11 @@
 
 import sys
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from mmgcvit import errors
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError
 from mmgcvit.figures.gradcam_maps import compute_gradcam
@@ -14,23 +15,47 @@ from mmgcvit.figures.gradcam_maps import compute_gradcam
 def test_a_missing_import_is_reported_with_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
     monkeypatch.setitem(sys.modules, 'pycocotools', None)
-    with pytest.raises(
-        MissingPackageError, match=r"needs pytorch_grad_cam, .*pip install 'mmgcvit\[visualize"
-    ):
+    with pytest.raises(MissingPackageError, match=r'needs pytorch_grad_cam, .*install grad-cam$'):
         compute_gradcam(None, None)
     monkeypatch.setattr(sys, 'argv', ['digits.py'])
     script = ModuleType('digits', 'A script.')
-    script.__file__, script.add_options, script.main = (
-        'digits.py',
-        str,
-        lambda args: import_module('pycocotools'),
-    )
-    with pytest.raises(SystemExit) as end:
+    script.__file__, script.add_options = 'digits.py', str
+    script.main = lambda args: import_module('pycocotools')
+    message = 'this command needs pycocotools, which is not installed. Run: pip install pycocotools'
+    with pytest.raises(SystemExit, match=f'digits: {message}$'):
         run_command(script)
-    assert str(end.value).startswith(
-        'digits: this command needs pycocotools, which is not installed. Run: pip install '
-    )
-    assert str(end.value).endswith("'mmgcvit[digits]'")
+
+
+SEE_PAGE = 'docs/installation.md says how'
+
+
+@pytest.mark.parametrize(
+    ('installed', 'missing', 'advice'),
+    [
+        (['onedl-mmengine', 'onedl-mmcv'], 'mmdet', 'Run: pip install onedl-mmdetection'),
+        (['mmengine', 'mmcv'], 'mmdet', "Run: pip install 'mmdet<3.4'"),
+        (['mmengine'], 'mmcv', "Run: pip install 'mmcv-lite<2.2'"),
+        (['numpy'], 'mmdet', SEE_PAGE),
+        (['mmengine'], 'PIL', 'Run: pip install pillow'),
+        (['onedl-mmengine'], 'mmpose', 'docs/other_tasks.md says how'),
+    ],
+)
+def test_advice_never_mixes_the_original_packages_with_the_forks(
+    installed, missing, advice, monkeypatch
+):
+    found = [SimpleNamespace(name=name) for name in installed]
+    monkeypatch.setattr(errors, 'distributions', lambda: found)
+    monkeypatch.setattr(errors, 'REQUIRED_PACKAGES', ())
+    assert advice in errors.format_missing('this command', missing)
+
+
+def test_a_bare_environment_is_told_all_that_commands_need(monkeypatch):
+    """Not first of Pillow, then of the next package that an import fails on."""
+    monkeypatch.setattr(errors, 'find_spec', lambda package: None)
+    monkeypatch.setattr(errors, 'distributions', list)
+    message = errors.format_missing('this command', 'PIL')
+    assert message.startswith('this command needs torch, mmengine, mmcv, which are not installed.')
+    assert SEE_PAGE in message
 
 
 def test_control_characters_are_escaped():

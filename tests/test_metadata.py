@@ -7,16 +7,16 @@ import shutil
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import metadata, requires, version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
 import yaml
 from mmengine.config import Config
+from packaging.version import Version
 
 import mmgcvit
 from mmgcvit import registry as requirements
-from mmgcvit.errors import PIP_PACKAGES
 
 from .programs import ROOT, run
 
@@ -29,9 +29,14 @@ def test_plain_install_requires_neither_torch_nor_openmmlab_packages():
     assert not [requirement for requirement in plain if HEAVY.match(requirement)]
 
 
-def test_extras_named_in_messages_exist():
-    extras = re.findall(r'\[(\w+)\]', ' '.join(PIP_PACKAGES.values()))
-    assert {*extras} <= {*metadata('mmgcvit').get_all('Provides-Extra')}
+def test_the_lowest_versions_of_the_extras_are_those_that_an_import_demands():
+    """The page of the installation names them too."""
+    text = (ROOT / 'setup.py').read_text()
+    _, _, extra = text.partition("'openmmlab-upstream': [")
+    bounds = dict(re.findall(r"'([\w-]+)>=([\d.]+)", extra.partition(']')[0]))
+    for name, lowest in requirements.MINIMUM_VERSIONS.items():
+        bound = bounds.get(name) or bounds[f'{name}-lite']
+        assert Version(lowest) == Version(bound), name
 
 
 def test_versions_are_pinned_in_one_place():

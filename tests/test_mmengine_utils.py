@@ -1,12 +1,8 @@
 """A call on rank 0 has the same result, or an error, on all ranks."""
 
 import threading
-import time
-from datetime import timedelta
 from unittest.mock import Mock
 
-import pytest
-import torch.distributed as dist
 from mmengine.dist import master_only
 
 from mmgcvit.errors import CheckpointError
@@ -35,19 +31,6 @@ def collect_errors():
         except BaseException as caught:
             raised.append(f'{type(caught).__name__}: {caught}')
     return raised, call_on_rank_0(lambda: 7)
-
-
-def wait_for_rank_0():
-    """Call a function that takes longer than a collective may."""
-    dist.distributed_c10d._set_pg_timeout(timedelta(seconds=1))
-    call_on_rank_0(time.sleep, 2)
-
-
-@pytest.mark.skipif(
-    not hasattr(dist.distributed_c10d, '_set_pg_timeout'), reason='torch before 2.3'
-)
-def test_rank_0_may_take_longer_than_the_timeout_of_collectives():
-    run_on_ranks(wait_for_rank_0, [(), ()])
 
 
 def test_every_error_of_rank_0_reaches_all_ranks():

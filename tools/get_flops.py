@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import CONFIG, add_cfg_options
-from mmgcvit.config import enter_scope, parse_cfg_options, read_config
+from mmgcvit.config import enter_scope, locate_config, parse_cfg_options, read_config
 from mmgcvit.errors import UserError
 from mmgcvit.mmengine_utils import list_modules
 from mmgcvit.models.layers.padding import ceil_div
@@ -169,7 +169,7 @@ def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callab
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help=CONFIG)
+    parser.add_argument('config', type=locate_config, help=CONFIG)
     size, text = ('HEIGHT', 'WIDTH'), 'image size in pixels, for example 800 1280'
     parser.add_argument('--shape', type=int, nargs=2, required=True, metavar=size, help=text)
     add_cfg_options(parser)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from torch import nn
 
 from ..config import get_config_path
 from ..errors import CheckpointError, check_installed
@@ -23,7 +22,6 @@ from .translating import KeyMapping, StateDict
 from .weights import (
     BIAS_TABLE,
     FINAL_NORM,
-    Arch,
     Weights,
     check_finite,
     format_tensors,
@@ -32,9 +30,6 @@ from .weights import (
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
-# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final
-# norm and a head.
-OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
@@ -59,11 +54,11 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
-    weights, or weights are missing.
+    weights, or if the arch cannot be inferred from the weights. Loading the checkpoint checks the
+    rest.
     """
     network, tensors = weights.network, weights.tensors
-    arch = infer_checkpoint_arch(weights, network)
-    check_complete(weights.source, tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
+    infer_checkpoint_arch(weights, network)
     for mapping in network.key_mappings:
         if mapping.short_name == to:
             return {'state_dict': make_state_dict(weights, mapping)}
@@ -99,22 +94,6 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)
     return make_content(tensors), cfg
-
-
-def build_expected_tensors(weights: Weights, arch: Arch) -> StateDict:
-    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta
-    device.
-    """
-    with reject_part(weights.source, weights.network.__name__), torch.device('meta'):
-        num_stages = len(arch.attributes['depths'])
-        model = weights.network(arch.attributes, out_indices=range(num_stages))
-        final_norm = getattr(model, f'norm{num_stages - 1}')
-        expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
-        head = weights.tensors.get('head.fc.weight')
-        if head is not None:
-            linear = nn.Linear(len(final_norm.weight), len(head))
-            expected |= linear.state_dict(prefix='head.fc.')
-        return expected
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:

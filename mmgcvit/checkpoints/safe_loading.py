@@ -18,7 +18,7 @@ from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loader
 from .dino import translate_dino
 from .reading import read_checkpoint
-from .weights import find_state_dict, select_tensors
+from .weights import find_state_dict
 
 # Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
 # torchvision:// etc.
@@ -102,21 +102,13 @@ def read_for_mmengine(
             f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
             'state_dict()'
         )
-    # mmengine's strategies (such as DeepSpeed's) also write files without weights.
-    has_weights = any(select_tensors(value) for value in (content, *content.values()))
-    if has_weights or 'state_dict' in content:
-        state_dict, _ = find_state_dict(content, source)
-        state_dict = translate_dino(state_dict, source) or state_dict
-        others = content if 'state_dict' in content else {}
-        content = {**others, 'state_dict': state_dict}
+    state_dict, _ = find_state_dict(content, source)
+    state_dict = translate_dino(state_dict, source) or state_dict
+    others = content if 'state_dict' in content else {}
+    content = {**others, 'state_dict': state_dict}
     if not is_resumed:
         unused = ('optimizer', 'ema_state_dict')
         content = {name: value for name, value in content.items() if name not in unused}
-    # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
-    # resumed in float16.
-    optimizer = get_dict(content, 'optimizer')
-    if optimizer.get('loss_scaler') == {}:
-        del optimizer['loss_scaler']
     content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
     if 'message_hub' in content:
         content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)

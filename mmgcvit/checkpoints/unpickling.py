@@ -7,12 +7,10 @@ nothing. ``torch.load`` (2.1 or later) uses this unpickler if its argument ``pic
 """
 
 import pickle
-import re
 from collections import Counter, OrderedDict
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 
 
@@ -30,22 +28,6 @@ class Placeholder:
     __init__ = append = extend = add = __setitem__ = __setstate__ = __call__ = ignore
 
 
-class DtypePlaceholder(Placeholder):
-    """Placeholder for ``numpy.dtype`` that keeps the type code, for example ``f8``."""
-
-    def __init__(self, code: str, *_: Any) -> None:
-        self.code = code
-
-
-def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
-    """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to
-    a placeholder.
-    """
-    if isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code):
-        return np.frombuffer(raw, dtype.code)[0].item()
-    return Placeholder()
-
-
 DTYPES = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 ALLOWED: dict[str, Any] = {
     **DTYPES,
@@ -61,9 +43,6 @@ ALLOWED: dict[str, Any] = {
     'collections.defaultdict': lambda *_: {},
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
-    'numpy.dtype': DtypePlaceholder,
-    'numpy.core.multiarray.scalar': read_numpy_scalar,
-    'numpy._core.multiarray.scalar': read_numpy_scalar,
 }
 
 

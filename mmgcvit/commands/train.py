@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import (
-    CONFIG_SUFFIXES,
     LOADERS,
+    TRACKERS,
     check_config,
     get_name_and_work_dir,
-    is_config,
+    locate_config,
     read_config,
 )
 from ..errors import UserError, escape_controls, format_count, shorten
@@ -40,7 +40,7 @@ DATA_OPTIONS += ('workers', 'augment', 'no_flip', 'fine_tune')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
+    parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)
     own = parser.add_argument_group('train on your own data, without a CONFIG')
     own.add_argument(
         '--data',
@@ -118,8 +118,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--log-to',
         nargs='+',
         default=[],
-        choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
+        choices=TRACKERS,
+        help='also log to these programs, for example tensorboard (view: tensorboard --logdir '
+        'WORK_DIR)',
     )
     add_common_options(parser)
 
@@ -144,7 +145,6 @@ def check_args(args: argparse.Namespace) -> None:
                 f'{options} can only be used with --data. To change a CONFIG, edit it or use '
                 '--cfg-options'
             )
-        check_no_folder(Path(args.config))
     elif args.launcher != 'none':
         raise UserError(
             '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
@@ -153,23 +153,6 @@ def check_args(args: argparse.Namespace) -> None:
     if args.tiles:  # 0 stands for the side that follows from the objects
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
-
-
-def check_no_folder(path: Path) -> None:
-    """Raise a UserError if a folder or a dataset's file is given as CONFIG."""
-    if path.is_dir():
-        problem = 'a folder'
-    elif path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path):
-        problem = 'not a config'
-    else:
-        return
-    advice = f'To train on its data: mmgcvit train --data {path}'
-    configs = sorted(path.glob('*.py'))
-    if configs:
-        advice += (
-            f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        )
-    raise UserError(f'{path} is {problem}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -272,6 +255,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 
     Reject other data and options.
     """
+    from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
@@ -293,7 +277,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'images and maps are as now, annotations as they were. To read all anew: --overwrite'
         )
     if args.epochs is not None:
-        config, length = extend_run(config, args.epochs)
+        latest = read_latest_checkpoint(config.parent)
+        meta = latest.content['meta'] if latest else {}
+        done = {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}
+        config, length = extend_run(config, args.epochs, done)
         print(f'the resumed training ends after {length}. Config: {config}')
     return config
 

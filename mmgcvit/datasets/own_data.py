@@ -363,11 +363,12 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
     return sorted(str(path.relative_to(data)) for path in files)
 
 
-def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
+def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path, str]:
     """Write a run's config with another number of epochs in total.
 
     The config that the run started with is filled in anew, and its schedule replaces the run's.
-    Return the path, and the length as text.
+    Return the path, and the length as text. Raise a UserError if the run has trained as long
+    already: ``done`` has its length so far.
     """
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
@@ -380,6 +381,8 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     text = format_length(length)
     if all(cfg.train_cfg[name] == value for name, value in length.items()):
         return config, text
+    if all(done[name] >= value for name, value in length.items()):
+        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, fill_template(made, length))
     longer = Config.fromfile(path)

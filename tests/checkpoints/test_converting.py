@@ -112,26 +112,15 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
     torch.testing.assert_close(found, reference.outputs()[0], atol=2e-5, rtol=0)
 
 
-FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
-TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
-HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
-
-
 @pytest.mark.parametrize(
-    ('reference', 'name', 'change', 'reason'),
+    ('name', 'change', 'reason'),
     [
-        (REFERENCES[0], FC2, None, rf'lacks 1 tensor \({HERE}weight\) of the model'),
-        (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
-        (REFERENCES[0], FC2, lambda t: t[:-1], rf'1 tensor \({HERE}weight.*wrong shape or dtype'),
-        (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
-        (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
-        (REFERENCES[0], TABLE, lambda t: t[:91], '_table has 91 rows. Expected a square number'),
+        ('layers.0.0.pos_emb', None, 'has only a part of LSA'),
+        ('layers.0.0.pos_emb', lambda t: t / 0, 'NaN or infinity'),
     ],
 )
-def test_weights_with_missing_or_invalid_tensors_are_not_converted(
-    reference, name, change, reason, convert
-):
-    weights = reference.weights()
+def test_weights_with_missing_or_invalid_tensors_are_not_converted(name, change, reason, convert):
+    weights = CIFAR.weights()
     tensor = weights.pop(name)
     if change:
         weights[name] = change(tensor)
@@ -158,15 +147,6 @@ def test_errors_say_why_a_conversion_is_rejected(source, target, to, message, co
     assert message in convert(f'{source} {target} --to {to}', fails=True)
     assert Path('precious.pth').read_text() == 'precious'
     assert not list(Path().glob('y.*'))
-
-
-def test_scalars_instead_of_timms_convolutions_are_rejected(convert):
-    weights = timm.create_model('gcvit_xxtiny').state_dict()
-    for name in weights:
-        if '.se.fc1.' in name:
-            weights[name] = weights[name].mean()
-    torch.save(weights, 'x.pth')
-    assert 'with a wrong shape' in convert('x.pth y.pth', fails=True)
 
 
 def build_classifier(backbone, num_classes):

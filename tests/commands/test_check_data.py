@@ -34,10 +34,6 @@ def test_problems_are_shown_with_their_effect_and_an_exit_code(call, tmp_path, m
     assert (
         'model.py has no dataset to check in train_dataloader' in call('check-data', 'model.py')[1]
     )
-    assert (
-        f'did you mean {ROOT}/configs/demo/gcvit'
-        in call('check-data', 'configs/demo/gcvit_digits_cls.py')[1]
-    )
     file = tmp_path / 'train.json'
     file.write_text(file.read_text().replace('"area": 120', '"area": 0', 1))
     code, output = check()

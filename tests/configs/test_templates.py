@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.config import iter_settings
 from mmgcvit.datasets.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
@@ -50,19 +52,16 @@ def test_one_line_chooses_full_lora_or_head_only_training(name):
         read_template(name, fine_tune='lor')
 
 
-def find_image_sizes(value, key=''):
-    """Yield all image sizes (pixels) in a nested config, but for the least size that a segmentor
-    pads to in tests.
+SIZE = re.compile(r'\.(scales?|crop_size|size|img_scale)(\.\d+)?$')
+
+
+def list_image_sizes(*configs):
+    """List all image sizes (pixels) in nested configs, but for the least size that a segmentor pads
+    to in tests.
     """
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name != 'test_cfg':
-                yield from find_image_sizes(inner, name)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from find_image_sizes(inner, key)
-    elif key in ('scale', 'scales', 'crop_size', 'size', 'img_scale') and isinstance(value, int):
-        yield value
+    settings = iter_settings(list(configs), '')
+    sizes = [value for key, value in settings if SIZE.search(key) and 'test_cfg' not in key]
+    return np.array([side for size in sizes for side in np.ravel(size)])
 
 
 @pytest.mark.parametrize(
@@ -75,22 +74,20 @@ def test_one_line_sets_the_image_size_everywhere(name, lines):
     """
     small, large = (read_template(name, image_size=side, **lines) for side in (840, 1680))
     for key in LOADERS:
-        sizes = [*find_image_sizes(small[key].dataset)]
-        assert sizes
-        doubled = [2 * side for side in sizes]
-        assert doubled == pytest.approx([*find_image_sizes(large[key].dataset)], rel=0.01)
+        sizes = list_image_sizes(small[key].dataset)
+        assert len(sizes)
+        assert 2 * sizes == pytest.approx(list_image_sizes(large[key].dataset), rel=0.01)
     before, after = (
-        [*find_image_sizes([cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor')])]
+        list_image_sizes(cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor'))
         for cfg in (small, large)
     )
-    assert [2 * side for side in before] == pytest.approx(after, rel=0.01)
+    assert 2 * before == pytest.approx(after, rel=0.01)
 
 
 def test_a_template_has_the_pipelines_and_the_schedule_of_the_recipe():
     template, recipe = read('custom_coco'), read('mask_rcnn_gcvit_t')
-    assert sorted(find_image_sizes(template.train_pipeline)) == sorted(
-        find_image_sizes(recipe.train_pipeline)
-    )
+    sizes, expected = (list_image_sizes(cfg.train_pipeline) for cfg in (template, recipe))
+    assert sorted(sizes) == sorted(expected)
     assert template.test_pipeline == recipe.test_pipeline
     assert template.param_scheduler[1].milestones == [8, 11]
 

@@ -4,17 +4,12 @@ import json
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from mmgcvit import load
-from mmgcvit.evaluation.detection_curves import compute_detection_curves
-from mmgcvit.evaluation.scoring import compute_confusion_matrix
 from mmgcvit.files import compute_sha256
-from mmgcvit.inference.results import Detections
 
-from ..photos import make_photo
+from ..photos import make_photo, write_objects
 from ..programs import ROOT
 from ..tools.commands import TOOLS, call
 from .models import read
@@ -41,54 +36,24 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
 
 
 @pytest.fixture(scope='module')
-def scenes(tmp_path_factory):
-    """The demo's images to validate on, which are the same whatever is trained on."""
-    folder = tmp_path_factory.mktemp('data') / 'digits'
-    call('', ROOT / 'tools' / 'make_digits.py', folder, '--train', 1)
+def folder(tmp_path_factory):
+    """A folder with the data that the table's scores are of."""
+    folder = tmp_path_factory.mktemp('folder')
+    call('', ROOT / 'tools' / 'make_digits.py', folder / 'data' / 'digits', '--train', 1)
+    write_objects(folder / 'data' / 'objects', 'val', map(make_photo, range(60)))
     return folder
 
 
 @pytest.mark.long
-def test_the_networks_of_objects_have_the_scores_of_the_table_on_photos():
-    """On those of tests/photos.py, with all their objects as one class."""
-    detector = load(DEMO / 'mask_rcnn_gcvit_objects.py', device='cpu', score_thr=0.0)
-    segmentor = load(DEMO / 'upernet_gcvit_objects.py', device='cpu')
-    ground_truths, predictions, matrix = [], [], np.zeros((3, 3), int)
-    for photo in map(make_photo, range(60)):
-        image = photo.image[..., ::-1]
-        outlines = [outline for _, outline in photo.objects]
-        boxes = np.array([[*outline.min(0), *outline.max(0)] for outline in outlines], np.float32)
-        scores, labels = np.ones(len(boxes)), np.zeros(len(boxes), int)
-        names = detector.classes * len(boxes)
-        ground_truths.append(Detections(boxes, scores, labels, names))
-        predictions.append(detector(image))
-        label_map = np.zeros(image.shape[:2], np.int32)
-        cv2.fillPoly(label_map, [outline.round().astype(int) for outline in outlines], 1)
-        predicted = segmentor(image).label_map
-        matrix += compute_confusion_matrix(label_map.ravel(), predicted.ravel(), 2)
-    intersection = np.diag(matrix)[:2]
-    iou = intersection / ((matrix.sum(0) + matrix.sum(1))[:2] - intersection)
-    computed = {
-        'mask_rcnn_gcvit_objects': compute_detection_curves(ground_truths, predictions, 1).ap[0],
-        'upernet_gcvit_objects': 100 * iou.mean(),
-    }
-    for name, score in computed.items():
-        published = re.search(r'm[A-z]+ ([\d.]+)', ROWS[name]['cells'])[1]
-        assert score == pytest.approx(float(published), rel=0.02)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'digits' in name])
-def test_shipped_weights_reach_the_scores_of_the_table(name, scenes, tmp_path):
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data' / 'digits').symlink_to(scenes)
-    weights, options = WEIGHTS / f'{name}.safetensors', ['--work-dir', 'scored', '--device', 'cpu']
-    call(scenes, TOOLS / 'test.py', DEMO / f'{name}.py', weights, *options, folder=tmp_path)
+@pytest.mark.parametrize('name', CONFIGS)
+def test_shipped_weights_reach_the_scores_of_the_table(name, folder):
+    options = ['--work-dir', name, '--device', 'cpu']
+    call('', TOOLS / 'test.py', DEMO / f'{name}.py', *options, folder=folder)
     cell = ROWS[name]['cells'].split('|')[1].strip()
     published = re.findall(r'([\w -]+?) ([\d.]+)(?:,| %|$)', cell)
     assert published
-    (log,) = (tmp_path / 'scored').glob('*/*.json')
+    (log,) = (folder / name).glob('*/*.json')
     for score, value in published:
         reached = json.loads(log.read_text())[SCORES.get(score.strip(), 'mIoU')]
-        # Other processors round otherwise: an object at a threshold, a pixel at a rim.
-        assert reached == pytest.approx(float(value), rel=0.01)
+        # JPEG, and rounding of other processors: an object at a threshold, a pixel at a rim.
+        assert reached == pytest.approx(float(value), rel=0.02)

@@ -13,7 +13,7 @@ from .. import programs
 from ..conftest import ROOT
 from ..tools.commands import call, environment_for, output_of
 
-PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+PAGES = ['README.md', 'CHANGELOG.md', 'RELEASING.md', 'SECURITY.md']
 PAGES += ['configs/README.md', 'configs/demo/weights/README.md']
 PAGES += sorted(f'docs/{path.name}' for path in (ROOT / 'docs').glob('*.md'))
 PARSER = MarkdownIt('commonmark').enable('table')
@@ -77,6 +77,20 @@ def find_links(page):
             target = child.attrGet('href') or child.attrGet('src')
             if target is not None:
                 yield token.map[0] + 1, target
+
+
+def find_link_texts(page):
+    """Yield the line number and text of each link, and whether it is a picture's alt text."""
+    for token in parse(page):
+        children = iter(token.children or ())
+        for child in children:
+            if child.type == 'image':
+                yield token.map[0] + 1, child.content, True
+            elif child.type == 'link_open':
+                words = []
+                while (child := next(children)).type != 'link_close':
+                    words.append(child.content or ' ' * (child.type == 'softbreak'))
+                yield token.map[0] + 1, ''.join(words), False
 
 
 def find_anchors(page):

@@ -130,6 +130,28 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
         assert line in log
 
 
+def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_path):
+    """The earlier config has another name. A file of the user is like it."""
+
+    def train_in_run(name, *options):
+        # mmengine has one visualizer for each name.
+        settings = ('--cfg-options', f'experiment_name={name}', 'train_cfg.max_epochs=1')
+        assert call('train', CONFIG, '--work-dir', tmp_path / 'run', *options, *settings)[0] == 0
+
+    train_in_run('first')
+    written, pictures = tmp_path / 'run' / CONFIG.name, tmp_path / 'run' / 'val_images'
+    (logs,) = written.parent.glob('*/vis_data')  # which have the second as their name
+    logs.parent.rename(written.with_name('logs'))
+    written.rename(tmp_path / 'run' / 'earlier.py')
+    pictures.mkdir()
+    users = [tmp_path / 'run' / 'mine.py', pictures / 'mine.jpg']
+    for path in [*users, pictures / 'epoch_7.jpg']:
+        path.touch()
+    train_in_run('second', '--overwrite')
+    assert {path.name for path in written.parent.glob('*.py')} == {CONFIG.name, 'mine.py'}
+    assert list(pictures.iterdir()) == users[1:]
+
+
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
     with lock_work_dir(tmp_path):
@@ -143,7 +165,6 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, mo
         1
     ]
     assert message.endswith('Pass a path or a URL')
-    assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
     message = call('train', CONFIG, '--work-dir', CONFIG / 'run')[1]
     assert re.search(r'the work dir .*/run \(--work-dir\) cannot be written', message)
 
@@ -168,7 +189,7 @@ def test_resuming_from_weights_only_is_rejected(call, tmp_path):
     )
     message = call(*train, '--resume', weights)[1]
     assert (
-        f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot'
+        f'{weights} has no optimizer and no message_hub and no epoch and no iter and no data_position'
         in message
     )
     assert not list((tmp_path / 'other').glob('*.pth'))

@@ -2,6 +2,8 @@
 explains failures.
 """
 
+import json
+import re
 import sys
 from importlib import metadata
 from types import SimpleNamespace
@@ -10,6 +12,9 @@ import install as installer
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ..programs import ROOT, run
 
 MAINTAINED = installer.DISTRIBUTIONS['maintained']
 UPSTREAM = installer.DISTRIBUTIONS['upstream']
@@ -23,22 +28,6 @@ def write_python(path, pip_error):
     return path
 
 
-def test_installation_is_repeated_after_changed_pins_until_it_succeeds(tmp_path, monkeypatch):
-    pins, stamp = tmp_path / 'pins.txt', tmp_path / 'installed'
-    pins.touch()
-    distribution = MAINTAINED._replace(pins=pins)
-    monkeypatch.setitem(installer.DISTRIBUTIONS, 'maintained', distribution)
-    monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path)])
-    write_python(tmp_path / 'bin' / 'python', 'failed')
-    stamp.write_text(installer.compute_checksum('maintained', 'auto', distribution))
-    installer.main()
-    pins.write_text('something==1')
-    for _ in range(2):
-        with pytest.raises(SystemExit, match='pip could not install'):
-            installer.main()
-        assert not stamp.exists()
-
-
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
     constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
     lines = constraints.read_text().splitlines()
@@ -48,23 +37,6 @@ def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
         installer.write_constraints('2.0.1', MAINTAINED, tmp_path)
     with pytest.raises(SystemExit, match=r'torch 2\.9\.0; .* need 2\.1 or later, and before 2\.6'):
         installer.write_constraints('2.9.0', UPSTREAM, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ('operators', 'has_nvcc', 'expected'),
-    [
-        ('auto', False, False),
-        ('auto', True, True),
-        ('torchvision', True, False),
-        ('compiled', False, True),
-    ],
-)
-def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(
-    operators, has_nvcc, expected, monkeypatch
-):
-    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
-    monkeypatch.setattr(installer, 'has_matching_nvcc', lambda _: has_nvcc)
-    assert installer.should_compile(operators, sys.executable, '2.13.0', MAINTAINED) == expected
 
 
 def read_versions(path):
@@ -93,6 +65,47 @@ def test_lock_files_have_the_pinned_versions_and_all_requirements_except_torch(d
         if marker is None or any(marker.evaluate({'extra': name}) for name in extras):
             is_locked = canonicalize_name(requirement.name) in locked
             assert is_locked != requirement.name.startswith('torch')
+
+
+def resolve_by_pip(extra, folder):
+    """Return the versions that pip would install for this Python."""
+    report = folder / 'report.json'
+    options = ['--dry-run', '--ignore-installed', '--quiet', '--report', report]
+    ended = run([sys.executable, '-m', 'pip', 'install', *options, f'{ROOT}[{extra}]'])
+    assert ended.returncode == 0, ended.stderr
+    found = [item['metadata'] for item in json.loads(report.read_text())['install']]
+    return {canonicalize_name(item['name']): item['version'] for item in found}
+
+
+def resolve_by_uv(extra, folder):
+    """Return the versions that uv would install for the oldest Python."""
+    pytest.importorskip('uv')
+    options = ['--quiet', '--python-version', '3.10', '--extra', extra]
+    ended = run([sys.executable, '-m', 'uv', 'pip', 'compile', *options, 'setup.py'])
+    assert ended.returncode == 0, ended.stderr
+    return dict(re.findall(r'^([\w.-]+)==(\S+)', ended.stdout, re.MULTILINE))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('resolve', [resolve_by_pip, resolve_by_uv])
+@pytest.mark.parametrize(
+    ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
+)
+def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra, resolve, tmp_path):
+    """Resolved afresh, without the pins: to another patch version at most."""
+    if run([sys.executable, '-m', 'pip', 'download', '-d', tmp_path, 'packaging']).returncode:
+        pytest.skip('there is no package index')
+    if resolve is resolve_by_pip and distribution is UPSTREAM and sys.version_info >= (3, 12):
+        pytest.skip('the original packages run on Python 3.10 and 3.11')
+    resolved = resolve(extra, tmp_path)
+    pinned = read_versions(distribution.pins)
+    packages = [name for name in resolved if re.match('onedl-|mm', name) and name in pinned]
+    assert len(packages) == 5
+    for name in packages:
+        (specifier,) = pinned[name]
+        pin = Version(specifier.removeprefix('=='))
+        assert Version(resolved[name]).release[:2] == pin.release[:2], name
+    assert Version(resolved['torch']) >= Version('2.1')
 
 
 def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):

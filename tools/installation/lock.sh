@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Regenerate the lock files after a change of pins*.txt or of setup.py's extras:
 #   tools/installation/lock.sh
-# It needs uv (pip install uv). torch, torchvision and their dependencies are not locked: they come
-# in several builds with different hashes.
+# It needs uv, which `make install` installs, on PATH. torch, torchvision and their dependencies are
+# not locked: they come in several builds with different hashes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-extras=(benchmark checkpoints digits export plot predict visualize web test lint)
+extras=(benchmark checkpoints digits export plot predict visualize test lint)
 with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
 options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet
     "${with_torch[@]/#/--no-emit-package=}")

@@ -6,10 +6,8 @@ import logging
 import os
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,10 +16,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ...config import can_draw_predictions
-from ...errors import format_duration
 from ...files import make_portable_path
 from ...private_api import HIDDEN_WARNINGS
 from ..loops import get_length
@@ -29,8 +26,6 @@ from .skip_nonfinite import SKIPPED_STEPS
 
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
-# The time of an iteration is the mean of at least this number of iterations, and of seconds.
-NUM_TIMED, MIN_TIMED = 5, 10
 
 
 class ProgressHook(Hook):
@@ -49,15 +44,11 @@ class ProgressHook(Hook):
             file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True
         )
         self.bars = Progress(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self.console,
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not terminal.isatty() or self.console.is_dumb_terminal,
+            disable=not terminal.isatty(),
         )
 
     def before_run(self, runner: Runner) -> None:
@@ -97,8 +88,7 @@ class ProgressHook(Hook):
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.bars.advance(self.evaluation)
-        self.bars.refresh()
+        self.bars.update(self.evaluation, advance=1, refresh=True)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)
@@ -139,36 +129,19 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log the number of trainable parameters, soon how long the training takes, and at its end a
-    summary.
-    """
+    """Log a summary at the end of a training."""
 
     # Run after the last checkpoint is saved.
     priority = 'LOWEST'
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        self.num_untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
-        parameters = list(runner.model.parameters())
-        total = sum(p.numel() for p in parameters) / 1e6
-        trainable = sum(p.numel() for p in parameters if p.requires_grad) / 1e6
-        runner.logger.info(f'{trainable:.1f} M of {total:.1f} M parameters are trainable')
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(
                 f'this run has already trained {done} of {length} {unit}s. To train longer, '
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
-
-    @master_only
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.num_untimed -= 1
-        # Of mmengine's IterTimerHook, without validations.
-        seconds = runner.message_hub.runtime_info.get('eta')
-        if self.num_untimed < 0 and time.monotonic() > self.time and seconds is not None:
-            self.time = inf
-            left = f'about {format_duration(seconds)} of training are left, and the validations'
-            runner.logger.info(left, extra={ALWAYS_SHOWN: True})
 
     @master_only
     def after_train(self, runner: Runner) -> None:

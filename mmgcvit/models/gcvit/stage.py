@@ -54,8 +54,9 @@ class Stage(nn.Module):
     and of its arch.
     """
 
-    global_query_type = GlobalQueryGenerator
-    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # of even and odd blocks
+    global_query_type: type[nn.Module] = GlobalQueryGenerator
+    # Of even and odd blocks.
+    attention_types: tuple[type[nn.Module], ...] = (LocalWindowAttention, GlobalWindowAttention)
 
     def __init__(
         self,

@@ -15,13 +15,13 @@ ABLATIONS, BASELINES = (
     for folder in ('ablations', 'baselines')
 )
 CELLS = re.findall(
-    r'\[`(\w+)`\]\(\.\./configs/((?:\w+/)?\w+)\.py\) \| ([\d.]+) \| ([\d.]*) \| (.*) \|$',
+    r'\[`(\w+)`\]\(\.\./configs/((?:\w+/)?\w+)\.py\) \| (.*) \| ([\d.]+) \| ([\d.]*) \|$',
     (ROOT / 'docs' / 'ablations.md').read_text(),
     re.MULTILINE,
 )
 # What docs/ablations.md says of each config: millions of parameters, billions of multiply-adds,
 # score.
-FIGURES = {path: (float(parameters), macs, score) for _, path, parameters, macs, score in CELLS}
+FIGURES = {path: (float(parameters), macs, score) for _, path, score, parameters, macs in CELLS}
 # Height and width of the images of each task.
 SIZES = {
     'mask_rcnn': (800, 1280),

@@ -36,16 +36,19 @@ VARIANTS = {
 }
 
 
+@pytest.mark.parametrize('is_faster', [False, True], ids=['plain', 'speed_up'])
 @pytest.mark.parametrize('size', [(48, 48), (33, 47)], ids=str)
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, device):
+def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, is_faster, device):
     """Within 1e-5 of the largest value of each tensor. No weight is initialised to zero."""
     model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     model, images = model.to(device), torch.randn(2, 3, *size, device=device)
-    maps, gradients = compute_maps_and_gradients(model, images)
     plain_maps, plain_gradients = compute_maps_and_gradients(PlainLSA(model), images)
+    if is_faster:
+        speed_up(model)
+    maps, gradients = compute_maps_and_gradients(model, images)
     with torch.no_grad():
         inferred = model(images)
     for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
@@ -56,60 +59,12 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
     torch.testing.assert_close(gradients, plain_gradients, atol=1e-5 * largest, rtol=1e-4)
 
 
-BAD_SHIFTS = ((), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3)
-
-
-@pytest.mark.parametrize(
-    ('name', 'value', 'words'),
-    [
-        ('heads', 3, "unexpected keyword argument 'heads'; the keys are"),
-        ('depths', (2, 2), r'depths is \(2, 2\); expected 3 ints'),
-        ('embed_dims', 64, 'embed_dims is 64; expected ints of at least 1'),
-        ('num_heads', (3, 4, 4), r'num_heads\[0\] is 3; expected a divisor of the 16 channels'),
-        ('num_kv_heads', (2, 3, 4), r'num_heads\[1\] is 4; expected .* of the 3 key/value heads'),
-        ('shift_mode', 'zeros', "'zeros'; expected one of .*reflect"),
-        ('kernel_size', 0, 'kernel_size is 0'),
-        ('kernel_size', 33, 'kernel_size is 33; expected at most 32'),
-        ('shared_conv', 'no', "shared_conv is 'no'; expected True or False"),
-        ('mlp_ratio', '4', "mlp_ratio is '4'; expected a number"),
-        ('drop_path_rate', 'x', "arch: drop_path_rate is 'x'; expected a number"),
-        ('img_size', 16, 'arch: img_size is 16; expected an int of at least 32'),
-        *(
-            ('shifts', value, r'shifts is .* None, or at least two pairs.*31 px')
-            for value in BAD_SHIFTS
-        ),
-    ],
-)
-def test_bad_attributes_of_an_arch_are_rejected_with_what_is_allowed(name, value, words):
-    with pytest.raises(ValueError, match=words):
-        LSA({**SMALL, name: value})
-
-
-@pytest.mark.parametrize(
-    ('name', 'value', 'words'),
-    [
-        ('window_size', (7, 7), r'window_size is \(7, 7\); expected None .*each of the 3'),
-        ('pretrain_img_size', 31, 'pretrain_img_size is 31; expected at least 32'),
-        ('drop_path_rate', 1, 'drop_path_rate is 1; expected .*less than 1'),
-    ],
-)
-def test_bad_arguments_are_rejected_with_what_is_allowed(name, value, words):
-    with pytest.raises(ValueError, match=words):
-        LSA(SMALL, **{name: value})
-
-
-@pytest.mark.parametrize(
-    ('arch', 'plain', 'needed'), [('imagenet-tiny', 3.43, 2.76), ('imagenet-small', 7.69, 7.47)]
-)
-def test_multiply_adds_at_224_px(arch, plain, needed):
-    """Compare the published figures (G) within 0.5 % with the plain products and with what the
-    commands compute.
-    """
+@pytest.mark.parametrize(('arch', 'published'), [('imagenet-tiny', 3.43), ('imagenet-small', 7.69)])
+def test_multiply_adds_of_the_plain_formulation_at_224_px_are_the_published(arch, published):
+    """In billions, within 0.5 %. The metafiles have what the commands compute."""
     with torch.device('meta'):
-        model, image = LSA(arch).eval(), torch.empty(1, 3, 224, 224)
-    assert count_macs(lambda: PlainLSA(model)(image)) / 1e9 == pytest.approx(plain, rel=0.005)
-    speed_up(model)
-    assert count_macs(lambda: model(image)) / 1e9 == pytest.approx(needed, rel=0.005)
+        model, image = PlainLSA(LSA(arch).eval()), torch.empty(1, 3, 224, 224)
+    assert count_macs(lambda: model(image)) / 1e9 == pytest.approx(published, rel=0.005)
 
 
 def test_parameters_of_a_published_ablation_to_the_digit():
