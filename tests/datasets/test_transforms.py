@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
-from mmgcvit.engine.hooks.loader_check import explain_loader_errors
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.transforms import MIN_VISIBLE, RandomTile, skip_unreadable
+from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
 
 from .checks.made import (
