@@ -34,10 +34,12 @@ extensions = [
 root_doc = 'docs/index'
 include_patterns = [
     'CHANGELOG.md',
+    'RELEASING.md',
     'SECURITY.md',
     'configs/README.md',
     'configs/demo/weights/README.md',
     'docs/*.md',
+    'docs/images/README.md',
     'docs/*.ipynb',
 ]
 exclude_patterns = [

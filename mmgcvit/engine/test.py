@@ -74,9 +74,9 @@ def run_test(
         crowded = find_crowded(dataset, limit)
         if crowded and not (cfg.get('test_cfg') or {}).get('side'):
             runner.logger.warning(
-                f'{format_count(len(crowded), "test image")} ({shorten(crowded)}) have more objects '
-                f'than the {limit:,} that the model returns at most. Raise max_per_img and nms_pre '
-                'in model.test_cfg'
+                f'in {format_count(len(crowded), "test image")} ({shorten(crowded)}) there are more '
+                f'objects than the {limit:,} that the model returns at most. Raise max_per_img and '
+                'nms_pre in model.test_cfg'
             )
         del loaded  # mmengine frees its content after loading
         if out:

@@ -199,7 +199,7 @@ class OnnxPredictor:
         """
         kept = outputs['scores'] >= self.score_thr
         outputs = {name: values[kept] for name, values in outputs.items()}
-        limit = json.loads(self.metadata['limit'])
+        limit = json.loads(self.metadata.get('limit', 'Infinity'))
         if len(outputs['scores']) >= limit:
             warnings.warn(
                 f'an image has as many detections as the model returns at most, {limit}. Add '
