@@ -1,4 +1,4 @@
-"""GC ViT classifier, fine-tuned on your own class folders. docs/custom_dataset.md says how.
+"""GC ViT classifier, fine-tuned on your own class folders. docs/templates.md says how.
 
 Run:  python tools/train.py configs/custom_cls.py            (one GPU)
       tools/dist_train.sh configs/custom_cls.py 8            (several)
@@ -36,6 +36,9 @@ lr_batch_size = None
 # parts.
 augment = 'light'
 flip = True
+# Images with rare classes are repeated (mmengine's ClassBalancedDataset): those of classes in under
+# this part of the images, for example 0.1, or None.
+oversample_thr = None
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -87,6 +90,14 @@ loading = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataset = dict(
     **dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline
 )
+if oversample_thr:
+    del train_dataset['_delete_']
+    train_dataset = dict(
+        _delete_=True,
+        type='ClassBalancedDataset',
+        oversample_thr=oversample_thr,
+        dataset=train_dataset,
+    )
 val_dataset = dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
 if test_images is not None:

@@ -1,4 +1,4 @@
-"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/custom_dataset.md
+"""Mask R-CNN or Faster R-CNN, fine-tuned on your own data in COCO format. docs/templates.md
 says how.
 
 Run:  python tools/train.py configs/custom_coco.py            (one GPU)
@@ -51,6 +51,11 @@ mosaic = False
 # each image.
 tiles = None
 tiles_per_image = 1
+# The most objects that are found in an image, or in a tile. Over 100 need more memory.
+max_objects = 100
+# Images with rare classes are repeated (mmengine's ClassBalancedDataset): those of classes in under
+# this part of the images, for example 0.1, or None.
+oversample_thr = None
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -144,10 +149,18 @@ mixed = [
 ]
 if copy_paste or mosaic:
     train_dataset.update(pipeline=pasted if copy_paste else load)
-if copy_paste or mosaic or tiles:
+if oversample_thr:
     train_dataset = dict(
-        _delete_=True, dataset=dict(_base_.train_dataloader.dataset, **train_dataset)
+        type='ClassBalancedDataset',
+        oversample_thr=oversample_thr,
+        dataset=dict(_base_.train_dataloader.dataset, **train_dataset),
     )
+elif copy_paste or mosaic or tiles:
+    train_dataset = dict(_base_.train_dataloader.dataset, **train_dataset)
+if copy_paste or mosaic or tiles:
+    train_dataset = dict(_delete_=True, dataset=train_dataset)
+elif oversample_thr:
+    train_dataset['_delete_'] = True
 if copy_paste or mosaic:
     mixing = [dict(type='CopyPaste')] if copy_paste else mixed
     train_dataset.update(type='MultiImageMixDataset', pipeline=[*mixing, *_base_.filter_and_pack])
@@ -167,8 +180,10 @@ if test_annotations:
 test_dataloader = dict(**test_loading, dataset=test_dataset)
 metric = ['bbox', 'segm'] if masks else 'bbox'
 root = f'{data_root}/' if data_root else ''
-val_evaluator = dict(metric=metric, ann_file=root + val_annotations)
-test_evaluator = dict(metric=metric, ann_file=root + (test_annotations or val_annotations))
+# All detections count; in mmdet's metric, mAP counts 100 of a class in an image.
+metric = dict(type='mmgcvit.CocoMetric', metric=metric)
+val_evaluator = dict(**metric, ann_file=root + val_annotations)
+test_evaluator = dict(**metric, ann_file=root + (test_annotations or val_annotations))
 
 mask_head = (
     dict(mask_head=dict(num_classes=num_classes))
@@ -183,11 +198,18 @@ model = dict(
     ),
     roi_head=dict(bbox_head=dict(num_classes=num_classes), **mask_head),
 )
+if max_objects > 100:
+    proposals = dict(nms_pre=10 * max_objects, max_per_img=5 * max_objects)
+    model.update(
+        train_cfg=dict(rpn_proposal=proposals),
+        test_cfg=dict(rpn=proposals, rcnn=dict(max_per_img=max_objects)),
+    )
 
 # About a dozen validations and checkpoints; the learning rate drops after 2/3 and 11/12 of the run.
 interval = max(1, max_epochs // 12)
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
-default_hooks = dict(checkpoint=dict(interval=interval))
+best = 'coco/segm_mAP' if masks else 'coco/bbox_mAP'
+default_hooks = dict(checkpoint=dict(interval=interval, save_best=best))
 by_iter = dict(by_epoch=True, convert_to_iter_based=True)
 milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 param_scheduler = [
@@ -204,8 +226,5 @@ randomness = dict(seed=None)
 if tiles:
     val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)
     test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
-    # mmdet computes COCO's mAP from at most 100 detections by class and image, and mAP_50 from at
-    # most 1,000.
-    default_hooks['checkpoint'].update(save_best='coco/bbox_mAP_50')
 else:
     default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')

@@ -1,4 +1,4 @@
-"""UPerNet, fine-tuned on your own images and segmentation maps. docs/custom_dataset.md says how.
+"""UPerNet, fine-tuned on your own images and segmentation maps. docs/templates.md says how.
 
 Run:  python tools/train.py configs/custom_seg.py            (one GPU)
       tools/dist_train.sh configs/custom_seg.py 8            (several; the learning rate follows the number)
@@ -50,6 +50,9 @@ window_size = 16
 # Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small
 # networks may predict only background.
 lovasz = False
+# Images with rare classes are repeated (mmengine's ClassBalancedDataset): those of classes in under
+# this part of the images, for example 0.1, or None.
+oversample_thr = None
 # Backbone weights: a file, a URL, timm://gcvit_tiny, or None. Those at huggingface.co/nvidia
 # are the authors', under CC BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
@@ -90,7 +93,8 @@ train_pipeline = [
 test_pipeline = [_base_.load_image, resize, load_annotations, _base_.pack]
 tta_scales = [(image_size * part, round(image_size * part / 4)) for part in (2, 3, 4, 5, 6, 7)]
 tta_resizes = [dict(_base_.resize, scale=tta_scale) for tta_scale in tta_scales]
-tta_transforms = [tta_resizes, _base_.tta_flips, [load_annotations], [_base_.pack]]
+tta_flips = _base_.tta_flips if flip and augment != 'none' else _base_.tta_flips[:1]
+tta_transforms = [tta_resizes, tta_flips, [load_annotations], [_base_.pack]]
 tta_pipeline = [_base_.load_image, dict(type='TestTimeAug', transforms=tta_transforms)]
 
 dataset = dict(
@@ -104,11 +108,17 @@ dataset = dict(
 train_prefix = dict(img_path=train_images, seg_map_path=train_labels)
 val_prefix = dict(img_path=val_images, seg_map_path=val_labels)
 loading = dict(num_workers=workers, persistent_workers=workers > 0)
-train_dataloader = dict(
-    **loading,
-    batch_size=batch_size,
-    dataset=dict(**dataset, data_prefix=train_prefix, ann_file=train_list, pipeline=train_pipeline),
+train_dataset = dict(
+    **dataset, data_prefix=train_prefix, ann_file=train_list, pipeline=train_pipeline
 )
+if oversample_thr:  # needs dataset_type = 'mmgcvit.PairedSegDataset'
+    train_dataset = dict(
+        _delete_=True,
+        type='ClassBalancedDataset',
+        oversample_thr=oversample_thr,
+        dataset=train_dataset,
+    )
+train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 val_dataset = dict(**dataset, data_prefix=val_prefix, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
 if test_images is not None:
@@ -119,7 +129,7 @@ test_dataloader = dict(**loading, dataset=test_dataset)
 
 loss = dict(class_weight=None)
 if lovasz:
-    loss = dict(_delete_=True, type='LovaszLoss', loss_type='multi_class', reduction='none')
+    loss = dict(_delete_=True, type='mmgcvit.LovaszLoss', loss_type='multi_class', reduction='none')
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(

@@ -33,7 +33,6 @@ extensions = [
 ]
 root_doc = 'docs/index'
 include_patterns = [
-    'README.md',
     'CHANGELOG.md',
     'RELEASING.md',
     'SECURITY.md',
@@ -82,7 +81,7 @@ html_css_files = ['wide.css']
 html_extra_path = ['site_root']
 html_show_sourcelink = False
 html_copy_source = False
-# Comments and prompts are not copied.
+# Line numbers, prompts and outputs are not copied.
 copybutton_exclude = '.linenos, .gp, .go'
 
 # make docs-links requests external links.

@@ -14,7 +14,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .config import get_config_path
-    from .inference.loading import load
+    from .inference.model_files import load
     from .models import LSA, GCViT
 
 __all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
@@ -22,15 +22,16 @@ MODULES = {
     'GCViT': 'models',
     'LSA': 'models',
     'get_config_path': 'config',
-    'load': 'inference.loading',
+    'load': 'inference.model_files',
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in MODULES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    # Importing the registry checks the versions of torch, mmengine and mmcv.
-    import_module('mmgcvit.registry')
+    if name in ('GCViT', 'LSA'):
+        # Importing the registry checks the versions of torch, mmengine and mmcv.
+        import_module('mmgcvit.registry')
     return getattr(import_module(f'{__name__}.{MODULES[name]}'), name)
 
 

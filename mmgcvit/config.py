@@ -47,6 +47,16 @@ EXTRA_CONFIG_KEYS = (
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # A key that a config in YAML or JSON has, and a dataset's file has not.
 CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
+# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
+TRACKERS = {
+    'tensorboard': 'TensorboardVisBackend',
+    'wandb': 'WandbVisBackend',
+    'mlflow': 'MLflowVisBackend',
+    'clearml': 'ClearMLVisBackend',
+    'neptune': 'NeptuneVisBackend',
+    'aim': 'AimVisBackend',
+    'dvclive': 'DVCLiveVisBackend',
+}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -176,11 +186,11 @@ def is_config(path: Path) -> bool:
 
 
 def check_config(path: str | Path) -> None:
-    """Raise a UserError if a config does not exist."""
-    if not Path(path).is_file():
+    """Raise a UserError if a file is not a config."""
+    if not is_config(Path(path)):
         raise UserError(
-            f'there is no config {path}. The configs of this project are in '
-            f'configs/{suggest_config(path)}'
+            f'there is no config {path}{suggest_config(path)}. Those of this project are in '
+            'configs/. To train on a folder of pictures: mmgcvit train --data FOLDER'
         )
 
 

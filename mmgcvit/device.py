@@ -5,10 +5,8 @@ import re
 import shutil
 import subprocess
 import warnings
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -69,7 +67,7 @@ def resolve_device(name: str | None = None) -> torch.device:
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    if isinstance(name, int):
+    if str(name).isdecimal():
         name = f'cuda:{name}'
     if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
@@ -98,20 +96,3 @@ def are_operators_compiled() -> bool:
     """Return whether mmcv has compiled operators. Otherwise, fallback.py is used."""
     spec = find_spec(COMPILED_MODULE)
     return spec is not None and Path(spec.origin) != FALLBACK_FILE
-
-
-def check_operators(cfg: Mapping[str, Any]) -> None:
-    """Raise a UserError if mmdet is to run on a GPU but mmcv's operators were compiled without
-    CUDA.
-    """
-    if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available():
-        return
-    if not are_operators_compiled():
-        return
-    from mmcv.ops import get_compiling_cuda_version
-
-    if get_compiling_cuda_version() == 'not available':
-        problem = "mmcv's operators were compiled without CUDA, but there is a GPU"
-        command = 'make install OPERATORS=torchvision VENV=.venv-gpu'
-        advice = f"Run '{command}', or set CUDA_VISIBLE_DEVICES=-1"
-        raise UserError(f'{problem}. {advice} (docs/installation.md, "mmcv\'s operators")')

@@ -1,6 +1,10 @@
-"""Modules and a transform for mmdet. Each class works around one bug or missing feature."""
+"""Modules, a metric and a transform for mmdet. Each class works around one bug or missing
+feature.
+"""
 
+import io
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -10,12 +14,15 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from .ops.packages import import_task_package
-from .registry import MODELS, TASK_UTILS, TRANSFORMS
+from .private_api import replace_globals
+from .registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS
 
 # mmdet imports mmpretrain, which may be broken. Configs import this module before mmdet.
 import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
+from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
+from mmdet.evaluation import CocoMetric as MMDetCocoMetric  # noqa: E402
 from mmdet.models import task_modules  # noqa: E402
 from mmdet.models.layers import MLP  # noqa: E402
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
@@ -301,3 +308,35 @@ class ApplyExifAsAnnotated(BaseTransform):
             if unrotated['img_shape'] == annotated_shape:
                 results.update(unrotated, img=unrotated['img'].astype(image.dtype))
         return results
+
+
+MAX_DETECTIONS = 100_000  # of a class in an image that count; models return fewer
+
+
+@METRICS.register_module()
+class CocoMetric(MMDetCocoMetric):
+    """mmdet's CocoMetric, of which each score counts all detections.
+
+    mmdet computes mAP from at most 100 detections of a class in an image, and mAP_50 from at most
+    1,000. Remove this class when one argument sets both limits.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, proposal_nums=3 * [MAX_DETECTIONS])
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Return the scores by name, of results as mmdet's ``process`` collects them."""
+        compute = replace_globals(MMDetCocoMetric.compute_metrics, COCOeval=UnlimitedCOCOeval)
+        return compute(self, results)
+
+
+class UnlimitedCOCOeval(COCOeval):
+    """pycocotools' evaluation, whose summary finds scores of another limit than 100."""
+
+    def summarize(self) -> None:
+        """Compute the scores, and print them."""
+        limit = self.params.maxDets[-1]
+        self.params.maxDets = [100, 100, 100]  # the limit under which it looks scores up
+        with redirect_stdout(io.StringIO()) as text:
+            super().summarize()
+        print(text.getvalue().replace('maxDets=100 ', f'maxDets={limit} '), end='')  # noqa: T201

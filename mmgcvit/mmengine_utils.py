@@ -54,10 +54,8 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
         sent = [result, error_on_others]
         broadcast_object_list(sent)
         result, error_on_others = sent
-    if error is not None:
-        raise error
-    if error_on_others is not None:
-        raise error_on_others
+    if error or error_on_others:
+        raise error or error_on_others
     return result
 
 

@@ -12,16 +12,9 @@ subclass overrides.
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from types import FunctionType
 from typing import Any
 
-# Hundreds of lines that OpenMMLab packages print at import, or log before a run starts (its log
-# file has them too). They go with the messages: mmengine cannot be told to log less.
-STARTUP_MESSAGES = re.compile(
-    r'^Could not import OneDL|INFO(\x1b\[0m)? - '
-    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
-    r'|mmcv has no compiled operators)'
-    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
-)
 # Warnings at import or when a model is built, about which users can do nothing.
 NEEDLESS_WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` '
@@ -35,6 +28,14 @@ HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in '
     'metric class'
     '|Failed to search registry|skip saving parameter schedulers'
+    # Only of heads: check_fits has compared the backbone's tensors.
+    '|The model and loaded state dict do not match exactly'
+)
+# Messages that OpenMMLab packages log before a run starts. mmengine cannot be told to log less.
+STARTUP_MESSAGES = re.compile(
+    r'\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
+    r'|mmcv has no compiled operators'
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
 
 
@@ -48,14 +49,6 @@ def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
     from mmengine.runner import CheckpointLoader
 
     return CheckpointLoader._get_checkpoint_loader(scheme)
-
-
-def get_accumulation_steps(optim_wrapper: Any) -> int:
-    """Return of how many iterations an optimizer step accumulates gradients.
-
-    Goes when mmengine has a property.
-    """
-    return optim_wrapper._accumulative_counts
 
 
 def list_vis_backends(visualizer: Any) -> Iterable[Any]:
@@ -82,22 +75,6 @@ def stop_workers(dataloader: Any) -> None:
     they would wait for Python's garbage collector, which waits 5 seconds for each.
     """
     dataloader._iterator = None
-
-
-def enables_cuda_graphs(options: dict[str, Any]) -> bool:
-    """Return whether these arguments of ``torch.compile`` enable CUDA graphs. Raise an error if the
-    mode is invalid.
-
-    ``TORCHINDUCTOR_CUDAGRAPHS`` enables them too. Goes when they accumulate gradients correctly
-    (pytorch#169545).
-    """
-    from torch._inductor import config, list_mode_options
-
-    settings = list_mode_options(options.get('mode')) | (options.get('options') or {})
-    return (
-        settings.get('triton.cudagraphs', config.triton.cudagraphs)
-        or options.get('backend') == 'cudagraphs'
-    )
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager:
@@ -129,3 +106,13 @@ def predicts_softmax(head: Any) -> bool:
     from mmpretrain.models import ClsHead
 
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
+
+
+def replace_globals(function: FunctionType, **replaced: Any) -> FunctionType:
+    """Return a copy of a function that finds other values under some global names. The function
+    itself stays as it is.
+
+    For mmdet's CocoMetric, which names its evaluation. Goes when that is a class attribute.
+    """
+    names = {**function.__globals__, **replaced}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)

@@ -41,9 +41,11 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
-# Without mmgcvit.mmdet_fixes, which configs name in custom_imports: a classifier needs no mmdet.
+# Without mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs
+# neither mmdet nor mmseg.
 MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
-DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.registered')
+DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
+METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
 HOOK_MODULES = (

@@ -8,7 +8,7 @@ MINI = 'mini'
 # The other values of --size, and how the names of configs abbreviate them.
 SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
 # The time of a training by size, relative to tiny.
-COSTS = {'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
+COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
 
 @dataclass(frozen=True)

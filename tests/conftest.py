@@ -21,7 +21,7 @@ from mmengine.registry import DefaultScope
 from packaging.version import Version
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.inference.loading import load
+from mmgcvit.inference.model_files import load
 
 from .inference.conftest import TASKS, make_work_dir, picture_of
 from .tools.commands import make_digits

@@ -4,15 +4,13 @@ GPU.
 
 import os
 import sys
-from contextlib import nullcontext
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
-from mmgcvit.device import are_gpus_hidden, check_gpus, check_operators, find_gpus
+from mmgcvit.device import are_gpus_hidden, check_gpus, find_gpus
 from mmgcvit.engine.setup import check_machine
 from mmgcvit.errors import UserError
 
@@ -93,20 +91,3 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     assert chosen == [torch.device('cuda:1')]
     with pytest.raises(UserError, match='finds only cuda:0, cuda:1'):
         check_machine('cuda:2')
-
-
-@pytest.mark.parametrize(
-    ('gpu', 'compiled', 'scope'),
-    [(True, True, 'mmseg'), (True, False, 'mmdet'), (False, True, 'mmdet'), (True, True, 'mmdet')],
-)
-def test_operators_compiled_without_cuda_are_rejected_for_detectors_on_a_gpu(
-    gpu, compiled, scope, monkeypatch
-):
-    monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-    monkeypatch.setattr('mmgcvit.device.are_operators_compiled', lambda: compiled)
-    rejected = nullcontext()
-    if gpu and compiled and scope == 'mmdet':
-        rejected = pytest.raises(UserError, match=r'OPERATORS=torchvision.*CUDA_VISIBLE')
-    with rejected:
-        check_operators(Config({'default_scope': scope}))

@@ -2,7 +2,6 @@
 DINO's decoder.
 """
 
-import json
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -15,7 +14,6 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet import models as mmdet
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.models.task_modules import RandomSampler as MMDetRandomSampler
-from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
@@ -182,14 +180,6 @@ def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(valu
         assert torch.equal(assigned, expected.gt_inds)
 
 
-# By name: (width, height) of the file, (width, height) in the annotations, EXIF orientation, and
-# whether a box of 60 px at (100, 100) is inside the image.
-IMAGES = {
-    'rotated, annotated as stored': ((320, 240), (320, 240), 6, True),
-    'rotated, annotated as shown': ((320, 240), (240, 320), 8, True),
-    'one row': ((320, 1), (320, 240), 1, False),
-    'half as large': ((160, 80), (320, 240), 1, False),
-}
 # The settings of all assigners in configs, by their text, but matchers, which check-data names.
 DETECTORS = [
     Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')
@@ -224,34 +214,6 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
         expected.gt_inds[found.gt_inds.argmax()] = 0
     assert torch.equal(found.gt_inds, expected.gt_inds)
     assert torch.equal(found.labels, expected.labels)
-
-
-@pytest.mark.parametrize('name', IMAGES)
-def test_boxes_without_area_are_dropped_and_others_kept(name, tmp_path):
-    """Clipping leaves boxes outside of the image without area, and their losses are not finite."""
-    size, (width, height), orientation, is_kept = IMAGES[name]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.new('RGB', size).save(tmp_path / '0.jpg', exif=exif)
-    box = {'id': 1, 'image_id': 0, 'category_id': 1, 'iscrowd': 0, 'area': 3600}
-    box |= {'bbox': [100, 100, 60, 60], 'segmentation': [[100, 100, 160, 100, 160, 160, 100, 160]]}
-    images = [{'id': 0, 'file_name': '0.jpg', 'width': width, 'height': height}]
-    content = {'images': images, 'annotations': [box], 'categories': [{'id': 1, 'name': 'person'}]}
-    (tmp_path / 'train.json').write_text(json.dumps(content))
-    settings = Config.fromfile(ROOT / 'configs' / 'mask_rcnn_gcvit_t.py').train_dataloader.dataset
-    init_default_scope('mmdet')
-    settings.update(
-        data_root=str(tmp_path), ann_file='train.json', data_prefix={'img': ''}, filter_cfg=None
-    )
-    dataset = DATASETS.build(settings | {'metainfo': {'classes': ('person',)}})
-    sides = []
-    for seed in range(10):
-        np.random.seed(seed)
-        sample = dataset.pipeline(dataset.get_data_info(0))['data_samples']
-        boxes = sample.gt_instances.bboxes.tensor
-        sides += (boxes[:, 2:] - boxes[:, :2]).flatten().tolist()
-    assert all(side > 0 for side in sides)
-    assert bool(sides) == is_kept
 
 
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])

@@ -58,6 +58,8 @@ model = dict(
     roi_head=dict(
         bbox_head=dict(num_classes=len(classes)), mask_head=dict(num_classes=len(classes))
     ),
+    # Up to 500 objects are found in an image: people count with it.
+    test_cfg=dict(rpn=dict(nms_pre=2000, max_per_img=1000), rcnn=dict(max_per_img=500)),
 )
 
 # Schedule

@@ -2,6 +2,7 @@
 docs/data_rules.md from the package's lists of layouts and of rules.
 """
 
+from itertools import groupby
 from pathlib import Path
 
 from mmgcvit.datasets.formats import FORMATS
@@ -13,25 +14,36 @@ RULES_PAGE = DOCS / 'data_rules.md'
 
 
 def render_layouts() -> str:
-    """Return the page with its tables made anew. The text before the first one is kept."""
+    """Return the page with its lists made anew. The text before the first one is kept.
+
+    Layouts of the same tools share a line.
+    """
     lines = [read_head(LAYOUTS)]
     for name, data_format in FORMATS.items():
-        lines += [f'## {name}', '', '| written by | files |', '|---|---|']
-        for layout in data_format.LAYOUTS:
-            tree = '<br>'.join(f'`{line}`' for line in layout.tree.split('\n'))
-            lines.append(f'| [{layout.tools}]({layout.source}) | {tree} |')
+        lines += [f'## {name}', '']
+        for tools, layouts in groupby(data_format.LAYOUTS, lambda layout: layout.tools):
+            layouts = list(layouts)
+            trees = [layout.tree.replace('\n', '`<br>`') for layout in layouts]
+            files = '`<br>or<br>`'.join(trees)
+            lines.append(f'* [{tools}]({layouts[0].source})<br>`{files}`')
         lines.append('')
     return '\n'.join(lines)
 
 
 def render_rules() -> str:
-    """Return the page with its table made anew. The text before it is kept."""
-    lines = [read_head(RULES_PAGE), '## The list', '']
-    lines += ['| what is wrong | what to do | in a folder | with a config |', '|---|---|---|---|']
+    """Return the page with a list for each outcome made anew. The text before is kept.
+
+    What to do stands in the command's output.
+    """
+    lines = [read_head(RULES_PAGE)]
+    rules = {}
     for rule in RULES:
-        cells = (rule.problem, rule.remedy, rule.in_folder.value, rule.in_config.value)
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join([*lines, ''])
+        rules.setdefault((rule.in_folder.value, rule.in_config.value), []).append(rule.problem)
+    for outcomes, problems in rules.items():
+        places = zip(('In a folder', 'With a CONFIG'), outcomes, strict=True)
+        lines.append('## ' + '. '.join(f'{place}: {what}' for place, what in places if what != '-'))
+        lines += ['', *(f'* {problem}' for problem in problems), '']
+    return '\n'.join(lines)
 
 
 def read_head(page: Path) -> str:

@@ -158,7 +158,7 @@ def gcvit_stage() -> str:
             y,
             220,
             56,
-            ['Fused-MBConv, max pooling', f'{before} x {before} to {after} x {after}'],
+            ['Fused-MBConv, pooling', f'{before} x {before} to {after} x {after}'],
             CONVOLUTION,
         )
         drawing.arrow((130, y + 56), (130, y + 76))
@@ -188,7 +188,7 @@ def gcvit_attention() -> str:
         lines = ['softmax(q k / sqrt(32) + bias) v', '2 heads of 49 x 49 scores']
         drawing.box(left, 236, 310, 56, lines, MAP)
         drawing.arrow((left + 155, 292), (left + 155, 316))
-        drawing.box(left, 318, 310, 36, 'linear; the window of the map, 49 x 64', RESULT)
+        drawing.box(left, 318, 310, 36, 'linear: window of 49 x 64', RESULT)
     drawing.arrow((85, 87), (183, 87))
     drawing.box(185, 56, 140, 62, ['linear', 'q, k, v: 49 x 64'], LOCAL)
     drawing.arrow((255, 118), (255, 234))

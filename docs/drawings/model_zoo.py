@@ -1,7 +1,7 @@
 """``python -m docs.drawings.model_zoo`` writes docs/model_zoo.md and its figure from the metafiles.
 
 The numbers live only in the files that model-index.yml names, and those of other networks in
-other_networks.yml.
+other_networks.yml. The score is the second column, so that a phone shows it beside the name.
 """
 
 import json
@@ -17,7 +17,8 @@ from PIL import Image
 import mmgcvit  # noqa: F401  before mmdet, which imports mmcv's operators
 from tests.configs.models import CONTENTS, ENTRIES
 from tests.conftest import ROOT
-from tools.benchmark import format_table
+
+from .charts import KEY, find_colour
 
 OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
@@ -29,8 +30,8 @@ CHARTS = [
     ('Cascade Mask R-CNN, COCO', 'box AP', '800x1280', 'Cascade Mask R-CNN, COCO'),
     ('Mask R-CNN, COCO', 'box AP', '800x1280', 'Mask R-CNN, COCO'),
 ]
-# The PNG text chunk that stores the plotted points.
-KEY = 'Points'
+# What the page calls the metrics of the metafiles. Those at IoU thresholds are only there.
+SHORT_NAMES = {'Top 1 Accuracy': 'top-1', 'box AP': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU'}
 
 
 def render() -> str:
@@ -41,48 +42,104 @@ def render() -> str:
     head = text[: text.index('\n## ')]
     beside_others = text[text.index('## Beside other networks') : text.index('\n| recipe |')]
     sections = [section for content in CONTENTS for section in render_metafile(content)]
-    return '\n'.join([head, *sections, beside_others, highest_table()])
+    return '\n'.join([head, *sections, unscored_table(), beside_others, highest_table()])
+
+
+def list_models(content: dict[str, Any], collection: dict[str, Any]) -> list[dict[str, Any]]:
+    return [model for model in content['Models'] if model['In Collection'] == collection['Name']]
 
 
 def render_metafile(content: dict[str, Any]) -> Iterator[str]:
-    """Render the section of one metafile, a table for each collection."""
+    """Render a table for each collection of a metafile that has published scores."""
     for collection in content['Collections']:
-        models = [
-            model for model in content['Models'] if model['In Collection'] == collection['Name']
-        ]
+        models = list_models(content, collection)
+        if not any(map(scores_of, models)):
+            continue
+        resources = collection['Metadata']['Training Resources'].partition(' (not run')[0]
+        usual = find_usual(models)
         yield f'## {collection["Name"]}\n'
-        yield f'{collection["Paper"]["Title"]}: <{collection["Paper"]["URL"]}>\n'
-        yield f'Training: {collection["Metadata"]["Training Resources"]}.\n'
+        yield f'{"; ".join([*usual.values(), resources])}.\n'
         yield models_table(models)
+        for model in models:
+            others = [model['Metadata'][key] for key in usual]
+            others = [value for value in others if value not in usual.values()]
+            if others:
+                yield f'`{model["Name"]}`: {", ".join(others)}.\n'
+
+
+def unscored_table() -> str:
+    """Render the models without a published score."""
+    rows = [['config', 'model', 'parameters, M', 'multiply-adds, G', 'image', 'training']]
+    for content in CONTENTS:
+        for collection in content['Collections']:
+            models = list_models(content, collection)
+            link = '[{Name}]({Paper[URL]})'.format(**collection)
+            if not any(map(scores_of, models)):
+                for model in models:
+                    metadata = model['Metadata']
+                    name, *costs = model_cells(model)
+                    sizes = [metadata['FLOPs Input Size'], metadata['Training Schedule']]
+                    rows.append([name, link, *costs, *sizes])
+    return f'## Without a published score\n\n{format_table(rows)}'
+
+
+def model_cells(model: dict[str, Any]) -> list[str]:
+    """Return the cells of a model's name, parameters and multiply-adds."""
+    metadata = model['Metadata']
+    return [
+        f'[`{model["Name"]}`](../{model["Config"]})',
+        f'{metadata["Parameters"] / 1e6:.2f}',
+        f'{metadata["FLOPs"] / 1e9:.1f}',
+    ]
+
+
+def find_usual(models: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the image size and the training length that most models of a table have."""
+    usual = {}
+    for key in ('FLOPs Input Size', 'Training Schedule'):
+        values = [model['Metadata'][key] for model in models]
+        usual[key] = max(values, key=values.count)
+    return usual
 
 
 def models_table(models: list[dict[str, Any]]) -> str:
-    """Render the table of one collection, with a column for each score."""
-    metrics = list(dict.fromkeys(metric for model in models for metric in scores_of(model)))
-    rows = [['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics]]
+    """Render the table of one collection; what most rows share stands above it."""
+    metrics = [name for name in SHORT_NAMES if any(name in scores_of(model) for model in models)]
+    title = f'paper: {" / ".join(SHORT_NAMES[name] for name in metrics)}'
+    rows = [['config', title, 'parameters, M', 'multiply-adds, G']]
     for model in models:
-        metadata, scores = model['Metadata'], scores_of(model)
-        cells = [
-            f'[`{model["Name"]}`](../{model["Config"]})',
-            f'{metadata["Parameters"] / 1e6:.2f}',
-            f'{metadata["FLOPs"] / 1e9:.1f}',
-            metadata['FLOPs Input Size'],
-            metadata['Training Schedule'],
-        ]
-        rows.append(cells + [str(scores.get(metric, '')) for metric in metrics])
-    return format_table(*rows)
+        (name, *costs), scores = model_cells(model), scores_of(model)
+        reached = [str(scores[metric]) for metric in metrics if metric in scores]
+        rows.append([name, ' / '.join(reached), *costs])
+    return format_table(rows)
 
 
 def highest_table() -> str:
-    """Render the best other network beside GC ViT of the same size."""
-    rows = [['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source']]
+    """Render the best other networks beside GC ViT of the same sizes, a row for each recipe."""
+    recipes = {}
     for entry in OTHER_NETWORKS['Highest']:
-        scores = scores_of(ENTRIES[entry['Ours']])
-        metrics = ('Top 1 Accuracy', 'box AP', 'mask AP', 'mIoU')
-        ours = ' / '.join(str(scores[name]) for name in metrics if name in scores)
-        source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
-        rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
-    return format_table(*rows)
+        recipes.setdefault((entry['Table'], entry['Source']['URL']), []).append(entry)
+    rows = [['recipe', 'published', 'GC ViT', 'network, source']]
+    for (recipe, address), entries in recipes.items():
+        ours = []
+        for entry in entries:
+            scores = scores_of(ENTRIES[entry['Ours']])
+            ours.append(
+                ' / '.join(str(scores[name]) for name in SHORT_NAMES if name in scores) or '-'
+            )
+        networks = ', '.join(entry['Network'] for entry in entries)
+        sizes = ', '.join(entry['Size'] for entry in entries)
+        source = f'{networks}, [{entries[0]["Source"]["Title"]}]({address})'
+        published = '; '.join(str(entry['Score']) for entry in entries)
+        rows.append([f'{recipe}: {sizes}', published, '; '.join(ours), source])
+    return format_table(rows)
+
+
+def format_table(rows: list[list[str]]) -> str:
+    """Format a Markdown table. The first row is its header."""
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines.insert(1, '|---' * len(rows[0]) + '|')
+    return '\n'.join(lines) + '\n'
 
 
 def scores_of(model: dict[str, Any]) -> dict[str, float]:
@@ -121,11 +178,14 @@ def draw() -> Figure:
             names, parameters, macs, scores = zip(*points, strict=True)
             sizes = '-'.join(dict.fromkeys([names[0], names[-1]]))
             style = {'label': f'{family} {sizes}', 'marker': 'o', 'linewidth': width}
+            style['color'] = find_colour(family)
             row[0].plot(parameters, scores, **style)
             row[1].plot(macs, scores, **style)
         for axes, label in zip(row, ('parameters, M', 'multiply-adds, G'), strict=True):
             axes.set(xscale='log', xlabel=f'{label} (log scale)', title=chart[0])
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            lowest, highest = axes.dataLim.intervalx
+            steps = (1, 2, 5) if highest > 8 * lowest else range(1, 10)
+            axes.xaxis.set_major_locator(LogLocator(subs=steps))
             axes.xaxis.set_major_formatter(ScalarFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.margins(x=0.08, y=0.08)

@@ -21,8 +21,8 @@ from mmgcvit.inference.predictor import Predictor
 PAGES = Path('data/pages')
 NUMBERS = (1, 21, 61, 101, 121)
 NETWORKS = {'SwinWithoutShifting_0': 'windows', 'SwinWithGlobalQuery_0': 'global queries'}
-# Red, green, blue.
-RIGHT, WRONG = (60, 200, 90), (240, 60, 50)
+# Red, green, blue: a blue and an orange that the colour-blind can tell apart.
+RIGHT, WRONG = (86, 180, 233), (230, 120, 0)
 # The labels of 6 and 9 start here.
 FIRST_AMBIGUOUS = 3
 
@@ -51,8 +51,8 @@ def draw(work_dirs: Path, out: Path) -> None:
             size = (width + 3, height + 3)
             axes.add_patch(Rectangle((left - 2, top - 2), *size, fill=False, color='white'))
             axes.set(xticks=[], yticks=[])
-    labels = [f'{name}:\nright and wrong' for name in NETWORKS.values()]
-    labels = ['pages', *labels, 'turning this\nchanges the frame']
+    labels = [f'{name}:\nblue is right' for name in NETWORKS.values()]
+    labels = ['pages', *labels, 'cells that the\nframe depends on']
     for axes, label in zip(grid[:, 0], labels, strict=True):
         axes.set_ylabel(label)
     figure.savefig(out, dpi=70)

@@ -160,16 +160,14 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
 
     Without this check mmengine leaves tensors that do not fit at their initial values. LoRA
     parameters may be missing: their initial values change no output. Raise a CheckpointError for
-    missing, misfitting or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel,
-    and of a module with the model (Lightning), from the checkpoint's keys.
+    missing, misfitting or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from
+    the checkpoint's keys.
     """
     source = checkpoint.source
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
     model_tensors = remove_module_prefix(model.state_dict())
-    first = next(iter(model_tensors))
-    prefixes = [name.removesuffix(first) for name in loaded if name.endswith(f'.{first}')]
-    if first not in loaded and len(prefixes) == 1:
-        loaded = {name.removeprefix(prefixes[0]): tensor for name, tensor in loaded.items()}
+    if prefix:  # mmengine would list all other keys
+        loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}
     checkpoint.content['state_dict'] = loaded
     expected = {
         name: tensor

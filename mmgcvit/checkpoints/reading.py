@@ -36,7 +36,7 @@ LIMITS = {
     # Face's cache.
     r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|'
     r'gcvit_\w+\.in1k(/[^/]*)?$|gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
-    r'nvimagenet[^/]*$|dino_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
+    r'nvimagenet[^/]*$|(dino|dd)_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
         "NVIDIA TAO's, said to be not for commercial use: read their model card"
     ),
 }
@@ -138,6 +138,8 @@ def read_safetensors(path: Path) -> StateDict:
 
 def read_torch(path: Path, map_location: Any) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
+    # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
+    forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
     try:
         reject_other_archive(path)
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
@@ -152,6 +154,9 @@ def read_torch(path: Path, map_location: Any) -> Any:
             f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it '
             'is damaged: copy or download it again'
         ) from None
+    finally:
+        if forced is not None:
+            os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = forced
     if not is_data:
         raise CheckpointError(
             f'{path} contains a {type(content).__name__} that is not only tensors, numbers, texts, '
@@ -231,18 +236,13 @@ def read_timm(name: str) -> StateDict:
     check_installed(f'{TIMM_SCHEME}{name}', 'timm')
     import timm
 
-    # timm.create_model also accepts 'hf-hub:OWNER/NAME', but only timm's own GC ViTs have the
-    # expected keys.
-    known = timm.list_models('gcvit_*', pretrained=True)
-    # timm also takes a name such as gcvit_tiny.in1k without its tag.
-    untagged = [tagged.partition('.')[0] for tagged in known]
-    if name not in (*known, *untagged):
-        raise CheckpointError(
-            f'timm has no pretrained GC ViT called {name}. Choose one of {", ".join(known)}'
-        )
+    # timm.create_model also takes 'hf-hub:OWNER/NAME', with files of anyone.
+    if not name.startswith('gcvit_'):
+        raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
     try:
         return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # the network, the server or the disk failed
+    except Exception as error:  # the network, the server or the disk failed, or the name is wrong
         raise CheckpointError(
-            f'timm could not load {name} ({get_first_line(error)}). Check the network connection'
+            f'timm could not load {name} ({get_first_line(error)}). Check the name and the network '
+            'connection'
         ) from error

@@ -1,20 +1,18 @@
 """Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits
-with code 1 if a problem would stop a run. A FOLDER (or its data.yaml or COCO file) is read as
-``mmgcvit train --data`` reads it.
+with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from ..config import LOADERS, enter_scope, is_config, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
@@ -128,7 +126,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
 
     Return 1 if a problem would stop a run, and None otherwise.
     """
-    from ..datasets.checks.datasets import check_datasets, list_unscored
+    from ..datasets.checks.datasets import check_datasets
     from ..datasets.checks.sources import check_presence
 
     if args.augmented not in (None, 'light'):
@@ -139,27 +137,24 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
         raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
     errors, warnings = report.format_messages(), report.format_messages(stops_run=False)
     notes = [*report.summaries, *report.notes]
     if not notes and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
-    if not errors:
-        notes += list_unscored(cfg)
-    for effect, colour, lines in (
-        ('', '', notes),
-        ('stops the run: ', 'red', errors),
-        ('does not stop the run: ', 'yellow', warnings),
+    for effect, lines in (
+        ('', notes),
+        ('stops the run: ', errors),
+        ('does not stop the run: ', warnings),
     ):
         for line in lines:
-            console.print(Text.assemble((effect, colour), escape_controls(line)))
+            print(f'{effect}{escape_controls(line)}')
     if args.contact_sheet is not None:
         write_sheet(args, cfg)
     if errors:
         return 1
-    console.print(f'{args.config}: no problem in its data stops the run')
+    print(f'{args.config}: no problem in its data stops the run')
     return None
 
 

@@ -13,9 +13,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
     parser.add_argument(
-        '--half', action='store_true', help='convolutions and matrix products in float16'
-    )
-    parser.add_argument(
         '--no-check', action='store_true', help="do not compare the file's outputs with the model's"
     )
 
@@ -24,15 +21,15 @@ def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
     files = find_model_files(args.config, args.checkpoint)
     from ..export.onnx_file import export_onnx
-    from .loading import load_model
+    from .loading import load_silently
 
-    model = load_model(files, 'cpu')
-    difference = export_onnx(model, args.target, not args.no_check, args.half)
+    model = load_silently(files, 'cpu')
+    difference = export_onnx(model, args.target, not args.no_check)
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.tiles:
         print(
-            f'the file detects in whole images. Cut them into tiles of {model.tiles} px, as the '
-            'run was trained on'
+            f'the file detects in whole images. OnnxPredictor cuts them into tiles of {model.tiles} '
+            'px, as the run was trained on; other programs must'
         )
     if difference is not None:
         error, output = difference

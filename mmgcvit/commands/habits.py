@@ -1,9 +1,8 @@
 """Translate the options and words of other programs, which ``habits.ini`` lists."""
 
-import re
 from collections.abc import Sequence
 from configparser import ConfigParser
-from itertools import product, takewhile
+from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
@@ -28,38 +27,20 @@ def translate_command(word: str) -> str:
     return read_habits().get(('mmgcvit', key), name)
 
 
-def translate_arguments(command: str, arguments: Sequence[str]) -> list[str]:
-    """Return a command's arguments under their names here, those that are positional here in their
-    place.
+def translate_options(command: str, arguments: Sequence[str]) -> list[str]:
+    """Return a command's arguments with options under their names here.
 
-    KEY=VALUE at the beginning, as ultralytics has, means ``--KEY=VALUE``. Raise a UserError for an
-    option of the table that no argument here replaces.
+    Raise a UserError for an option of the table that no option here replaces.
     """
     habits = read_habits()
-    settings = list(takewhile(is_setting, arguments))
-    words = [f'--{word}'.removesuffix('=True') for word in settings]
-    words += arguments[len(settings) :]
-    places = {'CONFIG': [], 'options': [], 'INPUT': []}
-    place = 'options'
-    for index, word in enumerate(words):
-        if word == '--':
-            places['INPUT'] += words[index + 1 :]
-            break
-        if word.startswith('-'):
+    words = []
+    for word in arguments:
+        if word.startswith('--'):
             name, equals, value = word.partition('=')
             name = name.replace('_', '-')
             meaning = habits.get((command, name.removeprefix('--')), name)
             if ' ' in meaning:
                 raise UserError(f'{name} is not an option of {command}. {meaning}')
-            place = meaning if meaning in places else 'options'
-            word = value if place != 'options' else f'{meaning}{equals}{value}'
-            if not word:
-                continue  # the values of CONFIG or INPUT follow
-        places[place].append(word)
-    # After --, no argument is a value of the option before, which may take any number of values.
-    end = ['--', *places['INPUT']] if places['INPUT'] else []
-    return [*places['CONFIG'], *places['options'], *end]
-
-
-def is_setting(word: str) -> bool:
-    return re.match(r'[a-z]\w*=', word) is not None and not Path(word).exists()
+            word = f'{meaning}{equals}{value}'
+        words.append(word)
+    return words

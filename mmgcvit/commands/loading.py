@@ -1,22 +1,19 @@
 """Load the model of a command, which has checked its arguments before it imports this module."""
 
-from ..device import check_gpus, check_operators, disable_cudnn_attention
-from ..inference.loading import load, silence_output
+from ..device import check_gpus, disable_cudnn_attention
+from ..inference.loading import load_model, silence_output
 from ..inference.model_files import ModelFiles, read_model_checkpoint
 from ..inference.predictor import Predictor
 
 
-def load_model(files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
+def load_silently(files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
     """Load a model without printing.
 
-    Raise a UserError if torch cannot use the GPU, or as :func:`.inference.loading.load` does.
+    Raise a UserError if torch cannot use the GPU, or as :func:`mmgcvit.load` does.
     """
     if device == 'auto':
         check_gpus()
     disable_cudnn_attention()
     checkpoint = read_model_checkpoint(files.checkpoint)  # which may warn
     with silence_output():
-        model = load(files.config, checkpoint, device, score_thr)
-    if model.device.type == 'cuda':
-        check_operators({'default_scope': model.scope})
-    return model
+        return load_model(files.config, checkpoint, device, score_thr)

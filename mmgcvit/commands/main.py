@@ -8,18 +8,17 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.metadata import distributions
 from io import TextIOWrapper
 from pathlib import Path
 from platform import platform, python_version
 from types import ModuleType
-from typing import Any, TextIO
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
 from ..interrupts import handle_signals
-from ..private_api import NEEDLESS_WARNINGS, STARTUP_MESSAGES
+from ..private_api import NEEDLESS_WARNINGS
 from ..version import __version__
 from .habits import translate_command
 from .options import parse_args
@@ -37,21 +36,21 @@ COMMANDS = {
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
 }
+# Installed distributions that --version lists.
+DEPENDENCY = re.compile(
+    r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
+)
 # Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed
 # memory is kept.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
-MAX_SEARCHED = 400  # characters at the start of a text in which STARTUP_MESSAGES are searched
-# Installed distributions that --version lists.
-DEPENDENCY = re.compile(
-    r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
-)
 
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
+    open_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         # File names on Linux need not be UTF-8. Python sets this for stderr only.
         sys.stdout.reconfigure(errors='backslashreplace')
@@ -70,9 +69,19 @@ def main() -> None:
         raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
 
 
-def format_usage() -> str:
-    lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
-    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
+def open_closed_streams() -> None:
+    """Discard what is printed if the parent process has closed stdout or stderr (``>&-``).
+
+    Otherwise files that are opened would get the numbers of these streams, and what is printed.
+    """
+    number = 0
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, 'w')
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, 'w')
 
 
 def format_versions() -> str:
@@ -84,6 +93,11 @@ def format_versions() -> str:
     rows = [('mmgcvit', __version__), *sorted(rows)]
     rows += [('Python', python_version()), ('system', platform())]
     return '\n'.join(f'{package:<24}{version}' for package, version in rows)
+
+
+def format_usage() -> str:
+    lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
+    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:
@@ -107,7 +121,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command)
         is_rank = getattr(args, 'launcher', 'none') != 'none'
-        with hide_noise(), nullcontext() if is_rank else handle_signals():
+        with hide_warnings(), nullcontext() if is_rank else handle_signals():
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
@@ -137,33 +151,10 @@ def explain_error(error: Exception) -> str | None:
     return escape_controls(f'{error.filename}: {error.strerror}')
 
 
-class FilteredStream:
-    """A text stream that drops :data:`STARTUP_MESSAGES`."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-        self.dropped_last = False
-
-    def write(self, text: str) -> int:
-        # print writes the newline in a second call; drop it along with the message.
-        is_trailing_newline = self.dropped_last and text == '\n'
-        self.dropped_last = STARTUP_MESSAGES.search(text[:MAX_SEARCHED]) is not None
-        if self.dropped_last or is_trailing_newline:
-            return len(text)
-        return self.stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
 @contextmanager
-def hide_noise() -> Iterator[None]:
-    """Hide startup messages and needless warnings, unless MMGCVIT_VERBOSE=1."""
-    if os.environ.get('MMGCVIT_VERBOSE') == '1':
-        yield
-        return
-    with warnings.catch_warnings(), redirect_stdout(FilteredStream(sys.stdout)):
-        # Respect the user's own settings (-W, PYTHONWARNINGS).
+def hide_warnings() -> Iterator[None]:
+    """Hide needless warnings, unless the user has set others (-W, PYTHONWARNINGS)."""
+    with warnings.catch_warnings():
         if not sys.warnoptions:
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
                 warnings.simplefilter('ignore', category)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,9 +20,6 @@ from .options import (
     check_out_dir,
     create_out_dir,
 )
-
-if TYPE_CHECKING:
-    from ..evaluation.detection_curves import DetectionCurves
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +47,18 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
     from ..evaluation.samples import build_dataset
     from ..evaluation.scoring import summarise_confusion_matrix
-    from ..inference.loading import check_class_names, format_device, silence_output
-    from .loading import load_model
+    from ..inference.loading import (
+        check_class_names,
+        check_started_here,
+        format_device,
+        silence_output,
+    )
+    from ..inference.outputs import format_limit
+    from .loading import load_silently
 
-    model = load_model(files, args.device, args.score_thr)
+    model = load_silently(files, args.device, args.score_thr)
     cfg, loader_key = read_config(files.config), f'{args.split}_dataloader'
+    check_started_here(cfg, files.config)
     check_presence(cfg, [loader_key])
     settings = (cfg.get(loader_key) or {}).get('dataset')
     if not settings:
@@ -78,25 +80,26 @@ def main(args: argparse.Namespace) -> None:
     write_mistakes(args.out_dir, model, dataset, mistakes)
     print_table(score_classes(mistakes, model))
     print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
-    if mistakes.curves is not None and np.isfinite(mistakes.curves.ap).any():
-        print_average_precision(mistakes.curves, model.score_thr)
+    curves = mistakes.curves
+    if curves is not None and curves.overall.num_objects:
+        print(
+            f'{curves.format_ap()}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is '
+            f'highest at {curves.overall.best_threshold:.2f}'
+        )
+        limited = mistakes.list_limited(model.score_thr)
+        if limited:
+            print(format_limit(limited, len(dataset), model.limit))
     print(f'written to {args.out_dir}')
 
 
 def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
     """Print the scores of each class."""
-    columns = list(next(iter(scores.values())))
-    table = Table('class', *(column.replace('_', ' ') for column in columns))
+    table = Table(box=None, padding=(0, 1))
+    table.add_column('class', overflow='fold')
+    for column in next(iter(scores.values())):
+        # In two lines, so that nine columns fit into 80 characters.
+        table.add_column(column.replace('_', '\n'), justify='right', no_wrap=True)
     for name, row in scores.items():
-        cells = ['–' if value is None else f'{value:g}' for value in row.values()]
+        cells = ['–' if value is None else f'{value:.4g}' for value in row.values()]
         table.add_row(escape(name), *cells)
     Console().print(table)
-
-
-def print_average_precision(curves: DetectionCurves, score_thr: float) -> None:
-    text = f'boxes: mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}'
-    if curves.mask_ap is not None:
-        mask_ap, mask_ap50 = np.nanmean(curves.mask_ap), np.nanmean(curves.mask_ap50)
-        text += f'; masks: mAP {mask_ap:.3f}, AP50 {mask_ap50:.3f}'
-    best = curves.overall.best_threshold
-    print(f'{text}; confidence threshold: {score_thr:g} (--score-thr), F1 is highest at {best:.2f}')

@@ -12,7 +12,7 @@ from ..config import locate_config
 from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
 from ..tasks import TEMPLATES
-from .habits import translate_arguments
+from .habits import translate_options
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
@@ -41,7 +41,7 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
         # argparse does not support options between positional arguments for subcommands.
         parse = parser.parse_known_args
     name = command.__name__.rpartition('.')[2].replace('_', '-')
-    args, unknown = parse(translate_arguments(name, arguments))
+    args, unknown = parse(translate_options(name, arguments))
     if unknown:
         suggestion = '.'
         if unknown[0].startswith('--'):
@@ -116,18 +116,7 @@ def add_task(parser: argparse._ActionsContainer) -> None:
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--device', type=parse_device, default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N'
-    )
-
-
-def parse_device(text: str) -> str:
-    """Check the syntax of ``--device``; N is cuda:N. Whether the GPU exists is checked later."""
-    if re.fullmatch(r'auto|cpu|cuda|(cuda:)?[0-9]+', text) is None:
-        raise argparse.ArgumentTypeError(
-            f'device {text!r}: expected auto, cpu, cuda or cuda:N, which is one GPU'
-        )
-    return f'cuda:{text}' if text[0].isdecimal() else text
+    parser.add_argument('--device', default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N')
 
 
 def hide_gpus(device: str) -> None:

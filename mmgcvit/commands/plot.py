@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, nan
 from pathlib import Path
 
@@ -45,27 +45,22 @@ def main(args: argparse.Namespace) -> None:
     print(f'curves: {out}')
 
 
-class Curve(dict[int, float]):
-    """The values that were logged under one key, by step, which counts ``unit``: 'iteration' or
-    'epoch'.
+Curves = dict[tuple[str, str], dict[int, float]]
+
+
+def read_curves(work_dir: Path) -> Curves:
+    """Read the logs in the work dir of a run.
+
+    Return the values by step of each log key and unit of its steps: 'iteration', or 'epoch' for
+    scores that are logged once an epoch. A resumed run logs to a new folder, whose values replace
+    the older ones from their first step on.
     """
-
-    unit = 'iteration'
-
-
-def read_curves(work_dir: Path) -> dict[str, Curve]:
-    """Read the logs in the work dir of a run, and return the curve of each key.
-
-    The steps of a curve are iterations, or epochs for scores that are logged once an epoch. A
-    resumed run logs to a new folder, whose curves replace the older ones from their first step on.
-    """
-    curves: dict[str, Curve] = {}
+    curves: Curves = defaultdict(dict)
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for key, curve in read_session(file).items():
-            for step, value in curves.get(key, {}).items():
-                if step < min(curve):
-                    curve[step] = value
-            curves[key] = curve
+        for name, resumed in read_session(file).items():
+            first = min(resumed)
+            kept = {step: value for step, value in curves[name].items() if step < first}
+            curves[name] = kept | resumed
     if not curves:
         raise UserError(
             f'{work_dir} has no training logs (*/vis_data/scalars.json). Choose the work dir of a '
@@ -74,49 +69,52 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     return curves
 
 
-def read_session(file: Path) -> dict[str, Curve]:
+def read_session(file: Path) -> Curves:
     """Read the curves in one file."""
-    curves: dict[str, Curve] = defaultdict(Curve)
-    has_epochs = False
+    curves: Curves = defaultdict(dict)
+    unit = 'iteration'
     for line in file.read_text(errors='replace').splitlines():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:  # a killed run may have left an incomplete last line
             continue
-        # Only entries of the training have these keys; epoch, only if its length is in epochs.
-        has_epochs |= 'epoch' in entry
-        is_by_epoch = has_epochs and 'iter' not in entry
+        # Entries of the training have the key epoch if its length is in epochs. Those of a
+        # validation have no key iter.
+        if 'epoch' in entry:
+            unit = 'epoch'
+        key_unit = 'iteration' if 'iter' in entry else unit
         for key, value in entry.items():
             if key not in NOT_DRAWN and isinstance(value, int | float):
                 # -1 is COCO's score without objects.
-                curves[key][entry['step']] = nan if value == -1 else value
-                curves[key].unit = 'epoch' if is_by_epoch else 'iteration'
+                curves[key, key_unit][entry['step']] = nan if value == -1 else value
     return curves
 
 
-def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
+def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str] = ()) -> Figure:
     """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of
     each named run.
     """
-    known = dict.fromkeys(key for curves in runs.values() for key in curves)
+    panels = dict.fromkeys(name for curves in runs.values() for name in curves)
+    known = {key for key, _ in panels}
     unknown = [key for key in keys if key not in known]
     if unknown:
         raise UserError(
             f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(known))}'
         )
     keys = keys or [key for key in known if not key.endswith(DETAILED_SCORES)]
-    num_columns = min(3, len(keys))
-    num_rows = ceil(len(keys) / num_columns)
+    panels = [(key, unit) for key, unit in panels if key in keys]
+    num_columns = min(3, len(panels))
+    num_rows = ceil(len(panels) / num_columns)
     figure = Figure(figsize=(5 * num_columns, 3.2 * num_rows), layout='constrained')
-    for position, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(num_rows, num_columns, position, title=key)
+    for position, panel in enumerate(panels, start=1):
+        key, unit = panel
+        axes = figure.add_subplot(num_rows, num_columns, position, title=key, xlabel=unit)
         axes.grid(alpha=0.3)
         for name, curves in runs.items():
-            if key not in curves:
+            if panel not in curves:
                 continue
-            axes.set_xlabel(curves[key].unit)
             # matplotlib leaves gaps at NaN and infinite values.
-            steps, values = zip(*sorted(curves[key].items()), strict=True)
+            steps, values = zip(*sorted(curves[panel].items()), strict=True)
             marker = '.' if len(steps) < 50 else None
             axes.plot(steps, values, marker=marker, label=name)
         if len(runs) > 1:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from ..errors import UserError, check_installed, format_count, shorten
-from ..files import FILES, FOLDERS, IMAGE_SUFFIXES, PICTURES, is_url
-from ..inference.inputs import VIDEO_SUFFIXES, find_inputs
-from ..inference.model_files import find_default_checkpoint, find_model_files
+from ..files import FILES, FOLDERS, PICTURES, is_url
+from ..inference.inputs import find_inputs
+from ..inference.model_files import find_model_files
 from .options import (
     add_integer,
     add_model_options,
@@ -24,6 +24,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
     from ..inference.running import PredictionRun
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -55,14 +56,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-save-pred', action='store_true', help='write no JSON, CSV and segmentation maps'
     )
-    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
 
 
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint, patterns = split_checkpoint_and_inputs(args)
-    check_at_least(args, batch_size=1, frames=1, tiles=32, score_thr=0)
+    check_at_least(args, batch_size=1, tiles=32, score_thr=0)
     if args.no_save_vis and args.no_save_pred:
         raise UserError(
             '--no-save-vis and --no-save-pred together write nothing. Remove one of them'
@@ -82,9 +82,9 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device
     from ..inference.outputs import Outputs
     from ..inference.running import PredictionRun
-    from .loading import load_model
+    from .loading import load_silently
 
-    model = load_model(files, args.device, args.score_thr)
+    model = load_silently(files, args.device, args.score_thr)
     print(
         f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: '
         f'{model.checkpoint}'
@@ -101,7 +101,7 @@ def main(args: argparse.Namespace) -> None:
     if args.tiles is not None:
         # Read one image at a time. Its tiles are predicted in batches.
         model, batch_size = model.with_tiles(args.tiles, batch_size), 1
-    labels = args.classes and [model.find_label(name) for name in args.classes]
+    classes = args.classes and [model.classes[model.find_label(name)] for name in args.classes]
     create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
     run = PredictionRun(
         model,
@@ -109,12 +109,12 @@ def main(args: argparse.Namespace) -> None:
         batch_size,
         draw=not args.no_save_vis,
         write=not args.no_save_pred,
-        labels=labels,
+        classes=classes,
         draw_labels=not args.hide_labels,
     )
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
-            run.predict(images, videos, args.frames)
+            run.predict(images, videos)
     finally:
         print_summary(run, bool(images), bool(videos))
     if run.num_failed:
@@ -126,60 +126,66 @@ def main(args: argparse.Namespace) -> None:
 
 def print_summary(run: PredictionRun, with_images: bool, with_videos: bool) -> None:
     """Print what has been predicted and written, also after an error."""
-    from ..inference.outputs import make_table
+    from ..inference.outputs import format_limit, make_table
 
     if run.counts:
         table = make_table(run.counts, run.model.classes, run.model.task)
         Console(markup=False, emoji=False, highlight=False).print(table)
-    # Configs of train --data have the longer side of the training images, except for classifiers.
-    trained_side = run.model.started_with.get('image_side')
-    if trained_side and not run.model.tiles:
-        print(compare_sides(run.sides, trained_side), end='')
+    if run.limited:
+        print(format_limit(run.limited, len(run.counts), run.model.limit))
+    if run.model.task != 'classification' and not run.model.tiles:
+        print(compare_sizes(run.sizes, run.model), end='')
     counts = []
     if with_images:
-        counts.append(format_count(len(run.sides), 'image'))
+        counts.append(format_count(len(run.sizes), 'image'))
     if with_videos:
-        counts.append(format_count(len(run.counts) - len(run.sides), 'frame'))
+        counts.append(format_count(len(run.counts) - len(run.sizes), 'frame'))
     folder = run.outputs.folder
     skipped = f', {run.num_failed} skipped' if run.num_failed else ''
     pictures = f', pictures in {folder / PICTURES}' if run.draw else ''
     print(f'{" and ".join(counts)} predicted{skipped}: {folder}{pictures}')
 
 
-def compare_sides(sides: Mapping[str, int], trained_side: int) -> str:
-    """Return a message about images whose longer sides differ much from that of the training
-    images, or ''.
+def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
+    """Return a message about images in which objects cannot be as large as in training, or ''.
+
+    A run of ``train --data`` knows the longer side of its training images. Of other models, the
+    size is known to which they resize images.
     """
-    others = []
-    for name, side in sides.items():
-        if not 1 / MAX_RATIO <= side / trained_side <= MAX_RATIO:
-            others.append(name)
+    trained_side = model.started_with.get('image_side')
+    scale = model.scale
+    if trained_side:
+        ratios = {name: max(size) / trained_side for name, size in sizes.items()}
+        lowest, words = 1 / MAX_RATIO, f'or smaller than in training ({trained_side} px)'
+        side = trained_side
+    elif scale:
+        longer, shorter = scale
+        ratios = {
+            name: max(max(size) / longer, min(size) / shorter) for name, size in sizes.items()
+        }
+        lowest, words = 0, f'than what the network gets ({longer} x {shorter} px)'
+        side = MAX_RATIO * shorter
+    else:
+        return ''
+    others = [name for name, ratio in ratios.items() if not lowest <= ratio <= MAX_RATIO]
     if not others:
         return ''
     return (
-        f'{len(others)} of {format_count(len(sides), "image")} ({shorten(others)}) are over '
-        f'{MAX_RATIO} times larger or smaller than in training ({trained_side} px). If objects in '
-        f'larger ones are lost, add --tiles {trained_side}\n'
+        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}) are over '
+        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
+        f'{side}\n'
     )
 
 
 def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Return the checkpoint (or None) and the inputs.
 
-    Without a checkpoint, argparse stores the first input as one.
+    Without a checkpoint, argparse stores the first input as one. The suffix tells them apart.
     """
     if args.checkpoint is None:
         return None, []
     first = args.checkpoint
     path = first.partition('?')[0] if is_url(first) else first
-    suffix = Path(path).suffix.lower()
-    is_checkpoint = suffix in CHECKPOINT_SUFFIXES
-    if args.inputs and not is_checkpoint:
-        # A URL with another suffix, or none, is a checkpoint if inputs follow, and otherwise an
-        # image. If CONFIG has no default checkpoint, the first of several arguments is the
-        # checkpoint, whatever its suffix.
-        is_unknown_url = is_url(first) and suffix not in IMAGE_SUFFIXES + VIDEO_SUFFIXES
-        is_checkpoint = is_unknown_url or find_default_checkpoint(args.config) is None
-    if is_checkpoint:
+    if Path(path).suffix.lower() in CHECKPOINT_SUFFIXES:
         return first, args.inputs
     return None, [first, *args.inputs]

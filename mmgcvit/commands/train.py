@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import (
-    CONFIG_SUFFIXES,
     LOADERS,
+    TRACKERS,
     check_config,
     get_name_and_work_dir,
-    is_config,
     locate_config,
     read_config,
 )
@@ -64,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         const=0,
         metavar='SIDE',
-        help='train on random tiles of SIDE pixels (default: the image size); validate and '
+        help='train on random tiles of SIDE pixels (default: by the sizes of objects); validate and '
         'predict in overlapping tiles',
     )
     own.add_argument(
@@ -119,8 +118,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--log-to',
         nargs='+',
         default=[],
-        choices=('tensorboard', 'wandb'),
-        help='also log to TensorBoard (view: tensorboard --logdir WORK_DIR) or your W&B account',
+        choices=TRACKERS,
+        help='also log to these programs, for example tensorboard (view: tensorboard --logdir '
+        'WORK_DIR)',
     )
     add_common_options(parser)
 
@@ -145,32 +145,14 @@ def check_args(args: argparse.Namespace) -> None:
                 f'{options} can only be used with --data. To change a CONFIG, edit it or use '
                 '--cfg-options'
             )
-        check_no_folder(Path(args.config))
     elif args.launcher != 'none':
         raise UserError(
             '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
             'printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
-    if args.tiles:  # 0 stands for the image size
+    if args.tiles:  # 0 stands for the side that follows from the objects
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
-
-
-def check_no_folder(path: Path) -> None:
-    """Raise a UserError if a folder or a dataset's file is given as CONFIG."""
-    if path.is_dir():
-        problem = 'a folder'
-    elif path.is_file() and path.suffix in CONFIG_SUFFIXES and not is_config(path):
-        problem = 'not a config'
-    else:
-        return
-    advice = f'To train on its data: mmgcvit train --data {path}'
-    configs = sorted(path.glob('*.py'))
-    if configs:
-        advice += (
-            f'. If it is the work dir of a run, resume the run: mmgcvit train {configs[0]} --resume'
-        )
-    raise UserError(f'{path} is {problem}. {advice}')
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -273,6 +255,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 
     Reject other data and options.
     """
+    from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config, data = get_run_config(args), Path(args.data).expanduser().resolve()
@@ -294,7 +277,10 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
             'images and maps are as now, annotations as they were. To read all anew: --overwrite'
         )
     if args.epochs is not None:
-        config, length = extend_run(config, args.epochs)
+        latest = read_latest_checkpoint(config.parent)
+        meta = latest.content['meta'] if latest else {}
+        done = {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}
+        config, length = extend_run(config, args.epochs, done)
         print(f'the resumed training ends after {length}. Config: {config}')
     return config
 
@@ -302,7 +288,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
 def check_same_options(given: dict[str, Any], started_with: dict[str, Any]) -> None:
     """Raise a UserError if options differ from those of the run's start, but for its length."""
     if given.get('tiles') == 0 and started_with.get('tiles'):
-        given['tiles'] = started_with['image_size']
+        given['tiles'] = started_with['tiles']
     changed = []
     for name, value in given.items():
         if name not in ('epochs', 'workers') and value != started_with.get(name):

@@ -99,10 +99,10 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'{image} does not exist')
     default = Path(f'{Path(image).stem}_{args.kind}.png')
     from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
-    from .loading import load_model
+    from .loading import load_silently
 
     check_figure_suffix(args.out or default)
-    model = load_model(files, args.device)
+    model = load_silently(files, args.device)
     if args.kind == 'attention':
         attention = attention_maps.compute_attention(
             model, image, args.stage, args.block, args.head, args.at

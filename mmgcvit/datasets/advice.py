@@ -1,18 +1,22 @@
-"""Advise the user on a dataset: objects that are too small, and reasons of a low score."""
+"""Advise the user on a dataset: objects that are small or many, and reasons of a low score."""
 
 from collections import Counter
-from math import ceil, inf, prod
+from collections.abc import Sequence
+from math import inf, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import format_count
-from .records import DatasetInfo
+from .records import DatasetInfo, Size, Split
+from .rules.objects import get_corners
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
 MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
 FEW_IMAGES = 50  # fewer training images are few
 MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
-SIZE_STEP, MAX_IMAGE_SIZE = 32, 1344  # steps and maximum of proposed image sizes, in pixels
+SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
+MAX_ASPECT = 1.5  # above, the centre of an image is a small part of it
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
@@ -25,7 +29,7 @@ def find_weaknesses(dataset: DatasetInfo, has_small_objects: bool) -> list[str]:
         count = format_count(num_images, 'training image')
         reasons.append(f'there are only {count}; more would help')
     if has_small_objects:
-        reasons.append('many objects are too small; use --tiles or a larger --image-size')
+        reasons.append('many objects are too small; use --tiles')
     counts = Counter(name for names in train.list_classes() for name in names)
     if len(dataset.classes) > 1 and counts:
         name, number = counts.most_common(1)[0]
@@ -36,38 +40,67 @@ def find_weaknesses(dataset: DatasetInfo, has_small_objects: bool) -> list[str]:
     return reasons
 
 
-def find_small_objects(
-    dataset: DatasetInfo, image_size: int, tiles: int | None = None
-) -> list[str]:
-    """Return a note if more than a tenth of the training objects are small.
+def find_small_objects(train: Split, image_size: int, tiles: int | None = None) -> str:
+    """Return a sentence if more than a tenth of the training objects are small, or ''.
 
     Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE`.
 
     Args:
-        dataset: The dataset.
+        train: The images for training.
         image_size: The short side to which images are resized, in pixels.
         tiles: The side of the tiles that are cut out of images before they are resized.
     """
-    train = dataset.splits['train']
-    if not train.objects:
-        return []
+    if not train.objects or (tiles and tiles <= choose_tile_side(train, image_size)):
+        return ''
     image_sides = np.minimum(train.get_sizes(train.objects), tiles or inf)
     # The side of a pixel after resizing, relative to image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
-    areas = [prod(entry['bbox'][2:]) for entry in train.objects]
-    sides = np.sort(np.sqrt(areas) * scales)
-    num_small = (sides * image_size < MIN_OBJECT_SIDE).sum()
+    sides = measure_sides(train) * scales * image_size
+    num_small = (sides < MIN_OBJECT_SIDE).sum()
     if num_small <= MAX_SMALL * len(sides):
-        return []
-    side_of_nine_in_ten = sides[int(MAX_SMALL * len(sides))]
-    needed = ceil(MIN_OBJECT_SIDE / side_of_nine_in_ten / SIZE_STEP) * SIZE_STEP
-    advice = (
-        f'Train with --image-size {needed}, at which nine of ten are larger, or on tiles of the '
-        'images (--tiles)'
-    )
-    if needed > MAX_IMAGE_SIZE:
-        advice = 'Train on tiles of the images: --tiles'
-    return [
+        return ''
+    return (
         f'{num_small} of {len(sides)} objects for training are under {MIN_OBJECT_SIDE} px at an '
-        f'image size of {image_size} px: too small to be found. {advice}'
+        f'image size of {image_size} px: too small to be found'
+    )
+
+
+def choose_tile_side(train: Split, image_size: int) -> int:
+    """Return the side of tiles in pixels at which nine of ten objects are not small.
+
+    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk.
+    """
+    if not train.objects:
+        return image_size
+    side_of_nine_in_ten = np.quantile(measure_sides(train), MAX_SMALL, method='lower')
+    largest = side_of_nine_in_ten * image_size / MIN_OBJECT_SIDE
+    return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
+
+
+def measure_sides(train: Split) -> NDArray[np.float64]:
+    """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
+    return np.sqrt([prod(entry['bbox'][2:]) for entry in train.objects])
+
+
+def count_fullest(split: Split, tiles: int | None = None) -> int:
+    """Return the number of objects in the image, or the tile, that has most of them."""
+    corners = get_corners(split.objects)
+    side = tiles or inf
+    # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
+    cells = (corners[:, :2] + corners[:, 2:]) / 2 // (side / 2)
+    numbers = Counter()
+    for entry, (x, y) in zip(split.objects, cells, strict=True):
+        numbers.update((entry['image_id'], x - i, y - j) for i in (0, 1) for j in (0, 1))
+    return max(numbers.values(), default=0)
+
+
+def find_wide_images(sizes: Sequence[Size]) -> list[str]:
+    """Return a note if a classifier sees only the centre of more than a tenth of the images."""
+    num_wide = sum(max(size) > MAX_ASPECT * min(size) for size in sizes)
+    if num_wide <= MAX_SMALL * len(sizes):
+        return []
+    return [
+        f'{num_wide} of {len(sizes)} images are over {MAX_ASPECT} times as long as wide: a '
+        'classifier sees a square of them, in tests the centre. If what matters is elsewhere, cut '
+        'or pad them'
     ]

@@ -2,7 +2,7 @@
 
 import errno
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageSequence
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
+Values = Mapping[int, int]  # the class index by the value of a pixel
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
 # adds HEIF. Pillow reads other formats too, whatever a file's suffix, and starts Ghostscript for
@@ -25,9 +26,27 @@ SCALE_IT = (
     'PIL.Image.fromarray((numpy.asarray(PIL.Image.open(file)) // '
     "16).astype('uint8')).save(new_file)"
 )
+SPLIT_IT = (
+    'Save each as an image: for i, page in '
+    "enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
+)
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to
 # gigabytes.
 MAX_ASPECT = 320
+
+
+class BitDepthError(ValueError):
+    """An image has other than 8 bits per channel, and must be scaled."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f'{problem}. {SCALE_IT}')
+
+
+class PagesError(ValueError):
+    """An image has several pages or frames."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f'it has {number} pages or frames. {SPLIT_IT}')
 
 
 def open_image(path: Path) -> Image.Image:
@@ -69,18 +88,14 @@ def check_pixels(image: Image.Image) -> None:
         )
     num_pages = count_pages(image)
     if num_pages > 1:
-        raise ValueError(
-            f'it has {num_pages} pages or frames. Save each as an image: for i, page in '
-            'enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): '
-            "page.save(f'{i}.png')"
-        )
+        raise PagesError(num_pages)
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
     is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
     image.load()
     if is_reduced or image.mode[0] in 'IF':
         if (image.mode, image.format) == ('I', 'TIFF'):
-            raise ValueError(f'it has 32 bits per channel. {SCALE_IT}')
+            raise BitDepthError('it has 32 bits per channel')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
         colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
         check_values(colours, 255 if is_reduced else 2**16 - 1)
@@ -104,11 +119,9 @@ def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
     """
     lowest, highest = pixels.min(), pixels.max()
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
-        raise ValueError(f'it has floats or 32 bits per channel. {SCALE_IT}')
+        raise BitDepthError('it has floats or 32 bits per channel')
     if 0 < highest <= white // 16:
-        raise ValueError(
-            f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}'
-        )
+        raise BitDepthError('it has 16 bits, but no value above 4095, so it would be nearly black')
 
 
 def count_pages(image: Image.Image) -> int:
@@ -225,18 +238,48 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def read_map(path: Path, image: Path, with_instances: bool = False) -> NDArray[np.integer]:
-    """Read the map of an image (:func:`read_segmentation_map`).
+def pack(colour: Sequence[int]) -> int:
+    """Return a number for a colour [red, green, blue], or for the value of a grey pixel."""
+    return sum(value << 8 * place for place, value in enumerate(reversed(colour)))
+
+
+def read_map(
+    path: Path, image: Path, with_instances: bool = False, values: Values | None = None
+) -> NDArray[np.integer]:
+    """Read the map of an image (:func:`read_segmentation_map`, :func:`read_values`).
 
     Raise a UserError if their sizes differ.
     """
-    labels, (_, size) = read_segmentation_map(path, with_instances), read_sizes(image)
+    _, size = read_sizes(image)
+    labels = read_values(path, values) if values else read_segmentation_map(path, with_instances)
     if labels.shape[::-1] != size:
         raise UserError(
             f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x '
             f'{size[1]}'
         )
     return labels
+
+
+def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
+    """Return labels (height, width) from a file of colours, or of one channel.
+
+    ``values`` has the label of each colour (:func:`pack`). Raise a UserError for another one.
+    """
+    if max(values) <= np.iinfo(np.uint8).max:
+        pixels = read_segmentation_map(path).astype(int)
+    else:
+        try:
+            with open_image(path) as image:
+                channels = np.asarray(image.convert('RGB'), int)
+        # Decoders raise errors of any class on damaged files.
+        except Exception as error:
+            raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+        pixels = channels @ [1 << 16, 1 << 8, 1]
+    known = np.array(sorted(values))
+    places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
+    if (known[places] != pixels).any():
+        raise UserError(f'{path} has colours or values of no class')
+    return np.array([values[value] for value in known.tolist()], np.uint8)[places]
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:

@@ -11,7 +11,11 @@ from ..errors import UserError
 from .records import DatasetInfo, Split
 
 VAL_FRACTION = 0.2
-ROBOFLOW_COPY = r'\.rf\.[^/]*$'  # the end of the names of its augmented copies: NAME.rf.HASH.jpg
+# The ends of names: of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), and of frames of a video
+# and pictures of a burst (NAME_0012.jpg).
+COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
+NUMBER = re.compile(r'((\d+\.)?\d+)m?s?$')
+MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
 EVERYTHING = ''  # a class that all images have; names of classes are not empty
 
 
@@ -34,16 +38,15 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    groups = group_copies(train)
-    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
     is_classification = dataset.annotation_types == ('classes',)
+    labels = [str(names) * is_classification for names in classes]
+    groups = group_images(train, labels)
+    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
     held_out = choose_images(classes_of_groups, of_each=is_classification)
     if not held_out:
-        lack = 'no class that is in two images'
-        if len(groups) == 1:
-            lack = 'only one image to train on'
         raise UserError(
-            f'{dataset.folder} has {lack}. Add more: at least one is held out for validation'
+            f'{dataset.folder} has too few images to hold one out for validation: each is the '
+            'only one of a class. Add images'
         )
     val = {index for number in held_out for index in groups[number]}
     num_images = len(train.image_names)
@@ -53,22 +56,42 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     return replace(dataset, splits=splits).add_notes([note])
 
 
-def group_copies(split: Split) -> list[list[int]]:
-    """Return the indices of images, with Roboflow's copies of one together, in a fixed order."""
-    copies = defaultdict(list)
+def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
+    """Return the indices of images in groups that stay together, in a fixed order.
+
+    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
+    a number at the end. A series of more than :data:`MAX_SERIES` of all images is divided into
+    parts of consecutive numbers.
+
+    Args:
+        split: The images.
+        labels: A text for each image. Only images with the same one are a group.
+    """
+    series = defaultdict(list)
     for index, name in enumerate(split.image_names):
         # Names of images outside of the image folder are absolute.
         name = os.path.relpath(split.image_folder / name, split.image_folder)
-        copies[re.sub(ROBOFLOW_COPY, '', name)].append(index)
-    names = sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return [copies[name] for name in names]
+        name = COPY_ENDING.sub('', name)
+        number = NUMBER.search(name)
+        position = float(number[1]) if number else 0
+        series[labels[index], NUMBER.sub('', name)].append((position, index))
+    totals, groups = Counter(labels), {}
+    for (label, name), members in series.items():
+        positions = sorted({position for position, _ in members})
+        num_parts = 1
+        if len(positions) > MAX_SERIES * totals[label]:
+            num_parts = min(len(positions), round(1 / VAL_FRACTION))
+        parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
+        for position, index in members:
+            groups.setdefault(f'{label}{name} {parts[position]}', []).append(index)
+    names = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return [groups[name] for name in names]
 
 
 def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
     """Return the indices of a fifth of the images: the first, unless a split would lack a class.
 
-    A class's only image is for training, except if each image is the only one of a class. Return
-    none if no class is in two images.
+    A class's only image is for training. Return none if no image can be held out.
 
     Args:
         classes: The classes of each image.
@@ -78,8 +101,6 @@ def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
     for index, names in enumerate(classes):
         for name in names:
             images[name].append(index)
-    if images and max(map(len, images.values())) < 2:
-        return set()
     images[EVERYTHING] = list(range(len(classes)))
     held_out = set()
     counts = Counter()
@@ -97,18 +118,4 @@ def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
                 held_out.add(index)
                 counts.update(names)
     has_classes = len(images) > 1
-    if has_classes and not any(counts[name] for name in images if name != EVERYTHING):
-        held_out.add(choose_shared(classes, images))
-    return held_out
-
-
-def choose_shared(classes: Sequence[set[str]], images: dict[str, list[int]]) -> int:
-    """Return an image of a class that others have too, if each is the only one of another class."""
-
-    def count_only(index: int) -> int:
-        return sum(len(images[name]) == 1 for name in classes[index])
-
-    shared = [
-        index for index, names in enumerate(classes) if any(len(images[name]) > 1 for name in names)
-    ]
-    return min(shared, key=count_only)
+    return held_out if len(counts) > has_classes else set()

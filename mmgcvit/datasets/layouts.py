@@ -8,15 +8,15 @@ add a layout, add a row to the table of its format.
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import UserError, format_count, shorten
 from ..files import IMAGE_SUFFIXES, list_outputs
-from .records import Split
+from .records import DatasetInfo
 
 # Names of splits (in lower case) for folders, files and keys: train, Training, train2017, val_set.
 SPLIT_NAME = re.compile(
@@ -42,15 +42,15 @@ class Layout:
     images: str = ''  # the folder of the images; '': the dataset's
     annotations: str = ''  # the annotation file, or the folder of annotation files or maps
     endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
+    task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Match:
-    """A layout, and what its reader needs if a folder fits it."""
+    """A layout, and the function that reads a folder that fits it for a value of ``--task``."""
 
     layout: Layout
-    found: Any = None
-    files: Sequence[Path] = ()  # the annotation files by which a dataset can be named
+    read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
     num_fitting: int = 0  # how much of it fits: the misfit with most is the nearest layout
 
@@ -73,7 +73,7 @@ class Folder:
 
     path: Path
     files: Sequence[Path]  # relative to ``path``
-    left_out: Sequence[Path]  # links, and what mmgcvit's commands have written
+    outputs: Sequence[Path]  # what mmgcvit's commands have written
 
     def list_files(self, *suffixes: str) -> list[Path]:
         """Return the files with one of these suffixes, in any case."""
@@ -96,19 +96,18 @@ def list_files(folder: Path) -> Folder:
     """
     # A link to a folder above would list this folder again.
     seen = set(map(str, folder.resolve().parents))
-    files, left_out, tops = [], [], deque([folder])
+    files, outputs, tops = [], [], deque([folder])
     while tops:
         for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
             real = os.path.realpath(parent)
             if real in seen:
-                left_out.append(Path(parent))
                 folders.clear()
                 continue
             seen.add(real)
-            outputs = list_outputs(Path(parent), [*folders, *names])
-            left_out += [Path(parent, name) for name in sorted(outputs)]
-            skipped = {name for name in (*folders, *names) if name.startswith(('.', '@eaDir'))}
-            skipped |= outputs
+            written = list_outputs(Path(parent), [*folders, *names])
+            outputs += [Path(parent, name) for name in sorted(written)]
+            hidden = {name for name in (*folders, *names) if name.startswith(('.', '@eaDir'))}
+            skipped = written | hidden
             folders[:] = sorted(set(folders) - skipped)
             tops.extend(Path(parent, name) for name in folders if Path(parent, name).is_symlink())
             paths = [Path(parent, name) for name in names if name not in skipped]
@@ -119,7 +118,7 @@ def list_files(folder: Path) -> Folder:
     return Folder(
         folder,
         [path.relative_to(folder) for path in files],
-        [path.relative_to(folder) for path in left_out],
+        [path.relative_to(folder) for path in outputs],
     )
 
 
@@ -180,6 +179,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     pairs = Pairs({}, [], [])
     for split in sorted({*images, *others}):
         own_images, own_others = images.get(split, {}), others.get(split, {})
+        if split == 'test' and not own_others and not layout.endings:
+            continue  # images for testing need no annotations
         if layout.endings:
             own_images, own_others = divide(own_images, layout.endings)
         pairs.by_split[split] = []
@@ -205,53 +206,24 @@ def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, Fil
     return images, maps
 
 
-def choose_match(folder: Folder, matches: Sequence[Match]) -> Match | None:
-    """Return the only match of a folder, or None without any. Raise a UserError for several."""
-    if len(matches) > 1:
-        tools = [
-            f'{match.layout.tools}: {", ".join(match.layout.tree.splitlines()[:2])}'
-            for match in matches
-        ]
-        raise UserError(
-            f'{folder.path} fits several layouts ({"; ".join(tools)}). Keep one of them, and move '
-            'the files of the others out of the folder'
-        )
-    return matches[0] if matches else None
-
-
-def describe_unread(folder: Folder, splits: Iterable[Split]) -> list[str]:
-    """Return a note that counts the images of a folder that no annotation names, or none."""
+def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
+    """Return notes that count the images that no annotation names, and outputs of commands."""
     resolve = cache(os.path.realpath)  # of folders, which may be links
-    paths = (split.image_folder / name for split in splits for name in split.image_names)
+    paths = [
+        split.image_folder / name
+        for split in dataset.splits.values()
+        for name in (*split.image_names, *split.map_names)
+    ]
     read = {(resolve(path.parent), path.name) for path in paths}
     unread = [
         file
         for file in folder.images
         if (resolve(folder.path / file.parent), file.name) not in read
     ]
-    if not unread:
-        return []
-    count = format_count(len(unread), 'image')
-    return [f'left out, because no annotations or lists name them: {count} ({shorten(unread)})']
-
-
-def describe_left_out(folder: Folder) -> list[str]:
-    """Return notes about outputs of commands, and about links from one split into another."""
-    root = folder.path.resolve()
-    outputs, notes = [], []
-    for path in folder.left_out:
-        target = (root / path).resolve()
-        if target == root / path:
-            outputs.append(path)
-        elif target.is_relative_to(root):
-            split = find_split(target.relative_to(root))
-            if split not in (None, find_split(path)):
-                notes.append(f'{path} is a link to {target}, and is not read again')
-    if outputs:
-        notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(outputs)}')
+    notes = []
+    if unread:
+        count = format_count(len(unread), 'image')
+        notes.append(f'left out, because nothing says what they show: {count} ({shorten(unread)})')
+    if folder.outputs:
+        notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(folder.outputs)}')
     return notes
-
-
-def find_split(path: Path) -> str | None:
-    """Return the split that a folder in a path is named after, or None."""
-    return next(filter(None, map(get_split, reversed(path.parts))), None)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from statistics import mean, median, mode
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -18,11 +18,17 @@ from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_data
 from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import COSTS, MINI, TEMPLATES, Template
-from .advice import find_small_objects, find_weaknesses
+from .advice import (
+    choose_tile_side,
+    count_fullest,
+    find_small_objects,
+    find_weaknesses,
+    find_wide_images,
+)
 from .decoding import read_sizes
 from .hold_out import split_validation
 from .reading import read_each
-from .records import DatasetInfo, Split
+from .records import DatasetInfo, Size, Split
 from .rules.classes import find_missing_classes
 from .template import ConfigPath, fill_template, format_assignments, read_head
 
@@ -46,6 +52,9 @@ WEIGHTS['large'] = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_la
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
 # MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
+# The least and the usual limit of objects in an image, and the margin by which it is over the
+# fullest one.
+MIN_MAX_OBJECTS, CROWD_MARGIN = 100, 1.5
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs
 # have theirs in it.
 CONFIG_FOLDER = 'made'
@@ -82,7 +91,7 @@ def make_config(
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
         epochs: The length of the training, by default about :data:`NUM_SEEN` images.
-        tiles: The side of tiles in pixels, or 0 for the image size.
+        tiles: The side of tiles in pixels, or 0 for one that follows from the objects' sizes.
         options: Other options of ``mmgcvit train``, None where they are not given.
 
     Returns:
@@ -107,7 +116,17 @@ def make_config(
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     if tiles is not None:
+        if 'tiles' not in head:
+            raise UserError(
+                '--tiles is for datasets with boxes or masks of objects. Remove --tiles'
+            )
+        check_installed('--tiles', 'supervision')
         head |= choose_tiles(head, tiles, train)
+    if 'max_objects' in head:
+        fullest = max(
+            count_fullest(dataset.splits[name], head['tiles']) for name in ('train', 'val')
+        )
+        head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     num_seen = template.num_seen if size == MINI else NUM_SEEN
     epochs = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
@@ -115,28 +134,41 @@ def make_config(
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
-    small_objects = find_small_objects(dataset, head['image_size'], head.get('tiles'))
-    notes = small_objects + find_missing_classes(dataset)
+    small_objects = find_small_objects(train, head['image_size'], head.get('tiles'))
+    notes = find_missing_classes(dataset)
+    if small_objects:
+        tiled = choose_tiles(head, 0, train)
+        num_tiles = len(train.image_names) * tiled['tiles_per_image']
+        seconds = estimate_seconds(template, size, max(num_seen, MIN_EPOCHS * num_tiles), head)
+        time = f' (about {format_duration(seconds)} on this CPU, estimate)'
+        if torch.cuda.is_available():
+            time = ''
+        notes.append(f'{small_objects}. Train on tiles of {tiled["tiles"]} px: --tiles{time}')
+    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
+        notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
-        megapixels = epochs * num_images * head['image_size'] ** 2 / 1e6
-        seconds = megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+        seconds = estimate_seconds(template, size, epochs * num_images, head)
         notes.append(
             f'--size {size} trains about {format_duration(seconds)} on a CPU (estimate). --size '
             'mini takes minutes'
         )
-    dataset = dataset.add_notes(notes)
     is_classification = template.option == 'classify'
+    sizes = read_some_sizes(train)
+    if is_classification:
+        notes += find_wide_images(sizes)
+    dataset = dataset.add_notes(notes)
     started_with = {
         'data': locate_data(dataset.folder, work_dir),
         'task': task or template.option,
         'size': size,
         'no_flip': not head['flip'],
         **{name: head.get(name) for name in KEPT_OPTIONS},
-        'image_side': None if is_classification else measure_images(train),
+        'image_side': None,
         'pretrained': options.get('pretrained') and str(options['pretrained']),
-        'majority': measure_majority(dataset.splits['val']) if is_classification else None,
         'weaknesses': find_weaknesses(dataset, bool(small_objects)),
     }
+    if sizes and not is_classification:
+        started_with['image_side'] = round(median(map(max, sizes)))
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
     training += format_length(head)
     if head.get('tiles'):
@@ -220,11 +252,8 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
 
 
 def choose_tiles(head: Mapping[str, Any], side: int, train: Split) -> dict[str, int]:
-    """Return the side of tiles (by default the image size), and their number in an image."""
-    if 'tiles' not in head:
-        raise UserError('--tiles is for datasets with boxes or masks of objects. Remove --tiles')
-    check_installed('--tiles', 'supervision')
-    side = side or head['image_size']
+    """Return the side of tiles (0: that for the objects), and their number in an image."""
+    side = side or choose_tile_side(train, head['image_size'])
     numbers = [max(1, width * height / side**2) for width, height in train.sizes]
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
@@ -257,16 +286,32 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     return variables
 
 
-def measure_images(split: Split) -> int | None:
-    """Return the median longer side of about a hundred images, or None if none can be read."""
+def estimate_seconds(
+    template: Template, size: str, num_samples: int, head: Mapping[str, Any]
+) -> float:
+    """Return about how long a CPU trains on a number of images or tiles."""
+    megapixels = num_samples * head['image_size'] ** 2 / 1e6
+    return megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+
+
+def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
+    """Return a note on the limit of objects in an image, and on the memory of their masks."""
+    place = 'tile' if head['tiles'] else 'image'
+    text = (
+        f'the fullest {place} has {fullest} objects, so up to {head["max_objects"]} are found in '
+        f'one (max_objects)'
+    )
+    if head['masks']:
+        megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
+        text += f'; their masks take up to {megabytes:.0f} MB an image'
+    return text
+
+
+def read_some_sizes(split: Split) -> list[Size]:
+    """Return the (width, height) of about a hundred images, without those that cannot be read."""
     step = ceil(len(split.image_names) / 100)
     pairs, _ = read_each(read_sizes, split.image_paths[::step])
-    return round(median(max(size) for size, _ in pairs)) if pairs else None
-
-
-def measure_majority(split: Split) -> float:
-    """Return the share of the commonest class."""
-    return split.labels.count(mode(split.labels)) / len(split.labels)
+    return [size for size, _ in pairs]
 
 
 def format_length(settings: Mapping[str, Any]) -> str:
@@ -312,11 +357,12 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
     return sorted(str(path.relative_to(data)) for path in files)
 
 
-def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
+def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path, str]:
     """Write a run's config with another number of epochs in total.
 
     The config that the run started with is filled in anew, and its schedule replaces the run's.
-    Return the path, and the length as text.
+    Return the path, and the length as text. Raise a UserError if the run has trained as long
+    already: ``done`` has its length so far.
     """
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
@@ -329,6 +375,8 @@ def extend_run(config: Path, epochs: int) -> tuple[Path, str]:
     text = format_length(length)
     if all(cfg.train_cfg[name] == value for name, value in length.items()):
         return config, text
+    if all(done[name] >= value for name, value in length.items()):
+        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, fill_template(made, length))
     longer = Config.fromfile(path)

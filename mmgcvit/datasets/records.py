@@ -17,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
-from ..files import compute_sha256, make_portable_path, write_text
-from .decoding import IGNORE_INDEX
+from ..files import (
+    make_portable_path,
+    write_image,
+    write_text,
+)
+from .decoding import IGNORE_INDEX, Values, read_values
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
 Size = tuple[int, int]  # (width, height) in pixels
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
-# How formats write a box.
-XYWH = '[x, y, width, height]'
-XYXY = '[x1, y1, x2, y2]'
-CENTRES = '[centre x, centre y, width, height]'
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class ObjectSplit:
     images: Sequence[Entry]  # id, file_name, width, height
     annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
     categories: Sequence[Entry]  # id, name
+    map_names: Sequence[str] = ()  # of the maps that the objects are read from
 
     @property
     def image_names(self) -> list[str]:
@@ -88,14 +89,6 @@ class ObjectSplit:
         names = {category['id']: category['name'] for category in self.categories}
         return Counter(names[annotation['category_id']] for annotation in self.objects)
 
-    def list_annotation_keys(self, with_masks: bool) -> list[Any]:
-        """Return a value for each image that is equal where images have the same annotations."""
-        keys = {image['id']: [] for image in self.images}
-        for annotation in self.annotations:
-            key = make_object_key(annotation), get_mask(annotation, with_masks)
-            keys[annotation['image_id']].append(str(key))
-        return [sorted(found) for found in keys.values()]
-
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         """Return a split with only the images of these indices."""
         images = [self.images[index] for index in sorted(indices)]
@@ -125,12 +118,18 @@ class LabelSplit:
     class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
     class_names: Sequence[str]  # by class index
     has_maps: bool = False
+    map_values: Values = field(default_factory=dict)  # by which maps are converted, or empty
     objects = annotations = ()  # there are none, so that rules for objects find nothing
     is_scorable = True
 
     @property
     def image_paths(self) -> list[Path]:
         return [self.image_folder / name for name in self.image_names]
+
+    @property
+    def map_names(self) -> Sequence[str]:
+        """The names of the maps of the images, relative to ``image_folder``."""
+        return self.labels if self.has_maps else ()
 
     @property
     def sizes(self) -> list[None]:
@@ -145,11 +144,6 @@ class LabelSplit:
     def count_classes(self) -> Counter[str]:
         return Counter(name for names in self.list_classes() for name in names)
 
-    def list_annotation_keys(self, with_masks: bool) -> list[str]:
-        if self.has_maps:
-            return [compute_sha256(self.image_folder / label) for label in self.labels]
-        return list(self.labels)
-
     def select(self, indices: Collection[int]) -> 'LabelSplit':
         chosen = sorted(indices)
         return replace(
@@ -163,17 +157,25 @@ class LabelSplit:
         file = folder / f'{name}.txt'
         # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
         separator = '\t' if self.has_maps else ' '
-        lines = []
-        for image_name, label in zip(self.image_names, self.labels, strict=True):
+        lines, labels = [], self.labels
+        images = labels_folder = make_portable_path(self.image_folder)
+        if self.map_values:
+            labels = [self.convert_map(folder / name, label) for label in labels]
+            labels_folder = ''
+        for image_name, label in zip(self.image_names, labels, strict=True):
             # CustomDataset removes blanks at the beginning of a line.
             start = './' if image_name[0].isspace() else ''
             lines.append(f'{start}{image_name}{separator}{label}\n')
         write_text(file, ''.join(lines))
-        images = make_portable_path(self.image_folder)
         variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
         if self.has_maps:
-            variables[f'{name}_labels'] = images
+            variables[f'{name}_labels'] = labels_folder
         return variables
+
+    def convert_map(self, folder: Path, label: str) -> str:
+        """Write a map whose values are class indices. Return its path."""
+        labels = read_values(self.image_folder / label, self.map_values)
+        return make_portable_path(write_image((folder / label).with_suffix('.png'), labels))
 
 
 Split = ObjectSplit | LabelSplit
@@ -191,9 +193,8 @@ class DatasetInfo:
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: tuple[str, ...] = ()  # messages for the user
-    # Examples by rule of what a reader could not parse, and how the format writes boxes.
+    # Examples by rule of what a reader could not parse.
     problems: dict[Any, list[str]] = field(default_factory=dict)
-    box_format: str = XYWH
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""

@@ -125,9 +125,8 @@ class ResumableLoop:
     """
 
     is_by_epoch: bool
-    # Whether a batch has another number of images, or an epoch of batches, than before the run was
-    # resumed.
-    has_new_batch_size = False
+    # Whether get_settings returns other settings than before the run was resumed
+    has_new_settings = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         loader = ConfigDict()
@@ -211,26 +210,24 @@ class ResumableLoop:
         at which the run resumes: in an epoch-based run, epochs end at multiples of their number of
         iterations.
         """
-        sampler, state = self.batch_sampler, meta.get(DATA_POSITION)
+        sampler, state = self.batch_sampler, meta[DATA_POSITION]
         seeds = (get_randomness(self.runner).get('seed'), meta.get('seed'), self.seed)
         meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
-        epoch, num_done = 0, meta['iter']
-        if self.is_by_epoch:
-            epoch, num_done = meta['epoch'], state['num_done'] if state else 0
-        sampler.start(meta['seed'], meta['iter'], epoch, num_done)
-        problem = self.find_problem(meta, state)
-        if problem:
+        epoch = meta['epoch'] if self.is_by_epoch else 0
+        sampler.start(meta['seed'], meta['iter'], epoch, state['num_done'])
+        changes = []
+        for name, value in self.get_settings().items():
+            if state[name] != value:
+                changes.append(f'{name} {state[name]} -> {value}')
+        self.has_new_settings = len(changes) > 0
+        if changes and state['num_done'] > 0:
             effect = 'the data order changes'
             if self.is_by_epoch:
                 effect = f'epoch {epoch + 1} starts again'
-                sampler.num_done = 0
-            print_log(f'{effect}, because {problem}', 'current', logging.WARNING)
-        size = len(sampler), sampler.world_size * sampler.batch_size
-        self.has_new_batch_size = (
-            state is None or (state['length'], state['processes'] * state['batch_size']) != size
-        )
-        if self.is_by_epoch and (problem or self.has_new_batch_size):
-            sampler.iteration = epoch * len(sampler) + sampler.num_done
+            reason = f'settings have changed: {", ".join(changes)}'
+            print_log(f'{effect}, because {reason}', 'current', logging.WARNING)
+        if changes and self.is_by_epoch:
+            sampler.num_done, sampler.iteration = 0, epoch * len(sampler)
         if sampler.iteration != meta['iter']:
             print_log(
                 f'the run continues at iteration {sampler.iteration}, not {meta["iter"]}',
@@ -238,20 +235,6 @@ class ResumableLoop:
                 logging.WARNING,
             )
         return sampler.iteration
-
-    def find_problem(self, meta: dict[str, Any], state: dict[str, int] | None) -> str | None:
-        """Return why the run cannot continue with the images that an uninterrupted one would have,
-        or None.
-        """
-        if state is None:
-            if self.is_by_epoch and meta['iter'] == meta['epoch'] * len(self.batch_sampler):
-                return None  # an epoch begins
-            return 'the checkpoint does not say which images the run has seen'
-        settings = self.get_settings().items()
-        changes = [f'{name} {state[name]} -> {x}' for name, x in settings if state[name] != x]
-        if changes and state['num_done'] > 0:
-            return f'settings have changed: {", ".join(changes)}'
-        return None
 
 
 @LOOPS.register_module()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from reprlib import Repr
 from typing import Any
 
 from mmengine.config import Config
@@ -12,8 +11,7 @@ from ..config import iter_settings, list_known_keys
 from ..errors import escape_controls
 
 SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
-SHORT_REPR = Repr()  # shortens values in messages
-SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
+MAX_LENGTH = 60  # of a value in messages
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any]:
@@ -34,11 +32,7 @@ def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
 
     Return ``name: old -> new`` by name.
     """
-    if not isinstance(meta, dict) or not isinstance(meta.get(SETTINGS), dict):
-        print_log(
-            f'{cfg.load_from} has no settings, so this run cannot log which of them have changed',
-            'current',
-        )
+    if not isinstance(meta.get(SETTINGS), dict):  # of another program
         return {}
     changes = compare_settings(meta[SETTINGS], get_plain_settings(cfg))
     for name in ('load_from', 'resume'):  # which --resume sets
@@ -60,7 +54,7 @@ def compare_settings(old: Any, new: Any) -> dict[str, str]:
 
 
 def format_value(settings: dict[str, Any], name: str) -> str:
-    return SHORT_REPR.repr(settings[name]) if name in settings else '(none)'
+    return f'{settings[name]!r:.{MAX_LENGTH}}' if name in settings else '(none)'
 
 
 def flatten(settings: Any) -> dict[str, Any]:

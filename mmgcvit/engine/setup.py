@@ -24,12 +24,13 @@ from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_c
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, resolve_device
-from ..errors import UserError, escape_controls
+from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
+from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
-from .hooks.loader_check import LoaderCheckHook
+from .hooks.cudnn_benchmark import CudnnBenchmarkHook
 from .hooks.progress import ProgressHook
-from .work_dir import Runner
+from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
 # the CPU.
@@ -45,6 +46,18 @@ DEFAULT_TIMEOUT = 1800  # of collectives, in seconds, as in torch
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
+# What may have gone wrong in a data worker, and what to do.
+WORKER_ADVICE = (
+    'The memory or /dev/shm, through which data workers pass batches on, may be full. Use more '
+    'shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
+    '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
+    'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
+)
+ONE_IMAGE = (
+    'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '
+    'a CONFIG: train_dataloader.batch_size), or train_dataloader.drop_last=True if only the last '
+    'batch of an epoch is smaller'
+)
 # In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
 # all processes: torchrun of torch 2.1 after 5 seconds.
 ERROR_DELAY = 8
@@ -56,12 +69,13 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
     Raise a UserError if a step fails.
     """
     check_gpus()
-    if launcher != 'none' and device.startswith('cuda:'):
-        raise UserError(
-            f'with --launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with --device {device}'
-        )
     gpu = resolve_device(device)
     if gpu.index is not None:
+        if launcher != 'none':
+            raise UserError(
+                'with --launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with --device '
+                f'{device}'
+            )
         torch.cuda.set_device(gpu)
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as
     # convolutions do by default. NVIDIA_TF32_OVERRIDE=0 forbids both.
@@ -79,6 +93,7 @@ def load_config(
     ``work_dirs/CONFIG_NAME``).
     """
     cfg = read_config(path, parse_cfg_options(options))
+    check_started_here(cfg, path)
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
     work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
@@ -147,6 +162,27 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     dist.destroy_process_group()
 
 
+@contextmanager
+def explain_loader_errors() -> Iterator[None]:
+    """Turn errors of data workers, and of batch norms that get one value, into a UserError of one
+    line.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        message = str(error)
+        if isinstance(error, UserError) and message.startswith('Caught '):
+            # The last line of a worker's traceback is the error's type and message.
+            reason = message.splitlines()[-1].partition(': ')[2]
+        elif message.startswith('Expected more than 1 value per channel'):
+            reason = ONE_IMAGE
+        elif message.startswith(('DataLoader worker (', 'DataLoader timed out')):
+            reason = f'{get_first_line(error).rstrip(". ")}. {WORKER_ADVICE}'
+        else:
+            raise
+        raise UserError(reason) from error
+
+
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """Check the datasets of dataloaders.
 
@@ -180,9 +216,10 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
+    object.__setattr__(cfg, '__class__', FormattedConfig)  # Config's own would set a setting
     runner = Runner.from_cfg(cfg)
     speed_up(runner.model)
-    runner.register_hook(LoaderCheckHook())
+    runner.register_hook(CudnnBenchmarkHook())
     if progress is not None:
         runner.register_hook(progress)
     return runner

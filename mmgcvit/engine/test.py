@@ -12,18 +12,19 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
-from ..device import check_operators
-from ..errors import UserError
+from ..errors import UserError, format_count, shorten
+from ..evaluation.samples import find_crowded
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
-from ..mmengine_utils import call_on_rank_0, run_without_ranks
+from ..inference.predictor import find_limit
+from ..mmengine_utils import call_on_rank_0, unwrap_model
 from ..private_api import stop_workers
-from ..tasks import DETECTION, SEGMENTATION
-from .hooks.loader_check import explain_loader_errors
+from ..tasks import DETECTION
 from .hooks.progress import open_progress
-from .setup import build_runner, check_data, join_process_group
-from .work_dir import Runner, write_config
+from .hooks.val_visualization import ShowDirHook
+from .setup import build_runner, check_data, explain_loader_errors, join_process_group
+from .work_dir import write_config
 
 
 def run_test(
@@ -40,11 +41,14 @@ def run_test(
     test``. Raise a UserError if an option, the config, the checkpoint or the data is invalid.
     """
     check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir} (--work-dir)')
-    if show_dir:
-        enable_drawing(cfg, show_dir)
+    if show_dir and not can_draw_predictions(cfg):
+        raise UserError(
+            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of '
+            f'{cfg.get("default_scope")}. Use the visualization hook of that package '
+            '(docs/other_tasks.md)'
+        )
     if tta:
         enable_tta(cfg)
-    check_operators(cfg)
     join_process_group(cfg)
     loaded = call_on_rank_0(read_model_checkpoint, checkpoint)
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
@@ -66,6 +70,14 @@ def run_test(
         problem = find_unscored(dataset)
         if problem:
             runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
+        limit = find_limit(unwrap_model(runner))
+        crowded = find_crowded(dataset, limit)
+        if crowded and not (cfg.get('test_cfg') or {}).get('side'):
+            runner.logger.warning(
+                f'in {format_count(len(crowded), "test image")} ({shorten(crowded)}) there are more '
+                f'objects than the {limit:,} that the model returns at most. Raise max_per_img and '
+                'nms_pre in model.test_cfg'
+            )
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'
@@ -74,42 +86,9 @@ def run_test(
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
         if show_dir:
-            draw_on_all_ranks(runner)
+            runner.register_hook(ShowDirHook(show_dir))
         runner.test()
         stop_workers(runner.test_dataloader)
-
-
-def enable_drawing(cfg: Config, folder: str) -> None:
-    """For ``--show-dir``, let the hook of the config's package save the test images with their
-    predictions.
-    """
-    scope = cfg.get('default_scope')
-    if not can_draw_predictions(cfg):
-        raise UserError(
-            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of {scope}. '
-            'Use the visualization hook of that package (docs/other_tasks.md)'
-        )
-    folder, hooks = str(Path(folder).absolute()), cfg.get('default_hooks') or {}
-    if scope == DETECTION.scope:
-        score_thr = (hooks.get('visualization') or {}).get('score_thr', 0.3)
-        hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
-        hook['score_thr'] = score_thr
-    elif scope == SEGMENTATION.scope:
-        hook = {'type': 'SegVisualizationHook', 'draw': True, 'interval': 1}
-        local = {'type': 'SegLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
-        cfg.visualizer = {**local, **(cfg.get('visualizer') or {}), 'save_dir': folder}
-    else:
-        hook = {'type': 'VisualizationHook', 'enable': True, 'interval': 1, 'out_dir': folder}
-    cfg.default_hooks = {**hooks, 'visualization': hook}
-
-
-def draw_on_all_ranks(runner: Runner) -> None:
-    """Let each rank draw the images that it tests. Visualizers work on rank 0 only."""
-    with run_without_ranks():
-        runner.visualizer.dataset_meta = runner.test_dataloader.dataset.metainfo
-    for hook in runner.hooks:
-        if type(hook).__name__.endswith('VisualizationHook'):
-            hook.after_test_iter = run_without_ranks()(hook.after_test_iter)
 
 
 def enable_tta(cfg: Config) -> None:

@@ -28,9 +28,7 @@ class TiledLoop:
         self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
     ) -> None:
         settings, scope = dataloader['dataset'], runner.cfg.default_scope
-        # mmdet's hook for ``test --show-dir`` takes neither RLE nor ground truth without masks.
-        self.is_drawn = any(getattr(hook, 'draw', False) for hook in runner.hooks)
-        dataset = build_dataset(settings, scope, masks=self.is_drawn)
+        dataset = build_dataset(settings, scope, masks=False)
         first = next(iter_unwrapped_datasets(settings))
         meta = {'dataset_meta': dataset.metainfo}
         self.predictor = make_predictor(
@@ -41,12 +39,9 @@ class TiledLoop:
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """Predict a batch of whole images for the evaluator."""
-        from mmdet.models.utils import samplelist_boxtype2tensor
-
         self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
         images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]
         samples = data_batch['data_samples']
-        samplelist_boxtype2tensor(samples)  # as mmdet's data_preprocessor, for the hook that draws
         for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
             objects = outcome.get(get_image_name(sample))
             sample.pred_instances = InstanceData(
@@ -67,7 +62,7 @@ class TiledLoop:
         from mmdet.structures.mask import encode_mask_results
 
         takes_rle = all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
-        if takes_rle and not self.is_drawn:
+        if takes_rle:
             return encode_mask_results(masks)
         return torch.from_numpy(np.asarray(masks))
 

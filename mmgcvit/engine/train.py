@@ -15,20 +15,18 @@ from mmengine.dist import get_world_size, is_distributed
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
-from ..config import get_type_name, read_config
+from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
-from ..device import check_operators
 from ..errors import UserError
 from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
-from .hooks.loader_check import explain_loader_errors
 from .hooks.new_schedule import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook, open_progress
 from .settings import find_changes
-from .setup import build_runner, check_data
+from .setup import build_runner, check_data, explain_loader_errors
 from .work_dir import Runner, StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
@@ -46,8 +44,6 @@ SCHEDULE_SETTINGS = (
     'optim_wrapper.optimizer.lr',
     'auto_scale_lr',
 )
-# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
-TRACKERS = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}
 
 
 def train(
@@ -72,7 +68,6 @@ def train(
     if auto_scale_lr:
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
-    check_operators(cfg)
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warnings = check_batch_size(cfg, file_cfg, get_world_size())
     with explain_loader_errors(), ExitStack() as stack:

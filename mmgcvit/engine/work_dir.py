@@ -4,21 +4,22 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 (``--overwrite``).
 """
 
-import inspect
+import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner as MMEngineRunner
 
 from ..checkpoints.safe_loading import (
@@ -31,8 +32,10 @@ from ..checkpoints.safe_loading import (
 from ..errors import CheckpointError, UserError, shorten
 from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
+from ..private_api import STARTUP_MESSAGES
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import VALIDATED_FILE
+from .hooks.val_visualization import FOLDER as VAL_IMAGES
 
 # In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
 # seconds later.
@@ -99,6 +102,17 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
     return sorted(path for path in files if path.is_file())
 
 
+def list_run_files(work_dir: Path) -> list[Path]:
+    """List what a run has left in its work dir, except its logs and the data of ``--data``."""
+    # A config that a run has written is also in its logs. Users may have other files here.
+    texts = {path.read_text() for path in work_dir.glob('*/vis_data/config.py')}
+    configs = [path for path in work_dir.glob('*.py') if path.read_text() in texts]
+    pictures = [*(work_dir / VAL_IMAGES).glob('epoch_*.jpg')]
+    pictures += (work_dir / VAL_IMAGES).glob('iter_*.jpg')
+    others = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
+    return [*configs, *list_checkpoints(work_dir), *others, *pictures]
+
+
 def check_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     names = [path.name for path in list_checkpoints(work_dir)]
@@ -111,59 +125,73 @@ def check_unused(work_dir: str | Path) -> None:
 
 @contextmanager
 def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
-    """Lock a work dir against other trainings. When the process ends or is killed, the lock is
-    released.
+    """Create a work dir and lock it against other trainings. When the process ends or is killed,
+    the lock is released.
 
-    A file system without locks gives a warning. If a new work dir has nothing but the lock in the
-    end, because the run was rejected, it is removed, also its new parents. Raise a UserError if the
-    work dir cannot be written, or another training runs in it.
+    Raise a UserError if the work dir cannot be written, or another training runs in it.
     """
     folder = Path(work_dir)
     check_writable(folder, f'the work dir {folder} (--work-dir)')
-    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / '.lock'
-    with acquire_lock(lock):
+    with (folder / '.lock').open('a+') as lock:
+        acquire_lock(lock, folder)
+        lock.truncate(0)
+        lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+        lock.flush()
+        yield
+
+
+def acquire_lock(lock: TextIO, folder: Path) -> None:
+    """Lock the lock file of a work dir, or warn if its file system has no locks."""
+    end = time.monotonic() + LOCK_TIMEOUT
+    while True:
         try:
-            lock.write_text(f'process {os.getpid()} on {socket.gethostname()}')
-            yield
-        finally:
-            if new_folders and list(folder.iterdir()) == [lock]:
-                lock.unlink()
-                with suppress(OSError):  # another run may have started in one of them
-                    for path in new_folders:
-                        path.rmdir()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process has it
+            if time.monotonic() > end:
+                break
+            time.sleep(0.1)
+            continue
+        except OSError as error:
+            print_log(
+                f'{folder} cannot be locked ({error.strerror}). Do not start another training in '
+                'it',
+                'current',
+                logging.WARNING,
+            )
+        return
+    lock.seek(0)
+    raise UserError(
+        f'another training is running in {folder} ({lock.read()}). Wait, or set another '
+        f'--work-dir. If its node has failed, remove {lock.name}'
+    )
 
 
-def acquire_lock(lock: Path) -> AbstractContextManager:
-    """Acquire the lock of a work dir, or warn if its file system has no locks."""
-    options = {}
-    # Soft locks, which are files that exist while a process runs, would remain after the process is
-    # killed. Before version 4, filelock has neither such a fallback nor the argument.
-    if 'fallback_to_soft' in inspect.signature(FileLock.__init__).parameters:
-        options['fallback_to_soft'] = False
-    try:
-        return FileLock(lock, **options).acquire(timeout=LOCK_TIMEOUT)
-    except Timeout:
-        holder = lock.read_text(errors='replace')
-        raise UserError(
-            f'another training is running in {lock.parent} ({holder}). Wait, or set another '
-            f'--work-dir. If its node has failed, remove {lock}'
-        ) from None
-    except OSError as error:
-        if error.filename is not None:  # the file cannot be opened
-            raise
-        print_log(
-            f'{lock.parent} cannot be locked ({error.strerror}). Do not start another training '
-            'in it',
-            'current',
-            logging.WARNING,
-        )
-        return nullcontext()
+class FormattedConfig(Config):
+    """A config that is complete: its text is formatted once, which takes a second.
+
+    mmengine formats it at every checkpoint, while the other ranks wait.
+    """
+
+    @cached_property
+    def pretty_text(self) -> str:
+        return super().pretty_text
+
+
+def is_no_startup_message(record: logging.LogRecord) -> bool:
+    return not STARTUP_MESSAGES.match(record.getMessage())
 
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, except for what it writes outside of a run."""
+    """mmengine's runner, except for what it writes outside of a run, and prints before it."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Leave mmengine's hundreds of lines about a start to the log file."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(is_no_startup_message)
+        return logger
 
     def dump_config(self) -> None:
         """Write nothing when the runner is built, because the run may still be rejected.
@@ -196,7 +224,8 @@ def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
     if outdated and not (source and path.exists() and path.samefile(source)):
         path.unlink(missing_ok=True)
     for file in outdated:
-        file.unlink(missing_ok=True)
+        if not (source and file.exists() and file.samefile(source)):
+            file.unlink(missing_ok=True)
     write_text(path, text)
 
 
@@ -212,8 +241,7 @@ class StartHook(Hook):
         work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
         self.is_started, self.outdated = False, []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
-            files = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
-            self.outdated = list_checkpoints(work_dir) + files
+            self.outdated = list_run_files(work_dir)
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:

@@ -11,9 +11,8 @@ import numpy as np
 from ..errors import check_installed
 from ..inference.results import Detections
 
-# How many detections of a class count in an image: for AP and AP50 as in mmdet's CocoMetric, for
-# the curves all.
-MAX_DETECTIONS = [100, 1000, 2**31]
+# How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
+MAX_DETECTIONS = 2**31
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,15 @@ class Curve:
     def f1(self) -> np.ndarray:
         """F1 by confidence threshold, (n,)."""
         return 2 * self.num_correct / (self.num_detections + self.num_objects)
+
+    def count_at(self, threshold: float) -> tuple[int, int]:
+        """Return the number of detections of at least this score, and how many of them are
+        right.
+        """
+        kept = int((self.scores >= threshold).sum())
+        if not kept:
+            return 0, 0
+        return int(self.num_detections[kept - 1]), int(self.num_correct[kept - 1])
 
     @property
     def best_f1(self) -> float:
@@ -70,6 +78,14 @@ class DetectionCurves:
     mask_ap: np.ndarray | None = None  # (classes,), None without masks
     mask_ap50: np.ndarray | None = None  # (classes,), None without masks
 
+    def format_ap(self) -> str:
+        """Return the means of AP and AP50 over the classes that have objects."""
+        text = f'box mAP {np.nanmean(self.ap):.3f}, AP50 {np.nanmean(self.ap50):.3f}'
+        if self.mask_ap is not None:
+            mask_ap, mask_ap50 = np.nanmean(self.mask_ap), np.nanmean(self.mask_ap50)
+            text += f'; mask mAP {mask_ap:.3f}, AP50 {mask_ap50:.3f}'
+        return text
+
 
 def compute_detection_curves(
     ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
@@ -94,11 +110,10 @@ def compute_detection_curves(
 
 def compute_ap(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
     """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
-    # The axes are [IoU threshold, recall, class, object size (first: all), maximum number of
-    # detections].
-    precision = evaluation.eval['precision'][:, :, :, 0]
+    # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
+    precision = evaluation.eval['precision'][..., 0, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    return precision[..., 0].mean((0, 1)), precision[0, ..., 1].mean(0)
+    return precision.mean((0, 1)), precision[0].mean(0)
 
 
 def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
@@ -150,7 +165,7 @@ def match_detections(
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), iou_type)
-        evaluation.params.maxDets = MAX_DETECTIONS
+        evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.params.areaRng = evaluation.params.areaRng[:1]
         evaluation.evaluate()
         evaluation.accumulate()

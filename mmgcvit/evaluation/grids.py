@@ -13,11 +13,25 @@ from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
 from ..datasets.checks.sources import iter_datasets
-from ..errors import UserError
-from ..inference.drawing import FONT, Colour, choose_palette, draw_prediction
+from ..errors import OptionalModule, UserError
+from ..inference.drawing import (
+    FONT,
+    LINE_WIDTH,
+    MAX_LABELLED,
+    Colour,
+    choose_palette,
+    choose_text_size,
+    draw_labels,
+    draw_prediction,
+    resize,
+)
 from ..inference.loading import silence_output
-from ..inference.results import Prediction
+from ..inference.results import Detections, Prediction
+from .detection_curves import drop_ignored
 from .samples import build_dataset, load_sample
+from .scoring import match_objects
+
+sv = OptionalModule('supervision', 'drawing')
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
@@ -27,6 +41,10 @@ TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
 LETTER_WIDTH, LINE_HEIGHT = 9, 20
 GAP = 10  # between pictures, in pixels
 
+# Okabe and Ito's sky blue, vermilion and yellow, which people with any colour vision tell apart
+RIGHT, FALSE, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
+
 Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
 
 
@@ -35,7 +53,10 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     cells = cells or [('', np.full((GAP, PICTURE_SIDE, 3), 255, np.uint8))]
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
-    titles = [fill(title, width // LETTER_WIDTH) for title, _ in cells]
+    titles = []
+    for title, _ in cells:
+        lines = [fill(line, width // LETTER_WIDTH) for line in title.splitlines()]
+        titles.append('\n'.join(lines))
     top = LINE_HEIGHT * (1 + max(title.count('\n') for title in titles))
     tiles = []
     for title, (_, picture) in zip(titles, cells, strict=True):
@@ -60,8 +81,44 @@ def draw_cells(
     """
     scale = side / max(image.shape[:2])
     left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
-    right = draw_prediction(image, prediction, palette, scale)
-    return [('ground truth', left), (title, right)]
+    if isinstance(ground_truth, Detections):
+        prediction = drop_ignored(ground_truth, prediction, len(palette))
+        return [
+            ('ground truth', left),
+            (f'{title}\n{LEGEND}', draw_matches(image, ground_truth, prediction, scale)),
+        ]
+    return [('ground truth', left), (title, draw_prediction(image, prediction, palette, scale))]
+
+
+def draw_matches(
+    image: np.ndarray, ground_truth: Detections, prediction: Detections, scale: float
+) -> np.ndarray:
+    """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
+    matched, detected = match_objects(ground_truth, prediction)
+    is_right = ground_truth.labels[matched] == prediction.labels[detected]
+    right = detected[is_right]
+    false = np.delete(np.arange(len(prediction)), right)
+    missed = np.delete(np.arange(len(ground_truth)), matched)
+    canvas = resize(image, scale)
+    size = choose_text_size(canvas)
+    width = max(1, round(size * LINE_WIDTH))
+    for boxes, annotator, colour, thickness in (
+        (prediction.boxes[right], sv.BoxAnnotator, RIGHT, width),
+        (prediction.boxes[false], sv.BoxAnnotator, FALSE, 2 * width),
+        (ground_truth.boxes[missed], sv.CircleAnnotator, MISSED, 2 * width),
+    ):
+        objects = sv.Detections((boxes * scale).round())
+        for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
+            style = {'color': sv.Color(*line_colour), 'color_lookup': sv.ColorLookup.INDEX}
+            canvas = annotator(thickness=line, **style).annotate(canvas, objects)
+    wrong = [*prediction.select(false), *ground_truth.select(missed)]
+    if not 0 < len(wrong) <= MAX_LABELLED:
+        return canvas
+    texts, colours = [], [FALSE] * len(false) + [MISSED] * len(missed)
+    for found in wrong:
+        is_object = len(texts) >= len(false)
+        texts.append(found.class_name if is_object else f'{found.class_name} {found.score:.2f}')
+    return draw_labels(canvas, [found.box[:2] * scale for found in wrong], texts, colours, size)
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:

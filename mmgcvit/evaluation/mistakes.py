@@ -21,7 +21,7 @@ from .detection_curves import DetectionCurves, compute_detection_curves
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .samples import load_sample
-from .scoring import BACKGROUND, score_image, summarise_confusion_matrix
+from .scoring import BACKGROUND, describe_image, score_image
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ScoredImage:
     index: int  # of the image in the dataset
     prediction: Prediction
     score: float  # from 0 to 1; ``Task.score`` says what it is
-    summary: str  # the number of right predictions, then the most frequent confusions
+    summary: str  # the score, the number of right predictions, and what is wrong
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Mistakes:
     worst: list[ScoredImage]
     # Precision and recall by confidence threshold, only of a detector.
     curves: DetectionCurves | None
+    # (classes,), the number of images with each class in their ground truth
+    num_images: np.ndarray
+    # Images with as many detections as the model returns at most: the lowest score in each
+    lowest_scores: dict[str, float]
+
+    def list_limited(self, score_thr: float) -> list[str]:
+        """List the images in which more objects than the model returns may have this score."""
+        return [name for name, score in self.lowest_scores.items() if score >= score_thr]
 
 
 def evaluate_images(
@@ -55,32 +63,36 @@ def evaluate_images(
     Detections that score below the model's ``score_thr`` count only for the curves.
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
-    num_classes = len(model.classes)
+    num_classes, task = len(model.classes), TASK_BY_NAME[model.task]
+    num_images, lowest_scores = np.zeros(num_classes, np.int64), {}
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     worst: list[ScoredImage] = []
     objects, detections = [], []
     predictions = predict_dataset(model, dataset, batch_size)
-    for index, (ground_truth, prediction) in enumerate(predictions):
+    for index, (path, ground_truth, prediction) in enumerate(predictions):
         if isinstance(prediction, Detections):
             objects.append(encode_masks(ground_truth, ground_truth))
             detections.append(encode_masks(prediction, ground_truth))
-            prediction = prediction.select(np.flatnonzero(prediction.scores >= model.score_thr))
+            if not model.tiles and len(prediction) >= model.limit:
+                lowest_scores[str(path)] = prediction.scores[-1]
+            prediction = prediction.filter(model.score_thr)
         score, image_matrix = score_image(ground_truth, prediction, model.classes)
         matrix += image_matrix
+        num_images += image_matrix[:-1].any(1)
         if score < 1:
-            summary = summarise_confusion_matrix(image_matrix, model.classes)
+            summary = describe_image(task, score, image_matrix, model.classes)
             worst.append(ScoredImage(index, prediction, float(score), summary))
             worst = sorted(worst, key=attrgetter('score'))[:max_worst]
     curves = None
     if model.task == 'detection':
         curves = compute_detection_curves(objects, detections, num_classes)
-    return Mistakes(matrix, worst, curves)
+    return Mistakes(matrix, worst, curves, num_images, lowest_scores)
 
 
 def predict_dataset(
     model: Predictor, dataset: BaseDataset, batch_size: int
-) -> Iterator[tuple[Prediction, Prediction]]:
-    """Yield the ground truth and the prediction of each image, with detections of any score."""
+) -> Iterator[tuple[Path, Prediction, Prediction]]:
+    """Yield the path, ground truth and prediction of each image, with detections of any score."""
     unfiltered = copy(model)
     unfiltered.score_thr = 0.0
     starts = range(0, len(dataset), batch_size)
@@ -91,7 +103,7 @@ def predict_dataset(
         for (path, _, ground_truth), outcome in zip(samples, outcomes, strict=True):
             if ground_truth is None:
                 raise UserError(f'{path}: it has no ground truth')
-            yield ground_truth, outcome.get(path)
+            yield path, ground_truth, outcome.get(path)
 
 
 def encode_masks(objects: Detections, ground_truth: Detections) -> Detections:
@@ -109,22 +121,22 @@ def encode_masks(objects: Detections, ground_truth: Detections) -> Detections:
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
     """Compute the number of ground truths, precision, recall and F1 of each class.
 
-    Detectors also have AP and AP50 of boxes and masks, which are None for a class without objects.
-    Segmentation models also have IoU. A ratio whose denominator is 0 is 0.
+    Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class
+    without ground truth, and the precision of one without predictions, are None.
     """
     # Without the background.
     right = np.diag(mistakes.confusion_matrix)[:-1]
     ground_truths = mistakes.confusion_matrix.sum(1)[:-1]
     predictions = mistakes.confusion_matrix.sum(0)[:-1]
-    total = ground_truths + predictions
+    total = np.where(ground_truths, ground_truths + predictions, np.nan)
     columns = {
         'ground_truths': ground_truths,
-        'precision': right / np.maximum(predictions, 1),
-        'recall': right / np.maximum(ground_truths, 1),
-        'f1': 2 * right / np.maximum(total, 1),
+        'precision': right / np.where(predictions, predictions, np.nan),
+        'recall': right / np.where(ground_truths, ground_truths, np.nan),
+        'f1': 2 * right / total,
     }
     if model.task == 'segmentation':
-        columns['IoU'] = right / np.maximum(total - right, 1)
+        columns['IoU'] = right / (total - right)
     curves = mistakes.curves
     if curves is not None:
         columns.update(AP=curves.ap, AP50=curves.ap50)
@@ -158,7 +170,8 @@ def write_mistakes(
     content['worst'] = []
     for rank, scored in enumerate(mistakes.worst, start=1):
         path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
-        title = f'{path.name}: {task.score} {scored.score:.2f}; {scored.summary}'
+        # Images of different folders may have the same name.
+        title = f'{"/".join(path.parts[-2:])}: {scored.summary}'
         cells = draw_cells(
             title, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE
         )

@@ -1,102 +1,149 @@
 """Score a finished run on its validation images, choose a detector's threshold, and say how good
-the model is.
+each class is.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from mmengine.config import Config
 
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import read_config
-from ..errors import format_count
+from ..errors import format_count, shorten
 from ..files import compute_sha256
-from ..inference.loading import load, silence_output
+from ..inference.drawing import BACKGROUND
+from ..inference.loading import load_model, silence_output
 from ..inference.model_files import SCORE_THR_FILE, find_config, read_model_checkpoint
-from ..inference.outputs import write_json
+from ..inference.outputs import format_limit, write_json
+from ..inference.predictor import Predictor
 from ..tasks import DETECTION, SEGMENTATION
 from .detection_curves import DetectionCurves
-from .mistakes import evaluate_images
+from .mistakes import Mistakes, evaluate_images, score_classes
 from .samples import build_dataset
 
 MIN_F1 = 0.1  # if no confidence threshold has this F1, none is chosen
-GOOD, FAIR = 0.8, 0.5  # from which F1, mIoU or accuracy on a model is good, or fair
+GOOD, FAIR = 0.8, 0.5  # from which F1 or IoU on a class is good, or fair
+
+
+class ClassScore(NamedTuple):
+    """The score of a class that the validation images have."""
+
+    score: float  # IoU of a segmentation, else F1
+    name: str
+    basis: str  # the images and objects that it rests on
 
 
 def judge_run(work_dir: Path) -> str:
-    """Return the score of a run's best checkpoint, and whether it is good.
+    """Return the scores of a run's best checkpoint on its validation images, and whether every
+    class is good.
 
     Choose the threshold of a detector.
     """
-    cfg, checkpoint = read_config(find_config(work_dir)), read_model_checkpoint(work_dir)
-    if cfg.default_scope == DETECTION.scope:
-        metric = 'F1'
-        with silence_output():
-            model = load(work_dir, checkpoint, score_thr=1.0)  # on which the curves do not depend
-            dataset = build_dataset(cfg.val_dataloader.dataset, model.scope, masks=False)
-        curves = evaluate_images(model, dataset).curves
-        text, score = choose_score_thr(curves, work_dir, Path(model.checkpoint))
-        text = f'{format_count(len(dataset), "validation image")}: {text}'
+    config, checkpoint = find_config(work_dir), read_model_checkpoint(work_dir)
+    cfg = read_config(config)
+    is_detector = cfg.default_scope == DETECTION.scope
+    with silence_output():
+        # A detector's curves do not depend on its threshold.
+        model = load_model(config, checkpoint, None, 1.0 if is_detector else None)
+        # Masks of the hundreds of objects in images that need tiles would take gigabytes.
+        dataset = build_dataset(cfg.val_dataloader.dataset, model.scope, masks=not model.tiles)
+    mistakes = evaluate_images(model, dataset)
+    if is_detector:
+        text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
+        scores = score_detected_classes(mistakes, model)
+        limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
+        if limited:
+            text += f'\n{format_limit(limited, len(dataset), model.limit)}'
     else:
-        metric = 'mIoU' if cfg.default_scope == SEGMENTATION.scope else 'accuracy'
-        text, score = read_best_score(checkpoint, metric)
-    if score is None:
+        text, scores = score_other_classes(mistakes, model)
+    text = f'{format_count(len(dataset), "validation image")}: {text}'
+    if not scores:
         return text
-    started_with = cfg.get('started_with') or {}
-    # The accuracy if the commonest class is always predicted.
-    majority = started_with.get('majority') or 0
-    good = max(GOOD, (1 + majority) / 2)
-    if score >= good:
-        return f'{text}\ngood: {metric} is at least {good:.3g}'
-    if score < FAIR:
-        word = f'poor: {metric} is under {FAIR}'
-    elif score <= majority:
-        word = f'poor: the commonest class alone gives {majority:.3f}'
-    else:
-        word = f'fair: {metric} is {max(FAIR, majority):.3g} to {good:.3g}'
-    reasons = [*(started_with.get('weaknesses') or ())]
+    reasons = find_reasons(cfg, checkpoint)
+    metric = 'IoU' if model.task == SEGMENTATION.name else 'F1'
+    return f'{text}\n{format_verdict(scores, metric, reasons)}'
+
+
+def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[str]) -> str:
+    """Return the lowest score of a class, and whether every class is good; if not, with reasons."""
+    lowest = min(scores)
+    text = f'lowest {metric}: {lowest.score:.2f} for {lowest.name} ({lowest.basis})'
+    if lowest.score >= GOOD:
+        return f'{text}\ngood: {metric} of every class is at least {GOOD}'
+    word, bound = ('poor', FAIR) if lowest.score < FAIR else ('fair', GOOD)
+    names = [entry.name for entry in sorted(scores) if entry.score < bound]
+    verdict = f'{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
+    return '\n  '.join([f'{text}\n{verdict}', *reasons])
+
+
+def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
+    """Return likely reasons for low scores."""
+    reasons = [*((cfg.get('started_with') or {}).get('weaknesses') or ())]
     meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.append('the last validation was the best; train longer (--resume --epochs N)')
     reasons.append("see also 'mmgcvit mistakes' and docs/troubleshooting.md, 'Scores near 0'")
-    return '\n  '.join([f'{text}\n{word}. Likely reasons:', *reasons])
+    return reasons
 
 
-def read_best_score(checkpoint: Checkpoint, metric: str) -> tuple[str, float | None]:
-    """Read the best score of a segmentation or classification run from its checkpoint.
-
-    Return a text and the score from 0 to 1, or None if there is none.
+def score_other_classes(mistakes: Mistakes, model: Predictor) -> tuple[str, list[ClassScore]]:
+    """Return the score of a segmentation or classification model as text, and that of each class
+    except the background.
     """
-    percent = checkpoint.content['message_hub']['runtime_info'].get('best_score')
-    # Of --cfg-options default_hooks.checkpoint.save_best=val_loss.
-    if Path(checkpoint.source).name.startswith('best_val_loss'):
-        return f'validation images: val_loss {percent:.4g}', None
-    if percent is None:
-        return 'the validation images give no score', None
-    return f'validation images: {metric} {percent / 100:.3f}', percent / 100
+    metric = 'IoU' if model.task == SEGMENTATION.name else 'f1'
+    scores, background = [], ''
+    by_class = score_classes(mistakes, model)
+    for index, (name, values) in enumerate(by_class.items()):
+        if values[metric] is None:
+            continue
+        if metric == 'IoU' and index == 0 and BACKGROUND.fullmatch(name) and len(by_class) > 1:
+            background = f', background {values[metric]:.2f}'
+            continue
+        basis = format_count(mistakes.num_images[index], 'image')
+        scores.append(ClassScore(values[metric], name, basis))
+    if not scores:
+        return 'they have no labels, so they give no score', scores
+    if metric == 'IoU':
+        mean = np.mean([entry.score for entry in scores])
+        return f'mIoU {mean:.3f}{background}', scores
+    matrix = mistakes.confusion_matrix
+    return f'accuracy {np.trace(matrix) / matrix.sum():.3f}', scores
 
 
-def choose_score_thr(
-    curves: DetectionCurves, work_dir: Path, checkpoint: Path
-) -> tuple[str, float | None]:
+def score_detected_classes(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
+    """Return the F1 of each class at the confidence threshold with the highest F1 of all."""
+    threshold, scores = mistakes.curves.overall.best_threshold, []
+    for name, curve, num_images in zip(
+        model.classes, mistakes.curves.by_class, mistakes.num_images, strict=True
+    ):
+        if curve.num_objects:
+            num_detections, num_correct = curve.count_at(threshold)
+            f1 = 2 * num_correct / (num_detections + curve.num_objects)
+            images = format_count(num_images, 'image')
+            objects = format_count(curve.num_objects, 'object')
+            scores.append(ClassScore(f1, name, f'{objects} in {images}'))
+    return scores
+
+
+def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) -> str:
     """Choose the confidence threshold with the highest F1, and write it into the work dir.
 
-    Predictions of this checkpoint use it from then on. Return the scores as text, and the highest
-    F1, or None without objects.
+    Predictions of this checkpoint use it from then on. Return the scores as text.
     """
     curve = curves.overall
+    if not curve.num_objects:
+        return 'they have no objects, so they give no score'
     if curve.best_f1 < MIN_F1:
-        text = f'no confidence threshold finds the objects (highest F1: {curve.best_f1:.2f})'
-        return text, curve.best_f1 if curve.num_objects else None
+        return f'no confidence threshold finds the objects (highest F1: {curve.best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
     chosen = {'checkpoint': checkpoint.name, 'sha256': compute_sha256(checkpoint)}
     write_json(work_dir / SCORE_THR_FILE, {**chosen, 'score_thr': threshold})
-    best = curve.f1.argmax()
-    found = curve.num_correct[best]
-    text = (
-        f'box mAP {np.nanmean(curves.ap):.3f}, AP50 {np.nanmean(curves.ap50):.3f}; confidence '
-        f'threshold of predictions: {threshold:.2f}, with the highest F1 ({curve.best_f1:.2f}): '
-        f'{found} of {curve.num_objects} objects found, {curve.num_objects - found} missed, '
-        f'{curve.num_detections[best] - found} false'
+    num_detections, num_correct = curve.count_at(threshold)
+    return (
+        f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '
+        f'highest F1 ({curve.best_f1:.2f}): {num_correct} of {curve.num_objects} objects found, '
+        f'{curve.num_objects - num_correct} missed, {num_detections - num_correct} false'
     )
-    return text, curve.best_f1

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import OptionalModule, UserError
 from ..inference.results import Detections, Prediction, Segmentation
+from ..tasks import CLASSIFICATION, Task
 from .detection_curves import drop_ignored
 
 sv = OptionalModule('supervision', 'a confusion matrix')
@@ -13,6 +14,7 @@ sv = OptionalModule('supervision', 'a confusion matrix')
 # Name of the last row (no object) and last column (no detection) of a confusion matrix
 BACKGROUND = 'background'
 NUM_CONFUSIONS = 3  # in a summary
+MIN_IOU = 0.5  # of the boxes of an object and its detection
 
 
 def score_image(
@@ -43,15 +45,37 @@ def score_detections(
     the column of the background, and detections without an object in its row.
     """
     prediction = drop_ignored(ground_truth, prediction, num_classes)
-    matrix = sv.ConfusionMatrix.evaluate_detection_batch(
-        predictions=np.column_stack([prediction.boxes, prediction.labels, prediction.scores]),
-        targets=np.column_stack([ground_truth.boxes, ground_truth.labels]),
-        num_classes=num_classes,
-        conf_threshold=0.0,
-        iou_threshold=0.5,
-    ).astype(np.int64)
+    matched, detected = match_objects(ground_truth, prediction)
+    # The last row and column are the background's.
+    rows = np.full(len(prediction), num_classes)
+    rows[detected] = ground_truth.labels[matched]
+    missed = np.delete(ground_truth.labels, matched)
+    matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    np.add.at(matrix, (rows, prediction.labels), 1)
+    np.add.at(matrix, (missed, num_classes), 1)
     total = len(ground_truth) + len(prediction)
     return (2 * np.trace(matrix) / total if total else 1.0), matrix
+
+
+def match_objects(
+    ground_truth: Detections, prediction: Detections
+) -> tuple[np.ndarray, np.ndarray]:
+    """Match objects and detections one to one, from the highest IoU down to 0.5, and those of the
+    same class first.
+
+    Return the indices of the objects (k,), and those of their detections (k,).
+    """
+    iou = sv.box_iou_batch(ground_truth.boxes, prediction.boxes)
+    objects, detections = np.nonzero(iou >= MIN_IOU)
+    differs = ground_truth.labels[objects] != prediction.labels[detections]
+    is_matched, is_detected = np.zeros(len(ground_truth), bool), np.zeros(len(prediction), bool)
+    kept = []
+    for index in np.lexsort((-iou[objects, detections], differs)):
+        place = objects[index], detections[index]
+        if not is_matched[place[0]] and not is_detected[place[1]]:
+            is_matched[place[0]] = is_detected[place[1]] = True
+            kept.append(index)
+    return objects[kept], detections[kept]
 
 
 def score_segmentation(
@@ -89,14 +113,24 @@ def compute_confusion_matrix(
 
 
 def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> str:
-    """Summarise a confusion matrix: the number of right predictions, then the three most frequent
-    confusions.
+    """Summarise a confusion matrix: the number of right predictions, of missed objects and of false
+    detections, then the three most frequent confusions of classes.
     """
-    names = [*classes, BACKGROUND]
     texts = [f'{np.trace(matrix):,} of {matrix[:-1].sum():,} right']
-    wrong = matrix - np.diag(np.diag(matrix))
+    for count, word in ((matrix[:-1, -1].sum(), 'missed'), (matrix[-1, :-1].sum(), 'false')):
+        if count:
+            texts.append(f'{count:,} {word}')
+    wrong = matrix[:-1, :-1] - np.diag(np.diag(matrix)[:-1])
     for cell in np.argsort(-wrong, axis=None, kind='stable')[:NUM_CONFUSIONS]:
-        row, column = divmod(cell, len(names))
+        row, column = divmod(cell, len(classes))
         if wrong[row, column]:
-            texts.append(f'{wrong[row, column]:,} × {names[row]} → {names[column]}')
-    return '; '.join(texts)
+            texts.append(f'{wrong[row, column]:,} × {classes[row]} → {classes[column]}')
+    return ', '.join(texts)
+
+
+def describe_image(task: Task, score: float, matrix: np.ndarray, classes: Sequence[str]) -> str:
+    """Describe an image by its score and, except for classification, its confusion matrix."""
+    text = f'{task.score} {score:.2f}'
+    if task == CLASSIFICATION:
+        return text
+    return f'{text}: {summarise_confusion_matrix(matrix, classes)}'

@@ -2,11 +2,10 @@
 the traced one.
 """
 
-import math
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,37 +20,19 @@ from .graphs import INPUT
 
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
-# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
-# stride.
-DINO_STRIDE = 8
+# Maximum difference of an output, relative to its largest absolute value
+MAX_DIFFERENCE = 1e-4
+# Maximum difference of the scores of objects that match, and of their coordinates / the image's
+# longer side
+MAX_MATCH_DIFFERENCE = 1e-3
+# Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong graph
+# most of them.
+MAX_UNMATCHED = 0.02
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 Arrays = Mapping[str, np.ndarray]
 
 
-class Tolerance(NamedTuple):
-    """How much a file's outputs may differ from the model's."""
-
-    # Maximum difference, relative to the largest absolute value of an output; for masks of the
-    # whole image, 1 - IoU.
-    difference: float
-    # Maximum difference of the scores of objects that match, and of their coordinates / the image's
-    # longer side.
-    match: float
-    # Maximum share of objects without a match, weighted by score. Rounding changes a few, a wrong
-    # graph most of them.
-    unmatched: float
-
-
-FLOAT32 = Tolerance(difference=1e-4, match=1e-3, unmatched=0.02)
-# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a
-# little.
-DINO = Tolerance(difference=0.01, match=0.01, unmatched=0.05)
-HALF = Tolerance(difference=0.05, match=0.01, unmatched=0.1)
-
-
-def compare(
-    predictor: Predictor, graph: nn.Module, path: Path, half: bool = False
-) -> tuple[float, str]:
+def compare(predictor: Predictor, graph: nn.Module, path: Path) -> tuple[float, str]:
     """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if
     outputs differ.
 
@@ -60,36 +41,26 @@ def compare(
     """
     import onnxruntime
 
-    queries = getattr(predictor.network, 'num_queries', 0)
-    tolerance = DINO if queries else FLOAT32
-    options = onnxruntime.SessionOptions()
-    if half:
-        tolerance = HALF
-        # See convert_to_half.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     content = path.read_bytes()
     is_detector = predictor.task == 'detection'
     if is_detector:
         predictor, content = remove_score_threshold(predictor, content)
-    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
-    smallest = min(height * width for _, height, width in SHAPES)
-    enlarge = max(1, math.ceil(DINO_STRIDE * math.sqrt(queries / smallest)))
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     differences = {output.name: 0.0 for output in session.get_outputs()}
     for seed, (batch, height, width) in enumerate(SHAPES):
-        size = height * enlarge, width * enlarge
-        images = make_random_images(batch, size, seed)
+        images = make_random_images(batch, (height, width), seed)
         outputs = run_session(session, images)
         expected = compute_expected(predictor, graph, images)
         if is_detector:
-            outputs, expected = match_objects(outputs, expected, size, tolerance)
+            outputs, expected = match_objects(outputs, expected, max(height, width))
         for name in expected:
             difference = compute_difference(outputs[name], expected[name])
             differences[name] = max(differences[name], difference)
     name = max(differences, key=differences.get)
-    if differences[name] > tolerance.difference:
+    if differences[name] > MAX_DIFFERENCE:
         raise UserError(
             f"the ONNX file's {name} differ from the model's by {differences[name]:.2g} of their "
-            f'largest value, and {tolerance.difference} is allowed. {NOT_WRITTEN}'
+            f'largest value, and {MAX_DIFFERENCE} is allowed. {NOT_WRITTEN}'
         )
     return differences[name], name
 
@@ -105,29 +76,17 @@ def make_random_images(batch: int, size: tuple[int, int], seed: int) -> Tensor:
 
 
 def run_session(session: Any, images: Tensor) -> dict[str, np.ndarray]:
-    """Return a file's outputs by name.
-
-    Masks that cover the whole image are bool (N, H, W), as mmdet's.
-    """
-    from .onnx_predictor import resize_masks
-
+    """Return a file's outputs by name."""
     names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
-    metadata = session.get_modelmeta().custom_metadata_map
-    if metadata.get('mask_stride', '0') != '0':
-        size = tuple(images.shape[2:])
-        outputs['masks'] = resize_masks(outputs['masks'], metadata, size, size)
-    return outputs
+    return dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
 
 
 def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
-    shapes and NaN), or 1 - IoU.
+    shapes and NaN).
     """
     if output.shape != expected.shape:
         return float('inf')
-    if expected.dtype == bool:
-        return float((output != expected).sum() / max(1, (output | expected).sum()))
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
     difference = np.abs(output - expected).max(initial=0) / largest
@@ -145,7 +104,7 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
         scores = [sample.pred_score for sample in network.predict(images)]
         return {'scores': torch.stack(scores).numpy()}
     if predictor.task == 'segmentation':
-        padded = pad_images(images, graph.size_divisor)
+        padded = graph.pad(images)
         meta = {'img_shape': tuple(padded.shape[2:])}
         logits = network.encode_decode(padded, [meta] * len(images))
         return {'logits': logits[..., :height, :width].numpy()}
@@ -169,9 +128,7 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
         'labels': found.labels,
         'image_indices': found.images,
     }
-    if graph.mask_stride:
-        outputs['masks'] = found.masks[:, :height, :width]
-    elif 'masks' in graph.output_axes:
+    if 'masks' in graph.output_axes:
         # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the
         # traced module.
         feature_maps = graph.extract_feature_maps(images)
@@ -189,13 +146,8 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
 
     model = onnx.load_from_string(content)
     nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
-    if not nms_nodes:  # DINO and Mask2Former have neither NMS nor a score threshold
-        return predictor, content
     predictor = deepcopy(predictor)
-    network = predictor.network
-    head = network.roi_head if hasattr(network, 'roi_head') else network.bbox_head
-    for test_cfg in (head.test_cfg, network.test_cfg.get('rcnn', network.test_cfg)):
-        test_cfg.score_thr = 0.0
+    predictor.network.roi_head.test_cfg.score_thr = 0.0
     # The score threshold is the last input of the last NonMaxSuppression node, a constant.
     threshold = nms_nodes[-1].input[-1]
     for node in model.graph.node:
@@ -205,25 +157,20 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     return predictor, model.SerializeToString()
 
 
-def match_objects(
-    outputs: Arrays, expected: Arrays, size: tuple[int, int], tolerance: Tolerance = FLOAT32
-) -> tuple[Arrays, Arrays]:
-    """Return the objects that both the file and the model find, in the same order.
-
-    ``size``: height, width.
-    """
+def match_objects(outputs: Arrays, expected: Arrays, longer_side: int) -> tuple[Arrays, Arrays]:
+    """Return the objects that both the file and the model find, in the same order."""
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
-    is_match = (distances <= tolerance.match) & (box_distances <= tolerance.match * max(size))
+    is_match = distances <= MAX_MATCH_DIFFERENCE
+    is_match &= box_distances <= MAX_MATCH_DIFFERENCE * longer_side
     for name in ('labels', 'image_indices'):
         is_match &= expected[name][:, None] == outputs[name]
-    # Several objects may match, since queries predict similar boxes. Prefer those with close
-    # scores.
+    # Boxes without an area, which NMS keeps, may match several. Prefer those with close scores.
     expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
     is_kept = is_match[expected_indices, indices]
     expected_indices, indices = expected_indices[is_kept], indices[is_kept]
     for objects, matched in ((outputs, indices), (expected, expected_indices)):
-        share = 1 - tolerance.unmatched
+        share = 1 - MAX_UNMATCHED
         if objects['scores'][matched].sum() < share * objects['scores'].sum():
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects '

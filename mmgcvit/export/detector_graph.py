@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
-from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import batched_nms, roi_align
@@ -27,9 +26,8 @@ ROI_HEADS = (
     mmdet_fixes.CascadeRoIHead,
 )
 SUPPORTED = (
-    "Export supports mmdet's DINO, RTMDet-Ins and Mask2Former, and Faster, Mask and Cascade R-CNN "
-    'with RPNHead, '
-    "ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
+    "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, "
+    "FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 Tensors = tuple[Tensor, ...]
 # Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
@@ -37,64 +35,50 @@ Tensors = tuple[Tensor, ...]
 NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
 
 
-class DetectorGraph(nn.Module):
-    """Base class of mmdet's detectors for tracing. ``forward`` returns what
-    :class:`TwoStageGraph`'s returns.
-
-    A mask is probabilities inside the object's box or, if ``mask_stride`` is not 0, logits for the
-    whole padded image, one for ``mask_stride`` x ``mask_stride`` pixels.
-    """
-
-    def __init__(self, model: nn.Module, with_masks: bool, mask_stride: int = 0) -> None:
-        super().__init__()
-        self.mask_stride = mask_stride
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else nn.Identity()
-        self.size_divisor = model.data_preprocessor.pad_size_divisor
-        # The dynamic axes of each output.
-        names = ('boxes', 'scores', 'labels', 'image_indices')
-        self.output_axes = {name: {0: 'objects'} for name in names}
-        if mask_stride:
-            self.output_axes['masks'] = {0: 'objects', 1: 'mask_height', 2: 'mask_width'}
-        elif with_masks:
-            self.output_axes['masks'] = {0: 'objects'}
-
-    def extract_feature_maps(self, images: Tensor) -> Tensors:
-        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
-        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
-
-
-class TwoStageGraph(DetectorGraph):
+class TwoStageGraph(nn.Module):
     """Faster, Mask or Cascade R-CNN as a module to trace.
 
-    Unsupported heads and NMS raise a UserError.
+    Other detectors, heads and NMS raise a UserError.
     """
 
     def __init__(self, model: nn.Module) -> None:
         roi_head = getattr(model, 'roi_head', None)
         if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
-        super().__init__(model, roi_head.with_mask)
+        super().__init__()
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.size_divisor = model.data_preprocessor.pad_size_divisor
         self.rpn_head = model.rpn_head
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
         self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
         self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
         self.mask_heads, self.mask_extractors = nn.ModuleList(), []
+        names = ['boxes', 'scores', 'labels', 'image_indices']
         if roi_head.with_mask:
+            names.append('masks')
             self.mask_heads.extend(list_modules(roi_head.mask_head))
             self.mask_extractors += list_modules(roi_head.mask_roi_extractor)
+        # The dynamic axes of each output.
+        self.output_axes = {name: {0: 'objects'} for name in names}
         heads = [self.rpn_head, *self.box_heads, *self.mask_heads]
         types = (models.RPNHead, models.ConvFCBBoxHead, models.FCNMaskHead)
         unsupported = [type(head).__name__ for head in heads if not isinstance(head, types)]
-        unsupported += find_unsupported_nms(self.rpn_cfg.nms, self.rcnn_cfg.nms)
+        for cfg in (self.rpn_cfg.nms, self.rcnn_cfg.nms):
+            if cfg.get('type', 'nms') != 'nms' or set(cfg) - {'type', 'iou_threshold', 'split_thr'}:
+                unsupported.append(f'NMS {dict(cfg)}')
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
+
+    def extract_feature_maps(self, images: Tensor) -> Tensors:
+        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
+        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
 
         Return boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices (N,); and
-        masks (N, h, w).
+        masks (N, h, w), probabilities inside the boxes.
         """
         # An operator in the trace, so it is not a constant.
         size = shape_as_tensor(images)[-2:].to(images.device)
@@ -111,7 +95,9 @@ class TwoStageGraph(DetectorGraph):
             self.rcnn_cfg.score_thr,
         )
         kept = kept.reshape_as(scores).flatten(1)
-        image, index, top_scores = list_objects(kept, self.rcnn_cfg.max_per_img)
+        top_scores, order = select_top_scores(kept, self.rcnn_cfg.max_per_img)
+        image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
+        index, top_scores = order[image, rank], top_scores[image, rank]
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
         if not self.mask_heads:
@@ -198,15 +184,6 @@ class TwoStageGraph(DetectorGraph):
         return masks.gather(1, class_indices)[:, 0]
 
 
-def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the image, index and score (N,) of each image's highest-scoring objects, by ``scores``
-    (B, n).
-    """
-    top_scores, order = select_top_scores(scores, max_objects)
-    image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
-    return image, order[image, rank], top_scores[image, rank]
-
-
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
     """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images
     of ``size`` (2,).
@@ -220,14 +197,8 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
     limit = math.log(1000 / 16)  # mmdet's default, -log(wh_ratio_clip)
     halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
-    return clip_boxes(torch.cat([centres - halves, centres + halves], dim=-1), size)
-
-
-def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
-    """Clip boxes (..., 4) = [x1, y1, x2, y2] in pixels to images of ``size`` (2,) = [height,
-    width].
-    """
-    return torch.minimum(boxes.clamp(min=0.0), size.flip(0).repeat(2).to(boxes.dtype))
+    corners = torch.cat([centres - halves, centres + halves], dim=-1)
+    return torch.minimum(corners.clamp(min=0.0), size.flip(0).repeat(2).to(corners.dtype))
 
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
@@ -316,12 +287,3 @@ class NonMaxSuppression(torch.autograd.Function):
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
-
-
-def find_unsupported_nms(*nms_cfgs: ConfigDict) -> list[str]:
-    """Return descriptions of the settings that are not plain NMS."""
-    unsupported = []
-    for cfg in nms_cfgs:
-        if cfg.get('type', 'nms') != 'nms' or set(cfg) - {'type', 'iou_threshold', 'split_thr'}:
-            unsupported.append(f'NMS {dict(cfg)}')
-    return unsupported

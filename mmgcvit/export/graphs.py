@@ -3,10 +3,13 @@
 OpenMMLab packages are imported when needed.
 """
 
+from copy import deepcopy
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
 from ..models.layers.arguments import MIN_IMAGE_SIZE
@@ -45,39 +48,52 @@ class SegmentorGraph(nn.Module):
     output_axes: ClassVar = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: nn.Module) -> None:
-        from mmseg.models import EncoderDecoder, Mask2FormerHead
-
-        from .deformable_attention import gather_in_attention, replace_modules
+        from mmseg.models import EncoderDecoder
 
         super().__init__()
         head = getattr(model, 'decode_head', None)
         num_channels = getattr(head, 'out_channels', 0)
         padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
         size, mode = padding.get('size') or (0, 0), model.test_cfg.mode
-        is_supported = type(model) is EncoderDecoder and num_channels > 1
-        if hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead):
-            is_supported = False
-        if not is_supported or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
+        # Heads with a pixel decoder are those of Mask2Former and MaskFormer.
+        is_supported = type(model) is EncoderDecoder and not hasattr(head, 'pixel_decoder')
+        if not is_supported or num_channels < 2 or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__} of '
                 f'{num_channels} output channels, mode {mode} and padding to {size}. Export '
                 'supports EncoderDecoder with a head that has a channel for each class, as '
-                'UPerHead, or Mask2FormerHead, mode whole and padding to at most '
-                f'{MIN_IMAGE_SIZE}'
+                f'UPerHead, mode whole and padding to at most {MIN_IMAGE_SIZE}'
             )
+        self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        head = replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
-        self.head = gather_in_attention(head)
+        self.head = make_pooling_traceable(head)
+
+    def pad(self, images: Tensor) -> Tensor:
+        """Pad images at the right and bottom, as mmseg's data preprocessor does."""
+        # A tensor, since the exporter would make numbers constants.
+        missing = (self.min_size - shape_as_tensor(images)[-2:]).clamp(min=0)
+        images = F.pad(images, (0, missing[1], 0, missing[0]))
+        return pad_images(images, self.size_divisor)
 
     def forward(self, images: Tensor) -> Tensor:
-        padded = pad_images(images, self.size_divisor)
+        padded = self.pad(images)
         maps = self.neck(self.backbone(padded))
         # A tuple, since mmseg takes a torch.Size for that of a window.
         meta = {'img_shape': tuple(padded.shape[2:])}
         logits = self.head.predict(maps, [meta], None)
         return logits[..., : images.shape[2], : images.shape[3]]
+
+
+def make_pooling_traceable(head: nn.Module) -> nn.Module:
+    """Return a copy of a head, with the same parameters, that pools by :class:`TraceablePooling`."""
+    copied = deepcopy(head, {id(parameter): parameter for parameter in head.parameters()})
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2d):
+                setattr(parent, name, TraceablePooling(child))
+    return copied
 
 
 class TraceablePooling(nn.Module):

@@ -25,25 +25,19 @@ OPSET = 17  # the first opset with LayerNormalization, the newest operator in th
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding
 # is traced too.
 EXAMPLE_SHAPE = (2, 3, 99, 132)
-# They take most of the time, and their weights most of the file.
-HALF_OPERATORS = {'Conv', 'ConvTranspose', 'Gemm', 'MatMul'}
 
 
-def export_onnx(
-    predictor: Predictor, target: Path, check: bool = True, half: bool = False
-) -> tuple[float, str] | None:
+def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple[float, str] | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    With ``half``, convolutions and matrix products are float16. With ``check``, return the result
-    of :func:`.compare`. If the outputs differ too much, or the model has parts that cannot be
-    exported, raise a UserError and do not write ``target``.
+    With ``check``, return the result of :func:`.compare`. If the outputs differ too much, or the
+    model has parts that cannot be exported, raise a UserError and do not write ``target``.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
     module = build_export_module(predictor)
-    metadata = collect_metadata(predictor, module)
-    metadata['precision'] = 'float16' if half else 'float32'
+    metadata = collect_metadata(predictor)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
     if torch.__version__ >= torch.torch_version.TorchVersion('2.5'):
@@ -66,11 +60,9 @@ def export_onnx(
                 **options,
             )
         model = onnx.load(unfinished)
-        if half:
-            convert_to_half(model)
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, unfinished)
-        return compare(predictor, module, unfinished, half) if check else None
+        return compare(predictor, module, unfinished) if check else None
 
 
 def build_export_module(predictor: Predictor) -> nn.Module:
@@ -83,22 +75,12 @@ def build_export_module(predictor: Predictor) -> nn.Module:
         return ClassifierGraph(model).eval()
     if predictor.task == 'segmentation':
         return SegmentorGraph(model).eval()
-    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
-
     from .detector_graph import TwoStageGraph
-    from .one_stage_graphs import DINOGraph, Mask2FormerGraph, RTMDetInsGraph
 
-    graph = TwoStageGraph
-    if isinstance(model, DINO):
-        graph = DINOGraph
-    elif isinstance(model, Mask2Former):
-        graph = Mask2FormerGraph
-    elif isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        graph = RTMDetInsGraph
-    return graph(model).eval()
+    return TwoStageGraph(model).eval()
 
 
-def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
+def collect_metadata(predictor: Predictor) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor
@@ -113,17 +95,15 @@ def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
         'mean': mean,
         'std': std,
         'channel_order': 'rgb' if is_converting_channels(preprocessor) else 'bgr',
-        'size_divisor': 1,  # 1 means no padding: the ONNX graph pads the images
         **describe_preprocessing(predictor.pipeline.transforms),
         'config': Path(predictor.config).name,
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
     }
     if predictor.task == 'detection':
-        # Two-stage detectors have settings for each stage.
-        test_cfg = predictor.network.test_cfg.get('rcnn', predictor.network.test_cfg)
         entries['score_thr'] = predictor.score_thr
-        entries['mask_thr_binary'] = float(test_cfg.get('mask_thr_binary', 0.5))
-        entries['mask_stride'] = module.mask_stride
+        entries['tiles'] = predictor.tiles or 0
+        entries['limit'] = predictor.limit
+        entries['mask_thr_binary'] = predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5)
     for name, value in entries.items():
         if not isinstance(value, str):
             entries[name] = json.dumps(value, ensure_ascii=False)
@@ -165,46 +145,3 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
             'is known'
         )
     return settings
-
-
-def convert_to_half(model: Any) -> None:
-    """Convert :data:`HALF_OPERATORS` to float16, in place.
-
-    Norms, softmax, coordinates, indices would lose accuracy.
-    """
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes, converted = [], set()
-
-    def cast(source: str, target: str, dtype: int) -> None:
-        # On CPUs, onnxruntime removes pairs of casts, and with them the rounding that is to be
-        # compared. Without graph optimizations, it keeps casts beside an Identity.
-        nodes.append(helper.make_node('Cast', [source], [f'{target}_cast'], to=dtype))
-        nodes.append(helper.make_node('Identity', [f'{target}_cast'], [target]))
-
-    for node in graph.node:
-        if node.op_type in HALF_OPERATORS:
-            for name in set(node.input) - converted:
-                if name in weights:
-                    values = numpy_helper.to_array(weights[name]).astype('float16')
-                    graph.initializer.append(numpy_helper.from_array(values, f'{name}_half'))
-                else:
-                    cast(name, f'{name}_half', TensorProto.FLOAT16)
-            converted.update(node.input)
-            (output,) = node.output
-            names = [f'{name}_half' for name in node.input]
-            node.input[:], node.output[:] = names, [f'{output}_output']
-            nodes.append(node)
-            cast(f'{output}_output', output, TensorProto.FLOAT)
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    for tensor in weights.values():
-        if tensor.name not in used:
-            graph.initializer.remove(tensor)
-    onnx.checker.check_model(model)

@@ -10,6 +10,7 @@ your own project, also on a machine without torch::
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import ExifTags, Image, ImageSequence
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's
 # in upper case.
@@ -27,6 +28,9 @@ CV2_INTERPOLATION = {
     'bicubic': cv2.INTER_CUBIC,
     'area': cv2.INTER_AREA,
 }
+# What training reads: formats by Pillow's names, and the longer side / the shorter side.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
+MAX_ASPECT = 320
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,12 @@ class Detections:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class index of every pixel, (height, width) int32."""
+    """The class of each pixel of an image."""
 
-    label_map: np.ndarray
+    label_map: np.ndarray  # (height, width) int32, class indices
+    labels: np.ndarray  # (n,) int64, the classes that occur, by descending area
+    class_names: list[str]
+    areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class OnnxPredictor:
         score_thr: Objects with lower scores are removed. Default: the threshold that ``mmgcvit
             predict`` uses.
         providers: Names of onnxruntime's execution providers.
+        tiles: Side in pixels of the overlapping tiles in which a detector predicts larger images,
+            which needs the package supervision. Default: as in the training; 0: no tiles.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class OnnxPredictor:
         path: str | Path,
         score_thr: float | None = None,
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
+        tiles: int | None = None,
     ) -> None:
         self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
         self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
@@ -88,6 +98,9 @@ class OnnxPredictor:
                 'wrote'
             )
         self.classes = json.loads(self.metadata['classes'])
+        self.tiles = tiles
+        if tiles is None:
+            self.tiles = json.loads(self.metadata.get('tiles', '0'))
 
     def __call__(self, image: str | Path | np.ndarray) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
@@ -95,6 +108,32 @@ class OnnxPredictor:
         :class:`Classification`, as the file's model does.
         """
         image = read_image(image)
+        if self.task == 'detection' and 0 < self.tiles < max(image.shape[:2]):
+            return self.predict_in_tiles(image)
+        return self.predict(image)
+
+    def predict_in_tiles(self, image: np.ndarray) -> Detections:
+        """Detect the objects of a large image, and merge the detections of the tiles."""
+        import supervision as sv
+
+        def detect(tile: np.ndarray) -> sv.Detections:
+            found = self.predict(tile)
+            return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
+
+        slicer = sv.InferenceSlicer(
+            detect,
+            slice_wh=self.tiles,
+            overlap_wh=self.tiles // 4,
+            overlap_metric=sv.OverlapMetric.IOS,
+            compact_masks=True,
+        )
+        found = slicer(image)
+        found = found.select(np.argsort(-found.confidence, kind='stable'))
+        names = [self.classes[label] for label in found.class_id]
+        return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
+
+    def predict(self, image: np.ndarray) -> Any:
+        """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
@@ -105,7 +144,11 @@ class OnnxPredictor:
         if self.task == 'segmentation':
             height, width = image.shape[:2]
             logits = [cv2.resize(channel, (width, height)) for channel in outputs['logits'][0]]
-            return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
+            label_map = np.argmax(logits, axis=0).astype(np.int32)
+            labels, areas = np.unique(label_map, return_counts=True)
+            order = np.argsort(-areas, kind='stable')
+            names = [self.classes[label] for label in labels[order]]
+            return Segmentation(label_map, labels[order].astype(np.int64), names, areas[order])
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
@@ -156,21 +199,27 @@ class OnnxPredictor:
         """
         kept = outputs['scores'] >= self.score_thr
         outputs = {name: values[kept] for name, values in outputs.items()}
+        limit = json.loads(self.metadata.get('limit', 'Infinity'))
+        if len(outputs['scores']) >= limit:
+            warnings.warn(
+                f'an image has as many detections as the model returns at most, {limit}. Add '
+                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it again',
+                stacklevel=3,
+            )
         y_scale, x_scale = ori_shape[0] / img_shape[0], ori_shape[1] / img_shape[1]
         boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         class_names = [self.classes[label] for label in outputs['labels']]
         masks = outputs.get('masks')
-        if masks is not None and self.metadata['mask_stride'] != '0':
-            masks = resize_masks(masks, self.metadata, img_shape, ori_shape)
-        elif masks is not None:
-            masks = paste_masks(masks, boxes, self.metadata, ori_shape)
+        if masks is not None:
+            masks = paste_masks(masks, boxes, float(self.metadata['mask_thr_binary']), ori_shape)
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
 
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """Read an image file, or check an array.
 
-    Return an array (height, width, 3) uint8, or raise a ValueError.
+    Return an array (height, width, 3) uint8 in BGR order. Raise a ValueError for other arrays, and
+    for files that training would not read as they are.
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
@@ -181,38 +230,47 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         return image
     if not Path(image).is_file():
         raise ValueError(f'{image} does not exist')
-    loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
+    Image.init()
+    try:
+        with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
+            content = np.fromfile(image, np.uint8)
+            problem = find_problem(opened, content)
+    # Decoders raise errors of any type on damaged files.
+    except Exception as error:
+        problem = str(error)
+    if problem:
+        raise ValueError(f'{image} cannot be read: {problem}')
+    return cv2.imdecode(content, cv2.IMREAD_COLOR)
+
+
+def find_problem(image: Image.Image, content: np.ndarray) -> str:
+    """Return why training would not read an open image, whose file has a ``content``, or ''."""
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        return f'one side is over {MAX_ASPECT} times the other'
+    if image.mode == 'LAB':
+        return 'it has the colour space LAB'
+    image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
+    loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if loaded is None:
-        raise ValueError(f'{image} is damaged, or not an image that OpenCV reads')
-    return loaded
-
-
-def resize_masks(
-    logits: np.ndarray,
-    metadata: dict[str, str],
-    img_shape: tuple[int, int],
-    ori_shape: tuple[int, int],
-) -> np.ndarray:
-    """Resize logits (n, h, w) to bool masks (n, *ori_shape).
-
-    ``img_shape`` is the network's input without padding.
-    """
-    stride = int(metadata['mask_stride'])
-    probability = float(metadata['mask_thr_binary'])
-    threshold = np.log(probability / (1 - probability))
-    masks = np.zeros((len(logits), *ori_shape), bool)
-    for i, values in enumerate(logits):
-        padded = cv2.resize(values, None, fx=stride, fy=stride)
-        cropped = padded[: img_shape[0], : img_shape[1]]
-        masks[i] = cv2.resize(cropped, ori_shape[::-1]) > threshold
-    return masks
+        return 'OpenCV cannot decode it'
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation != 1 and image.format != 'TIFF':
+        stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if np.array_equal(loaded, stored):
+            return 'OpenCV would ignore its EXIF rotation'
+    pixels = np.atleast_3d(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))[..., :3]
+    if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
+        return 'it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits'
+    if image.format != 'MPO':  # cameras may write a preview behind the photo
+        pages = [getattr(page, 'tag_v2', {}).get(254, 0) for page in ImageSequence.Iterator(image)]
+        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+        if sum(not kind & 5 for kind in pages) > 1:
+            return 'it has several pages or frames. Save each as an image'
+    return ''
 
 
 def paste_masks(
-    probabilities: np.ndarray,
-    boxes: np.ndarray,
-    metadata: dict[str, str],
-    ori_shape: tuple[int, int],
+    probabilities: np.ndarray, boxes: np.ndarray, threshold: float, ori_shape: tuple[int, int]
 ) -> np.ndarray:
     """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
     *ori_shape).
@@ -225,5 +283,5 @@ def paste_masks(
             positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
             distances = np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
             mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
-        masks[i] = mask >= float(metadata['mask_thr_binary'])
+        masks[i] = mask >= threshold
     return masks

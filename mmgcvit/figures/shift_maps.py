@@ -65,7 +65,8 @@ def draw_shifts(result: Shifts) -> Figure:
     (image, preference), (bars, weight) = figure.subplots(2, 2)
     rows, columns, _ = result.weights.shape
     patch_size = view.backbone.stem.convs[0].kernel_size[0]
-    view.draw_image(image, f'image; {rows} x {columns} patches of {patch_size} px')
+    title = f'image; {rows} x {columns} patches of {patch_size} px\nof the network input'
+    view.draw_image(image, title)
     # (h, w), for each patch the shift with the largest weight
     preferred = result.weights.argmax(-1)
     colours = colormaps['turbo'](np.linspace(0, 1, num_shifts))

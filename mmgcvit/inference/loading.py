@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,16 +18,18 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import get_type_name, iter_unwrapped_datasets, read_config
+from ..config import LOADERS, get_type_name, iter_unwrapped_datasets, read_config
+from ..datasets.checks.sources import iter_datasets, list_local_paths
 from ..datasets.decoding import get_decoding_settings
 from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
+from ..files import make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..tasks import DETECTION
 from .drawing import choose_palette
-from .model_files import find_config, find_model_files, read_model_checkpoint, read_score_thr
+from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {
@@ -35,63 +37,21 @@ PREDICTORS = {
 }
 
 
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | Checkpoint | None = None,
-    device: str | None = None,
-    score_thr: None = None,
-) -> Predictor[Any]: ...
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | Checkpoint | None = None,
-    device: str | None = None,
-    *,
-    score_thr: float,
-) -> Detector: ...
-
-
-def load(
-    config: str | Path,
-    checkpoint: str | Path | Checkpoint | None = None,
-    device: str | None = None,
-    score_thr: float | None = None,
-) -> Predictor[Any]:
-    """Load a trained model.
-
-    Args:
-        config: A config file, or the work dir of a run.
-        checkpoint: A file or URL, or what :func:`read_model_checkpoint` has read. Code in it is not
-            run. Default: the work dir's best or newest checkpoint, or the weights shipped with a
-            config of this project.
-        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
-            has chosen for the checkpoint, else 0.3.
-
-    Raises:
-        UserError: The config, checkpoint or device does not exist, the task of the config is not
-            supported, or ``score_thr`` is invalid or set for a model that is no detector.
-        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
-    """
+def load_model(
+    config: Path, checkpoint: Checkpoint, device: str | None, score_thr: float | None
+) -> Predictor:
+    """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
     torch_device = resolve_device(device)
-    if isinstance(checkpoint, Checkpoint):
-        path = find_config(config)
-    else:
-        files = find_model_files(config, checkpoint)
-        path, checkpoint = files.config, read_model_checkpoint(files.checkpoint)
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
     # simultaneously (gh-106905).
     with BUILD_LOCK:
-        cfg = read_config(path)
-        predictor = build_predictor(cfg, path, checkpoint.content['meta'])
+        cfg = read_config(config)
+        predictor = build_predictor(cfg, config, checkpoint.content['meta'])
         check_fits(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
-    predictor.config, predictor.checkpoint = path, checkpoint.source
+    predictor.config, predictor.checkpoint = config, checkpoint.source
     predictor.started_with = cfg.get(STARTED_WITH) or {}
     if predictor.task != DETECTION.name:
         if score_thr is not None:
@@ -102,12 +62,42 @@ def load(
     # The loops in engine/loops.py have this setting.
     predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
     if score_thr is None:
-        score_thr = read_score_thr(path, checkpoint.source)
+        score_thr = read_score_thr(config, checkpoint.source)
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
+
+
+def check_started_here(cfg: Config, path: str | Path) -> None:
+    """Raise a UserError if the data of a run's config have paths relative to another folder than
+    the current one.
+
+    The config is in the run's work dir, which it names relative to the folder where the run was
+    started. If it does not, the data of ``train --data`` must be below the current folder.
+    """
+    datasets = [dataset for _, dataset in iter_datasets(cfg, LOADERS)]
+    files = [file for dataset in datasets for file in list_local_paths(dataset)]
+    if all(file.is_absolute() for file in files):
+        return
+    parents = make_absolute(path).parents
+    work_dir = Path(cfg.get('work_dir') or '/')
+    started_in = []
+    if not work_dir.is_absolute():
+        started_in = [folder for folder in parents if folder / work_dir in parents]
+    data = (cfg.get(STARTED_WITH) or {}).get('data')
+    if started_in:
+        is_here = any(Path.cwd().samefile(folder) for folder in started_in)
+        folder = str(started_in[0])
+    else:
+        is_here = data is None or (parents[0] / data).resolve().is_relative_to(Path.cwd())
+        folder = f'the folder above {data}'
+    if not is_here:
+        raise UserError(
+            f'{path} is the config of a run whose data have paths relative to {folder}, where it '
+            'was started. Run this command there'
+        )
 
 
 def format_device(device: torch.device) -> str:

@@ -1,18 +1,19 @@
-"""Find the files of a trained model, its config and its checkpoint, and read the checkpoint."""
+"""Find the files of a trained model, its config and its checkpoint, and load it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import compute_sha256, is_url, suggest_folder
+from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
+    from .predictor import Detector, Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
@@ -24,6 +25,7 @@ HINTS = {
     '.pt': PASS_WORK_DIR,
     '.safetensors': PASS_WORK_DIR,
     '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
+    **dict.fromkeys(IMAGE_SUFFIXES, '. Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
 }
 
 
@@ -34,6 +36,54 @@ class ModelFiles:
     config: Path
     # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
     checkpoint: str
+
+
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: None = None,
+) -> Predictor[Any]: ...
+
+
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    *,
+    score_thr: float,
+) -> Detector: ...
+
+
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: float | None = None,
+) -> Predictor[Any]:
+    """Load a trained model.
+
+    Args:
+        config: A config file, or the work dir of a run.
+        checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest
+            checkpoint, or the weights shipped with a config of this project.
+        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
+        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
+            has chosen for the checkpoint, else 0.3.
+
+    Raises:
+        UserError: The config, checkpoint or device does not exist, the task of the config is not
+            supported, or ``score_thr`` is invalid or set for a model that is no detector.
+        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
+    """
+    files = find_model_files(config, checkpoint)
+    # These imports take seconds. The first checks the versions of torch, mmengine and mmcv.
+    from .. import registry  # noqa: F401
+    from .loading import load_model
+
+    return load_model(files.config, read_model_checkpoint(files.checkpoint), device, score_thr)
 
 
 def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:
@@ -47,7 +97,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
     if not is_config(file):
-        hint = HINTS.get(path.suffix, '').format(folder=path.parent)
+        hint = HINTS.get(path.suffix.lower(), '').format(folder=path.parent)
         raise UserError(
             f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}'
         )
@@ -100,10 +150,20 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
     """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
     of a work dir.
     """
-    from ..checkpoints.safe_loading import read_for_mmengine, read_latest_checkpoint
+    from ..checkpoints.safe_loading import (
+        LAST_CHECKPOINT_FILE,
+        read_for_mmengine,
+        read_latest_checkpoint,
+    )
 
     if not Path(source).is_dir():
         return read_for_mmengine(str(source), is_resumed=False)
+    names = sorted(path.name for path in Path(source).glob('*.pth'))
+    if len(names) > 1 and not Path(source, LAST_CHECKPOINT_FILE).is_file():
+        raise UserError(
+            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no '
+            f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
+        )
     advice = 'Pass another checkpoint after the work dir'
     latest = read_latest_checkpoint(source, advice, prefer_best=True)
     if latest is None:
@@ -122,11 +182,12 @@ def read_score_thr(config: Path, checkpoint: str) -> float | None:
         return None
     try:
         chosen = json.loads(path.read_text())
-        name, score_thr = chosen['checkpoint'], float(chosen['score_thr'])
-        digest = chosen.get('sha256')  # earlier versions did not write it
-    except (ValueError, KeyError, TypeError, AttributeError):
+        name, digest = chosen['checkpoint'], chosen['sha256']
+        score_thr = float(chosen['score_thr'])
+    except (ValueError, KeyError, TypeError):
         raise UserError(
             f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
         ) from None
-    is_other = name != file.name or (digest is not None and digest != compute_sha256(file))
-    return None if is_other else score_thr
+    if name != file.name or digest != compute_sha256(file):
+        return None
+    return score_thr

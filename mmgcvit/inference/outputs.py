@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ..errors import MANY, escape_controls, shorten
+from ..errors import MANY, escape_controls, format_count, shorten
 from ..files import (
     LABEL_MAPS,
     PICTURES,
@@ -37,22 +37,23 @@ class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
     An output has the path of its input (without a URL's query) in the folder that contains all
-    inputs, with another suffix. If two inputs differ only in the suffix, they keep it; if two URLs
-    only in the query, they are numbered.
+    inputs, with another suffix. A name that an earlier input has, in any case, gets a number.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
         self.folder = folder
         paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
-        paths = [path.relative_to(common) for path in paths]
-        if len(set(paths)) < len(paths):
-            paths = [path.with_name(f'{i}_{path.name}') for i, path in enumerate(paths, start=1)]
-        stems = [path.with_suffix('') for path in paths]
-        lower = {str(stem).lower() for stem in stems}
-        if len(lower) == len(stems):
-            paths = stems
-        self.names = dict(zip(inputs, paths, strict=True))
+        self.names: dict[str, Path] = {}
+        taken = set()
+        for source, path in zip(inputs, paths, strict=True):
+            stem = name = path.relative_to(common).with_suffix('')
+            number = 1
+            while str(name).lower() in taken:
+                number += 1
+                name = stem.with_name(f'{stem.name}_{number}')
+            taken.add(str(name).lower())
+            self.names[source] = name
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:
         """Return the output path for the input ``source`` in a subfolder, and create its parent
@@ -91,6 +92,15 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     if isinstance(prediction, Classification):
         return Counter([prediction.label])
     return Counter(prediction.labels.tolist())
+
+
+def format_limit(names: Sequence[str], num_images: int, limit: float) -> str:
+    """Return a message about images with as many detections as a detector returns at most."""
+    return (
+        f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
+        f'returned as many detections as it can, {limit:,}, so counts may be too low. Add --tiles '
+        'SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
+    )
 
 
 def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:

@@ -2,12 +2,12 @@
 overlapping tiles.
 """
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
-from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -16,8 +16,10 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
+from ..config import iter_dicts
 from ..datasets.decoding import DecodingSettings
 from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
+from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
@@ -26,7 +28,10 @@ from .results import (
     Detections,
     Outcome,
     Prediction,
+    Record,
     Segmentation,
+    list_categories,
+    make_records,
     make_segmentation,
 )
 
@@ -80,6 +85,18 @@ class Predictor(ABC, Generic[P]):
     def device(self) -> torch.device:
         """Device of the network's parameters."""
         return next(self.network.parameters()).device
+
+    @property
+    def scale(self) -> tuple[int, int] | None:
+        """The longer and the shorter side to which the pipeline resizes images, in pixels.
+
+        None if it does not resize them.
+        """
+        for step in self.pipeline.transforms:
+            if getattr(step, 'scale', None):
+                shorter, longer = sorted(make_pair(step.scale))
+                return longer, shorter
+        return None
 
     @overload
     def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
@@ -190,6 +207,14 @@ class Predictor(ABC, Generic[P]):
                 f'the test pipeline cannot prepare the image whose height and width are {reason}'
             ) from None
 
+    def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:
+        """Convert a prediction of this model to records in COCO's results format, as in
+        ``predictions.json``.
+        """
+        categories = list_categories(self.task, self.classes)
+        records = make_records(prediction, categories)
+        return [{'image_id': image_id, **record} for record in records]
+
     def find_label(self, name: str | int) -> int:
         """Return the index of the class with this name or index.
 
@@ -212,6 +237,11 @@ class Detector(Predictor[Detections]):
 
     score_thr: float = 0.3  # detections with a lower score are dropped
 
+    @property
+    def limit(self) -> float:
+        """The highest number of detections in an image or a tile."""
+        return find_limit(self.network)
+
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
@@ -226,14 +256,26 @@ class Detector(Predictor[Detections]):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        return self.make_detections(boxes, scores, objects.labels.numpy(), masks)
+        is_limited = len(objects) >= self.limit
+        return self.make_detections(boxes, scores, objects.labels.numpy(), masks, is_limited)
 
     def make_detections(
-        self, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, masks: Any
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        masks: Any,
+        is_limited: bool,
     ) -> Detections:
         names = [self.classes[label] for label in labels]
-        boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
-        return Detections(boxes, scores, labels.astype(np.int64), names, masks)
+        return Detections(
+            boxes.astype(np.float32),
+            scores.astype(np.float32),
+            labels.astype(np.int64),
+            names,
+            masks,
+            is_limited=is_limited,
+        )
 
     def predict_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image.
@@ -241,12 +283,14 @@ class Detector(Predictor[Detections]):
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
         size, margin = image.shape[:2], MARGIN * self.tiles
-        whole = replace(self, tiles=None)
+        whole, are_limited = replace(self, tiles=None), []
 
         def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
             found = []
             for tile, outcome in zip(tiles, whole.predict_batch(tiles), strict=True):
-                objects = outcome.get('a tile').to_supervision()
+                prediction = outcome.get('a tile')
+                are_limited.append(prediction.is_limited)
+                objects = prediction.to_supervision()
                 objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], margin)
                 found.append(objects)
             return found
@@ -267,7 +311,9 @@ class Detector(Predictor[Detections]):
             masks = masks.repack()
         elif not len(objects) and getattr(self.network, 'with_mask', False):
             masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
-        return self.make_detections(objects.xyxy, objects.confidence, objects.class_id, masks)
+        return self.make_detections(
+            objects.xyxy, objects.confidence, objects.class_id, masks, any(are_limited)
+        )
 
 
 class Segmentor(Predictor[Segmentation]):
@@ -313,12 +359,22 @@ class Classifier(Predictor[Classification]):
         return Classification(label, self.classes[label], float(scores[label]), scores)
 
 
+def find_limit(network: nn.Module) -> float:
+    """Return how many detections, or proposals, a detector returns at most in an image."""
+    limits = [math.inf]
+    for settings in iter_dicts(getattr(network, 'test_cfg', None)):
+        for name in ('max_per_img', 'max_per_image'):
+            if settings.get(name, 0) > 0:
+                limits.append(settings[name])
+    return min(limits)
+
+
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
     """Return where each tile begins along an axis, and the position from which it replaces the one
     before.
     """
     last = max(length - side, 0)
-    count = 1 + ceil(last / (side * (1 - OVERLAP)))
+    count = 1 + math.ceil(last / (side * (1 - OVERLAP)))
     starts = np.linspace(0, last, count).astype(int).tolist()
     places = [(0, 0)]
     for before, start in pairwise(starts):

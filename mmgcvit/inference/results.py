@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..datasets.records import make_coco_categories
-from ..errors import OptionalModule, UserError, check_installed
+from ..errors import OptionalModule, UserError, check_installed, format_count, shorten
 
 sv = OptionalModule('supervision', 'to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
 
-@dataclass(frozen=True)
+class DetectedObject(NamedTuple):
+    """One of :class:`Detections`."""
+
+    box: np.ndarray  # (4,)
+    score: float
+    label: int
+    class_name: str
+    mask: np.ndarray | None  # (height, width) bool
+
+
+@dataclass(frozen=True, repr=False)
 class Detections:
     """Detections of an image, by descending score."""
 
@@ -29,9 +40,34 @@ class Detections:
     masks: np.ndarray | sv.CompactMask | None = None
     # Only of ground truth: objects that are neither trained nor scored
     ignored: Detections | None = None
+    # Whether there are as many as the model returns at most, for an image or a tile
+    is_limited: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __iter__(self) -> Iterator[DetectedObject]:
+        masks = [None] * len(self) if self.masks is None else self.masks
+        rows = zip(self.boxes, self.scores, self.labels, self.class_names, masks, strict=True)
+        for box, score, label, name, mask in rows:
+            yield DetectedObject(box, float(score), int(label), name, mask)
+
+    def __repr__(self) -> str:
+        text = format_count(len(self), 'object')
+        if len(self):
+            counts = Counter(self.class_names).most_common()
+            text += f': {shorten([f"{count} {name}" for name, count in counts])}'
+            text += f'; scores {self.scores.min():.2f} to {self.scores.max():.2f}'
+        return f'Detections({text})'
+
+    def filter(self, score_thr: float = 0.0, classes: Sequence[str] | None = None) -> Detections:
+        """Return the detections with at least this score and, if they are given, of these
+        classes.
+        """
+        is_kept = self.scores >= score_thr
+        if classes is not None:
+            is_kept &= np.isin(self.class_names, classes)
+        return self.select(np.flatnonzero(is_kept))
 
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,)."""
@@ -50,7 +86,7 @@ class Detections:
         return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Segmentation:
     """The class of each pixel of an image."""
 
@@ -59,6 +95,13 @@ class Segmentation:
     labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
     areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
+
+    def __repr__(self) -> str:
+        shares = self.areas / self.label_map.size
+        rows = zip(shares, self.class_names, strict=True)
+        height, width = self.label_map.shape
+        text = shorten([f'{share:.1%} {name}' for share, name in rows])
+        return f'Segmentation({width} x {height} px: {text})'
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
@@ -78,7 +121,7 @@ def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmenta
     return Segmentation(label_map, labels, [classes[label] for label in labels], areas[order])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classification:
     """The highest-scoring class of an image."""
 
@@ -86,6 +129,9 @@ class Classification:
     class_name: str
     score: float  # from 0 to 1
     scores: np.ndarray  # (classes,) float32, of all classes
+
+    def __repr__(self) -> str:
+        return f'Classification({self.class_name}, score {self.score:.2f})'
 
 
 Record = dict[str, Any]  # of JSON

@@ -22,7 +22,15 @@ from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
 from .inputs import convert_to_array
 from .outputs import Outputs, count_classes, write_counts, write_json
 from .predictor import Predictor
-from .results import Outcome, Prediction, Record, Segmentation, list_categories, make_records
+from .results import (
+    Detections,
+    Outcome,
+    Prediction,
+    Record,
+    Segmentation,
+    list_categories,
+    make_records,
+)
 
 sv = OptionalModule('supervision', 'predicting videos')
 
@@ -40,26 +48,29 @@ class PredictionRun:
     batch_size: int  # number of images or frames in a batch
     draw: bool  # whether to write pictures and videos
     write: bool  # whether to write JSON files and segmentation maps
-    labels: Sequence[int] | None  # class indices of the detections to keep; None keeps all
+    classes: Sequence[str] | None  # of the detections to keep; None keeps all
     draw_labels: bool  # whether to draw class names and scores
     num_failed: int = 0  # images and videos that could not be predicted
     # By image or frame: predictions by class
     counts: dict[str, Counter[int]] = field(default_factory=dict)
-    sides: dict[str, int] = field(default_factory=dict)  # by image: the longer side in pixels
+    # By image: height and width in pixels
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # Images and frames with as many detections as the model returns at most
+    limited: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.categories = list_categories(self.model.task, self.model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
 
-    def predict(self, images: Sequence[str], videos: Sequence[str], max_frames: int | None) -> None:
-        """Predict all images, then all videos, or the first ``max_frames`` frames of each video."""
+    def predict(self, images: Sequence[str], videos: Sequence[str]) -> None:
+        """Predict all images, then all videos."""
         try:
             with self.progress:
                 if images:
                     self.predict_images(images)
                 for video in videos:
                     try:
-                        self.predict_video(video, max_frames)
+                        self.predict_video(video)
                     except Exception as error:
                         self.skip(video, error)
         finally:
@@ -87,13 +98,19 @@ class PredictionRun:
                 entries.append(entry | files)
                 for record in records:
                     results.append({'image_id': image_id, 'file_name': path, **record})
-                self.counts[path] = count_classes(prediction)
-                self.sides[path] = max(height, width)
+                self.count(path, prediction)
+                self.sizes[path] = height, width
         finally:
             if self.write:
                 content = {'categories': self.categories, 'images': entries}
                 write_json(self.outputs.folder / IMAGES, content)
                 write_json(self.outputs.folder / PREDICTIONS, results)
+
+    def count(self, name: str, prediction: Prediction) -> None:
+        """Count the predictions of an image or frame by class."""
+        self.counts[name] = count_classes(prediction)
+        if isinstance(prediction, Detections) and prediction.is_limited:
+            self.limited.append(name)
 
     def write_pictures(self, path: str, image: np.ndarray, prediction: Prediction) -> Record:
         """Write an image's picture and segmentation map. Return the paths of the files."""
@@ -125,13 +142,11 @@ class PredictionRun:
         while batch := list(islice(items, self.batch_size)):
             outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
-                objects = outcome.prediction
-                if self.labels is not None and objects is not None:
-                    kept = np.flatnonzero(np.isin(objects.labels, self.labels))
-                    outcome = Outcome(objects.select(kept))
+                if self.classes is not None and outcome.prediction is not None:
+                    outcome = Outcome(outcome.prediction.filter(classes=self.classes))
                 yield item, outcome
 
-    def predict_video(self, video: str, max_frames: int | None) -> None:
+    def predict_video(self, video: str) -> None:
         """Predict a video.
 
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
@@ -143,8 +158,8 @@ class PredictionRun:
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        frames = enumerate(islice(sv.get_video_frames_generator(video), max_frames))
-        frames = self.progress.track(frames, total=max_frames, description=video)
+        frames = enumerate(sv.get_video_frames_generator(video))
+        frames = self.progress.track(frames, total=info.total_frames, description=video)
         num_frames = 0
         with ExitStack() as files:
             for (index, image), outcome in self.predict_in_batches(frames):
@@ -165,13 +180,13 @@ class PredictionRun:
                     records = self.list_records(prediction)
                     entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
-                self.counts[name] = count_classes(prediction)
+                self.count(name, prediction)
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
-        num_expected = min(info.total_frames, max_frames or info.total_frames)
-        if num_frames < MIN_FRAMES * num_expected:  # OpenCV reads a damaged video up to the damage
-            self.print(f'{video}: {num_frames} of about {num_expected} frames can be read')
+        # OpenCV reads a damaged video up to the damage.
+        if num_frames < MIN_FRAMES * info.total_frames:
+            self.print(f'{video}: {num_frames} of about {info.total_frames} frames can be read')
         # OpenCV does not report a full disk.
         if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')

@@ -1,7 +1,9 @@
 """Import mmdet, mmseg or mmpretrain, although another one of them may be broken."""
 
+import io
 import sys
 import warnings
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -24,8 +26,9 @@ def import_task_package(package: str) -> None:
     """
     check_installed('the config', package)
     try:
-        import_module(f'{package}.models')
-        import_module(f'{package}.datasets')
+        with redirect_stdout(io.StringIO()):  # they print that an optional package is missing
+            import_module(f'{package}.models')
+            import_module(f'{package}.datasets')
     except Exception as error:  # a broken package may raise any exception
         broken = find_broken_package(error) or package
         block_package(broken, explain_failed_import(broken, error))

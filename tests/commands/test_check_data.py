@@ -55,15 +55,12 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
     write_coco(tmp_path / 'photos')
     sheet = tmp_path / 'sheet.jpg'
-    for path, more in (
-        ('photos', ['--contact-sheet', sheet, '--augmented', 'strong']),
-        ('photos/train.json', []),
-    ):
-        code, output = call('check-data', tmp_path / path, *more)
-        assert (code, sheet.is_file()) == (0, True)
-        assert re.search(
-            r'\ntrain: 2 images: \d cat, \d dog\nval: 1 image: \d cat, \d dog\n', output
-        )
+    more = ['--contact-sheet', sheet, '--augmented', 'strong']
+    code, output = call('check-data', tmp_path / 'photos', *more)
+    assert (code, sheet.is_file()) == (0, True)
+    assert re.search(r'\ntrain: 2 images: \d cat, \d dog\nval: 1 image: \d cat, \d dog\n', output)
+    code, output = call('check-data', tmp_path / 'photos' / 'train.json')
+    assert (code, 'train.json is a file. Pass the folder' in output) == (1, True)
     for option in (('--images', 3), ('--cfg-options', 'max_epochs=3')):
         code, output = call('check-data', tmp_path / 'photos', *option)
         assert (code, 'are for a CONFIG. Remove them' in output) == (1, True)

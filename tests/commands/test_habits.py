@@ -6,7 +6,7 @@ import re
 import sys
 from argparse import ArgumentParser
 from importlib import import_module
-from itertools import chain, permutations
+from itertools import chain
 
 import pytest
 
@@ -75,41 +75,14 @@ def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(comman
             expected = re.escape(f'--{name} is not an option of {command}. {meaning}')
             with pytest.raises(UserError, match=expected):
                 parse(command, f'{needed} --{key} 3')
-        elif meaning.startswith('--'):
+        else:
             value = 'a=3' if meaning == '--cfg-options' else '3'
             spellings = [f'{meaning} {value}', f'--{name} {value}', f'--{key}={value}']
             if ACTIONS[command][meaning].nargs == 0:
                 value = 'True'
                 spellings = [meaning, f'--{name}', f'--{key}']
             expected, *found = [parse(command, f'{needed} {words}') for words in spellings]
-            if needed == 'run':
-                found.append(parse(command, f'model=run {key}={value}'))
             assert found == [expected] * len(found), name
-
-
-@pytest.mark.parametrize('first', ['--model run', '--config=run', 'run'])
-def test_model_and_images_have_their_places_whatever_the_order(first, parse):
-    expected = parse('predict', 'run a.jpg b.jpg --score-thr 0.5 --classes cat')
-    for order in permutations([first, '--source a.jpg b.jpg', '--conf 0.5', '--classes cat']):
-        if first != 'run' or order[0] == 'run':
-            assert parse('predict', ' '.join(order)) == expected
-
-
-def test_settings_end_at_the_first_option(parse):
-    found = parse('train', 'data=F half=True --cfg-options work_dir=x resume=True')
-    assert (found.data, found.amp, found.resume) == ('F', True, None)
-    assert found.cfg_options == ['work_dir=x', 'resume=True']
-
-
-@pytest.mark.parametrize('first', ['a=1', '--conf 0.5 a=1'])
-def test_inputs_may_follow_any_option_and_a_path_may_contain_an_equals_sign(
-    first, parse, monkeypatch, tmp_path
-):
-    (tmp_path / 'a=1').mkdir()
-    monkeypatch.chdir(tmp_path)
-    found = parse('predict', f'{first} --classes cat --source=-x.jpg b.jpg')
-    assert (found.config, found.classes) == ('a=1', ['cat'])
-    assert [found.checkpoint, *found.inputs] == ['-x.jpg', 'b.jpg']
 
 
 @pytest.mark.parametrize('empty', ['', '--out-dir='])

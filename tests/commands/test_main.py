@@ -11,9 +11,8 @@ from types import ModuleType
 from unittest.mock import Mock
 
 import pytest
-from mmengine.logging import MMLogger
 
-from mmgcvit.commands.main import WAITING, hide_noise, run_command
+from mmgcvit.commands.main import WAITING, hide_warnings, run_command
 from mmgcvit.errors import UserError
 
 from .. import programs
@@ -88,6 +87,31 @@ def test_sigterm_ends_child_processes_and_ranks_of_a_launcher_at_once(
     assert run_made(launcher) == (launcher != 'none')
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_every_signal_ends_a_command_as_ctrl_c_does(number, command):
+    """So it writes what it has finished."""
+    command.side_effect = lambda args: signal.raise_signal(number)
+    assert run_made() == 128 + (number if number == signal.SIGINT else signal.SIGTERM)
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&- >&- 2>&-'])
+def test_a_command_whose_streams_are_closed_does_its_work(closed, tmp_path):
+    """A file that it opens does not become one of the streams."""
+    code = """
+import os, sys
+from mmgcvit.commands.main import main
+sys.argv = ['mmgcvit', '--version']
+main()
+file = open('out', 'w')
+print('printed', flush=True)
+os.write(2, b'error')
+file.write('written')
+"""
+    run = ['sh', '-c', f'"$0" -c "$1" {closed}', sys.executable, code]
+    assert programs.run(run, cwd=tmp_path).returncode == 0
+    assert (tmp_path / 'out').read_text() == 'written'
+
+
 ODD_NAME = 'a\x1b[2J.py'
 
 
@@ -115,43 +139,10 @@ def test_unexpected_errors_keep_their_traceback(error, command):
         run_command('made', [])
 
 
-# Startup messages, which the log file of a run has.
-DUMPED = (
-    f'\n{"-" * 60}\nSystem environment:\n    sys.platform: linux',
-    'Config:\nmodel = dict()',
-    'Hooks will be executed in the following order:\nbefore_run:',
-    'paramwise_options -- backbone.norm.weight:lr=0.1',
-    'mmcv has no compiled operators',
-)
-
-
-@pytest.mark.parametrize('verbose', [False, True])
-def test_startup_messages_and_needless_warnings_are_hidden_and_others_are_kept(
-    verbose, tmp_path, monkeypatch, capsys
-):
-    """Print, log and warn as the OpenMMLab packages do, with a logger like a Runner's."""
-    monkeypatch.setenv('MMGCVIT_VERBOSE', str(int(verbose)))
+def test_needless_warnings_are_hidden(monkeypatch):
     monkeypatch.setattr(sys, 'warnoptions', [])
-    with warnings.catch_warnings(record=True) as warned, hide_noise():
-        if verbose:
-            warnings.simplefilter('always')
-        logger = MMLogger(str(tmp_path), log_file=str(tmp_path / 'log'))
-        for message in DUMPED:
-            logger.info(message)
-        logger.warning('Config: not of a dump')
-        print('Could not import OneDL. Skipping OneDL datasets.')  # noqa: T201
-        print('between\n')  # noqa: T201
+    with warnings.catch_warnings(record=True) as warned, hide_warnings():
         warnings.warn('old', DeprecationWarning, stacklevel=1)
         warnings.warn('wrong', UserWarning, stacklevel=1)
         warnings.warn('Default ``avg_non_ignore`` is False, if you', UserWarning, stacklevel=1)
-        logger.handlers[1].close()
-    logged, printed = (tmp_path / 'log').read_text(), capsys.readouterr().out
-    assert all(message in logged for message in DUMPED)
-    if verbose:
-        assert all(message in printed for message in (*DUMPED, 'OneDL'))
-        assert len(warned) == 3
-    else:
-        first, *rest = printed.splitlines()
-        assert first.endswith('WARNING - Config: not of a dump')
-        assert rest == ['between', '']
-        assert [str(warning.message) for warning in warned] == ['wrong']
+    assert [str(warning.message) for warning in warned] == ['wrong']

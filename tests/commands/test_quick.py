@@ -29,12 +29,7 @@ MISTAKES = {
     'train configs/mask_rcnn_gcvit_t.py --epcohs 3': (
         'unknown argument --epcohs; did you mean --epochs?'
     ),
-    'train configs/metafiles/detection.yml': (
-        'is not a config. To train on its data: mmgcvit train --data'
-    ),
-    'train configs/mask_rcnn_gcvit_t.py --device=cuda:x': (
-        "'cuda:x': expected auto, cpu, cuda or cuda:N"
-    ),
+    'train configs/metafiles/detection.yml': 'To train on a folder of pictures: mmgcvit train --data',
     'train configs/mask_rcnn_gcvit_tt.py --device cuda:1 --local-rank=3': (
         'did you mean configs/mask_rcnn_gcvit_t.py?'
     ),
@@ -48,7 +43,7 @@ MISTAKES = {
     f'train --data . --epochs {"1" * 400}': '11: expected at least 1, and at most 1,000,000,000',
     'train --data . --lr nan': '--lr nan: expected at least 0',
     'predict x --score-thr nan': '--score-thr nan: expected at least 0',
-    'train docs': 'docs is a folder. To train on its data: mmgcvit train --data docs',
+    'train docs': 'there is no config docs',
     'test configs/mask_rcnn_gcvit_t.py missing.pth': 'there is no checkpoint missing.pth',
     'test DEMO missing.pth --out scores.json': '--out scores.json: expected a name',
     'predict DEMO missing.jpg': 'there is no file or folder missing.jpg',

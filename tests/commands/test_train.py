@@ -144,13 +144,19 @@ def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(argum
 
 
 @pytest.mark.parametrize(
-    ('first', 'is_default'),
-    [('--tiles', True), ('--tiles 192', True), ('--tiles 64', False), ('', False)],
+    ('first', 'second', 'is_same'),
+    [
+        ('--tiles', '--tiles', True),
+        ('--tiles', '--tiles 192', True),
+        ('--tiles 64', '--tiles', True),
+        ('--tiles 64', '--tiles 192', False),
+        ('', '--tiles', False),
+    ],
 )
-def test_tiles_of_the_image_size_are_the_default_side(first, is_default, project):
+def test_tiles_without_a_side_are_those_of_the_run(first, second, is_same, project):
+    """Its objects are large, so that tiles have the image size by default."""
     start('photos', f'--size mini --image-size 192 {first}', 'coco')
-    for second in ('--tiles', '--tiles 192'):
-        resume(options=second) if is_default else reject(second)
+    resume(options=second) if is_same else reject(second)
 
 
 @pytest.mark.slow

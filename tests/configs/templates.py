@@ -1,4 +1,4 @@
-"""Edit the templates as a user does, for small datasets as in docs/custom_dataset.md."""
+"""Edit the templates as a user does, for small datasets as in docs/templates.md."""
 
 from mmengine.config import Config
 

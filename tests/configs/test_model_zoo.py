@@ -9,7 +9,6 @@ from docs.drawings import model_zoo
 from mmgcvit.datasets.own_data import WEIGHTS
 
 from ..conftest import ROOT
-from ..docs.pages import find_tables
 from .models import ENTRIES, read_docstring
 from .templates import TEMPLATES
 
@@ -62,15 +61,9 @@ def test_the_page_of_checkpoints_lists_the_released_weights():
         assert f'`{size[2] or size[0]}`' in page
 
 
-def test_multiply_adds_are_near_the_published_and_on_the_page_of_sizes():
+def test_multiply_adds_are_near_the_published():
     counted = {name: ENTRIES[name]['Metadata']['FLOPs'] / 1e9 for name in PUBLISHED}
     assert counted == pytest.approx(PUBLISHED, rel=0.01)
-    (table,) = find_tables('docs/model_sizes.md')
-    classifiers = [name for name in ENTRIES if name.startswith('gcvit_')]
-    for (*_, parameters, macs, _), name in zip(table[1:], classifiers, strict=True):
-        metadata = ENTRIES[name]['Metadata']
-        assert parameters == f'{metadata["Parameters"]:,}'
-        assert macs == f'{metadata["FLOPs"] / 1e9:.3f}'
 
 
 def test_the_model_zoo_page_and_its_figure_match_the_metafiles():

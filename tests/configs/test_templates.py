@@ -10,7 +10,6 @@ from mmgcvit.config import iter_settings
 from mmgcvit.datasets.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
-from ..docs.pages import read_blocks
 from .models import build_on_meta, read
 from .templates import TEMPLATES, read_template
 
@@ -109,7 +108,6 @@ def test_the_schedule_fits_a_run_of_any_length(name, length):
 def test_dino_replaces_faster_rcnn_as_the_page_says():
     """Three changes suffice: the base config, no masks, and the place of num_classes."""
     path = ROOT / 'configs' / 'custom_coco.py'
-    assert read_blocks('docs/custom_dataset.md', 'python')[0] in path.read_text()
     text = fill_template(path, {'_base_': ConfigPath('dino_gcvit_t_12e.py'), 'masks': False})
     text = re.sub(r"    type='MaskRCNN' .*\n", '', text)
     text = re.sub(r'roi_head=dict\((bbox_head=.*?\)), .*\),', r'\1,', text)
@@ -117,3 +115,18 @@ def test_dino_replaces_faster_rcnn_as_the_page_says():
     assert model.type == 'mmgcvit.DINO'
     assert model.bbox_head.num_classes == 2
     assert 'roi_head' not in model
+
+
+def test_the_page_names_settings_that_the_templates_have():
+    page = (ROOT / 'docs' / 'templates.md').read_text()
+    head = re.search(r'with comments: (.*?)\.\s', page, re.DOTALL)[1]
+    settings = re.findall(r'`(\w+)`', head)
+    settings += re.findall(r'`(\w+)`', ' '.join(re.findall(r'^\| (`.*?) \|', page, re.MULTILINE)))
+    texts = ''.join((ROOT / 'configs' / f'{name}.py').read_text() for name in TEMPLATES)
+    settings = [
+        name
+        for name in settings
+        if not name.startswith(('all', 'lora', 'head', '_base_', 'custom_'))
+    ]
+    assert len(settings) > 20
+    assert not [name for name in settings if not re.search(rf'^{name} = ', texts, re.MULTILINE)]

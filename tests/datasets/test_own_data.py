@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import DATASETS, MODELS
 from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
@@ -25,17 +27,19 @@ from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.mmdet_fixes import MAX_DETECTIONS
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
 from ..conftest import ROOT
 from ..tools.commands import call
-from .formats.made import write_example
+from .formats.made import Thing, make_example, write, write_example
 
 # The format of the dataset for each type of annotations.
 DATA = {'boxes': 'yolo', 'masks': 'coco', 'seg_maps': 'maps', 'classes': 'classes'}
 TASKS = {'seg_maps': 'semantic'}  # which must be said
+NOTHING_DONE = {'max_epochs': 0, 'max_iters': 0}
 
 
 @pytest.fixture
@@ -136,6 +140,125 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     )
 
 
+@pytest.mark.parametrize(('tiles', 'limit'), [(None, 300), (16, 100)])
+def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_path):
+    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
+    places = [(6 * column, 6 * row) for column in range(15) for row in range(10)]
+    made.photos['train'][0].things = [
+        Thing('disc', (x, y, x + 2, y + 2), True) for x, y in places[:144]
+    ]
+    made.write(tmp_path / 'data')
+    path, summary = make_config(read_folder(tmp_path / 'data'), tmp_path / 'run', tiles=tiles)
+    cfg = Config.fromfile(path)
+    found = cfg.max_objects, cfg.model.test_cfg.rcnn.max_per_img
+    assert found == (limit, limit)
+    assert ('the fullest image has 144 objects, so up to 300 are found' in summary) == (not tiles)
+    if not tiles:
+        for proposals in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn):
+            assert (proposals.nms_pre, proposals.max_per_img) == (3000, 1500)
+    assert ('Train on tiles of 32 px: --tiles (about' in summary) == (not tiles)
+    evaluator = Evaluator([{**cfg.val_evaluator, 'metric': 'bbox'}])
+    assert evaluator.metrics[0].proposal_nums == 3 * [MAX_DETECTIONS]
+
+
+def test_all_scores_of_a_line_count_all_detections():
+    """Of 150 objects, all are found: mmdet's own mAP counts 100 of them."""
+    boxes = torch.tensor([[6.0 * (i % 15), 6.0 * (i // 15)] for i in range(150)])
+    boxes = torch.cat([boxes, boxes + 5], 1)
+    instances = [{'bbox': box, 'bbox_label': 0, 'mask': None} for box in boxes.tolist()]
+    labels, scores = torch.zeros(150, dtype=int), torch.linspace(1, 0.5, 150)
+    sample = {'ori_shape': (72, 96), 'img_id': 1, 'instances': instances}
+    sample['pred_instances'] = {'bboxes': boxes, 'labels': labels, 'scores': scores}
+    expected = {'mmdet.CocoMetric': (0.667, 1), 'mmgcvit.CocoMetric': (1, 1)}
+    for name, values in expected.items():
+        evaluator = Evaluator([{'type': name, 'metric': 'bbox'}])
+        evaluator.dataset_meta = {'classes': ('disc',)}
+        evaluator.process([sample], {})
+        found = evaluator.evaluate(1)
+        found = found['coco/bbox_mAP'], found['coco/bbox_mAP_50']
+        assert found == pytest.approx(values, abs=0.01)
+
+
+@pytest.mark.parametrize('size', [(200, 130), (200, 140)])
+def test_wide_images_of_a_classifier_are_said(size, tmp_path):
+    """Its tests see the centre of an image only."""
+    for number in range(8):
+        pixels = np.full((*size[::-1], 3), number, np.uint8)
+        write(tmp_path / 'data' / 'ab'[number % 2] / f'{number}.png', pixels)
+    dataset = read_folder(tmp_path / 'data', 'classify')
+    _, summary = make_config(dataset, tmp_path / 'run', size=MINI)
+    assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
+
+
+def write_colours(root, image, labels):
+    write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
+    colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)
+    write(root / 'SegmentationClass' / f'{image.stem}.png', colours[labels])
+    lists = {'train': '0\n1\n2\n', 'val': '3\n'}
+    for name, text in lists.items():
+        write(root / 'ImageSets' / 'Segmentation' / f'{name}.txt', text)
+    return root / 'JPEGImages' / image.name
+
+
+def write_table(root, image, labels):
+    split = 'valid' if image.stem == '3' else 'train'
+    write(root / split / '_classes.csv', 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n')
+    write(root / split / f'{image.stem}_mask.png', np.array([0, 7, 9], np.uint8)[labels])
+    return root / split / image.name
+
+
+def write_white(root, image, labels):
+    write(root / 'classes.txt', 'background\na:b')
+    write(root / 'masks' / f'{image.stem}.png', np.where(labels, 255, 0).astype(np.uint8))
+    return root / 'images' / image.name
+
+
+@pytest.mark.parametrize(
+    ('write_map', 'task'),
+    [(write_colours, None), (write_table, None), (write_white, 'semantic')],
+    ids=['CVAT', 'Roboflow', '0 and 255'],
+)
+def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
+    write_map, task, tmp_path
+):
+    expected = {}
+    for number in range(4):
+        random = np.random.default_rng(number)
+        labels = random.integers(0, 2 if write_map is write_white else 3, (30, 40))
+        image = write_map(tmp_path / 'data', Path(f'{number}.jpg'), labels)
+        write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
+        expected[image.name] = labels
+    dataset = read_folder(tmp_path / 'data', task)
+    assert dataset.classes[:2] == ('background', 'a:b')
+    assert ('val' in dataset.splits) == (task is None)
+    path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
+    cfg, found = Config.fromfile(path), {}
+    check_data(cfg, LOADERS[:2])
+    for loader in LOADERS[:2]:
+        settings = {**cfg[loader].dataset, 'pipeline': [{'type': 'mmseg.LoadAnnotations'}]}
+        for sample in DATASETS.build(settings):
+            found[Path(sample['img_path']).name] = sample['gt_seg_map']
+    assert found.keys() == expected.keys()
+    for name, labels in found.items():
+        np.testing.assert_array_equal(labels, expected[name])
+
+
+@pytest.mark.parametrize('annotation_type', DATA)
+def test_images_of_rare_classes_are_repeated(annotation_type, make, tmp_path):
+    """By mmengine's ClassBalancedDataset, a variable of each template."""
+    made = make(annotation_type, size=MINI)
+    text = made.path.read_text().replace('oversample_thr = None', 'oversample_thr = 4.0')
+    made.path.write_text(text.replace('tiles = None', 'tiles = 40'))
+    cfg = Config.fromfile(made.path)
+    skip_unreadable(cfg, 0)
+    assert "'ClassBalancedDataset'" in str(cfg.train_dataloader.dataset.to_dict())
+    dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
+    assert len(dataset) >= 2 * len(
+        build_dataset(made.cfg.train_dataloader.dataset, cfg.default_scope, True)
+    )
+    assert load_sample(dataset, 0, ['a', 'b', 'c'])[1].ndim == 3
+
+
 @pytest.mark.parametrize('level', AUGMENTATIONS)
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
@@ -146,6 +269,7 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     cfg = make(annotation_type, size=MINI, augment=level, no_flip=level == 'light').cfg
     steps = str(cfg.train_dataloader.dataset.pipeline)
     assert ('RandomFlip' in steps) == (level == 'strong')
+    assert level != 'light' or "'prob': 1.0" not in str(cfg.get('tta_pipeline'))
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
     images = [load_sample(dataset, 0, ['a', 'b'])[1] for _ in range(8)]
     means = {image.mean() for image in images}
@@ -220,9 +344,9 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
 ):
     made = make(annotation_type, size=MINI, epochs=2)
     made.cfg.dump(config := tmp_path / made.path.name)
-    assert extend_run(config, 2)[0] == config
+    assert extend_run(config, 2, NOTHING_DONE)[0] == config
     extended, expected = (
-        Config.fromfile(extend_run(config, 30)[0]),
+        Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0]),
         make(annotation_type, size=MINI, epochs=30).cfg,
     )
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
@@ -308,7 +432,7 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
     task = ['--task', 'semantic'] if data_format == 'maps' else []
     output = call('', '-m', 'mmgcvit', 'train', *own, *task)
-    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1.*val_loss): ', output)
+    assert re.search(r'((bbox|segm)_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     call(
         '',

@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from mmgcvit.datasets.checks.datasets import find_unscored
-from mmgcvit.datasets.registered import ImageNetV2
+from mmgcvit.datasets.dataset_classes import ImageNetV2
 
 
 class Samples(list):
@@ -36,22 +37,20 @@ def test_detections_need_an_object_that_is_not_ignored_and_images_two_classes(fl
 @given(
     st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 255]), min_size=1), min_size=1, max_size=3),
     st.booleans(),
+    st.sampled_from([None, {0: 1, 1: 255, 2: 0, 3: 2}, {0: 255, 1: 0, 2: 255, 3: 1}]),
 )
-def test_pixels_need_two_classes(images, reduce_zero_label):
-    labels = {value - reduce_zero_label for image in images for value in image} & {0, 1, 2}
+def test_pixels_need_two_classes(images, reduce_zero_label, label_map):
+    """The labels are those that mmseg loads."""
+    found, samples = set(), Samples()
     with TemporaryDirectory() as folder:
-        samples = Samples()
         for number, values in enumerate(images):
             path = Path(folder, f'{number}.png')
             Image.fromarray(np.array([values, values] * 2, np.uint8).repeat(2, axis=1)).save(path)
-            samples.append(
-                {
-                    'seg_map_path': str(path),
-                    'label_map': None,
-                    'reduce_zero_label': reduce_zero_label,
-                }
-            )
-        assert bool(find_unscored(samples)) == (len(labels) < 2)
+            sample = {'seg_map_path': str(path), 'label_map': label_map}
+            samples.append({**sample, 'reduce_zero_label': reduce_zero_label})
+            loaded = LoadAnnotations()({**samples[-1], 'seg_fields': []})
+            found.update(np.unique(loaded['gt_seg_map']).tolist())
+        assert bool(find_unscored(samples)) == (len(found & {0, 1, 2}) < 2)
         path.unlink()
         assert find_unscored(samples) is None, 'a map that cannot be read is reported elsewhere'
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.transforms import MIN_VISIBLE, RandomTile, skip_unreadable
-from mmgcvit.engine.hooks.loader_check import explain_loader_errors
+from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
 
 from .checks.made import (

@@ -79,6 +79,20 @@ def find_links(page):
                 yield token.map[0] + 1, target
 
 
+def find_link_texts(page):
+    """Yield the line number and text of each link, and whether it is a picture's alt text."""
+    for token in parse(page):
+        children = iter(token.children or ())
+        for child in children:
+            if child.type == 'image':
+                yield token.map[0] + 1, child.content, True
+            elif child.type == 'link_open':
+                words = []
+                while (child := next(children)).type != 'link_close':
+                    words.append(child.content or ' ' * (child.type == 'softbreak'))
+                yield token.map[0] + 1, ''.join(words), False
+
+
 def find_anchors(page):
     """Yield the anchors of the headings, as GitHub and MyST make them."""
     seen = Counter()

@@ -9,7 +9,16 @@ from mmgcvit.config import LOADERS, iter_unwrapped_datasets, read_config
 from mmgcvit.datasets.checks.sources import list_local_paths
 
 from ..conftest import ROOT
-from .pages import PAGES, PARSER, find_anchors, find_links, find_tables
+from .pages import (
+    PAGES,
+    PARSER,
+    SHELLS,
+    find_anchors,
+    find_blocks,
+    find_link_texts,
+    find_links,
+    find_tables,
+)
 
 # Messages of torch, mmdet and Linux, not ours.
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
@@ -30,6 +39,60 @@ def test_links_resolve(page):
         assert target.exists(), f'{page}:{line}: there is no {link}'
         if anchor:
             assert anchor in find_anchors(target.resolve()), f'{page}:{line}: {link}'
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_link_texts_are_titles_and_alt_texts_say_what_is_seen(page):
+    for line, words, is_picture in find_link_texts(page):
+        assert not re.search(r'\.(md|ipynb|html)$', words.strip('`')), f'{page}:{line}: {words}'
+        if is_picture:
+            assert len(words.split()) > 3, f'{page}:{line}: {words}'
+
+
+def test_no_two_pages_have_the_same_title():
+    titles = [(ROOT / page).read_text().partition('\n')[0] for page in PAGES]
+    assert len({*titles}) == len(titles)
+
+
+def test_pages_link_to_every_term_of_the_glossary():
+    terms = {*find_anchors('docs/glossary.md')} - {'glossary'}
+    linked = {link.partition('#')[2] for page in PAGES for _, link in find_links(page)}
+    assert terms <= linked
+
+
+def test_every_picture_is_on_a_page_and_credited():
+    shown = {link.rpartition('/')[2] for page in PAGES for _, link in find_links(page)}
+    shown |= {*re.findall(r'docs/images/([\w.]+)', ' '.join(map(read_page, PAGES)))}
+    credited = {*re.findall(r'`([\w.]+)`', read_page('docs/images/README.md'))}
+    for path in (ROOT / 'docs' / 'images').glob('*.*g'):
+        assert path.name in shown
+        assert path.suffix == '.svg' or path.name in credited, path.name
+
+
+def read_page(page):
+    return (ROOT / page).read_text()
+
+
+# Pictures and videos that a reader has, or that the command before makes.
+OWN_FILES = re.compile(
+    r'(new_)?photo\.jpg|video\.mp4|samples\.jpg|sheet\.jpg|\*\.jpg|[a-z]+\.png|FILE\.jpg|'
+    r'photos/images/photo \d\d\.jpg'
+)
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_pictures_named_in_examples_exist(page, request):
+    """In blocks of commands, and in commands within the text; those of the demo after
+    tools/make_digits.py.
+    """
+    commands = [block.text for block in find_blocks(page, *SHELLS)]
+    commands += re.findall(r'`(mmgcvit [^`]+)`', read_page(page))
+    for words in re.findall(r'(?:[\w/*-]|(?<=\w) (?=\d))+\.(?:jpg|png|mp4)\b', '\n'.join(commands)):
+        if words.startswith('data/digits/'):
+            digits = request.getfixturevalue('digits')
+            assert (digits / words.removeprefix('data/digits/')).exists(), words
+        elif not OWN_FILES.fullmatch(words):
+            assert (ROOT / words).exists(), words
 
 
 @pytest.mark.parametrize('page', PAGES)
@@ -65,7 +128,7 @@ def test_messages_quoted_in_troubleshooting_exist_in_the_code():
     for _, *rows in find_tables('docs/troubleshooting.md'):
         for row in rows:
             quoted.update(words for words in re.findall(r'`([^`]+)`', row[0]) if ' ' in words)
-    assert len(quoted) > 20
+    assert len(quoted) > 10
     # The code, with its literals joined and ... for each value.
     texts = ''
     for path in (ROOT / 'mmgcvit').rglob('*.py'):
@@ -88,3 +151,11 @@ def test_the_data_page_names_the_files_that_a_config_reads(config):
             read.update(map(str, list_local_paths(dataset)))
     assert read
     assert read <= {*re.findall(r'`(data/[^`]+)`', (ROOT / 'docs' / 'data.md').read_text())}
+
+
+@pytest.mark.parametrize('page', ['model_zoo', 'ablations', 'lsa', 'reproduce', 'backbone'])
+def test_columns_of_scores_say_that_others_reached_them(page):
+    heads = [cell for table in find_tables(f'docs/{page}.md') for cell in table[0]]
+    scores = [cell for cell in heads if re.search(r'top-1|mIoU|\bAP\b|published', cell)]
+    assert scores
+    assert all(re.search('paper|published', cell) for cell in scores), scores

@@ -1,31 +1,175 @@
-"""The site builds without a warning, and shows what the pages only name."""
+"""The site builds without a warning, fits every width, and its links and pictures say where they
+lead.
+"""
 
+import html
+import json
+import posixpath
+import re
+import shutil
+import subprocess
 import sys
+from html.parser import HTMLParser
 from importlib.util import find_spec
+from urllib.parse import unquote
 
 import pytest
 
 from ..programs import get_tail, run
 
 NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not all(map(find_spec, NEEDED)), reason='make docs installs what builds the site'
+    ),
+]
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'chrome'))), None)
+# A phone, tablets, laptops and a large screen, in CSS pixels.
+WIDTHS = (390, 768, 1024, 1200, 1366, 1440, 1920)
+# Loads each page in a frame of each width, and lists [page, width, width of the content].
+MEASURE = """<!DOCTYPE html><pre id="measured"></pre><script>
+async function measure(pages, widths) {
+  const measured = [];
+  for (const page of pages) {
+    const frame = document.createElement('iframe');
+    document.body.appendChild(frame);
+    await new Promise(done => { frame.onload = done; frame.src = page; });
+    for (const width of widths) {
+      frame.style.width = width + 'px';
+      measured.push([page, width, frame.contentDocument.documentElement.scrollWidth]);
+    }
+    frame.remove();
+  }
+  document.getElementById('measured').textContent = JSON.stringify(measured);
+}
+measure(PAGES, WIDTHS);
+</script>"""
 
 
-@pytest.mark.long
-@pytest.mark.skipif(
-    not all(map(find_spec, NEEDED)), reason='make docs installs what builds the site'
-)
-def test_the_site_builds_without_a_warning(tmp_path):
+class Page(HTMLParser):
+    """The ids, links and pictures of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.pictures = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids.add(attributes.get('id'))
+        if tag == 'a':
+            self.links.append(attributes.get('href', ''))
+        elif tag == 'img':
+            self.pictures.append(attributes.get('alt') or '')
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    """Build the site. A warning is an error."""
+    folder = tmp_path_factory.mktemp('docs')
     options = ['--fail-on-warning', '--keep-going', '-q', '-c', 'docs', '-b', 'html']
-    options += ['-d', tmp_path / 'doctrees']
-    ended = run([sys.executable, '-m', 'sphinx', *options, '.', tmp_path / 'site'])
+    options += ['-d', folder / 'doctrees']
+    ended = run([sys.executable, '-m', 'sphinx', *options, '.', folder / 'site'])
     assert ended.returncode == 0, get_tail(ended.stdout, ended.stderr)
-    site = tmp_path / 'site'
-    for page, content in {
-        # Links to files lead to pages that show them
-        'README': 'href="source/mmgcvit/models/gcvit/backbone.py.html"',
-        'source/mmgcvit/models/gcvit/backbone.py': '<span class="nc">GCViT</span>',
-        'source/locks': 'maintained.txt',  # the page of a folder
-        'docs/api': 'id="mmgcvit.GCViT"',
-        'docs/tutorial': '<img alt="../_images/',
-    }.items():
-        assert content in (site / f'{page}.html').read_text(), page
+    return folder / 'site'
+
+
+@pytest.fixture(scope='module')
+def pages(site):
+    """Parse all pages, by their addresses."""
+    paths = {path.relative_to(site).as_posix(): path for path in site.rglob('*.html')}
+    return {address: Page(path.read_text()) for address, path in paths.items()}
+
+
+@pytest.mark.parametrize(
+    ('page', 'content'),
+    [
+        # Links to files lead to pages that show them.
+        ('docs/how_gcvit_works', 'href="../source/mmgcvit/models/gcvit/convs.py.html"'),
+        ('source/mmgcvit/models/gcvit/convs.py', '<span class="nc">Stem</span>'),
+        ('source/locks', 'maintained.txt'),  # the page of a folder
+        ('docs/api', 'id="mmgcvit.GCViT"'),
+        ('docs/tutorial', '<img alt="Five digits'),
+    ],
+)
+def test_a_page_shows_what_the_files_only_name(site, page, content):
+    assert content in (site / f'{page}.html').read_text()
+
+
+def test_links_lead_to_pages_and_ids_that_exist(site, pages):
+    dead = []
+    for address, page in pages.items():
+        for link in page.links:
+            path, _, anchor = unquote(link).partition('#')
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(address), path))
+            target = target if path else address
+            if re.match(r'\w+:', link):
+                continue
+            if not (site / target).exists() or (
+                anchor and target in pages and anchor not in pages[target].ids
+            ):
+                dead.append((address, link))
+    assert not dead
+
+
+def test_pictures_have_alt_texts(pages):
+    """Those of the notebook too, where a path would be the default."""
+    texts = [(address, alt) for address, page in pages.items() for alt in page.pictures]
+    assert len(texts) > 15
+    assert not [entry for entry in texts if len(entry[1].split()) < 4 or '.png' in entry[1]]
+
+
+def test_the_front_page_does_not_repeat_the_sidebar(site):
+    article = (site / 'docs' / 'index.html').read_text().partition('<article')[2]
+    article = article.partition('</article>')[0]
+    assert 'toctree-l1' not in article
+    assert article.count('<a ') < 30
+
+
+# Words that people search for, and the page that must answer.
+SEARCHED = {
+    'annotate': 'docs/fifty_photos',
+    'faq': 'docs/faq',
+    'colab': 'docs/faq',
+    'finetune': 'docs/faq',
+    'multiple': 'docs/faq',
+    'gpus': 'docs/faq',
+    'memory': 'docs/faq',
+    'small': 'docs/faq',
+    'commercial': 'docs/faq',
+    'early': 'docs/faq',
+    'iou': 'docs/glossary',
+}
+
+
+@pytest.mark.parametrize(('word', 'page'), SEARCHED.items())
+def test_the_search_finds_words_that_people_use(site, word, page):
+    from sphinx.search.en import SearchEnglish
+
+    index = json.loads((site / 'searchindex.js').read_text()[len('Search.setIndex(') : -1])
+    stem = SearchEnglish({}).stem(word)
+    found = []
+    for words in (index['terms'], index['titleterms']):
+        numbers = words.get(stem, [])
+        found += numbers if isinstance(numbers, list) else [numbers]
+    assert page in [index['docnames'][number] for number in found]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium (Debian: apt-get install chromium)')
+def test_no_page_is_wider_than_its_window(site):
+    """Tables and code are scrolled by themselves, pages are not scrolled sideways."""
+    names = sorted(path.relative_to(site).as_posix() for path in site.glob('docs/*.html'))
+    names += ['configs/README.html', 'CHANGELOG.html', 'source/Makefile.html']
+    names = [name for name in names if (site / name).exists()]
+    text = MEASURE.replace('PAGES', json.dumps(names)).replace('WIDTHS', json.dumps(WIDTHS))
+    (site / 'measure.html').write_text(text)
+    options = ['--headless', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files']
+    options += ['--window-size=2000,1000', '--virtual-time-budget=600000', '--dump-dom']
+    address = (site / 'measure.html').as_uri()
+    ended = subprocess.run([CHROMIUM, *options, address], capture_output=True, text=True)
+    found = re.search(r'<pre id="measured">(.+?)</pre>', ended.stdout)
+    assert found, ended.stderr[-1000:]
+    measured = json.loads(html.unescape(found[1]))
+    assert len(measured) == len(names) * len(WIDTHS)
+    assert not [(page, window) for page, window, content in measured if content > window]

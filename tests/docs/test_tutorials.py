@@ -1,4 +1,4 @@
-"""The notebook's cells run and print what they print in it; docs/first_afternoon.md runs with fewer
+"""The notebook's cells run and print what they print in it; docs/fifty_photos.md runs with fewer
 epochs.
 
 ``jupyter execute --inplace docs/tutorial.ipynb`` writes the notebook's outputs anew.
@@ -16,7 +16,7 @@ from .pages import SHELLS, find_blocks, read_blocks, run_command, split_commands
 TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
 CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
 MAX_BYTES = 1_000_000
-PAGE = 'docs/first_afternoon.md'
+PAGE = 'docs/fifty_photos.md'
 AS_JSON = """
 import json
 print(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))

@@ -135,10 +135,8 @@ def make_config(
 ):
     """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or
     None for epochs.
-
-    A run also saves its first iteration.
     """
-    checkpoint = {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, 'first_after': 0}
+    checkpoint = {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1}
     checkpoint |= {'interval': saves or 1, 'by_epoch': saves is None}
     warm_up = {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5}
     optimizer = {'type': 'AdamW', 'lr': 1e-2}

@@ -232,17 +232,13 @@ def test_with_the_same_settings_each_rank_trains_on_the_same_batches(
 
 @pytest.mark.parametrize('stop', [1, 6])
 @pytest.mark.parametrize(
-    'changed', [{'images': 21}, {'processes': 2}, {'batch_size': 4}, {'seed': 6}, {}]
+    'changed', [{'images': 21}, {'processes': 2}, {'batch_size': 4}, {'seed': 6}]
 )
 def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(stop, changed):
     """The epoch has 7 iterations of 3 images before the change."""
     _, meta, _ = run_session(Session(stop=stop))
-    reason = 'settings have changed: '
-    if not changed:
-        del meta[DATA_POSITION]
-        reason = 'the checkpoint does not say which images the run has seen'
     with mock.patch('mmgcvit.engine.loops.print_log') as log:
         run_session(Session(**changed), meta)
     text = next(call.args[0] for call in log.call_args_list if 'starts again' in call.args[0])
-    assert text.startswith(f'epoch 1 starts again, because {reason}')
+    assert text.startswith('epoch 1 starts again, because settings have changed: ')
     assert all(name in text for name in changed)

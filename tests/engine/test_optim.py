@@ -9,12 +9,10 @@ from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.optim import AmpOptimWrapper, LinearLR, MultiStepLR, OptimWrapper, build_optim_wrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor, can_be_fused
 from mmgcvit.errors import UserError
-from mmgcvit.private_api import get_accumulation_steps
 
 from ..configs.models import get_lrs_and_decays, read
 
@@ -96,20 +94,6 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(
             assert merged.wrapper.get_lr()[name][0] == separate.wrapper.get_lr()[name][0]
 
 
-@pytest.mark.skipif(
-    Version(torch.__version__) < Version('2.4'), reason='fused on a CPU from torch 2.4 on'
-)
-@pytest.mark.parametrize('rules', [DECAY, {}])
-@pytest.mark.parametrize(
-    ('kernels', 'expected'), [({}, True), ({'fused': False}, False), ({'foreach': False}, None)]
-)
-def test_a_step_is_fused_if_the_config_sets_no_kernels(kernels, expected, rules, monkeypatch):
-    """As on CUDA, whatever device the test runs on."""
-    monkeypatch.setattr('mmgcvit.engine.optim.can_be_fused', lambda settings, model: True)
-    groups = Training(nn.Linear(2, 2), rules, **kernels).groups
-    assert {group.get('fused') for group in groups} == {expected}
-
-
 @pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
 @pytest.mark.parametrize(
     'name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits']
@@ -171,11 +155,10 @@ def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: capability is not None)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: capability)
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    settings = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'accumulative_counts': 2}
-    settings |= {'loss_scale': 'dynamic', 'dtype': requested}
+    settings = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic'}
+    settings['dtype'] = requested
     optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
     wrapper = OPTIM_WRAPPERS.build({**settings, 'optimizer': optimizer})
-    assert get_accumulation_steps(wrapper) == 2
     if dtype is None:
         assert type(wrapper) is OptimWrapper
     else:

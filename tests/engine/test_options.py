@@ -4,17 +4,18 @@ are checked.
 
 import os
 from functools import partial
-from pathlib import Path
 from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.registry import VISBACKENDS
 
+from mmgcvit.config import TRACKERS
 from mmgcvit.engine import setup, train
 from mmgcvit.engine.setup import check_data, join_process_group, load_config
-from mmgcvit.engine.test import enable_drawing, enable_tta
+from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
 
@@ -40,10 +41,11 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     backends = [{'type': 'LocalVisBackend'}]
     cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': backends}})
     add_trackers(cfg, ['tensorboard'])
-    add_trackers(cfg, ['tensorboard', 'wandb'])
+    add_trackers(cfg, TRACKERS)
     assert cfg.visualizer.type == 'DetLocalVisualizer'
     types = [backend.type for backend in cfg.visualizer.vis_backends]
-    assert types == ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
+    assert types == ['LocalVisBackend', *TRACKERS.values()]
+    assert {*TRACKERS.values()} < {*VISBACKENDS.module_dict}
     monkeypatch.setattr(train, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
@@ -63,31 +65,11 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
             {'test_cfg': {'side': 64}},
             r'--tta cannot be used with tiles .* Remove --tta',
         ),
-        (
-            partial(enable_drawing, folder='x'),
-            {'default_scope': 'mmpose', 'model': {'type': 'Pose'}},
-            '--show-dir cannot draw .* of Pose of mmpose',
-        ),
     ],
 )
 def test_options_that_the_config_does_not_support_are_rejected(enable, config, message):
     with pytest.raises(UserError, match=message):
         enable(Config(config))
-
-
-def test_show_dir_enables_the_drawing_hook_with_the_score_threshold():
-    """Configs in the work dirs of older versions have this project's hook under the same key."""
-    folder = str(Path('x').absolute())
-    hook = {'type': 'DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
-    old = {'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.5}
-    timer = {'timer': {'type': 'IterTimerHook'}}
-    for hooks, others, score_thr in (
-        (None, {}, 0.3),
-        ({'visualization': old, **timer}, timer, 0.5),
-    ):
-        cfg = Config({'default_hooks': hooks, 'default_scope': 'mmdet', 'model': {}})
-        enable_drawing(cfg, 'x')
-        assert cfg.default_hooks == {**others, 'visualization': {**hook, 'score_thr': score_thr}}
 
 
 @pytest.mark.parametrize(

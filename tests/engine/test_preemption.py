@@ -62,7 +62,7 @@ def preempt_everywhere(folder, loop):
 
     def train(name, hook=None, **more):
         cfg = make_config(Path(folder, name), **options, **more)
-        cfg.default_hooks.checkpoint.update(interval=100, first_after=1000)
+        cfg.default_hooks.checkpoint.update(interval=100)
         cfg.train_dataloader.dataset.type = 'StuckImages'
         number = run(cfg, hook=hook)
         barrier()  # until rank 0 has saved
@@ -99,7 +99,7 @@ def test_two_ranks_stop_together_wherever_one_or_both_get_a_signal(loop, tmp_pat
 def test_a_checkpoint_is_saved_by_time_and_the_next_one_replaces_it(tmp_path):
     """Also before a validation. With one kept, the last of them and of the others is left."""
     cfg = make_config(tmp_path, LOOPS['epochs'], saves=None, randomness={'seed': 5})
-    cfg.default_hooks.checkpoint.update(first_after=0, time_interval=0)
+    cfg.default_hooks.checkpoint.update(time_interval=0)
     seen = []
 
     class FilesHook(Hook):

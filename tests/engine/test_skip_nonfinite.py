@@ -1,4 +1,4 @@
-"""Steps with NaN or infinite losses or gradients are skipped, and no checkpoint contains such
+"""Steps with NaN or infinite gradients are skipped, and no checkpoint contains such
 values.
 """
 
@@ -16,7 +16,7 @@ from mmengine.structures import BaseDataElement
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS, find_suspect_images
+from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
@@ -42,7 +42,7 @@ class TinyModel(BaseModel):
         losses['acc'] = values.detach().sum()
         for sample in data_samples:
             if sample.get('fault') == 'loss':
-                losses['loss_c'] = values.sum() + INF
+                losses['loss_c'] = values.sum() * INF
             if sample.get('fault') == 'gradients':
                 losses['loss_c'] = (0 * values.sum()).sqrt()
         return losses
@@ -103,13 +103,12 @@ def read_log(work_dir):
     return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
-# What is not finite, and what the log names as the cause.
-FAULTS = {'pixels': 'the loss is', 'loss': 'the loss is', 'gradients': 'the gradients are'}
+FAULTS = ('pixels', 'loss', 'gradients')  # what is not finite
 
 
 @settings(max_examples=12, phases=NO_SHRINKING)
 @given(
-    faults=st.dictionaries(st.integers(0, 15), st.sampled_from([*FAULTS]), min_size=1, max_size=5),
+    faults=st.dictionaries(st.integers(0, 15), st.sampled_from(FAULTS), min_size=1, max_size=5),
     accumulated=st.sampled_from([1, 2]),
     clip=st.sampled_from([{}, {'clip_grad': {'max_norm': 1.0}}]),
 )
@@ -145,12 +144,10 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(
 
 
 @pytest.mark.parametrize('fault', FAULTS)
-def test_the_log_names_the_cause_and_the_images_of_a_skipped_step(fault, tmp_path):
-    """If pixels are not finite, it names only such images."""
+def test_the_log_names_the_images_of_a_skipped_step(fault, tmp_path):
     train(tmp_path, make_samples(8, {3: fault}))
-    names = '3.jpg' if fault == 'pixels' else '2.jpg, 3.jpg'
-    result = f'{FAULTS[fault]} not finite, so the step was skipped (1 in a row)'
-    assert f'Iteration 2: {result}. Images: {names}\n' in read_log(tmp_path)
+    result = 'loss or gradients are not finite, so the step was skipped (1 in a row)'
+    assert f'Iteration 2: {result}. Images: 2.jpg, 3.jpg\n' in read_log(tmp_path)
 
 
 STOPS = {
@@ -162,7 +159,7 @@ STOPS = {
     ),
     'max_consecutive': (
         {'data': make_samples(4, {0: 'pixels'}), 'max_consecutive': 1},
-        r'in 1 consecutive steps, up to iteration 1\. .*\(0\.jpg\)',
+        r'in 1 consecutive steps, up to iteration 1\. .*\(0\.jpg, 1\.jpg\)',
     ),
     'a learning rate that makes the weights infinite': (
         {'data': make_samples(40), 'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1e30}}},
@@ -227,20 +224,3 @@ def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path):
     assert other == (one, both, message)
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path / 'one')
     assert 'NaN or infinite in 3 consecutive steps' in message
-
-
-def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
-    values = torch.tensor([[0.0, 1.0], [NAN, 1.0], [0.0, -INF]])
-    paths = [f'{index}.jpg' for index in range(3)]
-    samples = [BaseDataElement(metainfo={'img_path': path}) for path in paths]
-    for inputs, names in (
-        (values, paths[1:]),
-        (list(values), paths[1:]),
-        (values.nan_to_num(), paths),
-        ((), paths),
-    ):
-        assert find_suspect_images({'inputs': inputs, 'data_samples': samples}) == names
-    samples[0].set_metainfo({'img_path': None, 'sample_idx': 8})
-    assert find_suspect_images({'data_samples': samples[:1]}) == ['index 8']
-    for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
-        assert find_suspect_images(other) == []

@@ -10,13 +10,12 @@ from unittest import mock
 
 import pytest
 import torch
-from filelock import FileLock
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
 from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
-from mmgcvit.errors import CheckpointError, UserError
+from mmgcvit.errors import CheckpointError
 
 from .. import toy
 from ..toy import CONFIG, last, train_in_two
@@ -131,6 +130,28 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
         assert line in log
 
 
+def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_path):
+    """The earlier config has another name. A file of the user is like it."""
+
+    def train_in_run(name, *options):
+        # mmengine has one visualizer for each name.
+        settings = ('--cfg-options', f'experiment_name={name}', 'train_cfg.max_epochs=1')
+        assert call('train', CONFIG, '--work-dir', tmp_path / 'run', *options, *settings)[0] == 0
+
+    train_in_run('first')
+    written, pictures = tmp_path / 'run' / CONFIG.name, tmp_path / 'run' / 'val_images'
+    (logs,) = written.parent.glob('*/vis_data')  # which have the second as their name
+    logs.parent.rename(written.with_name('logs'))
+    written.rename(tmp_path / 'run' / 'earlier.py')
+    pictures.mkdir()
+    users = [tmp_path / 'run' / 'mine.py', pictures / 'mine.jpg']
+    for path in [*users, pictures / 'epoch_7.jpg']:
+        path.touch()
+    train_in_run('second', '--overwrite')
+    assert {path.name for path in written.parent.glob('*.py')} == {CONFIG.name, 'mine.py'}
+    assert list(pictures.iterdir()) == users[1:]
+
+
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
     with lock_work_dir(tmp_path):
@@ -144,7 +165,6 @@ def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, mo
         1
     ]
     assert message.endswith('Pass a path or a URL')
-    assert not (tmp_path / 'new').exists(), 'a rejected run leaves nothing'
     message = call('train', CONFIG, '--work-dir', CONFIG / 'run')[1]
     assert re.search(r'the work dir .*/run \(--work-dir\) cannot be written', message)
 
@@ -169,7 +189,7 @@ def test_resuming_from_weights_only_is_rejected(call, tmp_path):
     )
     message = call(*train, '--resume', weights)[1]
     assert (
-        f'{weights} has no optimizer and no message_hub and no epoch and no iter, so a run cannot'
+        f'{weights} has no optimizer and no message_hub and no epoch and no iter and no data_position'
         in message
     )
     assert not list((tmp_path / 'other').glob('*.pth'))
@@ -200,18 +220,9 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
 
 
-def test_filelock_before_version_4_locks_too(tmp_path, monkeypatch):
-    """openmim pins 3.14, whose locks have no argument ``fallback_to_soft``."""
-
-    class OldFileLock(FileLock):
-        def __init__(self, lock_file):
-            super().__init__(lock_file)
-
-    monkeypatch.setattr(work_dir_module, 'FileLock', OldFileLock)
-    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0)
-    with (
-        lock_work_dir(tmp_path),
-        pytest.raises(UserError, match='another training is running'),
-        lock_work_dir(tmp_path),
-    ):
-        pass
+def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(tmp_path):
+    printed = toy.train(tmp_path / 'run', settings=['log_level=INFO'])
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    for message in ('System environment:', 'Config:', 'Hooks will be executed'):
+        assert message in log.read_text()
+        assert message not in printed

@@ -37,8 +37,8 @@ def test_a_resumed_session_replaces_the_steps_that_it_trains_again(tmp_path):
     resumed = [iteration(20, 2.5), validation(2, acc=0.2)]
     write_session(tmp_path, *resumed, name='20260102_000000')
     curves = read_curves(tmp_path)
-    assert curves['loss'] == {10: 3.0, 20: 2.5}
-    assert curves['acc'] == {1: 0.1, 2: 0.2}
+    assert curves['loss', 'iteration'] == {10: 3.0, 20: 2.5}
+    assert curves['acc', 'epoch'] == {1: 0.1, 2: 0.2}
 
 
 def test_detailed_scores_are_drawn_only_if_requested(tmp_path):

@@ -2,46 +2,83 @@
 scores show.
 """
 
+import re
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-import torch
 
 from mmgcvit.datasets.advice import find_weaknesses
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.run_score import judge_run
+from mmgcvit.evaluation.detection_curves import Curve, DetectionCurves
+from mmgcvit.evaluation.mistakes import Mistakes
+from mmgcvit.evaluation.run_score import (
+    ClassScore,
+    format_verdict,
+    judge_run,
+    score_detected_classes,
+    score_other_classes,
+)
 
-REASONS = 'Likely reasons:\n  few images'
+CLASSES = ['background', 'cat', 'dog', 'cow']
 
 
 @pytest.mark.parametrize(
-    ('scope', 'percent', 'best', 'expected'),
+    ('scores', 'expected'),
     [
-        ('mmseg', 80, 'iter_9', 'validation images: mIoU 0.800\ngood: mIoU is at least 0.8'),
-        ('mmseg', 50, 'iter_9', f'fair: mIoU is 0.5 to 0.8. {REASONS}\n  the last validation was'),
-        ('mmpretrain', 49.9, 'iter_6', f'poor: accuracy is under 0.5. {REASONS}\n  see'),
-        ('mmpretrain', 60, 'iter_6', f'poor: the commonest class alone gives 0.600. {REASONS}'),
-        ('mmpretrain', 79, 'iter_6', f'fair: accuracy is 0.6 to 0.8. {REASONS}\n  see'),
-        ('mmseg', 30, 'val_loss_iter_9', 'validation images: val_loss 30'),
-        ('mmpretrain', None, 'iter_9', 'the validation images give no score'),
+        ([0.9, 0.8], 'lowest F1: 0.80 for b (7 images)\ngood: F1 of every class is at least 0.8'),
+        ([0.6, 0.9], 'lowest F1: 0.60 for a (7 images)\nfair: F1 is under 0.8 for a. Likely'),
+        ([0.6, 0.4], 'lowest F1: 0.40 for b (7 images)\npoor: F1 is under 0.5 for b. Likely'),
     ],
 )
-def test_the_score_is_judged_by_stated_bounds_with_reasons(
-    scope, percent, best, expected, tmp_path
-):
-    majority = 0.6 if scope == 'mmpretrain' else None
-    started_with = {'weaknesses': ['few images'], 'majority': majority}
-    (tmp_path / 'a.py').write_text(
-        f'default_scope = {scope!r}\ntrain_cfg = dict(max_iters=9)\n{started_with = }'
-    )
-    content = {
-        'state_dict': {'a': torch.zeros(1)},
-        'message_hub': {'runtime_info': {'best_score': percent}},
-        'meta': {'epoch': 0, 'iter': int(best[-1])},
-    }
-    torch.save(content, tmp_path / f'best_{best}.pth')
-    assert expected in judge_run(tmp_path)
+def test_a_model_is_as_good_as_its_worst_class(scores, expected):
+    rows = [ClassScore(score, name, '7 images') for score, name in zip(scores, 'ab', strict=True)]
+    text = format_verdict(rows, 'F1', ['few images', 'see also'])
+    assert text.startswith(expected)
+    assert text.endswith(' reasons:\n  few images\n  see also') == ('good' not in text)
+
+
+@pytest.mark.parametrize(
+    ('task', 'expected'),
+    [('segmentation', 'mIoU 0.667, background 0.97'), ('classification', 'accuracy 0.952')],
+)
+def test_absent_classes_and_the_background_do_not_count(task, expected):
+    """The dog has no ground truth and one false prediction."""
+    matrix = np.zeros((5, 5), int)
+    matrix[0, 0], matrix[0, 2], matrix[1, 1], matrix[1, 0], matrix[3, 3] = 190, 1, 2, 4, 6
+    if task == 'classification':
+        matrix[1, 1], matrix[1, 0] = 1, 9
+    mistakes = Mistakes(matrix, [], None, np.array([9, 2, 0, 1]), {})
+    model = SimpleNamespace(task=task, classes=CLASSES)
+    text, scores = score_other_classes(mistakes, model)
+    assert text == expected
+    assert {entry.name for entry in scores} == {
+        'segmentation': {'cat', 'cow'},
+        'classification': {'background', 'cat', 'cow'},
+    }[task]
+    assert {entry.basis for entry in scores} >= {'2 images', '1 image'}
+
+
+def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
+    curve = Curve(np.array([0.9, 0.8, 0.3]), np.array([1, 2, 3]), np.array([1, 2, 2]), 2)
+    rare = Curve(np.array([0.4]), np.array([1]), np.array([1]), 1)
+    curves = DetectionCurves(curve, [curve, rare, replace(rare, num_objects=0)], None, None)
+    model = SimpleNamespace(classes=CLASSES[1:])
+    mistakes = Mistakes(None, [], curves, np.array([2, 1, 0]), {})
+    cat, dog = score_detected_classes(mistakes, model)
+    assert cat == (1.0, 'cat', '2 objects in 2 images')
+    assert dog == (0.0, 'dog', '1 object in 1 image')
+
+
+@pytest.mark.parametrize(
+    ('task', 'expected'), [('segmentation', 'mIoU 0.'), ('classification', 'accuracy 0.')]
+)
+def test_other_models_are_judged_by_their_validation_images(task, expected, work_dirs):
+    text = judge_run(work_dirs[task])
+    assert re.match(rf'\d+ validation images: {expected}\d+.*\nlowest .*\npoor: ', text)
 
 
 def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
@@ -51,7 +88,7 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     text = judge_run(run)
     assert text.startswith('4 validation images: no confidence threshold finds the objects')
-    assert 'poor: F1 is under 0.5' in text
+    assert 'poor: F1 is under 0.5 for' in text
     data = shutil.copytree(digits, tmp_path / 'digits')
     config = run / 'detect.py'
     config.write_text(config.read_text().replace(str(digits), str(data)))

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.export.onnx_file import export_onnx
-from mmgcvit.inference.loading import load
+from mmgcvit.inference.model_files import load
 
 from ..inference.conftest import make_work_dir
 from ..programs import ROOT

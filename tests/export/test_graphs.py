@@ -1,20 +1,14 @@
-"""Models that cannot be exported are rejected; test_files.py compares those that can.
-
-Attention equals mmcv's.
-"""
+"""Models that cannot be exported are rejected; test_files.py compares those that can."""
 
 from types import SimpleNamespace
 
 import pytest
-import torch
-from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from mmseg.models import EncoderDecoder
 from torch import nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.export.deformable_attention import attend_by_gathering
 from mmgcvit.export.detector_graph import TwoStageGraph
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
@@ -90,16 +84,3 @@ def test_the_test_pipeline_is_described_or_rejected():
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)
-
-
-def test_gathering_equals_grid_sample_inside_and_outside_of_maps_of_any_size():
-    sizes = [(7, 5), (3, 4), (1, 2), (2, 1), (1, 1)]
-    num_pixels = sum(height * width for height, width in sizes)
-    value = torch.randn(2, num_pixels, 4, 8, dtype=torch.float64)
-    locations = 3 * torch.rand(2, 50, 4, len(sizes), 3, 2, dtype=torch.float64) - 1
-    # Corners of the map, and of the image of its size beside it.
-    locations[:, :2] = locations[:, :2].round()
-    weights = torch.rand(2, 50, 4, len(sizes), 3, dtype=torch.float64)
-    found = attend_by_gathering(value, torch.tensor(sizes), locations, weights)
-    expected = multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)

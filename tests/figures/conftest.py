@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmgcvit.inference.loading import load
+from mmgcvit.inference.model_files import load
 
 from ..inference.conftest import assert_same, config_of, make_work_dir
 from ..models.contract.backbones import GCVIT, LSA_ARCH

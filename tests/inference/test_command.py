@@ -7,24 +7,25 @@ import os
 import pkgutil
 import re
 import signal
+import sys
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from unittest.mock import Mock
+from types import SimpleNamespace
 
 import cv2
 import pytest
 import supervision as sv
 import torch
 
-from mmgcvit.commands.main import run_command
-from mmgcvit.commands.predict import compare_sides
+from mmgcvit.commands.predict import compare_sizes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
 
+from ..programs import run
 from .conftest import CLASSES, picture_of
 from .test_inputs import write_video
 
@@ -64,6 +65,7 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
     assert code == 0
     assert f'{task}, {len(CLASSES[task])} classes, on the CPU: {work_dir}/epoch_1.pth' in printed
     assert '3 images predicted: predictions' in printed
+    assert ('returned as many detections as it can, 3, so' in printed) == (task == 'detection')
     assert re.search(r'│ all 3 +│ \S+ .*│', printed)
     images, records = read('images.json'), read('predictions.json')
     names = [image['file_name'] for image in images['images']]
@@ -183,19 +185,25 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 
 
 def test_images_of_other_sizes_than_in_the_training_are_named():
-    sides = {'a.png': 512, 'b.png': 513, 'c.png': 127, 'd.png': 128}
-    assert re.match(
-        r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n', compare_sides(sides, 256)
-    )
-    assert compare_sides({'a.png': 256}, 256) == compare_sides({}, 256) == ''
+    """Other models than those of ``train --data`` know only to which size they resize images."""
+    sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
+    model = SimpleNamespace(started_with={'image_side': 256}, scale=(64, 48))
+    words = r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n'
+    assert re.match(words, compare_sizes(sizes, model))
+    assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
+    model.started_with = {}
+    sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
+    words = r'2 of 4 images \(b.png, c.png\) are .* gets \(64 x 48 px\).* add --tiles 96\n'
+    assert re.match(words, compare_sizes(sizes, model))
 
 
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
         ('RUN', 'no INPUT given'),
-        ('RUN/classify.py photos/a.png photos/b.jpg', 'photos/a.png is not a checkpoint'),
+        ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
+        ('photos/b.jpg', 'Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
         ('RUN photos --no-save-vis --no-save-pred', 'write nothing. Remove one of them'),
@@ -206,6 +214,12 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
     code, printed = call('predict', *arguments)
     assert (code, Path('predictions').exists()) == (1, False)
     assert words in printed
+
+
+def test_results_are_written_if_stdout_is_closed(photos, work_dirs):
+    arguments = f'predict {work_dirs["classification"]} {photos} --device cpu'
+    run(['sh', '-c', f'cd {photos.parent} && {sys.executable} -m mmgcvit {arguments} >&-'])
+    assert (photos.parent / 'predictions' / 'predictions.json').is_file()
 
 
 @pytest.mark.parametrize(
@@ -234,11 +248,11 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
     assert read_ids() == ids
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_call_writes_the_results_of_all_images_before(
     number, predict, photos, monkeypatch
 ):
-    """Ctrl-C or SIGTERM while the third image is read; a name that is not UTF-8 is written as
+    """Ctrl-C, SIGTERM or a closed terminal while the third image is read; a name that is not UTF-8 is written as
     Python reads it.
     """
     convert, odd = running.convert_to_array, str(photos / os.fsdecode(b'aa\xff.png'))
@@ -250,24 +264,9 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(
         return convert(path, decoding)
 
     monkeypatch.setattr(running, 'convert_to_array', convert_or_interrupt)
-    assert predict(photos)[0] == 128 + number
+    code = signal.SIGTERM if number == signal.SIGHUP else number
+    assert predict(photos)[0] == 128 + code
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     names = [image['file_name'] for image in read('images.json')['images']]
     assert names == [odd, str(photos / 'b.jpg')]
     assert {record['image_id'] for record in read('predictions.json')} == {1, 2}
-
-
-def test_the_test_command_takes_a_work_dir_or_a_config_and_a_checkpoint(work_dirs, monkeypatch):
-    """With a work dir, results go to its subfolder ``test``, so that the run's own files are
-    unchanged.
-    """
-    run, run_test = work_dirs['classification'], Mock()
-    monkeypatch.setattr('mmgcvit.engine.test.run_test', run_test)
-    checkpoint = str(run / 'epoch_1.pth')
-    for arguments, expected, folder in (
-        ([run], str(run), str(run / 'test')),
-        ([run / 'classify.py', '--work-dir', 'own', checkpoint], checkpoint, 'own'),
-    ):
-        run_command('test', [*arguments, '--device', 'cpu'])
-        cfg, named, *_ = run_test.call_args.args
-        assert (cfg.filename, named, cfg.work_dir) == (str(run / 'classify.py'), expected, folder)

@@ -64,6 +64,9 @@ def test_every_python_program_of_the_pages_runs(program, place, call, monkeypatc
         ByteTrackTracker=lambda: SimpleNamespace(update=lambda detections: detections)
     )
     monkeypatch.setitem(sys.modules, 'trackers', trackers)
-    if 'COCO(' in program:
-        call('predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', 0)
+    for score_thr in ('0', '1') if 'COCO(' in program else ():  # with objects, and without
+        call(
+            'predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', score_thr, '--overwrite'
+        )
+        exec(compile(program, 'docs', 'exec'), {})
     exec(compile(program, 'docs', 'exec'), {})

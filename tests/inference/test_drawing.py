@@ -81,23 +81,3 @@ def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(co
     assert len(np.unique(bare[70], axis=0)) == count + 1
     drawn = (picture != bare).any(-1).sum() / count
     assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
-
-
-def test_lines_stay_thin_when_the_picture_is_enlarged():
-    mask = np.ones((1, 90, 120), bool)
-    picture = draw_prediction(GREY, make_object(mask=mask), PALETTE, scale=4)
-    assert picture.shape == (360, 480, 3)
-    green = find(picture, PALETTE[1])
-    assert green[160:275, 80].all()
-    assert 2 <= green[200].sum() <= 8
-
-
-@pytest.mark.parametrize(('colour', 'text_colour'), [((255, 255, 0), 0), ((0, 0, 255), 255)])
-def test_text_contrasts_with_its_background_and_scales_with_the_picture(colour, text_colour):
-    sums = []
-    for factor in (2, 20):
-        image = np.full((120 * factor, 160 * factor, 3), 100, np.uint8)
-        picture = draw_prediction(image, make_class(2), [colour] * 3)
-        sums.append(find(picture, text_colour).sum())
-    small, large = sums
-    assert 0 < 16 * small < large

@@ -3,6 +3,7 @@ are rejected.
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,14 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import load
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.inference.loading import build_predictor, find_class_names
+from mmgcvit.inference.loading import (
+    build_predictor,
+    check_started_here,
+    find_class_names,
+)
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
 
+from ..programs import run
 from ..toy import RunsACommand
 from .conftest import CLASSES, config_of, picture_of
 
@@ -45,6 +51,7 @@ INVALID = {
     ('words.py', 'run/epoch_1.pth'): 'words.py',
     ('run', 's3://bucket/x.pth'): 'there is no checkpoint s3://bucket/x.pth',
     ('untested.py', 'run/epoch_1.pth'): 'has no test_dataloader whose dataset has a pipeline',
+    ('loose',): r'has 2 checkpoints .epoch_1\.pth, epoch_2\.pth. and no last_checkpoint',
     ('run', None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
     ('run', None, 'cpu', 0.5): 'score_thr is only for detectors',
 }
@@ -57,8 +64,50 @@ def test_invalid_configs_and_arguments_are_rejected(arguments, run_dir, monkeypa
     Path('untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
     shutil.copytree('run', 'two')
     shutil.copy('two/classify.py', 'two/other.py')
+    shutil.copytree('run', 'loose', ignore=shutil.ignore_patterns('last_checkpoint'))
+    shutil.copy('run/epoch_1.pth', 'loose/epoch_2.pth')
     with pytest.raises(UserError, match=INVALID[arguments]):
         load(*arguments)
+
+
+@pytest.mark.parametrize(
+    ('work_dir', 'data', 'folder'),
+    [
+        ('work_dirs/d', None, 'work_dirs/d'),
+        ('work_dirs/d', '../../photos', 'work_dirs/d/made'),
+        ('work_dirs/d', '../../photos', 'work_dirs/renamed'),
+        ('/elsewhere/d', 'A/photos', '../runs/d'),
+    ],
+)
+def test_a_runs_relative_data_are_those_of_the_project_in_which_it_was_started(
+    work_dir, data, folder, tmp_path, monkeypatch
+):
+    project, other = tmp_path / 'A', tmp_path / 'B'
+    for path in (other, project / 'photos', project / folder):
+        path.mkdir(parents=True)
+    if data and not data.startswith('..'):
+        data = str(tmp_path / data)
+    dataset = {'type': 'CocoDataset', 'data_prefix': {'img': 'photos'}}
+    run = {'work_dir': work_dir, 'started_with': {'data': data} if data else None}
+    cfg, config = Config({'val_dataloader': {'dataset': dataset}, **run}), project / folder / 'd.py'
+    monkeypatch.chdir(project)
+    check_started_here(cfg, config)
+    monkeypatch.chdir(other)
+    with pytest.raises(UserError, match=r'where it was started\. Run this command'):
+        check_started_here(cfg, config)
+    dataset['data_prefix']['img'] = str(project / 'photos')
+    check_started_here(Config({'val_dataloader': {'dataset': dataset}, **run}), config)
+
+
+@pytest.mark.parametrize('command', ['mistakes RUN', 'test RUN', 'train RUN/classify.py --resume'])
+def test_commands_refuse_a_run_of_another_project(command, run_dir, call):
+    cfg = Config.fromfile(run_dir / 'classify.py')
+    cfg.work_dir = 'other/work_dirs/classify'
+    run = run_dir.parent / 'project' / cfg.work_dir
+    shutil.copytree(run_dir, run)
+    cfg.dump(run / 'classify.py')
+    code, printed = call(*command.replace('RUN', str(run)).split())
+    assert (code, f'relative to {run_dir.parent}/project, where it was' in printed) == (1, True)
 
 
 def test_a_checkpoint_of_another_network_is_rejected(work_dirs):
@@ -71,6 +120,16 @@ def test_no_code_of_a_checkpoint_runs(run_dir, tmp_path):
     torch.save({**content, 'extra': RunsACommand(tmp_path / 'ran')}, run_dir / 'own.pth')
     assert load(run_dir, run_dir / 'own.pth', 'cpu').task == 'classification'
     assert not (tmp_path / 'ran').exists()
+
+
+def test_a_wrong_path_is_rejected_before_torch_is_imported():
+    program = (
+        'import sys, mmgcvit\n'
+        'try: mmgcvit.load("nowhere")\n'
+        'except ValueError as error: print(error, "torch" in sys.modules)'
+    )
+    result = run([sys.executable, '-c', program])
+    assert result.stdout == 'there is no config or work dir nowhere False\n'
 
 
 NAMES = [f'number {number}' for number in range(10)]

@@ -7,13 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
-from mmgcvit.inference.outputs import Outputs, write_json
+from mmgcvit.inference.outputs import Outputs
 from mmgcvit.inference.results import (
     Classification,
     Detections,
@@ -22,15 +23,14 @@ from mmgcvit.inference.results import (
     make_segmentation,
 )
 
-from .conftest import picture_of
-
 
 @pytest.mark.parametrize(
     'names',
     [
         {'photos/a/1.jpg': 'a/1', 'photos/b/1.jpg': 'b/1', 'photos/b/2.jpg': 'b/2'},
-        {'v.avi': 'v.avi', 'v.mp4': 'v.mp4', 'w.mp4': 'w.mp4'},
-        {'a.jpg': 'a.jpg', 'a.PNG': 'a.PNG', 'a.png': 'a.png'},
+        {'v.avi': 'v', 'v.mp4': 'v_2', 'w.mp4': 'w'},
+        {'a.jpg': 'a', 'A_2.jpg': 'A_2', 'a.png': 'a_3'},
+        {'http://x/a.png?b': 'a', 'http://x/a.png?c': 'a_2'},
         {'../../a/x.jpg': 'a/x', '../b/x.jpg': 'w/b/x'},
     ],
 )
@@ -43,13 +43,17 @@ def test_each_input_has_a_unique_output_path(names, tmp_path, monkeypatch):
         assert outputs.get_path('vis', path, '.x') == tmp_path / 'out' / 'vis' / f'{name}.x'
 
 
-@pytest.mark.parametrize(
-    ('name', 'suffix'), [('a.JPG', '.JPG'), ('b.PNG', '.PNG'), ('c.TIF', '.png')]
+@given(
+    st.lists(
+        st.sampled_from(['a', 'A', 'a_2', 'b/a', 'http://x/a?y', 'http://x/a?z', 'c/../b/A']),
+        unique=True,
+    ),
+    st.lists(st.sampled_from(['', '.jpg', '.tif', '.mp4']), min_size=7, max_size=7),
 )
-def test_pictures_keep_their_format(name, suffix, tmp_path):
-    picture = picture_of(10, 12)
-    path = Outputs(tmp_path, [name]).write_picture(name, picture)
-    assert (path.suffix, cv2.imread(str(path)).shape) == (suffix, picture.shape)
+def test_no_two_inputs_share_an_output(stems, suffixes):
+    names = [f'{stem}{suffix}' for stem, suffix in zip(stems, suffixes, strict=False)]
+    outputs = Outputs(Path(), names)
+    assert len({str(path).lower() for path in outputs.names.values()}) == len(set(names))
 
 
 @pytest.mark.parametrize('labels', [[[0, 255]], [[0, 300]]])
@@ -78,24 +82,31 @@ def test_a_folder_that_cannot_be_written_is_rejected():
         check_out_dir(Namespace(out_dir=Path('/proc/x'), overwrite=True), FILES)
 
 
-def test_pycocotools_reads_the_written_detections(tmp_path):
+def test_detections_are_written_in_cocos_results_format(tmp_path):
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 2:8, 3:9] = masks[1, :, 29] = True
     boxes = np.array([[3, 2, 9, 8], [29, 0, 30, 20]], np.float32)
     scores, labels = np.array([0.9, 0.5], np.float32), np.array([1, 0])
     found = Detections(boxes, scores, labels, ['dog', 'cat'], masks)
     categories = list_categories('detection', ['cat', 'dog'])
-    records = [{'image_id': 7, **record} for record in make_records(found, categories)]
-    write_json(tmp_path / 'predictions.json', records)
-    images = [{'id': 7, 'file_name': 'a.jpg', 'width': 30, 'height': 20}]
-    write_json(tmp_path / 'images.json', {'images': images, 'categories': categories})
-    truth = COCO(tmp_path / 'images.json')
-    read = truth.loadRes(str(tmp_path / 'predictions.json'))
-    (dog,) = read.loadAnns(read.getAnnIds(catIds=truth.getCatIds(['dog'])))
+    dog, _ = make_records(found, categories)
     assert (dog['bbox'], dog['category_id']) == ([3, 2, 6, 6], 2)
-    np.testing.assert_array_equal(read.annToMask(dog), masks[0])
+    np.testing.assert_array_equal(coco_mask.decode(dog['segmentation']), masks[0])
     only_boxes = make_records(replace(found, masks=None), categories)
     assert 'segmentation' not in only_boxes[0]
+
+
+def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
+    boxes, scores = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0.9, 0.5, 0.4])
+    found = Detections(boxes, scores, np.array([1, 0, 1]), ['dog', 'cat', 'dog'])
+    assert repr(found) == 'Detections(3 objects: 2 dog, 1 cat; scores 0.40 to 0.90)'
+    assert repr(found.filter(0.5, ['bird'])) == 'Detections(0 objects)'
+    (dog,) = found.filter(0.5, ['dog'])
+    assert (dog.score, dog.label, dog.class_name, dog.mask) == (0.9, 1, 'dog', None)
+    np.testing.assert_array_equal(dog.box, boxes[0])
+    segments = make_segmentation(np.array([[0, 0, 1, 0]]), ['sky', 'sea'])
+    assert repr(segments) == 'Segmentation(4 x 1 px: 75.0% sky, 25.0% sea)'
+    assert repr(Classification(1, 'b', 0.75, scores)) == 'Classification(b, score 0.75)'
 
 
 def test_segmentations_are_written_with_areas_and_convert_to_supervision():

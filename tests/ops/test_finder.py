@@ -3,9 +3,6 @@
 import sys
 from types import SimpleNamespace
 
-import pytest
-
-from mmgcvit import device
 from mmgcvit.ops.finder import COMPILED_MODULE, FALLBACK_FILE, FallbackFinder
 
 
@@ -26,9 +23,3 @@ def test_python_asks_this_packages_finder_last():
     first = modules.index('_frozen_importlib_external')
     assert is_own.index(True) > first
     assert not any(is_own[: first + 1])
-
-
-@pytest.mark.parametrize(('origin', 'expected'), [('mmcv/_ext.so', True), (FALLBACK_FILE, False)])
-def test_compiled_operators_are_told_from_the_fallback(origin, expected, monkeypatch):
-    monkeypatch.setattr(device, 'find_spec', lambda name: SimpleNamespace(origin=origin))
-    assert device.are_operators_compiled() == expected

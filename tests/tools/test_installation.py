@@ -28,22 +28,6 @@ def write_python(path, pip_error):
     return path
 
 
-def test_installation_is_repeated_after_changed_pins_until_it_succeeds(tmp_path, monkeypatch):
-    pins, stamp = tmp_path / 'pins.txt', tmp_path / 'installed'
-    pins.touch()
-    distribution = MAINTAINED._replace(pins=pins)
-    monkeypatch.setitem(installer.DISTRIBUTIONS, 'maintained', distribution)
-    monkeypatch.setattr(sys, 'argv', ['install.py', str(tmp_path)])
-    write_python(tmp_path / 'bin' / 'python', 'failed')
-    stamp.write_text(installer.compute_checksum('maintained', 'auto', distribution))
-    installer.main()
-    pins.write_text('something==1')
-    for _ in range(2):
-        with pytest.raises(SystemExit, match='pip could not install'):
-            installer.main()
-        assert not stamp.exists()
-
-
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
     constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
     lines = constraints.read_text().splitlines()

@@ -6,10 +6,8 @@ from contextlib import suppress
 
 import cv2
 import pytest
-from mmdet.datasets import CocoDataset
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.records import list_coco_categories, make_coco_categories
 from mmgcvit.errors import UserError
 from tools.make_digits import FOLDERS, SceneComposer, write_folder_atomically
 
@@ -59,16 +57,6 @@ def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     assert cv2.imread(str(images[0])).shape == (32, 32, 3)
     assert not scans['train'] & scans['val']
     assert len(scans['train'] | scans['val']) == 1797
-
-
-def test_categories_have_the_ids_of_coco_or_are_numbered_from_one():
-    categories = list_coco_categories()
-    names = tuple(category['name'] for category in categories)
-    assert names == CocoDataset.METAINFO['classes']
-    assert [categories[index]['id'] for index in (0, 11, -1)] == [1, 13, 90]
-    nut, bolt = make_coco_categories(['nut', 'bolt'])
-    assert (nut['id'], nut['name']) == (1, 'nut')
-    assert (bolt['id'], bolt['name']) == (2, 'bolt')
 
 
 def test_a_users_folder_is_kept_and_a_new_one_appears_only_complete(tmp_path):

@@ -1,14 +1,16 @@
 """Apply the rules to a config's dataset in COCO's format."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 
-from ...config import iter_transforms
+from ...config import get_type_name, iter_dicts, iter_transforms
 from ...errors import get_first_line
-from ..records import XYWH, Entry, ObjectSplit
+from ..records import Entry, ObjectSplit
 from ..rules.coco import (
     NO_OBJECTS,
     NOT_COCO,
@@ -19,7 +21,7 @@ from ..rules.coco import (
     read_json,
 )
 from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
-from ..rules.objects import FEW_POINTS, find_object_problems
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_object_problems
 from ..rules.rule import Issue, Report, are_too_many, make_issues
 from .images import ImageFile, list_existing
 
@@ -27,7 +29,7 @@ Content = Mapping[str, Sequence[Entry]]
 
 
 def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, assigners: str, report: Report
+    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, model: ConfigDict, report: Report
 ) -> list[ImageFile]:
     """Check and count the annotations of a CocoDataset.
 
@@ -35,7 +37,7 @@ def check_coco(
         dataset: The dataset, whose annotations need not be loaded.
         settings: Its config.
         is_scored: Whether it is for validation or test.
-        assigners: The assigners of the model that take ignored objects for background.
+        model: The config of the model.
         report: What is found is added to it.
 
     Returns:
@@ -71,6 +73,7 @@ def check_coco(
     report.issues += issues
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
     num_ignored = len(split.annotations) - counts.total()
+    assigners = list_assigners(model)
     if num_ignored:
         text += f'; {num_ignored} ignored'
     if num_ignored and assigners and not is_scored:
@@ -79,9 +82,37 @@ def check_coco(
         )
     if repeated:
         report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
+    numbers = Counter(split.list_image_names(split.objects))
+    limit = find_max_objects(model)
+    full = [f'{name} has {number}' for name, number in numbers.items() if number > limit]
+    if full:
+        report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {limit})', full).format())
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
     return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)
+
+
+def list_assigners(model: ConfigDict) -> str:
+    """Return the names of the model's assigners that take ignored objects for background.
+
+    They are those without this setting, such as all matchers of mmdet.
+    """
+    assigners = [part.get('assigner') for part in iter_dicts(model)]
+    names = [
+        get_type_name(assigner)
+        for assigner in assigners
+        if assigner and assigner.get('ignore_iof_thr', -1) <= 0
+    ]
+    return ' and '.join(dict.fromkeys(names))
+
+
+def find_max_objects(model: ConfigDict) -> float:
+    """Return the number of objects that a detector finds in an image at most."""
+    test_cfg = model.get('test_cfg') or {}
+    settings = [test_cfg.get('rcnn') or test_cfg, model, model.get('panoptic_head') or {}]
+    names = ('max_per_img', 'max_per_image', 'num_queries')
+    limits = [each[name] for each in settings for name in names if name in each]
+    return min(limits, default=inf)
 
 
 def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
@@ -109,14 +140,12 @@ def find_object_issues(
         with_masks: Whether masks are trained.
         is_scored: Whether it is for validation or test, where a mask without area raises an error.
     """
-    right, problems, look = find_object_problems(split, with_masks, XYWH)
+    right, problems = find_object_problems(split, with_masks)
     num_objects = len(split.annotations)
     are_many = are_too_many(num_objects - len(right), num_objects)
     hint = ': training ignores or cuts most of them, but evaluation counts them'
     if are_many:
         hint = '. With other faults they are more than a tenth of the objects'
-    if are_many and look:
-        hint += f', and look like {look}'
     issues = []
     for issue in make_issues(problems, path, are_many, hint):
         stops_scores = is_scored and issue.rule == FEW_POINTS

@@ -1,21 +1,19 @@
 """Check each dataset of a config: first its annotation file or file list, then its images."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, get_type_name, iter_dicts, iter_settings
-from ...errors import format_count, shorten
+from ...config import LOADERS, iter_settings
 from ..decoding import IGNORE_INDEX, read_segmentation_map
-from ..rules.images import find_same_files
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
 from .images import check_images, check_lists
@@ -30,17 +28,15 @@ OTHER_NUM_CLASSES = Rule(
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
-# If only a sample of the images is opened, at most this number is compared, to find images of
-# several splits.
-MAX_COMPARED = 10_000
 
 
 def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    assigners = list_assigners(cfg)
-    report, paths = Report(), {loader: [] for loader in loaders}
+    report, model = Report(), cfg.get('model') or ConfigDict()
+    if 'side' in (cfg.get('val_cfg') or ()):  # its limit of objects is that of a tile
+        model = ConfigDict({**model, 'test_cfg': None})
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -54,59 +50,12 @@ def check_datasets(
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, assigners, report)
+            images = check_coco(dataset, settings, is_scored, model, report)
         else:
             images = check_lists(dataset, report)
-        paths[loader] += [Path(image.path) for image in images]
         report.issues += check_images(dataset, settings, images, num_images, progress)
         report.issues += check_num_classes(dataset, data_format, cfg)
-    num_paths = sum(map(len, paths.values()))
-    if num_images is None or num_paths <= MAX_COMPARED:
-        report.notes += find_shared(paths)
     return report
-
-
-def list_assigners(cfg: Config) -> str:
-    """Return the names of the model's assigners that take ignored objects for background.
-
-    They are those without this setting, such as all matchers of mmdet.
-    """
-    assigners = [part.get('assigner') for part in iter_dicts(cfg.get('model'))]
-    names = [
-        get_type_name(assigner)
-        for assigner in assigners
-        if assigner and assigner.get('ignore_iof_thr', -1) <= 0
-    ]
-    return ' and '.join(dict.fromkeys(names))
-
-
-def find_shared(paths: dict[str, list[Path]]) -> list[str]:
-    """Return a note about training images that are also in validation or test, or none."""
-    training = paths.get(LOADERS[0], [])
-    scored = [path for loader in LOADERS[1:] for path in paths.get(loader, ())]
-    # Of the same files, the first one counts: those of training come last.
-    firsts = find_same_files([*scored, *training])[len(scored) :]
-    shared = [
-        str(path) for path, first in zip(training, firsts, strict=True) if first < len(scored)
-    ]
-    if not shared:
-        return []
-    count = format_count(len(shared), 'image')
-    return [f'{count} of training are also scored ({shorten(shared)})']
-
-
-def list_unscored(cfg: Config) -> Iterator[str]:
-    """Yield a note for each dataset for validation or test on which scores say nothing.
-
-    Their files must be intact.
-    """
-    for _, settings in iter_datasets(cfg, LOADERS[1:]):
-        if find_format(settings) is None:
-            continue
-        dataset = DATASETS.build({**settings, 'pipeline': []})
-        problem = find_unscored(dataset)
-        if problem:
-            yield f'{get_data_path(dataset)} has {problem}, so scores on it say nothing'
 
 
 def find_unscored(dataset: Any) -> str | None:
@@ -142,9 +91,10 @@ def list_labels(info: dict[str, Any]) -> set[int]:
         labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
     except Exception:  # the map is on a server, or damaged, which the validation reports
         return set(range(IGNORE_INDEX))
+    if info['reduce_zero_label']:  # mmseg does this before it selects classes
+        labels = [IGNORE_INDEX if label in (0, IGNORE_INDEX) else label - 1 for label in labels]
     label_map = info.get('label_map') or {}
-    offset = int(bool(info['reduce_zero_label']))
-    return {label_map.get(label, label) - offset for label in labels}
+    return {label_map.get(label, label) for label in labels}
 
 
 def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:

@@ -5,16 +5,15 @@ but images lie directly in the folders of classes. Nearly all folders of images 
 this format is tried last.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
-from itertools import combinations
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split
-from ..records import DatasetInfo, LabelSplit, Size
+from ..records import DatasetInfo, LabelSplit
 
 IMAGE_FOLDER = (
     'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
@@ -32,7 +31,7 @@ ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 CLASSIFY = 'classify'
 
-Sizes = tuple[Size, Size]  # of an image as stored, and upright
+Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
 def match_layouts(folder: Folder) -> list[Match]:
@@ -42,15 +41,13 @@ def match_layouts(folder: Folder) -> list[Match]:
     layout, depth = WITHOUT_SPLITS, 1
     if splits:
         layout, depth = WITH_SPLITS, 2
-    # Images by split and class, those outside of class folders, and folders that are too deep.
-    found, stray, deep = {}, [], {}
+    # Images by split and class, and folders that are too deep.
+    found, deep = {}, {}
     for file in folder.images:
         folders = file.parts[:-1]
-        if len(folders) < depth:
-            stray.append(file)
-        elif len(folders) > depth:
+        if len(folders) > depth:
             deep[file.parent] = None
-        else:
+        elif len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     classes = sorted(found.get('train', ()))
@@ -71,19 +68,18 @@ def match_layouts(folder: Folder) -> list[Match]:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:
         misfit = f'has files that are not annotations of a known format: {shorten(annotations)}'
-    return [Match(layout, (found, stray), misfit=misfit)]
+    return [Match(layout, partial(read_dataset, folder, found), misfit)]
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo:
     """Read class folders. The classes are those of training, sorted.
 
     Raises:
         UserError: Another split has a class that training lacks, or the folders of two classes are
             photos and their maps.
     """
-    found, stray = match.found
     names = tuple(sorted(found['train']))
-    splits, notes = {}, []
+    splits = {}
     for split, images in found.items():
         others = sorted(images.keys() - set(names))
         if others:
@@ -100,103 +96,61 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         texts = [str(label) for label in labels]
         splits[split] = LabelSplit(folder.path.resolve(), files, texts, indices, names)
     if task != CLASSIFY:
-        check_no_pairs(folder, found['train'])
-    if stray:
-        notes.append(f'images outside of class folders are left out: {shorten(stray)}')
-    unread = folder.list_files('.json', '.csv')
-    if unread:
-        notes.append(f'not read: {shorten(unread)}. The classes are the folders {shorten(names)}')
-    empty = find_empty(folder, match.layout, names)
-    if empty:
-        notes.append(f'folders without images of the dataset are not classes: {shorten(empty)}')
-    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, tuple(notes))
+        check_no_pairs(folder.path, found['train'])
+    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
 
 
-def check_no_pairs(folder: Folder, images: Mapping[str, Sequence[Path]]) -> None:
-    """Raise a UserError if the images of two folders are pairs: photos and their maps.
+def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
+    """Raise a UserError if the images of a folder are partners of those of another one.
 
-    Pairs have the same size, and the same name or one that begins with the other's. With ``--task
-    classify`` this is not asked.
+    Photos and their maps are: they have the same size, and the same name or one that begins or
+    ends with the other's. With ``--task classify`` this is not asked.
     """
-    indices = {name: index_names(files) for name, files in images.items()}
-    find_size = cache(partial(read_size, folder.path))
-    for first, second in combinations(sorted(images), 2):
-        name, other = sorted([first, second], key=lambda name: len(images[name]))
+    index = {}  # of the folders before
+    for name in sorted(images):
         files = images[name]
-        num_pairs = count_pairs(files, indices[other], find_size)
-        if num_pairs:
-            raise UserError(
-                f'{folder.path}: {num_pairs} of {len(files)} images in {files[0].parent} have a '
-                f'partner of their name and size in {images[other][0].parent}. Are {first} and '
-                f'{second} images and their maps? Then call the folders images and masks. Are '
-                'they classes? Then add --task classify'
-            )
+        pairs = [(file, find_partner(file, index)) for file in files]
+        folders = Counter(partner.parent for _, partner in pairs if partner)
+        index = index_names(files) | index
+        for other, number in folders.most_common(1):
+            num_files = min(len(files), len(images[other.name]))
+            if number < MIN_PAIRS * num_files:
+                continue
+            same = [file for file, partner in pairs if have_same_size(root, file, partner)]
+            if len(same) >= MIN_PAIRS * num_files:
+                raise UserError(
+                    f'{root}: {len(same)} of {num_files} images in {name} have a partner of their '
+                    f'name and size in {other.name}. Are they images and their maps? Then call '
+                    'the folders images and masks. Are they classes? Then add --task classify'
+                )
 
 
-class NameIndex(NamedTuple):
-    """The files of a folder by their names, and by their names without ending or beginning."""
-
-    by_name: dict[str, Path]
-    without_ending: dict[str, Path]
-    without_beginning: dict[str, Path]
-
-    def find_partner(self, file: Path) -> Path | None:
-        """Return the file with the same name, of which one may have an ending: a_mask.png.
-
-        Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
-        """
-        name = file.stem
-        partner = self.by_name.get(name) or self.by_name.get(name.rpartition('_')[0])
-        partner = partner or self.without_ending.get(name)
-        similar = self.without_beginning.get(name.partition('_')[2])
-        if partner is None and similar and similar.suffix != file.suffix and '_' in name:
-            partner = similar
-        return partner
-
-
-def index_names(files: Sequence[Path]) -> NameIndex:
-    """Return an index in which :meth:`NameIndex.find_partner` looks files up."""
-    return NameIndex(
-        {file.stem: file for file in files},
-        {file.stem.rpartition('_')[0]: file for file in files},
-        {file.stem.partition('_')[2]: file for file in files},
-    )
-
-
-def count_pairs(
-    files: Sequence[Path], others: NameIndex, find_size: Callable[[Path], Sizes | None]
-) -> int:
-    """Return how many files have a partner of the same size, or 0 if fewer than MIN_PAIRS have.
-
-    It stops as soon as too few can have one, since every two classes are compared.
-    """
-    num_pairs = len(files)
+def index_names(files: Sequence[Path]) -> dict[str, Path]:
+    """Return files by their names, and by their names without ending and without beginning."""
+    index = {}
     for file in files:
-        partner = others.find_partner(file)
-        size = find_size(file) if partner else None
-        if size is None or size != find_size(partner):
-            num_pairs -= 1
-        if num_pairs < MIN_PAIRS * len(files):
-            return 0
-    return num_pairs
+        name = file.stem
+        index |= {name: file, f'{name.rpartition("_")[0]}_*': file}
+        index[f'*_{name.partition("_")[2]}'] = file
+    return index
 
 
-def read_size(root: Path, file: Path) -> Sizes | None:
-    """Return the stored and the upright size of an image, or None if it cannot be read."""
+def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
+    """Return the file with the same name, of which one may have an ending: a_mask.png.
+
+    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
+    """
+    name = file.stem
+    partner = index.get(name) or index.get(name.rpartition('_')[0]) or index.get(f'{name}_*')
+    similar = index.get(f'*_{name.partition("_")[2]}')
+    if partner is None and similar and similar.suffix != file.suffix and '_' in name:
+        return similar
+    return partner
+
+
+def have_same_size(root: Path, file: Path, other: Path | None) -> bool:
+    """Return whether two images can be read and have the same size."""
     try:
-        return read_sizes(root / file)
+        return other is not None and read_sizes(root / file) == read_sizes(root / other)
     except UserError:
-        return None
-
-
-def find_empty(folder: Folder, layout: Layout, names: Sequence[str]) -> list[Path]:
-    """Return the folders beside those of classes that have no images."""
-    tops = [folder.path]
-    if layout == WITH_SPLITS:
-        tops = [path for path in sorted(folder.path.iterdir()) if get_split(path.name)]
-    empty = []
-    for path in (path for top in tops for path in sorted(top.iterdir())):
-        is_hidden = path.name[0] in '._@'
-        if path.is_dir() and not path.is_symlink() and path.name not in names and not is_hidden:
-            empty.append(path)
-    return empty
+        return False

@@ -7,8 +7,8 @@ as text and categories in another order in each split; pycocotools and mmdet acc
 """
 
 import os
-from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from ...files import make_absolute
 from ..layouts import Folder, Layout, Match, compile_pattern, get_split
 from ..records import DatasetInfo, Entry, ObjectSplit
 from ..rules.coco import (
-    MAX_ID,
+    BRUSH_MASKS,
+    CROWD_MASKS,
     NOT_COCO,
     UNLISTED,
     WRONG_FLAGS,
@@ -26,7 +27,6 @@ from ..rules.coco import (
     parse_flag,
     read_json,
 )
-from ..rules.objects import get_corners
 from ..rules.rule import Issue, Problems
 
 INSTANCES = 'annotations/instances_{split}.json'
@@ -108,7 +108,6 @@ LAYOUTS = (
 )
 # Further names of splits: CVAT's for images without one, and MMYOLO's for training.
 ALIASES = {'default': 'train', 'trainval': 'train'}
-EMPTY_MASKS = (None, [], [[]])  # how files write that an object has no mask
 
 
 class CocoFile(NamedTuple):
@@ -124,18 +123,18 @@ def match_layouts(folder: Folder) -> list[Match]:
 
     A layout fits if each file lists an image that is in the layout's folder.
     """
-    contents, notes = read_contents(folder)
-    matches = []
+    contents, matches = read_contents(folder), []
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
         if files:
             num_fitting, misfit = find_misfit(folder, files)
             paths = [file.path for file in files.values()]
             others = [path for path in contents if path not in paths]
-            own_notes = list(notes)
+            notes = []
             if others:
-                own_notes.append(f'COCO files of no split were not read: {shorten(others)}')
-            matches.append(Match(layout, (files, own_notes), paths, misfit, num_fitting))
+                notes.append(f'COCO files of no split were not read: {shorten(others)}')
+            read = partial(read_dataset, folder, files, notes)
+            matches.append(Match(layout, read, misfit, num_fitting))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
@@ -143,23 +142,20 @@ def match_layouts(folder: Folder) -> list[Match]:
     return matches
 
 
-def read_contents(folder: Folder) -> tuple[dict[Path, Any], list[str]]:
-    """Return the contents of COCO files, and notes about files that are not JSON.
+def read_contents(folder: Folder) -> dict[Path, Any]:
+    """Return the contents of COCO files.
 
-    Raise a UserError if the latter are in a place of COCO files.
+    Raise a UserError if a file in a place of COCO files is not valid JSON.
     """
-    contents, notes = {}, []
+    contents = {}
     places = {layout.annotations for layout in LAYOUTS} - {SINGLE_FILE}
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
-        elif problem:
-            message = format_issue(folder.path / file, [problem])
-            if any(compile_pattern(place).fullmatch(str(file)) for place in places):
-                raise UserError(message)
-            notes.append(f'was not read: {message}')
-    return contents, notes
+        elif problem and any(compile_pattern(place).fullmatch(str(file)) for place in places):
+            raise UserError(format_issue(folder.path / file, [problem]))
+    return contents
 
 
 def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
@@ -207,13 +203,6 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
     for number, file in enumerate(files.values()):
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
-        absolute = [name for name in names if name.startswith('/')]
-        if absolute:
-            listed = shorten(absolute)
-            return number, (
-                f'{file.path} lists absolute paths ({listed}). Write them relative to the folder '
-                'of the images'
-            )
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
             listed = shorten(names) or 'no images'
@@ -229,9 +218,10 @@ def list_file_names(content: dict[str, Any]) -> list[str]:
     return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
-    """Read the COCO files of a folder's splits. The classes are those of training."""
-    files, notes = match.found
+def read_dataset(
+    folder: Folder, files: dict[str, CocoFile], notes: Sequence[str], task: str | None
+) -> DatasetInfo:
+    """Read the COCO file of each split. The classes are those of training."""
     for file in files.values():
         missing = find_missing_keys(file.content)
         if missing:
@@ -239,6 +229,10 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
     try:
         categories = make_categories(folder.path / files['train'].path, files['train'].content)
+        entries = [entry for file in files.values() for entry in file.content['annotations']]
+        brushed = [is_crowd_mask(entry) for entry in entries]
+        brush_rule = BRUSH_MASKS if all(brushed) else CROWD_MASKS
+        problems[brush_rule] = []
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, problems)
     except UserError:
@@ -255,11 +249,16 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
 
 
 def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
-    """Return the categories of training, with names that are strings and valid ids.
+    """Return the categories of training, with names that are strings, and new ids.
 
-    mmdet looks classes up by their names.
+    mmdet looks classes up by their names. Roboflow's first category has no objects and is the
+    supercategory of the others: it is left out.
     """
-    categories = leave_out_root(content)
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    parents = {category.get('supercategory') for category in categories[1:]}
+    if categories and parents == {categories[0]['name']} and categories[0]['id'] not in used:
+        categories = categories[1:]
     ids = number_entries(categories, path)
     return [
         {**category, 'id': ids[category['id']], 'name': str(category['name'])}
@@ -267,26 +266,12 @@ def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
     ]
 
 
-def leave_out_root(content: dict[str, Any]) -> list[Entry]:
-    """Return the categories without Roboflow's first one, if it is that.
-
-    It has no objects and is the supercategory of the others.
-    """
-    categories = content['categories']
-    used = {annotation['category_id'] for annotation in content['annotations']}
-    if len(categories) < 2 or categories[0]['id'] in used:
-        return categories
-    root = categories[0]['name']
-    is_root = all(category.get('supercategory') == root for category in categories[1:])
-    return categories[1:] if is_root else categories
-
-
 def read_split(
     folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
 ) -> ObjectSplit:
     """Return a split as pycocotools and mmdet expect it.
 
-    Ids are integers, ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are
+    Ids are 1, 2, ..., ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are
     crowds.
 
     Args:
@@ -303,8 +288,8 @@ def read_split(
     image_folder = (folder.path / file.image_folder).resolve()
     names = list_file_names(content)
     for name in names:
-        # Names without .. need not be resolved.
-        if '..' not in name:
+        # Other names need not be resolved.
+        if '..' not in name and not name.startswith('/'):
             continue
         if not make_absolute(image_folder / name).is_relative_to(folder.path.resolve()):
             raise UserError(
@@ -313,8 +298,6 @@ def read_split(
     image_ids = number_entries(content['images'], path)
     number_entries(content['categories'], path)
     category_ids = match_categories(path, content, categories)
-    masks = [entry.get('segmentation') for entry in content['annotations']]
-    has_masks = any(mask not in EMPTY_MASKS for mask in masks)
     annotations = []
     for index, entry in enumerate(content['annotations']):
         place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
@@ -325,15 +308,24 @@ def read_split(
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
-            new = {**entry, 'iscrowd': max(iscrowd, ignore)}
+            new = {**entry, 'id': len(annotations) + 1, 'iscrowd': max(iscrowd, ignore)}
+            if is_crowd_mask(entry):
+                (rule,) = problems.keys() & {BRUSH_MASKS, CROWD_MASKS}
+                problems[rule].append(place)
+                new['iscrowd'] = int(rule == CROWD_MASKS)
             new['image_id'] = image_ids[entry['image_id']]
             new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key
-            annotations.append(ignore_whole_box(new) if has_masks else new)
+            annotations.append(new)
     images = []
     for image, name in zip(content['images'], names, strict=True):
         images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
-    return ObjectSplit(image_folder, images, number_annotations(annotations), categories)
+    return ObjectSplit(image_folder, images, annotations, categories)
+
+
+def is_crowd_mask(entry: Entry) -> bool:
+    """Return whether an annotation has RLE and iscrowd, as COCO's crowds and CVAT's brush have."""
+    return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
 
 
 def match_categories(
@@ -360,43 +352,18 @@ def match_categories(
     return ids
 
 
-def ignore_whole_box(annotation: Entry) -> Entry:
-    """Return an ignored annotation with its box as mask if it has none: it needs no exact one."""
-    if not annotation['iscrowd'] or annotation.get('segmentation') not in EMPTY_MASKS:
-        return annotation
-    left, top, right, bottom = get_corners([annotation])[0].tolist()
-    corners = [left, top, right, top, right, bottom, left, bottom]
-    return {**annotation, 'segmentation': [corners]}
-
-
-def number_annotations(annotations: list[Entry]) -> list[Entry]:
-    """Return annotations with ids that pycocotools can store and that differ.
-
-    It reads id 0 as "no match".
-    """
-    ids = {entry['id'] for entry in annotations if type(entry['id']) is int}
-    are_valid = len(ids) == len(annotations) and all(0 < value < MAX_ID for value in ids)
-    if are_valid:
-        return annotations
-    return [{**entry, 'id': number} for number, entry in enumerate(annotations, start=1)]
-
-
 def number_entries(entries: Sequence[Entry], path: Path) -> dict[Any, int]:
-    """Return new ids by the ids of entries: 1, 2, ..., or the same if a float can hold them.
-
-    pycocotools stores ids in arrays of floats, in which large integers are not exact.
+    """Return new ids by the ids of entries: 1, 2, ...
 
     Raises:
         UserError: An id is there several times.
     """
-    ids = [entry['id'] for entry in entries]
-    for value, count in Counter(ids).most_common(1):
-        if count > 1:
+    ids = {}
+    for entry in entries:
+        if entry['id'] in ids:
             raise UserError(
-                f'{path} lists {count} images or categories with the id {value!r:.60}. Export it '
-                'again'
+                f'{path} lists several images or categories with the id {entry["id"]!r:.60}. '
+                'Export it again'
             )
-    are_valid = all(type(value) is int and 0 <= value < MAX_ID for value in ids)
-    if are_valid:
-        return {value: value for value in ids}
-    return {value: number for number, value in enumerate(ids, start=1)}
+        ids[entry['id']] = len(ids) + 1
+    return ids

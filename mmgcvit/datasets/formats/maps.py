@@ -13,15 +13,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UserError, format_count, shorten
+from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, read_map
-from ..layouts import Folder, Layout, Match, Pair, find_split, pair_files
+from ..decoding import IGNORE_INDEX, Values, pack, read_map
+from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
 from ..records import DatasetInfo, LabelSplit
-from ..rules.parsing import UNPAIRED, UNUSABLE_MAPS
+from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
+from .voc import SEGMENTATION_LISTS, read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
+WHITE_ON_BLACK = {0, 255}  # the values of maps in which 255 is a class or is ignored
+# Regions of an object are far apart if they span more than so many times the largest one.
+MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
@@ -33,6 +37,8 @@ MMSEG = (
     'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
 )
 LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
+CVAT = 'https://docs.cvat.ai/docs/dataset_management/formats/format-smask'
+ROBOFLOW = 'https://roboflow.com/formats/semantic-segmentation-masks'
 FOLDERS = (
     ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
     ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
@@ -41,6 +47,13 @@ FOLDERS = (
     ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
     ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
 )
+SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
+COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
+NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
+NAMES_FILES = (
+    'classes.txt',
+    'class_names.txt',
+)  # with a name on each line; the latter is labelme's
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
 CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
 
@@ -54,7 +67,25 @@ def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> 
 
 LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
-    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), endings=CELLPOSE_ENDINGS),
+    Layout(
+        'CVAT (segmentation masks)',
+        CVAT,
+        f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
+        'ImageSets/Segmentation/train.txt (or default.txt)',
+        'JPEGImages',
+        'SegmentationClass',
+        task=SEMANTIC,
+    ),
+    Layout(
+        'Roboflow (semantic segmentation masks)',
+        ROBOFLOW,
+        f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
+        '{split}',
+        '{split}',
+        ('_mask',),
+        SEMANTIC,
+    ),
+    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), '', '', CELLPOSE_ENDINGS, INSTANCES),
     Layout(
         'cellpose',
         CELLPOSE,
@@ -62,10 +93,9 @@ LAYOUTS = (
         '{split}',
         '{split}',
         CELLPOSE_ENDINGS,
+        INSTANCES,
     ),
 )
-SEMANTIC = 'semantic'
-OF_OBJECTS = ('segment', 'detect')  # tasks for which numbers are objects
 ASK = (
     'do the numbers in its maps stand for classes of pixels or for single objects? Add --task '
     'semantic for classes (a number means the same in all maps), or --task segment for objects '
@@ -78,11 +108,13 @@ def match_layouts(folder: Folder) -> list[Match]:
 
     A layout fits if an image in its folder has a map of the same name.
     """
-    matches = []
+    matches, has_colours = [], (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
+        if layout.annotations == 'SegmentationClass' and has_colours != (COLOURS in layout.tree):
+            continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
-            matches.append(Match(layout, pairs))
+            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
             matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
@@ -92,59 +124,93 @@ def match_layouts(folder: Folder) -> list[Match]:
     return matches
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
-    """Read images with maps, which are semantic or of instances as ``task`` says.
-
-    Cellpose's are of instances.
+def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
+    """Read images with maps, which are semantic or of instances as ``task`` or the layout says.
 
     Raises:
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
-    pairs = match.found
-    by_split, notes = dict(pairs.by_split), []
-    unpaired = [*pairs.images, *pairs.annotations]
-    used = {path for found in by_split.values() for pair in found for path in pair}
-    others = [file for file in folder.images if file not in used.union(unpaired)]
-    if others:
-        text = f'{format_count(len(others), "image")} ({shorten(others)})'
-        notes.append(f'images outside of the folders of images and maps are left out: {text}')
-    if not by_split.get('test', True):
-        del by_split['test']
-        unlabelled = [path for path in pairs.images if find_split(path) == 'test']
-        unpaired = [path for path in unpaired if path not in unlabelled]
-        count = format_count(len(unlabelled), 'image')
-        notes.append(f'test is left out: {count} without segmentation maps')
-    is_said = task in (SEMANTIC, *OF_OBJECTS)
-    if not is_said and not match.layout.endings:
+    if task not in TASKS:
+        task = layout.task
+    if not task:
         raise UserError(f'{folder.path}: {ASK}')
-    read = read_semantic_maps if task == SEMANTIC else read_instance_maps
-    dataset = read(folder.path, by_split, read_class_names(folder.path / 'classes.txt'))
-    problems = {UNPAIRED: [str(folder.path / path) for path in unpaired], **dataset.problems}
-    return replace(dataset, problems=problems).add_notes(notes)
+    by_split, unknown = pairs.by_split, []
+    if '{split}' not in layout.images and not layout.endings:
+        by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
+    names, values = read_classes(folder)
+    if task == SEMANTIC:
+        dataset = read_semantic_maps(folder.path, by_split, names, values)
+    else:
+        dataset = read_instance_maps(folder.path, by_split, names)
+    unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
+    problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
+    return replace(dataset, problems=problems)
 
 
-def read_class_names(file: Path) -> list[str]:
-    """Return the lines of classes.txt; none without it."""
-    if not file.is_file():
-        return []
-    return [line.strip() for line in read_text(file).strip().split('\n')]
+def read_classes(folder: Folder) -> tuple[list[str], Values]:
+    """Return the class names, and the values of pixels for them if they are not 0, 1, 2, ...
+
+    Raise a UserError if a file of classes cannot be read.
+    """
+    tables = [file for file in folder.files if file.name == NAMES_TABLE]
+    rows = {read_text(folder.path / file).strip() for file in tables}
+    if (folder.path / COLOURS).is_file():
+        lines = read_text(folder.path / COLOURS).strip().split('\n')
+        fields = [line.rsplit(':', 3) for line in lines if not line.startswith('#')]
+        pairs = [(name, colour) for name, colour, *_ in fields]
+    elif len(rows) == 1:
+        pairs = [line.split(',', 1)[::-1] for line in rows.pop().split('\n')[1:]]
+    else:
+        for file in (folder.path / name for name in NAMES_FILES):
+            if file.is_file():
+                return [line.strip() for line in read_text(file).strip().split('\n')], {}
+        return [], {}
+    try:
+        values = [pack([int(part) for part in colour.split(',')]) for _, colour in pairs]
+    except ValueError:
+        raise UserError(
+            f'{folder.path}: {COLOURS} or {NAMES_TABLE} has other lines than NAME:RED,GREEN,BLUE:: '
+            'or NUMBER, NAME. Export it again'
+        ) from None
+    return [name.strip() for name, _ in pairs], {value: i for i, value in enumerate(values)}
 
 
 def read_semantic_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
+    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str], values: Values
 ) -> DatasetInfo:
-    """Read maps whose values are class indices, and 255 where there is none."""
+    """Read maps whose values are class indices, and 255 where there is none.
+
+    Maps with other values or with colours are converted when a run copies its annotations.
+
+    Args:
+        folder: The dataset's folder.
+        by_split: Images with their maps.
+        names: The class names, or none.
+        values: The class index by the value of a pixel; empty: values are class indices.
+    """
     splits, problems, labels, notes = {}, [], set(), []
     for split, pairs in by_split.items():
-        found, errors = read_each(partial(read_labels, folder), pairs)
+        found, errors = read_each(partial(read_labels, folder, values), pairs)
         problems += errors
         images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
         labels = labels.union(*indices)
         splits[split] = LabelSplit(folder.resolve(), images, maps, indices, (), has_maps=True)
+    if labels == WHITE_ON_BLACK and len(names) == 2:
+        values = {0: 0, 255: 1}
+        labels = {0, 1}
+        notes.append(f'255 in the maps is read as 1, {names[1]}')
+        for split, part in splits.items():
+            indices = [frozenset(values[label] for label in each) for each in part.class_indices]
+            splits[split] = replace(part, class_indices=indices)
     if labels:  # without any, the judge says that no image is left
-        names, notes = check_labels(folder, labels, names)
+        names, more = check_labels(folder, labels, names)
+        notes += more
     names = tuple(names)
-    splits = {split: replace(part, class_names=names) for split, part in splits.items()}
+    if all(value == index for value, index in values.items()):
+        values = {}
+    splits = {
+        split: replace(part, class_names=names, map_values=values) for split, part in splits.items()
+    }
     return DatasetInfo(
         folder,
         'semantic maps',
@@ -156,10 +222,11 @@ def read_semantic_maps(
     )
 
 
-def read_labels(folder: Path, pair: Pair) -> tuple[str, str, frozenset[int]]:
+def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
     """Return an image, its map, and the labels in it. Raise a UserError if it is unusable."""
     image, map_file = pair
-    found = frozenset(np.unique(read_map(folder / map_file, folder / image)).tolist())
+    pixels = read_map(folder / map_file, folder / image, values=values)
+    found = frozenset(np.unique(pixels).tolist())
     if found == {IGNORE_INDEX}:
         raise UserError(f'{folder / map_file} has no labelled pixel: all are {IGNORE_INDEX}')
     return str(image), str(map_file), found
@@ -193,9 +260,10 @@ def check_labels(
     advice = 'Change the pixels, or the classes in classes.txt'
     if has_gaps:
         advice = 'If the values are right, name all classes in classes.txt, one on each line'
-    if labels == {0, 255}:
-        code = 'PIL.Image.open(file).point(lambda value: value // 255).save(new_file)'
-        advice = f'To replace 255 by 1 in a file, run in Python: {code}'
+    if labels == WHITE_ON_BLACK:
+        advice = (
+            'If 255 is a class, write classes.txt with two names, for example background, object'
+        )
     values = shorten(sorted(labels), 8)
     raise UserError(
         f'{folder}: the segmentation maps have the values {values}, and the classes are '
@@ -214,18 +282,21 @@ def read_instance_maps(
             f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
-    splits, problems = {}, []
+    splits, problems, scattered = {}, [], []
     for split, pairs in by_split.items():
         images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
         problems += errors
-        splits[split] = make_split(folder, names, images)
+        for image in images:
+            scattered += image.problems
+        maps = [str(file) for _, file in pairs]
+        splits[split] = replace(make_split(folder, names, images), map_names=maps)
     return DatasetInfo(
         folder,
         'instance label maps',
         ('masks', 'boxes'),
         names,
         splits,
-        problems={UNUSABLE_MAPS: problems},
+        problems={UNUSABLE_MAPS: problems, SCATTERED: scattered},
     )
 
 
@@ -245,9 +316,16 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     image, map_file = folder / pair[0], folder / pair[1]
     labels = read_map(map_file, image, with_instances=True)
     labels = np.asfortranarray(labels)  # the order that pycocotools needs
-    objects = []
-    for number in list_instances(labels):
-        mask = coco_mask.encode((labels == number).view(np.uint8))
+    numbers = list_instances(labels)
+    if labels.dtype == np.uint8 and len(numbers) == IGNORE_INDEX:
+        raise UserError(
+            f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. Save '
+            'it with 16 bits'
+        )
+    objects, scattered = [], []
+    for number in numbers:
+        pixels = (labels == number).view(np.uint8)
+        mask = coco_mask.encode(pixels)
         values = {
             'bbox': coco_mask.toBbox(mask).tolist(),
             'area': int(coco_mask.area(mask)),
@@ -255,7 +333,20 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
             'segmentation': {**mask, 'counts': mask['counts'].decode()},
         }
         objects.append((name, values))
-    return AnnotatedImage(image, labels.shape[::-1], objects)
+        if is_scattered(pixels):
+            scattered.append(f'{map_file} number {number}')
+    return AnnotatedImage(image, labels.shape[::-1], objects, scattered)
+
+
+def is_scattered(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether an object has regions that are far apart for their sizes."""
+    import cv2  # imported here, because only maps of instances need it
+
+    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+    crop = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
+    largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
+    return number > 2 and max(crop.shape) > MIN_SCATTER * largest
 
 
 def list_instances(labels: NDArray[np.integer]) -> list[int]:

@@ -6,20 +6,20 @@ lists in ``ImageSets/Main``. The package supervision reads such files too, but i
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
-from ...files import IMAGE_SUFFIXES, read_text
+from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, get_split, pair_files
+from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import XYXY, DatasetInfo
+from ..records import DatasetInfo
 from ..rules.coco import parse_flag
-from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS
+from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
 
 LAYOUTS = (
     Layout(
@@ -55,6 +55,7 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
     Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
 LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
+SEGMENTATION_LISTS = re.compile(r'ImageSets/Segmentation/([^/]+)\.txt', re.IGNORECASE)
 TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training beside or without train
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -74,15 +75,15 @@ def match_layouts(folder: Folder) -> list[Match]:
             misfit = f'no image has an XML file of its name ({shorten(files)})'
         elif others:
             misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
-        matches.append(Match(layout, pairs, misfit=misfit, num_fitting=len(paired)))
+        read = partial(read_dataset, folder, layout, pairs)
+        matches.append(Match(layout, read, misfit, len(paired)))
     return matches
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
-    pairs = match.found
     by_split, unknown = pairs.by_split, []
-    if '{split}' not in match.layout.annotations:
+    if '{split}' not in layout.annotations:
         by_split, unknown = read_image_sets(folder, by_split['train'])
     images, errors, wrong, names = {}, [], [], set()
     for split, found in by_split.items():
@@ -101,23 +102,23 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
             f'{hint}'
         )
     classes = tuple(sorted(names))
-    splits = {split: make_split(folder.path, classes, found) for split, found in images.items()}
+    from_0 = find_files_from_0([image for found in images.values() for image in found])
+    splits = {}
+    for split, found in images.items():
+        if from_0:
+            found = list(map(move_boxes, found))
+        splits[split] = make_split(folder.path, classes, found)
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
+    problems[ZERO_BASED] = from_0
     return DatasetInfo(
-        folder.path,
-        'Pascal VOC (XML)',
-        ('boxes',),
-        classes,
-        splits,
-        problems=problems,
-        box_format=XYXY,
+        folder.path, 'Pascal VOC (XML)', ('boxes',), classes, splits, problems=problems
     )
 
 
 def read_image_sets(
-    folder: Folder, pairs: Sequence[Pair]
+    folder: Folder, pairs: Sequence[Pair], place: re.Pattern[str] = LISTS
 ) -> tuple[dict[str, list[Pair]], list[str]]:
-    """Return the pairs of each split that ``ImageSets/Main`` lists, and its unknown lines.
+    """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
     Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
     ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has
@@ -125,19 +126,21 @@ def read_image_sets(
 
     Args:
         folder: The dataset's folder. Without a list, all images are for training.
-        pairs: All images with their XML files.
+        pairs: All images with their XML files or maps.
+        place: Where the lists are.
     """
-    by_name = {str(Path(*file.with_suffix('').parts[1:])): (image, file) for image, file in pairs}
+    by_name = {file.stem: (image, file) for image, file in pairs}
     lists, unknown = {}, {}
     for file in folder.list_files('.txt'):
-        match = LISTS.fullmatch(str(file))
+        match = place.fullmatch(str(file))
         name = match[1].lower() if match else ''
         split = name if name in TRAIN_LISTS else get_split(name)
         if split is None:
             continue
         listed = lists.setdefault(split, {})
         for line in read_text(folder.path / file).split('\n'):
-            name = find_name(line, by_name)
+            names = (line, line.strip(), Path(line.strip()).stem)  # tools write a.jpg for a
+            name = next(filter(by_name.get, names), None)
             if name:
                 listed[name] = by_name[name]
             elif line.strip():
@@ -155,17 +158,6 @@ def read_image_sets(
     return splits, list(unknown)
 
 
-def find_name(line: str, names: Collection[str]) -> str | None:
-    """Return the name that a line of a list stands for, which may have blanks or a suffix."""
-    for name in (line, line.strip()):
-        path = Path(name)
-        if path.suffix.lower() in IMAGE_SUFFIXES and str(path.with_suffix('')) in names:
-            return str(path.with_suffix(''))
-        if name in names:
-            return name
-    return None
-
-
 def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
     """Read the XML file of an image.
 
@@ -177,7 +169,7 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         The image with its size and objects. Objects without a name or a valid box are problems.
 
     Raises:
-        UserError: The file is damaged, of another format, or names another image.
+        UserError: The file is damaged, or of another format.
     """
     image, file = folder / pair[0], folder / pair[1]
     try:
@@ -187,11 +179,6 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{file} has the root {root.tag!r} instead of annotation')
-    image_name = re.split(r'[\\/]', root.findtext('filename') or '')[-1]
-    if image_name not in ('', image.name) and (image.parent / image_name).is_file():
-        raise UserError(
-            f'{file}: <filename> is {image_name!r}, which is another image beside {image}'
-        )
     size = parse_side(root.findtext('size/width')), parse_side(root.findtext('size/height'))
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
@@ -212,6 +199,33 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
                 f'difficult {difficult!r}'
             )
     return AnnotatedImage(image, size, objects, problems)
+
+
+def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
+    """Return the images whose files show that pixels are counted from 0, as most tools do.
+
+    VOC counts from 1, so it has no coordinate from 0 to 1, and only few with fractions.
+    """
+    from_0, fractional = [], []
+    for image in images:
+        values = [value for _, entry in image.objects for value in entry['bbox'][:2]]
+        if any(-1 <= value < 0 for value in values):
+            from_0.append(str(image.path))
+        if any(value % 1 for value in values):
+            fractional.append(str(image.path))
+    return from_0 or (fractional if len(fractional) > len(images) / 2 else [])
+
+
+def move_boxes(image: AnnotatedImage) -> AnnotatedImage:
+    """Return an image with the boxes of a file that counts pixels from 0."""
+    objects = []
+    for name, entry in image.objects:
+        x, y, width, height = entry['bbox']
+        area = (width - 1) * (height - 1)
+        objects.append(
+            (name, {**entry, 'bbox': [x + 1, y + 1, width - 1, height - 1], 'area': area})
+        )
+    return image._replace(objects=objects)
 
 
 def parse_side(text: str | None) -> int:

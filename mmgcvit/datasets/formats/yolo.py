@@ -23,10 +23,11 @@ from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
 from ..reading import AnnotatedImage, make_split, read_each
-from ..records import CENTRES, DatasetInfo, Size
+from ..records import DatasetInfo, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
-from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.parsing import KEYPOINTS, UNUSED_LABELS, WRONG_LINES
+from ..rules.rule import Issue
 
 # The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
@@ -61,6 +62,8 @@ labels/train/a.txt""",
 YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
+KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
+MIN_FAR_SIDES = 0.1  # the share of lines whose width and height cannot be a corner
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -75,7 +78,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         if len(file.parts) > 1:
             continue
         if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
-            matches.append(Match(LAYOUTS[0], file, [file]))
+            matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
     if labelled and not matches:
@@ -99,9 +102,8 @@ def make_label_path(image: Path) -> Path:
     return Path(*folders, f'{image.stem}.txt')
 
 
-def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
+def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
-    file = folder.path / match.found
     settings = read_yaml(file)
     root, names = find_root(settings, file), read_names(settings, file)
     images, notes = list_split_images(settings, root, file)
@@ -110,8 +112,7 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
     label_files = {
         image: find_label_file(root, image) for paths in images.values() for image in paths
     }
-    # An image may have several paths.
-    num_images = Counter({path.resolve(): file for path, file in label_files.items()}.values())
+    num_images = Counter(label_files.values())
     read = partial(read_image, label_files, num_images, names)
     splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
@@ -129,6 +130,8 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         problems[UNREADABLE] += errors
         for image in found:
             problems[WRONG_LINES] += image.problems
+        if have_keypoints(found):
+            raise UserError(Issue(KEYPOINTS, str(file)).format())
     problems[UNUSED_LABELS] = find_unused_labels(folder, root, label_files, names)
     return DatasetInfo(
         folder.path,
@@ -138,7 +141,6 @@ def read_dataset(folder: Folder, match: Match, task: str | None) -> DatasetInfo:
         splits,
         tuple(notes),
         problems,
-        CENTRES,
     )
 
 
@@ -172,18 +174,17 @@ def list_split_images(
     for split in ('train', 'val', 'test'):
         if not settings.get(split):
             continue
-        found, problem = list_images(root, settings[split])
-        if not problem:
-            images[split] = found
-        elif split == 'train':
-            raise UserError(f'{file} {problem}. Change it, or add the images')
-        else:
-            notes.append(f'{split} is left out: {file} {problem}')
+        try:
+            images[split] = list_images(root, settings[split])
+        except UserError as error:
+            if split == 'train':
+                raise UserError(f'{file} {error}. Change it, or add the images') from None
+            notes.append(f'{split} is left out: {file} {error}')
     return images, notes
 
 
-def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
-    """Return the images of a split, and the problem if there are none.
+def list_images(root: Path, source: Any) -> list[Path]:
+    """Return the images of a split. Raise a UserError if there are none.
 
     ``source`` is a folder, a text file with the path of an image on each line, or a list of them.
     """
@@ -195,7 +196,7 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
         if path.is_dir():
             found = list_files(path).images
             if not found:
-                return [], f'names {name}, which contains no images'
+                raise UserError(f'names {name}, which contains no images')
             images.update((path / file, None) for file in found)
         elif path.is_file():
             # The lines of a list are relative to its folder.
@@ -203,13 +204,11 @@ def list_images(root: Path, source: Any) -> tuple[list[Path], str]:
                 if line:
                     images[find_path(path.parent, line.removeprefix(prefix))] = None
         else:
-            return [], f'names {name}, which does not exist in {root}'
+            raise UserError(f'names {name}, which does not exist in {root}')
     if any(path.is_file() for path in images):
-        return list(images), ''
-    problem = f'names {shorten(names)}, which contains no images'
-    if images:
-        problem += f' that exist ({shorten([*images])})'
-    return [], problem
+        return list(images)
+    listed = shorten([*images]) or 'nothing'
+    raise UserError(f'names {shorten(names)}, which lists {listed}: no image that exists')
 
 
 def find_path(root: Path, name: str) -> Path:
@@ -235,16 +234,11 @@ def find_path(root: Path, name: str) -> Path:
 
 def find_label_file(root: Path, image: Path) -> Path:
     """Return the path of an image's label file, whose suffix may be .TXT."""
-    path = find_label_path(root, image)
+    # Only folders in root count: a dataset may be in a folder called images.
+    inside = image.relative_to(root) if image.is_relative_to(root) else image
+    path = root / make_label_path(inside)
     in_capitals = path.with_suffix('.TXT')
     return in_capitals if in_capitals.is_file() else path
-
-
-def find_label_path(root: Path, image: Path) -> Path:
-    """Return the path of an image's label file with the suffix .txt, without looking it up."""
-    # Only folders in root count: a dataset may be in a folder called images.
-    is_inside = image.is_relative_to(root)
-    return root / make_label_path(image.relative_to(root) if is_inside else image)
 
 
 def find_unused_labels(
@@ -255,7 +249,7 @@ def find_unused_labels(
     Images that no list names are no reason: a note counts them.
     """
     images = [*label_files, *(folder.path / image for image in folder.images)]
-    used = {find_label_path(root, image).with_suffix('') for image in images}
+    used = {find_label_file(root, image).with_suffix('') for image in images}
     unused = []
     for parent in dict.fromkeys(file.parent for file in label_files.values()):
         for file in sorted(parent.glob('*.[tT][xX][tT]')):
@@ -333,6 +327,40 @@ def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
         area = measure_area(polygon)
         entries['segmentation'] = [polygon.round(2).tolist()]
     return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+
+
+def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
+    """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
+
+    A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
+    this box, or 0, 0 for hidden ones. As a point, a width and height is often far from them.
+    """
+    lines = []
+    for image in images:
+        for _, entry in image.objects:
+            if 'segmentation' in entry:
+                points = np.reshape(entry['segmentation'][0], (-1, 2)) / image.size
+                lines.append(points.ravel())
+    if len(set(map(len, lines))) != 1:
+        return False
+    values = np.array(lines)
+    centres, sides = values[:, :2], values[:, 2:4]
+    are_outside = (abs(sides - centres) > sides / 2 + KEYPOINT_MARGIN).any(1)
+    for step in (2, 3):
+        if (values.shape[1] - 4) % step:
+            continue
+        points = values[:, 4:].reshape(len(lines), -1, step)
+        positions = points[..., :2]
+        distances = abs(positions - centres[:, None])
+        fits = (distances <= sides[:, None] / 2 + KEYPOINT_MARGIN) | (positions == 0)
+        are_flags = np.isin(points[..., 2:].round(2), (0, 1, 2)).all()
+        # A corner is not far from the others.
+        extents = np.ptp(positions, axis=1).max(1) + KEYPOINT_MARGIN
+        are_far = abs(positions - sides[:, None]).max(2).min(1) > extents
+        share = (are_outside & are_far).mean()
+        if share > MIN_FAR_SIDES and fits.all() and are_flags:
+            return True
+    return False
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rules for classes: names that differ, and images of each class in each split."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ CLASS_NAMES = Rule(
     in_config=Effect.NONE,
 )
 MISSING_CLASSES = Rule(
-    'classes that a split lacks',
+    'classes that a split lacks, or that only one image has',
     'Add images of them',
     unit='file',
     in_folder=Effect.NOTED,
@@ -46,7 +47,7 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
 
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
-    """Return notes about classes that a split lacks, and about a single image for training."""
+    """Return notes about classes that a split lacks, or that only one image has."""
     found = {name: set().union(*split.list_classes()) for name, split in dataset.splits.items()}
     what = 'an object of ' if dataset.annotation_types[0] in OBJECT_TYPES else ''
     untrained = [name for name in dataset.classes if name not in found['train']]
@@ -54,20 +55,20 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     if untrained:
         names = shorten(untrained, 8)
         notes.append(f'no training image has {what}{names}, so none will be found')
+    counts = Counter(
+        name for split in dataset.splits.values() for each in split.list_classes() for name in each
+    )
+    single = [name for name in dataset.classes if counts[name] == 1]
+    if single:
+        names = shorten(single, 8)
+        notes.append(f'only one image has {what}{names}, so it is not both trained and scored')
     for split, classes in found.items():
-        only_there = [name for name in untrained if name in classes]
-        if only_there:
-            names = shorten(only_there, 8)
-            notes.append(f'{split} has {what}{names}, which its score counts as not found')
-        unscored = [name for name in dataset.classes if name in found['train'] - classes]
+        lacking = found['train'] - classes - set(single)
+        unscored = [name for name in dataset.classes if name in lacking]
         is_scored = classes or split == 'val'  # test images without annotations are not
         if unscored and is_scored:
             names = shorten(unscored, 8)
             notes.append(
                 f'no {split} image has {what}{names}, so the score says nothing about them'
             )
-    if len(dataset.splits['train'].image_names) == 1:
-        notes.append(
-            'only one image is for training: what is new in other images will not be found'
-        )
     return notes

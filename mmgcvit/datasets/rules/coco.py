@@ -27,6 +27,21 @@ WRONG_FLAGS = Rule(
     'Write 0, or 1 for groups of objects',
     unit='object',
 )
+BRUSH_MASKS = Rule(
+    "masks in RLE with iscrowd 1 that are read as objects, since all masks are (CVAT's brush "
+    'writes them so)',
+    'Write iscrowd 0, or remove crowds',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
+CROWD_MASKS = Rule(
+    "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
+    "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 # Readers of folders give ids and categories anew, so these rules are for configs only.
 DUPLICATE_IDS = Rule(
     'repeated ids or category names, or ids that pycocotools cannot store',
@@ -50,13 +65,6 @@ NO_OBJECTS = Rule(
     "Change the config's classes, or label objects whose iscrowd is 0",
     unit='file',
     in_folder=Effect.REJECTED,
-)
-UNIGNORED = Rule(
-    "objects with the key 'ignore'",
-    'Write iscrowd: 1, or evaluation counts them',
-    unit='object',
-    in_folder=Effect.NONE,
-    in_config=Effect.NOTED,
 )
 
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
@@ -139,7 +147,6 @@ def find_content_problems(
             for entry in annotations
             if entry.get('iscrowd', 0) not in (0, 1)
         ],
-        UNIGNORED: [f'annotation {entry["id"]}' for entry in annotations if entry.get('ignore')],
         OTHER_CATEGORIES: find_other_categories(content['categories'], classes),
         NO_SIZE: [
             f'{image["file_name"]} {image["width"]} x {image["height"]}'

@@ -12,26 +12,15 @@ from ..records import DatasetInfo, Entry, ObjectSplit, get_mask, make_object_key
 from .images import find_same_files
 from .rule import Effect, Problems, Rule
 
-CONTRADICTING_COPIES = Rule(
-    'images that are there several times, with different annotations',
-    'Keep the right one',
-    in_config=Effect.NONE,
-)
 SHARED_IMAGES = Rule(
     'training images that are also in validation or test (left out of training)',
-    'Keep them in one split',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NOTED,
-)
-TESTED_IMAGES = Rule(
-    'validation images that are also in test',
     'Keep them in one split',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
 REPEATED_IMAGES = Rule(
-    'images that a split has more than once, with the same annotations (read once)',
-    'Remove the copies',
+    'images that a split has more than once (the first one is read)',
+    'Keep the one with the right annotations',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -66,8 +55,7 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
 def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
     """Return the dataset without copies. Add them to ``problems``.
 
-    Training lacks the images of other splits. Of the same images in one split, the first one stays
-    if all have the same annotations; otherwise all are left out.
+    Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
     with_masks = dataset.annotation_types[0] == 'masks'
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
@@ -77,36 +65,25 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
         name: [next(same) for _ in split.image_names] for name, split in dataset.splits.items()
     }
     held_out = {first for name in firsts if name != 'train' for first in firsts[name]}
-    in_val = set(firsts.get('val', ()))
     splits = {}
     for name, split in dataset.splits.items():
         if split.annotations:
             annotations, examples = find_repeated_objects(split, with_masks)
             split = replace(split, annotations=annotations)
             problems[REPEATED_OBJECTS] += examples
-        names = [str(path) for path in split.image_paths]
-        # Maps are only compared if images are the same.
-        has_copies = len(set(firsts[name])) < len(firsts[name])
-        keys = split.list_annotation_keys(with_masks) if has_copies else ()
-        seen, kept, different = {}, set(), set()
-        for index, first in enumerate(firsts[name]):
-            earlier = seen.setdefault(first, index)
+        kept = {}  # the index of an image by that of the first one with the same bytes
+        for index, (path, first) in enumerate(zip(split.image_paths, firsts[name], strict=True)):
             if name == 'train' and first in held_out:
-                problems[SHARED_IMAGES].append(names[index])
-            elif earlier == index:
-                kept.add(index)
-            elif keys[earlier] == keys[index]:
-                problems[REPEATED_IMAGES].append(names[index])
+                problems[SHARED_IMAGES].append(str(path))
+            elif first in kept:
+                problems[REPEATED_IMAGES].append(str(path))
             else:
-                different |= {earlier, index}
-            if name == 'test' and first in in_val:
-                problems[TESTED_IMAGES].append(names[index])
-        if name == 'train' and names and not kept:
+                kept[first] = index
+        if name == 'train' and firsts[name] and not kept:
             raise UserError(
                 f'{dataset.folder}: all training images are also in validation or test '
-                f'({shorten(names)}). Put other images into one of the splits, or remove val: then '
-                'a fifth of train is held out for it'
+                f'({shorten(split.image_names)}). Put other images into one of the splits, or '
+                'remove val: then a fifth of train is held out for it'
             )
-        problems[CONTRADICTING_COPIES] += [names[index] for index in sorted(different)]
-        splits[name] = split.select(kept - different)
+        splits[name] = split.select(kept.values())
     return replace(dataset, splits=splits)

@@ -5,12 +5,19 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from ...errors import get_first_line
 from ...files import compute_sha256
-from ..decoding import DecodingSettings, decode_image, load_image
+from ..decoding import (
+    SCALE_IT,
+    SPLIT_IT,
+    BitDepthError,
+    DecodingSettings,
+    PagesError,
+    decode_image,
+    load_image,
+)
 from ..records import Size
 from .rule import Effect, Rule
 
@@ -21,14 +28,15 @@ UNUSABLE_NAME = Rule(
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
+BIT_DEPTH = Rule(
+    'images of 16 bits that would be nearly black, or of 32 bits or floats',
+    SCALE_IT,
+)
+PAGES = Rule('images with several pages or frames', SPLIT_IT)
 OTHER_SIZE = Rule(
     'images of another size than their annotations or maps',
-    'Change annotations, or replace files',
-)
-EXIF_ROTATION = Rule(
-    'images annotated before EXIF rotation',
-    'Add mmgcvit.ApplyExifAsAnnotated to the pipeline',
-    in_folder=Effect.NONE,
+    'Change annotations, or replace files. If it is the size before an EXIF rotation, add '
+    'mmgcvit.ApplyExifAsAnnotated to the pipeline',
 )
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
@@ -42,20 +50,10 @@ def has_unusable_name(name: str) -> bool:
 
 
 def find_missing(paths: Sequence[str]) -> list[str]:
-    """Return the files that are missing. List each folder once, because one look-up is slow."""
-
-    @cache
-    def list_names(folder: str) -> set[str]:
-        with suppress(OSError):
-            return set(os.listdir(folder or '.'))  # noqa: PTH208
-        return set()
-
-    missing = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        if name not in list_names(folder):
-            missing.append(path)
-    return missing
+    """Return the files that are missing. Threads look them up, because disks may be remote."""
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        exist = pool.map(os.path.exists, paths)
+        return [path for path, exists in zip(paths, exist, strict=True) if not exists]
 
 
 def check_image(
@@ -80,17 +78,21 @@ def check_image(
             size = pixels.shape[1::-1]
     except FileNotFoundError:
         return MISSING, str(path), None
+    except BitDepthError:
+        return BIT_DEPTH, str(path), None
+    except PagesError:
+        return PAGES, str(path), None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return UNREADABLE, f'{path} ({get_first_line(error)})', None
-    is_stored = annotated_size == stored_size
-    if is_stored and (decoding is None or decoding.matches_annotated_size):
+    matches_annotated_size = decoding is None or decoding.matches_annotated_size
+    if annotated_size == stored_size and matches_annotated_size:
         size = stored_size
     if annotated_size in (None, size):
         return None, '', size
     width, height = (f'{side!r:.20}' for side in annotated_size)
     example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
-    return EXIF_ROTATION if is_stored else OTHER_SIZE, example, size
+    return OTHER_SIZE, example, size
 
 
 def find_same_files(paths: Sequence[Path]) -> list[int]:

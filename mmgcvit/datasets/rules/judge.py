@@ -4,15 +4,19 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import numpy as np
-
 from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
 from .copies import leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
-from .objects import MIN_CUT, are_inside, find_object_problems, get_corners
+from .objects import (
+    BOX_MASKS,
+    are_inside,
+    find_box_masks,
+    find_object_problems,
+    get_corners,
+)
 from .rule import Effect, Problems, Rule, are_too_many, make_issues
 
 ROTATED_BOXES = Rule(
@@ -39,7 +43,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     problems = defaultdict(list, dataset.problems)
     totals = Counter()
     for rule, examples in problems.items():
-        totals[rule.unit] += len(examples)
+        if rule.in_folder != Effect.NOTED:
+            totals[rule.unit] += len(examples)
     splits = {}
     for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
@@ -47,27 +52,30 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     labelled = [name for name, split in dataset.splits.items() if split.objects]
     dataset = leave_out_copies(replace(dataset, splits=splits), problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits, looks = dict(dataset.splits), ''
+    splits = dict(dataset.splits)
     for name, split in dataset.splits.items():
         if not split.annotations:
             continue
-        right, found, look = find_object_problems(split, with_masks, dataset.box_format)
+        right, found = find_object_problems(split, with_masks)
         for rule, examples in found.items():
             problems[rule] += examples
-        if look:
-            looks += f' Boxes of {name} look like {look}.'
-        splits[name] = cut_boxes(replace(split, annotations=right))
+        splits[name] = replace(split, annotations=right)
+    if with_masks:
+        objects = [entry for split in splits.values() for entry in split.objects]
+        boxes = [each for split in splits.values() for each in find_box_masks(split)]
+        if len(boxes) == len(objects):
+            problems[BOX_MASKS] = boxes
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
     notes = [issue.format() for issue in make_issues(noted, '')]
     if any(problems.values()):
-        notes.append(reject_or_describe(dataset, problems, totals, empty, looks))
+        notes.append(reject_or_describe(dataset, problems, totals, empty))
     return replace(dataset, splits=splits).add_notes(notes)
 
 
 def reject_or_describe(
-    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str], looks: str
+    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str]
 ) -> str:
     """Return a note about what is left out.
 
@@ -76,7 +84,6 @@ def reject_or_describe(
         problems: Examples of what is left out, by rule.
         totals: The number of images, objects and files, with those that are left out.
         empty: Splits that have no image or no object left.
-        looks: A sentence about boxes of another kind, or ''.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
@@ -96,9 +103,7 @@ def reject_or_describe(
     if empty:
         limit = f'No {empty[0]} can be used'
     if empty or any(are_too_many(counts[unit], totals[unit]) for unit in counts):
-        raise UserError(
-            f'{dataset.folder}: {count}. {limit}.{looks} Repair or remove these:{named}'
-        )
+        raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
     return f'{count}. These images and annotations are left out:{named}'
 
 
@@ -145,16 +150,3 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
         return rotated
     return set()
-
-
-def cut_boxes(split: ObjectSplit) -> ObjectSplit:
-    """Return a split whose boxes end at the edges of their images."""
-    corners = get_corners(split.annotations)
-    cut = corners.clip(0, np.tile(split.get_sizes(split.annotations), 2))
-    boxes = np.hstack([cut[:, :2], cut[:, 2:] - cut[:, :2]]).round(2).tolist()
-    annotations = list(split.annotations)
-    for index in np.flatnonzero((abs(cut - corners) > MIN_CUT).any(1)):
-        box = boxes[index]
-        area = min(annotations[index]['area'], round(box[2] * box[3], 2))
-        annotations[index] = {**annotations[index], 'bbox': box, 'area': area}
-    return replace(split, annotations=annotations)

@@ -1,30 +1,37 @@
 """Rules for objects: boxes and masks lie in their image, have an area, and agree."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import CENTRES, XYWH, XYXY, Entry, ObjectSplit, are_numbers
-from .rule import Effect, Problems, Rule, are_too_many
+from ..records import Entry, ObjectSplit, are_numbers
+from .rule import Effect, Problems, Rule
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
 MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
-MIN_MISFITS = 0.05  # the share of boxes that misfit from which they may be of another kind
-MIN_CUT = 0.1  # boxes that leave their image by fewer pixels are not cut: fractions are not exact
+MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
+MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
-def make_rule(problem: str, in_config: Effect = Effect.STOPS_IF_MANY) -> Rule:
-    return Rule(problem, 'Correct or remove them', unit='object', in_config=in_config)
+def make_rule(
+    problem: str,
+    in_config: Effect = Effect.STOPS_IF_MANY,
+    remedy: str = 'Correct or remove them',
+) -> Rule:
+    return Rule(problem, remedy, unit='object', in_config=in_config)
 
 
 NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
-OUTSIDE = make_rule('the box or mask leaves the image')
+OUTSIDE = make_rule(
+    'the box or mask leaves the image',
+    remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
+    '[centre x, centre y, width, height] in fractions of the image',
+)
 NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
-MISREAD = make_rule('the box is one of many that look like another kind of box')
 NO_MASK = make_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
     Effect.STOPS,
@@ -32,6 +39,24 @@ NO_MASK = make_rule(
 # In validation and test, it stops a run.
 FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
 DIFFERENT = make_rule('box and mask contradict each other')
+RING = make_rule(
+    'by its area, the mask has a hole, which would be filled',
+    remedy='Export the masks as RLE: polygons have no holes',
+)
+FULL_IMAGES = Rule(
+    'images with more objects than the model finds in one',
+    'In a template, raise max_objects. In another config, raise max_per_img of test_cfg and of its '
+    'proposals. A query of DINO or Mask2Former finds one object at most',
+    in_folder=Effect.NONE,
+    in_config=Effect.NOTED,
+)
+BOX_MASKS = Rule(
+    'masks that are the corners of their boxes, as all polygons are',
+    'Train boxes: --task detect',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 
 Array = NDArray[Any]
 Entries = Sequence[Mapping[str, Any]]
@@ -63,30 +88,20 @@ def have_area(corners: Array, sizes: Array) -> Array:
     return (visible >= 1).all(1)
 
 
-def find_object_problems(
-    split: ObjectSplit, with_masks: bool, box_format: str
-) -> tuple[list[Entry], Problems, str]:
-    """Return the objects that break no rule, the problems of others, and what boxes look like.
+def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
+    """Return the objects that break no rule, and examples of the others by their rule.
 
     Args:
         split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
-        box_format: How the dataset's format writes boxes, such as ``XYWH``.
-
-    Returns:
-        The objects that can be used, examples of the others by the rule that they break, and
-        another kind of box that most boxes fit better, or ''.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners, areas = get_corners(annotations), get_areas(annotations)
-    look = guess_look(corners, sizes, box_format)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
     rules[~are_inside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
-    if look and (rules == OUTSIDE).sum() > 2:  # some misread boxes stay inside of their image
-        rules[:] = MISREAD
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
     right, problems = [], {}
@@ -97,7 +112,7 @@ def find_object_problems(
         else:
             example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
             problems.setdefault(rule, []).append(example)
-    return right, problems, look
+    return right, problems
 
 
 def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
@@ -105,56 +120,18 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     edges = np.full(corners.shape, np.nan)
     for index in np.flatnonzero(rules == None):  # noqa: E711
         width, height = map(int, sizes[index])
-        measured = measure_mask(annotations[index].get('segmentation'), width, height)
+        entry = annotations[index]
+        measured = measure_mask(entry.get('segmentation'), width, height)
         if isinstance(measured, Rule):
             rules[index] = measured
+        elif is_ring(entry['segmentation'], entry['area']):
+            rules[index] = RING
         else:
             edges[index] = measured
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
     limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
     rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
     rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
-
-
-def guess_look(corners: Array, sizes: Array, box_format: str) -> str:
-    """Return what boxes look like if many misfit their images, or ''.
-
-    That is another kind of box that nearly all of them fit.
-    """
-    is_finite = np.isfinite(corners).all(1)
-    corners, sizes = corners[is_finite], sizes[is_finite]
-    num_misfits = count_misfits(corners, sizes)
-    are_some = num_misfits > MIN_MISFITS * len(corners)
-    are_many = are_too_many(num_misfits, len(corners))
-    for look, other_corners, other_sizes in iter_looks(corners, sizes, box_format):
-        num_others = count_misfits(other_corners, other_sizes)
-        # Fewer misfits suffice if all boxes fit these formats.
-        is_perfect = look in (XYWH, CENTRES) and are_some and num_others == 0
-        if is_perfect or (are_many and not are_too_many(num_others, len(corners))):
-            return look
-    return ''
-
-
-def count_misfits(corners: Array, sizes: Array) -> int:
-    return int((~(are_inside(corners, sizes) & have_area(corners, sizes))).sum())
-
-
-def iter_looks(corners: Array, sizes: Array, box_format: str) -> Iterator[tuple[str, Array, Array]]:
-    """Yield what boxes could be, with the corners and image sizes that they would then have."""
-    first, last = corners[:, :2], corners[:, 2:]
-    # The first two and the last two values as they are written.
-    written = {
-        XYWH: (first, last - first),
-        XYXY: (first, last),
-        CENTRES: ((first + last) / 2, last - first),
-    }
-    start, end = written[box_format]
-    yield XYWH, np.hstack([start, start + end]), sizes
-    yield XYXY, np.hstack([start, end]), sizes
-    yield CENTRES, np.hstack([start - end / 2, start + end / 2]), sizes
-    yield 'boxes of images rotated by 90 degrees', corners, sizes[:, ::-1]
-    yield 'pixels instead of fractions of the image', corners / np.tile(sizes, 2), sizes
-    yield 'fractions of the image instead of pixels', corners * np.tile(sizes, 2), sizes
 
 
 def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
@@ -172,6 +149,28 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     x = [value for polygon in mask for value in polygon[::2]]
     y = [value for polygon in mask for value in polygon[1::2]]
     return [min(x), min(y), max(x), max(y)]
+
+
+def is_ring(mask: Any, area: float) -> bool:
+    """Return whether the area is that of the largest polygon without the others."""
+    if isinstance(mask, dict) or len(mask) < 2:
+        return False
+    *holes, outline = sorted(map(measure_area, mask))
+    tolerance = max(1, MAX_RING_ERROR * outline)
+    return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
+
+
+def find_box_masks(split: ObjectSplit) -> list[str]:
+    """Return the objects whose mask is a polygon with the corners of their box."""
+    found = []
+    for entry, name in zip(split.objects, split.list_image_names(split.objects), strict=True):
+        mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
+        if isinstance(mask, dict) or len(mask) > 1:
+            continue
+        corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
+        if len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height:
+            found.append(f'annotation {entry["id"]} of {name}')
+    return found
 
 
 def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:

@@ -13,6 +13,13 @@ WRONG_LINES = make_rule(
     'names, and fractions of width and height, not pixels',
     unit='object',
 )
+KEYPOINTS = Rule(
+    'all lines of YOLO are boxes with keypoints inside of them, which are not supported',
+    'Export boxes or polygons',
+    unit='object',
+    in_folder=Effect.REJECTED,
+    in_config=Effect.NONE,
+)
 UNUSED_LABELS = make_rule(
     'files of YOLO with objects, but without an image', 'Add the images, or remove the files'
 )
@@ -21,9 +28,23 @@ WRONG_OBJECTS = make_rule(
     'Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult',
     unit='object',
 )
+ZERO_BASED = Rule(
+    'XML files with coordinates under 1, or most with fractions, so that boxes count from 0, not 1',
+    'Correct them if the tool counts from 1',
+    unit='file',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)
 UNUSABLE_XML = make_rule('XML files that cannot be used', 'Export them again, or remove them')
-UNKNOWN_LINES = make_rule('lines of ImageSets/Main that name no XML file', 'Correct them')
+UNKNOWN_LINES = make_rule('lines of ImageSets that name no XML file or map', 'Correct them')
 UNPAIRED = make_rule(
     'images without a map, or maps without an image', 'Add the other one, with the same name'
 )
 UNUSABLE_MAPS = make_rule('maps that cannot be used', 'Repair or remove them')
+SCATTERED = Rule(
+    'objects in several regions far apart, which share a number',
+    'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
+    unit='object',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NONE,
+)

@@ -26,7 +26,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.datasets import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
-from ...interrupts import INTERRUPTS, DataTimeoutError
+from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
 from ...mmengine_utils import list_optim_wrappers
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
@@ -88,9 +88,8 @@ class AtomicCheckpointHook(CheckpointHook):
     objects, are none. :func:`.find_unscored` finds data without scores.
 
     Args:
-        first_after: After this number of seconds, a run saves ``iter_N.pth``, unless it has saved a
-            checkpoint. The next checkpoint replaces it.
-        time_interval: The same after this number of seconds without a checkpoint.
+        time_interval: After this number of seconds without a checkpoint, a run saves
+            ``iter_N.pth``. The next checkpoint replaces it.
         **kwargs: Arguments of mmengine's hook.
 
     Checkpoints by time and at a signal need this project's loops. All ranks decide together, after
@@ -100,9 +99,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, first_after: float = 60, time_interval: float = 1200, **kwargs: Any) -> None:
+    def __init__(self, time_interval: float = 1200, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
-        self.first_after, self.time_interval = first_after, time_interval
+        self.time_interval = time_interval
         self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
         self.saved_iter = 0  # the number of trained iterations in the last checkpoint
 
@@ -117,12 +116,15 @@ class AtomicCheckpointHook(CheckpointHook):
                 'checkpoint is saved as the best one, and commands use the last one'
             )
         super().before_train(runner)
-        self.next_time = time.monotonic() + self.first_after
+        self.next_time = time.monotonic() + self.time_interval
         if is_distributed():
             self.group = dist.new_group(backend='gloo')
             INTERRUPTS.peers = list_local_ranks()
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
+        for loop in filter(None, (runner.train_loop, runner.val_loop)):
+            initialise = loop.dataloader.worker_init_fn
+            loop.dataloader.worker_init_fn = partial(start_worker, initialise)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
@@ -132,11 +134,6 @@ class AtomicCheckpointHook(CheckpointHook):
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
-        if unscored:  # earlier versions saved a best checkpoint
-            for name in [name for name in info if name.startswith('best_')]:
-                value = info.pop(name)
-                if name.startswith('best_ckpt'):
-                    outdated.append(Path(value).name)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
         if is_main_process():

@@ -1,16 +1,14 @@
 """Compile the backbone's blocks for training."""
 
-from typing import Any
-
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from packaging.version import Version
 
-from ...errors import UserError, get_first_line
-from ...mmengine_utils import list_optim_wrappers, unwrap_model
+from ...errors import UserError
+from ...mmengine_utils import unwrap_model
 from ...models.base import PyramidBackbone
-from ...private_api import enables_cuda_graphs, get_accumulation_steps, patch_compiler
+from ...private_api import patch_compiler
 from ...registry import HOOKS
 
 # One graph serves most images. Further ones are for batches of one image, or maps that are one
@@ -33,17 +31,15 @@ class CompileBackboneHook(Hook):
     Set it under ``default_hooks``. A list ``custom_hooks`` would replace that of the ``_base_``
     config, with its EMA.
 
-    Raise a UserError if torch is too old, the backbone is not this package's, or an option is
-    invalid or enables CUDA graphs although gradients are accumulated.
+    Raise a UserError if torch is too old or the backbone is not this package's.
 
     Args:
         dynamic: Whether the code is for images of all sizes. If all training images have one size,
             set False.
-        **options: Other arguments of ``torch.compile``.
     """
 
-    def __init__(self, dynamic: bool = True, **options: Any) -> None:
-        self.options = {'dynamic': dynamic, **options}
+    def __init__(self, dynamic: bool = True) -> None:
+        self.options = {'dynamic': dynamic}  # of torch.compile
 
     def before_train(self, runner: Runner) -> None:
         backbone, blocks = unwrap_model(runner).backbone, []
@@ -57,18 +53,8 @@ class CompileBackboneHook(Hook):
                 f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. '
                 'Remove it'
             )
-        try:
-            uses_graphs = enables_cuda_graphs(self.options)
-            for _, block in blocks:
-                block.compile(**self.options)
-        except Exception as error:  # torch raises errors of several types for invalid options
-            raise UserError(f'CompileBackboneHook: {get_first_line(error)}') from error
-        steps = max(map(get_accumulation_steps, list_optim_wrappers(runner)))
-        if uses_graphs and steps > 1:
-            raise UserError(
-                'CompileBackboneHook: CUDA graphs accumulate wrong gradients (pytorch#169545). '
-                'Remove accumulation, or the option that enables them'
-            )
+        for _, block in blocks:
+            block.compile(**self.options)
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share
         # one method.

@@ -36,6 +36,8 @@ from .checkpoint import get_resumed_checkpoint
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch
 # 3".
 VALIDATED_FILE = 'validated'
+# The number of iterations whose losses the message hub keeps: more than the averages in logs need.
+MAX_HISTORY = 1000
 
 
 @HOOKS.register_module()
@@ -45,7 +47,8 @@ class ExactResumeHook(Hook):
 
     Add the settings and the position in the data of this project's loops to what mmengine saves,
     and convert logs, counters and LR schedulers to tensors and built-in types. A resumed run first
-    reruns an interrupted validation.
+    reruns an interrupted validation. Keep the losses of :data:`MAX_HISTORY` iterations: mmengine
+    keeps all, copies them at every update, and saves them.
     """
 
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the
@@ -68,13 +71,14 @@ class ExactResumeHook(Hook):
         self.resumed_from = get_resumed_checkpoint(runner)
         if self.resumed_from is None:
             return
-        check_resumable(checkpoint, self.resumed_from)
+        is_own_loop = isinstance(runner.train_loop, ResumableLoop)
+        check_resumable(checkpoint, self.resumed_from, is_own_loop)
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
                 history, counts = log['history'].tolist(), log['counts'].tolist()
                 logs[name] = HistoryBuffer(history, counts, log['max_length'])
-        if isinstance(runner.train_loop, ResumableLoop):
+        if is_own_loop:
             # mmengine continues at this iteration.
             checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'])
 
@@ -84,6 +88,14 @@ class ExactResumeHook(Hook):
             position = format_position(runner)
             runner.logger.info(f'the validation of {position} is missing, so it comes first')
             runner.val_loop.run()
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        windows = [log.get('window_size') for log in runner.log_processor.custom_cfg]
+        if 'epoch' in windows or 'global' in windows:
+            return
+        for name, history in runner.message_hub.log_scalars.items():
+            if name.startswith('train/'):
+                history.max_length = MAX_HISTORY
 
     def is_validation_missing(self, runner: Runner) -> bool:
         """Return whether a validation at the current epoch or iteration was interrupted."""
@@ -99,19 +111,19 @@ class ExactResumeHook(Hook):
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
 
 
-def check_resumable(checkpoint: dict[str, Any], path: Path) -> None:
+def check_resumable(checkpoint: dict[str, Any], path: Path, is_own_loop: bool) -> None:
     """Raise a CheckpointError if a run cannot resume from a checkpoint."""
     meta = checkpoint.get('meta', {})
     missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    missing += [name for name in ('epoch', 'iter') if name not in meta]
+    needed = ['epoch', 'iter']
+    if is_own_loop:
+        needed.append(DATA_POSITION)
+    missing += [name for name in needed if name not in meta]
     if missing:
         raise CheckpointError(
             f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
             f'its weights: --cfg-options load_from={path}'
         )
-    for name in ('epoch', 'iter'):
-        if type(meta[name]) is not int or meta[name] < 0:
-            raise CheckpointError(f'{path} has an invalid {name}. Use another checkpoint')
 
 
 def format_position(runner: Runner) -> str:

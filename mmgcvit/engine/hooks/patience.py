@@ -54,7 +54,7 @@ class PatienceHook(Hook):
         if state['position'] == done:
             return
         scores = [info[name] for name in sorted(info) if name.startswith('best_score')]
-        # There is none before the first score. Earlier versions have not stored it.
+        # There is none before the first score.
         is_unchanged = not scores or scores == state.get('scores')
         count = state['count'] + 1 if is_unchanged else 0
         runner.message_hub.update_info(

@@ -18,7 +18,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ...config import can_draw_predictions
 from ...errors import format_duration
@@ -27,10 +27,10 @@ from ...private_api import HIDDEN_WARNINGS
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
-# ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
-ALWAYS_SHOWN = 'always_shown'
 # The time of an iteration is the mean of at least this number of iterations, and of seconds.
 NUM_TIMED, MIN_TIMED = 5, 10
+# ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
+ALWAYS_SHOWN = 'always_shown'
 
 
 class ProgressHook(Hook):
@@ -49,15 +49,11 @@ class ProgressHook(Hook):
             file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True
         )
         self.bars = Progress(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self.console,
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not terminal.isatty() or self.console.is_dumb_terminal,
+            disable=not terminal.isatty(),
         )
 
     def before_run(self, runner: Runner) -> None:
@@ -97,8 +93,7 @@ class ProgressHook(Hook):
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.bars.advance(self.evaluation)
-        self.bars.refresh()
+        self.bars.update(self.evaluation, advance=1, refresh=True)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bars.remove_task(self.evaluation)

@@ -1,21 +1,23 @@
-"""Draw what each validation predicts for the same images, beside the ground truth."""
+"""Draw predictions for validation and test images, beside the ground truth."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import ConfigDict
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import LocalVisBackend
 
 from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
-from ...evaluation.grids import draw_cells, draw_grid
+from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import build_dataset, load_sample
-from ...evaluation.scoring import score_image, summarise_confusion_matrix
+from ...evaluation.scoring import describe_image, score_image
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
+from ...inference.outputs import Outputs
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...private_api import list_vis_backends
@@ -25,6 +27,69 @@ from ..loops import get_length
 from ..tiled_loops import TiledLoop
 
 FOLDER = 'val_images'  # name of the folder for grids in the work dir
+
+
+class SampleDrawer:
+    """Draw predictions of a runner's model for images of a config's dataset, beside the ground
+    truth.
+    """
+
+    def __init__(
+        self, runner: Runner, settings: ConfigDict, loop: BaseLoop, score_thr: float
+    ) -> None:
+        scope = runner.cfg.default_scope
+        # Images that are predicted in tiles have too many masks for the memory.
+        has_masks = not isinstance(loop, TiledLoop)
+        with silence_output():
+            self.dataset = build_dataset(settings, scope, masks=has_masks)
+        # The predictor only converts outputs of the model.
+        first = next(iter_unwrapped_datasets(settings))
+        meta = {'dataset_meta': self.dataset.metainfo}
+        options = {'score_thr': score_thr} if scope == 'mmdet' else {}
+        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
+
+    def get_name(self, index: int) -> str:
+        return get_image_name(self.dataset.get_data_info(index))
+
+    def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:
+        """Draw the ground truth and a prediction for an image, whose longer side becomes ``side``
+        px.
+        """
+        classes = self.predictor.classes
+        path, image, ground_truth = load_sample(self.dataset, index, classes)
+        title = path.name
+        if ground_truth is not None:
+            score, counts = score_image(ground_truth, prediction, classes)
+            task = TASK_BY_NAME[self.predictor.task]
+            title += f': {describe_image(task, score, counts, classes)}'
+        side = side or max(image.shape[:2])
+        return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
+
+
+class ShowDirHook(Hook):
+    """Draw all test images with predictions into a folder, for ``mmgcvit test --show-dir``.
+
+    A picture has the path of its image in the folder that contains all images.
+    """
+
+    def __init__(self, folder: str, score_thr: float = 0.3) -> None:
+        self.folder, self.score_thr = folder, score_thr
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        settings = runner.cfg.test_dataloader.dataset
+        self.drawer = SampleDrawer(runner, settings, runner.test_loop, self.score_thr)
+        names = [self.drawer.get_name(index) for index in range(len(self.drawer.dataset))]
+        self.indices = {name: index for index, name in enumerate(names)}
+        self.outputs = Outputs(Path(self.folder), names)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        for sample in outputs:
+            name = get_image_name(sample)
+            prediction = self.drawer.predictor.read_sample(sample)
+            grid = draw_grid(self.drawer.draw(self.indices[name], prediction))
+            write_image(self.outputs.get_path('', name, '.jpg'), grid)
 
 
 @HOOKS.register_module()
@@ -84,36 +149,24 @@ class ValVisualizationHook(Hook):
 
         Samplers distribute images to ranks round-robin.
         """
-        scope, settings = runner.cfg.default_scope, runner.cfg.val_dataloader.dataset
-        # Images that are validated in tiles have too many masks for the memory.
-        has_masks = not isinstance(runner.val_loop, TiledLoop)
-        with silence_output():
-            self.dataset = build_dataset(settings, scope, masks=has_masks)
-        # The predictor only converts outputs of the model.
-        first = next(iter_unwrapped_datasets(settings))
-        meta = {'dataset_meta': self.dataset.metainfo}
-        options = {'score_thr': self.score_thr} if scope == 'mmdet' else {}
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
-        num_on_rank = -(-len(self.dataset) // get_world_size())
+        settings = runner.cfg.val_dataloader.dataset
+        self.drawer = SampleDrawer(runner, settings, runner.val_loop, self.score_thr)
+        num_on_rank = -(-len(self.drawer.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         for position in range(num_chosen):
             index = position * num_on_rank // num_chosen * get_world_size()
-            self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
+            self.chosen[self.drawer.get_name(index)] = index
 
     def keep_predictions(self, runner: Runner, outputs: Any) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:
-                self.predictions[index] = self.predictor.read_sample(sample)
+                self.predictions[index] = self.drawer.predictor.read_sample(sample)
 
     def write_grid(self, runner: Runner) -> None:
-        classes, cells = self.predictor.classes, []
+        cells = []
         for index, prediction in sorted(self.predictions.items()):
-            path, image, ground_truth = load_sample(self.dataset, index, classes)
-            score, counts = score_image(ground_truth, prediction, classes)
-            summary = summarise_confusion_matrix(counts, classes)
-            title = f'{path.name}, {TASK_BY_NAME[self.predictor.task].score} {score:.2f}: {summary}'
-            cells += draw_cells(title, image, self.predictor.palette, ground_truth, prediction)
+            cells += self.drawer.draw(index, prediction, PICTURE_SIDE)
         grid = draw_grid(cells)
         unit, step, _ = get_length(runner)
         name = f'epoch_{step}.jpg' if unit == 'epoch' else f'iter_{step}.jpg'

@@ -1,8 +1,8 @@
-"""Ablation variants of GC ViT, those of the paper's tables.
+"""Ablation variants of GC ViT and LSA, those of the papers' tables.
 
-Each variant replaces one part of the paper's network. docs/ablations.md lists them by table. The
+Each variant replaces one part of its paper's network. docs/ablations.md lists them by table. The
 configs in configs/ablations import this folder through ``custom_imports``; nothing else in the
 package imports it.
 """
 
-from . import gcvit_variants  # noqa: F401
+from . import gcvit_variants, lsa_first_block  # noqa: F401

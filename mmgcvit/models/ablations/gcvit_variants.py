@@ -1,7 +1,7 @@
 """Ablation variants of GC ViT, some with parts of Swin (arXiv 2103.14030). Tables are those of GC
 ViT's paper.
 
-Shapes: B batch, H x W image or feature map, C channels.
+Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
 from dataclasses import replace
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.attention import LocalWindowAttention
+from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
+from ..layers.attention import QKV, split_heads, split_qkv
 from ..layers.blocks import LayerNorm
 from ..layers.padding import pad_images
 from ..layers.windows import pad_to_windows
@@ -24,6 +25,41 @@ PATCH_SIZE = 4
 SWIN_KEY_MAPPING = replace(
     OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
 )
+
+
+class GlobalKeyValueAttention(WindowAttention):
+    """Attention with local queries and global keys and values (table S.2, row 1).
+
+    Keys and values are the output of the global query generator. The paper does not say whether to
+    project them.
+    """
+
+    def build_projection(self, embed_dims: int) -> None:
+        self.q = nn.Linear(embed_dims, embed_dims)
+
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
+        q = split_heads(self.q(windows), self.num_heads)
+        k = v = q_global.unsqueeze(1).expand_as(q)
+        return q, k, v
+
+
+class GlobalValueAttention(WindowAttention):
+    """Attention with local queries and keys and global values (table S.2, row 2)."""
+
+    def build_projection(self, embed_dims: int) -> None:
+        self.qk = nn.Linear(embed_dims, 2 * embed_dims)
+
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
+        q, k = split_qkv(self.qk(windows), self.num_heads, chunks=2)
+        return q, k, q_global.unsqueeze(1).expand_as(q)
+
+
+class GlobalKeyValueStage(Stage):
+    attention_types = (LocalWindowAttention, GlobalKeyValueAttention)
+
+
+class GlobalValueStage(Stage):
+    attention_types = (LocalWindowAttention, GlobalValueAttention)
 
 
 class ConvPoolDownsampler(nn.Module):
@@ -125,6 +161,24 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     """
 
     stage_type = GCViT.stage_type
+
+
+@MODELS.register_module()
+class GCViTGlobalKeyValue(GCViT):
+    """GC ViT with global keys and values and local queries in every second block (table S.2, row
+    1).
+    """
+
+    stage_type = GlobalKeyValueStage
+
+
+@MODELS.register_module()
+class GCViTGlobalValue(GCViT):
+    """GC ViT with global values and local queries and keys in every second block (table S.2, row
+    2).
+    """
+
+    stage_type = GlobalValueStage
 
 
 @MODELS.register_module()

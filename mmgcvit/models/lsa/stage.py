@@ -60,6 +60,9 @@ class Stage(nn.Module):
     arguments are those of the network and of its arch.
     """
 
+    first_block_type = ShiftBlock
+    first_attention_type = ShiftAttention
+
     def __init__(
         self,
         embed_dims: int,
@@ -85,8 +88,8 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList()
         for i in range(depth):
             if i == 0 and num_copies is not None:
-                block_type = ShiftBlock
-                attn = ShiftAttention(embed_dims, num_heads, num_kv_heads)
+                block_type = self.first_block_type
+                attn = self.first_attention_type(embed_dims, num_heads, num_kv_heads)
             else:
                 block_type = Block
                 attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)

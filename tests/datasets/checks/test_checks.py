@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
-from PIL import Image
 
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
 from mmgcvit.errors import UserError
@@ -21,7 +20,6 @@ from .made import (
     coco_content,
     config,
     cut,
-    pixels,
     write_ade20k,
     write_bomb,
     write_coco,
@@ -95,7 +93,6 @@ FAULTS = [
         "(id 10) has no 'area'",
     ),
     (first('annotations', id=[10]), 'train.json', "COCO's format ("),
-    (damaged(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
     (
         coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})),
         'train.json',
@@ -112,9 +109,7 @@ FAULTS = [
         'nor RLE',
     ),
     (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
-    (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
     (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
-    (image(cut), 'images/b.jpg', 'truncated'),
     (
         class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')),
         'train: ',
@@ -125,12 +120,6 @@ FAULTS = [
         'train.txt',
         'invalid literal for int',
     ),
-    (
-        label_file(lambda path: Image.fromarray(pixels()).save(path)),
-        'labels/b.png',
-        'must have one channel of 8',
-    ),
-    (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
 ]
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
@@ -215,17 +204,15 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     assert len(issue.examples) == 2
 
 
-def test_images_of_several_splits_and_objects_listed_twice_are_noted(tmp_path):
+def test_objects_listed_twice_are_noted(tmp_path):
     cfg = config(
         coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(
             tmp_path
         )
     )
-    cfg.val_dataloader = config(write_coco(tmp_path / 'val')).train_dataloader
-    twice, scored = check(cfg).notes
+    (twice,) = check(cfg).notes
     assert 'annotated more than once' in twice
     assert '(annotation 9 of b.jpg)' in twice
-    assert f'3 images of training are also scored ({tmp_path}/images/a.jpg, ' in scored
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):

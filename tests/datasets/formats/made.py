@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from mmgcvit.datasets.formats import class_folders, maps
 from mmgcvit.datasets.layouts import get_split
@@ -231,6 +232,15 @@ def add_clutter(root: Path) -> None:
         (root / name / 'other').symlink_to(root / ('d' if name == 'c' else 'c'))
 
 
+def encode_box(box: tuple[int, int, int, int]) -> dict[str, Any]:
+    """Return the RLE of a box [left, top, right, bottom]."""
+    left, top, right, bottom = box
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[top:bottom, left:right] = 1
+    rle = coco_mask.encode(np.asfortranarray(mask))
+    return {**rle, 'counts': rle['counts'].decode()}
+
+
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
     """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
 
@@ -261,7 +271,13 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             elif is_odd:
                 entry['iscrowd'] = None
             if thing.has_mask:
-                entry['segmentation'] = [[left, top, right, top, right, bottom, left, bottom]]
+                middle = (left + right) / 2
+                corners = [left, top, middle, top, right, top, right, bottom, left, bottom]
+                if made.options['corners']:
+                    del corners[2:4]
+                entry['segmentation'] = [corners]
+            if made.options['brush']:
+                entry |= {'segmentation': encode_box(thing.box), 'iscrowd': 1}
             annotations.append(entry)
     if is_loose and split != 'train':
         categories.reverse()
@@ -282,8 +298,11 @@ def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str
 def to_yolo(made: Made, photo: Photo) -> str:
     lines = []
     for name, (left, top, right, bottom), has_mask, _ in photo.things:
-        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
+        corners.append(((left + right) / 2, top))
         values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
+        if made.options['keypoints']:
+            values += [((left + right) / 2, top + shift) for shift in (3, 6)]
         values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
         lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
     return '\n'.join(lines)
@@ -400,6 +419,8 @@ LAYOUTS = {
 }
 OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
+FAULTS = ('corners', 'brush', 'keypoints')  # which rules find
+
 
 def write_example(root: Path, data_format: str, **options: bool) -> None:
     """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO,
@@ -440,7 +461,7 @@ def make_example(
         photos[split] = [
             Photo(str(i), '.jpg', i, [*things], label, is_textured) for i, label in made
         ]
-    options = dict.fromkeys(OPTIONS, False) | options
+    options = dict.fromkeys((*OPTIONS, *FAULTS), False) | options
     return Made(data_format, layout, photos, {split: split for split in photos}, classes, options)
 
 
@@ -452,7 +473,7 @@ def make_datasets(draw: st.DrawFn) -> Made:
     data_format = draw(st.sampled_from([*LAYOUTS]))
     layout = draw(st.sampled_from([*LAYOUTS[data_format].values()]))
     has_splits = '{}' in layout[0]
-    options = {name: draw(st.booleans()) for name in OPTIONS}
+    options = dict.fromkeys(FAULTS, False) | {name: draw(st.booleans()) for name in OPTIONS}
     names = [name for name in CLASSES if has_splits or get_split(name) is None]
     classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
     held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')])) if has_splits else ()

@@ -12,50 +12,31 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
-from mmgcvit.datasets.advice import find_small_objects
+from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.records import DatasetInfo, ObjectSplit
+from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png
 from .made import HEIGHT, WIDTH, write, write_example
 
 
-@pytest.mark.parametrize('data_format', ['coco', 'yolo', 'voc', 'classes', 'maps'])
-def test_a_dataset_may_be_given_by_the_files_that_are_read_for_its_folder_and_by_no_other(
-    data_format, tmp_path
-):
-    write_example(tmp_path, data_format)
-    for name in ('other.json', 'other.yaml'):
-        (tmp_path / name).write_text('{"a": 1}')
-    named = {'coco': ['annotations/train.json', 'annotations/val.json'], 'yolo': ['data.yaml']}.get(
-        data_format, []
-    )
-    task = TASKS.get(data_format)
-    expected = read_folder(tmp_path, task)
-    for file in (path for path in tmp_path.rglob('*') if path.is_file()):
-        if str(file.relative_to(tmp_path)) in named:
-            assert read_folder(file, task) == expected
-        else:
-            with pytest.raises(UserError, match=r'Pass (its|the) folder'):
-                read_folder(file, task)
-
-
-def test_json_files_that_are_not_read_are_named(tmp_path):
+def test_coco_files_that_are_not_read_are_named(tmp_path):
     write_example(tmp_path, 'coco')
     write(tmp_path / 'notes.json', '{')
     shutil.copy(tmp_path / 'annotations' / 'val.json', tmp_path / 'annotations' / 'fold2.json')
     notes = str(read_folder(tmp_path))
-    assert f'was not read: {tmp_path}/notes.json: is not an annotation file' in notes
     assert 'COCO files of no split were not read: annotations/fold2.json' in notes
+    with pytest.raises(UserError, match=r'fold2\.json is a file\. Pass the folder'):
+        read_folder(tmp_path / 'annotations' / 'fold2.json')
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     write_example(tmp_path, 'maps')
     shutil.copytree(tmp_path / 'images' / 'val', tmp_path / 'images' / 'test')
     notes = read_folder(tmp_path, 'semantic').notes
-    assert 'test is left out: 2 images without segmentation maps' in notes
+    assert 'nothing says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
 def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
@@ -70,33 +51,57 @@ SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
 OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
 
-@given(OBJECTS, st.integers(64, 900))
-def test_small_objects_are_counted_as_mmcv_resizes_and_the_proposed_size_mends_nine_of_ten(
-    objects, size
-):
+def make_objects(objects):
+    """Return a split of images with an object each: width, height, its sides, whether a crowd."""
     images, annotations = [], []
     for index, (width, height, *sides, is_crowd) in enumerate(objects):
         images.append({'id': index, 'width': width, 'height': height})
         keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
         annotations.append({'bbox': [0, 0, *sides], **keys})
-    train = ObjectSplit(Path(), images, annotations, [])
-    dataset = DatasetInfo(Path(), 'COCO', ('boxes',), ('a',), {'train': train})
-    notes = find_small_objects(dataset, size)
+    return ObjectSplit(Path(), images, annotations, [])
+
+
+@given(OBJECTS, st.integers(64, 900))
+def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(objects, size):
+    """The advice is not given again after it was followed."""
+    train = make_objects(objects)
+    text = find_small_objects(train, size)
     trained = [row for row in objects if not row[4]]
 
-    def count_small(side, room):
+    def count_small(room):
         scales = [
-            rescale_size(row[:2], (side * 5 / 3, side), return_scale=True)[1] for row in trained
+            rescale_size(row[:2], (size * 5 / 3, size), return_scale=True)[1] for row in trained
         ]
         return sum(
             (w * h) ** 0.5 * scale * room < 8
             for (_, _, w, h, _), scale in zip(trained, scales, strict=True)
         )
 
-    most, least = count_small(size, 0.999), count_small(size, 1.001)
-    assert least <= (int(notes[0].split()[0]) if notes else min(least, len(trained) // 10)) <= most
-    proposed = map(int, re.findall(r'--image-size (\d+),', ''.join(notes)))
-    assert all(count_small(side, 1.001) <= len(trained) / 10 for side in proposed)
+    most, least = count_small(0.999), count_small(1.001)
+    assert least <= (int(text.split()[0]) if text else min(least, len(trained) // 10)) <= most
+    side = choose_tile_side(train, size)
+    assert side <= size
+    assert find_small_objects(train, size, side) == ''
+    num_small = sum((w * h) ** 0.5 * size / side < 8 for (_, _, w, h, _) in trained)
+    assert num_small <= len(trained) / 10 or side == 32
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=60),
+    st.integers(8, 400),
+)
+def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(corners, side):
+    annotations = [
+        {'image_id': 1, 'iscrowd': 0, 'bbox': [x - 0.5, y - 0.5, 1, 1]} for x, y in corners
+    ]
+    split = ObjectSplit(Path(), [{'id': 1, 'width': 301, 'height': 301}], annotations, [])
+    assert count_fullest(split) == len(corners)
+    counts = [
+        sum(left <= x < left + side and top <= y < top + side for x, y in corners)
+        for left, top in corners
+    ]
+    fullest = count_fullest(split, side)
+    assert max(counts, default=0) / 4 <= fullest <= len(corners)
 
 
 def write_file(file, content):
@@ -190,10 +195,6 @@ FAULTS = {
         ),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
-        (
-            edit('*.xml', '<filename>.*</filename>', '<filename>1.jpg</filename>'),
-            'which is another image beside',
-        ),
         (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC'),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),
@@ -208,7 +209,7 @@ FAULTS = {
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
         (move_image_out, 'lists images outside of'),
-        (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'absolute paths (/data/0.jpg). Write them'),
+        (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
         (move_into('export'), 'in none of the places'),
         (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],

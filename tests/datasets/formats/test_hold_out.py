@@ -76,15 +76,13 @@ def test_each_class_of_two_images_is_in_both_splits(
         ({name}, 1) for name, count in zip(NAMES, alone, strict=True) for _ in range(count)
     ] + others
     images = {
-        f'{folder}{number}.rf.{copy}.jpg': found
+        f'{folder}{number} x.rf.{copy}.jpg': found
         for number, (found, copies) in enumerate(photos)
         for copy in range(copies)
     }
     totals = Counter(name for found, _ in photos for name in found)
-    if len(photos) < 2 or max(totals.values()) < 2:
-        with pytest.raises(
-            UserError, match=r'only one image to train on|no class that is in two images'
-        ):
+    if all(min(totals[name] for name in found) < 2 for found, _ in photos):
+        with pytest.raises(UserError, match='too few images to hold one out'):
             hold_out(annotation_type, images or {'a.jpg': {'cat'}})
         return
     val, notes = hold_out(annotation_type, images)
@@ -94,9 +92,11 @@ def test_each_class_of_two_images_is_in_both_splits(
         )[0]
         == val
     )
-    numbers = Counter(int(Path(name).name.partition('.')[0]) for name in val)
+    numbers = Counter(int(Path(name).name.partition(' ')[0]) for name in val)
     assert all(copies == photos[number][1] for number, copies in numbers.items())
     counts = Counter(name for number in numbers for name in photos[number][0])
+    images_of_each = Counter(name for found in images.values() for name in found)
+    assert ('only one image has' in notes) == (1 in images_of_each.values())
     for name, own in zip(NAMES, alone, strict=True):
         low = max(1, round(totals[name] / 5)) if annotation_type == 'classes' else 1
         if own > 1:
@@ -114,6 +114,40 @@ def test_new_images_change_few_of_those_held_out():
         for count in (40, 44)
     )
     assert (len(first), len(first - more) <= 3) == (8, True)
+
+
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+@pytest.mark.parametrize(
+    ('name', 'num_videos'),
+    [
+        ('{0}_{1:04}.jpg', 5),
+        ('{0}/frame_{1}.png', 6),
+        ('{0}_{1}_jpg.rf.{2}.jpg', 5),
+        ('{0} at {1}.250s.png', 1),
+        ('IMG_2023{0}_BURST{1}.jpg', 1),
+        ('{1}.jpg', 1),
+    ],
+)
+def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
+    annotation_type, name, num_videos
+):
+    """Only a video that is most of the data is divided, into parts of neighbouring frames."""
+    images, numbers = {}, {}
+    for video in range(num_videos):
+        for frame in range(20):
+            # Of an image, there may be two copies.
+            for each in {name.format(f'clip{video}', frame, each) for each in 'ab'}:
+                images[each] = {NAMES[(video + frame // 10) % 2]} | set(NAMES[:1])
+                numbers[each] = video, frame
+    if annotation_type == 'classes':
+        images = {each: {'cat'} for each in images}
+    val, _ = hold_out(annotation_type, images)
+    assert 0.1 * len(images) < len(val) < 0.5 * len(images)
+    held_out = {numbers[each] for each in val}
+    trained = {numbers[each] for each in images} - held_out
+    assert not held_out & {numbers[each] for each in images if each not in val}
+    borders = {(v, f) for v, f in held_out if {(v, f - 1), (v, f + 1)} & trained}
+    assert len(borders) <= (0 if num_videos > 1 else 2 * len(held_out) // 4)
 
 
 # What predict (also killed), mistakes and a training write.

@@ -65,15 +65,10 @@ def test_images_that_are_not_read_are_counted(tmp_path):
     (tmp_path / 'train.txt').write_text('images/0.jpg\nimages/1.jpg\n')
     dataset = read_folder(tmp_path)
     assert len(dataset.splits['train'].image_names) == 2
-    assert 'no annotations or lists name them: 4 images' in str(dataset)
+    assert 'nothing says what they show: 4 images' in str(dataset)
 
 
-def test_files_beside_class_folders_are_named_and_a_test_file_is_not_training(tmp_path):
-    write_example(tmp_path / 'classes', 'classes')
-    (tmp_path / 'classes' / 'log.json').write_text('{}\n{}')
-    assert 'not read: log.json. The classes are the folders' in str(
-        read_folder(tmp_path / 'classes')
-    )
+def test_a_test_file_is_not_training(tmp_path):
     write_example(tmp_path / 'coco', 'coco')
     for file in (tmp_path / 'coco' / 'annotations').iterdir():
         file.unlink() if file.stem == 'train' else file.rename(tmp_path / 'coco' / 'test.json')

@@ -12,7 +12,7 @@ from mmgcvit.models import ablations
 from mmgcvit.models.ablations.gcvit_variants import SwinWithoutShifting
 from mmgcvit.registry import MODELS
 
-from ..contract.backbones import GCVIT, backpropagate, list_blocks
+from ..contract.backbones import GCVIT, LSA_ARCH, backpropagate, list_blocks
 
 ALL = [
     name
@@ -21,7 +21,11 @@ ALL = [
 ]
 
 
-SMALL = {'arch': GCVIT, 'window_size': (7, 5, 4, 3)}
+def get_options(name):
+    """Return the arguments of a small network."""
+    if name.startswith('LSA'):
+        return {'arch': dict(LSA_ARCH, shared_position=True)}
+    return {'arch': GCVIT, 'window_size': (7, 5, 4, 3)}
 
 
 @pytest.mark.parametrize('name', ALL)
@@ -29,7 +33,8 @@ def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, 
     """Each parameter gets a gradient, at a size that no window divides; an image's maps do not
     depend on its batch.
     """
-    trained = MODELS.get(f'mmgcvit.{name}')(**SMALL)
+    options = get_options(name)
+    trained = MODELS.get(f'mmgcvit.{name}')(**options)
     images = torch.rand(3, 3, 75, 101)
     maps = trained(images)
     assert [found.shape[2:] for found in maps] == [(19, 26), (10, 13), (5, 7), (3, 4)]
@@ -39,7 +44,7 @@ def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, 
         for together, alone in zip(trained.eval()(images), trained(images[1:2]), strict=True):
             torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
     torch.save(trained.state_dict(), tmp_path / 'w.pth')
-    model = type(trained).from_pretrained(tmp_path / 'w.pth', **SMALL)
+    model = type(trained).from_pretrained(tmp_path / 'w.pth', **options)
     torch.testing.assert_close(model.state_dict(), trained.state_dict(), rtol=0, atol=0)
 
 

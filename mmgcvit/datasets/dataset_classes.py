@@ -1,6 +1,4 @@
-"""The datasets that this package registers, except those of an OpenMMLab package that cannot be
-imported.
-"""
+"""Dataset classes for configs: those of an OpenMMLab package that cannot be imported are left out."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +28,8 @@ with suppress(ImportError):
 with suppress(ImportError):
     from mmseg.datasets import BaseSegDataset
 
+    from .checks.datasets import list_labels
+
     @DATASETS.register_module()
     class PairedSegDataset(BaseSegDataset):
         """A dataset whose ``ann_file`` has a line for each image: its path, a tab, and its
@@ -51,3 +51,8 @@ with suppress(ImportError):
                     entry = {'img_path': paths[0], 'seg_map_path': paths[1], 'seg_fields': []}
                     images.append({**entry, **shared})
             return images
+
+        def get_cat_ids(self, idx: int) -> list[int]:
+            """Return the classes in the map of an image, for mmengine's ClassBalancedDataset."""
+            num_classes = len(self.metainfo['classes'])
+            return sorted(list_labels(self.get_data_info(idx)) & set(range(num_classes)))

@@ -1,0 +1,127 @@
+"""Write the drawings of docs/fifty_photos.md and docs/does_it_suit_me.md as SVG: python -m
+docs.drawings.own_data.
+
+The folders are those of the package's lists of layouts.
+"""
+
+from pathlib import PurePosixPath
+
+from mmgcvit.datasets.formats import FORMATS
+
+from .draw import GLOBAL, IMAGES, MAP, RESULT, Drawing, format_text
+
+MONOSPACE = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
+# Panels, row by row: the title, the format, and the layout's name in the package.
+PANELS = [
+    ('CVAT, "COCO 1.0"', 'COCO', 'CVAT and Datumaro (COCO)'),
+    ('Roboflow, "COCO"', 'COCO', 'Roboflow and RF-DETR (COCO)'),
+    ('Label Studio, labelme', 'COCO', 'Label Studio, labelme and VIA (COCO)'),
+    ('labelImg, XML files', 'Pascal VOC', 'labelImg (VOC)'),
+    ('YOLO', 'YOLO', 'Ultralytics and FiftyOne (YOLO)'),
+    ('a map for each image', 'maps', 'Ultralytics and Kaggle (maps)'),
+    ('class folders', 'class folders', 'torchvision, Ultralytics, Roboflow and CVAT (classes)'),
+    ('cell images', 'maps', 'cellpose'),
+]
+WIDTH, LINE, INDENT = 262, 22, 16
+
+
+def list_tree(layout_format: str, name: str) -> list[tuple[int, str]]:
+    """Return the depth and name of each folder and file of a layout, in order."""
+    layouts = FORMATS[layout_format].LAYOUTS
+    tree = next(layout.tree for layout in layouts if layout.tools == name)
+    paths = []
+    for line in tree.split('\n'):
+        # Behind a comma or a word such as "with" a layout says what a file contains.
+        path = line.replace(',', ' ').split(' ')[0]
+        parents = [parent.as_posix() for parent in PurePosixPath(path).parents]
+        folders = [f'{parent}/' for parent in reversed(parents) if parent != '.']
+        paths += [folder for folder in folders if folder not in paths]
+        paths.append(path)
+    rows = [(path.rstrip('/').count('/') + 1, name_of(path)) for path in paths]
+    return [(0, 'photos/'), *rows]
+
+
+def name_of(path: str) -> str:
+    """Return the last part of a path, with its slash if it is a folder."""
+    return path[path.rstrip('/').rfind('/') + 1 :]
+
+
+def folder_trees() -> str:
+    """Draw the folders that labelling tools export."""
+    drawing = Drawing()
+    y, height = 8, 0
+    for index, (title, layout_format, name) in enumerate(PANELS):
+        is_left = index % 2 == 0
+        if is_left:
+            y, height = y + height, 0
+        x = 12 if is_left else 12 + WIDTH
+        rows = list_tree(layout_format, name)
+        drawing.text(x, y + 14, title, bold=True)
+        for number, (depth, words) in enumerate(rows, 1):
+            text = format_text(x + INDENT * depth, y + 14 + LINE * number, words, size=14)
+            drawing.parts.append(replace_font(text))
+        height = max(height, LINE * (len(rows) + 1) + 20)
+    return drawing.finish(2 * WIDTH + 20, y + height, 'Folders that train --data reads')
+
+
+def replace_font(text: str) -> str:
+    """Return a line of text in letters of one width."""
+    start = text.index('font-family=')
+    end = text.index(' font-size')
+    return text[:start] + MONOSPACE + text[end:]
+
+
+def which_weights() -> str:
+    """Draw which weights to start from, by three questions."""
+    drawing = Drawing()
+    drawing.box(20, 20, 220, 46, 'For commercial use?', MAP)
+    drawing.arrow((240, 43), (298, 43))
+    drawing.text(255, 30, 'yes', grey=True, size=13)
+    drawing.box(
+        300,
+        8,
+        290,
+        76,
+        ['--size mini', "this project's, Apache 2.0", 'or Swin, ConvNeXt: MIT'],
+        RESULT,
+    )
+    drawing.arrow((130, 66), (130, 118))
+    drawing.text(140, 92, 'no', grey=True, size=13)
+    drawing.box(20, 120, 220, 46, "COCO's 80 classes?", MAP)
+    drawing.arrow((240, 143), (298, 143))
+    drawing.text(255, 130, 'yes', grey=True, size=13)
+    drawing.box(
+        300,
+        108,
+        290,
+        76,
+        ["NVIDIA TAO's DINO", 'mmgcvit convert', 'no training; not commercial'],
+        GLOBAL,
+    )
+    drawing.arrow((130, 166), (130, 218))
+    drawing.text(140, 192, 'no', grey=True, size=13)
+    drawing.box(20, 220, 220, 46, 'Is there a GPU?', MAP)
+    drawing.arrow((240, 243), (298, 243))
+    drawing.text(255, 230, 'yes', grey=True, size=13)
+    drawing.box(
+        300,
+        208,
+        290,
+        76,
+        ["GC ViT's authors', the default", '--size tiny, small, base', 'not commercial'],
+        GLOBAL,
+    )
+    drawing.arrow((130, 266), (130, 318))
+    drawing.text(140, 292, 'no', grey=True, size=13)
+    drawing.box(
+        20, 320, 220, 58, ['--size mini, the default', "this project's, Apache 2.0"], RESULT
+    )
+    return drawing.finish(610, 396, 'Which weights to start from')
+
+
+DRAWINGS = {draw.__name__: draw for draw in (folder_trees, which_weights)}
+
+
+if __name__ == '__main__':
+    for name, draw in DRAWINGS.items():
+        (IMAGES / f'{name}.svg').write_text(draw())

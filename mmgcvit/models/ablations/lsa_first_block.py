@@ -1,0 +1,130 @@
+"""Variants of LSA that replace the local attention block, the first block of stage 0 (LSA's paper,
+table 6).
+
+The variants embed only the image itself, without shifted copies. Their ``arch`` must have
+``shared_position=True``, and ``shifts`` other than None, because an LSA without shifts has no local
+attention block. The values of ``shifts``, ``shift_mode`` and ``shared_conv`` have no effect.
+
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH
+    heads, d = C/nH.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from ..layers.attention import attend, merge_heads, split_heads
+from ..layers.blocks import LayerNorm
+from ..layers.position import RelativePositionBias
+from ..layers.windows import window_partition, window_reverse
+from ..lsa import LSA
+from ..lsa.attention import GroupedAttention
+from ..lsa.shifted_patches import ShiftedPatchEmbedding
+from ..lsa.stage import NORM_EPS, Block, Stage
+
+# The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
+# 16 windows of it.
+WINDOW_SIZE = (8, 8)
+
+
+class UnshiftedStem(ShiftedPatchEmbedding):
+    """LSA's stem without shifted copies, whatever the variant: (B, in_channels, H, W) to (B, h, w,
+    C).
+    """
+
+    def __init__(self, shifts: Any, **arguments: Any) -> None:
+        super().__init__(shifts=None, **arguments)
+
+
+class ConvolutionalTokenEmbedding(UnshiftedStem):
+    """The token embedding of CvT: a convolution with overlapping patches and a LayerNorm (arXiv
+    2103.15808, 3.1).
+    """
+
+    def __init__(self, embed_dims: int, **arguments: Any) -> None:
+        super().__init__(embed_dims=embed_dims, **arguments)
+        self.token_norm = LayerNorm(embed_dims, eps=NORM_EPS)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.token_norm(super().forward(images))
+
+
+class SwinAttention(GroupedAttention):
+    """Self-attention in windows with a relative position bias: (B, H, W, C) to the same."""
+
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
+        self.position = RelativePositionBias(WINDOW_SIZE, num_heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = window_partition(x, WINDOW_SIZE)
+        q = split_heads(self.q(windows), self.num_heads)
+        k, v = self.split_keys_and_values(self.kv(windows))
+        attended = merge_heads(attend(q, k, v, self.position()))
+        return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
+
+
+class ConvolutionalProjection(nn.Sequential):
+    """CvT's layers before a linear projection, depthwise 3x3 convolution and batch norm: a map (B,
+    H, W, C) to the tokens of one window, (B, 1, N, C).
+    """
+
+    def __init__(self, embed_dims: int, stride: int) -> None:
+        conv = nn.Conv2d(
+            embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False
+        )
+        super().__init__(conv, nn.BatchNorm2d(embed_dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x.permute(0, 3, 1, 2))
+        return window_partition(x.permute(0, 2, 3, 1), None)
+
+
+class CvTAttention(GroupedAttention):
+    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2): (B,
+    H, W, C) to same.
+
+    Keys and values share one convolution, since LSA has one linear layer for both. CvT has two
+    convolutions.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
+        self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
+        self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = split_heads(self.q(self.q_conv(x)), self.num_heads)
+        k, v = self.split_keys_and_values(self.kv(self.kv_conv(x)))
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, x.shape[1:3])
+
+
+class StageWithSwinBlock(Stage):
+    first_block_type = Block
+    first_attention_type = SwinAttention
+
+
+class StageWithCvTBlock(Stage):
+    first_block_type = Block
+    first_attention_type = CvTAttention
+
+
+@MODELS.register_module()
+class LSAWithSwinBlock(LSA):
+    """LSA with a Swin block, whose windows are not shifted, instead of the local attention block
+    (table 6, I).
+    """
+
+    stem_type = UnshiftedStem
+    stage_type = StageWithSwinBlock
+
+
+@MODELS.register_module()
+class LSAWithCvTBlock(LSA):
+    """LSA with CvT's token embedding as the stem, and CvT's attention in the first block (table 6,
+    II).
+    """
+
+    stem_type = ConvolutionalTokenEmbedding
+    stage_type = StageWithCvTBlock
