@@ -80,12 +80,13 @@ def locate_config(name: str) -> str:
     The name may begin with ``configs/`` or ``mmgcvit::``, and may lack ``.py``, for example
     ``demo/mask_rcnn_gcvit_objects``. So the commands find the configs without a clone.
     """
-    if not Path(name).expanduser().exists():
-        relative = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
-        for folder in CONFIG_FOLDERS:
-            if (folder / f'{relative}.py').is_file():
-                return str(folder / f'{relative}.py')
-    return name
+    if Path(name).expanduser().exists():
+        return name
+    stem = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
+    try:
+        return get_config_path(f'{stem}.py')
+    except UserError:
+        return name
 
 
 def get_name_and_work_dir(

@@ -202,15 +202,17 @@ def read_semantic_maps(
         for split, part in splits.items():
             indices = [frozenset(values[label] for label in each) for each in part.class_indices]
             splits[split] = replace(part, class_indices=indices)
-    if labels:  # without any, the judge says that no image is left
+    if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names, more = check_labels(folder, labels, names)
         notes += more
     names = tuple(names)
     if all(value == index for value, index in values.items()):
         values = {}
-    splits = {
-        split: replace(part, class_names=names, map_values=values) for split, part in splits.items()
-    }
+    for split, part in splits.items():
+        labelled = {i for i, each in enumerate(part.class_indices) if each != {IGNORE_INDEX}}
+        unlabelled = [part.labels[i] for i in range(len(part.labels)) if i not in labelled]
+        problems += [f'{folder / name} has no labelled pixel: all are 255' for name in unlabelled]
+        splits[split] = replace(part.select(labelled), class_names=names, map_values=values)
     return DatasetInfo(
         folder,
         'semantic maps',
@@ -223,13 +225,10 @@ def read_semantic_maps(
 
 
 def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
-    """Return an image, its map, and the labels in it. Raise a UserError if it is unusable."""
+    """Return an image, its map, and the labels in it."""
     image, map_file = pair
     pixels = read_map(folder / map_file, folder / image, values=values)
-    found = frozenset(np.unique(pixels).tolist())
-    if found == {IGNORE_INDEX}:
-        raise UserError(f'{folder / map_file} has no labelled pixel: all are {IGNORE_INDEX}')
-    return str(image), str(map_file), found
+    return str(image), str(map_file), frozenset(np.unique(pixels).tolist())
 
 
 def check_labels(
