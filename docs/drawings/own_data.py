@@ -15,7 +15,7 @@ MONOSPACE = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
 PANELS = [
     ('CVAT, "COCO 1.0"', 'COCO', 'CVAT and Datumaro (COCO)'),
     ('Roboflow, "COCO"', 'COCO', 'Roboflow and RF-DETR (COCO)'),
-    ('Label Studio, labelme', 'COCO', 'Label Studio, labelme and VIA (COCO)'),
+    ('Label Studio, "COCO"', 'COCO', 'Label Studio, labelme and VIA (COCO)'),
     ('labelImg, XML files', 'Pascal VOC', 'labelImg (VOC)'),
     ('YOLO', 'YOLO', 'Ultralytics and FiftyOne (YOLO)'),
     ('a map for each image', 'maps', 'Ultralytics and Kaggle (maps)'),
