@@ -3,6 +3,7 @@ feature.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
@@ -22,13 +23,17 @@ import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
-from mmdet.evaluation import CocoMetric as MMDetCocoMetric  # noqa: E402
 from mmdet.models import task_modules  # noqa: E402
 from mmdet.models.layers import MLP  # noqa: E402
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
 from mmdet.models.task_modules import AssignResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
 from mmdet.structures.mask import BitmapMasks  # noqa: E402
+
+with warnings.catch_warnings():
+    # The fork warns that it lacks the package of a metric that this project does not use.
+    warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+    from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
 
 @MODELS.register_module()

@@ -11,7 +11,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from packaging.version import Version
 
 from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints.converting import make_state_dict
@@ -33,7 +32,6 @@ OTHER_PROGRAMS = (
 PLACEHOLDERS = {
     r'configs/(NAME|my_\w+)\.py|\bCONFIG\b': 'configs/custom_coco.py',
     r'\bCHECKPOINT\b': 'checkpoint.pth',
-    r'\bNUMBER_OF_GPUS\b': '8',
 }
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
@@ -131,31 +129,17 @@ CONFIGS = [block for block in PYTHON if is_config(block)]
 RUN_ELSEWHERE = re.compile(
     r"found = OnnxPredictor\(|mmgcvit\.load\(|Inferencer\(|COCO\('predictions/images\.json'\)"
 )
-LONG_PROGRAMS = re.compile(r'torch\.onnx\.export\(|quantize_static')
 PROGRAMS = []
 for block in PYTHON:
     if not is_config(block) and not RUN_ELSEWHERE.search(block.text):
-        marks = [pytest.mark.long] if LONG_PROGRAMS.search(block.text) else []
+        marks = [pytest.mark.long] if 'torch.onnx.export(' in block.text else []
         PROGRAMS.append(pytest.param(block, id=str(block), marks=marks))
 # What a reader has defined before a block, identified by a phrase in it.
 BEFORE = {
-    'model.backbone.compile()': """
-import mmseg
-import torch
-from mmgcvit import GCViT
-model = torch.nn.Module()
-model.backbone = GCViT('xxtiny')
-""",
     "GCViT.from_pretrained('backbone.pth'), out_channels": """
 import torch
 from mmgcvit import GCViT
 torch.save(GCViT('xxtiny').state_dict(), 'backbone.pth')
-""",
-    'quantize_static': f"""
-import shutil
-from mmgcvit.commands.main import run_command
-run_command('export', ['{ROOT}/configs/demo/gcvit_digits_cls.py', 'model.onnx', '--no-check'])
-shutil.copytree('{ROOT}/docs/images', 'images', ignore=shutil.ignore_patterns('*.png', '*.svg'))
 """,
     'torch.onnx.export(': """
 import mmseg
@@ -184,8 +168,6 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
 
 @pytest.mark.parametrize('block', PROGRAMS)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
-    if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
-        pytest.skip('from torch 2.4 on, as the page says')
     monkeypatch.chdir(tmp_path)
     add_released_weights(tmp_path)
     before = ''.join(code for words, code in BEFORE.items() if words in block.text)
