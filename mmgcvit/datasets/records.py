@@ -30,8 +30,19 @@ MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
 
 
+class SplitImages:
+    """The images of a split, of either type, with a folder and names in it."""
+
+    image_folder: Path
+
+    @property
+    def image_paths(self) -> list[Path]:
+        """The paths of the images."""
+        return [self.image_folder / name for name in self.image_names]
+
+
 @dataclass(frozen=True)
-class ObjectSplit:
+class ObjectSplit(SplitImages):
     """The images of a split with boxes or masks of objects, as COCO's file lists them."""
 
     image_folder: Path
@@ -44,11 +55,6 @@ class ObjectSplit:
     def image_names(self) -> list[str]:
         """The names of the images, relative to ``image_folder``."""
         return [image['file_name'] for image in self.images]
-
-    @property
-    def image_paths(self) -> list[Path]:
-        """The paths of the images."""
-        return [self.image_folder / name for name in self.image_names]
 
     @property
     def sizes(self) -> list[Size]:
@@ -109,7 +115,7 @@ class ObjectSplit:
 
 
 @dataclass(frozen=True)
-class LabelSplit:
+class LabelSplit(SplitImages):
     """The images of a split with a label each: a class index, or the path of a semantic map."""
 
     image_folder: Path  # the names of images and of maps are relative to it
@@ -121,10 +127,6 @@ class LabelSplit:
     map_values: Values = field(default_factory=dict)  # by which maps are converted, or empty
     objects = annotations = ()  # there are none, so that rules for objects find nothing
     is_scorable = True
-
-    @property
-    def image_paths(self) -> list[Path]:
-        return [self.image_folder / name for name in self.image_names]
 
     @property
     def map_names(self) -> Sequence[str]:

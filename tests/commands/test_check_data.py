@@ -79,18 +79,13 @@ def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
         assert advice in output
 
 
-def test_maps_that_could_be_semantic_or_of_instances_are_what_the_task_says(call, tmp_path):
+def test_maps_are_what_the_task_says_or_it_is_asked(call, tmp_path):
     root = write_maps(tmp_path / 'data', [draw_numbers(numbers) for numbers in GAPS * 2])
-    for command in (('check-data', root), ('train', '--data', root)):
-        code, output = call(*command)
-        assert (code, 'Add --task semantic for classes' in output) == (1, True)
-    for task, words in {
-        'segment': '10 objects, 1 classes (object)',
-        'semantic': '5 classes (class 0, class 1',
-    }.items():
-        code, output = call('check-data', root, '--task', task)
-        assert (code, words in output, 'no problem in its data' in output) == (0, True, True), (
-            output
-        )
-    code, output = call('check-data', ROOT / 'configs' / 'custom_seg.py', '--task', 'semantic')
-    assert (code, '--task semantic is for a FOLDER' in output) == (1, True)
+    for arguments, expected, words in (
+        (['check-data', root], 1, 'Add --task semantic for classes'),
+        (['train', '--data', root], 1, 'Add --task semantic for classes'),
+        (['check-data', root, '--task', 'segment'], 0, '10 objects, 1 classes (object)'),
+        (['check-data', ROOT / 'configs/custom_seg.py', '--task', 'semantic'], 1, 'for a FOLDER'),
+    ):
+        code, output = call(*arguments)
+        assert (code, words in output) == (expected, True)

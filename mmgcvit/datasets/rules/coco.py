@@ -76,8 +76,7 @@ KEYS = {
 # Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
 FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
 TRUE_FLAGS = ('1', '1.0', 'true')
-MAX_ID = 1 << 53  # ids of annotations are smaller: pycocotools stores them as floats
-MAX_SORTED_ID = 1 << 63  # it sorts other ids as integers of 64 bits
+MAX_ID = 1 << 53  # ids are smaller: pycocotools stores those of annotations as floats
 
 
 def parse_flag(value: Any) -> int | None:
@@ -169,9 +168,10 @@ def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> l
 
 def is_storable(value: Any, name: str) -> bool:
     """Return whether pycocotools can store an id. It reads 0 for an annotation as "no match"."""
+    is_integer = type(value) is int
     if name == 'annotations':
-        return type(value) is int and 0 < value < MAX_ID
-    return type(value) is not int or -MAX_SORTED_ID <= value < MAX_SORTED_ID
+        return is_integer and 0 < value < MAX_ID
+    return not is_integer or abs(value) < MAX_ID
 
 
 def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:

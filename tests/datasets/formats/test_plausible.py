@@ -23,31 +23,6 @@ from ..checks.made import check, config
 from .made import HEIGHT, WIDTH, write_example
 from .test_generated import QUICK
 
-# How boxes [x, y, width, height] are read that were written in another way.
-MISREADINGS = {
-    'rounded': lambda x, y, w, h: (x - 1.5, y - 1.5, w + 3, h + 3),
-    'centres': lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
-    'of a smaller copy': lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
-}
-
-
-@pytest.mark.parametrize('name', MISREADINGS)
-def test_boxes_and_polygons_that_contradict_each_other_are_rejected(name, tmp_path):
-    write_example(tmp_path, 'coco')
-    for path in tmp_path.rglob('*.json'):
-        content = json.loads(path.read_text())
-        for obj in content['annotations']:
-            obj['bbox'] = MISREADINGS[name](*obj['bbox'])
-        path.write_text(json.dumps(content))
-    if name == 'rounded':
-        assert not read_folder(tmp_path).notes
-    else:
-        with pytest.raises(UserError, match='12 problems in 12 objects'):
-            read_folder(tmp_path)
-    if name == 'of a smaller copy':  # of which the boxes tell nothing
-        assert read_folder(tmp_path, 'detect').annotation_types == ('boxes',)
-
-
 # Values of the wrong type or size, for any key of a COCO file.
 VALUES = st.sampled_from(
     [10**400, 1e308, float('nan'), -1, True, '1', None, [], {}, [[]], [[[1, 2]]], [[1, 2, 3, 4]]]
