@@ -171,7 +171,7 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     if not others:
         return ''
     return (
-        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}) are over '
+        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
         f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
         f'{side}\n'
     )

@@ -188,12 +188,12 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
     """Other models than those of ``train --data`` know only to which size they resize images."""
     sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
     model = SimpleNamespace(started_with={'image_side': 256}, scale=(64, 48))
-    words = r'2 of 4 images \(b.png, c.png\) .* add --tiles 256\n'
+    words = r'2 of 4 images \(b.png, c.png\): .* add --tiles 256\n'
     assert re.match(words, compare_sizes(sizes, model))
     assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
     model.started_with = {}
     sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
-    words = r'2 of 4 images \(b.png, c.png\) are .* gets \(64 x 48 px\).* add --tiles 96\n'
+    words = r'2 of 4 images \(b.png, c.png\): .* gets \(64 x 48 px\).* add --tiles 96\n'
     assert re.match(words, compare_sizes(sizes, model))
 
 
