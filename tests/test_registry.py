@@ -17,7 +17,6 @@ NEEDED_BY_NO_BACKBONE += ['mmcv.ops', 'timm', *PACKAGES]
 REGISTERED = {
     'MODELS': ['GCViT', 'LSA'],
     'DATASETS': ['ImageNetV2', 'PairedSegDataset'],
-    'METRICS': ['CocoMetric', 'IoUMetric'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['GroupedParamsOptimWrapperConstructor'],
     'TRANSFORMS': ['SkipUnreadable'],

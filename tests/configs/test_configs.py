@@ -53,6 +53,23 @@ def test_models_build_with_the_parameters_of_the_metafiles_in_groups_of_the_reci
     assert not wrong
 
 
+def test_configs_import_the_modules_of_the_classes_that_they_name():
+    """A config with custom_imports of its own replaces those of its base."""
+    modules = {
+        'mmgcvit.mmseg_fixes': ('IoUMetric', 'LovaszLoss'),
+        'mmgcvit.mmdet_fixes': ('CocoMetric', 'RPNHead', 'MaxIoUAssigner'),
+    }
+    missing = []
+    for name in EVERY:
+        settings = read(name).to_dict()
+        imported = settings.pop('custom_imports')['imports']
+        for module, classes in modules.items():
+            is_named = any(f"'mmgcvit.{cls}'" in str(settings) for cls in classes)
+            if is_named and module not in imported:
+                missing.append((name, module))
+    assert not missing
+
+
 # In make test, one config of each network and head. Demos and templates are trained.
 FEW = ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_lsa_s', 'gcvit_xxt_in1k', 'lsa_b_cifar10')
 FEW += ('other_heads/mask2former_gcvit_t',)
