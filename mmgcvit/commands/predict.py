@@ -85,10 +85,8 @@ def main(args: argparse.Namespace) -> None:
     from .loading import load_silently
 
     model = load_silently(files, args.device, args.score_thr)
-    print(
-        f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: '
-        f'{model.checkpoint}'
-    )
+    classes = '1 class' if len(model.classes) == 1 else f'{len(model.classes)} classes'
+    print(f'{model.task}, {classes}, on {format_device(model.device)}: {model.checkpoint}')
     if model.task == 'detection':
         print(f'confidence threshold: {model.score_thr:g}')
         if args.tiles is None and model.tiles:

@@ -221,7 +221,8 @@ class DatasetInfo:
             text += f', {num_ignored} ignored (difficult or crowds)'
         num_empty = self.splits['train'].list_classes().count(set())
         if num_empty:
-            text += f' ({format_count(num_empty, "image")} without objects: background in training)'
+            images = format_count(num_empty, 'training image')
+            text += f' ({images} without objects: background in training)'
         return text
 
 

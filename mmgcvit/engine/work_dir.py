@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -105,8 +105,12 @@ def list_checkpoints(work_dir: str | Path) -> list[Path]:
 def list_run_files(work_dir: Path) -> list[Path]:
     """List what a run has left in its work dir, except its logs and the data of ``--data``."""
     # A config that a run has written is also in its logs. Users may have other files here.
-    texts = {path.read_text() for path in work_dir.glob('*/vis_data/config.py')}
-    configs = [path for path in work_dir.glob('*.py') if path.read_text() in texts]
+    written = {path.read_bytes() for path in work_dir.glob('*/vis_data/config.py')}
+    configs = []
+    for path in work_dir.glob('*.py'):
+        with suppress(OSError):  # a folder, or a file that cannot be read
+            if path.read_bytes() in written:
+                configs.append(path)
     pictures = [*(work_dir / VAL_IMAGES).glob('epoch_*.jpg')]
     pictures += (work_dir / VAL_IMAGES).glob('iter_*.jpg')
     others = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]

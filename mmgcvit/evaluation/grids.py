@@ -103,8 +103,8 @@ def draw_matches(
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
     for boxes, annotator, colour, thickness in (
-        (prediction.boxes[right], sv.BoxAnnotator, RIGHT, width),
         (prediction.boxes[false], sv.BoxAnnotator, FALSE, 2 * width),
+        (prediction.boxes[right], sv.BoxAnnotator, RIGHT, width),  # above false ones
         (ground_truth.boxes[missed], sv.CircleAnnotator, MISSED, 2 * width),
     ):
         objects = sv.Detections((boxes * scale).round())

@@ -30,6 +30,7 @@ class ScoredImage:
 
     index: int  # of the image in the dataset
     prediction: Prediction
+    is_right: bool  # as a classifier's image may be with a score below 1
     score: float  # from 0 to 1; ``Task.score`` says what it is
     summary: str  # the score, the number of right predictions, and what is wrong
 
@@ -40,7 +41,7 @@ class Mistakes:
 
     # The sum of the confusion matrices of all images (score_image).
     confusion_matrix: np.ndarray
-    # The images with the lowest scores, in ascending order.
+    # The images with the lowest scores, in ascending order, and those that are wrong first.
     worst: list[ScoredImage]
     # Precision and recall by confidence threshold, only of a detector.
     curves: DetectionCurves | None
@@ -81,8 +82,9 @@ def evaluate_images(
         num_images += image_matrix[:-1].any(1)
         if score < 1:
             summary = describe_image(task, score, image_matrix, model.classes)
-            worst.append(ScoredImage(index, prediction, float(score), summary))
-            worst = sorted(worst, key=attrgetter('score'))[:max_worst]
+            is_right = bool(np.trace(image_matrix) == image_matrix.sum())
+            worst.append(ScoredImage(index, prediction, is_right, float(score), summary))
+            worst = sorted(worst, key=attrgetter('is_right', 'score'))[:max_worst]
     curves = None
     if model.task == 'detection':
         curves = compute_detection_curves(objects, detections, num_classes)

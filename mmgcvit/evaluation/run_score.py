@@ -71,7 +71,7 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
     lowest = min(scores)
     text = f'lowest {metric}: {lowest.score:.2f} for {lowest.name} ({lowest.basis})'
     if lowest.score >= GOOD:
-        return f'{text}\ngood: {metric} of every class is at least {GOOD}'
+        return f'{text}\ngood: {metric} of every class with a score is at least {GOOD}'
     word, bound = ('poor', FAIR) if lowest.score < FAIR else ('fair', GOOD)
     names = [entry.name for entry in sorted(scores) if entry.score < bound]
     verdict = f'{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
@@ -100,7 +100,7 @@ def score_other_classes(mistakes: Mistakes, model: Predictor) -> tuple[str, list
         if values[metric] is None:
             continue
         if metric == 'IoU' and index == 0 and BACKGROUND.fullmatch(name) and len(by_class) > 1:
-            background = f', background {values[metric]:.2f}'
+            background = f' without the background, whose IoU is {values[metric]:.2f}'
             continue
         basis = format_count(mistakes.num_images[index], 'image')
         scores.append(ClassScore(values[metric], name, basis))

@@ -129,8 +129,9 @@ def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> st
 
 
 def describe_image(task: Task, score: float, matrix: np.ndarray, classes: Sequence[str]) -> str:
-    """Describe an image by its score and, except for classification, its confusion matrix."""
+    """Describe an image by its score, and by its confusion matrix or whether its class is right."""
     text = f'{task.score} {score:.2f}'
     if task == CLASSIFICATION:
-        return text
+        word = 'right' if np.trace(matrix) else 'wrong'
+        return f'{word}, {text}'
     return f'{text}: {summarise_confusion_matrix(matrix, classes)}'

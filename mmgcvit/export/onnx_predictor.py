@@ -253,10 +253,9 @@ def find_problem(image: Image.Image, content: np.ndarray) -> str:
     loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if loaded is None:
         return 'OpenCV cannot decode it'
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation != 1 and image.format != 'TIFF':
+    if image.format != 'TIFF':  # Pillow and OpenCV rotate TIFF files
         stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if np.array_equal(loaded, stored):
+        if not np.array_equal(loaded, rotate(stored, image)):
             return 'OpenCV would ignore its EXIF rotation'
     pixels = np.atleast_3d(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))[..., :3]
     if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
@@ -267,6 +266,21 @@ def find_problem(image: Image.Image, content: np.ndarray) -> str:
         if sum(not kind & 5 for kind in pages) > 1:
             return 'it has several pages or frames. Save each as an image'
     return ''
+
+
+def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Rotate stored pixels (height, width, 3) by the EXIF orientation of an open image."""
+    try:
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation) or 1)
+    except Exception:  # Pillow raises errors of any class on damaged metadata
+        orientation = 1
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def paste_masks(

@@ -91,7 +91,10 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         is_here = any(Path.cwd().samefile(folder) for folder in started_in)
         folder = str(started_in[0])
     else:
-        is_here = data is None or (parents[0] / data).resolve().is_relative_to(Path.cwd())
+        # A copy of the config may be in another folder than the run's work dir.
+        is_copy = not work_dir.is_absolute() and work_dir.is_dir()
+        base = Path.cwd() / work_dir if is_copy else parents[0]
+        is_here = data is None or (base / data).resolve().is_relative_to(Path.cwd())
         folder = f'the folder above {data}'
     if not is_here:
         raise UserError(

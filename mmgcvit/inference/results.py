@@ -62,15 +62,18 @@ class Detections:
 
     def filter(self, score_thr: float = 0.0, classes: Sequence[str] | None = None) -> Detections:
         """Return the detections with at least this score and, if they are given, of these
-        classes.
+        classes, by name.
         """
         is_kept = self.scores >= score_thr
         if classes is not None:
+            if not all(isinstance(name, str) for name in classes):
+                raise UserError(f"classes: expected a list of names such as ['cat'], got {classes}")
             is_kept &= np.isin(self.class_names, classes)
         return self.select(np.flatnonzero(is_kept))
 
     def select(self, indices: np.ndarray) -> Detections:
-        """Return the detections with these indices (k,)."""
+        """Return the detections with these indices (k,), or those where a bool array (n,) is True."""
+        indices = np.arange(len(self))[indices]
         return replace(
             self,
             boxes=self.boxes[indices],

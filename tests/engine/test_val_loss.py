@@ -48,6 +48,8 @@ def compute_val_losses(config, data):
             hook.after_val_iter(runner, number, batch)
         hook.after_val_epoch(runner, scores)
         losses.append(scores['val_loss'])
+        # mmengine logs the mean of this history.
+        assert runner.message_hub.get_scalar('val/val_loss').mean(50) == losses[-1]
     return losses
 
 

@@ -146,9 +146,11 @@ def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_pa
     pictures.mkdir()
     users = [tmp_path / 'run' / 'mine.py', pictures / 'mine.jpg']
     for path in [*users, pictures / 'epoch_7.jpg']:
-        path.touch()
+        path.write_bytes(b'# caf\xe9')  # not UTF-8
+    (tmp_path / 'run' / 'folder.py').mkdir()
     train_in_run('second', '--overwrite')
-    assert {path.name for path in written.parent.glob('*.py')} == {CONFIG.name, 'mine.py'}
+    kept = {CONFIG.name, 'mine.py', 'folder.py'}
+    assert {path.name for path in written.parent.glob('*.py')} == kept
     assert list(pictures.iterdir()) == users[1:]
 
 

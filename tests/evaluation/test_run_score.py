@@ -29,7 +29,10 @@ CLASSES = ['background', 'cat', 'dog', 'cow']
 @pytest.mark.parametrize(
     ('scores', 'expected'),
     [
-        ([0.9, 0.8], 'lowest F1: 0.80 for b (7 images)\ngood: F1 of every class is at least 0.8'),
+        (
+            [0.9, 0.8],
+            'lowest F1: 0.80 for b (7 images)\ngood: F1 of every class with a score is at least 0.8',
+        ),
         ([0.6, 0.9], 'lowest F1: 0.60 for a (7 images)\nfair: F1 is under 0.8 for a. Likely'),
         ([0.6, 0.4], 'lowest F1: 0.40 for b (7 images)\npoor: F1 is under 0.5 for b. Likely'),
     ],
@@ -43,7 +46,10 @@ def test_a_model_is_as_good_as_its_worst_class(scores, expected):
 
 @pytest.mark.parametrize(
     ('task', 'expected'),
-    [('segmentation', 'mIoU 0.667, background 0.97'), ('classification', 'accuracy 0.952')],
+    [
+        ('segmentation', 'mIoU 0.667 without the background, whose IoU is 0.97'),
+        ('classification', 'accuracy 0.952'),
+    ],
 )
 def test_absent_classes_and_the_background_do_not_count(task, expected):
     """The dog has no ground truth and one false prediction."""

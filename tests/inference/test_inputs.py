@@ -46,10 +46,10 @@ TRANSPARENT = partial(RGB.quantize(16).save, transparency=3, background=9)
 SAVE_IT, PAGES = 'save them with 8 bits', 'pages or frames'
 
 
-def save_rotated(path):
+def save_rotated(path, orientation=6, image=RGB):
     exif = Image.Exif()
-    exif[0x0112] = 6
-    RGB.save(path, exif=exif)
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
 
 
 def save_cut(path):
@@ -80,6 +80,8 @@ PICTURES = [
     (RGB, 'webp', ''),
     *((save_rotated, suffix, '') for suffix in ('jpg', 'png', 'tif')),
     (save_rotated, 'webp', 'EXIF rotation'),
+    *((partial(save_rotated, orientation=0), suffix, '') for suffix in ('jpg', 'png', 'webp')),
+    (partial(save_rotated, image=Image.new('RGB', (20, 20))), 'webp', ''),  # looks the same
     (save_cut, 'jpg', 'truncated'),
     (save_cut, 'png', 'truncated'),
     (lambda path: path.write_text('words'), 'png', 'not an image'),

@@ -104,6 +104,9 @@ def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
     (dog,) = found.filter(0.5, ['dog'])
     assert (dog.score, dog.label, dog.class_name, dog.mask) == (0.9, 1, 'dog', None)
     np.testing.assert_array_equal(dog.box, boxes[0])
+    assert found.select(found.scores < 0.6).class_names == ['cat', 'dog']
+    with pytest.raises(UserError, match='expected a list of names'):
+        found.filter(classes=[1])
     segments = make_segmentation(np.array([[0, 0, 1, 0]]), ['sky', 'sea'])
     assert repr(segments) == 'Segmentation(4 x 1 px: 75.0% sky, 25.0% sea)'
     assert repr(Classification(1, 'b', 0.75, scores)) == 'Classification(b, score 0.75)'

@@ -87,9 +87,12 @@ class ProgressHook(Hook):
             self.console.print(f'epoch {done + 1} of {length}: {format_loss(runner)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
+        unit, done, _ = get_length(runner)
+        self.title = f'{unit} {done}, scores'
         self.evaluation = self.bars.add_task('validating', total=len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner) -> None:
+        self.title = 'scores'
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +105,7 @@ class ProgressHook(Hook):
             for name, score in (metrics or {}).items()
             if isinstance(score, Real) and score != -1  # COCO's score without objects
         ]
-        self.console.print(f'scores: {"  ".join(scores) or "none"}')
+        self.console.print(f'{self.title}: {"  ".join(scores) or "none"}')
 
     after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
 
