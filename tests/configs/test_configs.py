@@ -26,7 +26,7 @@ EVERY = sorted(str(path.relative_to(ROOT / 'configs').with_suffix('')) for path 
 # docs/ablations.md lists ablations and baselines; the README of configs lists the others.
 CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselines/'))]
 EXPERIMENTS = [name for name in EVERY if not name.startswith(('demo/', 'custom'))]
-README = (ROOT / 'configs' / 'README.md').read_text()
+README = ' '.join((ROOT / 'configs' / 'README.md').read_text().split())
 # Their transformers need real tensors.
 TRANSFORMERS = [name for name in ENTRIES if name.startswith('dino') or 'mask2former' in name]
 METADATA = {name: ENTRIES.get(name, {}).get('Metadata') for name in EVERY}
