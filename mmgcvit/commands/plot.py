@@ -91,7 +91,7 @@ def read_session(file: Path) -> Curves:
 
 
 def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str] = ()) -> Figure:
-    """Draw a panel for each key (default: all but :data:`DETAILED_SCORES`), with the key's curve of
+    """Draw a panel for each key (default: all but ``base_lr`` and :data:`DETAILED_SCORES`), with the key's curve of
     each named run.
     """
     panels = dict.fromkeys(name for curves in runs.values() for name in curves)
@@ -101,7 +101,8 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str] = ()) -> Figure:
         raise UserError(
             f'no run has logged {", ".join(unknown)}. Choose among {", ".join(sorted(known))}'
         )
-    keys = keys or [key for key in known if not key.endswith(DETAILED_SCORES)]
+    # base_lr is lr without the factors of layers.
+    keys = keys or [key for key in known if not key.endswith(('base_lr', *DETAILED_SCORES))]
     panels = [(key, unit) for key, unit in panels if key in keys]
     num_columns = min(3, len(panels))
     num_rows = ceil(len(panels) / num_columns)

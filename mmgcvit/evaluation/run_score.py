@@ -84,7 +84,7 @@ def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
-        reasons.append('the last validation was the best; train longer (--resume --epochs N)')
+        reasons.insert(0, 'the last validation was the best; train longer (--resume --epochs N)')
     reasons.append("see also 'mmgcvit mistakes' and docs/troubleshooting.md, 'Scores near 0'")
     return reasons
 

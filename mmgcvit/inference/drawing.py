@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import matplotlib
 import numpy as np
-from scipy.ndimage import center_of_mass
 
 from ..errors import OptionalModule
 from .results import Classification, Detections, Prediction, Segmentation
@@ -157,11 +156,17 @@ def draw_regions(
     labelled = np.flatnonzero(is_painted & is_large)
     if not with_labels or not len(labelled):
         return canvas
-    centres = center_of_mass(np.ones_like(label_map), label_map, labels[labelled])
-    points = np.array(centres)[:, ::-1] * scale
+    points = scale * np.array([find_inner_point(label_map == label) for label in labels[labelled]])
     texts = [prediction.class_names[index] for index in labelled]
     backgrounds = [palette[label] for label in labels[labelled]]
     return draw_labels(canvas, points, texts, backgrounds, choose_text_size(canvas), 'CENTER')
+
+
+def find_inner_point(mask: np.ndarray) -> tuple[int, int]:
+    """Return the pixel (x, y) of a bool mask (height, width) that is farthest from its edge."""
+    distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    y, x = np.unravel_index(distances.argmax(), mask.shape)
+    return x, y
 
 
 def draw_labels(

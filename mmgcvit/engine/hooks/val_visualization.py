@@ -18,7 +18,7 @@ from ...evaluation.scoring import describe_image, score_image
 from ...files import write_image
 from ...inference.loading import make_predictor, silence_output
 from ...inference.outputs import Outputs
-from ...inference.results import Prediction
+from ...inference.results import Detections, Prediction
 from ...mmengine_utils import get_image_name, unwrap_model
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
@@ -58,6 +58,8 @@ class SampleDrawer:
         classes = self.predictor.classes
         path, image, ground_truth = load_sample(self.dataset, index, classes)
         title = path.name
+        if isinstance(prediction, Detections):
+            title += f', scores from {self.predictor.score_thr:g}'
         if ground_truth is not None:
             score, counts = score_image(ground_truth, prediction, classes)
             task = TASK_BY_NAME[self.predictor.task]
