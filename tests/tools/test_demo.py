@@ -25,7 +25,7 @@ def make(target, work_dir):
 
 
 def read_last_score(work_dir, key):
-    curve = read_curves(work_dir)[key]
+    (curve,) = [values for (name, _), values in read_curves(work_dir).items() if name == key]
     return curve[max(curve)]
 
 
