@@ -79,7 +79,7 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
     for (label, name), members in series.items():
         positions = sorted({position for position, _ in members})
         num_parts = 1
-        if len(positions) > MAX_SERIES * totals[label]:
+        if len(members) > MAX_SERIES * totals[label]:
             num_parts = min(len(positions), round(1 / VAL_FRACTION))
         parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
         for position, index in members:

@@ -150,6 +150,18 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     assert len(borders) <= (0 if num_videos > 1 else 2 * len(held_out) // 4)
 
 
+@given(st.integers(0, 6), st.integers(2, 5))
+def test_a_video_with_copies_of_its_frames_is_divided(num_photos, num_copies):
+    """Copies of a frame stay together."""
+    frames = [f'v_{frame:03}' for frame in range(30) for _ in range(num_copies)]
+    frames += [f'{"abcdef"[photo]}x' for photo in range(num_photos)]
+    images = {f'{name}_jpg.rf.{i}.jpg': {'cat'} for i, name in enumerate(frames)}
+    val, _ = hold_out('boxes', images)
+    assert 0.1 * len(images) <= len(val) <= 0.5 * len(images)
+    copies = Counter(name[:5] for name in val if name.startswith('v_'))
+    assert set(copies.values()) <= {num_copies}
+
+
 # What predict (also killed), mistakes and a training write.
 OUTPUTS = {
     'found': ('images.json', 'predictions.json', 'vis/a/0.png', 'labels/0.png'),
