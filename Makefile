@@ -101,7 +101,8 @@ gpu-wheels: install
 UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
 OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py \
 	models/contract/test_backbones.py models/gcvit models/lsa ops test_config.py \
-	test_private_api.py test_mmdet_fixes.py tools/test_short_trainings.py tools/test_training.py)
+	test_private_api.py test_mmdet_fixes.py test_mmseg_fixes.py \
+	tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) \
