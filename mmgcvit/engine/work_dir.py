@@ -142,7 +142,12 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            # Closing the file does not unlock it while data workers, which are forks, have it open.
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def acquire_lock(lock: TextIO, folder: Path) -> None:

@@ -5,7 +5,9 @@ settings.
 import errno
 import os
 import re
+import signal
 import socket
+import time
 from unittest import mock
 
 import pytest
@@ -220,6 +222,22 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
     workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
+
+
+def test_a_work_dir_is_unlocked_also_while_a_data_worker_lives(tmp_path, monkeypatch):
+    """As in a notebook that trains twice. Workers are forks, with the open lock file."""
+    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0)
+    with lock_work_dir(tmp_path):
+        worker = os.fork()
+        if worker == 0:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with lock_work_dir(tmp_path):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
 def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(tmp_path):
