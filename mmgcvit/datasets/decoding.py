@@ -239,8 +239,12 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def pack(colour: Sequence[int]) -> int:
-    """Return a number for a colour [red, green, blue], or for the value of a grey pixel."""
-    return sum(value << 8 * place for place, value in enumerate(reversed(colour)))
+    """Return a number for a colour [red, green, blue], or for the value [grey] of a pixel.
+
+    Those of colours are larger than all values. Raise a ValueError for others than 0 to 255.
+    """
+    first = [1] if len(colour) > 1 else []
+    return int.from_bytes(bytes([*first, *colour]), 'big')
 
 
 def read_map(
@@ -274,7 +278,7 @@ def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
             raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
-        pixels = channels @ [1 << 16, 1 << 8, 1]
+        pixels = channels @ [1 << 16, 1 << 8, 1] + pack([0, 0, 0])
     known = np.array(sorted(values))
     places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
     if (known[places] != pixels).any():

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
@@ -16,6 +17,7 @@ VAL_FRACTION = 0.2
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
 NUMBER = re.compile(r'((\d+\.)?\d+)m?s?$')
 MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
+MAX_OVERSHOOT = 1.5  # how many times a fifth may be held out if another choice is possible
 EVERYTHING = ''  # a class that all images have; names of classes are not empty
 
 
@@ -42,7 +44,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     labels = [str(names) * is_classification for names in classes]
     groups = group_images(train, labels)
     classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
-    held_out = choose_images(classes_of_groups, of_each=is_classification)
+    held_out = choose_groups(classes_of_groups, [*map(len, groups)], of_each=is_classification)
     if not held_out:
         raise UserError(
             f'{dataset.folder} has too few images to hold one out for validation: each is the '
@@ -57,7 +59,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
-    """Return the indices of images in groups that stay together, in a fixed order.
+    """Return the indices of images in groups that stay together, in a fixed order: that of a hash.
+
+    Groups of more than a fifth come last, or first if the others are less than half of a fifth.
 
     Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
     a number at the end. A series of more than :data:`MAX_SERIES` of all images is divided into
@@ -75,7 +79,7 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
         number = NUMBER.search(name)
         position = float(number[1]) if number else 0
         series[labels[index], NUMBER.sub('', name)].append((position, index))
-    totals, groups = Counter(labels), {}
+    totals, groups, small = Counter(labels), defaultdict(list), Counter()
     for (label, name), members in series.items():
         positions = sorted({position for position, _ in members})
         num_parts = 1
@@ -83,39 +87,55 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
             num_parts = min(len(positions), round(1 / VAL_FRACTION))
         parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
         for position, index in members:
-            groups.setdefault(f'{label}{name} {parts[position]}', []).append(index)
-    names = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return [groups[name] for name in names]
+            groups[label, f'{label}{name} {parts[position]}'].append(index)
+    for (label, _), members in groups.items():
+        if len(members) <= ceil(VAL_FRACTION * totals[label]):
+            small[label] += len(members)
+
+    def rank(key: tuple[str, str]) -> tuple[bool, int, bytes]:
+        label, name = key
+        fifth = VAL_FRACTION * totals[label]
+        is_large = len(groups[key]) > ceil(fifth)
+        is_first = is_large == (2 * small[label] < fifth)
+        return not is_first, is_large * len(groups[key]), hashlib.sha256(name.encode()).digest()
+
+    return [groups[key] for key in sorted(groups, key=rank)]
 
 
-def choose_images(classes: Sequence[set[str]], of_each: bool) -> set[int]:
-    """Return the indices of a fifth of the images: the first, unless a split would lack a class.
+def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bool) -> set[int]:
+    """Return the indices of groups with a fifth of the images: the first, unless a split would lack
+    a class, or far more than a fifth would be held out.
 
-    A class's only image is for training. Return none if no image can be held out.
+    A class's only group is for training. Return none if no group can be held out.
 
     Args:
-        classes: The classes of each image.
+        classes: The classes of each group.
+        sizes: The number of images of each group.
         of_each: Whether to choose a fifth of each class.
     """
-    images = defaultdict(list)
+    groups, totals = defaultdict(list), Counter()
     for index, names in enumerate(classes):
-        for name in names:
-            images[name].append(index)
-    images[EVERYTHING] = list(range(len(classes)))
+        for name in (*names, EVERYTHING):
+            groups[name].append(index)
+            totals[name] += sizes[index]
     held_out = set()
-    counts = Counter()
-    # Rare classes first: few images can be held out for them.
-    for name in sorted(images, key=lambda name: (name == EVERYTHING, len(images[name]), name)):
-        share = 1
-        if of_each or name == EVERYTHING:
-            share = max(1, round(VAL_FRACTION * len(images[name])))
-        for index in images[name]:
-            if counts[name] >= share:
-                break
-            names = {*classes[index], EVERYTHING}
-            leaves_one = all(counts[other] + 1 < len(images[other]) for other in names)
-            if index not in held_out and leaves_one:
-                held_out.add(index)
-                counts.update(names)
-    has_classes = len(images) > 1
+    counts, images = Counter(), Counter()
+    # Rare classes first: few groups can be held out for them.
+    for name in sorted(groups, key=lambda name: (name == EVERYTHING, len(groups[name]), name)):
+        whole = name if of_each else EVERYTHING
+        fifth = VAL_FRACTION * totals[whole]
+        share = max(1, round(fifth)) if name == whole else 1
+        # If too little fits, the first of what does not fit is added.
+        for least, limit in ((share, MAX_OVERSHOOT * fifth), (share / 2, totals[whole])):
+            for index in groups[name]:
+                if images[name] >= least:
+                    break
+                names = {*classes[index], EVERYTHING}
+                leaves_one = all(counts[other] + 1 < len(groups[other]) for other in names)
+                fits = not images[whole] or images[whole] + sizes[index] <= limit
+                if index not in held_out and leaves_one and fits:
+                    held_out.add(index)
+                    counts.update(names)
+                    images.update(dict.fromkeys(names, sizes[index]))
+    has_classes = len(groups) > 1
     return held_out if len(counts) > has_classes else set()

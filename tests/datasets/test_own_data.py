@@ -19,7 +19,9 @@ from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
+from mmgcvit.datasets.decoding import read_values
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
 from mmgcvit.datasets.rules.images import check_image
@@ -243,6 +245,38 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
     assert found.keys() == expected.keys()
     for name, labels in found.items():
         np.testing.assert_array_equal(labels, expected[name])
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'words'),
+    [
+        ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
+        ('train/_classes.csv', 'x\n0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('labelmap.txt', 'a:0,0,0::\nb', "the line 'b'. Expected NAME"),
+        ('labelmap.txt', 'a:0,0,0::\nb:1,2::', "the line 'b:1,2::'. Expected NAME"),
+        ('labelmap.txt', '# label', "the line ''. Expected NAME"),
+    ],
+)
+def test_tables_of_classes_that_cannot_be_used_are_named(name, text, words, tmp_path):
+    write(tmp_path / name, text)
+    with pytest.raises(UserError, match=words):
+        read_classes(list_files(tmp_path))
+
+
+def test_different_tables_of_splits_are_named(tmp_path):
+    for split, text in {'train': '0, a\n1, b', 'valid': '0, b\n1, a'}.items():
+        write(tmp_path / split / '_classes.csv', f'Pixel Value, Class\n{text}')
+    with pytest.raises(UserError, match=r'train/_classes\.csv and .*valid/_classes\.csv differ'):
+        read_classes(list_files(tmp_path))
+
+
+def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
+    write(tmp_path / 'labelmap.txt', 'a:0,0,0::\n\nb:0,0,255::\n')
+    names, values = read_classes(list_files(tmp_path))
+    labels = np.eye(4, 5, dtype=np.uint8)
+    write(tmp_path / 'a.png', labels[..., None] * np.array([0, 0, 255], np.uint8))
+    assert names == ['a', 'b']
+    np.testing.assert_array_equal(read_values(tmp_path / 'a.png', values), labels)
 
 
 @pytest.mark.parametrize('annotation_type', DATA)

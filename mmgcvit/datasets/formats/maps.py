@@ -152,27 +152,52 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
 
     Raise a UserError if a file of classes cannot be read.
     """
-    tables = [file for file in folder.files if file.name == NAMES_TABLE]
-    rows = {read_text(folder.path / file).strip() for file in tables}
+    tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
     if (folder.path / COLOURS).is_file():
-        lines = read_text(folder.path / COLOURS).strip().split('\n')
-        fields = [line.rsplit(':', 3) for line in lines if not line.startswith('#')]
-        pairs = [(name, colour) for name, colour, *_ in fields]
-    elif len(rows) == 1:
-        pairs = [line.split(',', 1)[::-1] for line in rows.pop().split('\n')[1:]]
-    else:
-        for file in (folder.path / name for name in NAMES_FILES):
-            if file.is_file():
-                return [line.strip() for line in read_text(file).strip().split('\n')], {}
-        return [], {}
-    try:
-        values = [pack([int(part) for part in colour.split(',')]) for _, colour in pairs]
-    except ValueError:
-        raise UserError(
-            f'{folder.path}: {COLOURS} or {NAMES_TABLE} has other lines than NAME:RED,GREEN,BLUE:: '
-            'or NUMBER, NAME. Export it again'
-        ) from None
-    return [name.strip() for name, _ in pairs], {value: i for i, value in enumerate(values)}
+        tables = [folder.path / COLOURS]
+    if tables:
+        first, *others = [read_table(table) for table in tables]
+        for table, other in zip(tables[1:], others, strict=True):
+            if other != first:
+                raise UserError(
+                    f'{tables[0]} and {table} differ, so a number has several classes. Export all '
+                    'splits with one table'
+                )
+        return list(first.values()), {value: index for index, value in enumerate(first)}
+    for file in (folder.path / name for name in NAMES_FILES):
+        if file.is_file():
+            return [line.strip() for line in read_text(file).strip().split('\n')], {}
+    return [], {}
+
+
+def read_table(file: Path) -> dict[int, str]:
+    """Return the class names by the values of pixels, from CVAT's or Roboflow's file.
+
+    Raise a UserError if a line cannot be parsed, or two classes have the same value.
+    """
+    lines = [line for line in read_text(file).split('\n') if line.strip()]
+    is_colours, names = file.name == COLOURS, {}
+    lines = [line for line in lines if not line.startswith('#')] if is_colours else lines[1:]
+    for line in lines or ['']:
+        try:
+            name, text = line.rsplit(':', 3)[:2] if is_colours else line.split(',', 1)[::-1]
+            numbers = [int(part) for part in text.split(',')]
+            if len(numbers) != (3 if is_colours else 1):
+                raise ValueError
+            value = pack(numbers)
+        except ValueError:
+            raise UserError(
+                f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
+                'with numbers from 0 to 255. Export it again'
+            ) from None
+        name = name.strip()
+        if value in names:
+            raise UserError(
+                f'{file} has {text.strip()} for the classes {names[value]} and {name}. Give each '
+                'class its own'
+            )
+        names[value] = name
+    return names
 
 
 def read_semantic_maps(

@@ -97,10 +97,12 @@ def test_each_class_of_two_images_is_in_both_splits(
     counts = Counter(name for number in numbers for name in photos[number][0])
     images_of_each = Counter(name for found in images.values() for name in found)
     assert ('only one image has' in notes) == (1 in images_of_each.values())
+    held_out = Counter(name for each in val for name in images[each])
     for name, own in zip(NAMES, alone, strict=True):
-        low = max(1, round(totals[name] / 5)) if annotation_type == 'classes' else 1
         if own > 1:
-            assert low <= counts[name] < totals[name]
+            assert 1 <= counts[name] < totals[name]
+            if annotation_type == 'classes':
+                assert held_out[name] >= images_of_each[name] // 10
         if own == totals[name] == 1:
             assert not counts[name], 'the only image of a class is for training'
         assert any(name in line for line in notes.splitlines()) == (
@@ -157,9 +159,23 @@ def test_a_video_with_copies_of_its_frames_is_divided(num_photos, num_copies):
     frames += [f'{"abcdef"[photo]}x' for photo in range(num_photos)]
     images = {f'{name}_jpg.rf.{i}.jpg': {'cat'} for i, name in enumerate(frames)}
     val, _ = hold_out('boxes', images)
-    assert 0.1 * len(images) <= len(val) <= 0.5 * len(images)
+    assert 0.1 * len(images) <= len(val) <= 0.3 * len(images)
     copies = Counter(name[:5] for name in val if name.startswith('v_'))
     assert set(copies.values()) <= {num_copies}
+
+
+@given(st.lists(st.integers(2, 60), max_size=6), st.integers(0, 60))
+def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_photos):
+    """A series of up to two fifths stays together."""
+    names = [f'{"abcdef"[i]}_{n}.jpg' for i, length in enumerate(series) for n in range(length)]
+    names += [f'{photo}x.jpg' for photo in range(num_photos)]
+    sizes = [length for length in series if length <= 0.4 * len(names)]
+    small = len(names) - sum(length for length in sizes if length > 0.2 * len(names))
+    # The part of a series that is divided may be one more than a fifth of it.
+    possible = any(0.1 * len(names) <= length <= 0.3 * len(names) for length in sizes)
+    if len(names) >= 20 and (possible or small >= 0.1 * len(names)):
+        val, _ = hold_out('boxes', {name: {'cat'} for name in names})
+        assert 0.1 * len(names) <= len(val) <= 0.3 * len(names)
 
 
 # What predict (also killed), mistakes and a training write.
