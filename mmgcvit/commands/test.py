@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)"
     )
-    add_common_options(parser, work_dir='CONFIG/test for a work dir, else work_dirs/CONFIG_NAME')
+    add_common_options(parser, work_dir='test in the work dir of a run, else work_dirs/CONFIG_NAME')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -36,4 +36,6 @@ def main(args: argparse.Namespace) -> None:
         if work_dir is None and Path(args.config).expanduser().is_dir():
             work_dir = str(Path(args.config) / 'test')
         cfg = load_config(str(files.config), args.cfg_options, work_dir, args.launcher)
+        if work_dir is None and Path(cfg.work_dir).resolve() == files.config.parent.resolve():
+            cfg.work_dir = str(Path(cfg.work_dir) / 'test')  # do not overwrite a run's config
         run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)

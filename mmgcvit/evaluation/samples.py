@@ -64,7 +64,11 @@ def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list
 
 
 def find_crowded(dataset: BaseDataset, limit: float) -> list[str]:
-    """List the images of a dataset of mmdet with more objects than ``limit``."""
+    """List the images of a dataset of mmdet with more objects than ``limit``. Other datasets have
+    none.
+    """
+    if limit == float('inf') or not hasattr(dataset, 'get_data_info'):
+        return []
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     return [get_image_name(info) for info in samples if len(info.get('instances', ())) > limit]
 

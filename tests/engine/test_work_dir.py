@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import time
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -154,6 +155,18 @@ def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_pa
     kept = {CONFIG.name, 'mine.py', 'folder.py'}
     assert {path.name for path in written.parent.glob('*.py')} == kept
     assert list(pictures.iterdir()) == users[1:]
+
+
+def test_a_test_leaves_the_config_of_a_run_as_it_is(call):
+    settings = ('--cfg-options', 'experiment_name=tested', 'train_cfg.max_epochs=1')
+    assert call('train', CONFIG, '--work-dir', 'run', *settings)[0] == 0
+    config = Path('run', CONFIG.name)
+    before = config.read_bytes()
+    code, printed = call(
+        'test', str(config), 'run/epoch_1.pth', '--cfg-options', 'experiment_name=other'
+    )
+    assert (code, config.read_bytes()) == (0, before), printed
+    assert Path('run', 'test', CONFIG.name).is_file()
 
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
