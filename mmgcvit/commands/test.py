@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import make_portable_path
 from ..inference.model_files import find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
@@ -32,10 +33,10 @@ def main(args: argparse.Namespace) -> None:
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
         files = find_model_files(args.config, args.checkpoint)
-        work_dir = args.work_dir
-        if work_dir is None and Path(args.config).expanduser().is_dir():
-            work_dir = str(Path(args.config) / 'test')
-        cfg = load_config(str(files.config), args.cfg_options, work_dir, args.launcher)
-        if work_dir is None and Path(cfg.work_dir).resolve() == files.config.parent.resolve():
-            cfg.work_dir = str(Path(cfg.work_dir) / 'test')  # do not overwrite a run's config
+        cfg = load_config(str(files.config), args.cfg_options, args.work_dir, args.launcher)
+        folder = files.config.parent
+        is_in_work_dir = Path(cfg.work_dir).resolve() == folder.resolve()
+        is_run = is_in_work_dir or Path(args.config).expanduser().is_dir()
+        if is_run and args.work_dir is None:
+            cfg.work_dir = make_portable_path(folder / 'test')  # keep the run's config
         run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)
