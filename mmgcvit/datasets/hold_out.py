@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -59,17 +59,35 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
-    """Return the indices of images in groups that stay together, in a fixed order: that of a hash.
+    """Return the indices of images in groups that stay together, in the order of
+    :func:`sort_groups`.
 
-    Groups of more than a fifth come last, or first if the others are less than half of a fifth.
-
-    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end. A series of more than :data:`MAX_SERIES` of all images is divided into
+    A series (:func:`find_series`) of more than :data:`MAX_SERIES` of all images is divided into
     parts of consecutive numbers.
 
     Args:
         split: The images.
         labels: A text for each image. Only images with the same one are a group.
+    """
+    totals, groups = Counter(labels), defaultdict(list)
+    for (label, name), members in find_series(split, labels).items():
+        positions = sorted({position for position, _ in members})
+        num_parts = 1
+        if len(members) > MAX_SERIES * totals[label]:
+            num_parts = min(len(positions), round(1 / VAL_FRACTION))
+        parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
+        for position, index in members:
+            groups[label, f'{label}{name} {parts[position]}'].append(index)
+    return sort_groups(groups, totals)
+
+
+def find_series(
+    split: Split, labels: Sequence[str]
+) -> dict[tuple[str, str], list[tuple[float, int]]]:
+    """Return the (number, index) of the images of each series, by label and name.
+
+    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
+    a number at the end.
     """
     series = defaultdict(list)
     for index, name in enumerate(split.image_names):
@@ -79,27 +97,39 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
         number = NUMBER.search(name)
         position = float(number[1]) if number else 0
         series[labels[index], NUMBER.sub('', name)].append((position, index))
-    totals, groups, small = Counter(labels), defaultdict(list), Counter()
-    for (label, name), members in series.items():
-        positions = sorted({position for position, _ in members})
-        num_parts = 1
-        if len(members) > MAX_SERIES * totals[label]:
-            num_parts = min(len(positions), round(1 / VAL_FRACTION))
-        parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
-        for position, index in members:
-            groups[label, f'{label}{name} {parts[position]}'].append(index)
+    return series
+
+
+def sort_groups(
+    groups: Mapping[tuple[str, str], list[int]], totals: Mapping[str, int]
+) -> list[list[int]]:
+    """Return groups of images in a fixed order: that of a hash of their names.
+
+    Groups of more than a fifth come last, by size, or first if the others are less than half of a
+    fifth.
+
+    Args:
+        groups: The indices of images, by label and name.
+        totals: The number of images of each label.
+    """
+    fifths = {label: VAL_FRACTION * total for label, total in totals.items()}
+    small = Counter()
     for (label, _), members in groups.items():
-        if len(members) <= ceil(VAL_FRACTION * totals[label]):
+        if len(members) <= ceil(fifths[label]):
             small[label] += len(members)
 
     def rank(key: tuple[str, str]) -> tuple[bool, int, bytes]:
         label, name = key
-        fifth = VAL_FRACTION * totals[label]
-        is_large = len(groups[key]) > ceil(fifth)
-        is_first = is_large == (2 * small[label] < fifth)
-        return not is_first, is_large * len(groups[key]), hashlib.sha256(name.encode()).digest()
+        size = len(groups[key])
+        is_large = size > ceil(fifths[label])
+        are_large_first = 2 * small[label] < fifths[label]
+        return is_large != are_large_first, size if is_large else 0, compute_hash(name)
 
     return [groups[key] for key in sorted(groups, key=rank)]
+
+
+def compute_hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bool) -> set[int]:

@@ -128,8 +128,7 @@ def make_config(
         )
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    num_seen = template.num_seen if size == MINI else NUM_SEEN
-    epochs = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
+    epochs = epochs or max(MIN_EPOCHS, ceil(get_num_seen(template, size) / num_images))
     head |= choose_length(head, epochs, num_images)
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
@@ -137,13 +136,7 @@ def make_config(
     small_objects = find_small_objects(train, head['image_size'], head.get('tiles'))
     notes = find_missing_classes(dataset)
     if small_objects:
-        tiled = choose_tiles(head, 0, train)
-        num_tiles = len(train.image_names) * tiled['tiles_per_image']
-        seconds = estimate_seconds(template, size, max(num_seen, MIN_EPOCHS * num_tiles), head)
-        time = f' (about {format_duration(seconds)} on this CPU, estimate)'
-        if torch.cuda.is_available():
-            time = ''
-        notes.append(f'{small_objects}. Train on tiles of {tiled["tiles"]} px: --tiles{time}')
+        notes.append(f'{small_objects}. {advise_tiles(template, size, head, train)}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
@@ -157,18 +150,19 @@ def make_config(
     if is_classification:
         notes += find_wide_images(sizes)
     dataset = dataset.add_notes(notes)
+    image_side = None
+    if sizes and not is_classification:
+        image_side = round(median(map(max, sizes)))
     started_with = {
         'data': locate_data(dataset.folder, work_dir),
         'task': task or template.option,
         'size': size,
         'no_flip': not head['flip'],
         **{name: head.get(name) for name in KEPT_OPTIONS},
-        'image_side': None,
+        'image_side': image_side,
         'pretrained': options.get('pretrained') and str(options['pretrained']),
         'weaknesses': find_weaknesses(dataset, bool(small_objects)),
     }
-    if sizes and not is_classification:
-        started_with['image_side'] = round(median(map(max, sizes)))
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
     training += format_length(head)
     if head.get('tiles'):
@@ -258,6 +252,11 @@ def choose_tiles(head: Mapping[str, Any], side: int, train: Split) -> dict[str, 
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
+def get_num_seen(template: Template, size: str) -> int:
+    """Return about how many images a training sees."""
+    return template.num_seen if size == MINI else NUM_SEEN
+
+
 def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict[str, int]:
     """Return the variable with the length of a training: in epochs, or in iterations."""
     if 'max_epochs' in head:
@@ -292,6 +291,18 @@ def estimate_seconds(
     """Return about how long a CPU trains on a number of images or tiles."""
     megapixels = num_samples * head['image_size'] ** 2 / 1e6
     return megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+
+
+def advise_tiles(template: Template, size: str, head: Mapping[str, Any], train: Split) -> str:
+    """Advise to train on tiles in which few objects are small, and say how long a CPU takes."""
+    tiled = choose_tiles(head, 0, train)
+    advice = f'Train on tiles of {tiled["tiles"]} px: --tiles'
+    if torch.cuda.is_available():
+        return advice
+    num_tiles = len(train.image_names) * tiled['tiles_per_image']
+    num_seen = max(get_num_seen(template, size), MIN_EPOCHS * num_tiles)
+    seconds = estimate_seconds(template, size, num_seen, head)
+    return f'{advice} (about {format_duration(seconds)} on this CPU, estimate)'
 
 
 def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:

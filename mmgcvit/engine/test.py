@@ -24,7 +24,7 @@ from ..tasks import DETECTION
 from .hooks.progress import open_progress
 from .hooks.val_visualization import ShowDirHook
 from .setup import build_runner, check_data, explain_loader_errors, join_process_group
-from .work_dir import write_config
+from .work_dir import Runner, write_config
 
 
 def run_test(
@@ -67,17 +67,7 @@ def run_test(
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
         dataset = runner.test_loop.dataloader.dataset
         check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
-        problem = find_unscored(dataset)
-        if problem:
-            runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
-        limit = find_limit(unwrap_model(runner))
-        crowded = find_crowded(dataset, limit)
-        if crowded and not (cfg.get('test_cfg') or {}).get('side'):
-            runner.logger.warning(
-                f'in {format_count(len(crowded), "test image")} ({shorten(crowded)}) there are more '
-                f'objects than the {limit:,} that the model returns at most. Raise max_per_img and '
-                'nms_pre in model.test_cfg'
-            )
+        warn_of_scores(runner)
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'
@@ -89,6 +79,24 @@ def run_test(
             runner.register_hook(ShowDirHook(show_dir))
         runner.test()
         stop_workers(runner.test_dataloader)
+
+
+def warn_of_scores(runner: Runner) -> None:
+    """Warn if the test images give no score, or have more objects than the model returns."""
+    dataset = runner.test_loop.dataloader.dataset
+    problem = find_unscored(dataset)
+    if problem:
+        runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
+    if (runner.cfg.get('test_cfg') or {}).get('side'):
+        return  # the limit is that of a tile
+    limit = find_limit(unwrap_model(runner))
+    crowded = find_crowded(dataset, limit)
+    if crowded:
+        runner.logger.warning(
+            f'in {format_count(len(crowded), "test image")} ({shorten(crowded)}) there are more '
+            f'objects than the {limit:,} that the model returns at most. Raise max_per_img and '
+            'nms_pre in model.test_cfg'
+        )
 
 
 def enable_tta(cfg: Config) -> None:
