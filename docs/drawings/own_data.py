@@ -71,48 +71,37 @@ def replace_font(text: str) -> str:
     return text[:start] + MONOSPACE + text[end:]
 
 
+# A question, what follows from yes, and the colour of that.
+QUESTIONS = (
+    (
+        'For commercial use?',
+        ['--size mini', "this project's, Apache 2.0", 'or Swin, ConvNeXt: MIT'],
+        RESULT,
+    ),
+    (
+        "COCO's 80 classes?",
+        ["NVIDIA TAO's DINO", 'mmgcvit convert', 'no training; not commercial'],
+        GLOBAL,
+    ),
+    (
+        'Is there a GPU?',
+        ["GC ViT's authors', the default", '--size tiny, small, base', 'not commercial'],
+        GLOBAL,
+    ),
+)
+
+
 def which_weights() -> str:
     """Draw which weights to start from, by three questions."""
     drawing = Drawing()
-    drawing.box(20, 20, 220, 46, 'For commercial use?', MAP)
-    drawing.arrow((240, 43), (298, 43))
-    drawing.text(255, 30, 'yes', grey=True, size=13)
-    drawing.box(
-        300,
-        8,
-        290,
-        76,
-        ['--size mini', "this project's, Apache 2.0", 'or Swin, ConvNeXt: MIT'],
-        RESULT,
-    )
-    drawing.arrow((130, 66), (130, 118))
-    drawing.text(140, 92, 'no', grey=True, size=13)
-    drawing.box(20, 120, 220, 46, "COCO's 80 classes?", MAP)
-    drawing.arrow((240, 143), (298, 143))
-    drawing.text(255, 130, 'yes', grey=True, size=13)
-    drawing.box(
-        300,
-        108,
-        290,
-        76,
-        ["NVIDIA TAO's DINO", 'mmgcvit convert', 'no training; not commercial'],
-        GLOBAL,
-    )
-    drawing.arrow((130, 166), (130, 218))
-    drawing.text(140, 192, 'no', grey=True, size=13)
-    drawing.box(20, 220, 220, 46, 'Is there a GPU?', MAP)
-    drawing.arrow((240, 243), (298, 243))
-    drawing.text(255, 230, 'yes', grey=True, size=13)
-    drawing.box(
-        300,
-        208,
-        290,
-        76,
-        ["GC ViT's authors', the default", '--size tiny, small, base', 'not commercial'],
-        GLOBAL,
-    )
-    drawing.arrow((130, 266), (130, 318))
-    drawing.text(140, 292, 'no', grey=True, size=13)
+    for index, (question, answer, colour) in enumerate(QUESTIONS):
+        y = 20 + 100 * index
+        drawing.box(20, y, 220, 46, question, MAP)
+        drawing.arrow((240, y + 23), (298, y + 23))
+        drawing.text(255, y + 10, 'yes', grey=True, size=13)
+        drawing.box(300, y - 12, 290, 76, answer, colour)
+        drawing.arrow((130, y + 46), (130, y + 98))
+        drawing.text(140, y + 72, 'no', grey=True, size=13)
     drawing.box(
         20, 320, 220, 58, ['--size mini, the default', "this project's, Apache 2.0"], RESULT
     )

@@ -62,7 +62,7 @@ class ValLossHook(Hook):
         sums = torch.tensor([float(self.sum), self.num_images], dtype=torch.float64)
         all_reduce(sums)
         loss = (sums[0] / sums[1]).item()
-        # Of a history, mmengine would log the mean over all validations so far.
+        # mmengine logs the mean of this history: keep no value of earlier validations.
         runner.message_hub.log_scalars.pop('val/val_loss', None)
         runner.message_hub.update_scalar('val/val_loss', loss)
         # For save_best and EarlyStoppingHook. 'auto' takes the first metric, so a loss must not be

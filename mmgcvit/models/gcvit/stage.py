@@ -55,7 +55,7 @@ class Stage(nn.Module):
     """
 
     global_query_type: type[nn.Module] = GlobalQueryGenerator
-    # Of even and odd blocks.
+    # The first is that of even blocks, the second that of odd ones.
     attention_types: tuple[type[nn.Module], ...] = (LocalWindowAttention, GlobalWindowAttention)
 
     def __init__(
