@@ -60,7 +60,8 @@ class Interrupts:
         if self.is_waiting:
             signal.alarm(MAX_DATA_WAIT)
         if os.environ.get('RANK', '0') == '0':
-            os.write(2, NOTE)  # sys.stderr may be in use
+            with suppress(OSError):  # Ctrl-C has ended the reader, such as tee
+                os.write(2, NOTE)  # sys.stderr may be in use
 
     def end_wait(self, number: int, frame: FrameType | None) -> None:
         """End :meth:`wait_for`."""
