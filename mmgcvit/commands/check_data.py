@@ -17,7 +17,7 @@ from rich.progress import Progress
 from ..config import LOADERS, enter_scope, is_config, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_writable, write_image
-from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
+from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help='draw training images with --contact-sheet as they are augmented: those of a FOLDER '
         'as by train --augment',
     )
-    add_task(parser)
+    parser.add_argument('--task', **TASK)
     add_cfg_options(parser)
 
 

@@ -15,7 +15,6 @@ from mmgcvit.commands.main import COMMANDS, main
 from mmgcvit.commands.options import parse_args
 from mmgcvit.errors import UserError
 
-HABITS = read_habits()
 MODULES = {name: import_module(f'mmgcvit.commands.{name.replace("-", "_")}') for name in COMMANDS}
 # The positional arguments without which a command does not parse.
 NEEDED = {'train': '', 'export': 'run out.onnx'}
@@ -45,22 +44,19 @@ def parse(monkeypatch):
     return parse
 
 
-def list_habits(command):
-    return [(name, meaning) for (section, name), meaning in HABITS.items() if section == command]
-
-
 def test_a_sentence_names_only_options_and_commands_that_exist():
     every_option = set(chain.from_iterable(ACTIONS.values()))
-    for meaning in HABITS.values():
-        if ' ' in meaning:
-            assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
-            assert {*re.findall(r'mmgcvit ([a-z][a-z-]*)', meaning)} <= COMMANDS.keys(), meaning
+    for command in (*COMMANDS, 'mmgcvit'):
+        for meaning in read_habits(command).values():
+            if ' ' in meaning:
+                assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
+                assert {*re.findall(r'mmgcvit ([a-z][a-z-]*)', meaning)} <= COMMANDS.keys(), meaning
 
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_the_table_hides_no_option(command):
     """An abbreviation of an option may only be an alias of this option."""
-    for name, meaning in list_habits(command):
+    for name, meaning in read_habits(command).items():
         hidden = [option for option in ACTIONS[command] if option.startswith(f'--{name}')]
         assert f'--{name}' not in hidden
         assert ' ' in meaning or hidden in ([], [meaning])
@@ -69,7 +65,7 @@ def test_the_table_hides_no_option(command):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, parse):
     needed = NEEDED.get(command, 'run')
-    for name, meaning in list_habits(command):
+    for name, meaning in read_habits(command).items():
         key = name.replace('-', '_')
         if ' ' in meaning:
             expected = re.escape(f'--{name} is not an option of {command}. {meaning}')
@@ -94,7 +90,7 @@ def test_an_empty_argument_is_rejected(empty, monkeypatch):
 
 
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
-    for word, meaning in [*list_habits('mmgcvit'), ('train=F', "has no command 'train=F'")]:
+    for word, meaning in [*read_habits('mmgcvit').items(), ('train=F', "has no command 'train=F'")]:
         monkeypatch.setattr(sys, 'argv', ['mmgcvit', word, '--help'])
         with pytest.raises(SystemExit) as ended:
             main()
