@@ -69,8 +69,7 @@ def get_config_path(name: str) -> str:
     for folder in CONFIG_FOLDERS:
         if (folder / name).is_file():
             return str(folder / name)
-    folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
-    raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
+    raise UserError(f'this project has no config {name}{suggest_config(name)}')
 
 
 def locate_config(name: str) -> str:
@@ -133,7 +132,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
-    options = dict(options or {})
+    options = options or {}
     for name in options:
         check_option(name, cfg, path)
     cfg.merge_from_dict(options)
@@ -220,9 +219,6 @@ def explain_error(error: BaseException) -> str:
         if error.name:
             advice = 'Add the folder that contains it to PYTHONPATH, or install it'
             return f'it imports {name}, which Python does not find. {advice}'
-    # An assertion in the config explains itself.
-    if isinstance(error, AssertionError) and str(error):
-        return get_first_line(error)
     location = ''
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == '<module>':
@@ -230,14 +226,14 @@ def explain_error(error: BaseException) -> str:
     return f'it cannot be read: {type(error).__name__}: {get_first_line(error)}{location}'
 
 
-def list_known_keys() -> frozenset[str]:
+def list_known_keys() -> set[str]:
     """Return the top-level config keys that mmengine's Runner or a script reads.
 
     They are settings; other keys are variables.
     """
     from mmengine.runner import Runner
 
-    return frozenset({*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters})
+    return {*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters}
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

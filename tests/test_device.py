@@ -76,7 +76,7 @@ def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(command, no_g
         run_command(command, [*COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
     with pytest.raises(
-        SystemExit, match=f'{command}: device cuda: torch .* finds no GPU. Use auto or cpu'
+        SystemExit, match=f'{command}: device cuda: torch .* finds 0 GPUs, .* auto or cpu'
     ):
         run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
@@ -89,5 +89,5 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     for name in ('auto', 'cuda', 'cuda:1'):
         check_machine(name)
     assert chosen == [torch.device('cuda:1')]
-    with pytest.raises(UserError, match='finds only cuda:0, cuda:1'):
+    with pytest.raises(UserError, match='finds 2 GPUs, numbered from 0'):
         check_machine('cuda:2')

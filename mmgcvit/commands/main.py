@@ -98,13 +98,11 @@ def open_streams() -> None:
 
 def format_versions() -> str:
     """Return the versions of this package, its dependencies and the system, for bug reports."""
-    rows = set()
+    versions = {'mmgcvit': __version__, 'Python': python_version(), 'system': platform()}
     for item in distributions():
         if DEPENDENCY.fullmatch(item.name or ''):
-            rows.add((item.name, item.version))
-    rows = [('mmgcvit', __version__), *sorted(rows)]
-    rows += [('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{package:<24}{version}' for package, version in rows)
+            versions[item.name] = item.version
+    return '\n'.join(f'{name:<24}{version}' for name, version in sorted(versions.items()))
 
 
 def format_usage() -> str:

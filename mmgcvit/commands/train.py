@@ -241,7 +241,7 @@ def write_config(args: argparse.Namespace, dataset: DatasetInfo) -> Path:
     if not args.overwrite:
         check_unused(work_dir)
     config, summary = make_config(dataset, work_dir, **list_data_options(args))
-    print(escape_controls(summary))
+    print(escape_controls(f'{summary}\nconfig: {config}'))
     return config
 
 

@@ -175,7 +175,7 @@ def make_config(
     path = folder / f'{name}.py'
     lines = '\n'.join([*format_assignments(about_run), filled])
     write_text(path, HEADER.format(training) + lines)
-    return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
+    return path, f'{dataset}\n{training}, from {format_init_weights(head)}'
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
