@@ -18,7 +18,7 @@ from .errors import (
     get_first_line,
     suggest,
 )
-from .files import make_absolute, make_portable_path, read_text
+from .files import make_absolute, make_portable_path
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
@@ -44,9 +44,6 @@ EXTRA_CONFIG_KEYS = (
     'tta_model',
     'tta_pipeline',
 )
-CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
-# A key that a config in YAML or JSON has, and a dataset's file has not.
-CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
 # Values of --log-to, which are names of packages, each with mmengine's visualization backend.
 TRACKERS = {
     'tensorboard': 'TensorboardVisBackend',
@@ -177,19 +174,13 @@ def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
     return namespace.options
 
 
-def is_config(path: Path) -> bool:
-    """Return whether a file is a config: Python, or YAML or JSON with a dataloader or base."""
-    if not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
-        return False
-    return path.suffix == '.py' or CONFIG_KEY.search(read_text(path)) is not None
-
-
 def check_config(path: str | Path) -> None:
-    """Raise a UserError if a file is not a config."""
-    if not is_config(Path(path)):
+    """Raise a UserError if a file is not a config, a Python file."""
+    if not Path(path).is_file() or Path(path).suffix != '.py':
         raise UserError(
-            f'there is no config {path}{suggest_config(path)}. Those of this project are in '
-            'configs/. To train on a folder of pictures: mmgcvit train --data FOLDER'
+            f'there is no config {path}{suggest_config(path)}. Configs are Python files. Those of '
+            'this project are in configs/. To train on a folder of pictures: mmgcvit train --data '
+            'FOLDER'
         )
 
 

@@ -132,8 +132,7 @@ def main(args: argparse.Namespace) -> None:
 def check_args(args: argparse.Namespace) -> None:
     """Require a CONFIG or ``--data``, but not both. Reject options that do not fit it."""
     if (args.config is None) == (args.data is None):
-        given = 'neither' if args.config is None else 'both'
-        raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
+        raise UserError('expected either a CONFIG or --data FOLDER, and not both')
     if args.data is None:
         options = ' and '.join(map(format_option, list_data_options(args)))
         if options:
