@@ -35,12 +35,8 @@ def test_cfg_options_override_and_add_settings(config):
         'train_dataloader.batch_size': 4,
     }
     cfg = read_config(config, options)
-    assert (
-        cfg.load_from,
-        cfg.randomness.seed,
-        cfg.model.size,
-        cfg.train_dataloader.batch_size,
-    ) == ('x.pth', 3, 5, 4)
+    found = [cfg.load_from, cfg.randomness.seed, cfg.model.size, cfg.train_dataloader.batch_size]
+    assert found == [*options.values()]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +90,7 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
     path = tmp_path / 'config.py'
     for content, reason in (
         ('a = 1\nb = c\n', f"NameError: name 'c' is not defined ({path}, line 2)"),
+        ("assert 0, 'not so'", f'AssertionError: not so ({path}, line 1)'),
         ('a = (', "SyntaxError: '(' was never closed"),
         (
             "custom_imports = dict(imports=['no_such'])",

@@ -59,26 +59,25 @@ def test_unusable_gpu_raises_torchs_error_unless_hidden(no_gpu, monkeypatch):
         assert not are_gpus_hidden()
 
 
-COMMANDS = {
-    'train': ['tests/data/configs/classify.py'],
-    'test': ['configs/demo/gcvit_digits_cls.py'],
-}
-
-
-@pytest.mark.parametrize('command', COMMANDS)
-def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(command, no_gpu, monkeypatch):
+@pytest.mark.parametrize(
+    ('command', 'config'),
+    [('train', 'tests/data/configs/classify.py'), ('test', 'configs/demo/gcvit_digits_cls.py')],
+)
+def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(
+    command, config, no_gpu, monkeypatch
+):
     (no_gpu / 'nvidia0').touch()
     monkeypatch.setattr(sys, 'argv', [])
     with pytest.raises(SystemExit, match=r'There is a GPU here \(.*cannot use it'):
-        run_command(command, COMMANDS[command])
+        run_command(command, [config])
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
     with pytest.raises(SystemExit, match=r"'xyzzy'"):
-        run_command(command, [*COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
+        run_command(command, [config, '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
     with pytest.raises(
         SystemExit, match=f'{command}: device cuda: torch .* finds 0 GPUs, .* auto or cpu'
     ):
-        run_command(command, [*COMMANDS[command], '--device', 'cuda'])
+        run_command(command, [config, '--device', 'cuda'])
 
 
 def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(monkeypatch):
