@@ -207,9 +207,6 @@ def explain_error(error: BaseException) -> str:
         package = name.partition('.')[0]
         if name in PIP_PACKAGES or package in BROKEN_PACKAGES:
             return format_missing('the config', package)
-        if error.name:
-            advice = 'Add the folder that contains it to PYTHONPATH, or install it'
-            return f'it imports {name}, which Python does not find. {advice}'
     location = ''
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == '<module>':

@@ -54,31 +54,26 @@ def test_a_sentence_names_only_options_and_commands_that_exist():
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_the_table_hides_no_option(command):
-    """An abbreviation of an option may only be an alias of this option."""
+def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, parse):
+    """None hides an option: an abbreviation of an option may only be an alias of this option."""
+    needed = NEEDED.get(command, 'run')
     for name, meaning in read_habits(command).items():
         hidden = [option for option in ACTIONS[command] if option.startswith(f'--{name}')]
         assert f'--{name}' not in hidden
-        assert ' ' in meaning or hidden in ([], [meaning])
-
-
-@pytest.mark.parametrize('command', COMMANDS)
-def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, parse):
-    needed = NEEDED.get(command, 'run')
-    for name, meaning in read_habits(command).items():
         key = name.replace('-', '_')
         if ' ' in meaning:
             expected = re.escape(f'--{name} is not an option of {command}. {meaning}')
             with pytest.raises(UserError, match=expected):
                 parse(command, f'{needed} --{key} 3')
-        else:
-            value = 'a=3' if meaning == '--cfg-options' else '3'
-            spellings = [f'{meaning} {value}', f'--{name} {value}', f'--{key}={value}']
-            if ACTIONS[command][meaning].nargs == 0:
-                value = 'True'
-                spellings = [meaning, f'--{name}', f'--{key}']
-            expected, *found = [parse(command, f'{needed} {words}') for words in spellings]
-            assert found == [expected] * len(found), name
+            continue
+        assert hidden in ([], [meaning])
+        value = {0: '', '+': 'a=3'}.get(ACTIONS[command][meaning].nargs, '3')
+        spellings = [f'--{name} {value}', f'--{key} {value}']
+        if value:
+            spellings.append(f'--{key}={value}')
+        expected = parse(command, f'{needed} {meaning} {value}')
+        for words in spellings:
+            assert parse(command, f'{needed} {words}') == expected, words
 
 
 @pytest.mark.parametrize('empty', ['', '--out-dir='])
