@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
 
 PACKAGE = Path(__file__).resolve().parent
-# In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
-CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
+# This project's configs: in an installed wheel in the first folder, in a clone in the second.
+CONFIGS = PACKAGE / '.mim' / 'configs'
+if not CONFIGS.is_dir():
+    CONFIGS = PACKAGE.parent / 'configs'
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner.
 # mmgcvit reads data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
@@ -63,10 +65,7 @@ def get_config_path(name: str) -> str:
 
     In your own config: ``_base_ = __import__('mmgcvit').get_config_path('mask_rcnn_gcvit_t.py')``.
     """
-    for folder in CONFIG_FOLDERS:
-        if (folder / name).is_file():
-            return str(folder / name)
-    raise UserError(f'this project has no config {name}{suggest_config(name)}')
+    return str(CONFIGS / name)
 
 
 def locate_config(name: str) -> str:
@@ -79,10 +78,8 @@ def locate_config(name: str) -> str:
     if Path(name).expanduser().exists():
         return name
     stem = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
-    try:
-        return get_config_path(f'{stem}.py')
-    except UserError:
-        return name
+    path = CONFIGS / f'{stem}.py'
+    return str(path) if path.is_file() else name
 
 
 def get_name_and_work_dir(
@@ -188,7 +185,7 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
+    folders = (CONFIGS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 

@@ -35,13 +35,6 @@ def run_made(word='word'):
     return ended.value.code
 
 
-def test_command_gets_its_arguments_and_its_exit_code_is_returned(command):
-    run_command('made', ['word'])
-    assert command.call_args.args[0].a == 'word'
-    command.return_value = 75
-    assert run_made() == 75
-
-
 @pytest.mark.parametrize(
     ('variable', 'value', 'shown'),
     [
