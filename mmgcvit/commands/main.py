@@ -67,13 +67,17 @@ def main() -> None:
 
 
 class OutputFile(FileIO):
-    """A file that discards what is written to a pipe that nobody reads any more (``| head``)."""
+    """A file that discards what is written to a pipe that nobody reads any more (``| head``), or to
+    a closed terminal.
+    """
 
     def write(self, data: bytes) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            return len(data)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):
+                return len(data)
+            raise
 
 
 def open_streams() -> None:

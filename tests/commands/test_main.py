@@ -5,6 +5,7 @@ and hides noise.
 import errno
 import os
 import signal
+import subprocess
 import sys
 import warnings
 from types import ModuleType
@@ -77,14 +78,8 @@ def test_every_signal_ends_a_command_as_ctrl_c_does(number, command):
     assert run_made() == 128 + (number if number == signal.SIGINT else signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    'streams', ['>&-', '2>&-', '<&- >&- 2>&-', '| true', '2>&1 | true', '2>&1 >&- | true']
-)
-def test_a_command_whose_output_nobody_reads_does_its_work(streams, tmp_path):
-    """A file that it opens does not become one of the streams. Ctrl-C, which also ends tee, lets a
-    training save a checkpoint.
-    """
-    code = """
+# Print, write a file, and get Ctrl-C while a training lets it wait for the end of an iteration.
+PROGRAM = """
 import signal, sys
 from mmgcvit.commands.main import main
 from mmgcvit.interrupts import INTERRUPTS, handle_signals
@@ -98,10 +93,28 @@ with handle_signals():
     signal.raise_signal(signal.SIGINT)
 file.write('written')
 """
-    ended = programs.run(
-        ['sh', '-c', f'"$0" -c "$1" {streams}', sys.executable, code], cwd=tmp_path
-    )
+
+
+@pytest.mark.parametrize(
+    'streams', ['>&-', '2>&-', '<&- >&- 2>&-', '| true', '2>&1 | true', '2>&1 >&- | true']
+)
+def test_a_command_whose_output_nobody_reads_does_its_work(streams, tmp_path):
+    """A file that it opens does not become one of the streams. Ctrl-C, which also ends tee, lets a
+    training save a checkpoint.
+    """
+    shell = ['sh', '-c', f'"$0" -c "$1" {streams}', sys.executable, PROGRAM]
+    ended = programs.run(shell, cwd=tmp_path)
     assert (ended.returncode, 'Traceback' in ended.stderr) == (0, False)
+    assert (tmp_path / 'out').read_text() == 'written'
+
+
+def test_a_command_whose_terminal_is_closed_does_its_work(tmp_path):
+    terminal, stream = os.openpty()
+    command = [sys.executable, '-c', PROGRAM]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=stream, stderr=stream) as process:
+        os.close(terminal)
+        os.close(stream)
+    assert process.returncode == 0
     assert (tmp_path / 'out').read_text() == 'written'
 
 
