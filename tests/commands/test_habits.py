@@ -54,7 +54,9 @@ def test_a_sentence_names_only_options_and_commands_that_exist():
     for meaning in HABITS.values():
         if ' ' in meaning:
             assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
-            assert {*re.findall(r'mmgcvit ([a-z][a-z-]*)', meaning)} <= COMMANDS.keys(), meaning
+            assert {
+                *re.findall(r'(?<!mim run )mmgcvit ([a-z][a-z-]*)', meaning)
+            } <= COMMANDS.keys(), meaning
 
 
 @pytest.mark.parametrize('command', COMMANDS)

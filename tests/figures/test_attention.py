@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures.attention_maps import compute_attention, draw_attention
-from mmgcvit.figures.views import prepare_view
+from tools.figures.attention_maps import compute_attention, draw_attention
+from tools.figures.views import prepare_view
 
 from ..inference.conftest import picture_of
 from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures.gradcam_maps import compute_gradcam, draw_gradcam
+from tools.figures.gradcam_maps import compute_gradcam, draw_gradcam
 
 from .conftest import assert_leaves_no_trace
 

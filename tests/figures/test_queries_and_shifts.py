@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures.query_maps import compute_queries, draw_queries, find_components
-from mmgcvit.figures.shift_maps import compute_shifts, draw_shifts
+from tools.figures.query_maps import compute_queries, draw_queries, find_components
+from tools.figures.shift_maps import compute_shifts, draw_shifts
 
 from .conftest import LSA, classifier_of, hooks_of
 

@@ -7,7 +7,7 @@ import shlex
 import cv2
 import pytest
 
-from mmgcvit.commands.visualize import KINDS
+from tools import visualize
 
 from ..docs.pages import read_blocks
 from ..inference.conftest import picture_of
@@ -15,7 +15,7 @@ from .conftest import LSA, classifier_of
 
 PAGE = 'docs/visualization.md'
 BASH = '\n'.join(read_blocks(PAGE, 'bash')).splitlines()
-COMMANDS = [shlex.split(line)[2:] for line in BASH if line.startswith('mmgcvit ')]
+COMMANDS = [shlex.split(line)[2:] for line in BASH if line.startswith('python ')]
 
 
 def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
@@ -23,9 +23,9 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
     classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
     classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
     cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))
-    assert {kind for kind, *_ in COMMANDS} == {*KINDS}
+    assert {kind for kind, *_ in COMMANDS} == {*visualize.KINDS}
     for command in COMMANDS:
-        code, printed = call('visualize', *command)
+        code, printed = call(visualize, *command)
         assert code == 0, printed
         assert (tmp_path / printed.split(': ')[-1].strip()).stat().st_size > 10_000
     (program,) = read_blocks(PAGE, 'python')
@@ -35,7 +35,7 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
 
 def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     options = ['--stage', 1, '--block', 0, '--head', 1, '--at', '100,20', '--out', 'new/it.svg']
-    call('visualize', 'attention', work_dirs['classification'], photo, *options)
+    call(visualize, 'attention', work_dirs['classification'], photo, *options)
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
     assert '<!-- GCViT, stage 1, head 1 -->' in drawn
     assert 'query at (100, 20) px' in drawn
@@ -51,6 +51,6 @@ def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
 )
 def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
     kind, *options = arguments
-    code, printed = call('visualize', kind, work_dirs['classification'], photo, *options)
+    code, printed = call(visualize, kind, work_dirs['classification'], photo, *options)
     assert code
     assert message in printed

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ..errors import UserError, check_installed
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
+from mmgcvit.errors import UserError, check_installed
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+
 from .views import View, prepare_view
 
 # grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does

@@ -10,9 +10,10 @@ import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+
 from .views import Box, View, check_index, format_head, prepare_view
 
 

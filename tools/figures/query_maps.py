@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+
 from .views import View, prepare_view
 
 

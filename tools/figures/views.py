@@ -18,10 +18,10 @@ from matplotlib.patches import Rectangle
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike, convert_to_array
-from ..inference.predictor import Predictor
-from ..models.base import PyramidBackbone
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike, convert_to_array
+from mmgcvit.inference.predictor import Predictor
+from mmgcvit.models.base import PyramidBackbone
 
 # Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show
 # positions.

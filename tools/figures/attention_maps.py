@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
-from ..models.layers.windows import balance_window, window_partition, window_reverse
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+from mmgcvit.models.layers.windows import balance_window, window_partition, window_reverse
+
 from .views import MARK, Box, View, check_index, draw_box, format_head, prepare_view
 
 # Index of the default stage: the feature maps of later stages are too coarse to show positions
@@ -96,7 +97,7 @@ def compute_attention(
         if not hasattr(attn, 'window_size'):
             raise UserError(
                 f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. '
-                "Choose another block or stage, or 'mmgcvit visualize shifts'"
+                "Choose another block or stage, or 'python tools/visualize.py shifts'"
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = view.record_inputs(modules)

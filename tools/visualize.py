@@ -1,14 +1,21 @@
-"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE
-[options].
+"""Draw attention, queries, Grad-CAM or shifts: python tools/visualize.py KIND CONFIG [CHECKPOINT]
+IMAGE [options].
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import check_figure_suffix, create_numbered, is_url, write_figure
-from ..inference.model_files import find_model_files
-from .options import CONFIG_OR_WORK_DIR, OPTIONAL_CHECKPOINT, add_device_option, add_integer
+from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import (
+    CONFIG_OR_WORK_DIR,
+    OPTIONAL_CHECKPOINT,
+    add_device_option,
+    add_integer,
+)
+from mmgcvit.errors import UserError
+from mmgcvit.files import check_figure_suffix, create_numbered, is_url, write_figure
+from mmgcvit.inference.model_files import find_model_files
 
 HAS_SUBCOMMANDS = True
 KINDS = {
@@ -98,8 +105,9 @@ def main(args: argparse.Namespace) -> None:
     if not is_url(image) and not Path(image).is_file():
         raise UserError(f'{image} does not exist')
     default = Path(f'{Path(image).stem}_{args.kind}.png')
-    from ..figures import attention_maps, gradcam_maps, query_maps, shift_maps
-    from .loading import load_silently
+    from figures import attention_maps, gradcam_maps, query_maps, shift_maps
+
+    from mmgcvit.commands.loading import load_silently
 
     check_figure_suffix(args.out or default)
     model = load_silently(files, args.device)
@@ -120,3 +128,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or create_numbered(default, Path.touch)
     write_figure(out, figure)
     print(f'{args.kind}: {out}')
+
+
+if __name__ == '__main__':
+    run_command(sys.modules[__name__])
