@@ -1,8 +1,7 @@
-"""Attention maps hold the network's own weights at the right positions of the image; invalid input
-is rejected.
+"""Attention maps hold the network's own weights, over the picture that the network gets; invalid
+input is rejected.
 """
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,40 +13,16 @@ from tools.figures.views import prepare_view
 from ..inference.conftest import picture_of
 from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of
 
-RESIZE_EDGE = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
 
-
-@pytest.fixture(scope='module')
-def cropping(tmp_path_factory):
-    """Load a classifier that sees the central 64 px of an image whose short side has 80 px."""
+def test_the_drawn_image_is_what_the_network_gets(tmp_path):
+    """The pipeline resizes the short side to 80 px and crops 64 px."""
+    resize = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
     crop = {'type': 'CenterCrop', 'crop_size': 64}
-    return classifier_of(tmp_path_factory.mktemp('run'), [RESIZE_EDGE, crop])
-
-
-@pytest.mark.parametrize(('height', 'width'), [(80, 160), (200, 160), (411, 630)])
-def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square(
-    cropping, height, width
-):
-    scale = min(height, width) / 80
-    top, left = ((round(side / scale) - 64) / 2 * scale for side in (height, width))
-    expected = (left, top, left + 64 * scale, top + 64 * scale)
-    view = prepare_view(cropping, picture_of(height, width))
-    assert view.box == pytest.approx(expected, abs=scale)
-
-
-def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
-    """A bright square is at the position of the inputs that the view says."""
-    image = np.zeros((160, 320, 3), np.uint8)
-    cv2.rectangle(image, (150, 60), (169, 79), (255, 255, 255), -1)
-    view = prepare_view(cropping, image)
-    v, u = ((view.inputs[0, 0] > 1).nonzero().float() + 0.5).mean(0).tolist()
-    assert view.to_image((u, v, u, v))[:2] == pytest.approx((160, 70), abs=1.5)
-    u, v = view.to_inputs((150, 60))
-    assert view.to_image((u, v, u, v))[:2] == pytest.approx((150, 60))
-    assert view.to_inputs(None) == (32, 32)
-    message = r'position 3,60 is outside .* x from 9\d to 22\d and y from 1\d to 14\d'
-    with pytest.raises(UserError, match=message):
-        view.to_inputs((3, 60))
+    model = classifier_of(tmp_path / 'run', [resize, crop])
+    view = prepare_view(model, picture_of(411, 630))
+    normalisation = model.network.data_preprocessor
+    shown = view.inputs[0] * normalisation.std + normalisation.mean
+    np.testing.assert_allclose(view.image, shown.permute(1, 2, 0), atol=1e-3)
 
 
 def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
@@ -56,9 +31,16 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
     titles = [axes.get_title() for axes in draw_attention(found).axes]
     assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [2, 2]
     assert all(np.isfinite(block.received).all() for block in found.blocks)
-    assert found.view.box == pytest.approx((0, 0, 120, 90))
-    np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
     assert_leaves_no_trace(model, picture, compute_attention)
+
+
+@pytest.mark.parametrize(
+    ('block', 'expected'), [(None, [0, 1]), (0, [0, 1]), (1, [0, 1]), (2, [2])]
+)
+def test_a_block_is_drawn_with_its_partner(gcvit, picture, block, expected):
+    """Stage 2 has three blocks, of which the last has no partner."""
+    found = compute_attention(gcvit, picture, stage=2, block=block)
+    assert [each.block for each in found.blocks] == expected
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +56,7 @@ def windowed(tmp_path_factory):
 def test_attention_maps_equal_the_networks_own_weights(request, picture, network, token):
     """Compare each token with the weights of its window. GC ViT's windows are padded."""
     model, (row, column) = request.getfixturevalue(network), token
-    at = ((column + 0.5) * 7.5, (row + 0.5) * 5.625)
+    at = (4 * column + 2, 4 * row + 2)
     found = compute_attention(model, picture, stage=0, head=0, at=at)
     assert found.token == token
     for block in found.blocks:
@@ -111,7 +93,11 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     padding = classifier_of(tmp_path / 'run', [{**RESIZE, 'scale': (70, 70)}])
     found = compute_attention(padding, picture, stage=0)
     assert found.blocks[0].weights.shape == (18, 18)
-    assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
+    drawn = [axes for axes in draw_attention(found).axes if len(axes.images) == 2]
+    assert len(drawn) == 4
+    for axes in drawn:
+        assert [image.get_extent() for image in axes.images] == [[0, 70, 70, 0], [0, 72, 72, 0]]
+        assert axes.get_xlim() == (0, 70)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +107,13 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
         ('gcvit', {'stage': -1}, 'there is no stage -1'),
         ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
         ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
+        ('gcvit', {'at': (3, 64)}, 'position 3,64 is outside of the 64 x 64 px'),
         ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* shifts'),
     ],
 )
-def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):
+def test_invalid_stages_blocks_heads_and_positions_are_rejected(
+    request, picture, network, asked, message
+):
     with pytest.raises(UserError, match=message):
         compute_attention(request.getfixturevalue(network), picture, **asked)
 

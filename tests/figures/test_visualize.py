@@ -34,23 +34,26 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
 
 
 def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
-    options = ['--stage', 1, '--block', 0, '--head', 1, '--at', '100,20', '--out', 'new/it.svg']
+    options = ['--stage', 1, '--block', 0, '--head', 1, '--at', '50,20', '--out', 'new/it.svg']
     call(visualize, 'attention', work_dirs['classification'], photo, *options)
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
     assert '<!-- GCViT, stage 1, head 1 -->' in drawn
-    assert 'query at (100, 20) px' in drawn
+    assert 'query at (50, 20) px' in drawn
 
 
+@pytest.mark.usefixtures('photo')
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['attention', '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
-        (['queries', '--out', 'it.txt'], 'it.txt: expected a name that ends in .png, .pdf'),
-        (['queries', '--out', 'photo.png'], 'is the input image'),
+        ('attention RUN photo.png --at middle', "'middle': expected X,Y, for example 120,80"),
+        ('queries RUN photo.png --head 3', '--head is for attention and shifts, not for queries'),
+        ('queries RUN photo.png --out it.txt', 'it.txt: expected a name that ends in .png, .pdf'),
+        ('queries RUN photo.png --out photo.png', 'is the input image'),
+        ('queries RUN missing.jpg', 'missing.jpg does not exist'),
     ],
 )
-def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, photo, arguments, message):
-    kind, *options = arguments
-    code, printed = call(visualize, kind, work_dirs['classification'], photo, *options)
+def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, arguments, message):
+    run = str(work_dirs['classification'])
+    code, printed = call(visualize, *arguments.replace('RUN', run).split())
     assert code
     assert message in printed

@@ -13,7 +13,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import ImageLike
 from mmgcvit.inference.predictor import Predictor
 
-from .views import View, prepare_view
+from .views import CMAP, View, prepare_view
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,20 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(result: Queries) -> Figure:
-    """Draw the image and, for each stage, norms and principal components of its global query, as
-    large as the image.
-    """
-    view, rows = result.view, len(result.by_stage)
+    """Draw the image and, for each stage, norms and principal components of its global query."""
+    panels = [['image', f'norm {stage}', f'components {stage}'] for stage in result.by_stage]
     title = 'global query: the whole image, reduced to one window'
-    figure = view.make_figure(title, rows, columns=3, width=3.0)
-    grid = figure.add_gridspec(rows, 3)
-    view.draw_image(figure.add_subplot(grid[0, 0]), 'image')
-    for row, (stage, query) in enumerate(result.by_stage.items()):
+    figure, axes = result.view.make_figure(title, panels)
+    result.view.draw_image(axes['image'], 'image')
+    for stage, query in result.by_stage.items():
         _, height, width, _ = query.shape
-        axes = figure.add_subplot(grid[row, 1])
+        panel = axes[f'norm {stage}']
+        drawn = panel.imshow(np.linalg.norm(query, axis=(0, 3)), cmap=CMAP)
         title = f'stage {stage}, {height} x {width} tokens:\nnorm of the query'
-        norm = np.linalg.norm(query, axis=(0, 3))
-        figure.colorbar(view.draw_map(axes, norm, view.box, title), ax=axes, shrink=0.85)
-        axes = figure.add_subplot(grid[row, 2])
-        tokens = np.moveaxis(query, 0, 2).reshape(height, width, -1)
+        panel.set(title=title, xticks=[], yticks=[])
+        figure.colorbar(drawn, ax=panel, shrink=0.85)
+        panel = axes[f'components {stage}']
+        panel.imshow(find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)))
         title = 'first three principal components\nas red, green, blue'
-        view.draw_map(axes, find_components(tokens), view.box, title)
+        panel.set(title=title, xticks=[], yticks=[])
     return figure

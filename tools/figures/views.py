@@ -1,8 +1,8 @@
 """Prepare an image for a network, record the inputs of modules, and draw maps over the image in
 matplotlib.
 
-Shapes: H x W image, h x w network input without padding, h' x w' with padding. Positions are (x, y)
-in the image and (u, v) in the network's input, both in pixels.
+Shapes: h x w network input without padding, h' x w' with padding. Positions (x, y) and strides are
+in pixels of the network's input.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
@@ -30,58 +28,16 @@ MIN_TOKENS = 4
 # over it stands out.
 GREY = np.array((0.299, 0.587, 0.114)) * 0.8
 CMAP = 'inferno'  # matplotlib's name of the colour map
-MARK = '#00e5ff'  # colour of frames and marks on the image
-
-Box = tuple[float, float, float, float]  # (left, top, right, bottom) in pixels
+PANEL_WIDTH = 3.7  # inches
 
 
 @dataclass(frozen=True)
 class View:
-    """An image, a backbone's input for it, how coordinates of the two relate, and drawings of the
-    image.
-    """
+    """What a backbone gets for an image, and drawings of it."""
 
     backbone: PyramidBackbone
-    image: np.ndarray  # (H, W, 3) uint8, RGB
-    inputs: Tensor  # (1, 3, h', w'), normalised, and padded on the right and at the bottom
-    size: tuple[int, int]  # (h, w), size of the inputs without padding
-    scale: np.ndarray  # (2,) = [horizontal, vertical], image pixels per input pixel
-    offset: np.ndarray  # (2,) = [x, y], position in the image of the inputs' top left corner
-
-    def to_image(self, box: Box) -> Box:
-        """Convert a box from pixels of the inputs to pixels of the image."""
-        corners = np.reshape(box, (2, 2)) * self.scale + self.offset
-        return tuple(corners.ravel().tolist())
-
-    @property
-    def box(self) -> Box:
-        """The part of the image that the network sees, in pixels of the image."""
-        height, width = self.size
-        return self.to_image((0, 0, width, height))
-
-    @property
-    def image_box(self) -> Box:
-        """The whole image in its pixels."""
-        height, width = self.image.shape[:2]
-        return 0, 0, width, height
-
-    def to_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
-        """Convert a position (x, y) in the image to (u, v) in the inputs.
-
-        None stands for the centre of the inputs. Raise a UserError if the position is outside of
-        them.
-        """
-        height, width = self.size
-        if at is None:
-            return width / 2, height / 2
-        u, v = ((np.array(at) - self.offset) / self.scale).tolist()
-        if not (0 <= u < width and 0 <= v < height):
-            left, top, right, bottom = self.box
-            area = f'x from {left:.0f} to {right:.0f} and y from {top:.0f} to {bottom:.0f}'
-            raise UserError(
-                f'position {at[0]:g},{at[1]:g} is outside of what the network gets. Choose {area}'
-            )
-        return u, v
+    image: np.ndarray  # (h, w, 3) uint8, RGB: the image as the test pipeline resizes and crops it
+    inputs: Tensor  # (1, 3, h', w'): normalised, and padded on the right and at the bottom
 
     def choose_stage(self, stage: int | None, last: int) -> int:
         """Return ``stage``.
@@ -111,51 +67,44 @@ class View:
                 handle.remove()
         return [recorded[module] for module in modules]
 
-    def make_figure(self, title: str, rows: int, columns: int, width: float) -> Figure:
-        """Create a figure for ``rows`` x ``columns`` panels, each ``width`` inches wide and shaped
-        like the image.
+    def make_figure(self, title: str, panels: list[list[str]]) -> tuple[Figure, dict[str, Axes]]:
+        """Create a figure and the axes of its panels, which are shaped like the image.
+
+        ``panels`` has the name of each panel, row by row. A panel spans the cells with its name.
         """
-        _, _, image_width, image_height = self.image_box
-        height = float(np.clip(width * image_height / image_width, width / 3, width * 2))
-        size = (columns * width + 1.4, rows * (height + 0.7) + 0.8)
+        height, width = self.image.shape[:2]
+        panel_height = PANEL_WIDTH * np.clip(height / width, 1 / 3, 2)
+        size = (len(panels[0]) * PANEL_WIDTH + 1.4, len(panels) * (panel_height + 0.7) + 0.8)
         figure = Figure(figsize=size, layout='constrained')
         figure.suptitle(title, fontsize=15)
-        return figure
+        return figure, figure.subplot_mosaic(panels)
 
     def draw_image(self, axes: Axes, title: str) -> None:
-        """Draw the image, with a dashed frame around what the network sees if that is a part."""
-        self.draw_map(axes, self.image, self.image_box, title)
-        if not np.allclose(self.box, self.image_box):
-            draw_box(axes, self.box, linestyle='--')
+        height, width = self.image.shape[:2]
+        axes.imshow(self.image, extent=(0, width, height, 0))
+        axes.set_title(title)
 
     def draw_map(
-        self, axes: Axes, values: np.ndarray, box: Box, title: str, **style: Any
-    ) -> AxesImage:
-        """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over a box in pixels of
-        the image.
-
-        NaN is transparent.
-        """
-        left, top, right, bottom = box
-        style = {'cmap': CMAP, 'interpolation': 'nearest', **style}
-        drawn = axes.imshow(values, extent=(left, right, bottom, top), **style)
-        _, _, width, height = self.image_box
-        axes.set(xlim=(0, width), ylim=(height, 0), aspect='equal', title=title)
-        return drawn
-
-    def overlay_map(
         self,
         axes: Axes,
         values: np.ndarray,
-        box: Box,
+        stride: int,
         title: str,
         label: str = 'attention (1 = uniform)',
         **style: Any,
     ) -> None:
-        """Draw a map over the image in dark grey, and a colour bar if it has a ``label``."""
-        grey = self.image @ GREY
-        self.draw_map(axes, grey, self.image_box, title, cmap='gray', vmin=0, vmax=255)
-        drawn = self.draw_map(axes, values, box, title, **{'alpha': 0.72, **style})
+        """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over the image in dark
+        grey, and a colour bar if it has a ``label``. NaN is transparent.
+        """
+        height, width = self.image.shape[:2]
+        extent = (0, width, height, 0)
+        axes.imshow(self.image @ GREY, cmap='gray', vmin=0, vmax=255, extent=extent)
+        rows, columns = values.shape[:2]
+        # A map of padded inputs is larger than the image.
+        extent = (0, columns * stride, rows * stride, 0)
+        style = {'cmap': CMAP, 'interpolation': 'nearest', 'alpha': 0.72, **style}
+        drawn = axes.imshow(values, extent=extent, **style)
+        axes.set(xlim=(0, width), ylim=(height, 0), title=title)
         if label:
             axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both', label=label)
 
@@ -172,17 +121,10 @@ def prepare_view(model: Predictor, image: ImageLike) -> View:
             f'cannot visualize the backbone {name}. Use a model with a backbone of mmgcvit, such '
             'as GCViT'
         )
-    array = convert_to_array(image, model.decoding)
-    prepared = model.prepare_image(array)
+    prepared = model.prepare_image(convert_to_array(image, model.decoding))
     batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
-    size = tuple(prepared['inputs'].shape[-2:])
-    # Transforms record scale_factor = (horizontal, vertical). Assume a centre crop, and padding on
-    # the right and below.
-    factors = np.array(prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0)))
-    resized = array.shape[1::-1] * factors
-    crop_offset = np.round((resized - size[::-1]) / 2).clip(min=0)
-    image = np.ascontiguousarray(array[..., ::-1])
-    return View(backbone, image, batch['inputs'], size, 1 / factors, crop_offset / factors)
+    bgr = prepared['inputs'].byte().permute(1, 2, 0).numpy()
+    return View(backbone, bgr[..., ::-1], batch['inputs'])
 
 
 def check_index(name: str, index: int | None, count: int, where: str = '') -> None:
@@ -196,10 +138,3 @@ def check_index(name: str, index: int | None, count: int, where: str = '') -> No
 
 def format_head(head: int | None) -> str:
     return 'mean of all heads' if head is None else f'head {head}'
-
-
-def draw_box(axes: Axes, box: Box, **style: Any) -> None:
-    """Draw the outline of a box."""
-    left, top, right, bottom = box
-    size = (right - left, bottom - top)
-    axes.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=MARK, **style))
