@@ -25,23 +25,26 @@ class Block(NamedTuple):
 
     page: str
     line: int
-    language: str
     text: str
 
     def __str__(self):
         return f'{self.page}:{self.line}'
 
 
+def read_page(page):
+    return (ROOT / page).read_text()
+
+
 def parse(page):
     """Parse a page into Markdown tokens."""
-    return PARSER.parse((ROOT / page).read_text())
+    return PARSER.parse(read_page(page))
 
 
 def find_blocks(page, *languages):
     """Yield the code blocks of a page in some languages."""
     for token in parse(page):
         if token.type == 'fence' and token.info.strip() in languages:
-            yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
+            yield Block(page, token.map[0] + 2, token.content)
 
 
 def read_blocks(page, language):
@@ -77,20 +80,6 @@ def find_links(page):
             target = child.attrGet('href') or child.attrGet('src')
             if target is not None:
                 yield token.map[0] + 1, target
-
-
-def find_link_texts(page):
-    """Yield the line number and text of each link, and whether it is a picture's alt text."""
-    for token in parse(page):
-        children = iter(token.children or ())
-        for child in children:
-            if child.type == 'image':
-                yield token.map[0] + 1, child.content, True
-            elif child.type == 'link_open':
-                words = []
-                while (child := next(children)).type != 'link_close':
-                    words.append(child.content or ' ' * (child.type == 'softbreak'))
-                yield token.map[0] + 1, ''.join(words), False
 
 
 def find_anchors(page):
