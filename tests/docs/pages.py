@@ -1,17 +1,13 @@
-"""Parse the pages (headings, links, tables, code blocks) and run their commands."""
+"""Parse the pages: headings, links, tables, code blocks."""
 
 import re
-import shlex
-import sys
 from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from .. import programs
 from ..conftest import ROOT
-from ..tools.commands import call, environment_for, output_of
 
 PAGES = ['README.md', 'CHANGELOG.md', 'RELEASING.md', 'SECURITY.md', 'docs/images/README.md']
 PAGES += ['configs/README.md', 'configs/demo/weights/README.md']
@@ -57,20 +53,6 @@ def split_commands(text):
     for line in text.replace('\\\n', ' ').splitlines():
         commands += line.removeprefix('$ ').split(' && ')
     return [command for command in commands if command.partition('#')[0].strip()]
-
-
-def run_command(folder, command):
-    """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the
-    OpenMMLab packages.
-    """
-    program, *words = shlex.split(command, comments=True)
-    if program == 'mmgcvit':
-        return call('', '-m', 'mmgcvit', *words, folder=folder)
-    if program == 'python':
-        program = sys.executable
-    environment = environment_for('', PYTHONPATH=str(ROOT))
-    ended = programs.run([program, *words], environment, cwd=folder)
-    return output_of(ended, fails=False)
 
 
 def find_links(page):

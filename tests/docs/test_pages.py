@@ -1,6 +1,7 @@
 """Check pages against each other and the code: links, headings, tables, messages, folders."""
 
 import re
+import shlex
 from pkgutil import resolve_name
 
 import pytest
@@ -18,6 +19,7 @@ from .pages import (
     find_tables,
     parse,
     read_page,
+    split_commands,
 )
 
 # Messages of torch, mmdet and Linux, not ours.
@@ -81,14 +83,16 @@ def test_pictures_named_in_examples_exist(page, request):
     """In blocks of commands, and in commands within the text; those of the demo after
     tools/make_digits.py.
     """
-    commands = [block.text for block in find_blocks(page, *SHELLS)]
-    commands += re.findall(r'`(mmgcvit [^`]+)`', read_page(page))
-    for words in re.findall(r'(?:[\w/*-]|(?<=\w) (?=\d))+\.(?:jpg|png|mp4)\b', '\n'.join(commands)):
-        if words.startswith('data/digits/'):
+    commands = re.findall(r'`((?:mmgcvit|python) [^`]+)`', read_page(page))
+    for block in find_blocks(page, *SHELLS):
+        commands += split_commands(block.text)
+    words = [word for command in commands for word in shlex.split(command, comments=True)]
+    for word in words:
+        if word.startswith('data/digits/'):
             digits = request.getfixturevalue('digits')
-            assert (digits / words.removeprefix('data/digits/')).exists(), words
-        elif not OWN_FILES.fullmatch(words):
-            assert (ROOT / words).exists(), words
+            assert (digits / word.removeprefix('data/digits/')).exists(), word
+        elif word.endswith(('.jpg', '.png', '.mp4')) and not OWN_FILES.fullmatch(word):
+            assert (ROOT / word).exists(), word
 
 
 @pytest.mark.parametrize('page', PAGES)

@@ -6,12 +6,14 @@ epochs.
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
 
 from ..conftest import ROOT
-from .pages import SHELLS, find_blocks, read_blocks, run_command, split_commands
+from ..tools.commands import call
+from .pages import SHELLS, find_blocks, read_blocks, split_commands
 
 TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
 CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
@@ -21,6 +23,14 @@ AS_JSON = """
 import json
 print(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))
 """
+
+
+def run_command(folder, command):
+    """Run a command line in a folder, in a process with imported packages; return its output."""
+    program, *words = shlex.split(command, comments=True)
+    if program == 'mmgcvit':
+        words = ['-m', 'mmgcvit', *words]
+    return call('', *words, folder=folder, PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.long
