@@ -70,7 +70,7 @@ DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
-GPU_TESTS = $(addprefix tests/,gpu models inference checkpoints)
+GPU_TESTS = $(addprefix tests/,gpu models inference checkpoints tools/test_demo.py)
 # After a failed test the tables are printed too. Imports take 20 s in each process on some
 # machines.
 test-gpu: install
