@@ -56,6 +56,19 @@ def test_no_two_pages_have_the_same_title():
     assert len({*titles}) == len(titles)
 
 
+@pytest.mark.parametrize(
+    ('page', 'words'),
+    [
+        ('fifty_photos', 'annotate'),
+        ('faq', 'faq colab finetune multiple gpus memory small commercial early'),
+        ('glossary', 'iou'),
+    ],
+)
+def test_a_page_has_the_words_that_people_search_for(page, words):
+    text = read_page(f'docs/{page}.md').lower()
+    assert [word for word in words.split() if word not in text] == []
+
+
 def test_pages_link_to_every_term_of_the_glossary():
     terms = {*find_anchors('docs/glossary.md')} - {'glossary'}
     linked = {link.partition('#')[2] for page in PAGES for _, link in find_links(page)}

@@ -1,6 +1,4 @@
-"""The site builds without a warning, fits every width, and its links and pictures say where they
-lead.
-"""
+"""The site builds without a warning and fits every width, and its links lead to pages."""
 
 import html
 import json
@@ -58,12 +56,6 @@ def site(tmp_path_factory):
     return folder / 'site'
 
 
-@pytest.fixture(scope='module')
-def texts(site):
-    """Read all pages, by their paths."""
-    return {path: path.read_text() for path in site.rglob('*.html')}
-
-
 @pytest.mark.parametrize(
     ('page', 'content'),
     [
@@ -79,7 +71,8 @@ def test_a_page_shows_what_the_files_only_name(site, page, content):
     assert content in (site / f'{page}.html').read_text()
 
 
-def test_links_lead_to_pages_and_ids_that_exist(texts):
+def test_links_lead_to_pages_and_ids_that_exist(site):
+    texts = {path: path.read_text() for path in site.rglob('*.html')}
     for path, text in texts.items():
         for link in re.findall(r'<a [^>]*href="([^"]*)"', text):
             if re.match(r'\w+:', link):
@@ -91,41 +84,11 @@ def test_links_lead_to_pages_and_ids_that_exist(texts):
                 assert f'id="{anchor}"' in texts[target], (path, link)
 
 
-def test_pictures_have_alt_texts(texts):
-    """Those of the notebook too, where a path would be the default."""
-    pictures = re.findall('<img[^>]*>', ''.join(texts.values()))
-    assert len(pictures) > 15
-    for picture in pictures:
-        alt = re.search(r'alt="([^"]*)"', picture)[1]
-        assert len(alt.split()) > 3, picture
-        assert '.png' not in alt, picture
-
-
 def test_the_front_page_does_not_repeat_the_sidebar(site):
     article = (site / 'docs' / 'index.html').read_text().partition('<article')[2]
     article = article.partition('</article>')[0]
     assert 'toctree-l1' not in article
     assert article.count('<a ') < 30
-
-
-@pytest.mark.parametrize(
-    ('page', 'words'),
-    [
-        ('fifty_photos', 'annotate'),
-        ('faq', 'faq colab finetune multiple gpus memory small commercial early'),
-        ('glossary', 'iou'),
-    ],
-)
-def test_the_search_finds_words_that_people_use(site, page, words):
-    from sphinx.search.en import SearchEnglish
-
-    index = json.loads((site / 'searchindex.js').read_text()[len('Search.setIndex(') : -1])
-    number = index['docnames'].index(f'docs/{page}')
-    for word in words.split():
-        stem = SearchEnglish({}).stem(word)
-        # A word of one page has its number, others a list of numbers.
-        found = [index[part].get(stem) for part in ('terms', 'titleterms')]
-        assert number in found or any(number in each for each in found if isinstance(each, list))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium (Debian: apt-get install chromium)')

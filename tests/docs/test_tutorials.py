@@ -48,10 +48,13 @@ def test_the_notebook_runs_and_reproduces_its_outputs(tmp_path):
     assert int(right) >= 0.9 * int(count)
 
 
-def test_the_notebook_was_run_in_order_and_is_small():
+def test_the_notebook_was_run_in_order_and_is_small_and_its_pictures_have_alt_texts():
     assert [cell['execution_count'] for cell in CELLS] == [*range(1, len(CELLS) + 1)]
     assert TUTORIAL.stat().st_size < MAX_BYTES
     assert not re.search('/home/|/tmp/', TUTORIAL.read_text())
+    for cell in CELLS:
+        if any('image/png' in output.get('data', ()) for output in cell['outputs']):
+            assert len(cell['metadata']['mystnb']['image']['alt'].split()) > 3
 
 
 @pytest.mark.long

@@ -9,14 +9,13 @@ from mmgcvit.errors import UserError
 from tools.figures.query_maps import compute_queries, draw_queries, find_components
 from tools.figures.shift_maps import compute_shifts, draw_shifts
 
-from .conftest import LSA, classifier_of, hooks_of
+from .conftest import LSA, classifier_of
 
 
 def test_each_stages_query_equals_the_input_of_its_global_block(gcvit, picture):
     found = compute_queries(gcvit, picture)
     shapes = [query.shape for query in found.by_stage.values()]
     assert shapes == [(1, 5, 5, 16), (2, 3, 3, 16), (4, 3, 3, 16), (8, 3, 3, 16)]
-    assert hooks_of(gcvit) == 0
     ((_, q_global),) = found.view.record_inputs([gcvit.network.backbone.stages[1].blocks[1].attn])
     np.testing.assert_allclose(found.by_stage[1].reshape(2, 9, 16), q_global[0].numpy(), atol=1e-6)
     titles = [axes.get_title() for axes in draw_queries(found).axes]
@@ -42,7 +41,6 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     weights = attn.compute_attention_weights(*found.view.record_inputs([attn])[0])
     np.testing.assert_allclose(found.weights, weights[0, :, :, 0].detach().numpy(), atol=1e-6)
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
-    assert hooks_of(lsa) == 0
     (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('shift dy')]
     shares = [100 * (found.weights.argmax(-1) == i).mean() for i in range(len(LSA['shifts']))]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)

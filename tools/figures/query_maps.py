@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import ImageLike
 from mmgcvit.inference.predictor import Predictor
+from mmgcvit.models.gcvit.global_query import GlobalQueryGenerator
 
 from .views import CMAP, View, prepare_view
 
@@ -36,22 +37,20 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     view = prepare_view(model, image)
     stages = {}
     for index, stage in enumerate(view.backbone.stages):
-        # Local and global blocks alternate, and the first one is local. So a stage with one block
-        # uses no global query.
-        if hasattr(stage, 'global_query') and len(stage.blocks) > 1:
+        generator = getattr(stage, 'global_query', None)
+        # The first block of a stage is local, so a stage with one block uses no global query.
+        if isinstance(generator, GlobalQueryGenerator) and len(stage.blocks) > 1:
             stages[index] = stage
-    recorded = view.record_inputs([stage.global_query for stage in stages.values()])
-    queries = {}
-    for (index, stage), (x,) in zip(stages.items(), recorded, strict=True):
-        q_global = stage.global_query(x)
-        # The ablation variants without a global query have nn.Identity instead.
-        if q_global is not x:
-            queries[index] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
-    if not queries:
+    if not stages:
         raise UserError(
             f'{type(view.backbone).__name__} has no global query. Use a model with a GC ViT '
             'backbone'
         )
+    inputs = view.record_inputs([stage.global_query for stage in stages.values()])
+    queries = {}
+    for (index, stage), (x,) in zip(stages.items(), inputs, strict=True):
+        q_global = stage.global_query(x)[0]  # (nH, h*w, d)
+        queries[index] = q_global.unflatten(1, stage.window_size).float().cpu().numpy()
     return Queries(view, queries)
 
 
