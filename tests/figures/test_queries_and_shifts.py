@@ -40,7 +40,6 @@ def test_shift_weights_equal_the_networks_own_weights(lsa, picture):
     attn = lsa.network.backbone.stages[0].blocks[0].attn
     weights = attn.compute_attention_weights(*found.view.record_inputs([attn])[0])
     np.testing.assert_allclose(found.weights, weights[0, :, :, 0].detach().numpy(), atol=1e-6)
-    assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
     (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('shift dy')]
     shares = [100 * (found.weights.argmax(-1) == i).mean() for i in range(len(LSA['shifts']))]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
