@@ -158,7 +158,7 @@ test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
 
 types: install
-	$(RUN) -m pytest tests/docs/test_blocks.py -k types
+	$(RUN) -m pytest tests/docs/test_blocks.py -k type_errors
 
 # Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|$\
