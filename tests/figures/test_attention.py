@@ -94,11 +94,9 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     padding = classifier_of(tmp_path / 'run', [{**RESIZE, 'scale': (70, 70)}])
     found = compute_attention(padding, picture, stage=0)
     assert found.blocks[0].weights.shape == (18, 18)
-    drawn = [axes for axes in draw_attention(found).axes if len(axes.images) == 2]
-    assert len(drawn) == 4
-    for axes in drawn:
-        assert [image.get_extent() for image in axes.images] == [[0, 70, 70, 0], [0, 72, 72, 0]]
-        assert axes.get_xlim() == (0, 70)
+    axes = draw_attention(found).axes[1]
+    assert [image.get_extent() for image in axes.images] == [[0, 70, 70, 0], [0, 72, 72, 0]]
+    assert axes.get_xlim() == (0, 70)
 
 
 @pytest.mark.parametrize(
