@@ -12,7 +12,7 @@ import torch
 from docs.drawings import own_data
 from docs.drawings.charts import CHARTS, COLOURS, read_points, read_rows
 from docs.drawings.draw import DRAWINGS, IMAGES
-from docs.drawings.model_zoo import scores_of
+from docs.drawings.model_zoo import format_scores
 from mmgcvit import LSA, GCViT
 
 from ..configs.models import ENTRIES, read_docstring
@@ -36,23 +36,12 @@ CARDS = [
     for row in table[1:]
     if table[0][0] == '`configs/`'
 ]
-# Its metrics as the metafiles call them.
-METRICS = {
-    'top-1': 'Top 1 Accuracy',
-    'box': 'box AP',
-    'box AP': 'box AP',
-    'mask AP': 'mask AP',
-    'mIoU': 'mIoU',
-}
 
 
 @pytest.mark.parametrize(('head', 'row'), CARDS, ids=lambda cells: cells[0])
 def test_a_card_has_the_paper_s_scores_and_the_memory_of_the_config_s_head(head, row):
     name = re.match(r'`(\w+)\.py`', row[0])[1]
-    scores = scores_of(ENTRIES[name])
-    metrics = re.sub(r'\[([^]]+)\]\([^)]*\)', r'\1', head[1]).removeprefix('paper: ').split(' / ')
-    expected = [str(scores[METRICS[metric]]) for metric in metrics if scores]
-    assert row[1] == (' / '.join(expected) or 'none')
+    assert row[1] == (format_scores(ENTRIES[name]) or 'none')
     measured = re.findall(r'([\d.]+) GB in (float32|bf16)', read_docstring(name))
     for number, precision in measured:
         # Of 80 GB, DINO's head names what was computed.

@@ -99,24 +99,6 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     assert axes.get_xlim() == (0, 70)
 
 
-@pytest.mark.parametrize(
-    ('network', 'asked', 'message'),
-    [
-        ('gcvit', {'stage': 4}, 'there is no stage 4. Expected 0 to 3'),
-        ('gcvit', {'stage': -1}, 'there is no stage -1'),
-        ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
-        ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        ('gcvit', {'at': (3, 64)}, 'position 3,64 is outside of the 64 x 64 px'),
-        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* shifts'),
-    ],
-)
-def test_invalid_stages_blocks_heads_and_positions_are_rejected(
-    request, picture, network, asked, message
-):
-    with pytest.raises(UserError, match=message):
-        compute_attention(request.getfixturevalue(network), picture, **asked)
-
-
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
     with pytest.raises(UserError, match=r'the backbone Identity\. Use a model with .* mmgcvit'):

@@ -7,7 +7,11 @@ import shlex
 import cv2
 import pytest
 
+from mmgcvit.errors import UserError
 from tools import visualize
+from tools.figures.attention_maps import compute_attention
+from tools.figures.query_maps import compute_queries
+from tools.figures.shift_maps import compute_shifts
 
 from ..docs.pages import read_blocks
 from ..inference.conftest import picture_of
@@ -57,3 +61,44 @@ def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, argumen
     code, printed = call(visualize, *arguments.replace('RUN', run).split())
     assert code
     assert message in printed
+
+
+@pytest.fixture
+def unshifted(tmp_path):
+    return classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
+
+
+@pytest.mark.parametrize(
+    ('compute', 'network', 'asked', 'message'),
+    [
+        (compute_attention, 'gcvit', {'stage': 4}, 'there is no stage 4. Expected 0 to 3'),
+        (compute_attention, 'gcvit', {'stage': -1}, 'there is no stage -1'),
+        (
+            compute_attention,
+            'gcvit',
+            {'stage': 1, 'block': 2},
+            'no block 2 in stage 1. Expected 0 to 1',
+        ),
+        (
+            compute_attention,
+            'gcvit',
+            {'stage': 1, 'head': 2},
+            'no head 2 in stage 1. Expected 0 to 1',
+        ),
+        (compute_attention, 'gcvit', {'at': (3, 64)}, 'position 3,64 is outside of the 64 x 64 px'),
+        (
+            compute_attention,
+            'lsa',
+            {'stage': 0, 'block': 0},
+            'block 0 of stage 0, .*ShiftAttention',
+        ),
+        (compute_queries, 'lsa', {}, 'LSA has no global query'),
+        (compute_shifts, 'gcvit', {}, 'GCViT has no shifted copies'),
+        (compute_shifts, 'unshifted', {}, 'has no shifted copies'),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_rejected(
+    request, picture, compute, network, asked, message
+):
+    with pytest.raises(UserError, match=message):
+        compute(request.getfixturevalue(network), picture, **asked)
