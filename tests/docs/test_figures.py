@@ -1,5 +1,5 @@
-"""Figures and drawings show the numbers of tables and the shapes of networks; the ways repeat numbers
-of metafiles and tables.
+"""Figures and drawings show the numbers of tables and the shapes of networks; the ways repeat
+numbers of metafiles and tables.
 """
 
 import json
