@@ -9,7 +9,7 @@ import pytest
 from mmgcvit import errors
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError, UserError
-from mmgcvit.figures.gradcam_maps import compute_gradcam
+from tools.figures.gradcam_maps import compute_gradcam
 
 
 def test_a_missing_import_is_reported_with_the_pip_command(monkeypatch):

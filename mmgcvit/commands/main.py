@@ -31,7 +31,6 @@ COMMANDS = {
     'check-data': 'check the data of a config or a folder',
     'plot': 'plot losses and scores of runs',
     'mistakes': 'draw confusion matrix and worst images',
-    'visualize': 'draw attention, global queries, Grad-CAM or shifts',
     'publish': "write a trained model's weights as safetensors",
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',

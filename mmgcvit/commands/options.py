@@ -41,12 +41,8 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
     parser = argparse.ArgumentParser(description=description)
     command.add_options(parser)
-    parse = parser.parse_known_intermixed_args
-    if hasattr(command, 'HAS_SUBCOMMANDS'):
-        # argparse does not support options between positional arguments for subcommands.
-        parse = parser.parse_known_args
     name = command.__name__.rpartition('.')[2].replace('_', '-')
-    args, unknown = parse(translate_options(name, arguments))
+    args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
     if unknown:
         options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
         suggestion = suggest(unknown[0].lstrip('-'), options, format_option) or '.'

@@ -50,7 +50,8 @@ def test_a_sentence_names_only_options_and_commands_that_exist():
         for meaning in read_habits(command).values():
             if ' ' in meaning:
                 assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
-                assert {*re.findall(r'mmgcvit ([a-z][a-z-]*)', meaning)} <= COMMANDS.keys(), meaning
+                named = re.findall(r'(?<!mim run )mmgcvit ([a-z][a-z-]*)', meaning)
+                assert {*named} <= COMMANDS.keys(), meaning
 
 
 @pytest.mark.parametrize('command', COMMANDS)
