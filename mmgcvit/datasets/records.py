@@ -17,11 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
-from ..files import (
-    make_portable_path,
-    write_image,
-    write_text,
-)
+from ..files import make_portable_path, write_image, write_text
 from .decoding import IGNORE_INDEX, Values, read_values
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
@@ -123,15 +119,15 @@ class LabelSplit(SplitImages):
     labels: Sequence[str]  # written beside the image names
     class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
     class_names: Sequence[str]  # by class index
-    has_maps: bool = False
-    map_values: Values = field(default_factory=dict)  # by which maps are converted, or empty
+    # The class index by the value of a pixel in maps, or empty.
+    map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
     is_scorable = True
 
     @property
     def map_names(self) -> Sequence[str]:
         """The names of the maps of the images, relative to ``image_folder``."""
-        return self.labels if self.has_maps else ()
+        return self.labels if self.map_values else ()
 
     @property
     def sizes(self) -> list[None]:
@@ -158,10 +154,10 @@ class LabelSplit(SplitImages):
     def write(self, folder: Path, name: str) -> dict[str, str]:
         file = folder / f'{name}.txt'
         # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
-        separator = '\t' if self.has_maps else ' '
+        separator = '\t' if self.map_values else ' '
         lines, labels = [], self.labels
         images = labels_folder = make_portable_path(self.image_folder)
-        if self.map_values:
+        if any(value != index for value, index in self.map_values.items()):
             labels = [self.convert_map(folder / name, label) for label in labels]
             labels_folder = ''
         for image_name, label in zip(self.image_names, labels, strict=True):
@@ -170,7 +166,7 @@ class LabelSplit(SplitImages):
             lines.append(f'{start}{image_name}{separator}{label}\n')
         write_text(file, ''.join(lines))
         variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
-        if self.has_maps:
+        if self.map_values:
             variables[f'{name}_labels'] = labels_folder
         return variables
 

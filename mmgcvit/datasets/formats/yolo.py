@@ -8,6 +8,7 @@ polygons in 100 images of 1280 x 960), and writes masks with holes or several pa
 which mmdet does not train.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -65,6 +66,7 @@ YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 MIN_FAR_SIDES = 0.1  # the share of lines whose width and height cannot be a corner
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
+CLASSES = 'classes.txt'  # which labelImg and Label Studio write, with a name on each line
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
@@ -82,9 +84,14 @@ def match_layouts(folder: Folder) -> list[Match]:
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
     if labelled and not matches:
+        label_file = make_label_path(labelled[0])
+        names = ['first class', 'second class']
+        for file in (Path(CLASSES), label_file.with_name(CLASSES)):
+            if (folder.path / file).is_file():
+                names = read_text(folder.path / file).strip().split('\n')
         misfit = (
-            f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with '
-            f'two lines: "train: {labelled[0].parent}" and "names: [first class, second class]"'
+            f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
+            f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
         )
         matches.append(Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled)))
     return matches

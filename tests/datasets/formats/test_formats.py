@@ -142,6 +142,16 @@ def move_into(name):
     return move
 
 
+def replace_settings_by_names(root):
+    (root / 'data.yaml').unlink()
+    write(root / 'labels' / 'classes.txt', 'disc\n# a: b\n')
+
+
+def write_white_for_val(root):
+    write_labels([0, 1])(root)
+    write_labels([0, 255])(root / 'labels' / 'val')
+
+
 def save_maps_as_jpeg(root):
     for path in root.rglob('*.png'):
         Image.open(path).save(path.with_suffix('.jpg'))
@@ -169,7 +179,8 @@ FAULTS = {
             (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'")
             for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
         ),
-        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and'),
+        (remove('data.yaml'), "but no data.yaml. Write one with two lines: 'train: images' and"),
+        (replace_settings_by_names, """and 'names: ["disc", "# a: b"]'"""),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
         (edit('data.yaml', 'images', 'pictures'), 'names pictures, which does not exist in '),
@@ -218,6 +229,11 @@ FAULTS = {
         (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
+        (
+            write_white_for_val,
+            'val/4.png has 255 and no 1, but labels/train/0.png has 1 and no 255',
+        ),
+        (write_file('classes.txt', 256 * 'a\n'), 'has 256 classes of pixels'),
         (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
