@@ -25,17 +25,15 @@ def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[An
     Returns:
         The results, and the messages of the UserErrors that it raised for other files.
     """
-
-    def try_to_read(file: Any) -> tuple[Any, str]:
-        try:
-            return read(file), ''
-        except UserError as error:
-            return None, str(error)
-
     with ThreadPoolExecutor() as pool:
-        pairs = list(pool.map(try_to_read, files))
-    results = [result for result, error in pairs if not error]
-    return results, [error for _, error in pairs if error]
+        readings = [pool.submit(read, file) for file in files]
+    results, errors = [], []
+    for reading in readings:
+        try:
+            results.append(reading.result())
+        except UserError as error:
+            errors.append(str(error))
+    return results, errors
 
 
 def make_split(

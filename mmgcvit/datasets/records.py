@@ -237,11 +237,10 @@ def are_numbers(values: Any) -> bool:
 def make_object_key(annotation: Entry) -> tuple[Any, ...]:
     """Return class, box and iscrowd. Boxes are rounded, because computed ones are not exact."""
     box = annotation['bbox']
-    rounded = str(box)
+    key = str(box)
     if are_numbers(box):
-        num_digits = 1 if max(box, default=0) > 1 else 6  # fractions are rejected later
-        rounded = tuple(round(value, num_digits) for value in box)
-    return annotation['category_id'], rounded, annotation.get('iscrowd') or 0
+        key = tuple(round(value, 1) for value in box)
+    return annotation['category_id'], key, annotation.get('iscrowd') or 0
 
 
 def get_mask(annotation: Entry, with_masks: bool) -> Any:

@@ -38,9 +38,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     """Return the layout of class folders that a folder fits or nearly fits."""
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
-    layout, depth = WITHOUT_SPLITS, 1
-    if splits:
-        layout, depth = WITH_SPLITS, 2
+    layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
     # Images by split and class, and folders that are too deep.
     found, deep = {}, {}
     for file in folder.images:

@@ -241,7 +241,7 @@ FAULTS = {
         (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
     ],
     'classes': [
-        (copy('train', 'training'), 'has the folders train/ and training/ for train'),
+        (copy('train', 'training'), 'folders train, training, val stand for one split'),
         (copy('train/disc', 'cat'), 'the folders cat, train, val are splits and others'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (
