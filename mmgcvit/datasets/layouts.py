@@ -113,11 +113,9 @@ def list_files(folder: Path) -> Folder:
             paths = [Path(parent, name) for name in names if name not in skipped]
             # Pipes and devices would be waited for. Dangling links are missing files.
             files += [path for path in paths if path.is_file() or not path.exists()]
-    # The files of a folder come before its folders.
-    files.sort(key=lambda path: [*((1, name) for name in path.parts[:-1]), (0, path.name)])
     return Folder(
         folder,
-        [path.relative_to(folder) for path in files],
+        [path.relative_to(folder) for path in sorted(files)],
         [path.relative_to(folder) for path in outputs],
     )
 

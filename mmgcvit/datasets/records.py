@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +61,6 @@ class ObjectSplit(SplitImages):
         """The annotations without those of ignored objects."""
         return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
 
-    @property
-    def is_scorable(self) -> bool:
-        """Whether predictions on the images can be compared with annotations."""
-        return bool(self.objects)
-
     def get_sizes(self, annotations: Sequence[Entry]) -> NDArray[np.float64]:
         """Return the annotated (width, height) of the image of each annotation (n, 2)."""
         sizes = {image['id']: (image['width'], image['height']) for image in self.images}
@@ -104,8 +98,12 @@ class ObjectSplit(SplitImages):
         ``name`` is that of the split. Return a template's variables for it.
         """
         file = folder / f'{name}.json'
-        keys = ('images', 'annotations', 'categories')
-        write_text(file, json.dumps({key: getattr(self, key) for key in keys}))
+        content = {
+            'images': self.images,
+            'annotations': self.annotations,
+            'categories': self.categories,
+        }
+        write_text(file, json.dumps(content))
         images = make_portable_path(self.image_folder)
         return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
 
@@ -122,7 +120,6 @@ class LabelSplit(SplitImages):
     # The class index by the value of a pixel in maps, or empty.
     map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
-    is_scorable = True
 
     @property
     def map_names(self) -> Sequence[str]:
@@ -223,15 +220,10 @@ class DatasetInfo:
 
 
 def are_numbers(values: Any) -> bool:
-    """Return whether a value is a list of finite numbers.
-
-    Python's functions are faster than NumPy for short lists.
-    """
+    """Return whether a value is a list of finite numbers, not larger than a coordinate can be."""
     if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
         return False
-    lowest, highest = min(values, default=0), max(values, default=0)
-    is_small = lowest >= -MAX_COORDINATE and highest <= MAX_COORDINATE
-    return is_small and isfinite(sum(values))  # NaN may hide from min and max
+    return all(abs(value) <= MAX_COORDINATE for value in values)  # False for NaN
 
 
 def make_object_key(annotation: Entry) -> tuple[Any, ...]:

@@ -39,15 +39,13 @@ def match_layouts(folder: Folder) -> list[Match]:
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
     layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
-    # Images by split and class, and folders that are too deep.
-    found, deep = {}, {}
+    found = {}  # images by split and class
     for file in folder.images:
         folders = file.parts[:-1]
-        if len(folders) > depth:
-            deep[file.parent] = None
-        elif len(folders) == depth:
+        if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
+    deep = [file for file in folder.images if len(file.parts) > depth + 1]
     classes = sorted(found.get('train', ()))
     annotations = []
     for file in folder.list_files(*ANNOTATION_SUFFIXES):
@@ -61,7 +59,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     elif not classes and not deep:
         return []
     elif deep:
-        misfit = f'the images of {shorten([*deep])} are below the folders of classes. Move them up'
+        misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:

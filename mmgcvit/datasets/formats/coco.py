@@ -195,21 +195,22 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
         names = shorten([file.path for file in files.values()])
         return 0, f'there is {names}, but no file for training'
     for number, file in enumerate(files.values()):
+        missing = find_missing_keys(file.content)
+        if missing:
+            return number, format_issue(file.path, missing)
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
-            listed = shorten(names) or 'no images'
-            return number, f'none of the images that {file.path} lists ({listed}) is in {root}/'
+            return number, (
+                f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
+            )
     return len(files), ''
 
 
 def list_file_names(content: dict[str, Any]) -> list[str]:
-    """Return the file names of images. On Windows, tools write paths with backslashes."""
-    images = content.get('images')
-    images = images if isinstance(images, list) else []
-    names = [image.get('file_name') for image in images if isinstance(image, dict)]
-    return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
+    """Return the names of images in a COCO file, with slashes as on Linux."""
+    return [str(image['file_name']).replace('\\', '/') for image in content['images']]
 
 
 def read_dataset(
@@ -219,10 +220,6 @@ def read_dataset(
 
     A note names the other files of ``contents``.
     """
-    for file in files.values():
-        missing = find_missing_keys(file.content)
-        if missing:
-            raise UserError(format_issue(folder.path / file.path, missing))
     entries = [entry for file in files.values() for entry in file.content['annotations']]
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}

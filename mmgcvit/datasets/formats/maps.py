@@ -366,24 +366,27 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     for number in numbers:
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
+        box = coco_mask.toBbox(mask).tolist()
         values = {
-            'bbox': coco_mask.toBbox(mask).tolist(),
+            'bbox': box,
             'area': int(coco_mask.area(mask)),
             'iscrowd': 0,
             'segmentation': {**mask, 'counts': mask['counts'].decode()},
         }
         objects.append((name, values))
-        if is_scattered(pixels):
+        x, y, width, height = map(int, box)
+        if is_scattered(pixels[y : y + height, x : x + width]):
             scattered.append(f'{map_file} number {number}')
     return AnnotatedImage(image, labels.shape[::-1], objects, scattered)
 
 
-def is_scattered(pixels: NDArray[np.uint8]) -> bool:
-    """Return whether an object has regions that are far apart for their sizes."""
+def is_scattered(crop: NDArray[np.uint8]) -> bool:
+    """Return whether the mask of an object has regions that are far apart for their sizes.
+
+    ``crop`` is the mask in the object's box (height, width).
+    """
     import cv2  # imported here, because only maps of instances need it
 
-    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
-    crop = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
     largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
     return number > 2 and max(crop.shape) > MIN_SCATTER * largest
