@@ -204,11 +204,8 @@ def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, Fil
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     """Return notes that count the images that no annotation names, and outputs of commands."""
     resolve = cache(os.path.realpath)  # of folders, which may be links
-    paths = [
-        split.image_folder / name
-        for split in dataset.splits.values()
-        for name in (*split.image_names, *split.map_names)
-    ]
+    paths = [path for split in dataset.splits.values() for path in split.image_paths]
+    paths += [folder.path / file for file in dataset.maps]
     read = {(resolve(path.parent), path.name) for path in paths}
     unread = [
         file

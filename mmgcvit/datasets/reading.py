@@ -1,6 +1,6 @@
 """Read the files of many images in threads, and make a split of their objects."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,17 @@ def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[An
         except UserError as error:
             errors.append(str(error))
     return results, errors
+
+
+def read_splits(
+    read: Callable[[Any], Any], by_split: Mapping[str, Iterable[Any]]
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Call ``read`` with each file of each split. Return the results by split, and the errors."""
+    found, problems = {}, []
+    for split, files in by_split.items():
+        found[split], errors = read_each(read, files)
+        problems += errors
+    return found, problems
 
 
 def make_split(

@@ -44,7 +44,6 @@ class ObjectSplit(SplitImages):
     images: Sequence[Entry]  # id, file_name, width, height
     annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
     categories: Sequence[Entry]  # id, name
-    map_names: Sequence[str] = ()  # of the maps that the objects are read from
 
     @property
     def image_names(self) -> list[str]:
@@ -122,11 +121,6 @@ class LabelSplit(SplitImages):
     objects = annotations = ()  # there are none, so that rules for objects find nothing
 
     @property
-    def map_names(self) -> Sequence[str]:
-        """The names of the maps of the images, relative to ``image_folder``."""
-        return self.labels if self.map_values else ()
-
-    @property
     def sizes(self) -> list[None]:
         return [None] * len(self.image_names)
 
@@ -150,21 +144,21 @@ class LabelSplit(SplitImages):
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         file = folder / f'{name}.txt'
-        # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
-        separator = '\t' if self.map_values else ' '
-        lines, labels = [], self.labels
-        images = labels_folder = make_portable_path(self.image_folder)
+        images = make_portable_path(self.image_folder)
+        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
+        labels, separator = self.labels, ' '  # which mmpretrain's CustomDataset expects
+        if self.map_values:
+            variables[f'{name}_labels'] = images
+            separator = '\t'  # which PairedSegDataset expects
         if any(value != index for value, index in self.map_values.items()):
+            variables[f'{name}_labels'] = ''
             labels = [self.convert_map(folder / name, label) for label in labels]
-            labels_folder = ''
+        lines = []
         for image_name, label in zip(self.image_names, labels, strict=True):
             # CustomDataset removes blanks at the beginning of a line.
             start = './' if image_name[0].isspace() else ''
             lines.append(f'{start}{image_name}{separator}{label}\n')
         write_text(file, ''.join(lines))
-        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
-        if self.map_values:
-            variables[f'{name}_labels'] = labels_folder
         return variables
 
     def convert_map(self, folder: Path, label: str) -> str:
@@ -190,6 +184,7 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()  # messages for the user
     # Examples by rule of what a reader could not parse.
     problems: dict[Any, list[str]] = field(default_factory=dict)
+    maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""

@@ -59,7 +59,9 @@ def match_layouts(folder: Folder) -> list[Match]:
     elif not classes and not deep:
         return []
     elif deep:
-        misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
+        misfit = (
+            f'{shorten(deep)} are below the folders of classes. Move them up, or pass their folder'
+        )
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:

@@ -88,13 +88,8 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     """Return why a folder fits no layout, with the tree of the nearest one if there is one."""
     if misfits:
         nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout, hint = nearest.layout, ''
-        top, *others = {file.parts[0] for file in folder.files}
-        if not others and (folder.path / top).is_dir():
-            hint = f' If the dataset is in {folder.path / top}, pass that folder.'
-        return (
-            f'{folder.path}: {nearest.misfit}.{hint} The layout of {layout.tools}:\n{layout.tree}'
-        )
+        layout = nearest.layout
+        return f'{folder.path}: {nearest.misfit}. The layout of {layout.tools}:\n{layout.tree}'
     count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'

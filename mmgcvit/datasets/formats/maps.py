@@ -18,7 +18,7 @@ from ...errors import UserError, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, Values, pack, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
-from ..reading import AnnotatedImage, make_split, read_each
+from ..reading import AnnotatedImage, make_split, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
 from .voc import SEGMENTATION_LISTS, read_image_sets
@@ -135,6 +135,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
     by_split, unknown = pairs.by_split, []
+    maps = [file for each in by_split.values() for _, file in each]
     if '{split}' not in layout.images and not layout.endings:
         by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
     names, values = read_classes(folder)
@@ -144,7 +145,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
     problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
-    return replace(dataset, problems=problems)
+    return replace(dataset, maps=maps, problems=problems)
 
 
 def read_classes(folder: Folder) -> tuple[list[str], Values]:
@@ -229,10 +230,7 @@ def read_semantic_maps(
         names: The class names, or none.
         values: The class index by the value of a pixel; empty: values are class indices.
     """
-    found, problems = {}, []
-    for split, pairs in by_split.items():
-        found[split], errors = read_each(partial(read_labels, folder, values), pairs)
-        problems += errors
+    found, problems = read_splits(partial(read_labels, folder, values), by_split)
     labels_by_map = {file: each for rows in found.values() for _, file, each in rows}
     labels = set().union(*labels_by_map.values())
     if not values:
@@ -322,14 +320,12 @@ def read_instance_maps(
             f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
-    splits, problems, scattered = {}, [], []
-    for split, pairs in by_split.items():
-        images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
-        problems += errors
+    found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
+    splits, scattered = {}, []
+    for split, images in found.items():
+        splits[split] = make_split(folder, names, images)
         for image in images:
             scattered += image.problems
-        maps = [str(file) for _, file in pairs]
-        splits[split] = replace(make_split(folder, names, images), map_names=maps)
     return DatasetInfo(
         folder,
         'instance label maps',

@@ -16,7 +16,7 @@ from ...errors import UserError, get_first_line, shorten
 from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
-from ..reading import AnnotatedImage, make_split, read_each
+from ..reading import AnnotatedImage, make_split, read_splits
 from ..records import DatasetInfo
 from ..rules.coco import parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
@@ -86,27 +86,23 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     by_split, unknown = pairs.by_split, []
     if '{split}' not in layout.annotations:
         by_split, unknown = read_image_sets(folder, by_split['train'])
-    images, errors, wrong, names = {}, [], [], set()
-    for split, found in by_split.items():
-        images[split], unusable = read_each(partial(read_image, folder.path), found)
-        errors += unusable
-        for image in images[split]:
-            wrong += image.problems
-            names.update(name for name, _ in image.objects)
+    by_split, errors = read_splits(partial(read_image, folder.path), by_split)
     errors += [
         f'{folder.path / file}: no image, or several, have its name' for file in pairs.annotations
     ]
-    if not images.get('train') or not names:
+    images = [image for found in by_split.values() for image in found]
+    wrong = [problem for image in images for problem in image.problems]
+    classes = tuple(sorted({name for image in images for name, _ in image.objects}))
+    if not by_split.get('train') or not classes:
         hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
         )
-    classes = tuple(sorted(names))
-    from_0 = find_files_from_0([image for found in images.values() for image in found])
+    from_0 = find_files_from_0(images)
     convert = partial(convert_boxes, first=0 if from_0 else 1)
     splits = {}
-    for split, found in images.items():
+    for split, found in by_split.items():
         splits[split] = make_split(folder.path, classes, map(convert, found))
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
     problems[ZERO_BASED] = from_0

@@ -23,7 +23,7 @@ from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
-from ..reading import AnnotatedImage, make_split, read_each
+from ..reading import AnnotatedImage, make_split, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
@@ -120,9 +120,6 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     label_files = {
         image: find_label_file(root, image) for paths in images.values() for image in paths
     }
-    num_images = Counter(label_files.values())
-    read = partial(read_image, label_files, num_images, names)
-    splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
         num_unlabelled = sum(not label_files[path].is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
@@ -133,15 +130,18 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         if num_unlabelled:
             count = format_count(num_unlabelled, 'image')
             notes.append(f'{split}: {count} without a label file, thus without objects')
-        found, errors = read_each(read, paths)
-        splits[split] = make_split(folder.path, names, found)
-        problems[UNREADABLE] += errors
-        for image in found:
-            problems[WRONG_LINES] += image.problems
-        if have_keypoints(found):
+    num_images = Counter(label_files.values())
+    found, errors = read_splits(partial(read_image, label_files, num_images, names), images)
+    splits, wrong = {}, []
+    for split, annotated in found.items():
+        splits[split] = make_split(folder.path, names, annotated)
+        for image in annotated:
+            wrong += image.problems
+        if have_keypoints(annotated):
             raise UserError(Issue(KEYPOINTS, str(file)).format())
     others = [find_label_file(root, folder.path / image) for image in folder.images]
-    problems[UNUSED_LABELS] = find_unused_labels(label_files.values(), others, names)
+    unused = find_unused_labels(label_files.values(), others, names)
+    problems = {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused}
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -321,14 +321,14 @@ def make_coco_entries(values: list[float], size: Size) -> Entry:
     points = np.reshape(values, (-1, 2)) * size
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
-        (x, y), (width, height) = points
-        box, area = [x - width / 2, y - height / 2, width, height], width * height
+        centre, sides = points
+        corner, area = centre - sides / 2, sides.prod()
     else:
-        box = [*points.min(0), *np.ptp(points, axis=0)]
-        polygon = points.ravel()
-        area = measure_area(polygon)
-        entries['segmentation'] = [polygon.round(2).tolist()]
-    return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+        corner, sides = points.min(0), np.ptp(points, axis=0)
+        area = measure_area(points.ravel())
+        entries['segmentation'] = [points.ravel().round(2).tolist()]
+    box = np.round([*corner, *sides], 2).tolist()
+    return {'bbox': box, 'area': round(float(area), 2), **entries}
 
 
 def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
