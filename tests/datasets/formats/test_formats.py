@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
 from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
-from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
@@ -39,12 +38,6 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     assert 'nothing says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
-def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
-    write_png(tmp_path / 'a.png', 16, 12, bits=4, colour_type=0, data=12 * bytes(9))
-    with pytest.raises(UserError, match='is grey with 2 or 4 bits'):
-        read_segmentation_map(tmp_path / 'a.png')
-
-
 # Sides of an image and of the one object in it, and whether it is a crowd.
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
 SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
@@ -65,25 +58,21 @@ def make_objects(objects):
 def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(objects, size):
     """The advice is not given again after it was followed."""
     train = make_objects(objects)
+    sides, scales = [], []
+    for width, height, *own, is_crowd in objects:
+        if not is_crowd:
+            sides.append(np.prod(own) ** 0.5)
+            limits = size * 5 / 3, size
+            scales.append(rescale_size((width, height), limits, return_scale=True)[1])
+    resized = np.multiply(sides, scales)
+    assume((abs(resized - 8) > 0.01).all())
+    num_small, least = (resized < 8).sum(), len(sides) / 10
     text = find_small_objects(train, size)
-    trained = [row for row in objects if not row[4]]
-
-    def count_small(room):
-        scales = [
-            rescale_size(row[:2], (size * 5 / 3, size), return_scale=True)[1] for row in trained
-        ]
-        return sum(
-            (w * h) ** 0.5 * scale * room < 8
-            for (_, _, w, h, _), scale in zip(trained, scales, strict=True)
-        )
-
-    most, least = count_small(0.999), count_small(1.001)
-    assert least <= (int(text.split()[0]) if text else min(least, len(trained) // 10)) <= most
-    side = choose_tile_side(train, size)
-    assert side <= size
-    assert find_small_objects(train, size, side) == ''
-    num_small = sum((w * h) ** 0.5 * size / side < 8 for (_, _, w, h, _) in trained)
-    assert num_small <= len(trained) / 10 or side == 32
+    assert text.split(' ')[0] == (str(num_small) if num_small > least else '')
+    tile = choose_tile_side(train, size)
+    assert tile <= size
+    assert find_small_objects(train, size, tile) == ''
+    assert (np.multiply(sides, size / tile) < 8).sum() <= least or tile == 32
 
 
 @given(
@@ -152,6 +141,17 @@ def write_white_for_val(root):
     write_labels([0, 255])(root / 'labels' / 'val')
 
 
+def write_4_bits(root):
+    for path in root.rglob('*.png'):
+        data = HEIGHT * bytes(1 + WIDTH // 2)
+        write_png(path, WIDTH, HEIGHT, bits=4, colour_type=0, data=data)
+
+
+def leave_test_file(root):
+    (root / 'annotations' / 'train.json').unlink()
+    (root / 'annotations' / 'val.json').rename(root / 'test.json')
+
+
 def save_maps_as_jpeg(root):
     for path in root.rglob('*.png'):
         Image.open(path).save(path.with_suffix('.jpg'))
@@ -216,6 +216,7 @@ FAULTS = {
         (remove('val'), 'val.json lists (4.jpg, 5.jpg) is in '),
         (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
         (remove('annotations/train.json'), 'but no file for training'),
+        (leave_test_file, 'there is test.json, but no file for training'),
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
@@ -228,6 +229,7 @@ FAULTS = {
         (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0'),
         (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
+        (write_4_bits, 'is grey with 2 or 4 bits'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
         (
             write_white_for_val,

@@ -66,11 +66,3 @@ def test_images_that_are_not_read_are_counted(tmp_path):
     dataset = read_folder(tmp_path)
     assert len(dataset.splits['train'].image_names) == 2
     assert 'nothing says what they show: 4 images' in str(dataset)
-
-
-def test_a_test_file_is_not_training(tmp_path):
-    write_example(tmp_path / 'coco', 'coco')
-    for file in (tmp_path / 'coco' / 'annotations').iterdir():
-        file.unlink() if file.stem == 'train' else file.rename(tmp_path / 'coco' / 'test.json')
-    with pytest.raises(UserError, match='but no file for training'):
-        read_folder(tmp_path / 'coco')
