@@ -161,17 +161,17 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
     if colours.is_file():
         tables = [colours]
     names, values = [], {}
-    for table in tables:
-        classes = read_table(table)
-        indices = {value: index for index, value in enumerate(classes)}
-        if table != colours:
-            indices.setdefault(IGNORE_INDEX, IGNORE_INDEX)
-        if values and (names, values) != ([*classes.values()], indices):
+    if tables:
+        classes, *others = map(read_table, tables)
+        if any(other != classes for other in others):
             raise UserError(
-                f'{tables[0]} and {table} differ, so a number has several classes. Export all '
-                'splits with one table'
+                f'{" and ".join(map(str, tables))} differ, so a number has several classes. '
+                'Export all splits with one table'
             )
-        names, values = [*classes.values()], indices
+        names = list(classes.values())
+        values = {value: index for index, value in enumerate(classes)}
+        if tables != [colours]:
+            values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
     for file in (folder.path / name for name in NAMES_FILES):
         if not names and file.is_file():
             names = [line.strip() for line in read_text(file).strip().split('\n')]

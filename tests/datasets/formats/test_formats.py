@@ -22,13 +22,17 @@ from .made import HEIGHT, WIDTH, write, write_example
 
 
 def test_coco_files_that_are_not_read_are_named(tmp_path):
-    write_example(tmp_path, 'coco')
-    write(tmp_path / 'notes.json', '{')
-    shutil.copy(tmp_path / 'annotations' / 'val.json', tmp_path / 'annotations' / 'fold2.json')
-    notes = str(read_folder(tmp_path))
+    """A folder of images may be a link."""
+    root = tmp_path / 'data'
+    write_example(root, 'coco')
+    (root / 'train').rename(tmp_path / 'elsewhere')
+    (root / 'train').symlink_to(tmp_path / 'elsewhere')
+    write(root / 'notes.json', '{')
+    copy('annotations/val.json', 'annotations/fold2.json')(root)
+    notes = str(read_folder(root))
     assert 'COCO files of no split were not read: annotations/fold2.json' in notes
     with pytest.raises(UserError, match=r'fold2\.json is a file\. Pass the folder'):
-        read_folder(tmp_path / 'annotations' / 'fold2.json')
+        read_folder(root / 'annotations' / 'fold2.json')
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
