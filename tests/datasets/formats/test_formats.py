@@ -42,33 +42,27 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     assert 'nothing says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
-# Sides of an image and of the one object in it, and whether it is a crowd.
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
-SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
-OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
 
-def make_objects(objects):
-    """Return a split of images with an object each: width, height, its sides, whether a crowd."""
-    images, annotations = [], []
-    for index, (width, height, *sides, is_crowd) in enumerate(objects):
-        images.append({'id': index, 'width': width, 'height': height})
-        keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
-        annotations.append({'bbox': [0, 0, *sides], **keys})
-    return ObjectSplit(Path(), images, annotations, [])
+def make_split(width, height, boxes):
+    """Return a split with an object for each box and a small crowd, all in one image."""
+    images = [{'id': 1, 'width': width, 'height': height}]
+    objects = [{'image_id': 1, 'bbox': [*box]} for box in boxes]
+    crowd = {'image_id': 1, 'bbox': [0, 0, 1, 1], 'iscrowd': 1}
+    return ObjectSplit(Path(), images, [*objects, crowd], [])
 
 
-@given(OBJECTS, st.integers(64, 900))
-def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(objects, size):
+@given(
+    st.tuples(st.integers(20, 4000), st.integers(20, 4000)),
+    st.lists(st.tuples(st.floats(1, 99), st.floats(1, 99)), min_size=1, max_size=40),
+    st.integers(64, 900),
+)
+def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(image, boxes, size):
     """The advice is not given again after it was followed."""
-    train = make_objects(objects)
-    sides, scales = [], []
-    for width, height, *own, is_crowd in objects:
-        if not is_crowd:
-            sides.append(np.prod(own) ** 0.5)
-            limits = size * 5 / 3, size
-            scales.append(rescale_size((width, height), limits, return_scale=True)[1])
-    resized = np.multiply(sides, scales)
+    train = make_split(*image, [(0, 0, *sides) for sides in boxes])
+    sides = np.prod(boxes, 1) ** 0.5
+    resized = sides * rescale_size(image, (size * 5 / 3, size), return_scale=True)[1]
     assume((abs(resized - 8) > 0.01).all())
     num_small, least = (resized < 8).sum(), len(sides) / 10
     text = find_small_objects(train, size)
@@ -76,25 +70,21 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(ob
     tile = choose_tile_side(train, size)
     assert tile <= size
     assert find_small_objects(train, size, tile) == ''
-    assert (np.multiply(sides, size / tile) < 8).sum() <= least or tile == 32
+    assert (sides * size / tile < 8).sum() <= least or tile == 32
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=60),
     st.integers(8, 400),
 )
-def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(corners, side):
-    annotations = [
-        {'image_id': 1, 'iscrowd': 0, 'bbox': [x - 0.5, y - 0.5, 1, 1]} for x, y in corners
-    ]
-    split = ObjectSplit(Path(), [{'id': 1, 'width': 301, 'height': 301}], annotations, [])
-    assert count_fullest(split) == len(corners)
-    counts = [
-        sum(left <= x < left + side and top <= y < top + side for x, y in corners)
-        for left, top in corners
-    ]
-    fullest = count_fullest(split, side)
-    assert max(counts, default=0) / 4 <= fullest <= len(corners)
+def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(centres, side):
+    split = make_split(301, 301, [(x - 0.5, y - 0.5, 1, 1) for x, y in centres])
+    assert count_fullest(split) == len(centres)
+    counts = []
+    for left, top in centres:
+        inside = [left <= x < left + side and top <= y < top + side for x, y in centres]
+        counts.append(sum(inside))
+    assert max(counts, default=0) / 4 <= count_fullest(split, side) <= len(centres)
 
 
 def write_file(file, content):

@@ -99,20 +99,16 @@ def merge(parts):
     return {number: value for part in parts for number, value in part.items()}
 
 
-def check(made, dataset, cfg):
-    """Compare the truth with what is read and loaded.
+def check(made, cfg):
+    """Compare the truth with what is loaded.
 
     Without a validation split, one is taken from training.
     """
     groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
     # A test split without objects, except ignored ones, cannot be scored.
-    scored = [
-        thing
-        for photo in made.photos.get('test', ())
-        for thing in photo.things
-        if not thing.is_crowd
-    ]
-    if 'test' in made.photos and (scored or made.format in ('classes', 'maps')):
+    photos = made.photos.get('test', ())
+    is_scored = any(not thing.is_crowd for photo in photos for thing in photo.things)
+    if photos and (is_scored or made.format in ('classes', 'maps')):
         groups.append(['test'])
     enter_scope(cfg)
     for group in groups:
@@ -120,7 +116,6 @@ def check(made, dataset, cfg):
         truth = merge(describe(made, split) for split in written)
         loaders = [f'{split}_dataloader' for split in group]
         assert merge(describe_loaded(cfg[loader].dataset) for loader in loaders) == truth
-        assert merge(describe_read(dataset, split) for split in group) == truth
 
 
 @settings(QUICK, max_examples=90)
@@ -187,4 +182,4 @@ def test_written_configs_load_the_datasets(made, name):
     with write_dataset(made, name) as root:
         dataset = split_validation(read_folder(root, made.task))
         path, _ = make_config(dataset, root.parent / 'run', made.task, size=MINI, epochs=1)
-        check(made, dataset, Config.fromfile(path))
+        check(made, Config.fromfile(path))

@@ -38,7 +38,7 @@ def make_dataset(annotation_type, images, folder):
             found = [[min(indices, default=0)] for indices in found]
         names = [*images]
         indices = [frozenset({*each, 255}) for each in found]
-        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
+        split = LabelSplit(root, names, names, indices, NAMES)
     return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 
