@@ -147,11 +147,10 @@ class Photo:
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
                 pixels[top:bottom, left:right, 2 * index] += 190
         suffix = self.suffix.lower()
-        options = {} if suffix in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
         modes = {'.png': 'RGBA', '.bmp': 'RGB', '.webp': 'RGB'}
         mode = modes.get(suffix, 'CMYK') if self.number % 3 == 2 else 'RGB'
-        write(path, Image.fromarray(pixels).convert(mode), **options)
+        write(path, Image.fromarray(pixels).convert(mode), quality=100)
 
 
 def read_number(path: str | Path) -> int:
