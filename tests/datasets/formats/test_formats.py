@@ -233,7 +233,7 @@ FAULTS = {
         (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
-        (move_into('export'), 'are below the folders of classes. Move them up'),
+        (move_into('export'), 'or pass the folder of the dataset, such as '),
         (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
     ],
     'classes': [
