@@ -249,10 +249,11 @@ def find_unused_labels(
 
     Images that no list names are no reason: a note counts them. ``others`` are their label files.
     """
-    used, unused = {*label_files, *others}, []
+    # Without suffixes, since .TXT may be the same file as .txt.
+    used, unused = {file.with_suffix('') for file in (*label_files, *others)}, []
     for parent in dict.fromkeys(file.parent for file in label_files):
         for file in sorted(parent.glob('*.[tT][xX][tT]')):
-            if file not in used and read_labels(file, names, size=(1, 1))[0]:
+            if file.with_suffix('') not in used and read_labels(file, names, size=(1, 1))[0]:
                 unused.append(str(file))
     return unused
 
