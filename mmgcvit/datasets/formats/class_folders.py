@@ -88,13 +88,13 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        files, labels = [], []
+        files, labels, indices = [], [], []
         for label, name in enumerate(names):
-            files += map(str, images.get(name, ()))
-            labels += [label] * len(images.get(name, ()))
-        indices = [frozenset([label]) for label in labels]
-        texts = [str(label) for label in labels]
-        splits[split] = LabelSplit(folder.path.resolve(), files, texts, indices, names)
+            for file in images.get(name, ()):
+                files.append(str(file))
+                labels.append(str(label))
+                indices.append(frozenset([label]))
+        splits[split] = LabelSplit(folder.path.resolve(), files, labels, indices, names)
     if task != CLASSIFY:
         check_no_pairs(folder.path, found['train'])
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)

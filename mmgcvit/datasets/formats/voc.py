@@ -63,7 +63,7 @@ BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 def match_layouts(folder: Folder) -> list[Match]:
     """Return the layouts that a folder's XML files fit or nearly fit."""
-    files = sorted(folder.list_files('.xml'))
+    files = folder.list_files('.xml')
     if not files:
         return []
     matches = []
