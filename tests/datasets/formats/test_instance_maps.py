@@ -86,19 +86,15 @@ def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_
     maps[3][-5:, -5:] = 7
     maps[3][-9:-7] = 255
     maps.append(draw_numbers([254, 255], dtype))
-    write_maps(tmp_path, [*maps, np.zeros_like(maps[0])], names)
+    maps.append(np.zeros_like(maps[0]))
+    write_maps(tmp_path, maps, names)
     split = read_folder(tmp_path, 'segment').splits['train']
-    assert len(split.image_names) == 6
-    files = {image['id']: int(image['file_name'].split('/')[-1][0]) for image in split.images}
-    found = sorted(
-        (files[obj['image_id']], coco_mask.decode(obj['segmentation']).tobytes())
-        for obj in split.objects
-    )
-    numbers = [
-        {*np.unique(m)} - ({0, 255} if dtype == np.uint8 and 254 not in m else {0}) for m in maps
-    ]
-    expected = [(i, (m == n).tobytes()) for i, m in enumerate(maps) for n in numbers[i]]
-    assert found == sorted(expected)
-    for obj in split.objects:
-        assert obj['area'] == coco_mask.area(obj['segmentation'])
-        assert obj['bbox'] == coco_mask.toBbox(obj['segmentation']).tolist()
+    for image, labels in zip(split.images, maps, strict=True):
+        is_255_empty = dtype == np.uint8 and 254 not in labels
+        numbers = {*np.unique(labels)} - ({0, 255} if is_255_empty else {0})
+        objects = [obj for obj in split.objects if obj['image_id'] == image['id']]
+        for obj, number in zip(objects, sorted(numbers), strict=True):
+            mask = obj['segmentation']
+            np.testing.assert_array_equal(coco_mask.decode(mask), labels == number)
+            assert obj['area'] == coco_mask.area(mask)
+            assert obj['bbox'] == coco_mask.toBbox(mask).tolist()
