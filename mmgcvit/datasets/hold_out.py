@@ -6,16 +6,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil
+from itertools import product
+from math import ceil, inf
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
 
 VAL_FRACTION = 0.2
-# The ends of names: of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), and of frames of a video
-# and pictures of a burst (NAME_0012.jpg).
+# The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-NUMBER = re.compile(r'((\d+\.)?\d+)m?s?$')
+# The number of a frame of a video or a picture of a burst (NAME_0012, NAME (12)), and the words
+# after it, such as a camera's (NAME_0012_left).
+NUMBER = re.compile(
+    r'(?P<number>(\d+\.)?\d+)m?s?\)?(?P<words>([_-](leftImg8bit|[a-z]+))*)$', re.IGNORECASE
+)
+# Label Studio puts eight hex digits before names. Eight decimal digits may be a date.
+UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
+DATE_PREFIX = re.compile(r'(?<![^/])\d{8}-')
 MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
 MAX_OVERSHOOT = 1.5  # how many times a fifth may be held out if another choice is possible
 EVERYTHING = ''  # a class that all images have; names of classes are not empty
@@ -87,17 +94,33 @@ def find_series(
     """Return the (number, index) of the images of each series, by label and name.
 
     Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end.
+    a number at the end, and maybe in words after it. If more words than numbers occur, the words
+    tell what is in an image, and the images are no series.
     """
-    series = defaultdict(list)
-    for index, name in enumerate(split.image_names):
-        # Names of images outside of the image folder are absolute.
-        name = os.path.relpath(split.image_folder / name, split.image_folder)
-        name = COPY_ENDING.sub('', name)
-        number = NUMBER.search(name)
-        position = float(number[1]) if number else 0
-        series[labels[index], NUMBER.sub('', name)].append((position, index))
+    names = list_stems(split)
+    series, words = defaultdict(list), defaultdict(set)
+    for index, name in enumerate(names):
+        match = NUMBER.search(name)
+        start = name[: match.start()] if match else name
+        key = labels[index], start
+        series[key].append((float(match['number']) if match else 0, index))
+        words[key].add(match['words'] if match else '')
+    for key in list(series):
+        numbers = {number for number, _ in series[key]}
+        if len(words[key]) > len(numbers):
+            for number, index in series.pop(key):
+                series[labels[index], names[index]].append((number, index))
     return series
+
+
+def list_stems(split: Split) -> list[str]:
+    """Return the names of images without what tools add to them."""
+    # Names of images outside of the image folder are absolute.
+    folder = split.image_folder
+    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
+    if any(UPLOAD_PREFIX.search(name) and not DATE_PREFIX.search(name) for name in names):
+        names = [UPLOAD_PREFIX.sub('', name) for name in names]
+    return [COPY_ENDING.sub('', name) for name in names]
 
 
 def sort_groups(
@@ -123,13 +146,13 @@ def sort_groups(
         size = len(groups[key])
         is_large = size > ceil(fifths[label])
         are_large_first = 2 * small[label] < fifths[label]
-        return is_large != are_large_first, size if is_large else 0, compute_hash(name)
+        return (
+            is_large != are_large_first,
+            size if is_large else 0,
+            hashlib.sha256(name.encode()).digest(),
+        )
 
     return [groups[key] for key in sorted(groups, key=rank)]
-
-
-def compute_hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
 
 
 def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bool) -> set[int]:
@@ -149,23 +172,22 @@ def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bo
             groups[name].append(index)
             totals[name] += sizes[index]
     held_out = set()
-    counts, images = Counter(), Counter()
+    counts, images = Counter(), Counter()  # of the held-out groups, by class
     # Rare classes first: few groups can be held out for them.
     for name in sorted(groups, key=lambda name: (name == EVERYTHING, len(groups[name]), name)):
         whole = name if of_each else EVERYTHING
         fifth = VAL_FRACTION * totals[whole]
         share = max(1, round(fifth)) if name == whole else 1
         # If too little fits, the first of what does not fit is added.
-        for least, limit in ((share, MAX_OVERSHOOT * fifth), (share / 2, totals[whole])):
-            for index in groups[name]:
-                if images[name] >= least:
-                    break
-                names = {*classes[index], EVERYTHING}
-                leaves_one = all(counts[other] + 1 < len(groups[other]) for other in names)
-                fits = not images[whole] or images[whole] + sizes[index] <= limit
-                if index not in held_out and leaves_one and fits:
-                    held_out.add(index)
-                    counts.update(names)
-                    images.update(dict.fromkeys(names, sizes[index]))
+        steps = [(share, MAX_OVERSHOOT * fifth), (share / 2, inf)]
+        for (least, limit), index in product(steps, groups[name]):
+            names = {*classes[index], EVERYTHING}
+            is_needed = index not in held_out and images[name] < least
+            fits = not images[whole] or images[whole] + sizes[index] <= limit
+            leaves_one = all(counts[other] + 1 < len(groups[other]) for other in names)
+            if is_needed and fits and leaves_one:
+                held_out.add(index)
+                counts.update(names)
+                images.update(dict.fromkeys(names, sizes[index]))
     has_classes = len(groups) > 1
     return held_out if len(counts) > has_classes else set()

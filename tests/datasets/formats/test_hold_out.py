@@ -1,6 +1,7 @@
 """Classes are the folders that a user means, and each class is on both sides of a hold-out."""
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,13 @@ def test_new_images_change_few_of_those_held_out():
         ('{0} at {1}.250s.png', 1),
         ('IMG_2023{0}_BURST{1}.jpg', 1),
         ('{1}.jpg', 1),
+        ('{0}/f_{1:03}_img.png', 6),
+        ('{0}_{1:04}_{2}_cam.jpg', 6),
+        ('{0} ({1}).jpg', 5),
+        ('{0}_000000_{1:06}_leftImg8bit.png', 6),
+        ('{0}/{3}-frame_{1:04}.jpg', 5),
+        ('{3}-{0}_{1}_jpg.rf.{2}.jpg', 6),
+        ('2023010{0}-{1}.jpg', 6),
     ],
 )
 def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
@@ -137,8 +145,10 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     images, numbers = {}, {}
     for video in range(num_videos):
         for frame in range(20):
+            label = video if '2023010' in name else f'clip{video}'
+            prefix = sha256(bytes([video, frame])).hexdigest()[:8]
             # Of an image, there may be two copies.
-            for each in {name.format(f'clip{video}', frame, each) for each in 'ab'}:
+            for each in {name.format(label, frame, copy, prefix) for copy in 'ab'}:
                 images[each] = {NAMES[(video + frame // 10) % 2]} | set(NAMES[:1])
                 numbers[each] = video, frame
     if annotation_type == 'classes':
@@ -150,6 +160,11 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     assert not held_out & {numbers[each] for each in images if each not in val}
     borders = {(v, f) for v, f in held_out if {(v, f - 1), (v, f + 1)} & trained}
     assert len(borders) <= (0 if num_videos > 1 else 2 * len(held_out) // 4)
+
+
+def test_many_words_behind_a_number_tell_images_apart():
+    images = {f'site{i % 2}_{"abcdefghijklmnopqrst"[i // 2]}.jpg': {'cat'} for i in range(40)}
+    assert len(hold_out('boxes', images)[0]) == 8
 
 
 @given(st.integers(0, 6), st.integers(2, 5))
