@@ -50,7 +50,7 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
         image_size: The short side to which images are resized, in pixels.
         tiles: The side of the tiles that are cut out of images before they are resized.
     """
-    if not train.objects or (tiles and tiles <= choose_tile_side(train, image_size)):
+    if not train.objects:
         return ''
     image_sides = np.minimum(train.get_sizes(train.objects), tiles or inf)
     # The side of a pixel after resizing, relative to image_size.

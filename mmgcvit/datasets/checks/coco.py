@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import inf
 from pathlib import Path
 
 from mmengine.config import ConfigDict
@@ -29,7 +28,12 @@ Content = Mapping[str, Sequence[Entry]]
 
 
 def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, model: ConfigDict, report: Report
+    dataset: BaseDataset,
+    settings: ConfigDict,
+    is_scored: bool,
+    model: ConfigDict,
+    max_objects: float,
+    report: Report,
 ) -> list[ImageFile]:
     """Check and count the annotations of a CocoDataset.
 
@@ -38,6 +42,7 @@ def check_coco(
         settings: Its config.
         is_scored: Whether it is for validation or test.
         model: The config of the model.
+        max_objects: How many objects it finds in an image at most.
         report: What is found is added to it.
 
     Returns:
@@ -83,10 +88,9 @@ def check_coco(
     if repeated:
         report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
     numbers = Counter(split.list_image_names(split.objects))
-    limit = find_max_objects(model)
-    full = [f'{name} has {number}' for name, number in numbers.items() if number > limit]
+    full = [f'{name} has {number}' for name, number in numbers.items() if number > max_objects]
     if full:
-        report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {limit})', full).format())
+        report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {max_objects})', full).format())
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
     return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)
@@ -104,15 +108,6 @@ def list_assigners(model: ConfigDict) -> str:
         if assigner and assigner.get('ignore_iof_thr', -1) <= 0
     ]
     return ' and '.join(dict.fromkeys(names))
-
-
-def find_max_objects(model: ConfigDict) -> float:
-    """Return the number of objects that a detector finds in an image at most."""
-    test_cfg = model.get('test_cfg') or {}
-    settings = [test_cfg.get('rcnn') or test_cfg, model, model.get('panoptic_head') or {}]
-    names = ('max_per_img', 'max_per_image', 'num_queries')
-    limits = [each[name] for each in settings for name in names if name in each]
-    return min(limits, default=inf)
 
 
 def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:

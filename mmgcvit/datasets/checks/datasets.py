@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ...config import LOADERS, iter_settings
 from ..decoding import IGNORE_INDEX, read_segmentation_map
+from ..rules.objects import find_max_objects
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
 from .images import check_images, check_lists
@@ -35,8 +36,8 @@ def check_datasets(
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
     report, model = Report(), cfg.get('model') or ConfigDict()
-    if 'side' in (cfg.get('val_cfg') or ()):  # its limit of objects is that of a tile
-        model = ConfigDict({**model, 'test_cfg': None})
+    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
+    max_objects = inf if predicts_tiles else find_max_objects(model)
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -50,7 +51,7 @@ def check_datasets(
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, model, report)
+            images = check_coco(dataset, settings, is_scored, model, max_objects, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...config import iter_dicts
 from ..records import Entry, ObjectSplit, are_numbers
 from .rule import Effect, Problems, Rule
 
@@ -86,6 +88,22 @@ def have_area(corners: Array, sizes: Array) -> Array:
     """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
     visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
     return (visible >= 1).all(1)
+
+
+def find_max_objects(model: Any) -> float:
+    """Return how many objects a detector finds in an image at most.
+
+    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
+    has a limit of its own.
+    """
+    limits = [inf]
+    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
+        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
+    for part in ('module', 'panoptic_head'):
+        if hasattr(model, part):
+            limits.append(find_max_objects(getattr(model, part)))
+    limits.append(getattr(model, 'num_queries', 0))
+    return min(limit for limit in limits if limit > 0)
 
 
 def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:

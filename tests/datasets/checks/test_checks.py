@@ -4,13 +4,16 @@ Valid datasets have no reports.
 """
 
 from functools import partial
+from math import inf
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
+from mmgcvit.datasets.rules.objects import find_max_objects
 from mmgcvit.errors import UserError
 
 from .made import (
@@ -237,6 +240,37 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
         )
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
     assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues
+
+
+RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}}
+
+
+@pytest.mark.parametrize(
+    ('model', 'limit'),
+    [
+        (RCNN, 100),
+        ({'tta_cfg': {'max_per_img': 50}, 'module': RCNN}, 50),
+        ({'tta_cfg': {'max_per_img': 300}, 'module': RCNN}, 100),
+        ({'test_cfg': {'max_per_img': 300}, 'num_queries': 200}, 200),
+        ({'test_cfg': {'max_per_image': 100}, 'panoptic_head': {'num_queries': 80}}, 80),
+        ({'test_cfg': {'max_per_img': -1}}, inf),
+        ({'test_cfg': None}, inf),
+    ],
+)
+def test_the_limit_of_objects_is_that_of_all_parts_of_a_detector(model, limit):
+    assert find_max_objects(ConfigDict(model)) == limit
+    assert find_max_objects(SimpleNamespace(**ConfigDict(model))) == limit
+
+
+def test_the_test_command_names_crowded_images_once(call, work_dirs, digits):
+    """The detector finds three objects at most."""
+    root = f'{digits}/coco/'
+    options = [f'test_dataloader.dataset.data_root={root}']
+    options += [f'test_evaluator.ann_file={root}annotations/instances_val2017.json']
+    folder = work_dirs['detection']
+    code, output = call('test', folder, '--device', 'cpu', '--cfg-options', *options)
+    assert (code, output.count('more objects than the model finds')) == (0, 1)
+    assert '(at most 3)' in output
 
 
 def test_datasets_that_are_not_checked_are_reported():

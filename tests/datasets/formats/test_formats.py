@@ -81,7 +81,7 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(ob
     assert least <= (int(text.split()[0]) if text else min(least, len(trained) // 10)) <= most
     side = choose_tile_side(train, size)
     assert side <= size
-    assert find_small_objects(train, size, side) == ''
+    assert find_small_objects(train, size, side) == '' or side == 32
     num_small = sum((w * h) ** 0.5 * size / side < 8 for (_, _, w, h, _) in trained)
     assert num_small <= len(trained) / 10 or side == 32
 
