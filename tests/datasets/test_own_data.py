@@ -163,6 +163,28 @@ def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_pa
     assert evaluator.metrics[0].proposal_nums == 3 * [MAX_DETECTIONS]
 
 
+@pytest.mark.parametrize(('side', 'advice'), [(1, ' --image-size 256'), (1.5, '$'), (7, None)])
+def test_advice_for_small_objects_works_at_the_first_try(side, advice, tmp_path):
+    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
+    for photo in (photo for photos in made.photos.values() for photo in photos):
+        photo.things[:] = [Thing('disc', (8, 10, 8 + side, 10 + side), False)]
+    made.write(tmp_path / 'data')
+    dataset = read_folder(tmp_path / 'data')
+    _, summary = make_config(dataset, tmp_path / 'run', size=MINI)
+    pattern = r'under 8 px .* Train on tiles of 32 px: --tiles([ a-z\d-]*)( \(|$)'
+    found = re.search(pattern, summary, re.M)
+    assert bool(found) == (advice is not None)
+    if found:
+        assert re.match(advice, found[1])
+        image_size = re.search(r'\d+', found[1])
+        options = {'tiles': 0, 'size': MINI}
+        if image_size:
+            _, summary = make_config(dataset, tmp_path / 'run', **options)
+            assert found[0] in summary
+            options['image_size'] = int(image_size[0])
+        assert 'under 8 px' not in make_config(dataset, tmp_path / 'run', **options)[1]
+
+
 def test_all_scores_of_a_line_count_all_detections():
     """Of 150 objects, all are found: mmdet's own mAP counts 100 of them."""
     boxes = torch.tensor([[6.0 * (i % 15), 6.0 * (i // 15)] for i in range(150)])
