@@ -30,7 +30,7 @@ from .decoding import read_sizes
 from .hold_out import split_validation
 from .records import DatasetInfo, Split
 from .rules.classes import find_missing_classes
-from .template import ConfigPath, fill_template, format_assignments, read_head
+from .template import ConfigPath, fill_template, format_variable, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
 # SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
@@ -64,8 +64,7 @@ KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tu
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
 # Edit the lines from _base_ on and train it again:
-# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
-"""
+# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER"""
 
 
 def make_config(
@@ -108,7 +107,7 @@ def make_config(
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     template_path = Path(get_config_path(template.config))
     settings = choose_settings(template, size, options)
-    head = read_head(template_path, settings) | settings
+    head = read_head(template_path) | settings
     check_texts(dataset, work_dir, head['pretrained'] or '')
     dataset = split_validation(dataset)
     train = dataset.splits['train']
@@ -163,11 +162,14 @@ def make_config(
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
-    about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
-    filled = fill_template(template_path, head | write_annotations(dataset, folder))
+    lines = [
+        HEADER.format(training),
+        format_variable('work_dir', make_portable_path(work_dir)),
+        format_variable(STARTED_WITH, started_with),
+        fill_template(template_path, head | write_annotations(dataset, folder)),
+    ]
     path = folder / f'{name}.py'
-    lines = '\n'.join([*format_assignments(about_run), filled])
-    write_text(path, HEADER.format(training) + lines)
+    write_text(path, '\n'.join(lines))
     return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
 
 

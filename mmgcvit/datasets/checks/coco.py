@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 
-from ...config import get_type_name, iter_dicts, iter_transforms
+from ...config import iter_dicts, iter_transforms
 from ...errors import get_first_line
 from ..records import Entry, ObjectSplit
 from ..rules.coco import (
@@ -21,8 +21,8 @@ from ..rules.coco import (
 )
 from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_object_problems
-from ..rules.rule import Issue, Report, are_too_many, make_issues
-from .images import ImageFile, list_existing
+from ..rules.rule import MAX_UNUSABLE, Issue, Report, make_issues
+from .images import ImageFile
 
 Content = Mapping[str, Sequence[Entry]]
 
@@ -46,7 +46,7 @@ def check_coco(
         report: What is found is added to it.
 
     Returns:
-        Its images whose file exists and whose size is valid.
+        Its images whose size is valid.
     """
     path = dataset.ann_file
     content, problem = read_json(Path(path))
@@ -65,7 +65,8 @@ def check_coco(
     try:
         split = make_split(dataset, content, classes)
         problems = find_content_problems(content, classes, is_scored)
-        are_many = are_too_many(len(problems[UNLISTED]), len(content['annotations']))
+        num_objects = len(content['annotations'])
+        are_many = len(problems[UNLISTED]) > MAX_UNUSABLE * num_objects
         issues = make_issues(problems, path, are_many)
         issues += find_object_issues(path, split, with_masks, is_scored)
         _, repeated = find_repeated_objects(split, with_masks)
@@ -78,13 +79,13 @@ def check_coco(
     report.issues += issues
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
     num_ignored = len(split.annotations) - counts.total()
-    assigners = list_assigners(model)
     if num_ignored:
         text += f'; {num_ignored} ignored'
-    if num_ignored and assigners and not is_scored:
-        report.notes.append(
-            f'{path}: training takes ignored objects for background, because of {assigners}'
-        )
+        if has_other_assigner(model) and not is_scored:
+            report.notes.append(
+                f'{path}: training takes ignored objects for background, because an assigner of '
+                'the model has no ignore_iof_thr above 0'
+            )
     if repeated:
         report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
     numbers = Counter(split.list_image_names(split.objects))
@@ -93,33 +94,28 @@ def check_coco(
         report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {max_objects})', full).format())
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
-    return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)
+    return [ImageFile(str(image), size) for image, size in pairs]
 
 
-def list_assigners(model: ConfigDict) -> str:
-    """Return the names of the model's assigners that take ignored objects for background.
+def has_other_assigner(model: ConfigDict) -> bool:
+    """Return whether an assigner of the model takes ignored objects for background.
 
-    They are those without this setting, such as all matchers of mmdet.
+    Those without this setting do, such as all matchers of mmdet.
     """
-    assigners = [part.get('assigner') for part in iter_dicts(model)]
-    names = [
-        get_type_name(assigner)
-        for assigner in assigners
-        if assigner and assigner.get('ignore_iof_thr', -1) <= 0
-    ]
-    return ' and '.join(dict.fromkeys(names))
+    assigners = [part['assigner'] for part in iter_dicts(model) if part.get('assigner')]
+    return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
 
 
 def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
     """Return the images with a valid size, and their objects of the config's classes."""
     images = [image for image in content['images'] if has_size(image)]
     image_ids = {image['id'] for image in images}
-    names = {category['id']: category['name'] for category in content['categories']}
-    objects = []
-    for entry in content['annotations']:
-        is_used = names.get(entry['category_id']) in classes
-        if is_used and entry['image_id'] in image_ids:
-            objects.append(entry)
+    category_ids = {each['id'] for each in content['categories'] if each['name'] in classes}
+    objects = [
+        entry
+        for entry in content['annotations']
+        if entry['category_id'] in category_ids and entry['image_id'] in image_ids
+    ]
     folder = Path(dataset.data_prefix.get('img', ''))
     return ObjectSplit(folder, images, objects, content['categories'])
 
@@ -137,15 +133,12 @@ def find_object_issues(
     """
     right, problems = find_object_problems(split, with_masks)
     num_objects = len(split.annotations)
-    are_many = are_too_many(num_objects - len(right), num_objects)
-    hint = ': training ignores or cuts most of them, but evaluation counts them'
-    if are_many:
-        hint = '. With other faults they are more than a tenth of the objects'
+    are_many = num_objects - len(right) > MAX_UNUSABLE * num_objects
     issues = []
-    for issue in make_issues(problems, path, are_many, hint):
+    for issue in make_issues(problems, path, are_many):
         stops_scores = is_scored and issue.rule == FEW_POINTS
         issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
-    trained = [entry for entry in right if not entry.get('ignore') and not entry.get('iscrowd')]
-    if not is_scored and not trained:
+    is_trained = any(not entry.get('ignore') and not entry.get('iscrowd') for entry in right)
+    if not is_scored and not is_trained:
         issues.append(Issue(NO_OBJECTS, path))
     return issues

@@ -23,7 +23,6 @@ from .sources import find_format, get_data_path, iter_datasets
 OTHER_NUM_CLASSES = Rule(
     'another number of classes than the model predicts',
     'Set num_classes of the heads to it',
-    unit='file',
     in_folder=Effect.NONE,
 )
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
@@ -55,7 +54,7 @@ def check_datasets(
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
-        report.issues += check_num_classes(dataset, data_format, cfg)
+        report.issues += check_num_classes(dataset, data_format, model)
     return report
 
 
@@ -98,17 +97,17 @@ def list_labels(info: dict[str, Any]) -> set[int]:
     return {label_map.get(label, label) for label in labels}
 
 
-def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:
+def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict) -> list[Issue]:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
-    # A classifier may have more outputs than there are classes.
-    max_classes = inf if data_format == 'imagenet' else num_classes
     misfits = []
-    for setting, head in iter_settings(cfg.get('model') or {}, 'model'):
+    for setting, head in iter_settings(model, 'model'):
         if not HEAD.search(setting) or not isinstance(head, dict) or head.get('class_agnostic'):
             continue
         number = head.get('num_classes', num_classes)
-        if not num_classes <= number <= max_classes:
+        # A classifier may have more outputs than there are classes.
+        has_spare_outputs = data_format == 'imagenet' and number > num_classes
+        if number != num_classes and not has_spare_outputs:
             misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
         return []

@@ -17,7 +17,7 @@ from .objects import (
     find_object_problems,
     get_corners,
 )
-from .rule import Effect, Problems, Rule, are_too_many, make_issues
+from .rule import MAX_UNUSABLE, Effect, Problems, Rule, make_issues
 
 ROTATED_BOXES = Rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
@@ -45,21 +45,13 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
             totals[rule.unit] += len(examples)
-    splits = {}
-    for name, split in dataset.splits.items():
+    for split in dataset.splits.values():
         totals.update(image=len(split.image_names), object=len(split.annotations))
-        splits[name] = leave_out_images(split, problems)
-    labelled = [name for name, split in dataset.splits.items() if split.objects]
-    dataset = leave_out_copies(replace(dataset, splits=splits), problems)
+    splits = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
+    labelled = [name for name, split in splits.items() if split.objects]
+    splits = leave_out_copies(replace(dataset, splits=splits), problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits = dict(dataset.splits)
-    for name, split in dataset.splits.items():
-        if not split.annotations:
-            continue
-        right, found = find_object_problems(split, with_masks)
-        for rule, examples in found.items():
-            problems[rule] += examples
-        splits[name] = replace(split, annotations=right)
+    splits = {name: leave_out_objects(splits[name], with_masks, problems) for name in splits}
     if with_masks:
         objects = [entry for split in splits.values() for entry in split.objects]
         boxes = [each for split in splits.values() for each in find_box_masks(split)]
@@ -102,7 +94,8 @@ def reject_or_describe(
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         limit = f'No {empty[0]} can be used'
-    if empty or any(are_too_many(counts[unit], totals[unit]) for unit in counts):
+    are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
+    if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
     return f'{count}. These images and annotations are left out:{named}'
 
@@ -129,6 +122,16 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
     return split.select(set(range(len(paths))) - rotated)
 
 
+def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
+    """Return a split without objects that cannot be used. Add them to ``problems``."""
+    if not split.annotations:
+        return split
+    right, found = find_object_problems(split, with_masks)
+    for rule, examples in found.items():
+        problems[rule] += examples
+    return replace(split, annotations=right)
+
+
 def find_rotated(split: ObjectSplit) -> set[int]:
     """Return the images with the size before their EXIF rotation but boxes after it.
 
@@ -140,13 +143,12 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
     if not (fit_after & ~fit_before).any():
         return set()
-    rotated, ids = set(), set()
-    for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+    rotated = set()
+    for index, (size, path) in enumerate(zip(split.sizes, split.image_paths, strict=True)):
         before, after = read_sizes(path)
-        if (image['width'], image['height']) == before != after:
+        if size == before != after:
             rotated.add(index)
-            ids.add(image['id'])
+    ids = {split.images[index]['id'] for index in rotated}
     is_rotated = [entry['image_id'] in ids for entry in split.annotations]
-    if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
-        return rotated
-    return set()
+    fits_better = fit_after[is_rotated].sum() > fit_before[is_rotated].sum()
+    return rotated if fits_better else set()

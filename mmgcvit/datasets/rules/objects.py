@@ -55,7 +55,6 @@ FULL_IMAGES = Rule(
 BOX_MASKS = Rule(
     'masks that are the corners of their boxes, as all polygons are',
     'Train boxes: --task detect',
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -164,9 +163,8 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
     if not are_polygons or sum(map(measure_area, mask)) < 1:
         return FEW_POINTS
-    x = [value for polygon in mask for value in polygon[::2]]
-    y = [value for polygon in mask for value in polygon[1::2]]
-    return [min(x), min(y), max(x), max(y)]
+    points = np.concatenate(mask).reshape(-1, 2)
+    return [*points.min(0), *points.max(0)]
 
 
 def is_ring(mask: Any, area: float) -> bool:
@@ -195,10 +193,10 @@ def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float]
     counts = mask.get('counts')
     if isinstance(counts, str):
         counts = decode_counts(counts)
-    is_list = isinstance(counts, list)
-    if not is_list or not all(type(count) is int and count >= 0 for count in counts):
+    if not isinstance(counts, list) or mask.get('size') != [height, width]:
         return NO_MASK
-    if mask.get('size') != [height, width] or sum(counts) != height * width:
+    are_counts = all(type(count) is int and count >= 0 for count in counts)
+    if not are_counts or sum(counts) != height * width:
         return NO_MASK
     from pycocotools import mask as coco_mask  # imported here, because polygons do not need it
 
