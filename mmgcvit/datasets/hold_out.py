@@ -48,9 +48,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     train = dataset.splits['train']
     classes = train.list_classes()
     is_classification = dataset.annotation_types == ('classes',)
-    labels = [str(names) * is_classification for names in classes]
+    labels = [str(names) if is_classification else '' for names in classes]
     groups = group_images(train, labels)
-    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
+    classes_of_groups = [set().union(*(classes[index] for index in group)) for group in groups]
     held_out = choose_groups(classes_of_groups, [*map(len, groups)], of_each=is_classification)
     if not held_out:
         raise UserError(

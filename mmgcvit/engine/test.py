@@ -99,7 +99,7 @@ def warn_of_scores(runner: Runner) -> None:
     limit = find_max_objects(runner.model)
     crowded = find_crowded(dataset, limit)
     if crowded:
-        runner.logger.warning(Issue(FULL_IMAGES, f'test (at most {limit})', crowded).format())
+        runner.logger.warning(Issue(FULL_IMAGES, f'the limit is {limit}', crowded).format())
 
 
 def enable_tta(cfg: Config) -> None:

@@ -64,19 +64,30 @@ def check_coco(
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
     try:
         split = make_split(dataset, content, classes)
-        problems = find_content_problems(content, classes, is_scored)
-        num_objects = len(content['annotations'])
-        are_many = len(problems[UNLISTED]) > MAX_UNUSABLE * num_objects
-        issues = make_issues(problems, path, are_many)
-        issues += find_object_issues(path, split, with_masks, is_scored)
-        _, repeated = find_repeated_objects(split, with_masks)
+        right, problems = find_object_problems(split, with_masks)
+        _, problems[REPEATED_OBJECTS] = find_repeated_objects(split, with_masks)
+        problems |= find_content_problems(content, classes, is_scored)
         counts = split.count_classes()
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
-    report.issues += issues
+    numbers = Counter(split.list_image_names(split.objects))
+    problems[FULL_IMAGES] = [
+        f'{name} has {number}, the limit is {max_objects}'
+        for name, number in numbers.items()
+        if number > max_objects
+    ]
+    is_trained = any(not entry.get('ignore') and not entry.get('iscrowd') for entry in right)
+    if not is_scored and not is_trained:
+        problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
+    num_objects = len(split.annotations) + len(problems[UNLISTED])
+    are_many = num_objects - len(right) > MAX_UNUSABLE * num_objects
+    for issue in make_issues(problems, path, are_many):
+        # pycocotools raises an error for a mask without area.
+        stops_scores = is_scored and issue.rule == FEW_POINTS
+        report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
     num_ignored = len(split.annotations) - counts.total()
     if num_ignored:
@@ -86,12 +97,6 @@ def check_coco(
                 f'{path}: training takes ignored objects for background, because an assigner of '
                 'the model has no ignore_iof_thr above 0'
             )
-    if repeated:
-        report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
-    numbers = Counter(split.list_image_names(split.objects))
-    full = [f'{name} has {number}' for name, number in numbers.items() if number > max_objects]
-    if full:
-        report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {max_objects})', full).format())
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
     return [ImageFile(str(image), size) for image, size in pairs]
@@ -118,27 +123,3 @@ def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -
     ]
     folder = Path(dataset.data_prefix.get('img', ''))
     return ObjectSplit(folder, images, objects, content['categories'])
-
-
-def find_object_issues(
-    path: str, split: ObjectSplit, with_masks: bool, is_scored: bool
-) -> list[Issue]:
-    """Return issues of boxes, areas and masks, and of training without any object.
-
-    Args:
-        path: The COCO file, for messages.
-        split: Its objects of the config's classes.
-        with_masks: Whether masks are trained.
-        is_scored: Whether it is for validation or test, where a mask without area raises an error.
-    """
-    right, problems = find_object_problems(split, with_masks)
-    num_objects = len(split.annotations)
-    are_many = num_objects - len(right) > MAX_UNUSABLE * num_objects
-    issues = []
-    for issue in make_issues(problems, path, are_many):
-        stops_scores = is_scored and issue.rule == FEW_POINTS
-        issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
-    is_trained = any(not entry.get('ignore') and not entry.get('iscrowd') for entry in right)
-    if not is_scored and not is_trained:
-        issues.append(Issue(NO_OBJECTS, path))
-    return issues

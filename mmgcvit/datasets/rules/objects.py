@@ -71,12 +71,6 @@ def get_corners(annotations: Entries) -> Array:
     return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
 
 
-def get_areas(annotations: Entries) -> Array:
-    """Return the areas of annotations (n,). Invalid ones are NaN."""
-    areas = [annotation['area'] for annotation in annotations]
-    return np.array([area if are_numbers([area]) else np.nan for area in areas], float)
-
-
 def are_inside(corners: Array, sizes: Array) -> Array:
     """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
@@ -113,7 +107,9 @@ def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Ent
         with_masks: Whether masks are trained.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
-    corners, areas = get_corners(annotations), get_areas(annotations)
+    corners = get_corners(annotations)
+    areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
+    areas = np.array(areas, float)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
