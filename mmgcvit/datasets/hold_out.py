@@ -77,40 +77,16 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
         labels: A text for each image. Only images with the same one are a group.
     """
     totals, groups = Counter(labels), defaultdict(list)
-    for (label, name), members in find_series(split, labels).items():
+    names = [label + stem for label, stem in zip(labels, list_stems(split), strict=True)]
+    for name, members in find_series(names).items():
         positions = sorted({position for position, _ in members})
         num_parts = 1
-        if len(members) > MAX_SERIES * totals[label]:
+        if len(members) > MAX_SERIES * totals[labels[members[0][1]]]:
             num_parts = min(len(positions), round(1 / VAL_FRACTION))
         parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
         for position, index in members:
-            groups[label, f'{label}{name} {parts[position]}'].append(index)
-    return sort_groups(groups, totals)
-
-
-def find_series(
-    split: Split, labels: Sequence[str]
-) -> dict[tuple[str, str], list[tuple[float, int]]]:
-    """Return the (number, index) of the images of each series, by label and name.
-
-    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end, and maybe in words after it. If more words than numbers occur, the words
-    tell what is in an image, and the images are no series.
-    """
-    names = list_stems(split)
-    series, words = defaultdict(list), defaultdict(set)
-    for index, name in enumerate(names):
-        match = NUMBER.search(name)
-        start = name[: match.start()] if match else name
-        key = labels[index], start
-        series[key].append((float(match['number']) if match else 0, index))
-        words[key].add(match['words'] if match else '')
-    for key in list(series):
-        numbers = {number for number, _ in series[key]}
-        if len(words[key]) > len(numbers):
-            for number, index in series.pop(key):
-                series[labels[index], names[index]].append((number, index))
-    return series
+            groups[f'{name} {parts[position]}'].append(index)
+    return sort_groups(groups, labels)
 
 
 def list_stems(split: Split) -> list[str]:
@@ -123,36 +99,52 @@ def list_stems(split: Split) -> list[str]:
     return [COPY_ENDING.sub('', name) for name in names]
 
 
-def sort_groups(
-    groups: Mapping[tuple[str, str], list[int]], totals: Mapping[str, int]
-) -> list[list[int]]:
+def find_series(names: Sequence[str]) -> dict[str, list[tuple[float, int]]]:
+    """Return the (number, index) of the names of each series, by what they begin with.
+
+    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
+    a number at the end, and maybe in words after it. If more words than numbers occur, the words
+    tell what is in an image, and the images are no series.
+    """
+    series, words = defaultdict(list), defaultdict(set)
+    for index, name in enumerate(names):
+        match = NUMBER.search(name)
+        start = name[: match.start()] if match else name
+        series[start].append((float(match['number']) if match else 0, index))
+        words[start].add(match['words'] if match else '')
+    for start in list(series):
+        numbers = {number for number, _ in series[start]}
+        if len(words[start]) > len(numbers):
+            for number, index in series.pop(start):
+                series[names[index]].append((number, index))
+    return series
+
+
+def sort_groups(groups: Mapping[str, list[int]], labels: Sequence[str]) -> list[list[int]]:
     """Return groups of images in a fixed order: that of a hash of their names.
 
     Groups of more than a fifth come last, by size, or first if the others are less than half of a
     fifth.
 
     Args:
-        groups: The indices of images, by label and name.
-        totals: The number of images of each label.
+        groups: The indices of images by the name of the group.
+        labels: The label of each image.
     """
-    fifths = {label: VAL_FRACTION * total for label, total in totals.items()}
+    fifths = {label: VAL_FRACTION * total for label, total in Counter(labels).items()}
     small = Counter()
-    for (label, _), members in groups.items():
+    for members in groups.values():
+        label = labels[members[0]]
         if len(members) <= ceil(fifths[label]):
             small[label] += len(members)
 
-    def rank(key: tuple[str, str]) -> tuple[bool, int, bytes]:
-        label, name = key
-        size = len(groups[key])
+    def rank(name: str) -> tuple[bool, int, bytes]:
+        size, label = len(groups[name]), labels[groups[name][0]]
         is_large = size > ceil(fifths[label])
         are_large_first = 2 * small[label] < fifths[label]
-        return (
-            is_large != are_large_first,
-            size if is_large else 0,
-            hashlib.sha256(name.encode()).digest(),
-        )
+        digest = hashlib.sha256(name.encode()).digest()
+        return is_large != are_large_first, size if is_large else 0, digest
 
-    return [groups[key] for key in sorted(groups, key=rank)]
+    return [groups[name] for name in sorted(groups, key=rank)]
 
 
 def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bool) -> set[int]:

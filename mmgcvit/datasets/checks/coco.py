@@ -49,15 +49,8 @@ def check_coco(
         Its images whose size is valid.
     """
     path = dataset.ann_file
-    content, problem = read_json(Path(path))
-    if is_scored and isinstance(content, dict) and 'annotations' not in content:
-        report.notes.append(
-            f'{path} has no annotations, so predictions on its images cannot be scored'
-        )
-        content = {**content, 'annotations': []}
-    missing = [problem] if problem else find_missing_keys(content, is_scored)
-    if missing:
-        report.issues.append(Issue(NOT_COCO, path, missing))
+    content = read_content(path, is_scored, report)
+    if content is None:
         return []
     classes = dataset.metainfo.get('classes')
     classes = classes or [category['name'] for category in content['categories']]
@@ -100,6 +93,24 @@ def check_coco(
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
     pairs = zip(split.image_paths, split.sizes, strict=True)
     return [ImageFile(str(image), size) for image, size in pairs]
+
+
+def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
+    """Return the lists of a COCO file, whose entries have all keys.
+
+    Report another file, and return None.
+    """
+    content, problem = read_json(Path(path))
+    if is_scored and isinstance(content, dict) and 'annotations' not in content:
+        report.notes.append(
+            f'{path} has no annotations, so predictions on its images cannot be scored'
+        )
+        content = {**content, 'annotations': []}
+    missing = [problem] if problem else find_missing_keys(content, is_scored)
+    if missing:
+        report.issues.append(Issue(NOT_COCO, path, missing))
+        return None
+    return content
 
 
 def has_other_assigner(model: ConfigDict) -> bool:

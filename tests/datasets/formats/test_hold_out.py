@@ -189,35 +189,34 @@ OUTPUTS = {
     'mistakes': ('mistakes.json', 'confusion.png', 'curves.png', 'worst/001_a.png'),
     'run': ('20260102_030405/vis_data/scalars.json', 'val_images/iter_2.png', 'made/train.json'),
 }
-# Folders of the images of a class, and what is said if they are not those of classes.
-TREES = {
-    '{label}': '',
-    '{label}/images': 'below the folders of classes',
-    'session{number}/{label}': 'below the folders of classes',
-    'fold{number}/cam{number}/{label}': 'below the folders of classes',
-}
 
 
-@pytest.mark.parametrize('has_outputs', [False, True])
-@pytest.mark.parametrize('splits', [('.',), ('train',), ('train', 'val')])
-@pytest.mark.parametrize('tree', TREES)
-def test_classes_are_the_folders_that_users_mean(tree, splits, has_outputs, tmp_path):
-    """Folders above or below those of classes are refused. What commands wrote is left out."""
-    names = [name for name in CLASSES if name not in ('train', 'test')]
-    names = [*names[:: len(names) // 8], 'predictions', 'work_dirs', 'worst', 'vis', 'made']
-    folders = sorted({tree.format(label=name, number=n) for name in names for n in (1, 2)})
-    files = [f'{split}/{place}/{i}.png' for split in splits for place in folders for i in range(3)]
-    if has_outputs:
-        files += [f'{folders[0]}/{place}/{file}' for place in OUTPUTS for file in OUTPUTS[place]]
+def write_images(folder, files):
     for number, file in enumerate(files):
         pixels = np.full((4, 4, 3), (number % 256, number // 256, 0), np.uint8)
-        write(tmp_path / file, '{}' if file.endswith('.json') else pixels)
-    if TREES[tree]:
-        with pytest.raises(UserError, match=TREES[tree]):
-            read_folder(tmp_path)
-        return
-    dataset = read_folder(tmp_path, 'classify')
-    assert dataset.classes == tuple(sorted(names))
-    expected = {'train' if split == '.' else split: 3 * len(folders) for split in splits}
-    assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
-    assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs
+        write(folder / file, '{}' if file.endswith('.json') else pixels)
+
+
+@pytest.mark.parametrize('splits', [('.',), ('train',), ('train', 'val')])
+def test_classes_are_the_folders_that_users_mean(splits, tmp_path):
+    """Their names may be those of folders of other formats. What commands wrote is left out."""
+    names = [name for name in CLASSES if name not in ('train', 'test')]
+    names = [*names[:: len(names) // 8], 'predictions', 'work_dirs', 'worst', 'vis', 'made']
+    write_images(tmp_path, [f'{s}/{name}/{i}.png' for s in splits for name in names for i in 'abc'])
+    expected = {'train' if split == '.' else split: 3 * len(names) for split in splits}
+    for has_outputs in (False, True):
+        dataset = read_folder(tmp_path, 'classify')
+        assert dataset.classes == tuple(sorted(names))
+        assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
+        assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs
+        outputs = [f'{place}/{file}' for place in OUTPUTS for file in OUTPUTS[place]]
+        write_images(tmp_path / splits[0] / min(names), outputs)
+
+
+@pytest.mark.parametrize('tree', ['{0}/images', 'session{1}/{0}', 'fold{1}/cam{1}/{0}'])
+def test_folders_above_or_below_those_of_classes_are_rejected(tree, tmp_path):
+    write_images(
+        tmp_path, [f'{tree.format(name, i)}/{i}.png' for name in CLASSES[:3] for i in (1, 2)]
+    )
+    with pytest.raises(UserError, match='below the folders of classes'):
+        read_folder(tmp_path)
