@@ -20,7 +20,6 @@ from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
-from mmgcvit.datasets.decoding import read_values
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import list_files
@@ -191,47 +190,45 @@ def test_wide_images_of_a_classifier_are_said(size, tmp_path):
     assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
 
 
-def write_colours(root, image, labels):
-    write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
-    colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)
-    write(root / 'SegmentationClass' / f'{image.stem}.png', colours[labels])
-    lists = {'train': '0\n1\n2\n', 'val': '3\n'}
-    for name, text in lists.items():
-        write(root / 'ImageSets' / 'Segmentation' / f'{name}.txt', text)
-    return root / 'JPEGImages' / image.name
+# For layouts of maps: the task that must be said, images, maps, the value of each class, and files.
+COLOURS = [[0, 0, 0], [0, 0, 7], [0, 0, 250]]  # blue is no grey value
+TABLE = 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n'
+CVAT = {
+    'labelmap.txt': '# label:color_rgb\nbackground:0,0,0::\n\na:b:0,0,7::\nc:0,0,250::',
+    'ImageSets/Segmentation/train.txt': '0\n1\n2\n',
+    'ImageSets/Segmentation/val.txt': '3\n',
+}
+ROBOFLOW = {'train/_classes.csv': TABLE, 'valid/_classes.csv': TABLE}
+MAPS = {
+    'CVAT': (None, 'JPEGImages/{}.jpg', 'SegmentationClass/{}.png', COLOURS, CVAT),
+    'Roboflow': (None, '{1}/{0}.jpg', '{1}/{0}_mask.png', [0, 7, 9], ROBOFLOW),
+    'white': (
+        'semantic',
+        'images/{}.jpg',
+        'masks/{}.png',
+        [0, 255],
+        {'classes.txt': 'background\na:b'},
+    ),
+}
 
 
-def write_table(root, image, labels):
-    split = 'valid' if image.stem == '3' else 'train'
-    write(root / split / '_classes.csv', 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n')
-    write(root / split / f'{image.stem}_mask.png', np.array([0, 7, 9], np.uint8)[labels])
-    return root / split / image.name
-
-
-def write_white(root, image, labels):
-    write(root / 'classes.txt', 'background\na:b')
-    write(root / 'masks' / f'{image.stem}.png', np.where(labels, 255, 0).astype(np.uint8))
-    return root / 'images' / image.name
-
-
-@pytest.mark.parametrize(
-    ('write_map', 'task'),
-    [(write_colours, None), (write_table, None), (write_white, 'semantic')],
-    ids=['CVAT', 'Roboflow', '0 and 255'],
-)
+@pytest.mark.parametrize(('task', 'image', 'label', 'values', 'files'), MAPS.values(), ids=MAPS)
 def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
-    write_map, task, tmp_path
+    task, image, label, values, files, tmp_path
 ):
-    expected = {}
+    root, expected = tmp_path / 'data', {}
+    for name, text in files.items():
+        write(root / name, text)
     for number in range(4):
         random = np.random.default_rng(number)
-        labels = random.integers(0, 2 if write_map is write_white else 3, (30, 40))
+        labels = random.integers(0, len(values), (30, 40))
         if number == 0:
             labels[:] = 1
-        image = write_map(tmp_path / 'data', Path(f'{number}.jpg'), labels)
-        write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
-        expected[image.name] = labels
-    dataset = read_folder(tmp_path / 'data', task)
+        place = number, 'valid' if number == 3 else 'train'
+        write(root / label.format(*place), np.array(values, np.uint8)[labels])
+        write(root / image.format(*place), random.integers(0, 255, (30, 40, 3), np.uint8))
+        expected[f'{number}.jpg'] = labels
+    dataset = read_folder(root, task)
     assert dataset.classes[:2] == ('background', 'a:b')
     assert ('val' in dataset.splits) == (task is None)
     path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
@@ -262,15 +259,6 @@ def test_tables_of_classes_that_cannot_be_used_are_named(files, words, tmp_path)
         write(tmp_path / name, text)
     with pytest.raises(UserError, match=words):
         read_classes(list_files(tmp_path))
-
-
-def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
-    write(tmp_path / 'labelmap.txt', 'a:0,0,0::\n\nb:0,0,255::\n')
-    names, values = read_classes(list_files(tmp_path))
-    labels = np.eye(4, 5, dtype=np.uint8)
-    write(tmp_path / 'a.png', labels[..., None] * np.array([0, 0, 255], np.uint8))
-    assert names == ['a', 'b']
-    np.testing.assert_array_equal(read_values(tmp_path / 'a.png', values), labels)
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
@@ -316,24 +304,19 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
     """
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)
-    train, val = (
-        build_dataset(cfg[name].dataset, cfg.default_scope, augmented=True) for name in LOADERS[:2]
-    )
+    train, val = (build_dataset(cfg[name].dataset, cfg.default_scope, True) for name in LOADERS[:2])
     with build_in_scope(cfg.default_scope):
-        model = revert_sync_batchnorm(
-            MODELS.build({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model})
-        )
+        settings = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
+        model = revert_sync_batchnorm(MODELS.build(settings))
     image, label_map = tmp_path / 'image.png', tmp_path / 'map.png'
 
     def load(dataset, width, height):
         info = dataset.get_data_info(0) | {'img_path': str(image), 'width': width, 'height': height}
         if 'seg_map_path' in info:
             info['seg_map_path'] = str(label_map)
+        outline = [0, 0, width, 0, width, height, 0, height]
         for instance in info.get('instances', ()):
-            instance |= {
-                'bbox': [0, 0, width, height],
-                'mask': [[0, 0, width, 0, width, height, 0, height]],
-            }
+            instance |= {'bbox': [0, 0, width, height], 'mask': [outline]}
         return dataset.pipeline(info)
 
     for size in ((5000, 16), (2, 640), (97, 300), (3000, 33)):
@@ -375,10 +358,8 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
     made = make(annotation_type, size=MINI, epochs=2)
     made.cfg.dump(config := tmp_path / made.path.name)
     assert extend_run(config, 2, NOTHING_DONE)[0] == config
-    extended, expected = (
-        Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0]),
-        make(annotation_type, size=MINI, epochs=30).cfg,
-    )
+    extended = Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0])
+    expected = make(annotation_type, size=MINI, epochs=30).cfg
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert extended[name] == expected[name]
 
@@ -388,44 +369,38 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
     annotation_type, tmp_path, monkeypatch
 ):
     """Files that have been written since the start of a run are named."""
-    (tmp_path / 'project').mkdir()
-    monkeypatch.chdir(tmp_path / 'project')
     write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
-    path, _ = make_config(read_folder('data', TASKS.get(annotation_type)), size=MINI)
+    data = Path('data')
+    monkeypatch.chdir(tmp_path / 'project')
+    path, _ = make_config(read_folder(data, TASKS.get(annotation_type)), size=MINI)
     assert str(tmp_path) not in path.read_text()
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
-    check_data(cfg := Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    cfg = Config.fromfile(path)
+    check_data(cfg, LOADERS[:2])
     assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
-    assert find_newer_files(Path('data'), path) == []
-    for file in filter(Path.is_file, Path('data').rglob('*')):
-        os.utime(file, (later := path.stat().st_mtime + 1, later))
-        assert str(file.relative_to('data')) in find_newer_files(Path('data'), path)
+    assert find_newer_files(data, path) == []
+    later = path.stat().st_mtime + 1
+    for file in filter(Path.is_file, data.rglob('*')):
+        os.utime(file, (later, later))
+        assert str(file.relative_to(data)) in find_newer_files(data, path)
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
-    lines = (ROOT / 'configs' / 'custom_cls.py').read_text().splitlines()
-    monkeypatch.setattr(
-        'mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py')
-    )
-    for old, new, is_valid in (
-        ('batch_size = 32', 'batch_size = 5', True),
-        ('batch_size = 32', 'batch_size = 4 * 8', False),
-        ('batch_size = 32', 'import os', False),
-        ('batch_size = 32', 'batch_size = (', False),
-        ('batch_size = 32', 'batch_size, depth = 32, 2', False),
-        ('batch_size = 32', '', False),
+    text, edited = (ROOT / 'configs' / 'custom_cls.py').read_text(), tmp_path / 'custom_cls.py'
+    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(edited))
+    edited.write_text(text.replace('\nbatch_size = 32\n', '\nbatch_size = 5\n'))
+    assert 'batch_size = 5\n' in make('classes').path.read_text()
+    words = r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'
+    for line in (
+        'batch_size = 4 * 8',
+        'import os',
+        'batch_size = (',
+        'batch_size, depth = 3, 2',
+        '',
     ):
-        (tmp_path / 'custom_cls.py').write_text(
-            '\n'.join(new if line == old else line for line in lines)
-        )
-        if is_valid:
-            assert 'batch_size = 5\n' in make('classes').path.read_text()
-        else:
-            with pytest.raises(
-                UserError,
-                match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its',
-            ):
-                make('classes', work_dir=tmp_path / 'none')
+        edited.write_text(text.replace('\nbatch_size = 32\n', f'\n{line}\n'))
+        with pytest.raises(UserError, match=words):
+            make('classes', work_dir=tmp_path / 'none')
     assert not (tmp_path / 'none').exists()
 
 

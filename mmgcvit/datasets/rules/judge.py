@@ -13,9 +13,9 @@ from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
     are_inside,
-    find_box_masks,
     find_object_problems,
     get_corners,
+    is_box_mask,
 )
 from .rule import MAX_UNUSABLE, Effect, Problems, Rule, make_issues
 
@@ -52,11 +52,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     splits = leave_out_copies(replace(dataset, splits=splits), problems)
     with_masks = dataset.annotation_types[0] == 'masks'
     splits = {name: leave_out_objects(splits[name], with_masks, problems) for name in splits}
-    if with_masks:
-        objects = [entry for split in splits.values() for entry in split.objects]
-        boxes = [each for split in splits.values() for each in find_box_masks(split)]
-        if len(boxes) == len(objects):
-            problems[BOX_MASKS] = boxes
+    objects = [entry for split in splits.values() for entry in split.objects]
+    if with_masks and objects and all(map(is_box_mask, objects)):
+        problems[BOX_MASKS] = [f'all {len(objects)} objects']
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
@@ -102,18 +100,17 @@ def reject_or_describe(
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
     """Return a split without images that cannot be used. Add them to ``problems``."""
-    paths = split.image_paths
+    names, paths = split.image_names, split.image_paths
     with ThreadPoolExecutor(MAX_THREADS) as pool:
         checked = list(pool.map(check_image, paths, split.sizes))
-    usable = set()
-    for index, (path, name) in enumerate(zip(paths, split.image_names, strict=True)):
-        rule, example, _ = checked[index]
-        if has_unusable_name(name):
-            problems[UNUSABLE_NAME].append(str(path))
-        elif rule:
+    usable = []
+    for index, (rule, example, _) in enumerate(checked):
+        if has_unusable_name(names[index]):
+            rule, example = UNUSABLE_NAME, str(paths[index])
+        if rule:
             problems[rule].append(example)
         else:
-            usable.add(index)
+            usable.append(index)
     split = split.select(usable)
     if not split.annotations:
         return split

@@ -96,7 +96,7 @@ def find_max_objects(model: Any) -> float:
         if hasattr(model, part):
             limits.append(find_max_objects(getattr(model, part)))
     limits.append(getattr(model, 'num_queries', 0))
-    return min(limit for limit in limits if limit > 0)
+    return min(limit for limit in limits if limit and limit > 0)
 
 
 def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
@@ -172,17 +172,13 @@ def is_ring(mask: Any, area: float) -> bool:
     return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
 
 
-def find_box_masks(split: ObjectSplit) -> list[str]:
-    """Return the objects whose mask is a polygon with the corners of their box."""
-    found = []
-    for entry, name in zip(split.objects, split.list_image_names(split.objects), strict=True):
-        mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
-        if isinstance(mask, dict) or len(mask) > 1:
-            continue
-        corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
-        if len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height:
-            found.append(f'annotation {entry["id"]} of {name}')
-    return found
+def is_box_mask(entry: Mapping[str, Any]) -> bool:
+    """Return whether the mask of an object is a polygon with the corners of its box."""
+    mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
+    if isinstance(mask, dict) or len(mask) > 1:
+        return False
+    corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
+    return len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height
 
 
 def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:

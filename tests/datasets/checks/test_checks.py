@@ -151,28 +151,30 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
     assert len(issue.examples) == 2
 
 
-def test_heads_with_another_number_of_classes_are_reported(tmp_path):
+RPN = {'rpn_head': {'num_classes': 1}}
+BOX_HEADS = [{'num_classes': 2}, {'num_classes': 80}]
+
+
+@pytest.mark.parametrize(
+    ('write', 'model', 'head', 'number'),
+    [
+        (write_coco, {'roi_head': {'bbox_head': BOX_HEADS, **RPN}}, 'roi_head.bbox_head.1', 80),
+        (write_ade20k, {'decode_head': {'num_classes': 150}}, 'decode_head', 150),
+        (write_folders, {'head': {'num_classes': 1}}, 'head', 1),
+    ],
+)
+def test_heads_with_another_number_of_classes_are_reported(write, model, head, number, tmp_path):
     """Such heads raise an index error in training or give wrong scores.
 
     A classifier may have unused outputs.
     """
-    rpn = {'rpn_head': {'num_classes': 1}}
-    cascade = {
-        **rpn,
-        'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}},
-    }
-    for write, model, head in (
-        (write_coco, cascade, 'model.roi_head.bbox_head.1.num_classes=80'),
-        (write_ade20k, {'decode_head': {'num_classes': 150}}, 'model.decode_head.num_classes=150'),
-        (write_folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
-    ):
-        dataset = write(tmp_path / write.__name__)
-        (sentence,) = check(config(dataset, model=model)).format_messages()
-        assert (
-            f'another number of classes than the model predicts (2 classes, and {head})' in sentence
-        )
-        assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
-    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues
+    dataset = write(tmp_path)
+    (sentence,) = check(config(dataset, model=model)).format_messages()
+    assert f'(2 classes, and model.{head}.num_classes={number})' in sentence
+    assert not check(config(dataset, model={**RPN, 'head': {'num_classes': 2}})).issues
+    is_classifier = write is write_folders
+    issues = check(config(dataset, model={'head': {'num_classes': 1000}})).issues
+    assert (not issues) == is_classifier
 
 
 RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}}
