@@ -3,9 +3,8 @@
 import random
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
 from ...errors import get_first_line
-from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
+from ..decoding import IGNORE_INDEX, get_decoding_settings
 from ..rules.images import MAX_THREADS, MISSING, check_image, find_missing
 from ..rules.labels import (
     NO_IMAGES,
@@ -90,9 +89,16 @@ def check_images(
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
         images = random.Random(len(images)).sample(images, num_images)
-    decoding = get_decoding_settings(settings)
-    check = partial(check_files, decoding=decoding, known_labels=list_known_labels(dataset))
+    decoding, known_labels = get_decoding_settings(settings), list_known_labels(dataset)
     place = get_data_path(dataset)
+
+    def check(image: ImageFile) -> list[tuple[Rule, str]]:
+        rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
+        found = [(rule, example)] if rule else []
+        if image.map_path and size:
+            found += check_map(Path(image.map_path), size, known_labels)
+        return found
+
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
@@ -111,14 +117,3 @@ def list_known_labels(dataset: Any) -> set[int]:
         return set()
     num_labels = len(classes) + bool(dataset.reduce_zero_label)
     return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
-
-
-def check_files(
-    image: ImageFile, decoding: DecodingSettings, known_labels: Collection[int]
-) -> list[tuple[Rule, str]]:
-    """Decode an image and, if it has one, its map. Return the rules that they break."""
-    rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
-    found = [(rule, example)] if rule else []
-    if image.map_path and size:
-        found += check_map(Path(image.map_path), size, known_labels)
-    return found

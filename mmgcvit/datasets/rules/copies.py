@@ -5,7 +5,6 @@ a copy of it.
 """
 
 from collections import defaultdict
-from dataclasses import replace
 
 from ...errors import UserError, shorten
 from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
@@ -52,26 +51,17 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
 
 
 def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Split]:
-    """Return the splits of a dataset without copies. Add them to ``problems``.
+    """Return the splits of a dataset without copies of images. Add them to ``problems``.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
-    with_masks = dataset.annotation_types[0] == 'masks'
     contents = identify_contents(
         [path for split in dataset.splits.values() for path in split.image_paths]
     )
-    held_out = {
-        contents[path]
-        for name, split in dataset.splits.items()
-        for path in split.image_paths
-        if name != 'train'
-    }
+    others = [split for name, split in dataset.splits.items() if name != 'train']
+    held_out = {contents[path] for split in others for path in split.image_paths}
     splits = {}
     for name, split in dataset.splits.items():
-        if split.annotations:
-            annotations, examples = find_repeated_objects(split, with_masks)
-            split = replace(split, annotations=annotations)
-            problems[REPEATED_OBJECTS] += examples
         kept = {}  # the index of the first image with a content
         for index, path in enumerate(split.image_paths):
             content = contents[path]

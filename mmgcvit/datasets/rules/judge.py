@@ -8,7 +8,7 @@ from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
-from .copies import leave_out_copies
+from .copies import REPEATED_OBJECTS, find_repeated_objects, leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
@@ -123,7 +123,9 @@ def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Spl
     """Return a split without objects that cannot be used. Add them to ``problems``."""
     if not split.annotations:
         return split
-    right, found = find_object_problems(split, with_masks)
+    annotations, repeated = find_repeated_objects(split, with_masks)
+    problems[REPEATED_OBJECTS] += repeated
+    right, found = find_object_problems(replace(split, annotations=annotations), with_masks)
     for rule, examples in found.items():
         problems[rule] += examples
     return replace(split, annotations=right)
