@@ -44,8 +44,8 @@ class SkipUnreadable(BaseTransform):
     def __init__(
         self,
         transforms: Sequence[dict[str, Any]],
+        augmentations: Sequence[dict[str, Any]],
         unreadable_images: int,
-        augmentations: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.load, self.augment = Compose(transforms), Compose(augmentations)
         self.max_unreadable = unreadable_images

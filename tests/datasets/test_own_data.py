@@ -124,19 +124,24 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert 'with_mask' not in made.cfg.train_dataloader.dataset.pipeline[2]
 
 
+def read_discs(folder, boxes, has_mask):
+    """Write a dataset each of whose photos has discs in these boxes, and read it."""
+    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
+    for photo in made.photos['train'] + made.photos['val']:
+        photo.things[:] = [Thing('disc', box, has_mask) for box in boxes]
+    made.write(folder)
+    return read_folder(folder)
+
+
 @pytest.mark.parametrize(('tiles', 'limit'), [(None, 300), (16, 100)])
 def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_path):
-    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
-    places = [(6 * column, 6 * row) for column in range(15) for row in range(10)]
-    made.photos['train'][0].things = [
-        Thing('disc', (x, y, x + 2, y + 2), True) for x, y in places[:144]
-    ]
-    made.write(tmp_path / 'data')
-    path, summary = make_config(read_folder(tmp_path / 'data'), tmp_path / 'run', tiles=tiles)
+    places = [(6 * (i % 15), 6 * (i // 15)) for i in range(144)]
+    dataset = read_discs(tmp_path / 'data', [(x, y, x + 2, y + 2) for x, y in places], True)
+    path, summary = make_config(dataset, tmp_path / 'run', tiles=tiles)
     cfg = Config.fromfile(path)
-    found = cfg.max_objects, cfg.model.test_cfg.rcnn.max_per_img
-    assert found == (limit, limit)
+    assert cfg.max_objects == cfg.model.test_cfg.rcnn.max_per_img == limit
     assert ('the fullest image has 144 objects, so up to 300 are found' in summary) == (not tiles)
+    assert ('their masks take up to' in summary) == (not tiles)
     if not tiles:
         for proposals in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn):
             assert (proposals.nms_pre, proposals.max_per_img) == (3000, 1500)
@@ -147,11 +152,8 @@ def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_pa
 
 @pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])
 def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path):
-    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
-    for photo in made.photos['train'] + made.photos['val']:
-        photo.things[:] = [Thing('disc', (8, 10, 8 + side, 10 + side), False)]
-    made.write(tmp_path / 'data')
-    make = partial(make_config, read_folder(tmp_path / 'data'), tmp_path / 'run', size=MINI)
+    dataset = read_discs(tmp_path / 'data', [(8, 10, 8 + side, 10 + side)], False)
+    make = partial(make_config, dataset, tmp_path / 'run', size=MINI)
     summary = make()[1]
     assert ('under 8 px' in summary) == (options is not None)
     assert ('--image-size' in summary) == bool(options)
