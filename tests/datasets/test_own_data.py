@@ -20,6 +20,7 @@ from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
+from mmgcvit.datasets.decoding import read_values
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import list_files
@@ -192,45 +193,47 @@ def test_wide_images_of_a_classifier_are_said(size, tmp_path):
     assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
 
 
-# For layouts of maps: the task that must be said, images, maps, the value of each class, and files.
-COLOURS = [[0, 0, 0], [0, 0, 7], [0, 0, 250]]  # blue is no grey value
-TABLE = 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n'
-CVAT = {
-    'labelmap.txt': '# label:color_rgb\nbackground:0,0,0::\n\na:b:0,0,7::\nc:0,0,250::',
-    'ImageSets/Segmentation/train.txt': '0\n1\n2\n',
-    'ImageSets/Segmentation/val.txt': '3\n',
-}
-ROBOFLOW = {'train/_classes.csv': TABLE, 'valid/_classes.csv': TABLE}
-MAPS = {
-    'CVAT': (None, 'JPEGImages/{}.jpg', 'SegmentationClass/{}.png', COLOURS, CVAT),
-    'Roboflow': (None, '{1}/{0}.jpg', '{1}/{0}_mask.png', [0, 7, 9], ROBOFLOW),
-    'white': (
-        'semantic',
-        'images/{}.jpg',
-        'masks/{}.png',
-        [0, 255],
-        {'classes.txt': 'background\na:b'},
-    ),
-}
+def write_colours(root, image, labels):
+    write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
+    colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)
+    write(root / 'SegmentationClass' / f'{image.stem}.png', colours[labels])
+    lists = {'train': '0\n1\n2\n', 'val': '3\n'}
+    for name, text in lists.items():
+        write(root / 'ImageSets' / 'Segmentation' / f'{name}.txt', text)
+    return root / 'JPEGImages' / image.name
 
 
-@pytest.mark.parametrize(('task', 'image', 'label', 'values', 'files'), MAPS.values(), ids=MAPS)
+def write_table(root, image, labels):
+    split = 'valid' if image.stem == '3' else 'train'
+    write(root / split / '_classes.csv', 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n')
+    write(root / split / f'{image.stem}_mask.png', np.array([0, 7, 9], np.uint8)[labels])
+    return root / split / image.name
+
+
+def write_white(root, image, labels):
+    write(root / 'classes.txt', 'background\na:b')
+    write(root / 'masks' / f'{image.stem}.png', np.where(labels, 255, 0).astype(np.uint8))
+    return root / 'images' / image.name
+
+
+@pytest.mark.parametrize(
+    ('write_map', 'task'),
+    [(write_colours, None), (write_table, None), (write_white, 'semantic')],
+    ids=['CVAT', 'Roboflow', '0 and 255'],
+)
 def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
-    task, image, label, values, files, tmp_path
+    write_map, task, tmp_path
 ):
-    root, expected = tmp_path / 'data', {}
-    for name, text in files.items():
-        write(root / name, text)
+    expected = {}
     for number in range(4):
         random = np.random.default_rng(number)
-        labels = random.integers(0, len(values), (30, 40))
+        labels = random.integers(0, 2 if write_map is write_white else 3, (30, 40))
         if number == 0:
             labels[:] = 1
-        place = number, 'valid' if number == 3 else 'train'
-        write(root / label.format(*place), np.array(values, np.uint8)[labels])
-        write(root / image.format(*place), random.integers(0, 255, (30, 40, 3), np.uint8))
-        expected[f'{number}.jpg'] = labels
-    dataset = read_folder(root, task)
+        image = write_map(tmp_path / 'data', Path(f'{number}.jpg'), labels)
+        write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
+        expected[image.name] = labels
+    dataset = read_folder(tmp_path / 'data', task)
     assert dataset.classes[:2] == ('background', 'a:b')
     assert ('val' in dataset.splits) == (task is None)
     path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
@@ -246,21 +249,35 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
 
 
 @pytest.mark.parametrize(
-    ('files', 'words'),
+    ('name', 'text', 'words'),
     [
-        ({'labelmap.txt': 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::'}, '1,2,3 for the classes b and c'),
-        ({'train/_classes.csv': 'x\n0, a\n7, b\n7, c'}, '7 for the classes b and c'),
-        ({'labelmap.txt': 'a:0,0,0::\nb'}, "the line 'b'. Expected NAME"),
-        ({'labelmap.txt': 'a:0,0,0::\nb:1,2::'}, "the line 'b:1,2::'. Expected NAME"),
-        ({'labelmap.txt': '# label'}, "the line ''. Expected NAME"),
-        ({'train/_classes.csv': 'x\n0, a', 'valid/_classes.csv': 'x\n0, b'}, r'csv and .*v differ'),
+        ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
+        ('train/_classes.csv', 'x\n0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('labelmap.txt', 'a:0,0,0::\nb', "the line 'b'. Expected NAME"),
+        ('labelmap.txt', 'a:0,0,0::\nb:1,2::', "the line 'b:1,2::'. Expected NAME"),
+        ('labelmap.txt', '# label', "the line ''. Expected NAME"),
     ],
 )
-def test_tables_of_classes_that_cannot_be_used_are_named(files, words, tmp_path):
-    for name, text in files.items():
-        write(tmp_path / name, text)
+def test_tables_of_classes_that_cannot_be_used_are_named(name, text, words, tmp_path):
+    write(tmp_path / name, text)
     with pytest.raises(UserError, match=words):
         read_classes(list_files(tmp_path))
+
+
+def test_different_tables_of_splits_are_named(tmp_path):
+    for split, text in {'train': '0, a\n1, b', 'valid': '0, b\n1, a'}.items():
+        write(tmp_path / split / '_classes.csv', f'Pixel Value, Class\n{text}')
+    with pytest.raises(UserError, match=r'train/_classes\.csv and .*valid/_classes\.csv differ'):
+        read_classes(list_files(tmp_path))
+
+
+def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
+    write(tmp_path / 'labelmap.txt', 'a:0,0,0::\n\nb:0,0,255::\n')
+    names, values = read_classes(list_files(tmp_path))
+    labels = np.eye(4, 5, dtype=np.uint8)
+    write(tmp_path / 'a.png', labels[..., None] * np.array([0, 0, 255], np.uint8))
+    assert names == ['a', 'b']
+    np.testing.assert_array_equal(read_values(tmp_path / 'a.png', values), labels)
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
