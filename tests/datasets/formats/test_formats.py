@@ -69,7 +69,7 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(im
     assert text.split(' ')[0] == (str(num_small) if num_small > least else '')
     tile = choose_tile_side(train, size)
     assert tile <= size
-    assert find_small_objects(train, size, tile) == ''
+    assert find_small_objects(train, size, tile) == '' or tile == 32
     assert (sides * size / tile < 8).sum() <= least or tile == 32
 
 

@@ -1,6 +1,7 @@
 """Classes are the folders that a user means, and each class is on both sides of a hold-out."""
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def make_dataset(annotation_type, images, folder):
             found = [[min(indices, default=0)] for indices in found]
         names = [*images]
         indices = [frozenset({*each, 255}) for each in found]
-        split = LabelSplit(root, names, names, indices, NAMES)
+        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
     return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 
@@ -125,6 +126,13 @@ def test_new_images_change_few_of_those_held_out():
         ('{0} at {1}.250s.png', 1),
         ('IMG_2023{0}_BURST{1}.jpg', 1),
         ('{1}.jpg', 1),
+        ('{0}/f_{1:03}_img.png', 6),
+        ('{0}_{1:04}_{2}_cam.jpg', 6),
+        ('{0} ({1}).jpg', 5),
+        ('{0}_000000_{1:06}_leftImg8bit.png', 6),
+        ('{0}/{3}-frame_{1:04}.jpg', 5),
+        ('{3}-{0}_{1}_jpg.rf.{2}.jpg', 6),
+        ('2023010{0}-{1}.jpg', 6),
     ],
 )
 def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
@@ -134,8 +142,10 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     images, numbers = {}, {}
     for video in range(num_videos):
         for frame in range(20):
+            label = video if '2023010' in name else f'clip{video}'
+            prefix = sha256(bytes([video, frame])).hexdigest()[:8]
             # Of an image, there may be two copies.
-            for each in {name.format(f'clip{video}', frame, each) for each in 'ab'}:
+            for each in {name.format(label, frame, copy, prefix) for copy in 'ab'}:
                 images[each] = {NAMES[(video + frame // 10) % 2]} | set(NAMES[:1])
                 numbers[each] = video, frame
     if annotation_type == 'classes':
@@ -147,6 +157,11 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     assert not held_out & {numbers[each] for each in images if each not in val}
     borders = {(v, f) for v, f in held_out if {(v, f - 1), (v, f + 1)} & trained}
     assert len(borders) <= (0 if num_videos > 1 else 2 * len(held_out) // 4)
+
+
+def test_many_words_behind_a_number_tell_images_apart():
+    images = {f'site{i % 2}_{"abcdefghijklmnopqrst"[i // 2]}.jpg': {'cat'} for i in range(40)}
+    assert len(hold_out('boxes', images)[0]) == 8
 
 
 @given(st.lists(st.integers(2, 60), max_size=6), st.integers(0, 60))
@@ -170,39 +185,35 @@ OUTPUTS = {
     'mistakes': ('mistakes.json', 'confusion.png', 'curves.png', 'worst/001_a.png'),
     'run': ('20260102_030405/vis_data/scalars.json', 'val_images/iter_2.png', 'made/train.json'),
 }
-# Folders of the images of a class, and what is said if they are not those of classes.
-TREES = {
-    '{label}': '',
-    '{label}/images': 'below the folders of classes',
-    'session{number}/{label}': 'below the folders of classes',
-    'fold{number}/cam{number}/{label}': 'below the folders of classes',
-}
 
 
-@pytest.mark.parametrize('has_outputs', [False, True])
+def write_images(folder, files):
+    for number, file in enumerate(files):
+        pixels = np.full((4, 4, 3), (number % 256, number // 256, 0), np.uint8)
+        write(folder / file, '{}' if file.endswith('.json') else pixels)
+
+
 @pytest.mark.parametrize('splits', [('.',), ('train',), ('train', 'val')])
-@pytest.mark.parametrize('tree', TREES)
-def test_classes_are_the_folders_that_users_mean(tree, splits, has_outputs, tmp_path):
-    """Folders above or below those of classes are refused. What commands wrote is left out.
-
-    Names may be those of folders that commands or other formats have.
-    """
+def test_classes_are_the_folders_that_users_mean(splits, tmp_path):
+    """Their names may be those of folders of other formats. What commands wrote is left out."""
     names = [name for name in CLASSES if name not in ('train', 'test')]
     names = [*names[:: len(names) // 8], 'predictions', 'work_dirs', 'worst', 'vis', 'made']
     names += ['images', 'mask', 'no_mask', 'label']
-    folders = sorted({tree.format(label=name, number=n) for name in names for n in (1, 2)})
-    files = [f'{split}/{place}/{i}.png' for split in splits for place in folders for i in range(3)]
-    if has_outputs:
-        files += [f'{folders[0]}/{place}/{file}' for place in OUTPUTS for file in OUTPUTS[place]]
-    for number, file in enumerate(files):
-        pixels = np.full((4, 4, 3), (number % 256, number // 256, 0), np.uint8)
-        write(tmp_path / file, '{}' if file.endswith('.json') else pixels)
-    if TREES[tree]:
-        with pytest.raises(UserError, match=TREES[tree]):
-            read_folder(tmp_path)
-        return
-    dataset = read_folder(tmp_path, 'classify')
-    assert dataset.classes == tuple(sorted(names))
-    expected = {'train' if split == '.' else split: 3 * len(folders) for split in splits}
-    assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
-    assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs
+    write_images(tmp_path, [f'{s}/{name}/{i}.png' for s in splits for name in names for i in 'abc'])
+    expected = {'train' if split == '.' else split: 3 * len(names) for split in splits}
+    for has_outputs in (False, True):
+        dataset = read_folder(tmp_path, 'classify')
+        assert dataset.classes == tuple(sorted(names))
+        assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
+        assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs
+        outputs = [f'{place}/{file}' for place in OUTPUTS for file in OUTPUTS[place]]
+        write_images(tmp_path / splits[0] / min(names), outputs)
+
+
+@pytest.mark.parametrize('tree', ['{0}/images', 'session{1}/{0}', 'fold{1}/cam{1}/{0}'])
+def test_folders_above_or_below_those_of_classes_are_rejected(tree, tmp_path):
+    write_images(
+        tmp_path, [f'{tree.format(name, i)}/{i}.png' for name in CLASSES[:3] for i in (1, 2)]
+    )
+    with pytest.raises(UserError, match='below the folders of classes'):
+        read_folder(tmp_path)
