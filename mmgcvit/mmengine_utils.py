@@ -97,6 +97,13 @@ def list_optim_wrappers(runner: Any) -> list[OptimWrapper]:
     return [wrapper]
 
 
+def ends_step(runner: Any) -> bool:
+    """Return whether the last iteration stepped the optimizers, instead of only accumulating
+    gradients.
+    """
+    return all(wrapper.should_update() for wrapper in list_optim_wrappers(runner))
+
+
 def list_modules(module: nn.Module) -> list[nn.Module]:
     """Return heads or RoI extractors as a list.
 
