@@ -53,8 +53,6 @@ def test_every_error_of_rank_0_reaches_all_ranks():
     """Otherwise the other ranks would wait for rank 0 until a timeout."""
     (raised, result), (raised_on_other, other_result) = run_on_ranks(collect_errors, [(), ()])
     assert result == other_result == 7
-    assert raised[0] == 'CheckpointError: no file'
-    assert raised_on_other[0] == 'UserError: no file'
-    for error, first, other in zip(ERRORS[1:], raised[1:], raised_on_other[1:], strict=True):
+    for error, first, other in zip(ERRORS, raised, raised_on_other, strict=True):
         assert first.startswith(type(error).__name__)
-        assert other == f'RuntimeError: rank 0 stopped: {first}'
+        assert other == f'UserError: rank 0 stopped: {first}'

@@ -27,22 +27,22 @@ def get_plain_settings(cfg: Config) -> dict[str, Any]:
     return json.loads(text)
 
 
-def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
+def find_changes(cfg: Config, meta: Any) -> list[str]:
     """Log the settings that differ from those in a checkpoint's ``meta``.
 
-    Return ``name: old -> new`` by dotted name.
+    Return ``name: old -> new`` for each, with its dotted name.
     """
     if SETTINGS not in meta:  # of another program
-        return {}
+        return []
     old, new = flatten(meta[SETTINGS]), flatten(get_plain_settings(cfg))
-    changes = {}
+    changes = []
     for name in {**old, **new}:
         before, after = old.get(name, ABSENT), new.get(name, ABSENT)
         # --resume sets load_from and resume.
         if before != after and name not in ('load_from', 'resume'):
-            changes[name] = f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}'
+            changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')
     if changes:
-        lines = escape_controls('\n  '.join(changes.values()))
+        lines = escape_controls('\n  '.join(changes))
         print_log(f'resumed with other settings:\n  {lines}', 'current', logging.WARNING)
     return changes
 

@@ -215,7 +215,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
-    runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), filename=cfg.filename))
+    runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
     speed_up(runner.model)
     runner.register_hook(CudnnBenchmarkHook())
     if progress is not None:

@@ -80,7 +80,7 @@ def train(
             check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
         if cfg.resume:
             changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
-            is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
+            is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
             runner.register_hook(NewScheduleHook(is_changed))
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(StartHook())

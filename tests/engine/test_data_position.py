@@ -209,6 +209,12 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(
         assert max(counts.values()) - least <= 2
 
 
+def test_each_epoch_has_its_own_order():
+    (steps,), _, loop = run_session(Session(), epochs=2)
+    batches, length = [step.indices for step in steps], len(loop.dataloader)
+    assert batches[:length] != batches[length:]
+
+
 @pytest.mark.parametrize('stop', [1, 6])
 @pytest.mark.parametrize(
     'changed', [{'images': 21}, {'processes': 2}, {'batch_size': 4}, {'seed': 6}]

@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from torch.utils.data import DataLoader
 
@@ -155,7 +154,7 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     """They equal those of a run that had its batch size, length and LR from the start."""
     folder = tmp_path_factory.mktemp('runs')
 
-    def train(name, images, length, lr, hook, resume=False):
+    def train(name, images, length, lr, *hooks, resume=False):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
         decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
         loop = EPOCHS | {'max_epochs': length}
@@ -167,10 +166,10 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
         cfg = make_config(folder / name, loop, **options, **SEEDED)
         cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
         cfg.optim_wrapper.optimizer.lr = lr
-        run(cfg, hook)
+        run(cfg, *hooks)
 
     new_schedule = NewScheduleHook(is_changed=before[1:] != after[1:])
-    train('whole', *after, Hook())
+    train('whole', *after)
     train('resumed', *before, SignalHook(stop))
     train('resumed', *after, new_schedule, resume=True)
     schedules, lrs = [], []

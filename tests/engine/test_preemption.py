@@ -75,8 +75,8 @@ def preempt_everywhere(folder, loop):
         name = f'{iteration}-{moment}'
         number, ranks = SIGNALS[iteration % 3], next(receivers)
         is_receiver = get_world_size() == 1 or get_rank() in ranks
-        hook = SignalHook(iteration, number, moment) if is_receiver else Hook()
-        assert train(name, hook) == signal.SIGTERM
+        hooks = [SignalHook(iteration, number, moment)] if is_receiver else []
+        assert train(name, *hooks) == signal.SIGTERM
         (saved,) = Path(folder, name).glob('*.pth')
         assert saved.name == f'iter_{iteration}.pth'
         barrier()

@@ -1,7 +1,6 @@
 """Draw predictions for validation and test images, beside the ground truth."""
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from ..loops import get_length
 from ..tiled_loops import TiledLoop, build_dataset_and_predictor
 
 FOLDER = 'val_images'  # name of the folder for grids in the work dir
+SCORE_THR = 0.3  # of detections
 
 
 class SampleDrawer:
@@ -73,12 +73,12 @@ class ShowDirHook(Hook):
     A picture has the path of its image in the folder that contains all images.
     """
 
-    def __init__(self, folder: str, score_thr: float = 0.3) -> None:
-        self.folder, self.score_thr = folder, score_thr
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
 
     def before_test_epoch(self, runner: Runner) -> None:
         settings = runner.cfg.test_dataloader.dataset
-        self.drawer = SampleDrawer(runner, settings, runner.test_loop, self.score_thr)
+        self.drawer = SampleDrawer(runner, settings, runner.test_loop, SCORE_THR)
         names = [self.drawer.get_name(index) for index in range(len(self.drawer.dataset))]
         self.indices = {name: index for index, name in enumerate(names)}
         self.outputs = Outputs(Path(self.folder), names)
@@ -98,7 +98,6 @@ def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
     log a warning and stop drawing.
     """
 
-    @wraps(step)
     def draw(hook: Any, runner: Runner, *args: Any, **kwargs: Any) -> None:
         if not hook.is_on:
             return
@@ -129,7 +128,7 @@ class ValVisualizationHook(Hook):
             grids.
     """
 
-    def __init__(self, score_thr: float = 0.3, images: int = 8) -> None:
+    def __init__(self, score_thr: float = SCORE_THR, images: int = 8) -> None:
         self.score_thr, self.images = score_thr, images
         self.is_on = False  # whether validation images are drawn
         self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
