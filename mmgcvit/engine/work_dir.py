@@ -96,11 +96,9 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` in a work dir."""
-    return sorted(
-        path
-        for path in Path(work_dir).glob('*')
-        if RUN_FILE_NAME.fullmatch(path.name) or path.name == LAST_CHECKPOINT_FILE
-    )
+    files = [path for path in Path(work_dir).glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
+    files += Path(work_dir).glob(LAST_CHECKPOINT_FILE)
+    return sorted(filter(Path.is_file, files))  # those of DeepSpeed are folders
 
 
 def list_run_files(work_dir: Path) -> list[Path]:
