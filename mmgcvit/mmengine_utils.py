@@ -33,29 +33,24 @@ def build_in_scope(scope: str) -> Iterator[None]:
 
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
-    raised one.
-
-    The other ranks raise a UserError too, or a RuntimeError for any other type of error.
+    raised one: on the other ranks a UserError.
     """
-    result, error, error_on_others = None, None, None
+    result, error, reason = None, None, ''
     # The default group's timeout would end the run if the function reads much from a slow disk.
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:
             result = function(*arguments)
-        except UserError as caught:
-            error, error_on_others = caught, UserError(str(caught))
         except BaseException as caught:  # KeyboardInterrupt and SystemExit too
             # The error itself may have attributes that cannot be pickled.
-            reason = f'rank 0 stopped: {type(caught).__name__}: {caught}'
-            error, error_on_others = caught, RuntimeError(reason)
+            error, reason = caught, f'rank 0 stopped: {type(caught).__name__}: {caught}'
     if group is not None:
         wait_for_all(group)
-        sent = [result, error_on_others]
+        sent = [result, reason]
         broadcast_object_list(sent)
-        result, error_on_others = sent
-    if error or error_on_others:
-        raise error or error_on_others
+        result, reason = sent
+    if reason:
+        raise error or UserError(reason)
     return result
 
 
@@ -95,6 +90,13 @@ def list_optim_wrappers(runner: Any) -> list[OptimWrapper]:
     if isinstance(wrapper, OptimWrapperDict):
         return list(wrapper.values())
     return [wrapper]
+
+
+def ends_step(runner: Any) -> bool:
+    """Return whether the last iteration stepped the optimizers, instead of only accumulating
+    gradients.
+    """
+    return all(wrapper.should_update() for wrapper in list_optim_wrappers(runner))
 
 
 def list_modules(module: nn.Module) -> list[nn.Module]:

@@ -42,15 +42,13 @@ class Moments:
         if not is_changing or not path.is_relative_to(self.folder):
             return
         self.is_copying = True
-        self.copy({})
+        files = read_files(self.folder)
+        self.copy(files)
         if flags & os.O_TRUNC and not path.is_dir():  # a temporary file has the folder's path
-            self.copy({path: b''})
+            self.copy(files | {str(path.relative_to(self.folder)): b''})
         self.is_copying = False
 
-    def copy(self, changed):
-        files = {path: path.read_bytes() for path in self.folder.rglob('*') if path.is_file()}
-        files |= changed
-        files = {str(path.relative_to(self.folder)): content for path, content in files.items()}
+    def copy(self, files):
         key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
         if key in self.seen:
             return
@@ -61,6 +59,12 @@ class Moments:
             copied.write_bytes(content)
             if (self.folder / name).exists():
                 shutil.copystat(self.folder / name, copied)
+
+
+def read_files(folder):
+    """Return the content of each file in a folder by its relative path."""
+    files = [path for path in folder.rglob('*') if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def run(cwd, *command, module=('mmgcvit',)):

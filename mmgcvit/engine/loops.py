@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import ConfigDict
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import DATA_SAMPLERS
@@ -26,25 +25,22 @@ from ..errors import UserError
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 
-# Instead of a sample's position (1, 2, ...), seed_generators takes this number to seed the training
-# step.
-WHOLE_BATCH = 0
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'
 
 
-def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
+def seed_generators(seed: int, rank: int, iteration: int, sample: int = 0) -> None:
     """Seed torch, NumPy and Python, either to load a sample or for the training step.
 
     A cryptographic hash of the arguments gives independent seeds; NumPy's has 32 bits, since longer
-    ones are slow. ``iteration`` is counted from 0, ``sample`` in the batch from 1;
-    :data:`WHOLE_BATCH` stands for the training step.
+    ones are slow. ``iteration`` is counted from 0, ``sample`` in the batch from 1; 0 stands for the
+    training step.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
     np.random.seed(int.from_bytes(digest[16:20], 'little'))
     torch_seed = int.from_bytes(digest[20:], 'little')
-    if sample == WHOLE_BATCH:
+    if sample == 0:
         torch.manual_seed(torch_seed)
     else:
         # Samples are loaded on the CPU. Seeding the GPUs too would be slow.
@@ -61,7 +57,7 @@ class SeededIndices:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
 
     def __iter__(self) -> Iterator[int]:
-        for sample, index in enumerate(self.indices, WHOLE_BATCH + 1):
+        for sample, index in enumerate(self.indices, start=1):
             seed_generators(self.seed, self.rank, self.iteration, sample)
             yield index
 
@@ -129,16 +125,15 @@ class ResumableLoop:
     has_new_settings = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        loader = ConfigDict()
-        if isinstance(dataloader, dict):  # else it is built
-            loader.update(deepcopy(dataloader))
-        if not loader.get('batch_size') or not loader.get('sampler'):
+        is_built = not isinstance(dataloader, dict)
+        if is_built or not dataloader.get('batch_size') or not dataloader.get('sampler'):
             raise UserError(
                 'train_dataloader is not a dict with a batch_size and a sampler, so training could '
                 "not resume within an epoch. Set all three, or mmengine's loop, "
                 'train_cfg.type=EpochBasedTrainLoop'
             )
-        loader.batch_sampler = {
+        loader = deepcopy(dataloader)
+        loader['batch_sampler'] = {
             'type': SeededBatchSampler,
             'batch_sampler': loader.get('batch_sampler'),
             'drop_last': loader.pop('drop_last', False),
@@ -155,6 +150,8 @@ class ResumableLoop:
 
     def load_batches(self) -> Iterator[Any]:
         """Load the batches that come next, one by one."""
+        if self.batch_sampler.epoch != self.epoch:
+            self.batch_sampler.start(self.seed, self.iter, self.epoch)
         batches = iter(self.dataloader)
         while True:
             batch = self.load_next(batches)
@@ -168,6 +165,10 @@ class ResumableLoop:
         AtomicCheckpointHook replaces this method, to save checkpoints between iterations.
         """
         return next(batches, None)
+
+    def run_iter(self, *arguments: Any) -> None:
+        seed_generators(self.seed, self.batch_sampler.rank, self.iter)
+        super().run_iter(*arguments)
 
     @property
     def seed(self) -> int:
@@ -211,29 +212,22 @@ class ResumableLoop:
         iterations.
         """
         sampler, state = self.batch_sampler, meta[DATA_POSITION]
-        seeds = (get_randomness(self.runner).get('seed'), meta.get('seed'), self.seed)
-        meta['seed'] = next(seed for seed in seeds if seed is not None)  # mmengine sets this seed
-        epoch = meta['epoch'] if self.is_by_epoch else 0
+        seed = get_randomness(self.runner).get('seed')
+        meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
+        epoch = meta['epoch']  # 0 in an iteration-based run
         sampler.start(meta['seed'], meta['iter'], epoch, state['num_done'])
         changes = []
         for name, value in self.get_settings().items():
             if state[name] != value:
                 changes.append(f'{name} {state[name]} -> {value}')
-        self.has_new_settings = len(changes) > 0
-        if changes and state['num_done'] > 0:
+        if changes:
+            self.has_new_settings = True
             effect = 'the data order changes'
             if self.is_by_epoch:
-                effect = f'epoch {epoch + 1} starts again'
+                sampler.num_done, sampler.iteration = 0, epoch * len(sampler)
+                effect = f'epoch {epoch + 1} starts at iteration {sampler.iteration}'
             reason = f'settings have changed: {", ".join(changes)}'
             print_log(f'{effect}, because {reason}', 'current', logging.WARNING)
-        if changes and self.is_by_epoch:
-            sampler.num_done, sampler.iteration = 0, epoch * len(sampler)
-        if sampler.iteration != meta['iter']:
-            print_log(
-                f'the run continues at iteration {sampler.iteration}, not {meta["iter"]}',
-                'current',
-                logging.WARNING,
-            )
         return sampler.iteration
 
 
@@ -248,19 +242,13 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     is_by_epoch = True
 
     def run_epoch(self) -> None:
-        if self.batch_sampler.epoch != self.epoch:
-            self.batch_sampler.start(self.seed, self.iter, self.epoch)
         # As mmengine, which would not let us load the batches.
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         for idx, batch in enumerate(self.load_batches()):
-            self.run_iter(idx, batch)
+            self.run_iter(self.batch_sampler.num_done + idx, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
-
-    def run_iter(self, idx: int, data_batch: Any) -> None:
-        seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
-        super().run_iter(self.batch_sampler.num_done + idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -279,14 +267,8 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
         self.fast_forward_on_resume = False
 
     def run(self) -> Any:
-        if self.batch_sampler.epoch is None:
-            self.batch_sampler.start(self.seed, self.iter, epoch=0)
         self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.load_batches())
         return super().run()
-
-    def run_iter(self, data_batch: Any) -> None:
-        seed_generators(self.seed, self.batch_sampler.rank, self.iter, WHOLE_BATCH)
-        super().run_iter(data_batch)
 
 
 class BatchIterator(chain):

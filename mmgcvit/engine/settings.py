@@ -11,7 +11,7 @@ from ..config import iter_settings, list_known_keys
 from ..errors import escape_controls
 
 SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
-MAX_LENGTH = 60  # of a value in messages
+ABSENT, MAX_LENGTH = '(none)', 60  # the text of a missing value, and the longest one of a value
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any]:
@@ -27,42 +27,32 @@ def get_plain_settings(cfg: Config) -> dict[str, Any]:
     return json.loads(text)
 
 
-def find_changes(cfg: Config, meta: Any) -> dict[str, str]:
+def find_changes(cfg: Config, meta: Any) -> list[str]:
     """Log the settings that differ from those in a checkpoint's ``meta``.
 
-    Return ``name: old -> new`` by name.
+    Return ``name: old -> new`` for each, with its dotted name.
     """
-    if not isinstance(meta.get(SETTINGS), dict):  # of another program
-        return {}
-    changes = compare_settings(meta[SETTINGS], get_plain_settings(cfg))
-    for name in ('load_from', 'resume'):  # which --resume sets
-        changes.pop(name, None)
+    if SETTINGS not in meta:  # of another program
+        return []
+    old, new = flatten(meta[SETTINGS]), flatten(get_plain_settings(cfg))
+    changes = []
+    for name in {**old, **new}:
+        before, after = old.get(name, ABSENT), new.get(name, ABSENT)
+        # --resume sets load_from and resume.
+        if before != after and name not in ('load_from', 'resume'):
+            changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')
     if changes:
-        lines = escape_controls('\n  '.join(changes.values()))
+        lines = escape_controls('\n  '.join(changes))
         print_log(f'resumed with other settings:\n  {lines}', 'current', logging.WARNING)
     return changes
 
 
-def compare_settings(old: Any, new: Any) -> dict[str, str]:
-    """Return ``name: old -> new`` by the dotted name of each setting that differs."""
-    then, now = flatten(old), flatten(new)
-    changes = {}
-    for name in {**then, **now}:
-        if name not in then or name not in now or then[name] != now[name]:
-            changes[name] = f'{name}: {format_value(then, name)} -> {format_value(now, name)}'
-    return changes
-
-
-def format_value(settings: dict[str, Any], name: str) -> str:
-    return f'{settings[name]!r:.{MAX_LENGTH}}' if name in settings else '(none)'
-
-
-def flatten(settings: Any) -> dict[str, Any]:
-    """Return the settings of a nested config, but for the dicts and lists around them, by dotted
-    name.
+def flatten(settings: Any) -> dict[str, str]:
+    """Return the settings of a nested config, but for the dicts and lists around them, as text by
+    dotted name.
     """
     return {
-        name.removeprefix('.'): value
+        name.removeprefix('.'): repr(value)
         for name, value in iter_settings(settings, '')
         if not any(iter_settings(value, ''))
     }

@@ -157,7 +157,6 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     if code or dist.get_backend() == 'gloo':
         logging.shutdown()
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     dist.destroy_process_group()
 
@@ -216,8 +215,7 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
-    object.__setattr__(cfg, '__class__', FormattedConfig)  # Config's own would set a setting
-    runner = Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
     speed_up(runner.model)
     runner.register_hook(CudnnBenchmarkHook())
     if progress is not None:

@@ -26,7 +26,7 @@ from ..tasks import DETECTION
 from .hooks.progress import open_progress
 from .hooks.val_visualization import ShowDirHook
 from .setup import build_runner, check_data, explain_loader_errors, join_process_group
-from .work_dir import Runner, write_config
+from .work_dir import Runner
 
 
 def run_test(
@@ -63,7 +63,6 @@ def run_test(
         explain_loader_errors(),
     ):
         runner = build_runner(cfg, hook)
-        write_config(runner)
         check_fits(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)

@@ -4,14 +4,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.runner import TestLoop, ValLoop
 from mmengine.structures import InstanceData
 
 from ..config import iter_unwrapped_datasets
 from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
+from ..inference.predictor import Predictor
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS
+
+
+def build_dataset_and_predictor(
+    runner: Any, settings: ConfigDict, masks: bool, **options: Any
+) -> tuple[Any, Predictor[Any]]:
+    """Build a dataset of a run's config, and a predictor of the run's model for its images.
+
+    ``masks`` says whether the dataset loads them. The other arguments are those of
+    :func:`.make_predictor`.
+    """
+    scope = runner.cfg.default_scope
+    dataset = build_dataset(settings, scope, masks=masks)
+    first = next(iter_unwrapped_datasets(settings))
+    meta = {'dataset_meta': dataset.metainfo}
+    return dataset, make_predictor(unwrap_model(runner), scope, first, meta, **options)
 
 
 class TiledLoop:
@@ -27,12 +44,8 @@ class TiledLoop:
     def __init__(
         self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
     ) -> None:
-        settings, scope = dataloader['dataset'], runner.cfg.default_scope
-        dataset = build_dataset(settings, scope, masks=False)
-        first = next(iter_unwrapped_datasets(settings))
-        meta = {'dataset_meta': dataset.metainfo}
-        self.predictor = make_predictor(
-            unwrap_model(runner), scope, first, meta, score_thr=0.0, tiles=side
+        dataset, self.predictor = build_dataset_and_predictor(
+            runner, dataloader['dataset'], masks=False, score_thr=0.0, tiles=side
         )
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 

@@ -2,8 +2,6 @@
 mmengine's Runner.
 """
 
-import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -11,7 +9,7 @@ from multiprocessing import active_children
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_world_size, is_distributed
+from mmengine.dist import get_world_size
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
@@ -34,7 +32,6 @@ WRAPPERS_FOR_AMP = (
     'OptimWrapper',
     'AmpOptimWrapper',
     'AutoPrecisionOptimWrapper',
-    'build_auto_precision_wrapper',
 )
 # If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR
 # schedule.
@@ -83,7 +80,7 @@ def train(
             check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
         if cfg.resume:
             changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
-            is_changed = any(name.startswith(SCHEDULE_SETTINGS) for name in changes)
+            is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
             runner.register_hook(NewScheduleHook(is_changed))
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(StartHook())
@@ -107,25 +104,14 @@ def train(
 
 def log_interrupt(runner: Runner) -> None:
     """Log how to continue a run that a signal has ended."""
-    (checkpoint,) = [hook.last_ckpt for hook in runner.hooks if hasattr(hook, 'last_ckpt')] or ['']
     advice = 'there is no checkpoint yet'
-    if checkpoint:
-        command = 'the same command and --resume'
-        if not is_distributed():  # else the arguments are those of the launcher's ranks
-            command = format_resume_command()
-        advice = f'checkpoint: {checkpoint}\ncontinue with: {command}'
+    for hook in runner.hooks:
+        if getattr(hook, 'last_ckpt', None):
+            advice = (
+                f'checkpoint: {hook.last_ckpt}\ncontinue with the same command and --resume '
+                '(without --overwrite)'
+            )
     runner.logger.warning(f'interrupted after iteration {runner.iter}; {advice}')
-
-
-def format_resume_command() -> str:
-    """Return the command of this process with ``--resume`` in place of ``--overwrite``."""
-    program, *arguments = sys.argv
-    if program.endswith('.py'):
-        program = f'python {program}'
-    for word in list(arguments):
-        if word.startswith('--o') and '--overwrite'.startswith(word):  # it may be shortened
-            arguments.remove(word)
-    return f'{program} {shlex.join([*arguments, "--resume"])}'
 
 
 def enable_amp(cfg: Config) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -96,25 +96,29 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
 
 def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` in a work dir."""
-    work_dir = Path(work_dir)
-    files = [path for path in work_dir.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
-    files.append(work_dir / LAST_CHECKPOINT_FILE)
-    return sorted(path for path in files if path.is_file())
+    files = [path for path in Path(work_dir).glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
+    files += Path(work_dir).glob(LAST_CHECKPOINT_FILE)
+    return sorted(filter(Path.is_file, files))  # those of DeepSpeed are folders
 
 
 def list_run_files(work_dir: Path) -> list[Path]:
     """List what a run has left in its work dir, except its logs and the data of ``--data``."""
     # A config that a run has written is also in its logs. Users may have other files here.
     written = {path.read_bytes() for path in work_dir.glob('*/vis_data/config.py')}
-    configs = []
+    files = []
     for path in work_dir.glob('*.py'):
-        with suppress(OSError):  # a folder, or a file that cannot be read
-            if path.read_bytes() in written:
-                configs.append(path)
-    pictures = [*(work_dir / VAL_IMAGES).glob('epoch_*.jpg')]
-    pictures += (work_dir / VAL_IMAGES).glob('iter_*.jpg')
-    others = [work_dir / VALIDATED_FILE, work_dir / SCORE_THR_FILE]
-    return [*configs, *list_checkpoints(work_dir), *others, *pictures]
+        if path.is_file() and path.read_bytes() in written:
+            files.append(path)
+    files += list_checkpoints(work_dir)
+    names = (
+        VALIDATED_FILE,
+        SCORE_THR_FILE,
+        f'{VAL_IMAGES}/epoch_*.jpg',
+        f'{VAL_IMAGES}/iter_*.jpg',
+    )
+    for name in names:
+        files += work_dir.glob(name)
+    return files
 
 
 def check_unused(work_dir: str | Path) -> None:
@@ -151,16 +155,23 @@ def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
 
 
 def acquire_lock(lock: TextIO, folder: Path) -> None:
-    """Lock the lock file of a work dir, or warn if its file system has no locks."""
+    """Lock the lock file of a work dir, or warn if its file system has no locks.
+
+    Raise a UserError if another process keeps it locked.
+    """
     end = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:  # another process has it
             if time.monotonic() > end:
-                break
+                lock.seek(0)
+                raise UserError(
+                    f'another training is running in {folder} ({lock.read()}). Wait, or set '
+                    f'another --work-dir. If its node has failed, remove {lock.name}'
+                ) from None
             time.sleep(0.1)
-            continue
         except OSError as error:
             print_log(
                 f'{folder} cannot be locked ({error.strerror}). Do not start another training in '
@@ -168,16 +179,11 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
                 'current',
                 logging.WARNING,
             )
-        return
-    lock.seek(0)
-    raise UserError(
-        f'another training is running in {folder} ({lock.read()}). Wait, or set another '
-        f'--work-dir. If its node has failed, remove {lock.name}'
-    )
+            return
 
 
 class FormattedConfig(Config):
-    """A config that is complete: its text is formatted once, which takes a second.
+    """A config that no longer changes: its text is formatted once, which takes a second.
 
     mmengine formats it at every checkpoint, while the other ranks wait.
     """
@@ -185,10 +191,6 @@ class FormattedConfig(Config):
     @cached_property
     def pretty_text(self) -> str:
         return super().pretty_text
-
-
-def is_no_startup_message(record: logging.LogRecord) -> bool:
-    return not STARTUP_MESSAGES.match(record.getMessage())
 
 
 class Runner(MMEngineRunner):
@@ -199,13 +201,14 @@ class Runner(MMEngineRunner):
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(is_no_startup_message)
+                handler.addFilter(lambda x: not STARTUP_MESSAGES.match(x.getMessage()))
         return logger
 
     def dump_config(self) -> None:
         """Write nothing when the runner is built, because the run may still be rejected.
 
-        :func:`write_config` writes the config.
+        :class:`StartHook` writes the config of a training. A test leaves its own in the logs only,
+        because the files of a run are loaded with the config of their training.
         """
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
@@ -216,26 +219,9 @@ class Runner(MMEngineRunner):
         for number, metric in enumerate(built.metrics):
             # By attribute, since most metrics have no argument collect_dir. Each has its own: rank
             # 0 removes it, while others write the results for the next metric.
-            if getattr(metric, 'collect_dir', '') is None and metric.collect_device == 'cpu':
+            if getattr(metric, 'collect_dir', '') is None:
                 metric.collect_dir = str(Path(self.log_dir, f'collected{number}'))
         return built
-
-
-@master_only
-def write_config(runner: Runner, outdated: Sequence[Path] = ()) -> None:
-    """Remove outdated files of an earlier run, and write the config of a run into its work dir,
-    atomically.
-    """
-    text, source = runner.cfg.dump(), runner.cfg.filename
-    path = Path(runner.work_dir, Path(source).name if source else f'{runner.timestamp}.py')
-    # Begin with the earlier run's config, so that it is never without its checkpoints or beside
-    # those of this run.
-    if outdated and not (source and path.exists() and path.samefile(source)):
-        path.unlink(missing_ok=True)
-    for file in outdated:
-        if not (source and file.exists() and file.samefile(source)):
-            file.unlink(missing_ok=True)
-    write_text(path, text)
 
 
 class StartHook(Hook):
@@ -248,15 +234,23 @@ class StartHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
-        self.is_started, self.outdated = False, []
+        source = Path(runner.cfg.filename or f'{runner.timestamp}.py')
+        self.is_started = False
+        self.config, self.outdated = work_dir / source.name, []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
-            self.outdated = list_run_files(work_dir)
+            # Begin with the earlier run's config, so that it is never without its checkpoints or
+            # beside those of this run. Keep the one that this run was started with.
+            files = [self.config, *list_run_files(work_dir)]
+            self.outdated = [file for file in files if file.resolve() != source.resolve()]
 
     @master_only
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        if not self.is_started:
-            write_config(runner, self.outdated)
-            self.is_started = True
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+        if self.is_started:
+            return
+        for file in self.outdated:
+            file.unlink(missing_ok=True)
+        write_text(self.config, runner.cfg.dump())
+        self.is_started = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self.after_train_iter(runner)  # a resumed run may begin with a validation

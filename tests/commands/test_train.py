@@ -3,7 +3,6 @@ no image.
 """
 
 import shlex
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from mmengine.config import Config
 
 from mmgcvit.commands import train
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.engine.train import format_resume_command
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 
@@ -125,17 +123,6 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
     before, after = Config.fromfile(config), Config.fromfile(made)
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed == {'train_cfg', 'param_scheduler'}
-
-
-@pytest.mark.parametrize(
-    'arguments',
-    ["--data 'my photos' --overwrite", '--resume a.pth c.py', 'c.py --ov --cfg-options a=b'],
-)
-def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(arguments, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['mmgcvit train', *shlex.split(arguments)])
-    resumed = format_resume_command().removeprefix('mmgcvit train')
-    given = vars(parse(arguments)) | {'resume': 'auto', 'overwrite': False}
-    assert vars(parse(resumed)) == given
 
 
 @pytest.mark.parametrize(

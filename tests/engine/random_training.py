@@ -12,7 +12,6 @@ import torch
 from hypothesis import Phase
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config
-from mmengine.dist import barrier
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -28,6 +27,7 @@ from mmgcvit.interrupts import handle_signals
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 COUNTER = count()
 IMAGES = 11
+PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')  # of a checkpoint
 
 
 @DATASETS.register_module()
@@ -82,34 +82,13 @@ class GivenScore(BaseMetric):
         return {'toy/mAP': self.get_score()}
 
 
-class StoppedError(Exception):
-    """Raised by :class:`StopHook` to interrupt a run."""
-
-
-class StopHook(Hook):
-    """Stop a run after an iteration or the epoch that it ends, once it is saved."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, after, by):
-        self.after, self.by = after, by
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if self.by == 'iteration' and runner.iter + 1 == self.after:
-            raise StoppedError
-
-    def after_train_epoch(self, runner):
-        if self.by == 'epoch' and runner.iter == self.after:
-            raise StoppedError
-
-
 class SignalHook(Hook):
     """Send this process signals in an iteration, after it, or while the next data are loaded."""
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, number, iteration, moment):
-        self.number, self.iteration, self.moment = number, iteration, moment
+    def __init__(self, iteration, number=signal.SIGINT, moment='iteration'):
+        self.iteration, self.number, self.moment = iteration, number, moment
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 != self.iteration or self.moment in ('end', 'wait'):
@@ -175,36 +154,28 @@ def make_evaluation(metric):
     return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
-def run(cfg, stop=None, hook=None):
-    """Train up to an iteration or to the end. As in a new process, the random number generators
-    start in any state.
+def run(cfg, *hooks):
+    """Train until a hook sends a signal or to the end. As in a new process, the random number
+    generators start in any state.
 
-    Return the signal that has stopped it, or None.
+    Return the signal, or None.
     """
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(next(COUNTER))
     runner = Runner.from_cfg(cfg)
-    if hook is not None:
+    for hook in hooks:
         runner.register_hook(hook)
-    if stop is not None:
-        by_epoch = cfg.default_hooks.checkpoint.by_epoch
-        runner.register_hook(StopHook(stop, 'epoch' if by_epoch else 'iteration'))
     try:
         with handle_signals():
             runner.train()
-        assert stop is None, f'the run ended before iteration {stop}'
     except KeyboardInterrupt as interrupted:
         return interrupted.args[0]
-    except StoppedError:
-        barrier()
     finally:
         # If Python collects the dataloader during a later run, torch waits 5 s for each worker.
         runner.train_loop.dataloader = runner.train_loop.dataloader_iterator = None
 
 
-def read_last_state(
-    work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
-):
+def read_last_state(work_dir, parts=PARTS):
     """Read weights, EMA weights, optimizer and LR scheduler states from the last checkpoint of a
     work dir.
     """

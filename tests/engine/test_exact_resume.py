@@ -10,14 +10,14 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.logging import MessageHub
 from torch.utils.data import DataLoader
 
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.new_schedule import NewScheduleHook
-from mmgcvit.engine.loops import WHOLE_BATCH, EpochBasedTrainLoop, seed_generators
+from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.errors import UserError
 
 from ..tools.commands import train as train_task
@@ -42,19 +42,14 @@ def resume_config(work_dir, **options):
     return make_config(work_dir, resume=True, **options)
 
 
-def train_whole_and_resumed(folder, stop, workers=(0, 0), interrupt=False, **options):
-    """Train once without interruption, and once up to an iteration and from there.
+def train_whole_and_resumed(folder, hook, workers=(0, 0), **options):
+    """Train once without interruption, and once until a hook's signal and from there.
 
     Compare the results.
     """
     whole, resumed, options = folder / 'whole', folder / 'resumed', SEEDED | options
     run(make_config(whole, **options))
-    cfg, hook = make_config(resumed, **options, workers=workers[0]), None
-    if interrupt:
-        # Workers are needed for accumulation only.
-        moment = 'dead workers' if options['accumulated'] == 1 else 'iteration'
-        stop, hook = None, SignalHook(signal.SIGINT, stop, moment)
-    run(cfg, stop, hook)
+    assert run(make_config(resumed, **options, workers=workers[0]), hook) == signal.SIGINT
     run(resume_config(resumed, **options, workers=workers[1]))
     assert_same(read_last_state(resumed), read_last_state(whole))
     names = [sorted(path.name for path in run.glob('*.pth')) for run in (whole, resumed)]
@@ -65,20 +60,15 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     """This holds for every generator, also if the digits of two tuples are equal when joined: (1,
     11), (11, 1).
     """
-    tuples = list(product((0, 1, 11, 111), repeat=4))
-    for draw in (
-        lambda: random.getrandbits(64),
-        lambda: tuple(np.random.randint(0, 2**32, 2, dtype=np.uint64)),
-        lambda: torch.randint(2**62, ()).item(),
-    ):
-        numbers = {}
-        for key in tuples + tuples:
-            seed_generators(*key)
-            number = draw()
-            assert numbers.setdefault(key, number) == number
-        assert len({*numbers.values()}) == len(tuples)
+    tuples, numbers = list(product((0, 1, 11, 111), repeat=4)), {}
+    for key in tuples + tuples:
+        seed_generators(*key)
+        drawn = random.random(), np.random.rand(), torch.randint(2**62, ()).item()
+        assert numbers.setdefault(key, drawn) == drawn
+    for drawn in zip(*numbers.values(), strict=True):
+        assert len({*drawn}) == len(tuples)
     for seed in (0, 2**31, 2**32 - 1):
-        seed_generators(seed, rank=0, iteration=10**9, sample=WHOLE_BATCH)
+        seed_generators(seed, rank=0, iteration=10**9)
 
 
 @settings(max_examples=15, phases=NO_SHRINKING)
@@ -88,33 +78,24 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     stop=st.integers(1, 10),
     accumulated=st.sampled_from([1, 2]),
     workers=st.tuples(st.sampled_from([0, 0, 0, 2, -1]), st.sampled_from([0, 0, 0, 1, -2])),
-    interrupt=st.booleans(),
+    saves=st.sampled_from([1, 7, None]),
 )
 def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
-    loop, sampler, stop, accumulated, workers, interrupt, tmp_path_factory
+    loop, sampler, stop, accumulated, workers, saves, tmp_path_factory
 ):
     """This holds for any iteration and any number of dataloader workers, which persist if it is
-    negative.
-
-    It holds for a run that saves each iteration, and for one that saves rarely and is ended by
-    Ctrl-C.
+    negative, and for a run that saves each iteration, rarely, or each epoch.
     """
-    assume(interrupt or stop % accumulated == 0)
-    saves = 1
-    if interrupt:
-        saves = None if loop is EPOCHS else 7
+    options = {'accumulated': accumulated, 'saves': saves}
     if loop is EPOCHS:
         sampler = 'DefaultSampler'
-    train_whole_and_resumed(
-        tmp_path_factory.mktemp('runs'),
-        stop,
-        workers,
-        interrupt,
-        loop=loop,
-        sampler=sampler,
-        accumulated=accumulated,
-        saves=saves,
-    )
+    elif saves is None:
+        options['saves'] = 3
+    # A step that is accumulated needs the workers to end.
+    moment = 'dead workers' if accumulated == 1 else 'iteration'
+    hook = SignalHook(stop, moment=moment)
+    folder = tmp_path_factory.mktemp('runs')
+    train_whole_and_resumed(folder, hook, workers, loop=loop, sampler=sampler, **options)
 
 
 def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, monkeypatch):
@@ -124,36 +105,27 @@ def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, 
         monkeypatch.setattr(
             'mmengine.runner.utils.sync_random_seed', lambda seeds=seeds: next(seeds)
         )
-        train_whole_and_resumed(tmp_path / loop['type'], 6, loop=loop, randomness={'seed': None})
+        folder, randomness = tmp_path / loop['type'], {'seed': None}
+        train_whole_and_resumed(folder, SignalHook(6), loop=loop, randomness=randomness)
 
 
-@pytest.mark.parametrize(
-    ('loop', 'images'), [(EPOCHS, 2 + 3 + IMAGES), (ITERATIONS, 2 + 3 + 3 * 3)]
-)
-def test_resuming_loads_no_trained_image(loop, images, tmp_path):
-    """Batches have 3 images. The run is resumed before the last two of the second epoch."""
-    run(make_config(tmp_path, loop=loop, **SEEDED), 6)
-    load = mock.patch.object(
-        RandomImages, '__getitem__', autospec=True, side_effect=RandomImages.__getitem__
-    )
-    with load as loaded:
-        run(resume_config(tmp_path, loop=loop, **SEEDED))
-    assert loaded.call_count == images
-
-
-def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_the_log(
+def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_data_and_log(
     tmp_path, monkeypatch
 ):
+    """Batches have 3 images. The run is resumed before the last two of the second epoch."""
     schedule = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'by_epoch': False, 'total_steps': 12}]
     options = {'loop': EPOCHS, 'param_scheduler': schedule, **SEEDED}
-    run(make_config(tmp_path, **options), 6)
+    run(make_config(tmp_path, **options), SignalHook(6))
     path = (tmp_path / 'last_checkpoint').read_text()
     content = torch.load(path, weights_only=True)
     losses = content['message_hub']['log_scalars']['train/loss']
     assert len(losses['history']) == len(losses['counts']) == 6
     assert 'anneal_func' not in content['param_schedulers'][0], "mmengine's function"
     monkeypatch.setattr(exact_resume, 'MAX_HISTORY', 8)
+    load = mock.Mock(wraps=RandomImages.__getitem__)
+    monkeypatch.setattr(RandomImages, '__getitem__', lambda *arguments: load(*arguments))
     run(resume_config(tmp_path, **options))
+    assert load.call_count == 2 + 3 + IMAGES, 'no trained image is loaded'
     history, _ = MessageHub.get_current_instance().get_scalar('train/loss').data
     assert history[:2].tolist() == losses['history'].tolist()[-2:]
     assert len(history) == 8
@@ -182,23 +154,24 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     """They equal those of a run that had its batch size, length and LR from the start."""
     folder = tmp_path_factory.mktemp('runs')
 
-    def train(name, images, length, lr, stop=None, hook=None):
+    def train(name, images, length, lr, *hooks, resume=False):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
         decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
         loop = EPOCHS | {'max_epochs': length}
         options = {
             'images': images,
             'param_scheduler': [warm_up, decay],
-            'resume': hook is not None,
+            'resume': resume,
         }
         cfg = make_config(folder / name, loop, **options, **SEEDED)
         cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
         cfg.optim_wrapper.optimizer.lr = lr
-        run(cfg, stop, hook)
+        run(cfg, *hooks)
 
+    new_schedule = NewScheduleHook(is_changed=before[1:] != after[1:])
     train('whole', *after)
-    train('resumed', *before, stop)
-    train('resumed', *after, hook=NewScheduleHook(is_changed=before[1:] != after[1:]))
+    train('resumed', *before, SignalHook(stop))
+    train('resumed', *after, new_schedule, resume=True)
     schedules, lrs = [], []
     for name in ('whole', 'resumed'):
         state = read_last_state(folder / name, ['param_schedulers', 'optimizer'])

@@ -20,6 +20,7 @@ from .random_training import (
     NO_SHRINKING,
     GivenScore,
     RandomImages,
+    SignalHook,
     make_config,
     make_evaluation,
     run,
@@ -83,7 +84,8 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
             cfg = make_config(work_dir, loop, resume=is_resumed, **make_evaluation(metric))
             cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
-            run(cfg, stop, hook)
+            hooks = [hook] if stop is None else [hook, SignalHook(stop)]
+            run(cfg, *hooks)
         last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
         assert last['meta']['iter'] == end * ITERATIONS
         names = [path.name for path in Path(work_dir).glob('best_*')]

@@ -60,11 +60,11 @@ def preempt_everywhere(folder, loop):
     if get_world_size() > 1:
         options |= {'launcher': 'pytorch', 'model_wrapper_cfg': CPU_MODEL_WRAPPER}
 
-    def train(name, hook=None, **more):
+    def train(name, *hooks, **more):
         cfg = make_config(Path(folder, name), **options, **more)
         cfg.default_hooks.checkpoint.update(interval=100)
         cfg.train_dataloader.dataset.type = 'StuckImages'
-        number = run(cfg, hook=hook)
+        number = run(cfg, *hooks)
         barrier()  # until rank 0 has saved
         return number
 
@@ -75,8 +75,8 @@ def preempt_everywhere(folder, loop):
         name = f'{iteration}-{moment}'
         number, ranks = SIGNALS[iteration % 3], next(receivers)
         is_receiver = get_world_size() == 1 or get_rank() in ranks
-        hook = SignalHook(number, iteration, moment) if is_receiver else None
-        assert train(name, hook) == signal.SIGTERM
+        hooks = [SignalHook(iteration, number, moment)] if is_receiver else []
+        assert train(name, *hooks) == signal.SIGTERM
         (saved,) = Path(folder, name).glob('*.pth')
         assert saved.name == f'iter_{iteration}.pth'
         barrier()
@@ -106,7 +106,7 @@ def test_a_checkpoint_is_saved_by_time_and_the_next_one_replaces_it(tmp_path):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             seen.append(sorted(path.name for path in tmp_path.glob('*.pth')))
 
-    run(cfg, hook=FilesHook())
+    run(cfg, FilesHook())
     assert seen[:4] == [[], ['iter_1.pth'], ['iter_2.pth'], ['iter_3.pth']]
     assert seen[4:6] == [['epoch_1.pth'], ['epoch_1.pth', 'iter_5.pth']]
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_3.pth']

@@ -14,40 +14,80 @@ from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progre
 
 from .random_training import GivenScore, make_config, make_evaluation, run
 
-
-def make_falling(score):
-    """Return the settings of validations whose scores fall: half of ``score``, a quarter ..."""
-    powers = count(1)
-    return make_evaluation(GivenScore(lambda: score / 2 ** next(powers)))
+EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
+ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}
+LOSSES = ['log: .*', 'epoch 1 of 2: loss [0-9.]+', 'epoch 2 of 2: loss [0-9.]+', 'finished']
+# Loop, whether there are validations, whether predictions can be drawn, and the printed lines.
+RUNS = {
+    'epochs': (
+        EPOCHS,
+        True,
+        True,
+        [
+            *LOSSES[:2],
+            'epoch 1, scores: toy/mAP 0.5',
+            LOSSES[2],
+            'epoch 2, scores: toy/mAP 0.25',
+            'finished',
+            "best toy_mAP 0.5: 'my run/best_toy_mAP_epoch_1.pth'",
+            'next:',
+            "  mmgcvit predict 'my run' YOUR_PICTURES",
+            "  mmgcvit mistakes 'my run'",
+            "  mmgcvit plot 'my run'",
+            "  mmgcvit publish 'my run'",
+            "  mmgcvit export 'my run' model.onnx",
+        ],
+    ),
+    'iterations': (
+        ITERATIONS,
+        True,
+        False,
+        [
+            'log: .*',
+            'iteration 4, scores: toy/mAP 0.5',
+            'finished',
+            "best toy_mAP 0.5: 'my run/best_toy_mAP_iter_4.pth'",
+            'next:',
+            "  mmgcvit test 'my run'",
+        ],
+    ),
+    'no validation': (
+        EPOCHS,
+        False,
+        False,
+        [*LOSSES, "last checkpoint: 'my run/epoch_2.pth'"],
+    ),
+}
 
 
 @pytest.mark.parametrize(
-    ('loop', 'epoch_lines'),
-    [
-        ({'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}, 1),
-        ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 0),
-    ],
+    ('case', 'is_terminal'), [*((case, False) for case in RUNS), ('epochs', True)]
 )
-def test_each_epoch_and_validation_prints_a_line_and_a_terminal_has_bars(
-    loop, epoch_lines, tmp_path, monkeypatch
+def test_each_epoch_and_validation_prints_a_line_and_the_end_says_what_comes_next(
+    case, is_terminal, tmp_path, monkeypatch
 ):
+    """A terminal has bars, too."""
+    loop, has_validation, can_draw, lines = RUNS[case]
     monkeypatch.setenv('TERM', 'xterm')
-    for is_terminal in (False, True):
-        stream = io.StringIO()
-        stream.isatty = lambda answer=is_terminal: answer
-        hook = ProgressHook(stream)
-        run(make_config(tmp_path / str(is_terminal), loop=loop, **make_falling(1.0)), hook=hook)
-        hook.bars.stop()
-        shown = re.sub(r'\x1b\[[\d;]*m', '', stream.getvalue())  # without colours
-        has_bars = [text in shown for text in ('training, loss', 'validating', '100%')]
-        assert has_bars == [is_terminal] * 3
-        assert [task.description.partition(',')[0] for task in hook.bars.tasks] == ['training']
-        if not is_terminal:
-            log, *epochs, scores = shown.splitlines()
-            assert log.startswith('log: ')
-            assert len(epochs) == epoch_lines
-            assert all(line.startswith('epoch 1 of 1: loss ') for line in epochs)
-            assert re.fullmatch(r'(epoch|iteration) \d+, scores: toy/mAP 0.5', scores)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: can_draw)
+    options = {'saves': None if loop is EPOCHS else 4, 'log_level': 'INFO'}
+    if has_validation:
+        powers = count(1)  # of scores that fall: 0.5, 0.25, ...
+        options |= make_evaluation(GivenScore(lambda: 1 / 2 ** next(powers)))
+    cfg = make_config(tmp_path / 'my run', loop, **options)
+    cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
+    stream = io.StringIO()
+    stream.isatty = lambda: is_terminal
+    hook = ProgressHook(stream)
+    run(cfg, hook, SummaryHook())
+    hook.bars.stop()
+    shown = re.sub(r'\x1b\[[\d;?]*\w', '', stream.getvalue())  # without colours
+    has_bars = [text in shown for text in ('training, loss', 'validating', '100%')]
+    assert has_bars == [is_terminal] * 3
+    assert [task.description.partition(',')[0] for task in hook.bars.tasks] == ['training']
+    if not is_terminal:
+        assert re.fullmatch('\n'.join(lines) + '\n', shown)
 
 
 def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkeypatch):
@@ -58,29 +98,3 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
             if hook is not None:
                 hook.console.print('of the hook')
     assert capsys.readouterr().out == 'of the hook\n'
-
-
-@pytest.mark.parametrize('score', [1.0, None])
-def test_checkpoint_and_next_commands_are_logged(score, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: score is not None)
-    work_dir, loop = tmp_path / 'my run', {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
-    if score is None:
-        cfg = make_config(work_dir, loop, saves=None, log_level='INFO')
-        expected = ["last checkpoint: 'my run/epoch_2.pth'"]
-    else:
-        cfg = make_config(work_dir, loop, saves=None, log_level='INFO', **make_falling(score))
-        cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
-        expected = [
-            "best toy_mAP 0.5: 'my run/best_toy_mAP_epoch_1.pth'",
-            'next:',
-            "  mmgcvit predict 'my run' YOUR_PICTURES",
-            "  mmgcvit mistakes 'my run'",
-            "  mmgcvit plot 'my run'",
-            "  mmgcvit publish 'my run'",
-            "  mmgcvit export 'my run' model.onnx",
-        ]
-    run(cfg, hook=SummaryHook())
-    (log,) = work_dir.glob('*/*.log')
-    text = log.read_text()
-    assert text.partition(' - finished\n')[2].splitlines() == expected

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from copy import copy
 from functools import partial
 from math import isfinite
 from numbers import Real
@@ -23,11 +24,11 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import LAST_CHECKPOINT_FILE, RUN_FILE_NAME, safe_checkpoint_loading
+from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.datasets import find_unscored
-from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
+from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
-from ...mmengine_utils import list_optim_wrappers
+from ...mmengine_utils import ends_step
 from ...private_api import get_checkpoint_loader
 from ...registry import HOOKS
 from ..loops import ResumableLoop
@@ -103,7 +104,6 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
         self.time_interval = time_interval
         self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
-        self.saved_iter = 0  # the number of trained iterations in the last checkpoint
 
     def before_train(self, runner: Runner) -> None:
         unscored = None
@@ -116,7 +116,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 'checkpoint is saved as the best one, and commands use the last one'
             )
         super().before_train(runner)
-        self.next_time = time.monotonic() + self.time_interval
+        self.note_save(0)
         if is_distributed():
             self.group = dist.new_group(backend='gloo')
             INTERRUPTS.peers = list_local_ranks()
@@ -136,10 +136,6 @@ class AtomicCheckpointHook(CheckpointHook):
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
-        if is_main_process():
-            # A killed run leaves such files.
-            for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
-                temporary.unlink()
 
     def load_next(self, runner: Runner, batches: Iterator[Any]) -> Any:
         """Return the next batch, or None after the last one of an epoch.
@@ -174,43 +170,34 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         is_time = is_main_process() and time.monotonic() >= self.next_time
         is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
-        can_save = all(wrapper.should_update() for wrapper in list_optim_wrappers(runner))
-        if can_save and (is_time or is_stopping):
+        can_save, is_saved = ends_step(runner), self.saved_iter == runner.iter
+        if can_save and (is_time or is_stopping) and not is_saved:
             self.save_now(runner)
         if is_late or (can_save and is_stopping):
-            self.agree()  # launchers kill the other ranks when one ends
+            self.agree(True)  # wait, because launchers kill the other ranks when one ends
             raise KeyboardInterrupt(INTERRUPTS.received or signal.SIGTERM)
 
     def agree(self, *answers: bool) -> list[bool]:
         """Return which answers are True on any rank."""
-        numbers = torch.tensor([0, *answers])
+        numbers = torch.tensor(answers).int()
         if self.group is not None:
             dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
-        return numbers.bool().tolist()[1:]
+        return numbers.bool().tolist()
 
     def save_now(self, runner: Runner) -> None:
-        """Save ``iter_N.pth``, unless a checkpoint has all trained iterations."""
-        if self.saved_iter == runner.iter:
-            return
+        """Save ``iter_N.pth``, which the next checkpoint replaces."""
         self.note_save(runner.iter)
-        name = f'iter_{runner.iter}.pth'
-        self.last_ckpt = str(Path(self.out_dir, name))
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        self.file_backend.outdated.append(name)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta={'epoch': runner.epoch, 'iter': runner.iter},
-            backend_args=self.backend_args,
-        )
-        if is_main_process():
-            write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
+        self.file_backend.outdated.append(f'iter_{runner.iter}.pth')
+        # As a hook of mmengine whose checkpoints have such names and are all kept.
+        hook = copy(self)
+        hook.filename_tmpl, hook.max_keep_ckpts = 'iter_{}.pth', 0
+        meta = {'epoch': runner.epoch, 'iter': runner.iter}
+        CheckpointHook._save_checkpoint_with_step(hook, runner, runner.iter, meta)
+        self.last_ckpt = hook.last_ckpt
         self.remove_outdated(runner)
 
     def note_save(self, iteration: int) -> None:
-        self.saved_iter = iteration
+        self.saved_iter = iteration  # the number of trained iterations in the last checkpoint
         self.next_time = time.monotonic() + self.time_interval
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
@@ -232,7 +219,7 @@ class AtomicCheckpointHook(CheckpointHook):
     @master_only
     def remove_outdated(self, runner: Runner) -> None:
         """Remove outdated checkpoints, except those that were written again since, and the last one
-        until the next.
+        until the next, and what a killed run has left unfinished.
         """
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
@@ -244,6 +231,8 @@ class AtomicCheckpointHook(CheckpointHook):
         for name in names - {last}:
             Path(self.out_dir, name).unlink(missing_ok=True)
         outdated[:] = names & {last}
+        for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
+            temporary.unlink()
 
 
 @HOOKS.register_module()

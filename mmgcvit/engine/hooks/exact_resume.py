@@ -57,7 +57,6 @@ class ExactResumeHook(Hook):
 
     def __init__(self) -> None:
         self.is_training = False
-        self.resumed_from: Path | None = None  # the checkpoint
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
@@ -68,11 +67,11 @@ class ExactResumeHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # mmengine also calls this method if load_from is set without resume.
-        self.resumed_from = get_resumed_checkpoint(runner)
-        if self.resumed_from is None:
+        path = get_resumed_checkpoint(runner)
+        if path is None:
             return
         is_own_loop = isinstance(runner.train_loop, ResumableLoop)
-        check_resumable(checkpoint, self.resumed_from, is_own_loop)
+        check_resumable(checkpoint, path, is_own_loop)
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
@@ -84,26 +83,18 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
-        if self.resumed_from is not None and call_on_rank_0(self.is_validation_missing, runner):
+        if call_on_rank_0(is_validation_missing, runner):
             position = format_position(runner)
             runner.logger.info(f'the validation of {position} is missing, so it comes first')
             runner.val_loop.run()
 
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         windows = [log.get('window_size') for log in runner.log_processor.custom_cfg]
         if 'epoch' in windows or 'global' in windows:
             return
         for name, history in runner.message_hub.log_scalars.items():
             if name.startswith('train/'):
                 history.max_length = MAX_HISTORY
-
-    def is_validation_missing(self, runner: Runner) -> bool:
-        """Return whether a validation at the current epoch or iteration was interrupted."""
-        # The run may continue in another folder than the checkpoint's.
-        file = self.resumed_from.parent / VALIDATED_FILE
-        if file.is_file() and file.read_text(errors='replace') == format_position(runner):
-            return False
-        return is_validation_due(runner)
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -113,12 +104,9 @@ class ExactResumeHook(Hook):
 
 def check_resumable(checkpoint: dict[str, Any], path: Path, is_own_loop: bool) -> None:
     """Raise a CheckpointError if a run cannot resume from a checkpoint."""
-    meta = checkpoint.get('meta', {})
     missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    needed = ['epoch', 'iter']
-    if is_own_loop:
-        needed.append(DATA_POSITION)
-    missing += [name for name in needed if name not in meta]
+    if is_own_loop and DATA_POSITION not in checkpoint.get('meta', {}):
+        missing.append(DATA_POSITION)
     if missing:
         raise CheckpointError(
             f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
@@ -130,6 +118,16 @@ def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
     unit, done, _ = get_length(runner)
     return f'{unit} {done}'
+
+
+def is_validation_missing(runner: Runner) -> bool:
+    """Return whether the run that is resumed was interrupted in a validation."""
+    path = get_resumed_checkpoint(runner)
+    if path is None or not is_validation_due(runner):
+        return False
+    # The run may continue in another folder than the checkpoint's.
+    file = path.parent / VALIDATED_FILE
+    return not file.is_file() or file.read_text(errors='replace') != format_position(runner)
 
 
 def is_validation_due(runner: Runner) -> bool:

@@ -40,32 +40,22 @@ class PatienceHook(Hook):
         # need not be repeated.
         _, done, _ = get_length(runner)
         if done > 0 and is_validation_due(runner):
-            self.count_validation(runner)
-        self.stop_if_due(runner)
+            self.after_val_epoch(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        self.count_validation(runner)
-        self.stop_if_due(runner)
-
-    def count_validation(self, runner: Runner) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
-        info, (_, done, _) = runner.message_hub.runtime_info, get_length(runner)
+        info, (unit, done, _) = runner.message_hub.runtime_info, get_length(runner)
         state = info.get(PATIENCE, {'position': 0, 'count': 0})
-        if state['position'] == done:
-            return
-        scores = [info[name] for name in sorted(info) if name.startswith('best_score')]
-        # There is none before the first score.
-        is_unchanged = not scores or scores == state.get('scores')
-        count = state['count'] + 1 if is_unchanged else 0
-        runner.message_hub.update_info(
-            PATIENCE, {'position': done, 'scores': scores, 'count': count}
-        )
-
-    def stop_if_due(self, runner: Runner) -> None:
-        """Stop if ``patience`` validations have not improved the score."""
-        count = runner.message_hub.runtime_info.get(PATIENCE, {'count': 0})['count']
+        count = state['count']
+        if state['position'] != done:
+            scores = [info[name] for name in sorted(info) if name.startswith('best_score')]
+            # There is none before the first score.
+            is_unchanged = not scores or scores == state.get('scores')
+            count = count + 1 if is_unchanged else 0
+            runner.message_hub.update_info(
+                PATIENCE, {'position': done, 'scores': scores, 'count': count}
+            )
         if count >= self.patience:
-            unit, done, _ = get_length(runner)
             runner.logger.warning(
                 f'the training stops after {unit} {done}: {count} validations have not improved '
                 'the best score (--patience)'

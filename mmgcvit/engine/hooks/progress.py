@@ -14,7 +14,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, TextIO
 
-from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.console import Console
@@ -27,8 +26,8 @@ from ...private_api import HIDDEN_WARNINGS
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
-# The time of an iteration is the mean of at least this number of iterations, and of seconds.
-NUM_TIMED, MIN_TIMED = 5, 10
+# In seconds. The first iterations are slow, so they do not tell how long a run takes.
+MIN_TIMED = 20
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
 
@@ -75,7 +74,7 @@ class ProgressHook(Hook):
             'training', total=runner.max_iters, completed=runner.iter
         )
 
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         description = f'training, {format_loss(runner)}'
         self.bars.update(
             self.training, completed=runner.iter + 1, description=description, refresh=True
@@ -95,7 +94,7 @@ class ProgressHook(Hook):
         self.title = 'scores'
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
-    def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def after_val_iter(self, runner: Runner, **kwargs: Any) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
@@ -137,20 +136,16 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log the number of trainable parameters, soon how long the training takes, and at its end a
-    summary.
+    """Log soon how long the training takes, and at its end a summary.
+
+    mmengine's logger logs on rank 0 only.
     """
 
     # Run after the last checkpoint is saved.
     priority = 'LOWEST'
 
-    @master_only
     def before_train(self, runner: Runner) -> None:
-        self.num_untimed, self.time = NUM_TIMED, time.monotonic() + MIN_TIMED
-        parameters = list(runner.model.parameters())
-        total = sum(p.numel() for p in parameters) / 1e6
-        trainable = sum(p.numel() for p in parameters if p.requires_grad) / 1e6
-        runner.logger.info(f'{trainable:.1f} M of {total:.1f} M parameters are trainable')
+        self.time = time.monotonic() + MIN_TIMED
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(
@@ -158,17 +153,14 @@ class SummaryHook(Hook):
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
 
-    @master_only
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        self.num_untimed -= 1
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         # Of mmengine's IterTimerHook, without validations.
         seconds = runner.message_hub.runtime_info.get('eta')
-        if self.num_untimed < 0 and time.monotonic() > self.time and seconds is not None:
+        if time.monotonic() > self.time and seconds is not None:
             self.time = inf
             left = f'about {format_duration(seconds)} of training are left, and the validations'
             runner.logger.info(left, extra={ALWAYS_SHOWN: True})
 
-    @master_only
     def after_train(self, runner: Runner) -> None:
         lines = ['finished']
         num_skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)

@@ -10,15 +10,13 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from ...checkpoints.weights import get_running_statistics
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import get_image_name, list_optim_wrappers, unwrap_model
+from ...mmengine_utils import ends_step, get_image_name, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
 SKIPPED_STEPS = 'skipped_steps'  # key of the number of skipped steps in mmengine's message hub
@@ -42,28 +40,20 @@ class SkipNonFiniteStepHook(Hook):
     def __init__(self, max_consecutive: int = 3) -> None:
         self.max_consecutive = max_consecutive
         self.consecutive = 0
+
+    def before_train(self, runner: Runner) -> None:
+        self.statistics = list(get_running_statistics(unwrap_model(runner)).values())
+        for wrapper in list_optim_wrappers(runner):
+            wrapper.optimizer.register_step_pre_hook(self.check_step)
         self.start_step()
 
     def start_step(self) -> None:
         self.images: list[str] = []
-        self.statistics_before: list[Tensor] | None = None
+        self.statistics_before = [buffer.clone() for buffer in self.statistics]
         self.are_losses_finite = True
         self.finite_steps: list[bool] = []  # of each optimizer whose gradients are checked here
 
-    def before_train(self, runner: Runner) -> None:
-        self.statistics = list(get_running_statistics(unwrap_model(runner)).values())
-        self.handles = [
-            wrapper.optimizer.register_step_pre_hook(self.check_step)
-            for wrapper in list_optim_wrappers(runner)
-        ]
-
-    def after_train(self, runner: Runner) -> None:
-        for handle in self.handles:
-            handle.remove()
-
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        if self.statistics_before is None:
-            self.statistics_before = [buffer.clone() for buffer in self.statistics]
         samples = data_batch.get('data_samples')
         if isinstance(samples, list):  # not the dict of a semi-supervised detector
             self.images += map(get_image_name, samples)
@@ -96,26 +86,17 @@ class SkipNonFiniteStepHook(Hook):
             for name, value in list(outputs.items()):  # other hooks log the average of them
                 if not torch.as_tensor(value).isfinite().all():
                     del outputs[name]
-        is_finite = self.are_losses_finite
-        wrapper = runner.optim_wrapper
-        # Wrappers of other types step at each iteration.
-        is_step_done = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
-        if is_step_done:
-            is_finite = self.is_step_finite()
+        is_finite, is_step_done = self.are_losses_finite, ends_step(runner)
+        if self.finite_steps:
+            is_finite = all(self.finite_steps)
+        elif is_step_done:  # GradScaler has checked the gradients
+            is_finite = is_true_on_all_ranks(is_finite)
         if not is_finite:
             for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
                 buffer.copy_(before)
         if is_step_done:
             self.report_step(runner, is_finite)
             self.start_step()
-
-    def is_step_finite(self) -> bool:
-        """Return whether a step counts as finite: by its gradients or, if GradScaler checks them,
-        by the losses of all ranks.
-        """
-        if self.finite_steps:
-            return all(self.finite_steps)
-        return is_true_on_all_ranks(self.are_losses_finite)
 
     def report_step(self, runner: Runner, is_finite: bool) -> None:
         """Log a skipped step. Raise a UserError after ``max_consecutive`` of them."""

@@ -1,5 +1,6 @@
 """Draw predictions for validation and test images, beside the ground truth."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,23 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import LocalVisBackend
 
-from ...config import iter_unwrapped_datasets
 from ...errors import get_first_line
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
-from ...evaluation.samples import build_dataset, load_sample
+from ...evaluation.samples import load_sample
 from ...evaluation.scoring import describe_image, score_image
 from ...files import write_image
-from ...inference.loading import make_predictor, silence_output
+from ...inference.loading import silence_output
 from ...inference.outputs import Outputs
 from ...inference.results import Detections, Prediction
-from ...mmengine_utils import get_image_name, unwrap_model
+from ...mmengine_utils import get_image_name
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
 from ...tasks import TASK_BY_NAME
 from ..loops import get_length
-from ..tiled_loops import TiledLoop
+from ..tiled_loops import TiledLoop, build_dataset_and_predictor
 
 FOLDER = 'val_images'  # name of the folder for grids in the work dir
+SCORE_THR = 0.3  # of detections
 
 
 class SampleDrawer:
@@ -37,16 +38,14 @@ class SampleDrawer:
     def __init__(
         self, runner: Runner, settings: ConfigDict, loop: BaseLoop, score_thr: float
     ) -> None:
-        scope = runner.cfg.default_scope
         # Images that are predicted in tiles have too many masks for the memory.
         has_masks = not isinstance(loop, TiledLoop)
-        with silence_output():
-            self.dataset = build_dataset(settings, scope, masks=has_masks)
+        options = {'score_thr': score_thr} if runner.cfg.default_scope == 'mmdet' else {}
         # The predictor only converts outputs of the model.
-        first = next(iter_unwrapped_datasets(settings))
-        meta = {'dataset_meta': self.dataset.metainfo}
-        options = {'score_thr': score_thr} if scope == 'mmdet' else {}
-        self.predictor = make_predictor(unwrap_model(runner), scope, first, meta, **options)
+        with silence_output():
+            self.dataset, self.predictor = build_dataset_and_predictor(
+                runner, settings, has_masks, **options
+            )
 
     def get_name(self, index: int) -> str:
         return get_image_name(self.dataset.get_data_info(index))
@@ -74,12 +73,12 @@ class ShowDirHook(Hook):
     A picture has the path of its image in the folder that contains all images.
     """
 
-    def __init__(self, folder: str, score_thr: float = 0.3) -> None:
-        self.folder, self.score_thr = folder, score_thr
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
 
     def before_test_epoch(self, runner: Runner) -> None:
         settings = runner.cfg.test_dataloader.dataset
-        self.drawer = SampleDrawer(runner, settings, runner.test_loop, self.score_thr)
+        self.drawer = SampleDrawer(runner, settings, runner.test_loop, SCORE_THR)
         names = [self.drawer.get_name(index) for index in range(len(self.drawer.dataset))]
         self.indices = {name: index for index, name in enumerate(names)}
         self.outputs = Outputs(Path(self.folder), names)
@@ -92,6 +91,26 @@ class ShowDirHook(Hook):
             prediction = self.drawer.predictor.read_sample(sample)
             grid = draw_grid(self.drawer.draw(self.indices[name], prediction))
             write_image(self.outputs.get_path('', name, '.jpg'), grid)
+
+
+def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a method of :class:`ValVisualizationHook`: call it while drawing is on. If it fails,
+    log a warning and stop drawing.
+    """
+
+    def draw(hook: Any, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        if not hook.is_on:
+            return
+        try:
+            step(hook, runner, *args, **kwargs)
+        except Exception as error:
+            hook.is_on = False
+            runner.logger.warning(
+                f'the validation images are no longer drawn ({get_first_line(error)}). The '
+                'training goes on'
+            )
+
+    return draw
 
 
 @HOOKS.register_module()
@@ -109,7 +128,7 @@ class ValVisualizationHook(Hook):
             grids.
     """
 
-    def __init__(self, score_thr: float = 0.3, images: int = 8) -> None:
+    def __init__(self, score_thr: float = SCORE_THR, images: int = 8) -> None:
         self.score_thr, self.images = score_thr, images
         self.is_on = False  # whether validation images are drawn
         self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
@@ -118,39 +137,15 @@ class ValVisualizationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.is_on = self.images > 0 and get_rank() == 0
 
+    @stop_if_failing
     def before_val_epoch(self, runner: Runner) -> None:
-        self.predictions = {}
-        if not self.chosen:
-            self.attempt(self.choose_images, runner)
-
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
-        self.attempt(self.keep_predictions, runner, outputs)
-
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        if self.predictions:
-            self.attempt(self.write_grid, runner)
-
-    def attempt(self, step: Any, runner: Runner, *arguments: Any) -> None:
-        """Call ``step``, a method of this hook, if drawing is on.
-
-        If it fails, log a warning and stop drawing.
-        """
-        if not self.is_on:
-            return
-        try:
-            step(runner, *arguments)
-        except Exception as error:
-            self.is_on = False
-            runner.logger.warning(
-                f'the validation images are no longer drawn ({get_first_line(error)}). The '
-                'training goes on'
-            )
-
-    def choose_images(self, runner: Runner) -> None:
         """Choose images among those that rank 0 validates.
 
         Samplers distribute images to ranks round-robin.
         """
+        self.predictions = {}
+        if self.chosen:
+            return
         settings = runner.cfg.val_dataloader.dataset
         self.drawer = SampleDrawer(runner, settings, runner.val_loop, self.score_thr)
         num_on_rank = -(-len(self.drawer.dataset) // get_world_size())
@@ -159,13 +154,17 @@ class ValVisualizationHook(Hook):
             index = position * num_on_rank // num_chosen * get_world_size()
             self.chosen[self.drawer.get_name(index)] = index
 
-    def keep_predictions(self, runner: Runner, outputs: Any) -> None:
+    @stop_if_failing
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:
                 self.predictions[index] = self.drawer.predictor.read_sample(sample)
 
-    def write_grid(self, runner: Runner) -> None:
+    @stop_if_failing
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         cells = []
         for index, prediction in sorted(self.predictions.items()):
             cells += self.drawer.draw(index, prediction, PICTURE_SIDE)
