@@ -4,12 +4,12 @@
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
 
-import math
 from typing import Any
 
 import torch
 from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
+from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import batched_nms, roi_align
@@ -30,9 +30,9 @@ SUPPORTED = (
     "FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 Tensors = tuple[Tensor, ...]
-# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
+# A box that is dropped gets the score NO_OBJECT. All other scores and logits are above
 # OBJECT_THRESHOLD.
-NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
+NO_OBJECT, OBJECT_THRESHOLD = -1e4, -5e3
 
 
 class TwoStageGraph(nn.Module):
@@ -115,11 +115,14 @@ class TwoStageGraph(nn.Module):
         coder = self.rpn_head.bbox_coder
         scores, boxes = [], []
         for i, level_anchors in enumerate(anchors):
-            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1).sigmoid()
+            # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
+            # low scores would be lost.
+            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1)
             top_scores, order = select_top_scores(level_scores, self.rpn_cfg.get('nms_pre', -1))
             level_deltas = deltas[i].permute(0, 2, 3, 1).reshape(level_scores.shape[0], -1, 4)
-            top_deltas = gather_rows(level_deltas, order)
-            boxes.append(decode_boxes(level_anchors[order], top_deltas, coder, size))
+            top_deltas = gather_rows(level_deltas, order).flatten(0, 1)
+            decoded = decode_boxes(level_anchors[order], top_deltas, coder, size)
+            boxes.append(decoded.squeeze(2))
             scores.append(top_scores)
         boxes = torch.cat(boxes, dim=1)
         # NMS is applied to each level separately, so the levels are passed as classes to ONNX's
@@ -154,8 +157,7 @@ class TwoStageGraph(nn.Module):
             # Use reshape, because the exporter would turn the sizes of unflatten into constants.
             logits.append(head_logits.reshape(batch, proposals, -1))
             # One box for all classes if the head is class-agnostic, else one per class.
-            class_boxes = deltas.reshape(batch, proposals, -1, 4)
-            class_boxes = decode_boxes(boxes.unsqueeze(2), class_boxes, head.bbox_coder, size)
+            class_boxes = decode_boxes(boxes, deltas, head.bbox_coder, size)
             if class_boxes.shape[2] == 1:
                 boxes = class_boxes.squeeze(2)
             else:
@@ -185,30 +187,21 @@ class TwoStageGraph(nn.Module):
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
-    """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images
-    of ``size`` (2,).
+    """Move and scale boxes (B, n, 4) by deltas (B * n, 4 * K), and clip them to images of ``size``
+    (2,) = [height, width].
 
-    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]; deltas (..., 4) = [dx, dy,
-    dw, dh].
+    Return boxes (B, n, K, 4) = [x1, y1, x2, y2] in pixels.
     """
-    deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
-    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
-    box_sizes = bottom_right - top_left
-    centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
-    limit = math.log(1000 / 16)  # mmdet's default, -log(wh_ratio_clip)
-    halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
-    corners = torch.cat([centres - halves, centres + halves], dim=-1)
-    return torch.minimum(corners.clamp(min=0.0), size.flip(0).repeat(2).to(corners.dtype))
+    decoded = delta2bbox(boxes.flatten(0, 1), deltas, coder.means, coder.stds)
+    decoded = decoded.reshape(boxes.shape[0], boxes.shape[1], -1, 4)
+    limits = size.flip(0).repeat(2).to(decoded.dtype)
+    return torch.minimum(decoded.clamp(min=0.0), limits)
 
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
-    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN,
-    # equation 1).
-    sides = (rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt()
-    levels = torch.log2(sides / extractor.finest_scale + 1e-6).floor()
-    levels = levels.clamp(0, len(layers) - 1).long()
+    levels = extractor.map_roi_levels(rois, len(layers))
     indices, features = [], []
     for level, layer in enumerate(layers):
         index = (levels == level).nonzero()[:, 0]

@@ -15,9 +15,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import onnx_predictor
+from mmgcvit.export import detector_graph, onnx_predictor
 from mmgcvit.export.comparing import (
     MAX_DIFFERENCE,
     compute_difference,
@@ -29,6 +30,7 @@ from mmgcvit.export.comparing import (
 from mmgcvit.export.graphs import ClassifierGraph
 from mmgcvit.export.onnx_file import build_export_module, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
+from mmgcvit.inference.model_files import load
 
 from ..inference.conftest import picture_of
 from ..inference.large_images import TILE, matches, page_of
@@ -95,15 +97,70 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(one):
     assert json.loads(texts['palette']) == [list(colour) for colour in one.model.palette]
 
 
-def test_a_file_that_differs_from_the_model_is_not_written(exported, monkeypatch, tmp_path):
-    forward, path = ClassifierGraph.forward, tmp_path / 'model.onnx'
-    monkeypatch.setattr(ClassifierGraph, 'forward', lambda self, x: 1.001 * forward(self, x))
+def scale_scores(self, images):
+    return 1.001 * FORWARD(self, images)
+
+
+def skip_finest_level(extractor, rois, num_levels):
+    levels = MAP_LEVELS(extractor, rois, num_levels)
+    return levels.clamp(min=1) if torch.onnx.is_in_onnx_export() else levels
+
+
+def ignore_classes(boxes, scores, *thresholds):
+    """Apply NMS to the boxes of all classes together, and to each level of proposals as before."""
+    if scores.shape[1] == 1:
+        num_boxes = 10 * boxes.shape[1]
+        boxes, scores = boxes.reshape(-1, num_boxes, 4), scores.reshape(-1, 1, num_boxes)
+    return APPLY_NMS(boxes, scores, *thresholds)
+
+
+FORWARD, APPLY_NMS = ClassifierGraph.forward, detector_graph.apply_nms
+MAP_LEVELS = SingleRoIExtractor.map_roi_levels
+NO_MATCH = r'only \d+ match, not 99% \(weighted by score\)\. So no file is written'
+
+
+@pytest.mark.parametrize(
+    ('name', 'owner', 'attribute', 'fault', 'words'),
+    [
+        (
+            'gcvit_digits_cls',
+            ClassifierGraph,
+            'forward',
+            scale_scores,
+            r"scores differ from the model's by 0\.001 of their largest value",
+        ),
+        ('mask_rcnn_gcvit_digits', detector_graph, 'apply_nms', ignore_classes, NO_MATCH),
+        (
+            'mask_rcnn_gcvit_digits',
+            SingleRoIExtractor,
+            'map_roi_levels',
+            skip_finest_level,
+            NO_MATCH,
+        ),
+        long('cascade_lsa', detector_graph, 'apply_nms', ignore_classes, NO_MATCH),
+        long('cascade_lsa', SingleRoIExtractor, 'map_roi_levels', skip_finest_level, NO_MATCH),
+    ],
+)
+def test_a_file_that_differs_from_the_model_is_not_written(
+    name, owner, attribute, fault, words, exported, monkeypatch, tmp_path
+):
+    model, path = exported(name).model, tmp_path / 'model.onnx'
+    monkeypatch.setattr(owner, attribute, fault)
     path.write_text('before')
-    words = r"scores differ from the model's by 0\.001 of their largest value"
     with pytest.raises(UserError, match=words):
-        export_onnx(exported('gcvit_digits_cls').model, path)
+        export_onnx(model, path)
     assert path.read_text() == 'before'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_object_is_without_a_match_among_1500_proposals(tmp_path):
+    """Most have a score below 1e-7, the precision of onnxruntime's sigmoid."""
+    base = DEMO / 'mask_rcnn_gcvit_digits.py'
+    limits = 'dict(rpn=dict(nms_pre=4000, max_per_img=1500))'
+    config = tmp_path / 'crowds.py'
+    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(test_cfg={limits})')
+    model = load(config, DEMO / 'weights' / f'{base.stem}.safetensors', 'cpu')
+    export_onnx(model, tmp_path / 'crowds.onnx')
 
 
 def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, monkeypatch):
