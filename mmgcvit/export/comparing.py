@@ -111,7 +111,7 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
     from mmdet.structures import DetDataSample
     from mmengine.structures import InstanceData
 
-    padded = pad_images(images, graph.size_divisor)
+    padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
     meta = {
         'img_shape': (height, width),
         'ori_shape': (height, width),
@@ -119,23 +119,16 @@ def compute_expected(predictor: Predictor, graph: nn.Module, images: Tensor) -> 
         'batch_input_shape': tuple(padded.shape[2:]),
     }
     samples = network.predict(padded, [DetDataSample(metainfo=meta) for _ in images], rescale=False)
-    for i, sample in enumerate(samples):
-        sample.pred_instances.images = torch.full_like(sample.pred_instances.labels, i)
     found = InstanceData.cat([sample.pred_instances for sample in samples])
-    outputs = {
-        'boxes': found.bboxes,
-        'scores': found.scores,
-        'labels': found.labels,
-        'image_indices': found.images,
-    }
+    numbers = torch.tensor([len(sample.pred_instances) for sample in samples])
+    outputs = [found.bboxes, found.scores, found.labels]
+    outputs.append(torch.arange(len(images)).repeat_interleave(numbers))
     if 'masks' in graph.output_axes:
         # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the
         # traced module.
         feature_maps = graph.extract_feature_maps(images)
-        outputs['masks'] = graph.predict_masks(
-            feature_maps, found.bboxes, found.labels, found.images
-        )
-    return {name: tensor.numpy() for name, tensor in outputs.items()}
+        outputs.append(graph.predict_masks(feature_maps, found.bboxes, *outputs[2:]))
+    return {name: tensor.numpy() for name, tensor in zip(graph.output_axes, outputs, strict=True)}
 
 
 def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
@@ -145,15 +138,12 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     import onnx
 
     model = onnx.load_from_string(content)
-    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
     predictor = deepcopy(predictor)
     predictor.network.roi_head.test_cfg.score_thr = 0.0
-    # The score threshold is the last input of the last NonMaxSuppression node, a constant.
-    threshold = nms_nodes[-1].input[-1]
-    for node in model.graph.node:
-        if threshold in node.output:
-            zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
-            node.attribute[0].t.CopyFrom(zero)
+    *_, nms_node = (node for node in model.graph.node if node.op_type == 'NonMaxSuppression')
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'zero')
+    model.graph.initializer.append(zero)
+    nms_node.input[-1] = 'zero'  # the score threshold
     return predictor, model.SerializeToString()
 
 

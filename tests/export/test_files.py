@@ -108,10 +108,10 @@ def skip_finest_level(extractor, rois, num_levels):
 
 def ignore_classes(boxes, scores, *thresholds):
     """Apply NMS to the boxes of all classes together, and to each level of proposals as before."""
-    if scores.shape[1] == 1:
-        num_boxes = 10 * boxes.shape[1]
-        boxes, scores = boxes.reshape(-1, num_boxes, 4), scores.reshape(-1, 1, num_boxes)
-    return APPLY_NMS(boxes, scores, *thresholds)
+    num_boxes = boxes.shape[1]
+    if thresholds[1] >= 0:  # of the last NMS
+        num_boxes = 10 * num_boxes
+    return APPLY_NMS(boxes.reshape(-1, num_boxes, 4), scores.reshape(-1, num_boxes), *thresholds)
 
 
 FORWARD, APPLY_NMS = ClassifierGraph.forward, detector_graph.apply_nms
