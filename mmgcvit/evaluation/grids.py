@@ -83,12 +83,12 @@ def draw_cells(
     scale = side / max(image.shape[:2])
     left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
     if isinstance(ground_truth, Detections):
+        title = f'{title}\n{LEGEND}'
         prediction = drop_ignored(ground_truth, prediction, len(palette))
-        return [
-            ('ground truth', left),
-            (f'{title}\n{LEGEND}', draw_matches(image, ground_truth, prediction, scale)),
-        ]
-    return [('ground truth', left), (title, draw_prediction(image, prediction, palette, scale))]
+        right = draw_matches(image, ground_truth, prediction, scale)
+    else:
+        right = draw_prediction(image, prediction, palette, scale)
+    return [('ground truth', left), (title, right)]
 
 
 def draw_matches(

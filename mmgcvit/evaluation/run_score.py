@@ -136,14 +136,15 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     curve = curves.overall
     if not curve.num_objects:
         return 'they have no objects, so they give no score'
-    if curve.best_f1 < MIN_F1:
-        return f'no confidence threshold finds the objects (highest F1: {curve.best_f1:.2f})'
+    best_f1 = curve.f1.max(initial=0)
+    if best_f1 < MIN_F1:
+        return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
     chosen = {'checkpoint': checkpoint.name, 'sha256': compute_sha256(checkpoint)}
     write_json(work_dir / SCORE_THR_FILE, {**chosen, 'score_thr': threshold})
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '
-        f'highest F1 ({curve.best_f1:.2f}): {num_correct} of {curve.num_objects} objects found, '
+        f'highest F1 ({best_f1:.2f}): {num_correct} of {curve.num_objects} objects found, '
         f'{curve.num_objects - num_correct} missed, {num_detections - num_correct} false'
     )
