@@ -19,7 +19,7 @@ from ..models.layers.padding import pad_images
 from .graphs import INPUT
 
 # (batch, height, width) of the compared images. The traced example has another shape.
-SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
+SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # Maximum difference of an output, relative to its largest absolute value
 MAX_DIFFERENCE = 1e-4
 # Maximum difference of the scores of objects that match, and of their coordinates / the image's

@@ -80,7 +80,10 @@ def test_the_test_pipeline_is_described_or_rejected():
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),
         ([step('PackInputs')], 'neither Resize nor ResizeEdge'),
-        ([factor], "by 'scale_factor'"),
+        (
+            [factor],
+            "the step Resize, which cannot be exported. Use one Resize or ResizeEdge by 'scale'",
+        ),
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)
