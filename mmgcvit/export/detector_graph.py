@@ -43,7 +43,7 @@ class TwoStageGraph(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         roi_head = getattr(model, 'roi_head', None)
-        if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
+        if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__()
         self.model = model
@@ -213,11 +213,10 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
 
     Return the first ``max_scores`` (if <= 0, all), and their indices.
     """
-    if max_scores <= 0:
-        return scores.sort(dim=1, descending=True)
-    # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The
-    # minimum is a tensor, because the exporter would make a number a constant.
-    number = torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores))
+    # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
+    number = shape_as_tensor(scores)[1]
+    if max_scores > 0:
+        number = torch.minimum(number, torch.tensor(max_scores))
     return scores.topk(number, dim=1)
 
 
