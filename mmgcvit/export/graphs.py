@@ -66,8 +66,7 @@ class SegmentorGraph(nn.Module):
             )
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.model = model
         self.head = make_pooling_traceable(head)
 
     def pad(self, images: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ class SegmentorGraph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         padded = self.pad(images)
-        maps = self.neck(self.backbone(padded))
+        maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.
         meta = {'img_shape': tuple(padded.shape[2:])}
         logits = self.head.predict(maps, [meta], None)
