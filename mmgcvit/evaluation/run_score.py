@@ -111,8 +111,8 @@ def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
 
 def has_background(model: Predictor) -> bool:
     """Return whether the first class of several is a segmentation's background."""
-    is_named = BACKGROUND.fullmatch(model.classes[0]) and len(model.classes) > 1
-    return model.task == SEGMENTATION.name and bool(is_named)
+    is_named = BACKGROUND.fullmatch(model.classes[0]) is not None
+    return is_named and model.task == SEGMENTATION.name and len(model.classes) > 1
 
 
 def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor) -> str:
@@ -140,8 +140,12 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
-    chosen = {'checkpoint': checkpoint.name, 'sha256': compute_sha256(checkpoint)}
-    write_json(work_dir / SCORE_THR_FILE, {**chosen, 'score_thr': threshold})
+    chosen = {
+        'checkpoint': checkpoint.name,
+        'sha256': compute_sha256(checkpoint),
+        'score_thr': threshold,
+    }
+    write_json(work_dir / SCORE_THR_FILE, chosen)
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '

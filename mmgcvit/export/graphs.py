@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..models.layers.arguments import MIN_IMAGE_SIZE
+from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..private_api import predicts_softmax
 
@@ -100,8 +100,7 @@ class TraceablePooling(nn.Module):
 
     def __init__(self, pooling: nn.AdaptiveAvgPool2d) -> None:
         super().__init__()
-        size = pooling.output_size
-        self.output_size = size if isinstance(size, tuple) else (size, size)
+        self.output_size = make_pair(pooling.output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""

@@ -96,6 +96,7 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     text = judge_run(run)
     assert text.startswith('4 validation images: no confidence threshold finds the objects')
     assert 'poor: F1 is under 0.5 for' in text
+    assert not (run / 'score_thr.json').exists()
     data = shutil.copytree(digits, tmp_path / 'digits')
     config = run / 'detect.py'
     config.write_text(config.read_text().replace(str(digits), str(data)))
