@@ -140,9 +140,10 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
     predictor = deepcopy(predictor)
     predictor.network.roi_head.test_cfg.score_thr = 0.0
     *_, nms_node = (node for node in model.graph.node if node.op_type == 'NonMaxSuppression')
-    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'zero')
-    model.graph.initializer.append(zero)
-    nms_node.input[-1] = 'zero'  # the score threshold
+    # The score threshold is the last input of the last NonMaxSuppression node.
+    (constant,) = (node for node in model.graph.node if nms_node.input[-1] in node.output)
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
+    constant.attribute[0].t.CopyFrom(zero)
     return predictor, model.SerializeToString()
 
 
