@@ -96,13 +96,14 @@ def draw_matches(
 ) -> np.ndarray:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
     matched, detected = match_objects(ground_truth, prediction)
-    right = detected[ground_truth.labels[matched] == prediction.labels[detected]]
-    false = prediction.select(np.delete(np.arange(len(prediction)), right))
+    is_right = np.zeros(len(prediction), bool)
+    is_right[detected] = ground_truth.labels[matched] == prediction.labels[detected]
+    right, false = prediction.select(is_right), prediction.select(~is_right)
     missed = ground_truth.select(np.delete(np.arange(len(ground_truth)), matched))
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
-    right = prediction.select(right)
+    # Right ones are drawn above false ones.
     for objects, colour, thickness in ((false, FALSE, 2 * width), (right, RIGHT, width)):
         outlines = outline_objects(objects)
         polygons = [(outline * scale).round().astype(np.int32) for outline in outlines]
