@@ -103,8 +103,8 @@ def draw_matches(
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
-    # Right ones are drawn above false ones.
-    for objects, colour, thickness in ((false, FALSE, 2 * width), (right, RIGHT, width)):
+    # Right ones are drawn above false ones, which are thick enough to be seen on both sides.
+    for objects, colour, thickness in ((false, FALSE, 3 * width + 2), (right, RIGHT, width)):
         outlines = outline_objects(objects)
         polygons = [(outline * scale).round().astype(np.int32) for outline in outlines]
         cv2.polylines(canvas, polygons, True, (0, 0, 0), thickness + 2)
