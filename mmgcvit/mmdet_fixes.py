@@ -191,8 +191,6 @@ class IgnoringAssigner:
     must be inside of an ignored object.
     """
 
-    box_name = 'priors'  # the name of the boxes in the predictions
-
     def __init__(self, ignore_iof_thr: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_iof = ignore_iof_thr
@@ -205,7 +203,8 @@ class IgnoringAssigner:
         ``gt_inds`` (n,) of the result is -1 for background on an ignored object.
         """
         result = super().assign(pred_instances, gt_instances)
-        boxes = pred_instances[self.box_name]
+        # The priors of a detector without anchors are points.
+        boxes = pred_instances.get('bboxes', pred_instances.priors)
         if not gt_instances_ignore or len(boxes) == 0:
             return result
         iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
@@ -248,9 +247,7 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
 
 @TASK_UTILS.register_module()
 class DynamicSoftLabelAssigner(IgnoringAssigner, task_modules.DynamicSoftLabelAssigner):
-    """mmdet's DynamicSoftLabelAssigner as an :class:`IgnoringAssigner`. Its priors are points."""
-
-    box_name = 'bboxes'
+    """mmdet's DynamicSoftLabelAssigner as an :class:`IgnoringAssigner`."""
 
 
 @TASK_UTILS.register_module()

@@ -28,8 +28,8 @@ def main(args: argparse.Namespace) -> None:
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.tiles:
         print(
-            f'the file detects in whole images. OnnxPredictor cuts them into tiles of {model.tiles} '
-            'px, as the run was trained on; other programs must'
+            'the file detects in whole images. OnnxPredictor cuts them into tiles of '
+            f'{model.tiles} px, as the run was trained on; other programs must'
         )
     if difference is not None:
         error, output = difference

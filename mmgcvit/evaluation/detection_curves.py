@@ -1,7 +1,7 @@
 """Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +25,6 @@ class Curve:
     num_objects: int
 
     @property
-    def precision(self) -> np.ndarray:
-        """Precision by confidence threshold, (n,)."""
-        return self.num_correct / self.num_detections
-
-    @property
-    def recall(self) -> np.ndarray:
-        """Recall by confidence threshold, (n,)."""
-        return self.num_correct / max(1, self.num_objects)
-
-    @property
     def f1(self) -> np.ndarray:
         """F1 by confidence threshold, (n,)."""
         return 2 * self.num_correct / (self.num_detections + self.num_objects)
@@ -47,11 +37,6 @@ class Curve:
         if not kept:
             return 0, 0
         return int(self.num_detections[kept - 1]), int(self.num_correct[kept - 1])
-
-    @property
-    def best_f1(self) -> float:
-        """The highest F1, or 0 if there are no detections."""
-        return float(self.f1.max(initial=0))
 
     @property
     def best_threshold(self) -> float:
@@ -139,32 +124,12 @@ def match_detections(
     Return a COCOeval, in which ignored objects are crowds.
     """
     check_installed('average precision', 'pycocotools')
-    from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
-
-    ids = range(len(ground_truths))
-
-    def make_coco(images: Sequence[Detections]) -> COCO:
-        annotations = []
-        for image_id, objects in enumerate(images):
-            annotations += make_annotations(objects, image_id)
-            if objects.ignored is not None:
-                annotations += make_annotations(objects.ignored, image_id, iscrowd=1)
-        for number, annotation in enumerate(annotations, start=1):
-            annotation['id'] = number
-        coco = COCO()
-        coco.dataset = {
-            # pycocotools reads the height and width of masks, but only from RLE.
-            'images': [{'id': image_id, 'height': 0, 'width': 0} for image_id in ids],
-            'categories': [{'id': label} for label in range(num_classes)],
-            'annotations': annotations,
-        }
-        coco.createIndex()
-        return coco
 
     # Hide the progress that pycocotools prints.
     with redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(make_coco(ground_truths), make_coco(predictions), iou_type)
+        cocos = [make_coco(images, num_classes) for images in (ground_truths, predictions)]
+        evaluation = COCOeval(*cocos, iou_type)
         evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.params.areaRng = evaluation.params.areaRng[:1]
         evaluation.evaluate()
@@ -172,22 +137,36 @@ def match_detections(
     return evaluation
 
 
-def make_annotations(
-    objects: Detections, image_id: int, iscrowd: int = 0
-) -> Iterator[dict[str, Any]]:
-    """Yield the annotations of an image in COCO's format."""
-    boxes = objects.boxes.astype(float)
-    boxes[:, 2:] -= boxes[:, :2]
-    for index, box in enumerate(boxes.tolist()):
-        yield {
-            'image_id': image_id,
-            'category_id': int(objects.labels[index]),
-            'bbox': box,
-            'area': box[2] * box[3],
-            'segmentation': None if objects.masks is None else objects.masks[index],
-            'score': float(objects.scores[index]),
-            'iscrowd': iscrowd,
-        }
+def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
+    """Make pycocotools' COCO of the objects of each image."""
+    from pycocotools.coco import COCO
+
+    annotations = []
+    for image_id, objects in enumerate(images):
+        for part, iscrowd in ((objects, 0), (objects.ignored, 1)):
+            for found in part or ():
+                left, top, right, bottom = found.box.astype(float)
+                width, height = right - left, bottom - top
+                annotation = {
+                    'id': len(annotations) + 1,
+                    'image_id': image_id,
+                    'category_id': found.label,
+                    'bbox': [left, top, width, height],
+                    'area': width * height,
+                    'segmentation': found.mask,
+                    'score': found.score,
+                    'iscrowd': iscrowd,
+                }
+                annotations.append(annotation)
+    coco = COCO()
+    coco.dataset = {
+        # pycocotools reads the height and width of masks, but only from RLE.
+        'images': [{'id': i, 'height': 0, 'width': 0} for i in range(len(images))],
+        'categories': [{'id': label} for label in range(num_classes)],
+        'annotations': annotations,
+    }
+    coco.createIndex()
+    return coco
 
 
 def make_curve(matches: Sequence[dict[str, Any]]) -> Curve:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 
+import cv2
 import numpy as np
 from mmengine.config import Config
 from PIL import Image, ImageDraw, ImageFont
@@ -82,12 +83,12 @@ def draw_cells(
     scale = side / max(image.shape[:2])
     left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
     if isinstance(ground_truth, Detections):
+        title = f'{title}\n{LEGEND}'
         prediction = drop_ignored(ground_truth, prediction, len(palette))
-        return [
-            ('ground truth', left),
-            (f'{title}\n{LEGEND}', draw_matches(image, ground_truth, prediction, scale)),
-        ]
-    return [('ground truth', left), (title, draw_prediction(image, prediction, palette, scale))]
+        right = draw_matches(image, ground_truth, prediction, scale)
+    else:
+        right = draw_prediction(image, prediction, palette, scale)
+    return [('ground truth', left), (title, right)]
 
 
 def draw_matches(
@@ -95,30 +96,38 @@ def draw_matches(
 ) -> np.ndarray:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
     matched, detected = match_objects(ground_truth, prediction)
-    is_right = ground_truth.labels[matched] == prediction.labels[detected]
-    right = detected[is_right]
-    false = np.delete(np.arange(len(prediction)), right)
-    missed = np.delete(np.arange(len(ground_truth)), matched)
+    is_right = np.zeros(len(prediction), bool)
+    is_right[detected] = ground_truth.labels[matched] == prediction.labels[detected]
+    right, false = prediction.select(is_right), prediction.select(~is_right)
+    missed = ground_truth.select(np.delete(np.arange(len(ground_truth)), matched))
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
-    for boxes, annotator, colour, thickness in (
-        (prediction.boxes[false], sv.BoxAnnotator, FALSE, 2 * width),
-        (prediction.boxes[right], sv.BoxAnnotator, RIGHT, width),  # above false ones
-        (ground_truth.boxes[missed], sv.CircleAnnotator, MISSED, 2 * width),
-    ):
-        objects = sv.Detections((boxes * scale).round())
-        for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
-            style = {'color': sv.Color(*line_colour), 'color_lookup': sv.ColorLookup.INDEX}
-            canvas = annotator(thickness=line, **style).annotate(canvas, objects)
-    wrong = [*prediction.select(false), *ground_truth.select(missed)]
-    if not 0 < len(wrong) <= MAX_LABELLED:
+    # Right ones are drawn above false ones, which are thick enough to be seen on both sides.
+    for objects, colour, thickness in ((false, FALSE, 3 * width + 2), (right, RIGHT, width)):
+        outlines = outline_objects(objects)
+        polygons = [(outline * scale).round().astype(np.int32) for outline in outlines]
+        cv2.polylines(canvas, polygons, True, (0, 0, 0), thickness + 2)
+        cv2.polylines(canvas, polygons, True, colour[::-1], thickness)
+    circled = sv.Detections(missed.boxes * scale)
+    for colour, thickness in (((0, 0, 0), 2 * width + 2), (MISSED, 2 * width)):
+        annotator = sv.CircleAnnotator(sv.Color(*colour), thickness, sv.ColorLookup.INDEX)
+        canvas = annotator.annotate(canvas, circled)
+    texts = [f'{found.class_name} {found.score:.2f}' for found in false] + missed.class_names
+    if not 0 < len(texts) <= MAX_LABELLED:
         return canvas
-    texts, colours = [], [FALSE] * len(false) + [MISSED] * len(missed)
-    for found in wrong:
-        is_object = len(texts) >= len(false)
-        texts.append(found.class_name if is_object else f'{found.class_name} {found.score:.2f}')
-    return draw_labels(canvas, [found.box[:2] * scale for found in wrong], texts, colours, size)
+    points = scale * np.concatenate([false.boxes, missed.boxes])[:, :2]
+    colours = [FALSE] * len(false) + [MISSED] * len(missed)
+    return draw_labels(canvas, points, texts, colours, size)
+
+
+def outline_objects(objects: Detections) -> list[np.ndarray]:
+    """Return polygons (k, 2) around masks, or around the boxes of objects without a mask."""
+    outlines = []
+    for found, corners in zip(objects, sv.xyxy_to_polygons(objects.boxes), strict=True):
+        polygons = [] if found.mask is None else sv.mask_to_polygons(found.mask)
+        outlines += polygons or [corners]
+    return outlines
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:

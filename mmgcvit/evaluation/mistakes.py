@@ -74,7 +74,7 @@ def evaluate_images(
         if isinstance(prediction, Detections):
             objects.append(encode_masks(ground_truth, ground_truth))
             detections.append(encode_masks(prediction, ground_truth))
-            if not model.tiles and len(prediction) >= model.limit:
+            if prediction.is_limited and not model.tiles:
                 lowest_scores[str(path)] = prediction.scores[-1]
             prediction = prediction.filter(model.score_thr)
         score, image_matrix = score_image(ground_truth, prediction, model.classes)

@@ -64,7 +64,7 @@ def draw_detection_curves(
         score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
         draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
     best = overall.best_threshold
-    highest = f'highest F1 of all objects: {overall.best_f1:.2f} at {best:.2f}'
+    highest = f'highest F1 of all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
     right.axvline(best, linestyle=':', color='black', label=highest)
     in_use = f'threshold in use: {threshold:.2f}'
     right.axvline(threshold, linestyle='--', color='grey', label=in_use)
@@ -79,7 +79,8 @@ def draw_detection_curves(
 
 def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
     """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
-    left.plot(curve.recall, curve.precision, **style)
+    recall = curve.num_correct / max(1, curve.num_objects)
+    left.plot(recall, curve.num_correct / curve.num_detections, **style)
     # From 0 to the highest score. F1 is constant between two scores.
     scores, f1 = curve.scores[::-1], curve.f1[::-1]
     right.step(np.append(scores[:1] * 0, scores), np.append(f1[:1], f1), where='pre', **style)

@@ -50,14 +50,14 @@ def judge_run(work_dir: Path) -> str:
         # Masks of the hundreds of objects in images that need tiles would take gigabytes.
         dataset = build_dataset(cfg.val_dataloader.dataset, model.scope, masks=not model.tiles)
     mistakes = evaluate_images(model, dataset)
+    scores = list_class_scores(mistakes, model)
     if is_detector:
         text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
-        scores = score_detected_classes(mistakes, model)
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
             text += f'\n{format_limit(limited, len(dataset), model.limit)}'
     else:
-        text, scores = score_other_classes(mistakes, model)
+        text = format_mean(scores, mistakes, model)
     text = f'{format_count(len(dataset), "validation image")}: {text}'
     if not scores:
         return text
@@ -89,43 +89,43 @@ def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     return reasons
 
 
-def score_other_classes(mistakes: Mistakes, model: Predictor) -> tuple[str, list[ClassScore]]:
-    """Return the score of a segmentation or classification model as text, and that of each class
-    except the background.
+def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
+    """Return the IoU or F1 of each class that the images have, except a segmentation's background.
+
+    A detector's F1 is that at the confidence threshold with the highest F1 of all classes.
     """
-    metric = 'IoU' if model.task == SEGMENTATION.name else 'f1'
-    scores, background = [], ''
-    by_class = score_classes(mistakes, model)
-    for index, (name, values) in enumerate(by_class.items()):
-        if values[metric] is None:
+    metric, curves = 'IoU' if model.task == SEGMENTATION.name else 'f1', mistakes.curves
+    scores = []
+    for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
+        if not values['ground_truths'] or (index == 0 and has_background(model)):
             continue
-        if metric == 'IoU' and index == 0 and BACKGROUND.fullmatch(name) and len(by_class) > 1:
-            background = f' without the background, whose IoU is {values[metric]:.2f}'
-            continue
-        basis = format_count(mistakes.num_images[index], 'image')
-        scores.append(ClassScore(values[metric], name, basis))
-    if not scores:
-        return 'they have no labels, so they give no score', scores
-    if metric == 'IoU':
-        mean = np.mean([entry.score for entry in scores])
-        return f'mIoU {mean:.3f}{background}', scores
-    matrix = mistakes.confusion_matrix
-    return f'accuracy {np.trace(matrix) / matrix.sum():.3f}', scores
-
-
-def score_detected_classes(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
-    """Return the F1 of each class at the confidence threshold with the highest F1 of all."""
-    threshold, scores = mistakes.curves.overall.best_threshold, []
-    for name, curve, num_images in zip(
-        model.classes, mistakes.curves.by_class, mistakes.num_images, strict=True
-    ):
-        if curve.num_objects:
-            num_detections, num_correct = curve.count_at(threshold)
-            f1 = 2 * num_correct / (num_detections + curve.num_objects)
-            images = format_count(num_images, 'image')
-            objects = format_count(curve.num_objects, 'object')
-            scores.append(ClassScore(f1, name, f'{objects} in {images}'))
+        score, basis = values[metric], format_count(mistakes.num_images[index], 'image')
+        if curves is not None:
+            curve = curves.by_class[index]
+            num_detections, num_correct = curve.count_at(curves.overall.best_threshold)
+            score = 2 * num_correct / (num_detections + curve.num_objects)
+            basis = f'{format_count(curve.num_objects, "object")} in {basis}'
+        scores.append(ClassScore(score, name, basis))
     return scores
+
+
+def has_background(model: Predictor) -> bool:
+    """Return whether the first class of several is a segmentation's background."""
+    is_named = BACKGROUND.fullmatch(model.classes[0]) is not None
+    return is_named and model.task == SEGMENTATION.name and len(model.classes) > 1
+
+
+def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor) -> str:
+    """Return the accuracy of a classifier, or the mean IoU of a segmentation as text."""
+    if not scores:
+        return 'they have no labels, so they give no score'
+    if model.task == SEGMENTATION.name:
+        text = f'mIoU {np.mean([entry.score for entry in scores]):.3f}'
+        if has_background(model):
+            text += " without the background, which the log's mIoU counts"
+        return text
+    matrix = mistakes.confusion_matrix
+    return f'accuracy {np.trace(matrix) / matrix.sum():.3f}'
 
 
 def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) -> str:
@@ -136,14 +136,19 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     curve = curves.overall
     if not curve.num_objects:
         return 'they have no objects, so they give no score'
-    if curve.best_f1 < MIN_F1:
-        return f'no confidence threshold finds the objects (highest F1: {curve.best_f1:.2f})'
+    best_f1 = curve.f1.max(initial=0)
+    if best_f1 < MIN_F1:
+        return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
-    chosen = {'checkpoint': checkpoint.name, 'sha256': compute_sha256(checkpoint)}
-    write_json(work_dir / SCORE_THR_FILE, {**chosen, 'score_thr': threshold})
+    chosen = {
+        'checkpoint': checkpoint.name,
+        'sha256': compute_sha256(checkpoint),
+        'score_thr': threshold,
+    }
+    write_json(work_dir / SCORE_THR_FILE, chosen)
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '
-        f'highest F1 ({curve.best_f1:.2f}): {num_correct} of {curve.num_objects} objects found, '
+        f'highest F1 ({best_f1:.2f}): {num_correct} of {curve.num_objects} objects found, '
         f'{curve.num_objects - num_correct} missed, {num_detections - num_correct} false'
     )

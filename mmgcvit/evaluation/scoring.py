@@ -65,17 +65,15 @@ def match_objects(
 
     Return the indices of the objects (k,), and those of their detections (k,).
     """
-    iou = sv.box_iou_batch(ground_truth.boxes, prediction.boxes)
-    objects, detections = np.nonzero(iou >= MIN_IOU)
-    differs = ground_truth.labels[objects] != prediction.labels[detections]
-    is_matched, is_detected = np.zeros(len(ground_truth), bool), np.zeros(len(prediction), bool)
-    kept = []
-    for index in np.lexsort((-iou[objects, detections], differs)):
-        place = objects[index], detections[index]
-        if not is_matched[place[0]] and not is_detected[place[1]]:
-            is_matched[place[0]] = is_detected[place[1]] = True
-            kept.append(index)
-    return objects[kept], detections[kept]
+    objects = sv.Detections(ground_truth.boxes, class_id=ground_truth.labels)
+    found = sv.Detections(prediction.boxes, class_id=prediction.labels)
+    pairs, missed, others = sv.match_detections(objects, found, MIN_IOU)
+    wrong, _, _ = sv.match_detections(objects[missed], found[others], MIN_IOU, class_agnostic=True)
+    wrong_objects, wrong_detections = wrong.T
+    return (
+        np.concatenate([pairs[:, 0], missed[wrong_objects]]),
+        np.concatenate([pairs[:, 1], others[wrong_detections]]),
+    )
 
 
 def score_segmentation(

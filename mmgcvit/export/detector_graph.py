@@ -4,15 +4,15 @@
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
 
-import math
 from typing import Any
 
 import torch
 from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
+from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
-from torchvision.ops import batched_nms, roi_align
+from torchvision.ops import roi_align
 
 from .. import mmdet_fixes
 from ..errors import UserError
@@ -30,9 +30,9 @@ SUPPORTED = (
     "FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
 Tensors = tuple[Tensor, ...]
-# Scores are from 0 to 1. A box that is dropped gets the score NO_OBJECT, which is below
+# A box that is dropped gets the score NO_OBJECT. All other scores and logits are above
 # OBJECT_THRESHOLD.
-NO_OBJECT, OBJECT_THRESHOLD = -1.0, -0.5
+NO_OBJECT, OBJECT_THRESHOLD = -1e4, -5e3
 
 
 class TwoStageGraph(nn.Module):
@@ -43,28 +43,20 @@ class TwoStageGraph(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         roi_head = getattr(model, 'roi_head', None)
-        if not isinstance(model, models.TwoStageDetector) or type(roi_head) not in ROI_HEADS:
+        if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__()
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else nn.Identity()
-        self.size_divisor = model.data_preprocessor.pad_size_divisor
-        self.rpn_head = model.rpn_head
-        self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
-        self.box_heads = nn.ModuleList(list_modules(roi_head.bbox_head))
-        self.box_extractors = list_modules(roi_head.bbox_roi_extractor)
-        self.mask_heads, self.mask_extractors = nn.ModuleList(), []
+        self.model = model
         names = ['boxes', 'scores', 'labels', 'image_indices']
+        heads = [model.rpn_head, *list_modules(roi_head.bbox_head)]
         if roi_head.with_mask:
             names.append('masks')
-            self.mask_heads.extend(list_modules(roi_head.mask_head))
-            self.mask_extractors += list_modules(roi_head.mask_roi_extractor)
+            heads += list_modules(roi_head.mask_head)
         # The dynamic axes of each output.
         self.output_axes = {name: {0: 'objects'} for name in names}
-        heads = [self.rpn_head, *self.box_heads, *self.mask_heads]
         types = (models.RPNHead, models.ConvFCBBoxHead, models.FCNMaskHead)
         unsupported = [type(head).__name__ for head in heads if not isinstance(head, types)]
-        for cfg in (self.rpn_cfg.nms, self.rcnn_cfg.nms):
+        for cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
             if cfg.get('type', 'nms') != 'nms' or set(cfg) - {'type', 'iou_threshold', 'split_thr'}:
                 unsupported.append(f'NMS {dict(cfg)}')
         if unsupported:
@@ -72,7 +64,9 @@ class TwoStageGraph(nn.Module):
 
     def extract_feature_maps(self, images: Tensor) -> Tensors:
         """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
-        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
+        return self.model.extract_feat(
+            pad_images(images, self.model.data_preprocessor.pad_size_divisor)
+        )
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
@@ -86,21 +80,17 @@ class TwoStageGraph(nn.Module):
         proposals, is_proposal = self.predict_proposals(feature_maps, size)
         boxes, scores = self.predict_boxes(feature_maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
-        # NonMaxSuppression takes the same boxes for all classes. Here each class has its own, so
-        # pass it as an image.
-        kept = apply_nms(
-            boxes.flatten(0, 1),
-            scores.flatten(0, 1).unsqueeze(1),
-            self.rcnn_cfg.nms.iou_threshold,
-            self.rcnn_cfg.score_thr,
-        )
+        cfg = self.model.test_cfg.rcnn
+        # Each class has its own boxes, so it is passed as an image.
+        class_boxes, class_scores = boxes.flatten(0, 1), scores.flatten(0, 1)
+        kept = apply_nms(class_boxes, class_scores, cfg.nms.iou_threshold, cfg.score_thr)
         kept = kept.reshape_as(scores).flatten(1)
-        top_scores, order = select_top_scores(kept, self.rcnn_cfg.max_per_img)
+        top_scores, order = select_top_scores(kept, cfg.max_per_img)
         image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
         index, top_scores = order[image, rank], top_scores[image, rank]
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
-        if not self.mask_heads:
+        if 'masks' not in self.output_axes:
             return boxes, top_scores, labels, image
         masks = self.predict_masks(feature_maps, boxes, labels, image)
         return boxes, top_scores, labels, image, masks
@@ -109,32 +99,28 @@ class TwoStageGraph(nn.Module):
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
         last proposal.
         """
-        logits, deltas = self.rpn_head(feature_maps)
+        head, cfg = self.model.rpn_head, self.model.test_cfg.rpn
+        logits, deltas = head(feature_maps)
         sizes = [level.shape[-2:] for level in logits]
-        anchors = self.rpn_head.prior_generator.grid_priors(sizes, device=size.device)
-        coder = self.rpn_head.bbox_coder
+        anchors = head.prior_generator.grid_priors(sizes, device=size.device)
         scores, boxes = [], []
         for i, level_anchors in enumerate(anchors):
-            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1).sigmoid()
-            top_scores, order = select_top_scores(level_scores, self.rpn_cfg.get('nms_pre', -1))
+            # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
+            # low scores would be lost.
+            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1)
+            top_scores, order = select_top_scores(level_scores, cfg.get('nms_pre', -1))
             level_deltas = deltas[i].permute(0, 2, 3, 1).reshape(level_scores.shape[0], -1, 4)
-            top_deltas = gather_rows(level_deltas, order)
-            boxes.append(decode_boxes(level_anchors[order], top_deltas, coder, size))
-            scores.append(top_scores)
-        boxes = torch.cat(boxes, dim=1)
-        # NMS is applied to each level separately, so the levels are passed as classes to ONNX's
-        # NonMaxSuppression.
-        scores_by_level = []
-        for i in range(len(scores)):
-            of_level = [level_scores.clamp(max=NO_OBJECT) for level_scores in scores]
-            of_level[i] = scores[i]
-            scores_by_level.append(torch.cat(of_level, dim=1))
-        scores = torch.stack(scores_by_level, dim=1)
-        is_large = (boxes[..., 2:] - boxes[..., :2] > self.rpn_cfg.get('min_bbox_size', -1)).all(-1)
-        scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
-        scores = apply_nms(boxes, scores, self.rpn_cfg.nms.iou_threshold, OBJECT_THRESHOLD).amax(1)
-        scores, order = select_top_scores(scores, self.rpn_cfg.max_per_img)
-        return gather_rows(boxes, order), scores > OBJECT_THRESHOLD
+            top_deltas = gather_rows(level_deltas, order).flatten(0, 1)
+            level_boxes = decode_boxes(level_anchors[order], top_deltas, head.bbox_coder, size)
+            level_boxes = level_boxes.squeeze(2)
+            sides = level_boxes[..., 2:] - level_boxes[..., :2]
+            is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
+            top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
+            threshold = cfg.nms.iou_threshold
+            scores.append(apply_nms(level_boxes, top_scores, threshold, OBJECT_THRESHOLD))
+            boxes.append(level_boxes)
+        scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
+        return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(
         self, feature_maps: Tensors, boxes: Tensor, size: Tensor
@@ -148,14 +134,15 @@ class TwoStageGraph(nn.Module):
         image_indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)
         image_indices = image_indices[:, None, None].expand(-1, proposals, -1)
         logits = []
-        for head, extractor in zip(self.box_heads, self.box_extractors, strict=True):
+        heads = list_modules(self.model.roi_head.bbox_head)
+        extractors = list_modules(self.model.roi_head.bbox_roi_extractor)
+        for head, extractor in zip(heads, extractors, strict=True):
             rois = torch.cat([image_indices, boxes], dim=-1).flatten(0, 1)
             head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
             # Use reshape, because the exporter would turn the sizes of unflatten into constants.
             logits.append(head_logits.reshape(batch, proposals, -1))
             # One box for all classes if the head is class-agnostic, else one per class.
-            class_boxes = deltas.reshape(batch, proposals, -1, 4)
-            class_boxes = decode_boxes(boxes.unsqueeze(2), class_boxes, head.bbox_coder, size)
+            class_boxes = decode_boxes(boxes, deltas, head.bbox_coder, size)
             if class_boxes.shape[2] == 1:
                 boxes = class_boxes.squeeze(2)
             else:
@@ -175,40 +162,33 @@ class TwoStageGraph(nn.Module):
         # is removed below.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         masks = []
-        for head, extractor in zip(self.mask_heads, self.mask_extractors, strict=True):
+        heads = list_modules(self.model.roi_head.mask_head)
+        extractors = list_modules(self.model.roi_head.mask_roi_extractor)
+        for head, extractor in zip(heads, extractors, strict=True):
             masks.append(head(extract_roi_features(extractor, maps, rois)).sigmoid())
         masks = (sum(masks) / len(masks))[:-1]
-        if self.mask_heads[0].class_agnostic:
+        if heads[0].class_agnostic:
             return masks[:, 0]
         class_indices = labels[:, None, None, None].expand(-1, -1, *masks.shape[2:])
         return masks.gather(1, class_indices)[:, 0]
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
-    """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images
-    of ``size`` (2,).
+    """Move and scale boxes (B, n, 4) by deltas (B * n, 4 * K), and clip them to images of ``size``
+    (2,) = [height, width].
 
-    Boxes (..., 4) = [x1, y1, x2, y2] in pixels; size = [height, width]; deltas (..., 4) = [dx, dy,
-    dw, dh].
+    Return boxes (B, n, K, 4) = [x1, y1, x2, y2] in pixels.
     """
-    deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
-    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
-    box_sizes = bottom_right - top_left
-    centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
-    limit = math.log(1000 / 16)  # mmdet's default, -log(wh_ratio_clip)
-    halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
-    corners = torch.cat([centres - halves, centres + halves], dim=-1)
-    return torch.minimum(corners.clamp(min=0.0), size.flip(0).repeat(2).to(corners.dtype))
+    decoded = delta2bbox(boxes.flatten(0, 1), deltas, coder.means, coder.stds)
+    decoded = decoded.reshape(boxes.shape[0], boxes.shape[1], -1, 4)
+    limits = size.flip(0).repeat(2).to(decoded.dtype)
+    return torch.minimum(decoded.clamp(min=0.0), limits)
 
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
-    # Features come from the level that fits the square root of an RoI's area (Lin et al., FPN,
-    # equation 1).
-    sides = (rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt()
-    levels = torch.log2(sides / extractor.finest_scale + 1e-6).floor()
-    levels = levels.clamp(0, len(layers) - 1).long()
+    levels = extractor.map_roi_levels(rois, len(layers))
     indices, features = [], []
     for level, layer in enumerate(layers):
         index = (levels == level).nonzero()[:, 0]
@@ -233,11 +213,10 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
 
     Return the first ``max_scores`` (if <= 0, all), and their indices.
     """
-    if max_scores <= 0:
-        return scores.sort(dim=1, descending=True)
-    # torch.sort would be exported as a TopK of all scores, and TensorRT's TopK has k <= 3840. The
-    # minimum is a tensor, because the exporter would make a number a constant.
-    number = torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores))
+    # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
+    number = shape_as_tensor(scores)[1]
+    if max_scores > 0:
+        number = torch.minimum(number, torch.tensor(max_scores))
     return scores.topk(number, dim=1)
 
 
@@ -247,23 +226,20 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
 
 
 def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Apply NMS to boxes (B, n, 4) with scores (B, K, n).
+    """Apply NMS to boxes (B, n, 4) with scores (B, n).
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    kept = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr))
-    image, label, box = kept.unbind(1)
-    flat = scores.flatten()
-    index = (image * scores.shape[1] + label) * scores.shape[2] + box
+    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), iou_threshold, score_thr)
+    flat, index = scores.flatten(), kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
     return flat.clamp(max=NO_OBJECT).scatter(0, index, flat[index]).reshape_as(scores)
 
 
 class NonMaxSuppression(torch.autograd.Function):
-    """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's
-    otherwise.
+    """ONNX's operator for non-maximum suppression (NMS), to be traced.
 
-    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) = [image, class, box] of the boxes
+    Boxes (B, n, 4) and scores (B, 1, n) give the indices (m, 3) = [image, 0, box] of the boxes
     that are kept, of those that score above ``score_thr``.
     """
 
@@ -271,16 +247,12 @@ class NonMaxSuppression(torch.autograd.Function):
     def forward(
         ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float
     ) -> Tensor:
-        candidates = (scores > score_thr).nonzero()
-        image, label, box = candidates.unbind(1)
-        groups = image * scores.shape[1] + label
-        kept = batched_nms(boxes[image, box], scores[image, label, box], groups, iou_threshold)
-        return candidates[kept]
+        return (scores > score_thr).nonzero()  # only an example, as the operator does the rest
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
-        # The first value is the maximum number of boxes per class.
-        values = ([2**31 - 1], [iou_threshold], [score_thr])
+        # The first value is the maximum number of boxes.
+        values = ([2**31 - 1], [float(iou_threshold)], [float(score_thr)])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
         indices = g.op('NonMaxSuppression', boxes, scores, *constants)
 

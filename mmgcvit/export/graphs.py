@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..models.layers.arguments import MIN_IMAGE_SIZE
+from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..private_api import predicts_softmax
 
@@ -66,8 +66,7 @@ class SegmentorGraph(nn.Module):
             )
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.model = model
         self.head = make_pooling_traceable(head)
 
     def pad(self, images: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ class SegmentorGraph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         padded = self.pad(images)
-        maps = self.neck(self.backbone(padded))
+        maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.
         meta = {'img_shape': tuple(padded.shape[2:])}
         logits = self.head.predict(maps, [meta], None)
@@ -101,8 +100,7 @@ class TraceablePooling(nn.Module):
 
     def __init__(self, pooling: nn.AdaptiveAvgPool2d) -> None:
         super().__init__()
-        size = pooling.output_size
-        self.output_size = size if isinstance(size, tuple) else (size, size)
+        self.output_size = make_pair(pooling.output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""

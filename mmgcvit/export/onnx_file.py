@@ -118,12 +118,8 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
     settings = {}
     for step in steps:
         name = type(step).__name__
-        if name in ('Resize', 'ResizeEdge') and not settings:
-            if step.scale is None:
-                raise UserError(
-                    "the test pipeline resizes by 'scale_factor', which cannot be exported. Use "
-                    "'scale'"
-                )
+        # Resize has no scale if it resizes by a factor.
+        if name in ('Resize', 'ResizeEdge') and step.scale and not settings:
             settings = {
                 'scale': make_pair(step.scale),
                 'keep_ratio': name == 'ResizeEdge' or step.keep_ratio,
@@ -136,12 +132,9 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
             settings['crop'] = make_pair(step.crop_size)
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
-                f'the test pipeline has the step {name}, which cannot be exported. Use only Resize '
-                'or ResizeEdge, and after it CenterCrop if needed'
+                f'the test pipeline has the step {name}, which cannot be exported. Use one Resize '
+                "or ResizeEdge by 'scale', and after it CenterCrop if needed"
             )
     if not settings:
-        raise UserError(
-            'the test pipeline has neither Resize nor ResizeEdge. Add one, so that the input size '
-            'is known'
-        )
+        raise UserError('the test pipeline has neither Resize nor ResizeEdge. Add one')
     return settings

@@ -1,7 +1,7 @@
 """The operators of ``mmcv._ext`` that this project's configs need, implemented in torch.
 
 Functions have the names and arguments of the compiled operators, most of which write results into
-tensors that the caller passes. Every other operator raises an error that says how to install mmcv's
+tensors that the caller passes, without gradients. Every other operator raises an error that says how to install mmcv's
 compiled operators.
 """
 
@@ -35,8 +35,7 @@ def roi_align_forward(
 
     A RoI is [image index, x1, y1, x2, y2].
     """
-    with torch.no_grad():
-        output.copy_(roi_align(input, rois, **options))
+    output.copy_(roi_align(input, rois, **options))
 
 
 def roi_align_backward(
@@ -83,8 +82,7 @@ def sigmoid_focal_loss_forward(
 
     Labels >= C are background.
     """
-    with torch.no_grad():
-        output.copy_(sigmoid_focal_loss(input, target, weight, **options))
+    output.copy_(sigmoid_focal_loss(input, target, weight, **options))
 
 
 def sigmoid_focal_loss_backward(

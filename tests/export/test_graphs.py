@@ -80,7 +80,7 @@ def test_the_test_pipeline_is_described_or_rejected():
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),
         ([step('PackInputs')], 'neither Resize nor ResizeEdge'),
-        ([factor], "by 'scale_factor'"),
+        ([factor], 'has the step Resize, which cannot be exported'),
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)
