@@ -16,7 +16,14 @@ from mmengine.config import Config
 from ..checkpoints.reading import find_limit
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count, format_duration
-from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
+from ..files import (
+    create_numbered,
+    expand_user,
+    make_absolute,
+    make_portable_path,
+    read_text,
+    write_text,
+)
 from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .advice import (
     choose_tile_side,
@@ -219,7 +226,7 @@ def resolve_weights(pretrained: str | Path) -> str | None:
     weights = str(pretrained)
     if weights == 'none':
         return None
-    return weights if '://' in weights else str(make_absolute(Path(weights).expanduser()))
+    return weights if '://' in weights else str(make_absolute(expand_user(weights)))
 
 
 def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None) -> None:

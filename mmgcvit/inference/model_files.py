@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
+from ..files import IMAGE_SUFFIXES, compute_sha256, expand_user, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
@@ -91,7 +91,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
     Raise a UserError if one of them does not exist.
     """
-    path = Path(locate_config(str(config))).expanduser()
+    path = expand_user(locate_config(str(config)))
     file = find_config(path)
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)
@@ -107,7 +107,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
             f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
             'instead'
         )
-    if checkpoint and not is_url(checkpoint) and not Path(checkpoint).expanduser().is_file():
+    if checkpoint and not is_url(checkpoint) and not expand_user(checkpoint).is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
     return ModelFiles(file, str(source))
 
@@ -117,7 +117,7 @@ def find_config(path: str | Path) -> Path:
 
     Raise a UserError if a work dir does not have exactly one.
     """
-    work_dir = Path(path).expanduser()
+    work_dir = expand_user(path)
     if not work_dir.is_dir():
         return work_dir
     configs = sorted(work_dir.glob('*.py'))
@@ -139,7 +139,7 @@ def find_default_checkpoint(config: str | Path) -> Path | None:
     """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or
     None.
     """
-    path = Path(config).expanduser()
+    path = expand_user(config)
     if path.is_dir():
         return path
     weights = path.parent / 'weights' / f'{path.stem}.safetensors'

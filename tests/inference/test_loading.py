@@ -52,6 +52,8 @@ INVALID = {
     ('run', 's3://bucket/x.pth'): 'there is no checkpoint s3://bucket/x.pth',
     ('untested.py', 'run/epoch_1.pth'): 'has no test_dataloader whose dataset has a pipeline',
     ('loose',): r'has 2 checkpoints .epoch_1\.pth, epoch_2\.pth. and no last_checkpoint',
+    ('~nobody_x/run',): 'there is no config or work dir ~nobody_x/run',
+    ('run', '~nobody_x/a.pth'): 'there is no checkpoint ~nobody_x/a.pth',
     ('run', None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
     ('run', None, 'cpu', 0.5): 'score_thr is only for detectors',
 }
