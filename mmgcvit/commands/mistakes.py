@@ -88,7 +88,7 @@ def main(args: argparse.Namespace) -> None:
         )
         limited = mistakes.list_limited(model.score_thr)
         if limited:
-            print(format_limit(limited, len(dataset), model.limit))
+            print(format_limit(limited, len(dataset), model))
     print(f'written to {args.out_dir}')
 
 

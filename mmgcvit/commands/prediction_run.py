@@ -1,28 +1,45 @@
-"""Predict all inputs of ``mmgcvit predict`` and write the results.
+"""Predict all inputs of ``mmgcvit predict``, write the results, and print a summary.
 
 Skip inputs that fail, and report them.
 """
 
 import errno
 import json
+import math
 import sys
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import cv2
 import numpy as np
+from rich.console import Console
 from rich.progress import Progress
 
-from ..errors import OptionalModule, UserError, escape_controls, get_first_line
+from ..errors import (
+    OptionalModule,
+    UserError,
+    escape_controls,
+    format_count,
+    get_first_line,
+    shorten,
+)
 from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
-from .inputs import convert_to_array
-from .outputs import Outputs, count_classes, write_counts, write_json
-from .predictor import Predictor
-from .results import (
+from ..inference.inputs import convert_to_array
+from ..inference.outputs import (
+    Outputs,
+    count_classes,
+    format_limit,
+    make_table,
+    write_counts,
+    write_json,
+)
+from ..inference.predictor import Predictor
+from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
@@ -37,38 +54,39 @@ sv = OptionalModule('supervision', 'predicting videos')
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9
 DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
+# Images are named whose longer side differs from that of the training images by more than this
+# factor
+MAX_RATIO = 2
 
 
-@dataclass
 class PredictionRun:
-    """Predict images and videos, draw and write the predictions; count them and the failures."""
+    """Predict images and videos, draw and write the predictions; count them and the failures.
 
-    model: Predictor
-    outputs: Outputs
-    batch_size: int  # number of images or frames in a batch
-    draw: bool  # whether to write pictures and videos
-    write: bool  # whether to write JSON files and segmentation maps
-    classes: Sequence[str] | None  # of the detections to keep; None keeps all
-    draw_labels: bool  # whether to draw class names and scores
-    num_failed: int = 0  # images and videos that could not be predicted
-    # By image or frame: predictions by class
-    counts: dict[str, Counter[int]] = field(default_factory=dict)
-    # By image: height and width in pixels
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    # Images and frames with as many detections as the model returns at most
-    limited: list[str] = field(default_factory=list)
+    ``args`` are the options of ``mmgcvit predict``.
+    """
 
-    def __post_init__(self) -> None:
-        self.categories = list_categories(self.model.task, self.model.classes)
+    def __init__(
+        self, model: Predictor, images: Sequence[str], videos: Sequence[str], args: Namespace
+    ) -> None:
+        self.model, self.images, self.videos, self.args = model, images, videos, args
+        self.outputs = Outputs(args.out_dir, [*images, *videos])
+        self.draw = not args.no_save_vis  # pictures and videos
+        self.write = not args.no_save_pred  # JSON and CSV files and segmentation maps
+        self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
+        self.num_failed = 0  # images and videos that could not be predicted
+        self.counts: dict[str, Counter[int]] = {}  # by image or frame: predictions by class
+        self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
+        # Images and frames with as many detections as the model returns at most
+        self.limited: list[str] = []
 
-    def predict(self, images: Sequence[str], videos: Sequence[str]) -> None:
-        """Predict all images, then all videos."""
+    def predict(self) -> None:
+        """Predict all images, then all videos. Write and print the counts, also after an error."""
         try:
             with self.progress:
-                if images:
-                    self.predict_images(images)
-                for video in videos:
+                if self.images:
+                    self.predict_images()
+                for video in self.videos:
                     try:
                         self.predict_video(video)
                     except Exception as error:
@@ -76,30 +94,27 @@ class PredictionRun:
         finally:
             if self.write:
                 write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
+            self.print_summary()
 
-    def predict_images(self, paths: Sequence[str]) -> None:
+    def predict_images(self) -> None:
         """Predict images and write their pictures, segmentation maps and, also after an error, JSON
         records.
         """
         entries, results = [], []
         try:
-            for (image_id, path, image), outcome in self.predict_in_batches(
-                self.read_images(paths)
-            ):
+            for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
                 try:
                     prediction = outcome.get(path)
-                    files = self.write_pictures(path, image, prediction)
-                    records = self.list_records(prediction)
+                    entry = self.write_pictures(image_id, path, image, prediction)
+                    records = make_records(prediction, self.categories) if self.write else []
                 except Exception as error:
                     self.skip(path, error)
                     continue
-                height, width = image.shape[:2]
-                entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
-                entries.append(entry | files)
+                entries.append(entry)
                 for record in records:
                     results.append({'image_id': image_id, 'file_name': path, **record})
                 self.count(path, prediction)
-                self.sizes[path] = height, width
+                self.sizes[path] = image.shape[:2]
         finally:
             if self.write:
                 content = {'categories': self.categories, 'images': entries}
@@ -112,23 +127,23 @@ class PredictionRun:
         if isinstance(prediction, Detections) and prediction.is_limited:
             self.limited.append(name)
 
-    def write_pictures(self, path: str, image: np.ndarray, prediction: Prediction) -> Record:
-        """Write an image's picture and segmentation map. Return the paths of the files."""
-        files = {}
+    def write_pictures(
+        self, image_id: int, path: str, image: np.ndarray, prediction: Prediction
+    ) -> Record:
+        """Write an image's picture and segmentation map. Return its entry in ``images.json``."""
+        height, width = image.shape[:2]
+        entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
         if self.draw:
-            picture = self.model.draw(image, prediction, self.draw_labels)
-            files['drawn'] = str(self.outputs.write_picture(path, picture))
+            picture = self.model.draw(image, prediction, not self.args.hide_labels)
+            entry['drawn'] = str(self.outputs.write_picture(path, picture))
         if self.write and isinstance(prediction, Segmentation):
-            files['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-        return files
+            entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+        return entry
 
-    def list_records(self, prediction: Prediction) -> list[Record]:
-        return make_records(prediction, self.categories) if self.write else []
-
-    def read_images(self, paths: Sequence[str]) -> Iterator[tuple[int, str, np.ndarray]]:
-        """Yield (image id, path, image) of each path. Skip files that cannot be read."""
-        numbered = list(enumerate(paths, start=1))
-        for image_id, path in self.progress.track(numbered, description='images'):
+    def read_images(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Yield (image id, path, image) of each image. Skip files that cannot be read."""
+        paths = self.progress.track(self.images, description='images')
+        for image_id, path in enumerate(paths, start=1):
             try:
                 yield image_id, path, convert_to_array(path, self.model.decoding)
             except UserError as error:
@@ -139,11 +154,13 @@ class PredictionRun:
 
         Items are tuples whose last element is the image to predict.
         """
-        while batch := list(islice(items, self.batch_size)):
+        # With --tiles, the tiles of one image at a time are predicted in batches.
+        batch_size = 1 if self.args.tiles else self.args.batch_size
+        while batch := list(islice(items, batch_size)):
             outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
-                if self.classes is not None and outcome.prediction is not None:
-                    outcome = Outcome(outcome.prediction.filter(classes=self.classes))
+                if self.args.classes is not None and outcome.prediction is not None:
+                    outcome = Outcome(outcome.prediction.filter(classes=self.args.classes))
                 yield item, outcome
 
     def predict_video(self, video: str) -> None:
@@ -158,15 +175,15 @@ class PredictionRun:
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        frames = enumerate(sv.get_video_frames_generator(video))
-        frames = self.progress.track(frames, total=info.total_frames, description=video)
+        images = sv.get_video_frames_generator(video)
+        images = self.progress.track(images, total=info.total_frames, description=video)
         num_frames = 0
         with ExitStack() as files:
-            for (index, image), outcome in self.predict_in_batches(frames):
+            for (index, image), outcome in self.predict_in_batches(enumerate(images)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.draw:
-                    picture = model.draw(image, prediction, self.draw_labels)
+                    picture = model.draw(image, prediction, not self.args.hide_labels)
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         height, width = picture.shape[:2]
@@ -177,7 +194,7 @@ class PredictionRun:
                     if index == 0:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
-                    records = self.list_records(prediction)
+                    records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
                     lines.write(json.dumps(entry, allow_nan=False) + '\n')
                 self.count(name, prediction)
@@ -186,7 +203,8 @@ class PredictionRun:
             raise UserError(f'{video}: no frame can be read')
         # OpenCV reads a damaged video up to the damage.
         if num_frames < MIN_FRAMES * info.total_frames:
-            self.print(f'{video}: {num_frames} of about {info.total_frames} frames can be read')
+            read = f'{num_frames} of about {info.total_frames} frames'
+            print(escape_controls(f'{video}: {read} can be read'))
         # OpenCV does not report a full disk.
         if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')
@@ -203,9 +221,53 @@ class PredictionRun:
         if isinstance(error, UserError):
             message = str(error)
         self.num_failed += 1
-        self.print(f'skipped: {message}')
+        print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
 
-    def print(self, message: str) -> None:
-        """Print a message, above the progress bar if there is one."""
-        message = escape_controls(message)
-        self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+    def print_summary(self) -> None:
+        """Print what has been predicted and written."""
+        if self.counts:
+            table = make_table(self.counts, self.model.classes, self.model.task)
+            Console(markup=False, emoji=False, highlight=False).print(table)
+        if self.limited:
+            print(format_limit(self.limited, len(self.counts), self.model))
+        if self.model.task != 'classification' and not self.model.tiles:
+            print(compare_sizes(self.sizes, self.model), end='')
+        counts = []
+        if self.images:
+            counts.append(format_count(len(self.sizes), 'image'))
+        if self.videos:
+            counts.append(format_count(len(self.counts) - len(self.sizes), 'frame'))
+        folder = self.outputs.folder
+        skipped = f', {self.num_failed} skipped' if self.num_failed else ''
+        pictures = f', pictures in {folder / PICTURES}' if self.draw else ''
+        print(f'{" and ".join(counts)} predicted{skipped}: {folder}{pictures}')
+
+
+def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
+    """Return a message about images in which objects cannot be as large as in training, or ''.
+
+    A run of ``train --data`` knows the longer side of its training images. Of other models, the
+    size is known to which they resize images.
+    """
+    side = model.started_with.get('image_side')
+    if side:
+        longer, shorter, lowest = side, math.inf, 1 / MAX_RATIO
+        words = f'or smaller than in training ({side} px)'
+    elif model.scale:
+        longer, shorter = model.scale
+        lowest, side = 0, MAX_RATIO * shorter
+        words = f'than what the network gets ({longer} x {shorter} px)'
+    else:
+        return ''
+    others = []
+    for name, size in sizes.items():
+        ratio = max(max(size) / longer, min(size) / shorter)
+        if not lowest <= ratio <= MAX_RATIO:
+            others.append(name)
+    if not others:
+        return ''
+    return (
+        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
+        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
+        f'{side}\n'
+    )

@@ -55,7 +55,7 @@ def judge_run(work_dir: Path) -> str:
         scores = score_detected_classes(mistakes, model)
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
-            text += f'\n{format_limit(limited, len(dataset), model.limit)}'
+            text += f'\n{format_limit(limited, len(dataset), model)}'
     else:
         text, scores = score_other_classes(mistakes, model)
     text = f'{format_count(len(dataset), "validation image")}: {text}'

@@ -25,6 +25,7 @@ from ..files import (
     write_text,
 )
 from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
+from .predictor import Predictor
 from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
@@ -94,12 +95,13 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     return Counter(prediction.labels.tolist())
 
 
-def format_limit(names: Sequence[str], num_images: int, limit: float) -> str:
+def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str:
     """Return a message about images with as many detections as a detector returns at most."""
+    tiles = f'tiles under {model.tiles} px' if model.tiles else 'tiles'
     return (
         f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
-        f'returned as many detections as it can, {limit:,}, so counts may be too low. Add --tiles '
-        'SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
+        f'returned as many detections as it can, {model.limit:,}, so counts may be too low. Predict '
+        f'in {tiles} (--tiles SIDE), or raise max_per_img and nms_pre in the test_cfg of its config'
     )
 
 

@@ -3,7 +3,6 @@ overlapping tiles.
 """
 
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from torch import nn
 
 from ..config import iter_dicts
 from ..datasets.decoding import DecodingSettings
-from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
+from ..errors import OptionalModule, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
@@ -134,8 +133,7 @@ class Predictor(ABC, Generic[P]):
             arrays = [convert_to_array(image, self.decoding) for image in batch]
             outcomes = model.predict_batch(arrays)
             for index, outcome in enumerate(outcomes, start=begin):
-                is_path = isinstance(images[index], str | os.PathLike)
-                predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
+                predictions.append(outcome.get(f'image {index}'))
         return predictions
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
@@ -168,28 +166,33 @@ class Predictor(ABC, Generic[P]):
 
         An image that fails does not stop the others.
         """
-        is_large = self.tiles and max(max(image.shape[:2]) for image in images) > self.tiles
         try:
-            if is_large and len(images) == 1:
-                return [Outcome(self.predict_in_tiles(images[0]))]
-            prepared = [] if is_large else [self.prepare_image(image) for image in images]
-            # A batch of images with different shapes would be padded, which changes the
-            # predictions, or fail. The last line of this method predicts such images one by one,
-            # and also those of a batch that fails.
-            if len({sample['inputs'].shape for sample in prepared}) == 1:
-                with torch.no_grad():
-                    # test_step calls the data_preprocessor. It returns boxes and masks in pixels of
-                    # the original image.
-                    samples = self.network.test_step(pseudo_collate(prepared))
-                    return [Outcome(self.read_sample(sample)) for sample in samples]
+            return [Outcome(prediction) for prediction in self.predict_together(images)]
         # Networks raise errors of any type for sizes that they do not support, and if memory runs
         # out.
         except Exception as error:
-            if len(images) == 1:
-                if not isinstance(error, UserError):
-                    error = UserError(f'the network fails on the image ({get_first_line(error)})')
-                return [Outcome(error=error)]
-        return [outcome for image in images for outcome in self.predict_batch([image])]
+            if len(images) > 1:
+                return [outcome for image in images for outcome in self.predict_batch([image])]
+            if not isinstance(error, UserError):
+                error = UserError(f'the network fails on the image ({get_first_line(error)})')
+            return [Outcome(error=error)]
+
+    def predict_together(self, images: Sequence[np.ndarray]) -> list[P]:
+        """Predict images whose inputs have one shape, or a single image in tiles if it is large.
+
+        Raise an error for others: in a batch, they would be padded, which changes predictions.
+        """
+        if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
+            (image,) = images
+            return [self.predict_in_tiles(image)]
+        prepared = [self.prepare_image(image) for image in images]
+        if len({sample['inputs'].shape for sample in prepared}) > 1:
+            raise UserError('the inputs have different shapes')
+        with torch.no_grad():
+            # test_step calls the data_preprocessor. It returns boxes and masks in pixels of the
+            # original image.
+            samples = self.network.test_step(pseudo_collate(prepared))
+            return [self.read_sample(sample) for sample in samples]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order.
@@ -214,19 +217,6 @@ class Predictor(ABC, Generic[P]):
         categories = list_categories(self.task, self.classes)
         records = make_records(prediction, categories)
         return [{'image_id': image_id, **record} for record in records]
-
-    def find_label(self, name: str | int) -> int:
-        """Return the index of the class with this name or index.
-
-        Raise a UserError if there is no such class.
-        """
-        if name in self.classes:
-            return self.classes.index(name)
-        if str(name).isdecimal() and int(name) < len(self.classes):
-            return int(name)
-        raise UserError(
-            f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}'
-        )
 
 
 @dataclass(eq=False, repr=False)
@@ -256,26 +246,8 @@ class Detector(Predictor[Detections]):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        is_limited = len(objects) >= self.limit
-        return self.make_detections(boxes, scores, objects.labels.numpy(), masks, is_limited)
-
-    def make_detections(
-        self,
-        boxes: np.ndarray,
-        scores: np.ndarray,
-        labels: np.ndarray,
-        masks: Any,
-        is_limited: bool,
-    ) -> Detections:
-        names = [self.classes[label] for label in labels]
-        return Detections(
-            boxes.astype(np.float32),
-            scores.astype(np.float32),
-            labels.astype(np.int64),
-            names,
-            masks,
-            is_limited=is_limited,
-        )
+        is_limited, labels = len(objects) >= self.limit, objects.labels.numpy()
+        return Detections(boxes, scores, labels, self.classes, masks, is_limited=is_limited)
 
     def predict_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image.
@@ -283,11 +255,11 @@ class Detector(Predictor[Detections]):
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
         size, margin = image.shape[:2], MARGIN * self.tiles
-        whole, are_limited = replace(self, tiles=None), []
+        are_limited = []
 
         def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
             found = []
-            for tile, outcome in zip(tiles, whole.predict_batch(tiles), strict=True):
+            for tile, outcome in zip(tiles, self.predict_batch(tiles), strict=True):
                 prediction = outcome.get('a tile')
                 are_limited.append(prediction.is_limited)
                 objects = prediction.to_supervision()
@@ -311,8 +283,13 @@ class Detector(Predictor[Detections]):
             masks = masks.repack()
         elif not len(objects) and getattr(self.network, 'with_mask', False):
             masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
-        return self.make_detections(
-            objects.xyxy, objects.confidence, objects.class_id, masks, any(are_limited)
+        return Detections(
+            objects.xyxy.astype(np.float32),
+            objects.confidence,
+            objects.class_id,
+            self.classes,
+            masks,
+            is_limited=any(are_limited),
         )
 
 
@@ -330,14 +307,13 @@ class Segmentor(Predictor[Segmentation]):
 
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
         """
-        side, whole = self.tiles, replace(self, tiles=None)
-        height, width = image.shape[:2]
+        side, (height, width) = self.tiles, image.shape[:2]
         label_map = np.empty((height, width), np.int32)
         places = list(product(place_tiles(height, side), place_tiles(width, side)))
         for begin in range(0, len(places), self.tiles_per_batch):
             batch = places[begin : begin + self.tiles_per_batch]
             tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-            outcomes = whole.predict_batch(tiles)
+            outcomes = self.predict_batch(tiles)
             for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
                 part = outcome.get('a tile').label_map
                 label_map[row : top + side, column : left + side] = part[

@@ -20,9 +20,9 @@ import pytest
 import supervision as sv
 import torch
 
-from mmgcvit.commands.predict import compare_sizes
+from mmgcvit.commands import prediction_run
+from mmgcvit.commands.prediction_run import compare_sizes
 from mmgcvit.datasets.layouts import list_files
-from mmgcvit.inference import running
 from mmgcvit.inference.inputs import find_inputs
 
 from ..programs import run
@@ -234,7 +234,7 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
     step, error, ids, predict, photos, monkeypatch
 ):
     """A full disk ends the command. The results of the images before are written."""
-    path = f'mmgcvit.inference.running.{step}'
+    path = f'mmgcvit.commands.prediction_run.{step}'
     whole, failing = pkgutil.resolve_name(path), iter([False, True, False])
 
     def fail_second(*arguments):
@@ -255,7 +255,7 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(
     """Ctrl-C, SIGTERM or a closed terminal while the third image is read; a name that is not UTF-8 is written as
     Python reads it.
     """
-    convert, odd = running.convert_to_array, str(photos / os.fsdecode(b'aa\xff.png'))
+    convert, odd = prediction_run.convert_to_array, str(photos / os.fsdecode(b'aa\xff.png'))
     (photos / 'a.png').rename(odd)
 
     def convert_or_interrupt(path, decoding):
@@ -263,7 +263,7 @@ def test_an_interrupted_call_writes_the_results_of_all_images_before(
             os.kill(os.getpid(), number)
         return convert(path, decoding)
 
-    monkeypatch.setattr(running, 'convert_to_array', convert_or_interrupt)
+    monkeypatch.setattr(prediction_run, 'convert_to_array', convert_or_interrupt)
     code = signal.SIGTERM if number == signal.SIGHUP else number
     assert predict(photos)[0] == 128 + code
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

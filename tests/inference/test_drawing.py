@@ -16,7 +16,7 @@ GREY = np.full((90, 120, 3), 100, np.uint8)
 
 def make_object(label=1, mask=None):
     scores = np.ones(1, np.float32)
-    return Detections(BOX, scores, np.array([label]), [CLASSES[label]], mask)
+    return Detections(BOX, scores, np.array([label]), CLASSES, mask)
 
 
 def make_region(label):
@@ -74,7 +74,7 @@ def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted)
 def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
     boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
     scores, labels = np.ones(count, np.float32), np.zeros(count, int)
-    objects = Detections(boxes, scores, labels, CLASSES[2:] * count)
+    objects = Detections(boxes, scores, labels, CLASSES[2:])
     image = np.full((120, 1100, 3), 100, np.uint8)
     picture = draw_prediction(image, objects, PALETTE[:1])
     bare = draw_prediction(image, objects, PALETTE[:1], with_labels=False)

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from pycocotools import mask as coco_mask
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
-from mmgcvit.inference.outputs import Outputs
+from mmgcvit.inference.outputs import Outputs, format_limit
 from mmgcvit.inference.results import (
     Classification,
     Detections,
@@ -82,12 +83,19 @@ def test_a_folder_that_cannot_be_written_is_rejected():
         check_out_dir(Namespace(out_dir=Path('/proc/x'), overwrite=True), FILES)
 
 
+@pytest.mark.parametrize(
+    ('tiles', 'advice'), [(None, 'in tiles ('), (512, 'in tiles under 512 px (')]
+)
+def test_the_remedy_for_too_many_objects_is_tiles_or_smaller_ones(tiles, advice):
+    assert advice in format_limit(['a.jpg'], 1, SimpleNamespace(tiles=tiles, limit=100))
+
+
 def test_detections_are_written_in_cocos_results_format(tmp_path):
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 2:8, 3:9] = masks[1, :, 29] = True
     boxes = np.array([[3, 2, 9, 8], [29, 0, 30, 20]], np.float32)
     scores, labels = np.array([0.9, 0.5], np.float32), np.array([1, 0])
-    found = Detections(boxes, scores, labels, ['dog', 'cat'], masks)
+    found = Detections(boxes, scores, labels, ['cat', 'dog'], masks)
     categories = list_categories('detection', ['cat', 'dog'])
     dog, _ = make_records(found, categories)
     assert (dog['bbox'], dog['category_id']) == ([3, 2, 6, 6], 2)
@@ -98,15 +106,15 @@ def test_detections_are_written_in_cocos_results_format(tmp_path):
 
 def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
     boxes, scores = np.arange(12, dtype=np.float32).reshape(3, 4), np.array([0.9, 0.5, 0.4])
-    found = Detections(boxes, scores, np.array([1, 0, 1]), ['dog', 'cat', 'dog'])
+    found = Detections(boxes, scores, np.array([1, 0, 1]), ['cat', 'dog', 'owl'])
     assert repr(found) == 'Detections(3 objects: 2 dog, 1 cat; scores 0.40 to 0.90)'
-    assert repr(found.filter(0.5, ['bird'])) == 'Detections(0 objects)'
-    (dog,) = found.filter(0.5, ['dog'])
+    assert repr(found.filter(0.5, ['owl'])) == 'Detections(0 objects)'
+    (dog,) = found.filter(0.5, {'dog', 'owl'})
     assert (dog.score, dog.label, dog.class_name, dog.mask) == (0.9, 1, 'dog', None)
     np.testing.assert_array_equal(dog.box, boxes[0])
     assert found.select(found.scores < 0.6).class_names == ['cat', 'dog']
-    with pytest.raises(UserError, match='expected a list of names'):
-        found.filter(classes=[1])
+    with pytest.raises(UserError, match='no class dgo'):
+        found.filter(classes=['cat', 'dgo'])
     segments = make_segmentation(np.array([[0, 0, 1, 0]]), ['sky', 'sea'])
     assert repr(segments) == 'Segmentation(4 x 1 px: 75.0% sky, 25.0% sea)'
     assert repr(Classification(1, 'b', 0.75, scores)) == 'Classification(b, score 0.75)'

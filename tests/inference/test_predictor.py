@@ -89,15 +89,11 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, p
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
-def test_an_image_that_fails_is_named_and_does_not_stop_the_others(models, tmp_path):
-    path = str(tmp_path / 'thin.png')
-    cv2.imwrite(path, STRIP)
+def test_an_image_that_fails_is_named_and_does_not_stop_the_others(models):
     outcomes = models['detection'].predict_batch([picture_of(90, 120), STRIP])
     assert [outcome.error is None for outcome in outcomes] == [True, False]
-    for image, name in ((STRIP, 'image 1'), (path, path)):
-        words = rf'^{name}: the test pipeline cannot prepare .* are \(16, 5000\)'
-        with pytest.raises(UserError, match=words):
-            models['detection']([picture_of(90, 120), image])
+    with pytest.raises(UserError, match=r'^image 1: the test pipeline .* are \(16, 5000\)'):
+        models['detection']([picture_of(90, 120), STRIP])
 
 
 def test_autocast_keeps_the_dtypes_of_predictions(picture, model):
