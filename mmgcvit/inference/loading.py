@@ -81,24 +81,24 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
     files = [file for dataset in datasets for file in list_local_paths(dataset)]
     if all(file.is_absolute() for file in files):
         return
-    parents = make_absolute(path).parents
+    parents, here = make_absolute(path).parents, Path.cwd()
     work_dir = Path(cfg.get('work_dir') or '/')
     started_in = []
     if not work_dir.is_absolute():
         started_in = [folder for folder in parents if folder / work_dir in parents]
-    data = (cfg.get(STARTED_WITH) or {}).get('data')
+    data = (cfg.get(STARTED_WITH) or {}).get('data', '')
+    place = f'the folder above {data}'
     if started_in:
-        is_here = any(Path.cwd().samefile(folder) for folder in started_in)
-        folder = str(started_in[0])
+        place = started_in[0]
+        is_here = here.samefile(place)
     else:
         # A copy of the config may be in another folder than the run's work dir.
         is_copy = not work_dir.is_absolute() and work_dir.is_dir()
-        base = Path.cwd() / work_dir if is_copy else parents[0]
-        is_here = data is None or (base / data).resolve().is_relative_to(Path.cwd())
-        folder = f'the folder above {data}'
+        base = here / work_dir if is_copy else parents[0]
+        is_here = not data or (base / data).resolve().is_relative_to(here)
     if not is_here:
         raise UserError(
-            f'{path} is the config of a run whose data have paths relative to {folder}, where it '
+            f'{path} is the config of a run whose data have paths relative to {place}, where it '
             'was started. Run this command there'
         )
 
@@ -113,19 +113,13 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 
     The config may be modified.
     """
-    scope, problem = cfg.get('default_scope'), f'{path} cannot be used for prediction'
-    if scope not in PREDICTORS:
-        raise UserError(
-            f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}'
-        )
-    if 'model' not in cfg:
-        raise UserError(f'{problem}: it has no model. Add it to the config')
-    loader = cfg.get('test_dataloader') or {}
+    scope, loader = cfg.get('default_scope'), cfg.get('test_dataloader') or {}
     dataset = next(iter_unwrapped_datasets(loader.get('dataset')), {})
-    if not dataset.get('pipeline'):
+    if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
-            f'{problem}: it has no test_dataloader whose dataset has a pipeline. Add it to the '
-            'config'
+            f'{path} cannot be used for prediction. It needs a default_scope ('
+            f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose dataset '
+            'has a pipeline'
         )
     model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
@@ -162,20 +156,19 @@ def make_predictor(
         if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
     ]
     with build_in_scope(scope):
-        pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
-        metas = collect_dataset_metas(meta, dataset)
+        pipeline, metas = Compose(transforms), collect_dataset_metas(meta, dataset)
+    names, decoding = find_class_names(metas, model), get_decoding_settings(dataset)
     palette = choose_palette(len(names), [info.get('palette') for info in metas])
-    decoding = get_decoding_settings(dataset)
     return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
-def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number does not fit, the config's, or else
+def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> list[str]:
+    """Return the class names of the first of ``metas`` with as many as the model has, or else
     ``class 0``, ...
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for info in collect_dataset_metas(meta, dataset):
+    for info in metas:
         names = info.get('classes')
         if isinstance(names, list | tuple) and names and count in (0, len(names)):
             return [escape_controls(str(name)) for name in names]

@@ -5,28 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import IMAGE_SUFFIXES, compute_sha256, expand_user, is_url, suggest_folder
+from ..files import compute_sha256, expand_user, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Detector, Predictor
+    from .predictor import Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
 SCORE_THR_FILE = 'score_thr.json'
-PASS_WORK_DIR = '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'
-# Advice if a file with this suffix is passed instead of a config.
-HINTS = {
-    '.pth': PASS_WORK_DIR,
-    '.pt': PASS_WORK_DIR,
-    '.safetensors': PASS_WORK_DIR,
-    '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
-    **dict.fromkeys(IMAGE_SUFFIXES, '. Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
-}
 
 
 @dataclass(frozen=True)
@@ -36,25 +27,6 @@ class ModelFiles:
     config: Path
     # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
     checkpoint: str
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    score_thr: None = None,
-) -> Predictor[Any]: ...
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    *,
-    score_thr: float,
-) -> Detector: ...
 
 
 def load(
@@ -97,53 +69,40 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
     if not is_config(file):
-        hint = HINTS.get(path.suffix.lower(), '').format(folder=path.parent)
         raise UserError(
-            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}'
+            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir. Pass '
+            'one first, for example: mmgcvit predict WORK_DIR IMAGE'
         )
-    source = checkpoint or find_default_checkpoint(path)
-    if source is None:
-        raise UserError(
-            f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
-            'instead'
-        )
-    if checkpoint and not is_url(checkpoint) and not expand_user(checkpoint).is_file():
-        raise CheckpointError(f'there is no checkpoint {checkpoint}')
-    return ModelFiles(file, str(source))
+    if checkpoint:
+        if not is_url(checkpoint) and not expand_user(checkpoint).is_file():
+            raise CheckpointError(f'there is no checkpoint {checkpoint}')
+    elif path.is_dir():
+        checkpoint = path
+    else:
+        checkpoint = path.parent / 'weights' / f'{path.stem}.safetensors'
+        if not checkpoint.is_file():
+            raise UserError(
+                f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a '
+                'run instead'
+            )
+    return ModelFiles(file, str(checkpoint))
 
 
-def find_config(path: str | Path) -> Path:
+def find_config(path: Path) -> Path:
     """Return a config file, or the config of a work dir.
 
     Raise a UserError if a work dir does not have exactly one.
     """
-    work_dir = expand_user(path)
-    if not work_dir.is_dir():
-        return work_dir
-    configs = sorted(work_dir.glob('*.py'))
-    if not configs:
+    if not path.is_dir():
+        return path
+    configs = sorted(path.glob('*.py'))
+    if len(configs) != 1:
+        names = shorten([file.name for file in configs]) or 'none'
         raise UserError(
-            f'{work_dir} is not the work dir of a run: it has no config (*.py). Pass a work dir or '
-            'config'
-        )
-    if len(configs) > 1:
-        names = shorten([file.name for file in configs])
-        raise UserError(
-            f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the '
-            'folder'
+            f'{path} is not the work dir of a run, which has one config (*.py): it has {names}. '
+            'Pass a work dir, or a config and a checkpoint'
         )
     return configs[0]
-
-
-def find_default_checkpoint(config: str | Path) -> Path | None:
-    """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or
-    None.
-    """
-    path = expand_user(config)
-    if path.is_dir():
-        return path
-    weights = path.parent / 'weights' / f'{path.stem}.safetensors'
-    return weights if weights.is_file() else None
 
 
 def read_model_checkpoint(source: str | Path) -> Checkpoint:

@@ -105,7 +105,12 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
         content(path)
     ways = [path]
     if suffix not in ('jpg', 'webp') and words not in ('not an image', 'truncated'):
-        ways.append(Image.open(path))  # lossy files are decoded differently by Pillow
+        opened = Image.open(path)  # lossy files are decoded differently by Pillow
+        if content is TRANSPARENT or (opened.format, opened.mode) == ('TIFF', 'RGBA'):
+            with pytest.raises(UserError, match='Pass its path'):
+                convert_to_array(opened, DECODING)
+        else:
+            ways.append(opened)
         if words not in (PAGES, 'LAB') and content is not save_rotated:
             ways.append(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
     rule, problem, _ = check_image(path)
@@ -181,7 +186,7 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(names, images, videos,
 @pytest.mark.parametrize(
     ('name', 'words'),
     [
-        ('empty', 'no image or video found. For images in its subfolders'),
+        ('empty', 'no image or video found. For images in subfolders'),
         ('nowhere/*.jpg', 'no image or video found'),
         ('gone.jpg', 'there is no file or folder gone'),
     ],

@@ -18,6 +18,7 @@ from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import (
     build_predictor,
     check_started_here,
+    collect_dataset_metas,
     find_class_names,
 )
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
@@ -46,11 +47,11 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
 
 
 INVALID = {
-    ('two',): r'has several configs \(classify\.py, other\.py\)\. Pass one',
+    ('two',): r'one config \(\*\.py\): it has classify\.py, other\.py',
     ('run/classify.py',): r'comes without weights\. Pass a checkpoint',
     ('words.py', 'run/epoch_1.pth'): 'words.py',
     ('run', 's3://bucket/x.pth'): 'there is no checkpoint s3://bucket/x.pth',
-    ('untested.py', 'run/epoch_1.pth'): 'has no test_dataloader whose dataset has a pipeline',
+    ('untested.py', 'run/epoch_1.pth'): 'a test_dataloader whose dataset has a pipeline',
     ('loose',): r'has 2 checkpoints .epoch_1\.pth, epoch_2\.pth. and no last_checkpoint',
     ('~nobody_x/run',): 'there is no config or work dir ~nobody_x/run',
     ('run', '~nobody_x/a.pth'): 'there is no checkpoint ~nobody_x/a.pth',
@@ -153,9 +154,9 @@ def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(
 ):
     """mmdet and mmseg would use COCO's or Cityscapes' class names for a checkpoint without any."""
     dataset = config_of('classification').test_dataloader.dataset
-    dataset.metainfo = metainfo
+    dataset.metainfo, network = metainfo, models['classification'].network
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        assert find_class_names(meta, dataset, models['classification'].network) == names
+        assert find_class_names(collect_dataset_metas(meta, dataset), network) == names
 
 
 def test_dataset_wrappers_and_types_given_as_classes_are_supported():
