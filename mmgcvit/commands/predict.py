@@ -40,7 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
-    parser.add_argument('--hide-labels', action='store_true', help='draw no class names and scores')
     parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument(
         '--no-save-pred', action='store_true', help='write no JSON, CSV and segmentation maps'

@@ -134,7 +134,7 @@ class PredictionRun:
         height, width = image.shape[:2]
         entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
         if self.draw:
-            picture = self.model.draw(image, prediction, not self.args.hide_labels)
+            picture = self.model.draw(image, prediction)
             entry['drawn'] = str(self.outputs.write_picture(path, picture))
         if self.write and isinstance(prediction, Segmentation):
             entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
@@ -183,7 +183,7 @@ class PredictionRun:
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.draw:
-                    picture = model.draw(image, prediction, not self.args.hide_labels)
+                    picture = model.draw(image, prediction)
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         height, width = picture.shape[:2]
@@ -232,15 +232,10 @@ class PredictionRun:
             print(format_limit(self.limited, len(self.counts), self.model))
         if self.model.task != 'classification' and not self.model.tiles:
             print(compare_sizes(self.sizes, self.model), end='')
-        counts = []
-        if self.images:
-            counts.append(format_count(len(self.sizes), 'image'))
+        done = format_count(len(self.sizes), 'image')
         if self.videos:
-            counts.append(format_count(len(self.counts) - len(self.sizes), 'frame'))
-        folder = self.outputs.folder
-        skipped = f', {self.num_failed} skipped' if self.num_failed else ''
-        pictures = f', pictures in {folder / PICTURES}' if self.draw else ''
-        print(f'{" and ".join(counts)} predicted{skipped}: {folder}{pictures}')
+            done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
+        print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
 
 
 def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:

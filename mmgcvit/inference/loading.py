@@ -1,10 +1,10 @@
 """Load a trained model from a config and a checkpoint, or from a work dir."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +217,7 @@ def silence_output() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), Path(os.devnull).open('w') as null, redirect_stdout(null):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:

@@ -3,7 +3,6 @@ also as a table.
 """
 
 import csv
-import io
 import json
 import os
 from collections import Counter
@@ -24,7 +23,7 @@ from ..files import (
     write_image,
     write_text,
 )
-from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
+from ..tasks import SEGMENTATION, TASK_BY_NAME
 from .predictor import Predictor
 from .results import Classification, Prediction, Segmentation
 
@@ -73,7 +72,7 @@ class Outputs:
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
         """Write class indices (height, width) as a greyscale PNG file, of 16 bits if necessary."""
-        dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
+        dtype = np.uint8 if label_map.max() < 256 else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
 
 
@@ -112,13 +111,13 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
     labels = range(len(classes))
     if len(classes) > MANY:
         labels = sorted(set().union(*counts.values()))
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
-    for name, counter in counts.items():
-        table.writerow([escape_formula(name), *(counter[label] for label in labels)])
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(text.getvalue().encode(errors='backslashreplace'))
+    # A file's name may not be UTF-8.
+    encoding = {'encoding': 'utf-8', 'errors': 'backslashreplace'}
+    with write_atomically(path) as temporary, temporary.open('w', newline='', **encoding) as file:
+        table = csv.writer(file)
+        table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
+        for name, counter in counts.items():
+            table.writerow([escape_formula(name), *(counter[label] for label in labels)])
 
 
 def escape_formula(text: str) -> str:
@@ -130,8 +129,7 @@ def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
-    counted = 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted
-    table.add_column(counted, overflow='fold')
+    table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
             table.add_row(escape_controls(name), format_counts(counter, classes, task))

@@ -131,8 +131,7 @@ class Predictor(ABC, Generic[P]):
         for begin in range(0, len(images), batch_size):
             batch = images[begin : begin + batch_size]
             arrays = [convert_to_array(image, self.decoding) for image in batch]
-            outcomes = model.predict_batch(arrays)
-            for index, outcome in enumerate(outcomes, start=begin):
+            for index, outcome in enumerate(model.predict_batch(arrays), start=begin):
                 predictions.append(outcome.get(f'image {index}'))
         return predictions
 
@@ -144,9 +143,7 @@ class Predictor(ABC, Generic[P]):
             )
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
-    def draw(
-        self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
-    ) -> np.ndarray:
+    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
         first.
 
@@ -159,7 +156,7 @@ class Predictor(ABC, Generic[P]):
             prediction = self(image)
         shorter, longer = sorted(image.shape[:2])
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
-        return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
+        return draw_prediction(image, prediction, self.palette, scale)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order.
@@ -205,9 +202,9 @@ class Predictor(ABC, Generic[P]):
             return self.pipeline(loaded)
         # Transforms raise errors of any type.
         except Exception as error:
-            reason = f'{size} ({get_first_line(error)})'
             raise UserError(
-                f'the test pipeline cannot prepare the image whose height and width are {reason}'
+                'the test pipeline cannot prepare the image whose height and width are '
+                f'{size} ({get_first_line(error)})'
             ) from None
 
     def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:

@@ -198,12 +198,12 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
             records.append({'area': area, 'segmentation': mask})
     else:
         labels, records = prediction.labels, []
-        boxes = prediction.boxes.astype(float)
-        boxes[:, 2:] -= boxes[:, :2]
-        for index, box in enumerate(boxes.round(2).tolist()):
-            record = {'score': float(prediction.scores[index]), 'bbox': box}
-            if prediction.masks is not None:
-                record['segmentation'] = encode_rle(prediction.masks[index])
+        for found in prediction:
+            box = found.box.astype(float)
+            box[2:] -= box[:2]
+            record = {'score': found.score, 'bbox': box.round(2).tolist()}
+            if found.mask is not None:
+                record['segmentation'] = encode_rle(found.mask)
             records.append(record)
     named = []
     for label, record in zip(labels, records, strict=True):

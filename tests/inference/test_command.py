@@ -64,7 +64,7 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
     code, printed = predict(photos, '--batch-size', 2, *threshold, task=task)
     assert code == 0
     assert f'{task}, {len(CLASSES[task])} classes, on the CPU: {work_dir}/epoch_1.pth' in printed
-    assert '3 images predicted: predictions' in printed
+    assert '3 images predicted, 0 skipped: predictions' in printed
     assert ('returned as many detections as it can, 3, so' in printed) == (task == 'detection')
     assert re.search(r'│ all 3 +│ \S+ .*│', printed)
     images, records = read('images.json'), read('predictions.json')
@@ -152,8 +152,8 @@ def test_unreadable_inputs_are_reported_and_skipped(predict, photos):
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     num_read = re.search(r'cut\.avi: ([1-4]) of about 5 frames can be read', printed)[1]
     end = (
-        f'3 images and {num_read} frames? predicted, 2 skipped: predictions, pictures in '
-        'predictions/vis\npredict: 2 inputs could not be predicted. See the messages above'
+        f'3 images and {num_read} frames? predicted, 2 skipped: predictions\n'
+        'predict: 2 inputs could not be predicted. See the messages above'
     )
     assert re.search(f'{end}$', printed)
     assert read_ids() == [1, 2, 3]
@@ -203,7 +203,7 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
-        ('photos/b.jpg', 'Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
+        ('photos/b.jpg', 'nor a work dir. Pass one first'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
         ('RUN photos --no-save-vis --no-save-pred', 'write nothing. Remove one of them'),
