@@ -53,16 +53,15 @@ def load_model(
     predictor.network.to(torch_device)
     predictor.config, predictor.checkpoint = config, checkpoint.source
     predictor.started_with = cfg.get(STARTED_WITH) or {}
-    if predictor.task != DETECTION.name:
-        if score_thr is not None:
-            raise UserError(
-                f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
-            )
-        return predictor
-    # The loops in engine/loops.py have this setting.
-    predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
-    if score_thr is None:
-        score_thr = read_score_thr(config, checkpoint.source)
+    if predictor.task == DETECTION.name:
+        # The loops in engine/tiled_loops.py have this setting.
+        predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
+        if score_thr is None:
+            score_thr = read_score_thr(config, checkpoint.source)
+    elif score_thr is not None:
+        raise UserError(
+            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
+        )
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
@@ -108,7 +107,7 @@ def format_device(device: torch.device) -> str:
     return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
 
 
-def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
+def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode.
 
     The config may be modified.
@@ -143,7 +142,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Mapping[str, Any], **options: Any
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 
@@ -175,11 +174,10 @@ def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> li
     return [f'class {label}' for label in range(count)]
 
 
-def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[Mapping[str, Any]]:
+def collect_dataset_metas(meta: Mapping[str, Any], dataset: ConfigDict) -> list[Mapping[str, Any]]:
     """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
     the dataset's.
     """
-    meta = meta or {}
     trained = meta.get('dataset_meta')
     if not isinstance(trained, Mapping):  # mmcv 1.x had CLASSES and PALETTE
         trained = {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}

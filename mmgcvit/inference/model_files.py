@@ -73,19 +73,22 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
             f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir. Pass '
             'one first, for example: mmgcvit predict WORK_DIR IMAGE'
         )
+    if checkpoint and is_url(checkpoint):
+        return ModelFiles(file, str(checkpoint))
     if checkpoint:
-        if not is_url(checkpoint) and not expand_user(checkpoint).is_file():
+        source = expand_user(checkpoint)
+        if not source.is_file():
             raise CheckpointError(f'there is no checkpoint {checkpoint}')
     elif path.is_dir():
-        checkpoint = path
+        source = path
     else:
-        checkpoint = path.parent / 'weights' / f'{path.stem}.safetensors'
-        if not checkpoint.is_file():
+        source = path.parent / 'weights' / f'{path.stem}.safetensors'
+        if not source.is_file():
             raise UserError(
                 f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a '
                 'run instead'
             )
-    return ModelFiles(file, str(checkpoint))
+    return ModelFiles(file, str(source))
 
 
 def find_config(path: Path) -> Path:
@@ -133,20 +136,17 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
 
 
 def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir,
-    or None.
+    """Return the confidence threshold in a config's folder that ``train --data`` chose for a
+    checkpoint with this content, or None.
     """
     path, file = config.parent / SCORE_THR_FILE, Path(checkpoint)
-    if file.parent.resolve() != path.parent.resolve() or not path.is_file():
+    if not path.is_file() or not file.is_file():
         return None
     try:
         chosen = json.loads(path.read_text())
-        name, digest = chosen['checkpoint'], chosen['sha256']
-        score_thr = float(chosen['score_thr'])
+        digest, score_thr = chosen['sha256'], float(chosen['score_thr'])
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
         ) from None
-    if name != file.name or digest != compute_sha256(file):
-        return None
-    return score_thr
+    return score_thr if digest == compute_sha256(file) else None

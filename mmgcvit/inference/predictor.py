@@ -362,17 +362,17 @@ def drop_cut_objects(
 
     ``size`` is the image's (height, width).
     """
+    from mmdet.structures.bbox import bbox_overlaps
+
     if not len(objects):
         return objects
     at_border = find_near_edges(objects.xyxy, size, margin)
     is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
-    cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-    top_left = np.maximum(cut[..., :2], complete[:, :2])
-    bottom_right = np.minimum(cut[..., 2:], complete[:, 2:])
-    intersection = (bottom_right - top_left).clip(0).prod(-1)
-    area = (cut[..., 2:] - cut[..., :2]).prod(-1)
+    boxes = torch.from_numpy(objects.xyxy)
+    # The intersection of each cut and each complete box / the area of the cut one
+    covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()
     is_kept = ~is_cut
-    is_kept[is_cut] = (intersection / area).max(1, initial=0) < MAX_COVERED
+    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
     return objects.select(np.flatnonzero(is_kept))
 
 

@@ -144,9 +144,9 @@ NO_NAMES = [f'class {number}' for number in range(10)]
     [
         ({'dataset_meta': {'classes': NAMES}}, {}, NAMES),
         ({'CLASSES': NAMES}, {}, NAMES),
-        (None, {}, NO_NAMES),
+        ({}, {}, NO_NAMES),
         ({'dataset_meta': {'classes': ['a']}}, {}, NO_NAMES),
-        (None, {'classes': NAMES}, NAMES),
+        ({}, {'classes': NAMES}, NAMES),
     ],
 )
 def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(
@@ -166,7 +166,7 @@ def test_dataset_wrappers_and_types_given_as_classes_are_supported():
     inner = cfg.test_dataloader.dataset
     inner.pipeline[0] = {'type': LoadImageFromFile}
     cfg.test_dataloader.dataset = {'type': 'RepeatDataset', 'dataset': inner, 'times': 2}
-    assert build_predictor(cfg, 'x.py').classes == CLASSES['segmentation']
+    assert build_predictor(cfg, 'x.py', {}).classes == CLASSES['segmentation']
 
 
 def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset(tmp_path):
