@@ -74,18 +74,16 @@ def main(args: argparse.Namespace) -> None:
     model = load_silently(files, args.device, args.score_thr)
     device = format_device(model.device)
     print(f'{model.task}, {len(model.classes)} classes, on {device}: {model.checkpoint}')
+    if args.tiles is not None:
+        model = model.with_tiles(args.tiles, args.batch_size)
     if model.task == 'detection':
-        print(f'confidence threshold: {model.score_thr:g}')
-        if args.tiles is None and model.tiles:
-            print(f'tiles of {model.tiles} px, as in the training')
+        print(f'confidence threshold: {model.score_thr:g}, tiles: {model.tiles or "none"}')
     elif args.classes is not None:
         raise UserError(
             f'--classes is only for detectors, and this is a {model.task} model. Remove --classes'
         )
     for name in args.classes or ():
         find_label(name, model.classes)
-    if args.tiles is not None:
-        model = model.with_tiles(args.tiles, args.batch_size)
     create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
     run = PredictionRun(model, images, videos, args)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):

@@ -75,7 +75,7 @@ class PredictionRun:
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
-        self.counts: dict[str, Counter[int]] = {}  # by image or frame: predictions by class
+        self.counts: dict[str, Counter[str]] = {}  # by image or frame: predictions by class
         self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
         # Images and frames with as many detections as the model returns at most
         self.limited: list[str] = []
@@ -159,7 +159,7 @@ class PredictionRun:
         while batch := list(islice(items, batch_size)):
             outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
-                if self.args.classes is not None and outcome.prediction is not None:
+                if self.args.classes and outcome.prediction:
                     outcome = Outcome(outcome.prediction.filter(classes=self.args.classes))
                 yield item, outcome
 
@@ -226,7 +226,7 @@ class PredictionRun:
     def print_summary(self) -> None:
         """Print what has been predicted and written."""
         if self.counts:
-            table = make_table(self.counts, self.model.classes, self.model.task)
+            table = make_table(self.counts, self.model.task)
             Console(markup=False, emoji=False, highlight=False).print(table)
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))

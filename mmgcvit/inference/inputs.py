@@ -3,7 +3,6 @@
 Convert images to arrays as data pipelines load them.
 """
 
-import functools
 import glob
 import os
 import time
@@ -30,7 +29,6 @@ from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
-VIDEO_SUFFIXES += ('.ts',)
 MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
 
 
@@ -80,18 +78,12 @@ def list_files(name: str) -> list[str]:
 
 def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
     """Drop the files that mmgcvit's commands have written into folders below ``root``."""
-
-    @functools.cache
-    def find_outputs(folder: Path) -> set[str]:
-        return list_outputs(folder, {path.name for path in folder.iterdir()})
-
-    kept = []
-    for file in files:
-        path = Path(file)
-        below = [part for part in (path, *path.parents) if len(part.parts) > len(root.parts)]
-        if not any(part.name in find_outputs(part.parent) for part in below):
-            kept.append(file)
-    return kept
+    outputs = set()
+    for folder in {parent for file in files for parent in Path(file).parents}:
+        if len(folder.parts) >= len(root.parts):
+            names = list_outputs(folder, [path.name for path in folder.iterdir()])
+            outputs.update(folder / name for name in names)
+    return [file for file in files if outputs.isdisjoint([Path(file), *Path(file).parents])]
 
 
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:

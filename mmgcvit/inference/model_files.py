@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
@@ -34,7 +34,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor[Any]:
+) -> Predictor:
     """Load a trained model.
 
     Args:

@@ -81,17 +81,16 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
 
 
-def count_classes(prediction: Prediction) -> Counter[int]:
-    """Count the objects, or the pixels of a segmentation, by class index.
+def count_classes(prediction: Prediction) -> Counter[str]:
+    """Count the objects, or the pixels of a segmentation, by class name.
 
     The class of a classified image counts 1.
     """
     if isinstance(prediction, Segmentation):
-        labels, areas = prediction.labels.tolist(), prediction.areas.tolist()
-        return Counter(dict(zip(labels, areas, strict=True)))
+        return Counter(dict(zip(prediction.class_names, prediction.areas.tolist(), strict=True)))
     if isinstance(prediction, Classification):
-        return Counter([prediction.label])
-    return Counter(prediction.labels.tolist())
+        return Counter([prediction.class_name])
+    return Counter(prediction.class_names)
 
 
 def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str:
@@ -104,20 +103,20 @@ def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str
     )
 
 
-def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
+def write_counts(path: Path, counts: Mapping[str, Counter[str]], classes: Sequence[str]) -> None:
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
     """
-    labels = range(len(classes))
     if len(classes) > MANY:
-        labels = sorted(set().union(*counts.values()))
+        found = set().union(*counts.values())
+        classes = [name for name in classes if name in found]
     # A file's name may not be UTF-8.
     encoding = {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     with write_atomically(path) as temporary, temporary.open('w', newline='', **encoding) as file:
         table = csv.writer(file)
-        table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
+        table.writerow(['file_name', *map(escape_formula, classes)])
         for name, counter in counts.items():
-            table.writerow([escape_formula(name), *(counter[label] for label in labels)])
+            table.writerow([escape_formula(name), *(counter[label] for label in classes)])
 
 
 def escape_formula(text: str) -> str:
@@ -125,24 +124,24 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
-def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
+def make_table(counts: Mapping[str, Counter[str]], task: str) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
     table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
-            table.add_row(escape_controls(name), format_counts(counter, classes, task))
+            table.add_row(escape_controls(name), format_counts(counter, task))
     if len(counts) > 1:
         total = sum(counts.values(), Counter())
-        table.add_row(f'all {len(counts):,}', format_counts(total, classes, task))
+        table.add_row(f'all {len(counts):,}', format_counts(total, task))
     return table
 
 
-def format_counts(counter: Counter[int], classes: Sequence[str], task: str) -> str:
+def format_counts(counter: Counter[str], task: str) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total, texts = counter.total(), []
-    for label, count in counter.most_common():
+    for name, count in counter.most_common():
         number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
-        texts.append(f'{number} {classes[label]}')
+        texts.append(f'{number} {name}')
     return shorten(texts, MAX_ROWS) or 'none'

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,8 +36,6 @@ from .results import (
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
-P = TypeVar('P', bound=Prediction)
-
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
@@ -53,10 +51,10 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
-class Predictor(ABC, Generic[P]):
+class Predictor(ABC):
     """A trained model, as returned by :func:`mmgcvit.load`.
 
-    Threads may share it, since calls do not change it. ``P`` is the type of its predictions.
+    Threads may share it, since calls do not change it.
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
@@ -77,7 +75,7 @@ class Predictor(ABC, Generic[P]):
     tiles_per_batch: int = 4
 
     @abstractmethod
-    def read_sample(self, sample: Any) -> P:
+    def read_sample(self, sample: Any) -> Prediction:
         """Convert the data sample that the network returns for one image to a prediction."""
 
     @property
@@ -97,17 +95,9 @@ class Predictor(ABC, Generic[P]):
                 return longer, shorter
         return None
 
-    @overload
-    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
-
-    @overload
-    def __call__(
-        self, images: Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> list[P]: ...
-
     def __call__(
         self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> P | list[P]:
+    ) -> Any:
         """Predict one or several images.
 
         Args:
@@ -135,7 +125,7 @@ class Predictor(ABC, Generic[P]):
                 predictions.append(outcome.get(f'image {index}'))
         return predictions
 
-    def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
+    def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
         """Return this model with other tiles. Raise a UserError if it is a classifier."""
         if self.task == CLASSIFICATION.name:
             raise UserError(
@@ -174,7 +164,7 @@ class Predictor(ABC, Generic[P]):
                 error = UserError(f'the network fails on the image ({get_first_line(error)})')
             return [Outcome(error=error)]
 
-    def predict_together(self, images: Sequence[np.ndarray]) -> list[P]:
+    def predict_together(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         """Predict images whose inputs have one shape, or a single image in tiles if it is large.
 
         Raise an error for others: in a batch, they would be padded, which changes predictions.
@@ -217,7 +207,7 @@ class Predictor(ABC, Generic[P]):
 
 
 @dataclass(eq=False, repr=False)
-class Detector(Predictor[Detections]):
+class Detector(Predictor):
     """Predictor for detection and instance segmentation."""
 
     task, scope = DETECTION.name, DETECTION.scope
@@ -290,7 +280,7 @@ class Detector(Predictor[Detections]):
         )
 
 
-class Segmentor(Predictor[Segmentation]):
+class Segmentor(Predictor):
     """Predictor for semantic segmentation."""
 
     task, scope = SEGMENTATION.name, SEGMENTATION.scope
@@ -319,7 +309,7 @@ class Segmentor(Predictor[Segmentation]):
         return make_segmentation(label_map, self.classes)
 
 
-class Classifier(Predictor[Classification]):
+class Classifier(Predictor):
     """Predictor for image classification."""
 
     task, scope = CLASSIFICATION.name, CLASSIFICATION.scope
