@@ -51,10 +51,6 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint, patterns = split_checkpoint_and_inputs(args)
     check_at_least(args, batch_size=1, tiles=32, score_thr=0)
-    if args.no_save_vis and args.no_save_pred:
-        raise UserError(
-            '--no-save-vis and --no-save-pred together write nothing. Remove one of them'
-        )
     files = find_model_files(args.config, checkpoint)
     if not patterns:
         raise UserError(
@@ -66,14 +62,12 @@ def main(args: argparse.Namespace) -> None:
     check_out_dir(args, (*FILES, *FOLDERS))
     import torch
 
-    from ..inference.loading import format_device
     from ..inference.results import find_label
     from .loading import load_silently
     from .prediction_run import PredictionRun
 
     model = load_silently(files, args.device, args.score_thr)
-    device = format_device(model.device)
-    print(f'{model.task}, {len(model.classes)} classes, on {device}: {model.checkpoint}')
+    print(model)
     if args.tiles is not None:
         model = model.with_tiles(args.tiles, args.batch_size)
     if model.task == 'detection':

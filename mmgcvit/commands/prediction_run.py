@@ -111,8 +111,8 @@ class PredictionRun:
                     self.skip(path, error)
                     continue
                 entries.append(entry)
-                for record in records:
-                    results.append({'image_id': image_id, 'file_name': path, **record})
+                names = {'image_id': image_id, 'file_name': path}
+                results += [names | record for record in records]
                 self.count(path, prediction)
                 self.sizes[path] = image.shape[:2]
         finally:
@@ -168,10 +168,7 @@ class PredictionRun:
 
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
         """
-        try:
-            info = sv.VideoInfo.from_video_path(video)
-        except Exception:  # supervision raises a plain Exception
-            raise UserError(f'{video} cannot be opened as a video') from None
+        info = sv.VideoInfo.from_video_path(video)
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
@@ -244,14 +241,12 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     A run of ``train --data`` knows the longer side of its training images. Of other models, the
     size is known to which they resize images.
     """
-    side = model.started_with.get('image_side')
+    side = model.image_side
     if side:
         longer, shorter, lowest = side, math.inf, 1 / MAX_RATIO
-        words = f'or smaller than in training ({side} px)'
     elif model.scale:
         longer, shorter = model.scale
         lowest, side = 0, MAX_RATIO * shorter
-        words = f'than what the network gets ({longer} x {shorter} px)'
     else:
         return ''
     others = []
@@ -263,6 +258,6 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
         return ''
     return (
         f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
-        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
-        f'{side}\n'
+        f'{MAX_RATIO} times larger or smaller than the model expects (longer side {longer} px). If '
+        f'objects in larger ones are lost, add --tiles {side}\n'
     )

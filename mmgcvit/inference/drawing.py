@@ -29,9 +29,7 @@ MIN_TEXT_SIZE = 11  # in pixels
 TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
 MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
-# With more objects, labels would hide the image. Those of a single class first lose its name, then
-# all are left out.
-MAX_NAMED, MAX_LABELLED = 8, 25
+MAX_LABELLED = 25  # with more objects, labels would hide the image and are left out
 # In a segmentation, a class 0 of such a name is not painted, because its colour would hide the
 # photo.
 BACKGROUND = re.compile(
@@ -104,8 +102,7 @@ def draw_objects(
     prediction = prediction.select(np.arange(len(prediction))[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
-    is_single_class = len(palette) == 1
-    if is_single_class:
+    if len(palette) == 1:
         colours = choose_palette(len(prediction), [palette])
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
     canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
@@ -120,10 +117,8 @@ def draw_objects(
     if len(objects) > MAX_LABELLED:
         return canvas
     if with_scores:
-        if is_single_class and len(objects) > MAX_NAMED:
-            texts = [''] * len(objects)
         pairs = zip(texts, prediction.scores, strict=True)
-        texts = [f'{name} {score:.2f}'.strip() for name, score in pairs]
+        texts = [f'{name} {score:.2f}' for name, score in pairs]
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
@@ -155,8 +150,8 @@ def draw_regions(
 def find_inner_point(mask: np.ndarray) -> tuple[int, int]:
     """Return the pixel (x, y) of a bool mask (height, width) that is farthest from its edge."""
     distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    y, x = np.unravel_index(distances.argmax(), mask.shape)
-    return x, y
+    _, _, _, point = cv2.minMaxLoc(distances)
+    return point
 
 
 def draw_labels(

@@ -8,18 +8,17 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import LOADERS, get_type_name, iter_unwrapped_datasets, read_config
-from ..datasets.checks.sources import iter_datasets, list_local_paths
+from ..datasets.checks.sources import get_dataset_class, iter_datasets, list_local_paths
 from ..datasets.decoding import get_decoding_settings
 from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
@@ -52,7 +51,7 @@ def load_model(
         speed_up(predictor.network)
     predictor.network.to(torch_device)
     predictor.config, predictor.checkpoint = config, checkpoint.source
-    predictor.started_with = cfg.get(STARTED_WITH) or {}
+    predictor.image_side = (cfg.get(STARTED_WITH) or {}).get('image_side')
     if predictor.task == DETECTION.name:
         # The loops in engine/tiled_loops.py have this setting.
         predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
@@ -81,7 +80,7 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
     if all(file.is_absolute() for file in files):
         return
     parents, here = make_absolute(path).parents, Path.cwd()
-    work_dir = Path(cfg.get('work_dir') or '/')
+    work_dir = Path(cfg.get('work_dir') or parents[0])
     started_in = []
     if not work_dir.is_absolute():
         started_in = [folder for folder in parents if folder / work_dir in parents]
@@ -92,19 +91,13 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         is_here = here.samefile(place)
     else:
         # A copy of the config may be in another folder than the run's work dir.
-        is_copy = not work_dir.is_absolute() and work_dir.is_dir()
-        base = here / work_dir if is_copy else parents[0]
+        base = here / work_dir if work_dir.is_dir() else parents[0]
         is_here = not data or (base / data).resolve().is_relative_to(here)
     if not is_here:
         raise UserError(
             f'{path} is the config of a run whose data have paths relative to {place}, where it '
             'was started. Run this command there'
         )
-
-
-def format_device(device: torch.device) -> str:
-    """Return the name of a device for messages."""
-    return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> Predictor:
@@ -120,10 +113,8 @@ def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> P
             f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose dataset '
             'has a pipeline'
         )
-    model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
-    if cfg.get('data_preprocessor'):
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model_cfg = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
     # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it
     # loads them.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
@@ -181,11 +172,7 @@ def collect_dataset_metas(meta: Mapping[str, Any], dataset: ConfigDict) -> list[
     trained = meta.get('dataset_meta')
     if not isinstance(trained, Mapping):  # mmcv 1.x had CLASSES and PALETTE
         trained = {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    dataset_class = dataset.type
-    if isinstance(dataset_class, str):
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            dataset_class = registry.get(dataset_class)
-    known = getattr(dataset_class, 'METAINFO', None) or {}
+    known = getattr(get_dataset_class(dataset), 'METAINFO', None) or {}
     return [trained, {**known, **(dataset.get('metainfo') or {})}]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 SCORE_THR_FILE = 'score_thr.json'
 
 
-@dataclass(frozen=True)
-class ModelFiles:
+class ModelFiles(NamedTuple):
     """The files of a trained model, which :func:`find_model_files` has found."""
 
     config: Path
@@ -75,19 +73,16 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
         )
     if checkpoint and is_url(checkpoint):
         return ModelFiles(file, str(checkpoint))
+    source = path if path.is_dir() else path.parent / 'weights' / f'{path.stem}.safetensors'
     if checkpoint:
         source = expand_user(checkpoint)
-        if not source.is_file():
-            raise CheckpointError(f'there is no checkpoint {checkpoint}')
-    elif path.is_dir():
-        source = path
-    else:
-        source = path.parent / 'weights' / f'{path.stem}.safetensors'
-        if not source.is_file():
-            raise UserError(
-                f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a '
-                'run instead'
-            )
+    if not source.exists() and checkpoint:
+        raise CheckpointError(f'there is no checkpoint {checkpoint}')
+    if not source.exists():
+        raise UserError(
+            f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
+            'instead'
+        )
     return ModelFiles(file, str(source))
 
 
@@ -112,26 +107,22 @@ def read_model_checkpoint(source: str | Path) -> Checkpoint:
     """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
     of a work dir.
     """
-    from ..checkpoints.safe_loading import (
-        LAST_CHECKPOINT_FILE,
-        read_for_mmengine,
-        read_latest_checkpoint,
-    )
+    from ..checkpoints import safe_loading
 
-    if not Path(source).is_dir():
-        return read_for_mmengine(str(source), is_resumed=False)
-    names = sorted(path.name for path in Path(source).glob('*.pth'))
-    if len(names) > 1 and not Path(source, LAST_CHECKPOINT_FILE).is_file():
+    folder = Path(source)
+    if not folder.is_dir():
+        return safe_loading.read_for_mmengine(str(source), is_resumed=False)
+    names = sorted(path.name for path in folder.glob('*.pth'))
+    last = safe_loading.LAST_CHECKPOINT_FILE
+    if len(names) > 1 and not (folder / last).is_file():
         raise UserError(
-            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no '
-            f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
+            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no {last}, which names '
+            'that of a run. Pass one of them after it'
         )
     advice = 'Pass another checkpoint after the work dir'
-    latest = read_latest_checkpoint(source, advice, prefer_best=True)
+    latest = safe_loading.read_latest_checkpoint(source, advice, prefer_best=True)
     if latest is None:
-        raise UserError(
-            f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir'
-        )
+        raise UserError(f'{source} has no checkpoint. Train first. {advice}')
     return latest
 
 

@@ -4,8 +4,8 @@ overlapping tiles.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -68,15 +68,21 @@ class Predictor(ABC):
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
-    # Data and options of the ``train --data`` that trained the model
-    started_with: Mapping[str, Any] = field(default_factory=dict)
+    image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
+    score_thr: float = 0.3  # a detector drops detections with a lower score
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
         """Convert the data sample that the network returns for one image to a prediction."""
+
+    def __repr__(self) -> str:
+        device = 'the CPU'
+        if self.device.type == 'cuda':
+            device = f'{torch.cuda.get_device_name(self.device)} ({self.device})'
+        return f'{self.task}, {len(self.classes)} classes, on {device}: {self.checkpoint}'
 
     @property
     def device(self) -> torch.device:
@@ -206,13 +212,10 @@ class Predictor(ABC):
         return [{'image_id': image_id, **record} for record in records]
 
 
-@dataclass(eq=False, repr=False)
 class Detector(Predictor):
     """Predictor for detection and instance segmentation."""
 
     task, scope = DETECTION.name, DETECTION.scope
-
-    score_thr: float = 0.3  # detections with a lower score are dropped
 
     @property
     def limit(self) -> float:

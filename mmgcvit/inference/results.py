@@ -52,10 +52,10 @@ class Detections:
         return [self.classes[label] for label in self.labels]
 
     def __iter__(self) -> Iterator[DetectedObject]:
-        for index, name in enumerate(self.class_names):
-            mask = None if self.masks is None else self.masks[index]
-            score, label = float(self.scores[index]), int(self.labels[index])
-            yield DetectedObject(self.boxes[index], score, label, name, mask)
+        masks = [None] * len(self) if self.masks is None else self.masks
+        scores, labels = self.scores.tolist(), self.labels.tolist()
+        for values in zip(self.boxes, scores, labels, self.class_names, masks, strict=True):
+            yield DetectedObject(*values)
 
     def __repr__(self) -> str:
         text = format_count(len(self), 'object')
@@ -188,16 +188,17 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
+    records = []
     if isinstance(prediction, Classification):
         labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         records = [{'score': float(prediction.scores[label])} for label in labels]
     elif isinstance(prediction, Segmentation):
-        labels, records = prediction.labels, []
+        labels = prediction.labels
         for label, area in zip(labels, prediction.areas.tolist(), strict=True):
             mask = encode_rle(prediction.label_map == label)
             records.append({'area': area, 'segmentation': mask})
     else:
-        labels, records = prediction.labels, []
+        labels = prediction.labels
         for found in prediction:
             box = found.box.astype(float)
             box[2:] -= box[:2]

@@ -149,7 +149,7 @@ def test_unreadable_inputs_are_reported_and_skipped(predict, photos):
     code, printed = predict(photos)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
-    assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
+    assert f'skipped: {photos}/broken.avi: ' in printed
     num_read = re.search(r'cut\.avi: ([1-4]) of about 5 frames can be read', printed)[1]
     end = (
         f'3 images and {num_read} frames? predicted, 2 skipped: predictions\n'
@@ -187,13 +187,13 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 def test_images_of_other_sizes_than_in_the_training_are_named():
     """Other models than those of ``train --data`` know only to which size they resize images."""
     sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
-    model = SimpleNamespace(started_with={'image_side': 256}, scale=(64, 48))
+    model = SimpleNamespace(image_side=256, scale=(64, 48))
     words = r'2 of 4 images \(b.png, c.png\): .* add --tiles 256\n'
     assert re.match(words, compare_sizes(sizes, model))
     assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
-    model.started_with = {}
+    model.image_side = None
     sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
-    words = r'2 of 4 images \(b.png, c.png\): .* gets \(64 x 48 px\).* add --tiles 96\n'
+    words = r'2 of 4 images \(b.png, c.png\): .* expects \(longer side 64 px\).* add --tiles 96\n'
     assert re.match(words, compare_sizes(sizes, model))
 
 
@@ -206,7 +206,6 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('photos/b.jpg', 'nor a work dir. Pass one first'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
-        ('RUN photos --no-save-vis --no-save-pred', 'write nothing. Remove one of them'),
     ],
 )
 def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photos):

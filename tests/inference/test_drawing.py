@@ -70,13 +70,12 @@ def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted)
     assert (picture[:, :58] == 100).all() != is_painted
 
 
-@pytest.mark.parametrize('count', [2, 9, 26])
+@pytest.mark.parametrize('count', [2, 25, 26])
 def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
     boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
     scores, labels = np.ones(count, np.float32), np.zeros(count, int)
     objects = Detections(boxes, scores, labels, CLASSES[2:])
     image = np.full((120, 1100, 3), 100, np.uint8)
     picture = draw_prediction(image, objects, PALETTE[:1])
-    assert len(np.unique(picture[70], axis=0)) == count + 1
-    drawn = (picture[:58] != 100).any(-1).sum() / count  # above the boxes
-    assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
+    assert len(np.unique(picture[70], axis=0)) > count
+    assert (picture[:58] != 100).any() == (count < 26)  # above the boxes
