@@ -103,6 +103,7 @@ from mmgcvit.commands.main import main
 sys.argv = ['mmgcvit', '--version']
 main()
 file = open('out', 'w')
+assert not sys.stdout.isatty()
 print('printed', flush=True)
 os.write(2, b'error')
 file.write('written')

@@ -7,7 +7,6 @@ import os
 import pkgutil
 import re
 import signal
-import sys
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +24,6 @@ from mmgcvit.commands.prediction_run import compare_sizes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference.inputs import find_inputs
 
-from ..programs import run
 from .conftest import CLASSES, picture_of
 from .test_inputs import write_video
 
@@ -79,9 +77,8 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
         counts[record['file_name'], record['category_name']] += record.get('area', 1)
     header, *rows = csv.reader(Path('predictions/counts.csv').read_text().splitlines())
     assert header == ['file_name', *CLASSES[task]]
-    assert rows == [
-        [name, *(str(counts[name, label]) for label in CLASSES[task])] for name in names
-    ]
+    for name, (found, *row) in zip(names, rows, strict=True):
+        assert (found, row) == (name, [str(counts[name, label]) for label in CLASSES[task]])
     for image in images['images']:
         height, width, _ = cv2.imread(image['drawn']).shape
         assert min(height, width) == max(224, min(image['height'], image['width']))
@@ -89,12 +86,8 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
             label_map = cv2.imread(image['label_map'], cv2.IMREAD_UNCHANGED)
             areas = {r['category_id']: r['area'] for r in records if r['image_id'] == image['id']}
             assert areas == Counter(label_map.flatten().tolist())
-
-
-def test_what_was_written_is_neither_an_input_nor_data_to_train_on(predict, photos):
-    predict(photos)
-    images, _ = find_inputs([f'{photos.parent}/p*/**/*'])
-    assert images == [str(path) for path in sorted(photos.iterdir())]
+    # What was written is neither an input nor data to train on.
+    assert find_inputs([f'{photos.parent}/p*/**/*']) == (names, [])
     assert not list_files(Path('predictions')).files
 
 
@@ -107,17 +100,14 @@ def test_amp_computes_in_bfloat16(predict, models, photos):
 
 
 def test_detections_are_filtered_by_class(predict, photos):
-    arguments = [photos, '--score-thr', 0, '--no-save-vis', '--overwrite']
-    predict(*arguments, task='detection')
+    arguments = [photos, '--score-thr', 0, '--no-save-vis', '--overwrite', '--classes']
+    predict(*arguments, *CLASSES['detection'], task='detection')
     records = read('predictions.json')
     name = records[0]['category_name']
-    predict(*arguments, '--classes', name, task='detection')
+    predict(*arguments, name, task='detection')
     kept = [record for record in records if record['category_name'] == name]
     assert read('predictions.json') == kept
-    assert (
-        'the model has no class zebra. Its classes are '
-        in predict(*arguments, '--classes', 'zebra', task='detection')[1]
-    )
+    assert 'has no class zebra' in predict(*arguments, 'zebra', task='detection')[1]
 
 
 def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
@@ -127,8 +117,8 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
     write_video(film)
     assert predict(film, '--batch-size', 2)[0] == 0
     lines = list(map(json.loads, Path('predictions/preds/film.jsonl').read_text().splitlines()))
-    assert [line['frame'] for line in lines] == [0, 1, 2, 3, 4]
-    assert [line['time'] for line in lines] == [0.0, 0.1, 0.2, 0.3, 0.4]
+    times = [(line['frame'], line['time']) for line in lines]
+    assert times == [(0, 0), (1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
     drawn = 'predictions/vis/film.mp4'
     assert sv.VideoInfo.from_video_path(drawn).fps == 10
     assert len([*sv.get_video_frames_generator(drawn)]) == 5
@@ -187,14 +177,12 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 def test_images_of_other_sizes_than_in_the_training_are_named():
     """Other models than those of ``train --data`` know only to which size they resize images."""
     sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
-    model = SimpleNamespace(image_side=256, scale=(64, 48))
-    words = r'2 of 4 images \(b.png, c.png\): .* add --tiles 256\n'
-    assert re.match(words, compare_sizes(sizes, model))
+    model, words = SimpleNamespace(image_side=256), r'2 of 4 images \(b.png, c.png\): .* --tiles '
+    assert re.match(f'{words}256\n', compare_sizes(sizes, model))
     assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
-    model.image_side = None
     sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
-    words = r'2 of 4 images \(b.png, c.png\): .* expects \(longer side 64 px\).* add --tiles 96\n'
-    assert re.match(words, compare_sizes(sizes, model))
+    model = SimpleNamespace(image_side=None, scale=(64, 48))
+    assert re.match(f'{words}96\n', compare_sizes(sizes, model))
 
 
 @pytest.mark.parametrize(
@@ -213,12 +201,6 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
     code, printed = call('predict', *arguments)
     assert (code, Path('predictions').exists()) == (1, False)
     assert words in printed
-
-
-def test_results_are_written_if_stdout_is_closed(photos, work_dirs):
-    arguments = f'predict {work_dirs["classification"]} {photos} --device cpu'
-    run(['sh', '-c', f'cd {photos.parent} && {sys.executable} -m mmgcvit {arguments} >&-'])
-    assert (photos.parent / 'predictions' / 'predictions.json').is_file()
 
 
 @pytest.mark.parametrize(
