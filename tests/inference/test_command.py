@@ -19,7 +19,6 @@ import pytest
 import supervision as sv
 import torch
 
-from mmgcvit.commands import prediction_run
 from mmgcvit.commands.prediction_run import compare_sizes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.inference.inputs import find_inputs
@@ -204,17 +203,22 @@ def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photo
 
 
 @pytest.mark.parametrize(
-    ('step', 'error', 'ids'),
+    ('step', 'error', 'code', 'ids'),
     [
-        ('Predictor.draw', MemoryError(), [1, 3]),
-        ('Outputs.write_picture', OSError(errno.ENAMETOOLONG, 'no'), [1, 3]),
-        ('Outputs.write_picture', OSError(errno.ENOSPC, 'no'), [1]),
+        ('Predictor.draw', MemoryError(), 1, [1, 3]),
+        ('Outputs.write_picture', OSError(errno.ENAMETOOLONG, 'no'), 1, [1, 3]),
+        ('Outputs.write_picture', OSError(errno.ENOSPC, 'no'), 1, [1]),
+        ('convert_to_array', KeyboardInterrupt(signal.SIGTERM), 143, [1]),
     ],
 )
 def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
-    step, error, ids, predict, photos, monkeypatch
+    step, error, code, ids, predict, photos, monkeypatch
 ):
-    """A full disk ends the command. The results of the images before are written."""
+    """A full disk and signals end the command. The results of the images before are written, also
+    if a name is not UTF-8.
+    """
+    odd = str(photos / os.fsdecode(b'aa\xff.png'))
+    (photos / 'a.png').rename(odd)
     path = f'mmgcvit.commands.prediction_run.{step}'
     whole, failing = pkgutil.resolve_name(path), iter([False, True, False])
 
@@ -224,30 +228,8 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
         return whole(*arguments)
 
     monkeypatch.setattr(path, fail_second)
-    code, printed = predict(photos)
-    assert (code, f'skipped: {photos}/b.jpg: ' in printed) == (1, 3 in ids)
-    assert read_ids() == ids
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupted_call_writes_the_results_of_all_images_before(
-    number, predict, photos, monkeypatch
-):
-    """Ctrl-C, SIGTERM or a closed terminal while the third image is read; a name that is not UTF-8 is written as
-    Python reads it.
-    """
-    convert, odd = prediction_run.convert_to_array, str(photos / os.fsdecode(b'aa\xff.png'))
-    (photos / 'a.png').rename(odd)
-
-    def convert_or_interrupt(path, decoding):
-        if path.endswith('c.png'):
-            os.kill(os.getpid(), number)
-        return convert(path, decoding)
-
-    monkeypatch.setattr(prediction_run, 'convert_to_array', convert_or_interrupt)
-    code = signal.SIGTERM if number == signal.SIGHUP else number
-    assert predict(photos)[0] == 128 + code
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    names = [image['file_name'] for image in read('images.json')['images']]
-    assert names == [odd, str(photos / 'b.jpg')]
-    assert {record['image_id'] for record in read('predictions.json')} == {1, 2}
+    found, printed = predict(photos)
+    assert (found, f'skipped: {photos}/b.jpg: ' in printed) == (code, 3 in ids)
+    images = read('images.json')['images']
+    assert [image['id'] for image in images] == ids
+    assert images[0]['file_name'] == odd
