@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -87,10 +87,8 @@ class PredictionRun:
                 if self.images:
                     self.predict_images()
                 for video in self.videos:
-                    try:
+                    with self.skip_errors(video):
                         self.predict_video(video)
-                    except Exception as error:
-                        self.skip(video, error)
         finally:
             if self.write:
                 write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
@@ -103,18 +101,15 @@ class PredictionRun:
         entries, results = [], []
         try:
             for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
-                try:
+                with self.skip_errors(path):
                     prediction = outcome.get(path)
                     entry = self.write_pictures(image_id, path, image, prediction)
                     records = make_records(prediction, self.categories) if self.write else []
-                except Exception as error:
-                    self.skip(path, error)
-                    continue
-                entries.append(entry)
-                names = {'image_id': image_id, 'file_name': path}
-                results += [names | record for record in records]
-                self.count(path, prediction)
-                self.sizes[path] = image.shape[:2]
+                    entries.append(entry)
+                    names = {'image_id': image_id, 'file_name': path}
+                    results += [names | record for record in records]
+                    self.count(path, prediction)
+                    self.sizes[path] = image.shape[:2]
         finally:
             if self.write:
                 content = {'categories': self.categories, 'images': entries}
@@ -144,10 +139,8 @@ class PredictionRun:
         """Yield (image id, path, image) of each image. Skip files that cannot be read."""
         paths = self.progress.track(self.images, description='images')
         for image_id, path in enumerate(paths, start=1):
-            try:
+            with self.skip_errors(path):
                 yield image_id, path, convert_to_array(path, self.model.decoding)
-            except UserError as error:
-                self.skip(path, error)
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
         """Yield (item, outcome) for each item.
@@ -206,17 +199,20 @@ class PredictionRun:
         if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')
 
-    def skip(self, path: str, error: Exception) -> None:
-        """Print the error of an image or video that cannot be predicted, and count it.
-
-        Raise that of a full disk.
-        """
-        # Drawing and encoding raise errors of any type, also if memory runs out.
-        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
-            raise error
-        message = f'{path}: {get_first_line(error)}'
-        if isinstance(error, UserError):
+    @contextmanager
+    def skip_errors(self, path: str) -> Iterator[None]:
+        """Print an error for an image or video, and count it. Raise that of a full disk."""
+        try:
+            yield
+        except UserError as error:
             message = str(error)
+        # Drawing and encoding raise errors of any type, also if memory runs out.
+        except Exception as error:
+            if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            message = f'{path}: {get_first_line(error)}'
+        else:
+            return
         self.num_failed += 1
         print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
 
