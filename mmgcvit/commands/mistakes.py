@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
     if not cfg.get(loader_key):
         raise UserError(f'{files.config} has no {loader_key}. Choose the other --split')
     with silence_output():
-        dataset = build_dataset(cfg[loader_key].dataset, model.scope)
+        dataset = build_dataset(cfg[loader_key].dataset, cfg.default_scope)
     classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or ()]
     # Without names in the checkpoint and in the config, the model's names are numbers.
     if model.classes != [f'class {label}' for label in range(len(classes))]:

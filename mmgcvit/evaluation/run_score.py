@@ -48,7 +48,9 @@ def judge_run(work_dir: Path) -> str:
         # A detector's curves do not depend on its threshold.
         model = load_model(config, checkpoint, None, 1.0 if is_detector else None)
         # Masks of the hundreds of objects in images that need tiles would take gigabytes.
-        dataset = build_dataset(cfg.val_dataloader.dataset, model.scope, masks=not model.tiles)
+        dataset = build_dataset(
+            cfg.val_dataloader.dataset, cfg.default_scope, masks=not model.tiles
+        )
     mistakes = evaluate_images(model, dataset)
     if is_detector:
         text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))

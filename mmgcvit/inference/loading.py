@@ -26,13 +26,15 @@ from ..errors import MANY, UserError, escape_controls, shorten
 from ..files import make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
-from ..tasks import DETECTION
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import choose_palette
 from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {
-    predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)
+    DETECTION.scope: Detector,
+    SEGMENTATION.scope: Segmentor,
+    CLASSIFICATION.scope: Classifier,
 }
 
 

@@ -58,7 +58,6 @@ class Predictor(ABC):
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
-    scope: ClassVar[str]  # the default_scope of configs for this task
 
     network: nn.Module  # built by OpenMMLab's registry
     # The config's test pipeline without the transforms that load images and annotations
@@ -215,7 +214,7 @@ class Predictor(ABC):
 class Detector(Predictor):
     """Predictor for detection and instance segmentation."""
 
-    task, scope = DETECTION.name, DETECTION.scope
+    task = DETECTION.name
 
     @property
     def limit(self) -> float:
@@ -286,7 +285,7 @@ class Detector(Predictor):
 class Segmentor(Predictor):
     """Predictor for semantic segmentation."""
 
-    task, scope = SEGMENTATION.name, SEGMENTATION.scope
+    task = SEGMENTATION.name
 
     def read_sample(self, sample: Any) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
@@ -315,7 +314,7 @@ class Segmentor(Predictor):
 class Classifier(Predictor):
     """Predictor for image classification."""
 
-    task, scope = CLASSIFICATION.name, CLASSIFICATION.scope
+    task = CLASSIFICATION.name
 
     def read_sample(self, sample: Any) -> Classification:
         scores = sample.pred_score.float().cpu().numpy()
