@@ -5,7 +5,6 @@ Skip inputs that fail, and report them.
 
 import errno
 import json
-import math
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -239,7 +238,7 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     """
     side = model.image_side
     if side:
-        longer, shorter, lowest = side, math.inf, 1 / MAX_RATIO
+        longer, shorter, lowest = side, side, 1 / MAX_RATIO
     elif model.scale:
         longer, shorter = model.scale
         lowest, side = 0, MAX_RATIO * shorter

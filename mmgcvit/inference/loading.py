@@ -158,8 +158,7 @@ def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> li
     """Return the class names of the first of ``metas`` with as many as the model has, or else
     ``class 0``, ...
     """
-    counts = [getattr(module, 'num_classes', None) for module in model.modules()]
-    count = max((count for count in counts if isinstance(count, int)), default=0)
+    count = max(getattr(module, 'num_classes', None) or 0 for module in model.modules())
     for info in metas:
         names = info.get('classes')
         if isinstance(names, list | tuple) and names and count in (0, len(names)):

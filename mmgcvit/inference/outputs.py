@@ -132,9 +132,8 @@ def make_table(counts: Mapping[str, Counter[str]], task: str) -> Table:
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
             table.add_row(escape_controls(name), format_counts(counter, task))
-    if len(counts) > 1:
-        total = sum(counts.values(), Counter())
-        table.add_row(f'all {len(counts):,}', format_counts(total, task))
+    total = sum(counts.values(), Counter())
+    table.add_row(f'all {len(counts):,}', format_counts(total, task))
     return table
 
 

@@ -175,7 +175,7 @@ class Predictor(ABC):
         Raise an error for others: in a batch, they would be padded, which changes predictions.
         """
         if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
-            (image,) = images
+            (image,) = images  # several raise an error, and are then predicted one by one
             return [self.predict_in_tiles(image)]
         prepared = [self.prepare_image(image) for image in images]
         if len({sample['inputs'].shape for sample in prepared}) > 1:
@@ -341,10 +341,8 @@ def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
     last = max(length - side, 0)
     count = 1 + math.ceil(last / (side * (1 - OVERLAP)))
     starts = np.linspace(0, last, count).astype(int).tolist()
-    places = [(0, 0)]
-    for before, start in pairwise(starts):
-        places.append((start, (before + side + start) // 2))
-    return places
+    seams = [(before + side + start) // 2 for before, start in pairwise(starts)]
+    return list(zip(starts, [0, *seams], strict=True))
 
 
 def drop_cut_objects(
