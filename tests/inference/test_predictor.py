@@ -1,6 +1,7 @@
 """A predictor returns what OpenMMLab's test loop predicts, for images of any supported type."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -72,10 +73,10 @@ def test_images_of_all_sizes_are_predicted_drawn_and_encoded(shorter, ratio, is_
         assert longer <= long_side <= limit
 
 
-def test_objects_below_the_confidence_threshold_are_dropped(models, work_dirs, picture):
+def test_objects_below_the_confidence_threshold_are_dropped(models, picture):
     found = models['detection'](picture)
     threshold = float(found.scores[1])
-    kept = load(work_dirs['detection'], device='cpu', score_thr=threshold)(picture)
+    kept = replace(models['detection'], score_thr=threshold)(picture)
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
