@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
                 f'{args.config} is not a work dir. Add an output file, for example '
                 'model.safetensors'
             )
-    check_target(target, '.safetensors', overwrite=None)
+    check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_safetensors
     from ..checkpoints.pretrained import remove_module_prefix

@@ -182,7 +182,7 @@ def make_config(
     path = folder / f'{name}.py'
     lines = '\n'.join([*format_assignments(about_run), filled])
     write_text(path, HEADER.format(training) + lines)
-    return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
+    return path, f'{dataset}\n{training}, from {format_init_weights(head)}'
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
@@ -286,7 +286,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():
-        if name == 'test' and not split.is_scorable:
+        if name == 'test' and not any(split.list_classes()):
             continue
         variables |= split.write(folder, name)
     return variables

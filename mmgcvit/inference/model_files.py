@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
+from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import compute_sha256, expand_user, is_url, suggest_folder
 
@@ -66,10 +66,10 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
-    if not is_config(file):
+    if file.suffix != '.py':
         raise UserError(
-            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir. Pass '
-            'one first, for example: mmgcvit predict WORK_DIR IMAGE'
+            f'{config} is neither a config file (.py) nor a work dir. Pass one first, for example: '
+            'mmgcvit predict WORK_DIR IMAGE'
         )
     if checkpoint and is_url(checkpoint):
         return ModelFiles(file, str(checkpoint))

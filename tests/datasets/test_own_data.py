@@ -192,8 +192,12 @@ def test_wide_images_of_a_classifier_are_said(size, tmp_path):
     assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
 
 
+SECOND = '# "a", b:c'
+
+
 def write_colours(root, image, labels):
-    write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
+    header = '# label:color_rgb:parts:actions'
+    write(root / 'labelmap.txt', f'{header}\nbackground:0,0,0::\n{SECOND}:9,8,7::\nc:0,0,250::')
     colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)
     write(root / 'SegmentationClass' / f'{image.stem}.png', colours[labels])
     lists = {'train': '0\n1\n2\n', 'val': '3\n'}
@@ -203,14 +207,18 @@ def write_colours(root, image, labels):
 
 
 def write_table(root, image, labels):
-    split = 'valid' if image.stem == '3' else 'train'
-    write(root / split / '_classes.csv', 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n')
-    write(root / split / f'{image.stem}_mask.png', np.array([0, 7, 9], np.uint8)[labels])
+    """A table needs no header. Without a row for it, 255 is no class."""
+    split, header = ('valid', '') if image.stem == '3' else ('train', 'Pixel Value, Class\n')
+    write(root / split / '_classes.csv', f'{header}0, background\n7, "# ""a"", b:c"\n9, c\n')
+    labels[0, 0] = 255
+    values = {0: 0, 1: 7, 2: 9, 255: 255}
+    pixels = np.vectorize(values.get)(labels)
+    write(root / split / f'{image.stem}_mask.png', pixels.astype(np.uint8))
     return root / split / image.name
 
 
 def write_white(root, image, labels):
-    write(root / 'classes.txt', 'background\na:b')
+    write(root / 'classes.txt', f'background\n{SECOND}')
     write(root / 'masks' / f'{image.stem}.png', np.where(labels, 255, 0).astype(np.uint8))
     return root / 'images' / image.name
 
@@ -233,7 +241,7 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
         write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
         expected[image.name] = labels
     dataset = read_folder(tmp_path / 'data', task)
-    assert dataset.classes[:2] == ('background', 'a:b')
+    assert dataset.classes[:2] == ('background', SECOND)
     assert ('val' in dataset.splits) == (task is None)
     path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
     cfg, found = Config.fromfile(path), {}
@@ -251,10 +259,14 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
     ('name', 'text', 'words'),
     [
         ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
-        ('train/_classes.csv', 'x\n0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('train/_classes.csv', '0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('train/_classes.csv', '0, a\n7, b, c', "the line '7, b, c'. Expected NAME"),
+        ('train/_classes.csv', '0, a\n7, "b', """the line '7, "b'. Expected NAME"""),
+        ('labelmap.txt', '\n'.join(f'{i}:0,0,{i}::' for i in range(256)), '256 classes of pixels'),
         ('labelmap.txt', 'a:0,0,0::\nb', "the line 'b'. Expected NAME"),
         ('labelmap.txt', 'a:0,0,0::\nb:1,2::', "the line 'b:1,2::'. Expected NAME"),
-        ('labelmap.txt', '# label', "the line ''. Expected NAME"),
+        ('labelmap.txt', '# label:color_rgb:parts', "the line ''. Expected NAME"),
+        ('labelmap.txt', 'a:0,0,0::\n# b', "the line '# b'. Expected NAME"),
     ],
 )
 def test_tables_of_classes_that_cannot_be_used_are_named(name, text, words, tmp_path):
