@@ -18,7 +18,7 @@ from .errors import (
     get_first_line,
     suggest,
 )
-from .files import make_absolute, make_portable_path
+from .files import expand_user, make_absolute, make_portable_path
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
@@ -75,7 +75,7 @@ def locate_config(name: str) -> str:
     The name may begin with ``configs/`` or ``mmgcvit::``, and may lack ``.py``, for example
     ``demo/mask_rcnn_gcvit_objects``. So the commands find the configs without a clone.
     """
-    if Path(name).expanduser().exists():
+    if expand_user(name).exists():
         return name
     stem = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
     path = CONFIGS / f'{stem}.py'
@@ -185,7 +185,7 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    folders = (CONFIGS, Path(path).expanduser().parent)
+    folders = (CONFIGS, expand_user(path).parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 

@@ -46,6 +46,15 @@ def make_absolute(path: str | Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
 
 
+def expand_user(path: str | Path) -> Path:
+    """Replace ``~`` or ``~USER`` at the head of a path by a home folder.
+
+    Keep it if there is no such user, so that there is no such file: ``Path.expanduser`` would raise
+    a RuntimeError.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def make_portable_path(path: Path) -> str:
     """Make a path relative if it is in the current folder, so that this folder can be moved, and
     otherwise absolute.

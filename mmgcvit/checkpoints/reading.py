@@ -17,7 +17,7 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, check_installed, escape_controls, get_first_line
-from ..files import is_url, write_atomically
+from ..files import expand_user, is_url, write_atomically
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
@@ -69,7 +69,7 @@ def find_limit(source: str) -> str | None:
 
     Return None for other weights.
     """
-    names = (source, os.path.realpath(Path(source).expanduser()))
+    names = (source, os.path.realpath(expand_user(source)))
     for pattern, limit in LIMITS.items():
         if any(re.search(pattern, name, re.IGNORECASE) for name in names):
             return limit
@@ -78,7 +78,7 @@ def find_limit(source: str) -> str | None:
 
 def resolve_file(source: str) -> Path:
     """Return the path of a file, or download a URL."""
-    path = download(source) if is_url(source) else Path(source).expanduser()
+    path = download(source) if is_url(source) else expand_user(source)
     if not path.is_file():
         raise CheckpointError(
             f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL'

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError, shorten
-from ..files import check_target, is_url, write_text
+from ..files import check_target, expand_user, is_url, write_text
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
     # The config of a detector gets the name of the checkpoint, with the suffix .py.
     check_target(target, '.pth' if suffix == '.py' else suffix)
     is_local = not is_url(source) and not source.startswith('timm://')
-    if is_local and not Path(source).expanduser().is_file():
+    if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')
     from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors
     from ..checkpoints.weights import read_weights

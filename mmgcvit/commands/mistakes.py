@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..config import read_config
@@ -47,12 +46,7 @@ def main(args: argparse.Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, score_classes, write_mistakes
     from ..evaluation.samples import build_dataset
     from ..evaluation.scoring import summarise_confusion_matrix
-    from ..inference.loading import (
-        check_class_names,
-        check_started_here,
-        format_device,
-        silence_output,
-    )
+    from ..inference.loading import check_class_names, check_started_here, silence_output
     from ..inference.outputs import format_limit
     from .loading import load_silently
 
@@ -60,21 +54,15 @@ def main(args: argparse.Namespace) -> None:
     cfg, loader_key = read_config(files.config), f'{args.split}_dataloader'
     check_started_here(cfg, files.config)
     check_presence(cfg, [loader_key])
-    settings = (cfg.get(loader_key) or {}).get('dataset')
-    if not settings:
-        raise UserError(
-            f'{files.config} has no {loader_key} with a dataset. Add it, or choose the other '
-            '--split'
-        )
+    if not cfg.get(loader_key):
+        raise UserError(f'{files.config} has no {loader_key}. Choose the other --split')
     with silence_output():
-        dataset = build_dataset(settings, model.scope)
+        dataset = build_dataset(cfg[loader_key].dataset, cfg.default_scope)
     classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or ()]
     # Without names in the checkpoint and in the config, the model's names are numbers.
     if model.classes != [f'class {label}' for label in range(len(classes))]:
         check_class_names(model.checkpoint, model.classes, classes)
-    print(
-        f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {model.checkpoint}'
-    )
+    print(model)
     mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
     create_out_dir(args, 'worst', ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(args.out_dir, model, dataset, mistakes)
@@ -88,8 +76,8 @@ def main(args: argparse.Namespace) -> None:
         )
         limited = mistakes.list_limited(model.score_thr)
         if limited:
-            print(format_limit(limited, len(dataset), model.limit))
-    print(f'written to {args.out_dir}')
+            print(format_limit(limited, len(dataset), model))
+    print(f'{len(dataset)} images; written to {args.out_dir}')
 
 
 def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
@@ -101,5 +89,5 @@ def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
         table.add_column(column.replace('_', '\n'), justify='right', no_wrap=True)
     for name, row in scores.items():
         cells = ['–' if value is None else f'{value:.4g}' for value in row.values()]
-        table.add_row(escape(name), *cells)
-    Console().print(table)
+        table.add_row(name, *cells)
+    Console(markup=False, emoji=False, highlight=False).print(table)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import make_portable_path
+from ..files import expand_user, make_portable_path
 from ..inference.model_files import find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
         cfg = load_config(str(files.config), args.cfg_options, args.work_dir, args.launcher)
         folder = files.config.parent
         is_in_work_dir = Path(cfg.work_dir).resolve() == folder.resolve()
-        is_run = is_in_work_dir or Path(args.config).expanduser().is_dir()
+        is_run = is_in_work_dir or expand_user(args.config).is_dir()
         if is_run and args.work_dir is None:
             cfg.work_dir = make_portable_path(folder / 'test')  # keep the run's config
         run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)

@@ -17,6 +17,7 @@ from ..config import (
     read_config,
 )
 from ..errors import UserError, escape_controls, format_count, shorten
+from ..files import expand_user
 from ..tasks import MINI, SIZES
 from .options import (
     AUGMENTATIONS,
@@ -253,7 +254,7 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
     config = get_run_config(args)
-    data = Path(args.data).resolve()
+    data = expand_user(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()
     if data != started_data:

@@ -16,7 +16,14 @@ from mmengine.config import Config
 from ..checkpoints.reading import find_limit
 from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
 from ..errors import UserError, check_installed, format_count, format_duration
-from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
+from ..files import (
+    create_numbered,
+    expand_user,
+    make_absolute,
+    make_portable_path,
+    read_text,
+    write_text,
+)
 from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .advice import (
     choose_image_size,
@@ -218,7 +225,7 @@ def resolve_weights(pretrained: str) -> str | None:
         return None
     if '://' in pretrained:
         return pretrained
-    path = make_absolute(Path(pretrained).expanduser())
+    path = make_absolute(expand_user(pretrained))
     if not path.is_file():
         raise UserError(
             f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '

@@ -48,14 +48,16 @@ def judge_run(work_dir: Path) -> str:
         # A detector's curves do not depend on its threshold.
         model = load_model(config, checkpoint, None, 1.0 if is_detector else None)
         # Masks of the hundreds of objects in images that need tiles would take gigabytes.
-        dataset = build_dataset(cfg.val_dataloader.dataset, model.scope, masks=not model.tiles)
+        dataset = build_dataset(
+            cfg.val_dataloader.dataset, cfg.default_scope, masks=not model.tiles
+        )
     mistakes = evaluate_images(model, dataset)
     scores = list_class_scores(mistakes, model)
     if is_detector:
         text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
-            text += f'\n{format_limit(limited, len(dataset), model.limit)}'
+            text += f'\n{format_limit(limited, len(dataset), model)}'
     else:
         text = format_mean(scores, mistakes, model)
     text = f'{format_count(len(dataset), "validation image")}: {text}'

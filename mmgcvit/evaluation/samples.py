@@ -128,9 +128,8 @@ def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
     scores = np.ones(len(boxes), np.float32)
     labels = objects.labels.numpy()
-    names = [get_class_name(label, classes) for label in labels]
     masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
-    return Detections(boxes, scores, labels, names, masks)
+    return Detections(boxes, scores, labels, classes, masks)
 
 
 def get_class_name(label: int, classes: Sequence[str]) -> str:

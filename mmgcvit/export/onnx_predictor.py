@@ -97,6 +97,11 @@ class OnnxPredictor:
                 f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' "
                 'wrote'
             )
+        if tiles and self.task != 'detection':
+            raise ValueError(
+                f'tiles={tiles}: only detectors predict in tiles, and {path} is for {self.task}. '
+                'Remove tiles'
+            )
         self.classes = json.loads(self.metadata['classes'])
         self.tiles = tiles
         if tiles is None:

@@ -1,4 +1,4 @@
-"""Run trained models on images and videos; return, draw and write their predictions.
+"""Load trained models, predict images, and draw and write predictions.
 
-To read the code, start with ``load`` in :mod:`.loading`, then read :mod:`.predictor`.
+To read the code, start with ``load`` in :mod:`.model_files`, then read :mod:`.predictor`.
 """

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import matplotlib
+import mmcv
 import numpy as np
 
 from ..errors import OptionalModule
@@ -28,9 +29,7 @@ MIN_TEXT_SIZE = 11  # in pixels
 TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
 MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
-# With more objects, labels would hide the image. Those of a single class first lose its name, then
-# all are left out.
-MAX_NAMED, MAX_LABELLED = 8, 25
+MAX_LABELLED = 25  # with more objects, labels would hide the image and are left out
 # In a segmentation, a class 0 of such a name is not painted, because its colour would hide the
 # photo.
 BACKGROUND = re.compile(
@@ -43,7 +42,7 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     is none.
     """
     for palette in palettes:
-        if palette is not None and np.shape(palette) == (num_classes, 3):
+        if np.shape(palette) == (num_classes, 3):
             return [tuple(colour) for colour in palette]
     colours = []
     for index in range(num_classes):
@@ -65,7 +64,6 @@ def draw_prediction(
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
-    with_labels: bool = True,
 ) -> np.ndarray:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR
     order.
@@ -75,11 +73,11 @@ def draw_prediction(
     ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
     """
     if isinstance(prediction, Segmentation):
-        return draw_regions(image, prediction, palette, scale, with_labels)
+        return draw_regions(image, prediction, palette, scale)
     if isinstance(prediction, Detections) and len(prediction):
-        return draw_objects(image, prediction, palette, scale, with_scores, with_labels)
+        return draw_objects(image, prediction, palette, scale, with_scores)
     canvas = resize(image, scale)
-    if isinstance(prediction, Classification) and with_labels:
+    if isinstance(prediction, Classification):
         text = prediction.class_name
         if with_scores:
             text += f' {prediction.score:.2f}'
@@ -90,9 +88,7 @@ def draw_prediction(
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
     """Resize an image by the factor ``scale``."""
-    height, width = image.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return mmcv.imrescale(image, scale, interpolation='area' if scale < 1 else 'bicubic')
 
 
 def draw_objects(
@@ -101,14 +97,12 @@ def draw_objects(
     palette: Sequence[Colour],
     scale: float,
     with_scores: bool,
-    with_labels: bool,
 ) -> np.ndarray:
     """Draw masks, boxes and labels, those with the highest scores on top."""
     prediction = prediction.select(np.arange(len(prediction))[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
-    is_single_class = len(palette) == 1
-    if is_single_class:
+    if len(palette) == 1:
         colours = choose_palette(len(prediction), [palette])
     style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
     canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
@@ -120,53 +114,44 @@ def draw_objects(
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style)
     canvas = box_annotator.annotate(canvas, objects)
-    if not with_labels or len(objects) > MAX_LABELLED:
+    if len(objects) > MAX_LABELLED:
         return canvas
     if with_scores:
-        if is_single_class and len(objects) > MAX_NAMED:
-            texts = [''] * len(objects)
         pairs = zip(texts, prediction.scores, strict=True)
-        texts = [f'{name} {score:.2f}'.strip() for name, score in pairs]
+        texts = [f'{name} {score:.2f}' for name, score in pairs]
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
 def draw_regions(
-    image: np.ndarray,
-    prediction: Segmentation,
-    palette: Sequence[Colour],
-    scale: float,
-    with_labels: bool,
+    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float
 ) -> np.ndarray:
     """Draw the regions of a segmentation map with outlines and labels."""
-    label_map, labels = prediction.label_map.astype(np.uint16), prediction.labels
-    is_painted = np.ones(len(labels), bool)
-    colours = np.zeros((1 << 16, 3), np.uint8)  # in BGR, for each value that label_map may have
-    for index, label in enumerate(labels):
-        colours[label] = palette[label][::-1]
-        if label == 0 and BACKGROUND.fullmatch(prediction.class_names[index]):
-            is_painted[index] = False
-    coloured, painted = colours[label_map], np.isin(label_map, labels[is_painted])
-    canvas = image.copy()
-    canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
+    label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    edges = painted & (gradient > 0)
-    canvas[edges] = coloured[edges]
+    canvas, points, texts, colours = image.copy(), [], [], []
+    rows = zip(prediction.labels, prediction.class_names, prediction.areas, strict=True)
+    for label, name, area in rows:
+        if label == 0 and BACKGROUND.fullmatch(name):
+            continue
+        region, bgr = label_map == label, np.array(palette[label][::-1])
+        canvas[region] = np.round(OPACITY * bgr + (1 - OPACITY) * canvas[region])
+        canvas[region & (gradient > 0)] = bgr
+        if area >= MIN_LABELLED_SHARE * label_map.size:
+            points.append(find_inner_point(region))
+            texts.append(name)
+            colours.append(palette[label])
     canvas = resize(canvas, scale)
-    is_large = prediction.areas >= MIN_LABELLED_SHARE * label_map.size
-    labelled = np.flatnonzero(is_painted & is_large)
-    if not with_labels or not len(labelled):
+    if not points:
         return canvas
-    points = scale * np.array([find_inner_point(label_map == label) for label in labels[labelled]])
-    texts = [prediction.class_names[index] for index in labelled]
-    backgrounds = [palette[label] for label in labels[labelled]]
-    return draw_labels(canvas, points, texts, backgrounds, choose_text_size(canvas), 'CENTER')
+    points, size = scale * np.array(points), choose_text_size(canvas)
+    return draw_labels(canvas, points, texts, colours, size, 'CENTER')
 
 
 def find_inner_point(mask: np.ndarray) -> tuple[int, int]:
     """Return the pixel (x, y) of a bool mask (height, width) that is farthest from its edge."""
     distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    y, x = np.unravel_index(distances.argmax(), mask.shape)
-    return x, y
+    _, _, _, point = cv2.minMaxLoc(distances)
+    return point
 
 
 def draw_labels(

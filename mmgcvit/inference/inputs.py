@@ -3,7 +3,6 @@
 Convert images to arrays as data pipelines load them.
 """
 
-import functools
 import glob
 import os
 import time
@@ -30,7 +29,6 @@ from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
-VIDEO_SUFFIXES += ('.ts',)
 MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
 
 
@@ -42,16 +40,14 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     found = {}  # a file that is given twice, also by other paths, is one input
     for name in names:
         for file in list_files(name):
-            found.setdefault(file if is_url(file) else make_absolute(file), file)
+            found.setdefault(make_absolute(file), file)
     images, videos = [], []
     for file in found.values():
-        # A file that the user names counts as an image if it has no video suffix.
-        (videos if is_video(file) else images).append(file)
+        # Of URLs, only images are read. A file that the user names counts as an image if it has no
+        # video suffix.
+        is_video = file.lower().endswith(VIDEO_SUFFIXES) and not is_url(file)
+        (videos if is_video else images).append(file)
     return images, videos
-
-
-def is_video(name: str) -> bool:
-    return name.lower().endswith(VIDEO_SUFFIXES)
 
 
 def list_files(name: str) -> list[str]:
@@ -60,13 +56,7 @@ def list_files(name: str) -> list[str]:
     Raise a UserError if there are none.
     """
     path = Path(name)
-    if is_url(name):
-        if is_video(name):
-            raise UserError(
-                f'{name}: videos are not read from URLs. Download it, and pass its path'
-            )
-        return [name]
-    if path.is_file():
+    if is_url(name) or path.is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if path.is_dir() else name  # noqa: PTH118
     files = []
@@ -78,29 +68,22 @@ def list_files(name: str) -> list[str]:
         files = drop_outputs(files, Path(name.partition('**')[0]))
     if files:
         return files
-    if path.is_dir():
-        hint = f". For images in its subfolders, use '{name}/**/*', with the quotes"
-    elif glob.has_magic(name):
-        hint = ''
-    else:
+    if not path.is_dir() and not glob.has_magic(name):
         raise UserError(f'there is no file or folder {name}')
-    raise UserError(f'{name}: no image or video found{hint}')
+    raise UserError(
+        f"{name}: no image or video found. For images in subfolders, use 'FOLDER/**/*', with the "
+        'quotes'
+    )
 
 
 def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
     """Drop the files that mmgcvit's commands have written into folders below ``root``."""
-
-    @functools.cache
-    def find_outputs(folder: Path) -> set[str]:
-        return list_outputs(folder, {path.name for path in folder.iterdir()})
-
-    kept = []
-    for file in files:
-        path = Path(file)
-        below = [part for part in (path, *path.parents) if len(part.parts) > len(root.parts)]
-        if not any(part.name in find_outputs(part.parent) for part in below):
-            kept.append(file)
-    return kept
+    outputs = set()
+    for folder in {parent for file in files for parent in Path(file).parents}:
+        if len(folder.parts) >= len(root.parts):
+            names = list_outputs(folder, [path.name for path in folder.iterdir()])
+            outputs.update(folder / name for name in names)
+    return [file for file in files if outputs.isdisjoint([Path(file), *Path(file).parents])]
 
 
 def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
@@ -112,10 +95,6 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
     applied, except to files if the pipeline ignores it. Raise a UserError for images that are not
     read as in training.
     """
-    if not isinstance(image, ImageLike):
-        raise UserError(
-            f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}'
-        )
     name = 'the image'
     try:
         if isinstance(image, np.ndarray):
@@ -138,26 +117,10 @@ def convert_pillow(image: Image.Image) -> np.ndarray:
     upright = ImageOps.exif_transpose(image)
     if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip
         return np.asarray(upright)
-    colour = find_colour_below(image)
-    if colour is not None:
-        background = Image.new('RGBA', upright.size, colour)
-        upright = Image.alpha_composite(background, upright.convert('RGBA'))
+    has_transparent_colour = image.format == 'GIF' and 'transparency' in image.info
+    if has_transparent_colour or (image.format == 'TIFF' and image.mode == 'RGBA'):
+        raise UserError('it may be transparent, and files are put on a background. Pass its path')
     return np.asarray(upright.convert('RGB'))[..., ::-1]
-
-
-def find_colour_below(image: Image.Image) -> tuple[int, ...] | None:
-    """Return the colour in which OpenCV shows what is transparent in an image's file.
-
-    Mostly it drops alpha: None.
-    """
-    if image.format == 'TIFF' and image.mode == 'RGBA':
-        extra_samples = image.tag_v2.get(338, ())  # whether the fourth channel is alpha: 1 or 2
-        return (0, 0, 0) if {1, 2} & {*extra_samples} else None
-    if image.format == 'GIF' and 'transparency' in image.info:
-        greys = [value for value in range(256) for _ in range(3)]
-        first = 3 * image.info.get('background', 0)
-        return tuple((image.getpalette() or greys)[first : first + 3]) or None
-    return None
 
 
 @contextmanager
@@ -169,8 +132,6 @@ def open_file(name: str) -> Iterator[str]:
     deadline = time.monotonic() + MAX_SECONDS
     request = Request(quote(name, safe=punctuation), headers={'User-Agent': 'mmgcvit'})
     with NamedTemporaryFile() as copy, urlopen(request, timeout=MAX_SECONDS) as response:
-        if not is_url(response.url):
-            raise UserError(f'it is at {response.url}. Download it, and pass its path')
         while chunk := response.read1(1 << 16):
             copy.write(chunk)
             if copy.tell() > MAX_BYTES or time.monotonic() > deadline:

@@ -1,25 +1,24 @@
 """Load a trained model from a config and a checkpoint, or from a work dir."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import LOADERS, get_type_name, iter_unwrapped_datasets, read_config
-from ..datasets.checks.sources import iter_datasets, list_local_paths
+from ..datasets.checks.sources import get_dataset_class, iter_datasets, list_local_paths
 from ..datasets.decoding import get_decoding_settings
 from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
@@ -27,13 +26,15 @@ from ..errors import MANY, UserError, escape_controls, shorten
 from ..files import make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
-from ..tasks import DETECTION
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import choose_palette
 from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 PREDICTORS = {
-    predictor_class.scope: predictor_class for predictor_class in (Detector, Segmentor, Classifier)
+    DETECTION.scope: Detector,
+    SEGMENTATION.scope: Segmentor,
+    CLASSIFICATION.scope: Classifier,
 }
 
 
@@ -52,17 +53,16 @@ def load_model(
         speed_up(predictor.network)
     predictor.network.to(torch_device)
     predictor.config, predictor.checkpoint = config, checkpoint.source
-    predictor.started_with = cfg.get(STARTED_WITH) or {}
-    if predictor.task != DETECTION.name:
-        if score_thr is not None:
-            raise UserError(
-                f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
-            )
-        return predictor
-    # The loops in engine/loops.py have this setting.
-    predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
-    if score_thr is None:
-        score_thr = read_score_thr(config, checkpoint.source)
+    predictor.image_side = (cfg.get(STARTED_WITH) or {}).get('image_side')
+    if predictor.task == DETECTION.name:
+        # The loops in engine/tiled_loops.py have this setting.
+        predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
+        if score_thr is None:
+            score_thr = read_score_thr(config, checkpoint.source)
+    elif score_thr is not None:
+        raise UserError(
+            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
+        )
     if score_thr is not None:
         if not 0 <= score_thr <= 1:
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
@@ -81,56 +81,42 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
     files = [file for dataset in datasets for file in list_local_paths(dataset)]
     if all(file.is_absolute() for file in files):
         return
-    parents = make_absolute(path).parents
-    work_dir = Path(cfg.get('work_dir') or '/')
+    parents, here = make_absolute(path).parents, Path.cwd()
+    work_dir = Path(cfg.get('work_dir') or parents[0])
     started_in = []
     if not work_dir.is_absolute():
         started_in = [folder for folder in parents if folder / work_dir in parents]
-    data = (cfg.get(STARTED_WITH) or {}).get('data')
+    data = (cfg.get(STARTED_WITH) or {}).get('data', '')
+    place = f'the folder above {data}'
     if started_in:
-        is_here = any(Path.cwd().samefile(folder) for folder in started_in)
-        folder = str(started_in[0])
+        place = started_in[0]
+        is_here = here.samefile(place)
     else:
         # A copy of the config may be in another folder than the run's work dir.
-        is_copy = not work_dir.is_absolute() and work_dir.is_dir()
-        base = Path.cwd() / work_dir if is_copy else parents[0]
-        is_here = data is None or (base / data).resolve().is_relative_to(Path.cwd())
-        folder = f'the folder above {data}'
+        base = here / work_dir if work_dir.is_dir() else parents[0]
+        is_here = not data or (base / data).resolve().is_relative_to(here)
     if not is_here:
         raise UserError(
-            f'{path} is the config of a run whose data have paths relative to {folder}, where it '
+            f'{path} is the config of a run whose data have paths relative to {place}, where it '
             'was started. Run this command there'
         )
 
 
-def format_device(device: torch.device) -> str:
-    """Return the name of a device for messages."""
-    return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
-
-
-def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
+def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode.
 
     The config may be modified.
     """
-    scope, problem = cfg.get('default_scope'), f'{path} cannot be used for prediction'
-    if scope not in PREDICTORS:
-        raise UserError(
-            f'{problem}: its default_scope is {scope}. Expected {" or ".join(PREDICTORS)}'
-        )
-    if 'model' not in cfg:
-        raise UserError(f'{problem}: it has no model. Add it to the config')
-    loader = cfg.get('test_dataloader') or {}
+    scope, loader = cfg.get('default_scope'), cfg.get('test_dataloader') or {}
     dataset = next(iter_unwrapped_datasets(loader.get('dataset')), {})
-    if not dataset.get('pipeline'):
+    if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
-            f'{problem}: it has no test_dataloader whose dataset has a pipeline. Add it to the '
-            'config'
+            f'{path} cannot be used for prediction. It needs a default_scope ('
+            f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose dataset '
+            'has a pipeline'
         )
-    model_cfg = {**cfg.model}
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
-    if cfg.get('data_preprocessor'):
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model_cfg = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
     # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it
     # loads them.
     if 'lora_rank' in (model_cfg.get('backbone') or {}):
@@ -149,7 +135,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Any = None, **options: Any
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Mapping[str, Any], **options: Any
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 
@@ -162,39 +148,32 @@ def make_predictor(
         if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
     ]
     with build_in_scope(scope):
-        pipeline, names = Compose(transforms), find_class_names(meta, dataset, model)
-        metas = collect_dataset_metas(meta, dataset)
+        pipeline, metas = Compose(transforms), collect_dataset_metas(meta, dataset)
+    names, decoding = find_class_names(metas, model), get_decoding_settings(dataset)
     palette = choose_palette(len(names), [info.get('palette') for info in metas])
-    decoding = get_decoding_settings(dataset)
     return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
-def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """Return the checkpoint's class names or, if their number does not fit, the config's, or else
+def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> list[str]:
+    """Return the class names of the first of ``metas`` with as many as the model has, or else
     ``class 0``, ...
     """
-    counts = [getattr(module, 'num_classes', None) for module in model.modules()]
-    count = max((count for count in counts if isinstance(count, int)), default=0)
-    for info in collect_dataset_metas(meta, dataset):
+    count = max(getattr(module, 'num_classes', None) or 0 for module in model.modules())
+    for info in metas:
         names = info.get('classes')
         if isinstance(names, list | tuple) and names and count in (0, len(names)):
             return [escape_controls(str(name)) for name in names]
     return [f'class {label}' for label in range(count)]
 
 
-def collect_dataset_metas(meta: Any, dataset: ConfigDict) -> list[Mapping[str, Any]]:
+def collect_dataset_metas(meta: Mapping[str, Any], dataset: ConfigDict) -> list[Mapping[str, Any]]:
     """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
     the dataset's.
     """
-    meta = meta or {}
     trained = meta.get('dataset_meta')
     if not isinstance(trained, Mapping):  # mmcv 1.x had CLASSES and PALETTE
         trained = {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    dataset_class = dataset.type
-    if isinstance(dataset_class, str):
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            dataset_class = registry.get(dataset_class)
-    known = getattr(dataset_class, 'METAINFO', None) or {}
+    known = getattr(get_dataset_class(dataset), 'METAINFO', None) or {}
     return [trained, {**known, **(dataset.get('metainfo') or {})}]
 
 
@@ -224,7 +203,7 @@ def silence_output() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), Path(os.devnull).open('w') as null, redirect_stdout(null):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:

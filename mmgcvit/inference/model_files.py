@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
+from ..files import compute_sha256, expand_user, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Detector, Predictor
+    from .predictor import Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
 SCORE_THR_FILE = 'score_thr.json'
-PASS_WORK_DIR = '. Pass its work dir instead ({folder}), or CONFIG CHECKPOINT'
-# Advice if a file with this suffix is passed instead of a config.
-HINTS = {
-    '.pth': PASS_WORK_DIR,
-    '.pt': PASS_WORK_DIR,
-    '.safetensors': PASS_WORK_DIR,
-    '.onnx': '. To run an ONNX file, use OnnxPredictor (docs/deploy.md)',
-    **dict.fromkeys(IMAGE_SUFFIXES, '. Write a model before it: mmgcvit predict WORK_DIR IMAGE'),
-}
 
 
-@dataclass(frozen=True)
-class ModelFiles:
+class ModelFiles(NamedTuple):
     """The files of a trained model, which :func:`find_model_files` has found."""
 
     config: Path
@@ -38,31 +27,12 @@ class ModelFiles:
     checkpoint: str
 
 
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    score_thr: None = None,
-) -> Predictor[Any]: ...
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    *,
-    score_thr: float,
-) -> Detector: ...
-
-
 def load(
     config: str | Path,
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor[Any]:
+) -> Predictor:
     """Load a trained model.
 
     Args:
@@ -91,101 +61,83 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
 
     Raise a UserError if one of them does not exist.
     """
-    path = Path(locate_config(str(config))).expanduser()
+    path = expand_user(locate_config(str(config)))
     file = find_config(path)
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
     if file.suffix != '.py':
-        hint = HINTS.get(path.suffix.lower(), '').format(folder=path.parent)
-        raise UserError(f'{config} is neither a config file (.py) nor a work dir{hint}')
-    source = checkpoint or find_default_checkpoint(path)
-    if source is None:
+        raise UserError(
+            f'{config} is neither a config file (.py) nor a work dir. Pass one first, for example: '
+            'mmgcvit predict WORK_DIR IMAGE'
+        )
+    if checkpoint and is_url(checkpoint):
+        return ModelFiles(file, str(checkpoint))
+    source = path if path.is_dir() else path.parent / 'weights' / f'{path.stem}.safetensors'
+    if checkpoint:
+        source = expand_user(checkpoint)
+    if not source.exists() and checkpoint:
+        raise CheckpointError(f'there is no checkpoint {checkpoint}')
+    if not source.exists():
         raise UserError(
             f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
             'instead'
         )
-    if checkpoint and not is_url(checkpoint) and not Path(checkpoint).expanduser().is_file():
-        raise CheckpointError(f'there is no checkpoint {checkpoint}')
     return ModelFiles(file, str(source))
 
 
-def find_config(path: str | Path) -> Path:
+def find_config(path: Path) -> Path:
     """Return a config file, or the config of a work dir.
 
     Raise a UserError if a work dir does not have exactly one.
     """
-    work_dir = Path(path).expanduser()
-    if not work_dir.is_dir():
-        return work_dir
-    configs = sorted(work_dir.glob('*.py'))
-    if not configs:
+    if not path.is_dir():
+        return path
+    configs = sorted(path.glob('*.py'))
+    if len(configs) != 1:
+        names = shorten([file.name for file in configs]) or 'none'
         raise UserError(
-            f'{work_dir} is not the work dir of a run: it has no config (*.py). Pass a work dir or '
-            'config'
-        )
-    if len(configs) > 1:
-        names = shorten([file.name for file in configs])
-        raise UserError(
-            f'{work_dir} has several configs ({names}). Pass one of them and a checkpoint, not the '
-            'folder'
+            f'{path} is not the work dir of a run, which has one config (*.py): it has {names}. '
+            'Pass a work dir, or a config and a checkpoint'
         )
     return configs[0]
-
-
-def find_default_checkpoint(config: str | Path) -> Path | None:
-    """Return ``config`` itself if it is a work dir, else the weights that are shipped with it, or
-    None.
-    """
-    path = Path(config).expanduser()
-    if path.is_dir():
-        return path
-    weights = path.parent / 'weights' / f'{path.stem}.safetensors'
-    return weights if weights.is_file() else None
 
 
 def read_model_checkpoint(source: str | Path) -> Checkpoint:
     """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
     of a work dir.
     """
-    from ..checkpoints.safe_loading import (
-        LAST_CHECKPOINT_FILE,
-        read_for_mmengine,
-        read_latest_checkpoint,
-    )
+    from ..checkpoints import safe_loading
 
-    if not Path(source).is_dir():
-        return read_for_mmengine(str(source), is_resumed=False)
-    names = sorted(path.name for path in Path(source).glob('*.pth'))
-    if len(names) > 1 and not Path(source, LAST_CHECKPOINT_FILE).is_file():
+    folder = Path(source)
+    if not folder.is_dir():
+        return safe_loading.read_for_mmengine(str(source), is_resumed=False)
+    names = sorted(path.name for path in folder.glob('*.pth'))
+    last = safe_loading.LAST_CHECKPOINT_FILE
+    if len(names) > 1 and not (folder / last).is_file():
         raise UserError(
-            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no '
-            f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
+            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no {last}, which names '
+            'that of a run. Pass one of them after it'
         )
     advice = 'Pass another checkpoint after the work dir'
-    latest = read_latest_checkpoint(source, advice, prefer_best=True)
+    latest = safe_loading.read_latest_checkpoint(source, advice, prefer_best=True)
     if latest is None:
-        raise UserError(
-            f'{source} has no checkpoint. Train first, or pass a checkpoint after the work dir'
-        )
+        raise UserError(f'{source} has no checkpoint. Train first. {advice}')
     return latest
 
 
 def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold that ``train --data`` chose for a checkpoint of a work dir,
-    or None.
+    """Return the confidence threshold in a config's folder that ``train --data`` chose for a
+    checkpoint with this content, or None.
     """
     path, file = config.parent / SCORE_THR_FILE, Path(checkpoint)
-    if file.parent.resolve() != path.parent.resolve() or not path.is_file():
+    if not path.is_file() or not file.is_file():
         return None
     try:
         chosen = json.loads(path.read_text())
-        name, digest = chosen['checkpoint'], chosen['sha256']
-        score_thr = float(chosen['score_thr'])
+        digest, score_thr = chosen['sha256'], float(chosen['score_thr'])
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
         ) from None
-    if name != file.name or digest != compute_sha256(file):
-        return None
-    return score_thr
+    return score_thr if digest == compute_sha256(file) else None

@@ -3,7 +3,6 @@ also as a table.
 """
 
 import csv
-import io
 import json
 import os
 from collections import Counter
@@ -24,7 +23,8 @@ from ..files import (
     write_image,
     write_text,
 )
-from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
+from ..tasks import SEGMENTATION, TASK_BY_NAME
+from .predictor import Predictor
 from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
@@ -72,7 +72,7 @@ class Outputs:
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
         """Write class indices (height, width) as a greyscale PNG file, of 16 bits if necessary."""
-        dtype = np.uint8 if label_map.max() <= np.iinfo(np.uint8).max else np.uint16
+        dtype = np.uint8 if label_map.max() < 256 else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
 
 
@@ -81,42 +81,42 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
 
 
-def count_classes(prediction: Prediction) -> Counter[int]:
-    """Count the objects, or the pixels of a segmentation, by class index.
+def count_classes(prediction: Prediction) -> Counter[str]:
+    """Count the objects, or the pixels of a segmentation, by class name.
 
     The class of a classified image counts 1.
     """
     if isinstance(prediction, Segmentation):
-        labels, areas = prediction.labels.tolist(), prediction.areas.tolist()
-        return Counter(dict(zip(labels, areas, strict=True)))
+        return Counter(dict(zip(prediction.class_names, prediction.areas.tolist(), strict=True)))
     if isinstance(prediction, Classification):
-        return Counter([prediction.label])
-    return Counter(prediction.labels.tolist())
+        return Counter([prediction.class_name])
+    return Counter(prediction.class_names)
 
 
-def format_limit(names: Sequence[str], num_images: int, limit: float) -> str:
+def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str:
     """Return a message about images with as many detections as a detector returns at most."""
+    tiles = f'tiles under {model.tiles} px' if model.tiles else 'tiles'
     return (
         f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
-        f'returned as many detections as it can, {limit:,}, so counts may be too low. Add --tiles '
-        'SIDE, or raise max_per_img and nms_pre in the test_cfg of its config'
+        f'returned as many detections as it can, {model.limit:,}, so counts may be too low. Predict '
+        f'in {tiles} (--tiles SIDE), or raise max_per_img and nms_pre in the test_cfg of its config'
     )
 
 
-def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
+def write_counts(path: Path, counts: Mapping[str, Counter[str]], classes: Sequence[str]) -> None:
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
     """
-    labels = range(len(classes))
     if len(classes) > MANY:
-        labels = sorted(set().union(*counts.values()))
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
-    for name, counter in counts.items():
-        table.writerow([escape_formula(name), *(counter[label] for label in labels)])
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(text.getvalue().encode(errors='backslashreplace'))
+        found = set().union(*counts.values())
+        classes = [name for name in classes if name in found]
+    # A file's name may not be UTF-8.
+    encoding = {'encoding': 'utf-8', 'errors': 'backslashreplace'}
+    with write_atomically(path) as temporary, temporary.open('w', newline='', **encoding) as file:
+        table = csv.writer(file)
+        table.writerow(['file_name', *map(escape_formula, classes)])
+        for name, counter in counts.items():
+            table.writerow([escape_formula(name), *(counter[label] for label in classes)])
 
 
 def escape_formula(text: str) -> str:
@@ -124,25 +124,23 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
-def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
+def make_table(counts: Mapping[str, Counter[str]], task: str) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
-    counted = 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted
-    table.add_column(counted, overflow='fold')
+    table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
-            table.add_row(escape_controls(name), format_counts(counter, classes, task))
-    if len(counts) > 1:
-        total = sum(counts.values(), Counter())
-        table.add_row(f'all {len(counts):,}', format_counts(total, classes, task))
+            table.add_row(escape_controls(name), format_counts(counter, task))
+    total = sum(counts.values(), Counter())
+    table.add_row(f'all {len(counts):,}', format_counts(total, task))
     return table
 
 
-def format_counts(counter: Counter[int], classes: Sequence[str], task: str) -> str:
+def format_counts(counter: Counter[str], task: str) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total, texts = counter.total(), []
-    for label, count in counter.most_common():
+    for name, count in counter.most_common():
         number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
-        texts.append(f'{number} {classes[label]}')
+        texts.append(f'{number} {name}')
     return shorten(texts, MAX_ROWS) or 'none'

@@ -3,13 +3,12 @@ overlapping tiles.
 """
 
 import math
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import nn
 
 from ..datasets.decoding import DecodingSettings
 from ..datasets.rules.objects import find_max_objects
-from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
+from ..errors import OptionalModule, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
@@ -37,8 +36,6 @@ from .results import (
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
-P = TypeVar('P', bound=Prediction)
-
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
@@ -54,14 +51,13 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
-class Predictor(ABC, Generic[P]):
+class Predictor(ABC):
     """A trained model, as returned by :func:`mmgcvit.load`.
 
-    Threads may share it, since calls do not change it. ``P`` is the type of its predictions.
+    Threads may share it, since calls do not change it.
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
-    scope: ClassVar[str]  # the default_scope of configs for this task
 
     network: nn.Module  # built by OpenMMLab's registry
     # The config's test pipeline without the transforms that load images and annotations
@@ -71,15 +67,21 @@ class Predictor(ABC, Generic[P]):
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
-    # Data and options of the ``train --data`` that trained the model
-    started_with: Mapping[str, Any] = field(default_factory=dict)
+    image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
+    score_thr: float = 0.3  # a detector drops detections with a lower score
 
     @abstractmethod
-    def read_sample(self, sample: Any) -> P:
+    def read_sample(self, sample: Any) -> Prediction:
         """Convert the data sample that the network returns for one image to a prediction."""
+
+    def __repr__(self) -> str:
+        device = 'the CPU'
+        if self.device.type == 'cuda':
+            device = f'{torch.cuda.get_device_name(self.device)} ({self.device})'
+        return f'{self.task}, {len(self.classes)} classes, on {device}: {self.checkpoint}'
 
     @property
     def device(self) -> torch.device:
@@ -98,17 +100,9 @@ class Predictor(ABC, Generic[P]):
                 return longer, shorter
         return None
 
-    @overload
-    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
-
-    @overload
-    def __call__(
-        self, images: Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> list[P]: ...
-
     def __call__(
         self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> P | list[P]:
+    ) -> Any:
         """Predict one or several images.
 
         Args:
@@ -132,13 +126,11 @@ class Predictor(ABC, Generic[P]):
         for begin in range(0, len(images), batch_size):
             batch = images[begin : begin + batch_size]
             arrays = [convert_to_array(image, self.decoding) for image in batch]
-            outcomes = model.predict_batch(arrays)
-            for index, outcome in enumerate(outcomes, start=begin):
-                is_path = isinstance(images[index], str | os.PathLike)
-                predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
+            for index, outcome in enumerate(model.predict_batch(arrays), start=begin):
+                predictions.append(outcome.get(f'image {index}'))
         return predictions
 
-    def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
+    def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
         """Return this model with other tiles. Raise a UserError if it is a classifier."""
         if self.task == CLASSIFICATION.name:
             raise UserError(
@@ -146,9 +138,7 @@ class Predictor(ABC, Generic[P]):
             )
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
-    def draw(
-        self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
-    ) -> np.ndarray:
+    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
         first.
 
@@ -161,35 +151,40 @@ class Predictor(ABC, Generic[P]):
             prediction = self(image)
         shorter, longer = sorted(image.shape[:2])
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
-        return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
+        return draw_prediction(image, prediction, self.palette, scale)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order.
 
         An image that fails does not stop the others.
         """
-        is_large = self.tiles and max(max(image.shape[:2]) for image in images) > self.tiles
         try:
-            if is_large and len(images) == 1:
-                return [Outcome(self.predict_in_tiles(images[0]))]
-            prepared = [] if is_large else [self.prepare_image(image) for image in images]
-            # A batch of images with different shapes would be padded, which changes the
-            # predictions, or fail. The last line of this method predicts such images one by one,
-            # and also those of a batch that fails.
-            if len({sample['inputs'].shape for sample in prepared}) == 1:
-                with torch.no_grad():
-                    # test_step calls the data_preprocessor. It returns boxes and masks in pixels of
-                    # the original image.
-                    samples = self.network.test_step(pseudo_collate(prepared))
-                    return [Outcome(self.read_sample(sample)) for sample in samples]
+            return [Outcome(prediction) for prediction in self.predict_together(images)]
         # Networks raise errors of any type for sizes that they do not support, and if memory runs
         # out.
         except Exception as error:
-            if len(images) == 1:
-                if not isinstance(error, UserError):
-                    error = UserError(f'the network fails on the image ({get_first_line(error)})')
-                return [Outcome(error=error)]
-        return [outcome for image in images for outcome in self.predict_batch([image])]
+            if len(images) > 1:
+                return [outcome for image in images for outcome in self.predict_batch([image])]
+            if not isinstance(error, UserError):
+                error = UserError(f'the network fails on the image ({get_first_line(error)})')
+            return [Outcome(error=error)]
+
+    def predict_together(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+        """Predict images whose inputs have one shape, or a single image in tiles if it is large.
+
+        Raise an error for others: in a batch, they would be padded, which changes predictions.
+        """
+        if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
+            (image,) = images  # several raise an error, and are then predicted one by one
+            return [self.predict_in_tiles(image)]
+        prepared = [self.prepare_image(image) for image in images]
+        if len({sample['inputs'].shape for sample in prepared}) > 1:
+            raise UserError('the inputs have different shapes')
+        with torch.no_grad():
+            # test_step calls the data_preprocessor. It returns boxes and masks in pixels of the
+            # original image.
+            samples = self.network.test_step(pseudo_collate(prepared))
+            return [self.read_sample(sample) for sample in samples]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order.
@@ -202,9 +197,9 @@ class Predictor(ABC, Generic[P]):
             return self.pipeline(loaded)
         # Transforms raise errors of any type.
         except Exception as error:
-            reason = f'{size} ({get_first_line(error)})'
             raise UserError(
-                f'the test pipeline cannot prepare the image whose height and width are {reason}'
+                'the test pipeline cannot prepare the image whose height and width are '
+                f'{size} ({get_first_line(error)})'
             ) from None
 
     def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:
@@ -215,27 +210,11 @@ class Predictor(ABC, Generic[P]):
         records = make_records(prediction, categories)
         return [{'image_id': image_id, **record} for record in records]
 
-    def find_label(self, name: str | int) -> int:
-        """Return the index of the class with this name or index.
 
-        Raise a UserError if there is no such class.
-        """
-        if name in self.classes:
-            return self.classes.index(name)
-        if str(name).isdecimal() and int(name) < len(self.classes):
-            return int(name)
-        raise UserError(
-            f'the model has no class {name}. Its classes are {shorten(self.classes, MANY)}'
-        )
-
-
-@dataclass(eq=False, repr=False)
-class Detector(Predictor[Detections]):
+class Detector(Predictor):
     """Predictor for detection and instance segmentation."""
 
-    task, scope = DETECTION.name, DETECTION.scope
-
-    score_thr: float = 0.3  # detections with a lower score are dropped
+    task = DETECTION.name
 
     @property
     def limit(self) -> float:
@@ -256,26 +235,8 @@ class Detector(Predictor[Detections]):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        is_limited = len(objects) >= self.limit
-        return self.make_detections(boxes, scores, objects.labels.numpy(), masks, is_limited)
-
-    def make_detections(
-        self,
-        boxes: np.ndarray,
-        scores: np.ndarray,
-        labels: np.ndarray,
-        masks: Any,
-        is_limited: bool,
-    ) -> Detections:
-        names = [self.classes[label] for label in labels]
-        return Detections(
-            boxes.astype(np.float32),
-            scores.astype(np.float32),
-            labels.astype(np.int64),
-            names,
-            masks,
-            is_limited=is_limited,
-        )
+        is_limited, labels = len(objects) >= self.limit, objects.labels.numpy()
+        return Detections(boxes, scores, labels, self.classes, masks, is_limited=is_limited)
 
     def predict_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image.
@@ -283,11 +244,11 @@ class Detector(Predictor[Detections]):
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
         size, margin = image.shape[:2], MARGIN * self.tiles
-        whole, are_limited = replace(self, tiles=None), []
+        are_limited = []
 
         def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
             found = []
-            for tile, outcome in zip(tiles, whole.predict_batch(tiles), strict=True):
+            for tile, outcome in zip(tiles, self.predict_batch(tiles), strict=True):
                 prediction = outcome.get('a tile')
                 are_limited.append(prediction.is_limited)
                 objects = prediction.to_supervision()
@@ -311,15 +272,20 @@ class Detector(Predictor[Detections]):
             masks = masks.repack()
         elif not len(objects) and getattr(self.network, 'with_mask', False):
             masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
-        return self.make_detections(
-            objects.xyxy, objects.confidence, objects.class_id, masks, any(are_limited)
+        return Detections(
+            objects.xyxy.astype(np.float32),
+            objects.confidence,
+            objects.class_id,
+            self.classes,
+            masks,
+            is_limited=any(are_limited),
         )
 
 
-class Segmentor(Predictor[Segmentation]):
+class Segmentor(Predictor):
     """Predictor for semantic segmentation."""
 
-    task, scope = SEGMENTATION.name, SEGMENTATION.scope
+    task = SEGMENTATION.name
 
     def read_sample(self, sample: Any) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
@@ -330,14 +296,13 @@ class Segmentor(Predictor[Segmentation]):
 
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
         """
-        side, whole = self.tiles, replace(self, tiles=None)
-        height, width = image.shape[:2]
+        side, (height, width) = self.tiles, image.shape[:2]
         label_map = np.empty((height, width), np.int32)
         places = list(product(place_tiles(height, side), place_tiles(width, side)))
         for begin in range(0, len(places), self.tiles_per_batch):
             batch = places[begin : begin + self.tiles_per_batch]
             tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-            outcomes = whole.predict_batch(tiles)
+            outcomes = self.predict_batch(tiles)
             for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
                 part = outcome.get('a tile').label_map
                 label_map[row : top + side, column : left + side] = part[
@@ -346,10 +311,10 @@ class Segmentor(Predictor[Segmentation]):
         return make_segmentation(label_map, self.classes)
 
 
-class Classifier(Predictor[Classification]):
+class Classifier(Predictor):
     """Predictor for image classification."""
 
-    task, scope = CLASSIFICATION.name, CLASSIFICATION.scope
+    task = CLASSIFICATION.name
 
     def read_sample(self, sample: Any) -> Classification:
         scores = sample.pred_score.float().cpu().numpy()
@@ -366,10 +331,8 @@ def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
     last = max(length - side, 0)
     count = 1 + math.ceil(last / (side * (1 - OVERLAP)))
     starts = np.linspace(0, last, count).astype(int).tolist()
-    places = [(0, 0)]
-    for before, start in pairwise(starts):
-        places.append((start, (before + side + start) // 2))
-    return places
+    seams = [(before + side + start) // 2 for before, start in pairwise(starts)]
+    return list(zip(starts, [0, *seams], strict=True))
 
 
 def drop_cut_objects(
@@ -379,17 +342,17 @@ def drop_cut_objects(
 
     ``size`` is the image's (height, width).
     """
+    from mmdet.structures.bbox import bbox_overlaps
+
     if not len(objects):
         return objects
     at_border = find_near_edges(objects.xyxy, size, margin)
     is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
-    cut, complete = objects.xyxy[is_cut, None], objects.xyxy[~is_cut]
-    top_left = np.maximum(cut[..., :2], complete[:, :2])
-    bottom_right = np.minimum(cut[..., 2:], complete[:, 2:])
-    intersection = (bottom_right - top_left).clip(0).prod(-1)
-    area = (cut[..., 2:] - cut[..., :2]).prod(-1)
+    boxes = torch.from_numpy(objects.xyxy)
+    # The intersection of each cut and each complete box / the area of the cut one
+    covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()
     is_kept = ~is_cut
-    is_kept[is_cut] = (intersection / area).max(1, initial=0) < MAX_COVERED
+    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
     return objects.select(np.flatnonzero(is_kept))
 
 

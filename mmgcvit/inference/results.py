@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..datasets.records import make_coco_categories
-from ..errors import OptionalModule, UserError, check_installed, format_count, shorten
+from ..errors import MANY, OptionalModule, UserError, check_installed, format_count, shorten
 
 sv = OptionalModule('supervision', 'to_supervision()')
 
@@ -34,7 +34,7 @@ class Detections:
     boxes: np.ndarray  # (n, 4) float32 = [left, top, right, bottom] in pixels of the image
     scores: np.ndarray  # (n,) float32, from 0 to 1
     labels: np.ndarray  # (n,) int64, class indices, counted from 0
-    class_names: list[str]  # n
+    classes: Sequence[str]  # names of all classes that the model has
     # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
     # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
     masks: np.ndarray | sv.CompactMask | None = None
@@ -46,11 +46,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def class_names(self) -> list[str]:
+        """The class name of each detection (n)."""
+        return [self.classes[label] for label in self.labels]
+
     def __iter__(self) -> Iterator[DetectedObject]:
         masks = [None] * len(self) if self.masks is None else self.masks
-        rows = zip(self.boxes, self.scores, self.labels, self.class_names, masks, strict=True)
-        for box, score, label, name, mask in rows:
-            yield DetectedObject(box, float(score), int(label), name, mask)
+        scores, labels = self.scores.tolist(), self.labels.tolist()
+        for values in zip(self.boxes, scores, labels, self.class_names, masks, strict=True):
+            yield DetectedObject(*values)
 
     def __repr__(self) -> str:
         text = format_count(len(self), 'object')
@@ -60,26 +65,25 @@ class Detections:
             text += f'; scores {self.scores.min():.2f} to {self.scores.max():.2f}'
         return f'Detections({text})'
 
-    def filter(self, score_thr: float = 0.0, classes: Sequence[str] | None = None) -> Detections:
+    def filter(self, score_thr: float = 0.0, classes: Collection[str] | None = None) -> Detections:
         """Return the detections with at least this score and, if they are given, of these
-        classes, by name.
+        classes.
+
+        Raise a UserError for a class that the model does not have.
         """
         is_kept = self.scores >= score_thr
         if classes is not None:
-            if not all(isinstance(name, str) for name in classes):
-                raise UserError(f"classes: expected a list of names such as ['cat'], got {classes}")
-            is_kept &= np.isin(self.class_names, classes)
-        return self.select(np.flatnonzero(is_kept))
+            names = [classes] if isinstance(classes, str) else classes
+            is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
+        return self.select(is_kept)
 
     def select(self, indices: np.ndarray) -> Detections:
         """Return the detections with these indices (k,), or those where a bool array (n,) is True."""
-        indices = np.arange(len(self))[indices]
         return replace(
             self,
             boxes=self.boxes[indices],
             scores=self.scores[indices],
             labels=self.labels[indices],
-            class_names=[self.class_names[index] for index in indices],
             masks=None if self.masks is None else self.masks[indices],
         )
 
@@ -155,6 +159,18 @@ class Outcome:
         return self.prediction
 
 
+def find_label(name: str | int, classes: Sequence[str]) -> int:
+    """Return the index of the class with this name or index.
+
+    Raise a UserError if there is no such class.
+    """
+    if name in classes:
+        return classes.index(name)
+    if str(name).isdecimal() and int(name) < len(classes):
+        return int(name)
+    raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
+
+
 def list_categories(task: str, classes: Sequence[str]) -> list[Record]:
     """List the id and the name of each class.
 
@@ -172,22 +188,23 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
+    records = []
     if isinstance(prediction, Classification):
         labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         records = [{'score': float(prediction.scores[label])} for label in labels]
     elif isinstance(prediction, Segmentation):
-        labels, records = prediction.labels, []
+        labels = prediction.labels
         for label, area in zip(labels, prediction.areas.tolist(), strict=True):
             mask = encode_rle(prediction.label_map == label)
             records.append({'area': area, 'segmentation': mask})
     else:
-        labels, records = prediction.labels, []
-        boxes = prediction.boxes.astype(float)
-        boxes[:, 2:] -= boxes[:, :2]
-        for index, box in enumerate(boxes.round(2).tolist()):
-            record = {'score': float(prediction.scores[index]), 'bbox': box}
-            if prediction.masks is not None:
-                record['segmentation'] = encode_rle(prediction.masks[index])
+        labels = prediction.labels
+        for found in prediction:
+            box = found.box.astype(float)
+            box[2:] -= box[:2]
+            record = {'score': found.score, 'bbox': box.round(2).tolist()}
+            if found.mask is not None:
+                record['segmentation'] = encode_rle(found.mask)
             records.append(record)
     named = []
     for label, record in zip(labels, records, strict=True):

@@ -86,6 +86,7 @@ from mmgcvit.interrupts import INTERRUPTS, handle_signals
 sys.argv = ['mmgcvit', '--version']
 main()
 file = open('out', 'w')
+assert not sys.stdout.isatty()
 print('printed', flush=True)
 print('error', file=sys.stderr)
 with handle_signals():

@@ -48,7 +48,7 @@ MISTAKES = {
     'test DEMO missing.pth --out scores.json': '--out scores.json: expected a name',
     'predict DEMO missing.jpg': 'there is no file or folder missing.jpg',
     'predict DEMO missing.pth a.jpg': 'there is no checkpoint missing.pth',
-    'predict locks a.jpg': 'has no config (*.py)',
+    'predict locks a.jpg': 'one config (*.py): it has none',
     'mistakes nowhere': 'there is no config or work dir nowhere',
     'export DEMO out.pdf': 'expected a name that ends in .onnx',
     'check-data configs/mask_rcnn_gcvit_t.py --contact-sheet sheet.pdf': (

@@ -21,5 +21,4 @@ def make_detections(objects, classes):
     objects = sorted(objects, key=lambda entry: -entry[2])
     boxes, labels, scores = zip(*objects, strict=True) if objects else ((), (), ())
     boxes, labels = np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
-    names = [classes[label] for label in labels]
-    return Detections(boxes, np.array(scores, np.float32), labels, names)
+    return Detections(boxes, np.array(scores, np.float32), labels, classes)

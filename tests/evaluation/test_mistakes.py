@@ -96,7 +96,7 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 @pytest.fixture
 def dataset(work_dir, model, task):
     cfg = read_config(work_dir / f'{TASKS[task]}.py')
-    return build_dataset(cfg.val_dataloader.dataset, model.scope)
+    return build_dataset(cfg.val_dataloader.dataset, cfg.default_scope)
 
 
 def test_the_worst_images_come_first_whatever_the_batch_size(model, dataset):

@@ -196,6 +196,8 @@ def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, 
         ('upernet_gcvit_objects', picture_of(40, 1280)),
     ):
         one = exported(name)
+        with pytest.raises(ValueError, match=r'tiles=64: .* is for segmentation'):
+            OnnxPredictor(one.path, tiles=64)
         found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
         assert (found.label_map == expected.label_map).mean() > 0.999
         assert found.class_names == expected.class_names

@@ -14,9 +14,8 @@ BOX = np.array([[20, 30, 60, 70]], np.float32)
 GREY = np.full((90, 120, 3), 100, np.uint8)
 
 
-def make_object(label=1, mask=None):
-    scores = np.ones(1, np.float32)
-    return Detections(BOX, scores, np.array([label]), [CLASSES[label]], mask)
+def make_object(label, mask=None):
+    return Detections(BOX, np.ones(1), np.array([label]), CLASSES, mask)
 
 
 def make_region(label):
@@ -50,7 +49,7 @@ def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
     mask = np.zeros((1, 90, 120), bool)
     mask[0, 40:60, 30:50] = True
     image = GREY.copy()
-    picture = draw_prediction(image, make_object(mask=mask), PALETTE)
+    picture = draw_prediction(image, make_object(1, mask), PALETTE)
     assert find(picture, PALETTE[1])[35:71, 20].all()
     assert np.abs(picture[50, 40].astype(int) - (50, 177, 50)).max() <= 1  # half of either
     assert (picture[75:, 80:] == 100).all()
@@ -70,14 +69,10 @@ def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted)
     assert (picture[:, :58] == 100).all() != is_painted
 
 
-@pytest.mark.parametrize('count', [2, 9, 26])
+@pytest.mark.parametrize('count', [2, 25, 26])
 def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(count):
-    boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)], np.float32)
-    scores, labels = np.ones(count, np.float32), np.zeros(count, int)
-    objects = Detections(boxes, scores, labels, CLASSES[2:] * count)
-    image = np.full((120, 1100, 3), 100, np.uint8)
-    picture = draw_prediction(image, objects, PALETTE[:1])
-    bare = draw_prediction(image, objects, PALETTE[:1], with_labels=False)
-    assert len(np.unique(bare[70], axis=0)) == count + 1
-    drawn = (picture != bare).any(-1).sum() / count
-    assert (drawn > 800, drawn > 0) == (count == 2, count < 26)
+    boxes = np.array([[40 * i, 60, 40 * i + 30, 90] for i in range(count)])
+    objects = Detections(boxes, np.ones(count), np.zeros(count, int), CLASSES[2:])
+    picture = draw_prediction(np.full((120, 1100, 3), 100, np.uint8), objects, PALETTE[:1])
+    assert len(np.unique(picture[70], axis=0)) > count
+    assert (picture[:58] != 100).any() == (count < 26)  # above the boxes

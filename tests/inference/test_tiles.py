@@ -2,7 +2,7 @@
 memory.
 """
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from mmgcvit import load
 from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects
-from mmgcvit.inference.results import (
-    Outcome,
-    Segmentation,
-)
+from mmgcvit.inference.results import Outcome, Segmentation
 
 from .large_images import DEMO, TILE, matches, page_of
 
@@ -28,12 +25,7 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
-    objects = sv.Detections(
-        xyxy=np.array(boxes, np.float32),
-        class_id=np.arange(4),
-        confidence=np.ones(4),
-        data={'near_edge': near_edge},
-    )
+    objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data={'near_edge': near_edge})
     found = drop_cut_objects(objects, (200, 200), MARGIN * 64)
     assert found.class_id.tolist() == [1, 2, 3]
 
@@ -46,17 +38,13 @@ def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_neares
     image = np.zeros((height, width, 3), np.uint16)
     image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
 
-    @dataclass
-    class Model:
-        tiles: int | None = side
-        tiles_per_batch: int = batch_size
-        classes = range(1 << 20)
+    def predict_batch(tiles):
+        assert len({tile.shape for tile in tiles}) == 1
+        return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
 
-        def predict_batch(self, tiles):
-            assert len({tile.shape for tile in tiles}) == 1
-            return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
-
-    found = Segmentor.predict_in_tiles(Model(), image)
+    model = SimpleNamespace(tiles=side, tiles_per_batch=batch_size, classes=range(1 << 20))
+    model.predict_batch = predict_batch
+    found = Segmentor.predict_in_tiles(model, image)
     np.testing.assert_array_equal(found.label_map, image @ [1, 1000, 0])
 
 

@@ -50,10 +50,7 @@ def find_format(dataset: ConfigDict) -> str | None:
     """
     if is_remote(dataset):
         return None
-    dataset_class = dataset.type
-    if isinstance(dataset_class, str):
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            dataset_class = registry.get(dataset_class)
+    dataset_class = get_dataset_class(dataset)
     if dataset_class is None:
         raise UserError(
             f'there is no dataset class {dataset.type!r}. Check it, or add its module to '
@@ -63,6 +60,17 @@ def find_format(dataset: ConfigDict) -> str | None:
         if base.__name__ in FORMATS:
             return FORMATS[base.__name__]
     return None
+
+
+def get_dataset_class(dataset: ConfigDict) -> type | None:
+    """Return the class of a dataset's ``type``: the class itself, or its name in the default scope.
+
+    None if there is no such class.
+    """
+    if not isinstance(dataset.type, str):
+        return dataset.type
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        return registry.get(dataset.type)
 
 
 def is_remote(dataset: ConfigDict) -> bool:

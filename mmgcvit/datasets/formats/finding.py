@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...files import suggest_folder
+from ...files import expand_user, suggest_folder
 from ..layouts import Folder, Match, describe_left_out, list_files
 from ..records import DatasetInfo
 from ..rules.judge import judge
@@ -36,7 +36,7 @@ KNOWN_FORMATS = (
 
 def find_folder(path: str | Path) -> Path:
     """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
-    path = Path(path).expanduser()
+    path = expand_user(path)
     if not path.exists():
         raise UserError(f'there is no folder {path}{suggest_folder(path)}')
     if not path.is_dir():

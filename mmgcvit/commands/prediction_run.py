@@ -1,0 +1,258 @@
+"""Predict all inputs of ``mmgcvit predict``, write the results, and print a summary.
+
+Skip inputs that fail, and report them.
+"""
+
+import errno
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from ..errors import (
+    OptionalModule,
+    UserError,
+    escape_controls,
+    format_count,
+    get_first_line,
+    shorten,
+)
+from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
+from ..inference.inputs import convert_to_array
+from ..inference.outputs import (
+    Outputs,
+    count_classes,
+    format_limit,
+    make_table,
+    write_counts,
+    write_json,
+)
+from ..inference.predictor import Predictor
+from ..inference.results import (
+    Detections,
+    Outcome,
+    Prediction,
+    Record,
+    Segmentation,
+    list_categories,
+    make_records,
+)
+
+sv = OptionalModule('supervision', 'predicting videos')
+
+# Share of the frames named in a video's header, an estimate, below which a message says so
+MIN_FRAMES = 0.9
+DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per second
+# Images are named whose longer side differs from that of the training images by more than this
+# factor
+MAX_RATIO = 2
+
+
+class PredictionRun:
+    """Predict images and videos, draw and write the predictions; count them and the failures.
+
+    ``args`` are the options of ``mmgcvit predict``.
+    """
+
+    def __init__(
+        self, model: Predictor, images: Sequence[str], videos: Sequence[str], args: Namespace
+    ) -> None:
+        self.model, self.images, self.videos, self.args = model, images, videos, args
+        self.outputs = Outputs(args.out_dir, [*images, *videos])
+        self.draw = not args.no_save_vis  # pictures and videos
+        self.write = not args.no_save_pred  # JSON and CSV files and segmentation maps
+        self.categories = list_categories(model.task, model.classes)
+        self.progress = Progress(disable=not sys.stdout.isatty())
+        self.num_failed = 0  # images and videos that could not be predicted
+        self.counts: dict[str, Counter[str]] = {}  # by image or frame: predictions by class
+        self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
+        # Images and frames with as many detections as the model returns at most
+        self.limited: list[str] = []
+
+    def predict(self) -> None:
+        """Predict all images, then all videos. Write and print the counts, also after an error."""
+        try:
+            with self.progress:
+                if self.images:
+                    self.predict_images()
+                for video in self.videos:
+                    with self.skip_errors(video):
+                        self.predict_video(video)
+        finally:
+            if self.write:
+                write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
+            self.print_summary()
+
+    def predict_images(self) -> None:
+        """Predict images and write their pictures, segmentation maps and, also after an error, JSON
+        records.
+        """
+        entries, results = [], []
+        try:
+            for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
+                with self.skip_errors(path):
+                    prediction = outcome.get(path)
+                    entry = self.write_pictures(image_id, path, image, prediction)
+                    records = make_records(prediction, self.categories) if self.write else []
+                    entries.append(entry)
+                    names = {'image_id': image_id, 'file_name': path}
+                    results += [names | record for record in records]
+                    self.count(path, prediction)
+                    self.sizes[path] = image.shape[:2]
+        finally:
+            if self.write:
+                content = {'categories': self.categories, 'images': entries}
+                write_json(self.outputs.folder / IMAGES, content)
+                write_json(self.outputs.folder / PREDICTIONS, results)
+
+    def count(self, name: str, prediction: Prediction) -> None:
+        """Count the predictions of an image or frame by class."""
+        self.counts[name] = count_classes(prediction)
+        if isinstance(prediction, Detections) and prediction.is_limited:
+            self.limited.append(name)
+
+    def write_pictures(
+        self, image_id: int, path: str, image: np.ndarray, prediction: Prediction
+    ) -> Record:
+        """Write an image's picture and segmentation map. Return its entry in ``images.json``."""
+        height, width = image.shape[:2]
+        entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
+        if self.draw:
+            picture = self.model.draw(image, prediction)
+            entry['drawn'] = str(self.outputs.write_picture(path, picture))
+        if self.write and isinstance(prediction, Segmentation):
+            entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+        return entry
+
+    def read_images(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Yield (image id, path, image) of each image. Skip files that cannot be read."""
+        paths = self.progress.track(self.images, description='images')
+        for image_id, path in enumerate(paths, start=1):
+            with self.skip_errors(path):
+                yield image_id, path, convert_to_array(path, self.model.decoding)
+
+    def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
+        """Yield (item, outcome) for each item.
+
+        Items are tuples whose last element is the image to predict.
+        """
+        # With --tiles, the tiles of one image at a time are predicted in batches.
+        batch_size = 1 if self.args.tiles else self.args.batch_size
+        while batch := list(islice(items, batch_size)):
+            outcomes = self.model.predict_batch([item[-1] for item in batch])
+            for item, outcome in zip(batch, outcomes, strict=True):
+                if self.args.classes and outcome.prediction:
+                    outcome = Outcome(outcome.prediction.filter(classes=self.args.classes))
+                yield item, outcome
+
+    def predict_video(self, video: str) -> None:
+        """Predict a video.
+
+        Write a video with drawn predictions, and a file with a line of JSON for each frame.
+        """
+        info = sv.VideoInfo.from_video_path(video)
+        rate = info.fps or DEFAULT_FRAME_RATE
+        # With two colours, objects of one class are not coloured one by one, which would flicker.
+        model = replace(self.model, palette=self.model.palette * 2)
+        images = sv.get_video_frames_generator(video)
+        images = self.progress.track(images, total=info.total_frames, description=video)
+        num_frames = 0
+        with ExitStack() as files:
+            for (index, image), outcome in self.predict_in_batches(enumerate(images)):
+                name = f'{video}, frame {index}'
+                prediction = outcome.get(name)
+                if self.draw:
+                    picture = model.draw(image, prediction)
+                    if index == 0:
+                        drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
+                        height, width = picture.shape[:2]
+                        size = sv.VideoInfo(width, height, rate)
+                        sink = files.enter_context(sv.VideoSink(drawn, size))
+                    sink.write_frame(picture)
+                if self.write:
+                    if index == 0:
+                        path = self.outputs.get_path(FRAMES, video, '.jsonl')
+                        lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
+                    records = make_records(prediction, self.categories)
+                    entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
+                    lines.write(json.dumps(entry, allow_nan=False) + '\n')
+                self.count(name, prediction)
+                num_frames += 1
+        if not num_frames:
+            raise UserError(f'{video}: no frame can be read')
+        # OpenCV reads a damaged video up to the damage.
+        if num_frames < MIN_FRAMES * info.total_frames:
+            read = f'{num_frames} of about {info.total_frames} frames'
+            print(escape_controls(f'{video}: {read} can be read'))
+        # OpenCV does not report a full disk.
+        if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
+            raise UserError(f'{drawn} is incomplete. The disk may be full')
+
+    @contextmanager
+    def skip_errors(self, path: str) -> Iterator[None]:
+        """Print an error for an image or video, and count it. Raise that of a full disk."""
+        try:
+            yield
+        except UserError as error:
+            message = str(error)
+        # Drawing and encoding raise errors of any type, also if memory runs out.
+        except Exception as error:
+            if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            message = f'{path}: {get_first_line(error)}'
+        else:
+            return
+        self.num_failed += 1
+        print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
+
+    def print_summary(self) -> None:
+        """Print what has been predicted and written."""
+        if self.counts:
+            table = make_table(self.counts, self.model.task)
+            Console(markup=False, emoji=False, highlight=False).print(table)
+        if self.limited:
+            print(format_limit(self.limited, len(self.counts), self.model))
+        if self.model.task != 'classification' and not self.model.tiles:
+            print(compare_sizes(self.sizes, self.model), end='')
+        done = format_count(len(self.sizes), 'image')
+        if self.videos:
+            done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
+        print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
+
+
+def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
+    """Return a message about images in which objects cannot be as large as in training, or ''.
+
+    A run of ``train --data`` knows the longer side of its training images. Of other models, the
+    size is known to which they resize images.
+    """
+    side = model.image_side
+    if side:
+        longer, shorter, lowest = side, side, 1 / MAX_RATIO
+    elif model.scale:
+        longer, shorter = model.scale
+        lowest, side = 0, MAX_RATIO * shorter
+    else:
+        return ''
+    others = []
+    for name, size in sizes.items():
+        ratio = max(max(size) / longer, min(size) / shorter)
+        if not lowest <= ratio <= MAX_RATIO:
+            others.append(name)
+    if not others:
+        return ''
+    return (
+        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
+        f'{MAX_RATIO} times larger or smaller than the model expects (longer side {longer} px). If '
+        f'objects in larger ones are lost, add --tiles {side}\n'
+    )
