@@ -119,7 +119,7 @@ setup(
         # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
         # To draw predictions, cut images into tiles, and read and write videos.
-        'predict': ['supervision'],
+        'predict': ['supervision>=0.31'],
         # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],

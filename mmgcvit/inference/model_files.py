@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
@@ -12,7 +12,7 @@ from ..files import compute_sha256, expand_user, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Predictor
+    from .predictor import Detector, Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
@@ -27,12 +27,31 @@ class ModelFiles(NamedTuple):
     checkpoint: str
 
 
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: None = None,
+) -> Predictor[Any]: ...
+
+
+@overload
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    *,
+    score_thr: float,
+) -> Detector: ...
+
+
 def load(
     config: str | Path,
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor:
+) -> Predictor[Any]:
     """Load a trained model.
 
     Args:

@@ -3,12 +3,13 @@ overlapping tiles.
 """
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ from .results import (
 
 sv = OptionalModule('supervision', 'predicting with tiles')
 
+P = TypeVar('P', bound=Prediction)
+
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
@@ -51,10 +54,10 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
 @dataclass(eq=False, repr=False)
-class Predictor(ABC):
+class Predictor(ABC, Generic[P]):
     """A trained model, as returned by :func:`mmgcvit.load`.
 
-    Threads may share it, since calls do not change it.
+    Threads may share it, since calls do not change it. ``P`` is the type of its predictions.
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
@@ -74,7 +77,7 @@ class Predictor(ABC):
     score_thr: float = 0.3  # a detector drops detections with a lower score
 
     @abstractmethod
-    def read_sample(self, sample: Any) -> Prediction:
+    def read_sample(self, sample: Any) -> P:
         """Convert the data sample that the network returns for one image to a prediction."""
 
     def __repr__(self) -> str:
@@ -100,9 +103,17 @@ class Predictor(ABC):
                 return longer, shorter
         return None
 
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
+
+    @overload
+    def __call__(
+        self, images: Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
+    ) -> list[P]: ...
+
     def __call__(
         self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
-    ) -> Any:
+    ) -> P | list[P]:
         """Predict one or several images.
 
         Args:
@@ -127,10 +138,11 @@ class Predictor(ABC):
             batch = images[begin : begin + batch_size]
             arrays = [convert_to_array(image, self.decoding) for image in batch]
             for index, outcome in enumerate(model.predict_batch(arrays), start=begin):
-                predictions.append(outcome.get(f'image {index}'))
+                is_path = isinstance(images[index], str | os.PathLike)
+                predictions.append(outcome.get(images[index] if is_path else f'image {index}'))
         return predictions
 
-    def with_tiles(self, side: int, batch_size: int) -> 'Predictor':
+    def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
         """Return this model with other tiles. Raise a UserError if it is a classifier."""
         if self.task == CLASSIFICATION.name:
             raise UserError(
@@ -211,7 +223,7 @@ class Predictor(ABC):
         return [{'image_id': image_id, **record} for record in records]
 
 
-class Detector(Predictor):
+class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
     task = DETECTION.name
@@ -282,7 +294,7 @@ class Detector(Predictor):
         )
 
 
-class Segmentor(Predictor):
+class Segmentor(Predictor[Segmentation]):
     """Predictor for semantic segmentation."""
 
     task = SEGMENTATION.name
@@ -311,7 +323,7 @@ class Segmentor(Predictor):
         return make_segmentation(label_map, self.classes)
 
 
-class Classifier(Predictor):
+class Classifier(Predictor[Classification]):
     """Predictor for image classification."""
 
     task = CLASSIFICATION.name
