@@ -24,7 +24,6 @@ from .weights import (
     get_running_statistics,
 )
 
-LORA_SUFFIXES = ('.lora_up', '.lora_down')  # of LoRALinear's own parameters
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
@@ -35,19 +34,15 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
     it.
 
-    Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial
-    values. If the last stage is the only output, as in a classifier, its output norm gets the
-    weights of the classifier's final norm. All other weights must be in the checkpoint. Position
-    biases and embeddings of another size are resized.
+    Output norms that the checkpoint lacks keep their initial values. If the last stage is the only
+    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
+    other weights must be in the checkpoint. Position biases and embeddings of another size are
+    resized.
 
     Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
     network, num_stages = type(backbone).__name__, backbone.num_stages
-    model_tensors = {
-        name: tensor
-        for name, tensor in backbone.state_dict().items()
-        if not name.endswith(LORA_SUFFIXES)
-    }
+    model_tensors = backbone.state_dict()
     arch = backbone.infer_arch(model_tensors, num_stages)
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), num_stages)
     if loaded_arch != arch:
@@ -158,10 +153,9 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix
     such as ``backbone.``.
 
-    Without this check mmengine leaves tensors that do not fit at their initial values. LoRA
-    parameters may be missing: their initial values change no output. Raise a CheckpointError for
-    missing, misfitting or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from
-    the checkpoint's keys.
+    Without this check mmengine leaves tensors that do not fit at their initial values. Raise a
+    CheckpointError for missing, misfitting or infinite tensors, and NaN. Remove prefixes of
+    DistributedDataParallel from the checkpoint's keys.
     """
     source = checkpoint.source
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
@@ -169,11 +163,7 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     if prefix:  # mmengine would list all other keys
         loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}
     checkpoint.content['state_dict'] = loaded
-    expected = {
-        name: tensor
-        for name, tensor in model_tensors.items()
-        if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
-    }
+    expected = {name: tensor for name, tensor in model_tensors.items() if name.startswith(prefix)}
     advice = (
         f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. "
         "Use the config that the checkpoint was trained with. If it comes from the authors' code, "

@@ -89,9 +89,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     own.add_argument(
         '--fine-tune',
-        choices=('all', 'lora', 'head'),
-        help='what of the backbone is trained: all (default), low-rank updates of its attention, '
-        'or nothing',
+        choices=('all', 'head'),
+        help='what is trained: all (default), or all but the backbone',
     )
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)'

@@ -16,7 +16,6 @@ from .layers.arguments import (
     require,
 )
 from .layers.blocks import LayerNorm
-from .layers.lora import add_lora
 from .pretrained import PretrainedModel
 
 
@@ -39,7 +38,6 @@ class PyramidBackbone(PretrainedModel):
         stage_dims: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
-        lora_rank: int,
         with_cp: bool,
         init_cfg: InitCfg,
         norm_eps: float = 1e-5,
@@ -53,7 +51,6 @@ class PyramidBackbone(PretrainedModel):
         require('out_indices', out_indices, is_valid, expected)
         check_bool('with_cp', with_cp)
         self.in_channels = check_int('in_channels', in_channels, 1)
-        self.lora_rank = check_int('lora_rank', lora_rank, 0)
         self.out_indices = tuple(out_indices)
         self.stage_dims = stage_dims
         self.num_stages = self.out_indices[-1] + 1
@@ -70,7 +67,7 @@ class PyramidBackbone(PretrainedModel):
 
     def finish_init(self, layer_types: tuple[type, ...]) -> None:
         """Do what a constructor does last: build the downsamplers, initialise the layers of these
-        types, add LoRA, and freeze stages.
+        types, and freeze stages.
 
         Their weights are initialised by a truncated normal distribution with standard deviation
         0.02, their biases by 0. Other layers keep torch's default, and position biases and
@@ -85,7 +82,6 @@ class PyramidBackbone(PretrainedModel):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        add_lora(self, self.lora_rank)
         self.freeze()
 
     @property

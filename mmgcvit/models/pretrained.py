@@ -13,7 +13,7 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
-from ..checkpoints.weights import Arch, merge_lora, read_weights
+from ..checkpoints.weights import Arch, read_weights
 from ..errors import CheckpointError
 from .layers.arguments import InitCfg
 
@@ -22,7 +22,7 @@ class PretrainedModel(BaseModule):
     """Base class of networks that load weights: by ``init_cfg``, ``load_state_dict`` or
     :meth:`from_pretrained`.
 
-    A subclass has the attribute ``lora_rank`` and the class attributes
+    A subclass has the class attributes
 
     * ``archs``: the published variants by name;
     * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
@@ -35,18 +35,12 @@ class PretrainedModel(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.register_load_state_dict_post_hook(reset_buffers)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # A backbone without LoRA merges the LoRA matrices of a checkpoint into its weights.
-        if not self.lora_rank:
-            merge_lora(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     @classmethod
     def from_pretrained(
         cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
     ) -> 'PretrainedModel':
-        """Build a backbone and load its weights from a checkpoint, which may lack only output norms
-        and LoRA.
+        """Build a backbone and load its weights from a checkpoint, which may lack only output
+        norms.
 
         Args:
             checkpoint: A file, an http(s) URL, or ``timm://NAME``.

@@ -101,6 +101,7 @@ def test_prefix_selects_one_of_several_networks(load):
             r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)',
         ),
         ([1, 2], 'has no weights'),
+        (WEIGHTS | {'a.lora_up': torch.ones(1)}, 'has LoRA matrices'),
     ],
 )
 def test_other_checkpoints_are_rejected(content, message, load):

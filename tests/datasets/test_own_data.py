@@ -513,6 +513,6 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     )
     output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
-    options = '--fine-tune', 'lora', '--augment', 'strong', '--patience', 1
+    options = '--fine-tune', 'head', '--augment', 'strong', '--patience', 1
     call('', '-m', 'mmgcvit', 'train', *own[:4], '--work-dir', tmp_path / 'again', *options)
     assert list((tmp_path / 'again').glob('best_*.pth'))

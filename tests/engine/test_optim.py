@@ -94,7 +94,7 @@ def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(
             assert merged.wrapper.get_lr()[name][0] == separate.wrapper.get_lr()[name][0]
 
 
-@pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
+@pytest.mark.parametrize('backbone', [{}, {'frozen_stages': 0}], ids=['plain', 'frozen'])
 @pytest.mark.parametrize(
     'name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits']
 )

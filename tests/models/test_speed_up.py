@@ -32,17 +32,23 @@ def test_linear_layers_by_onednn_equal_torchs(shape, bias, monkeypatch):
     assert 'aten::conv2d' in record_operators(lambda: layer(x))
 
 
-@pytest.mark.parametrize('has_lora', [False, True])
+class WrappedLinear(nn.Linear):
+    """A layer that computes something else, as those with LoRA."""
+
+
+@pytest.mark.parametrize('is_wrapped', [False, True])
 @pytest.mark.parametrize('is_onednn_faster', [False, True])
-def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, monkeypatch):
-    """Attention with LoRA stays as it is, since the algebra would leave LoRA out."""
+def test_only_backbones_of_this_package_are_sped_up(is_wrapped, is_onednn_faster, monkeypatch):
+    """Attention with another linear layer stays as it is, since the algebra would leave it out."""
     monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: is_onednn_faster)
-    lsa, gcvit, head = LSA(lora_rank=2 if has_lora else 0), GCViT(GCVIT), nn.Linear(2, 2)
+    lsa, gcvit, head = LSA(), GCViT(GCVIT), nn.Linear(2, 2)
+    attn = lsa.stages[0].blocks[0].attn
+    if is_wrapped:
+        attn.kv.__class__ = WrappedLinear
     model = nn.ModuleList([lsa, gcvit, head])
     keys = list(model.state_dict())
     speed_up.speed_up(model)
-    attention_type = ShiftAttention if has_lora else speed_up.AbsorbedShiftAttention
-    assert type(lsa.stages[0].blocks[0].attn) is attention_type
+    assert type(attn) is (ShiftAttention if is_wrapped else speed_up.AbsorbedShiftAttention)
     linear_type = speed_up.OneDNNLinear if is_onednn_faster else nn.Linear
     assert type(gcvit.stages[0].blocks[0].attn.qkv) is linear_type
     assert type(head) is nn.Linear

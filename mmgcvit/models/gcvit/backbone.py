@@ -50,8 +50,6 @@ class GCViT(PyramidBackbone):
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
-            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC
@@ -85,7 +83,6 @@ class GCViT(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
-        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
@@ -96,9 +93,7 @@ class GCViT(PyramidBackbone):
         if drop_path_rate is None:
             drop_path_rate = arch.drop_path_rate
         drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
-        super().__init__(
-            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg
-        )
+        super().__init__(in_channels, dims, out_indices, frozen_stages, with_cp, init_cfg)
         self.stem = self.stem_type(self.in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(

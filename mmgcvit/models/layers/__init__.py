@@ -1,7 +1,7 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
-``blocks``, ``attention`` (with ``sdpa``, which calls torch's kernels), ``position`` and ``lora``
-have parameters or the paper's formulas. ``windows``, ``resizing`` and ``padding`` change the shape
+``blocks``, ``attention`` (with ``sdpa``, which calls torch's kernels) and ``position`` have
+parameters or the paper's formulas. ``windows``, ``resizing`` and ``padding`` change the shape
 of maps and images. ``tracing`` says whether a graph is being made, ``arguments`` checks arguments.
 """
 # ruff: noqa: F401

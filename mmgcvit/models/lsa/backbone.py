@@ -54,8 +54,6 @@ class LSA(PyramidBackbone):
             are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
-            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA
@@ -89,7 +87,6 @@ class LSA(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
-        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
@@ -105,9 +102,7 @@ class LSA(PyramidBackbone):
         drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
         if out_indices is None:
             out_indices = range(num_stages)
-        super().__init__(
-            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg, NORM_EPS
-        )
+        super().__init__(in_channels, dims, out_indices, frozen_stages, with_cp, init_cfg, NORM_EPS)
         self.stem = self.stem_type(
             in_channels=self.in_channels,
             embed_dims=dims[0],

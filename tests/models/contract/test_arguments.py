@@ -20,7 +20,6 @@ BOTH = [
     ('frozen_stages', 5, 'frozen_stages is 5.*up to 4'),
     ('frozen_stages', -2, 'frozen_stages is .*at least -1'),
     ('frozen_stages', True, 'frozen_stages is .*at least -1'),
-    ('lora_rank', 0.5, 'lora_rank is'),
     ('in_channels', 0, 'in_channels is'),
     ('arch', 'huge', "unknown arch 'huge'; choose one of .*tiny"),
     ('arch', {'embed_dims': 8}, "missing .*'depths'.*the keys are"),
