@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.weights import Arch, read_weights
 from ..errors import CheckpointError
-from .layers.arguments import InitCfg
 
 
 class PretrainedModel(BaseModule):
@@ -30,10 +29,6 @@ class PretrainedModel(BaseModule):
     * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
       of weights (local keys) of all or the first stages.
     """
-
-    def __init__(self, init_cfg: InitCfg) -> None:
-        super().__init__(init_cfg=init_cfg)
-        self.register_load_state_dict_post_hook(reset_buffers)
 
     @classmethod
     def from_pretrained(
@@ -63,10 +58,8 @@ class PretrainedModel(BaseModule):
                     'variant. Set arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        source = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        backbone = cls(**arguments, init_cfg=source)
+        backbone = cls(**arguments)
         load_pretrained(backbone, weights)
-        backbone._is_init = True  # as init_weights
         return backbone
 
     def init_weights(self) -> None:
@@ -104,18 +97,6 @@ class PretrainedModel(BaseModule):
             if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes:
                 names.append(name)
         return Arch(names, attributes)
-
-
-def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
-    """Compute the buffers anew that state dicts lack.
-
-    If the network was built on the meta device, they are still there, or uninitialised after
-    to_empty().
-    """
-    device = next(network.parameters()).device
-    for module in network.modules():
-        if hasattr(module, 'reset_buffers'):
-            module.reset_buffers(device)
 
 
 @functools.cache

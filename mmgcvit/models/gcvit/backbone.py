@@ -116,6 +116,6 @@ def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> lis
     """Return the drop path rates of the blocks of each stage, rising linearly from 0 to
     ``drop_path_rate``.
     """
-    drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
+    check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
     rates = torch.linspace(0, drop_path_rate, sum(depths), dtype=torch.float64, device='cpu')
     return [stage_rates.tolist() for stage_rates in rates.split(depths)]

@@ -21,8 +21,8 @@ from ..layers.arguments import (
     InitCfg,
     WindowSize,
     check_float,
-    check_img_size,
     resolve_arch,
+    resolve_img_size,
     resolve_windows,
 )
 from ..layers.padding import ceil_div
@@ -96,42 +96,19 @@ class LSA(PyramidBackbone):
         windows = resolve_windows(window_size, num_stages, allow_none=True)
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
-        img_size = check_img_size(pretrain_img_size)
+        img_size = resolve_img_size(pretrain_img_size)
         if drop_path_rate is None:
             drop_path_rate = arch.drop_path_rate
-        drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
+        check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
         if out_indices is None:
             out_indices = range(num_stages)
         super().__init__(in_channels, dims, out_indices, frozen_stages, with_cp, init_cfg, NORM_EPS)
-        self.stem = self.stem_type(
-            in_channels=self.in_channels,
-            embed_dims=dims[0],
-            kernel_size=arch.kernel_size,
-            stride=arch.stride,
-            padding=arch.padding,
-            shifts=arch.shifts,
-            shift_mode=arch.shift_mode,
-            shared_conv=arch.shared_conv,
-        )
+        self.stem = self.stem_type(in_channels, arch)
         # The size (h, w) of the position embedding, which each downsampler halves.
-        grid = count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)
+        grid = count_patches(img_size, arch)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
-            has_copies = i == 0 and arch.shifts is not None
-            stage = self.stage_type(
-                embed_dims=dims[i],
-                depth=arch.depths[i],
-                num_heads=arch.num_heads[i],
-                num_kv_heads=arch.num_kv_heads[i],
-                window_size=windows[i],
-                mlp_ratio=arch.mlp_ratio,
-                drop_path_rate=drop_path_rate,
-                grid=grid,
-                num_copies=len(arch.shifts) if has_copies else None,
-                shared_position=arch.shared_position,
-                with_cp=with_cp,
-            )
-            self.stages.append(stage)
+            self.stages.append(self.stage_type(arch, i, grid, windows[i], drop_path_rate, with_cp))
             h, w = grid
             grid = (ceil_div(h, 2), ceil_div(w, 2))
         # The authors initialise linear layers and convolutions alike.
