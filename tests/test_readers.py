@@ -12,7 +12,6 @@ import tarfile
 import time
 import zipfile
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -158,11 +157,7 @@ def read_all(written, folder):
     Path('x').write_bytes(written)
     content = None
     with nothing_runs(folder):
-        for read in (
-            read_checkpoint,
-            read_for_mmengine,
-            partial(read_checkpoint, map_location='meta'),
-        ):
+        for read in (read_checkpoint, read_for_mmengine):
             with one_line_error(CheckpointError):
                 found = read('x')
                 check_plain(found.content if read is read_for_mmengine else found)

@@ -54,7 +54,7 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
     is_classifier = tuple(backbone.out_indices) == (num_stages - 1,)
-    use_final_norm = is_classifier and f'{last_norm}weight' not in tensors
+    use_final_norm = is_classifier and f'{FINAL_NORM}weight' in tensors
     if use_final_norm:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
@@ -71,7 +71,7 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
         f'{f" (output norms {norms})" if norms else ""}; {len(unused)} in the file are unused'
         f'{f" ({shorten(unused)})" if unused else ""}'
     )
-    if use_final_norm and f'{FINAL_NORM}weight' in weights.tensors:
+    if use_final_norm:
         line += "; the last output norm has the weights of the classifier's final norm"
     print_log(line, 'current')
 
@@ -129,11 +129,6 @@ def check_complete(
         if not is_same_kind(name, tensor, wanted):
             found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensor, wanted))
             invalid.append(f'{name} {found} instead of {needed}')
-        elif tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
-            raise CheckpointError(
-                f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number: use a '
-                'checkpoint of a model with square windows and images'
-            )
     if invalid:
         raise CheckpointError(
             f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'
@@ -141,12 +136,15 @@ def check_complete(
 
 
 def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
-    """Return whether two tensors are both floats or ints, of one shape but for a table's rows."""
-    shapes = [list(tensor.shape), list(wanted.shape)]
-    if name.endswith(POSITION_TABLES) and tensor.ndim > 1:
-        for shape in shapes:
-            del shape[-2]
-    return shapes[0] == shapes[1] and tensor.is_floating_point() == wanted.is_floating_point()
+    """Return whether two tensors are both floats or ints and have one shape. A position table may
+    have another square number of rows.
+    """
+    shape = list(tensor.shape)
+    is_table = name.endswith(POSITION_TABLES) and tensor.ndim > 1
+    if is_table and isqrt(shape[-2]) ** 2 == shape[-2]:
+        shape[-2] = wanted.shape[-2]
+    is_same_shape = shape == list(wanted.shape)
+    return is_same_shape and tensor.is_floating_point() == wanted.is_floating_point()
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
@@ -169,14 +167,14 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
         "Use the config that the checkpoint was trained with. If it comes from the authors' code, "
         f"timm or NVIDIA TAO, first run 'mmgcvit convert {source} NEW.pth'"
     )
-    found = {name: loaded[name] for name in expected if name in loaded}
-    check_complete(source, found, expected, advice=advice)
+    check_complete(source, loaded, expected, advice=advice)
     # Only parameters and running statistics must be finite. Other buffers, such as masks, may
     # contain infinity.
     finite = remove_module_prefix(
         {**dict(model.named_parameters()), **get_running_statistics(model)}
     )
-    check_finite({name: tensor for name, tensor in found.items() if name in finite}, source)
+    names = expected.keys() & finite.keys()
+    check_finite({name: loaded[name] for name in sorted(names)}, source)
 
 
 def remove_module_prefix(tensors: StateDict) -> StateDict:

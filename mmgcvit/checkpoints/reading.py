@@ -42,14 +42,13 @@ LIMITS = {
 }
 
 
-def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
+def read_checkpoint(source: str | Path) -> Any:
     """Read a checkpoint of torch or safetensors: a file, an http(s) URL, or ``timm://NAME`` for one
     of timm's GC ViTs.
 
-    Only tensors, numbers, strings and plain containers are read. Objects of other classes are
-    removed, and no code that the file names runs. Raise a CheckpointError if the file does not
-    exist, is damaged, or is not a checkpoint. ``map_location`` is that of ``torch.load``, and
-    applies only to torch's files.
+    Only tensors (to the CPU), numbers, strings and plain containers are read. Objects of other
+    classes are removed, and no code that the file names runs. Raise a CheckpointError if the file
+    does not exist, is damaged, or is not a checkpoint.
     """
     source = str(source)
     limit = find_limit(source)
@@ -61,7 +60,7 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     check_intact(path)
     if is_safetensors(path):
         return read_safetensors(path)
-    return read_torch(path, map_location)
+    return read_torch(path)
 
 
 def find_limit(source: str) -> str | None:
@@ -94,8 +93,6 @@ def check_intact(path: Path) -> None:
     """
     with path.open('rb') as file:
         head = file.read(2)
-    if not head:
-        raise CheckpointError(f'{path} is empty. Copy or download it again')
     if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
         raise CheckpointError(
             f'{path} is not a checkpoint, because neither torch.save nor safetensors wrote it. Use '
@@ -136,7 +133,7 @@ def read_safetensors(path: Path) -> StateDict:
         raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
 
 
-def read_torch(path: Path, map_location: Any) -> Any:
+def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
     # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
     forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
@@ -145,8 +142,8 @@ def read_torch(path: Path, map_location: Any) -> Any:
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
         # reader.
         with path.open('rb') as file:
-            content = torch.load(file, map_location, SAFE_PICKLE, weights_only=False)
-        is_data = remove_placeholders(content)
+            content = torch.load(file, 'cpu', SAFE_PICKLE, weights_only=False)
+        is_data = remove_placeholders(content, {})
     except CheckpointError:
         raise
     except Exception as error:  # a damaged or crafted pickle can raise anything

@@ -45,7 +45,7 @@ class Checkpoint:
     is_resumed: bool = True
 
     def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
-        return read_for_mmengine, (self.source, self.work_dir, 'cpu', self.is_resumed)
+        return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
 
 @contextmanager
@@ -63,14 +63,9 @@ def safe_checkpoint_loading(
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
     # files_as_data backend".
-    def load_from_files_as_data(
-        filename: str | Path, map_location: Any = None, logger: Any = None
-    ) -> dict[str, Any]:
+    def load_from_files_as_data(filename: str | Path, *_: Any) -> dict[str, Any]:
         source = str(filename)
-        return (
-            contents.pop(source, None)
-            or read_for_mmengine(source, work_dir, map_location or 'cpu').content
-        )
+        return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
     previous_loaders = {scheme: get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
@@ -82,10 +77,7 @@ def safe_checkpoint_loading(
 
 
 def read_for_mmengine(
-    source: str,
-    work_dir: str | Path | None = None,
-    map_location: Any = 'cpu',
-    is_resumed: bool = True,
+    source: str, work_dir: str | Path | None = None, is_resumed: bool = True
 ) -> Checkpoint:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would
     execute or delete.
@@ -96,7 +88,7 @@ def read_for_mmengine(
     gets the keys of mmdet's. Raise a CheckpointError if :func:`read_checkpoint` does or the file
     has no weights.
     """
-    content = read_checkpoint(source, map_location)
+    content = read_checkpoint(source)
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
@@ -119,17 +111,15 @@ def read_for_mmengine(
         del optimizer['loss_scaler']
     content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
     if 'message_hub' in content:
-        content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
+        hub = get_dict(content, 'message_hub')
+        info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
+        # Logs are objects, which are not read.
+        content['message_hub'] = {
+            'runtime_info': info,
+            'log_scalars': {},
+            'resumed_keys': dict.fromkeys(info, True),
+        }
     return Checkpoint(source, content, work_dir, is_resumed)
-
-
-def clean_message_hub(hub: dict[str, Any], work_dir: str | Path | None) -> dict[str, Any]:
-    """Return the state of mmengine's message hub without what mmengine would execute or delete."""
-    info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
-    logs, keys = get_dict(hub, 'log_scalars'), get_dict(hub, 'resumed_keys')
-    # mmengine warns about keys in resumed_keys that are missing from the other two.
-    keys = {name: value for name, value in keys.items() if name in info or name in logs}
-    return {'runtime_info': info, 'log_scalars': logs, 'resumed_keys': keys}
 
 
 def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
@@ -144,7 +134,7 @@ def remove_harmful(entries: dict[Any, Any], work_dir: str | Path | None) -> dict
     """
     kept = {}
     for name, value in entries.items():
-        is_path = str(name).startswith(('best_ckpt', 'last_ckpt')) and value is not None
+        is_path = str(name).startswith(('best_ckpt', 'last_ckpt'))
         if name not in CONFIG_KEYS and (not is_path or is_best_checkpoint(value, work_dir)):
             kept[name] = value
     return kept

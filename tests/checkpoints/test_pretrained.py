@@ -179,7 +179,7 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     for weights, message in (
         (missing, rf'lacks 1 tensor \({last}\) of the model'),
         ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
-        ({**before, table: oblong}, 'has 35 rows. Expected'),
+        ({**before, table: oblong}, '35, .* wrong shape or dtype'),
     ):
         torch.save(weights, tmp_path / 'x.pth')
         with pytest.raises(CheckpointError, match=message):

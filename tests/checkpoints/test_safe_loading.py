@@ -45,14 +45,6 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
     assert schemes == CheckpointLoader._schemes
 
 
-@pytest.mark.parametrize('map_location', [None, torch.device('meta')])
-def test_tensors_are_loaded_to_map_location(map_location, file):
-    torch.save({'optimizer': [(torch.ones(1),)]}, file)
-    with safe_checkpoint_loading():
-        content = CheckpointLoader.load_checkpoint(str(file), map_location)
-    assert content['optimizer'][0][0].device == (map_location or torch.device('cpu'))
-
-
 def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(file):
     torch.save({'state_dict': WEIGHTS}, file)
     given = Checkpoint(str(file), {'state_dict': {}})
