@@ -94,7 +94,7 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
     with reject_part(source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
-        cfg.merge_from_dict(infer_dino_settings(tensors, weights.network))
+        cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)

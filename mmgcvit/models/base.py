@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from .layers.arguments import (
     MIN_IMAGE_SIZE,
     InitCfg,
-    check_bool,
-    check_int,
     is_int,
     is_sequence,
     require,
@@ -39,7 +37,6 @@ class PyramidBackbone(PretrainedModel):
         stage_dims: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
-        with_cp: bool,
         init_cfg: InitCfg,
         norm_eps: float = 1e-5,
     ) -> None:
@@ -51,15 +48,13 @@ class PyramidBackbone(PretrainedModel):
         last = len(stage_dims) - 1
         expected = f'a list of stage indices between 0 and {last}, each once, in ascending order'
         require('out_indices', out_indices, is_valid, expected)
-        check_int('in_channels', in_channels, 1)
-        check_bool('with_cp', with_cp)
         self.in_channels = in_channels
         self.out_indices = tuple(chosen)
         self.stage_dims = stage_dims
         self.num_stages = chosen[-1] + 1
         self.num_features = stage_dims[chosen[-1]]
         self.frozen_stages = frozen_stages
-        is_valid = is_int(frozen_stages, -1, self.num_stages)
+        is_valid = is_int(frozen_stages, -1) and frozen_stages <= self.num_stages
         expected = (
             '-1 (freeze nothing), 0 (the stem) or up to '
             f'{self.num_stages} (the stem and that many stages)'

@@ -14,7 +14,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers.attention import attend, merge_heads, split_heads
+from ..layers.attention import attend, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -61,7 +61,7 @@ class SwinAttention(GroupedAttention):
         windows = window_partition(x, WINDOW_SIZE)
         q = split_heads(self.q(windows), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(windows))
-        attended = merge_heads(attend(q, k, v, self.position()))
+        attended = attend(q, k, v, self.position())
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
 
@@ -97,7 +97,7 @@ class CvTAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         q = split_heads(self.q(self.q_conv(x)), self.num_heads)
         k, v = self.split_keys_and_values(self.kv(self.kv_conv(x)))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, x.shape[1:3])
+        return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 
 class StageWithSwinBlock(Stage):

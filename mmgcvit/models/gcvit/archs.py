@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_float, check_int, check_ints, require
+from ..layers.arguments import check_ints, require
 
 NUM_STAGES = 4
 
@@ -22,7 +22,7 @@ class GCViTArch:
             from 0 (first block).
 
     Raises:
-        ValueError: An attribute is out of its range or of the wrong type.
+        ValueError: The depths or numbers of heads are invalid.
     """
 
     embed_dims: int
@@ -33,12 +33,8 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        check_int('embed_dims', self.embed_dims, 4)
         check_ints('depths', self.depths, NUM_STAGES)
         check_ints('num_heads', self.num_heads, NUM_STAGES)
-        check_float('mlp_ratio', self.mlp_ratio, 0.1)
-        if self.layer_scale is not None:
-            check_float('layer_scale', self.layer_scale, 0)
         for i, heads in enumerate(self.num_heads):
             channels = self.stage_dims[i]
             expected = f'a divisor of embed_dims * 2**{i} = {channels}'

@@ -1,6 +1,5 @@
 """Check the arguments of backbones: numbers, windows, image sizes, ``arch``."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -25,9 +24,9 @@ def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
 
-def is_int(value: Any, minimum: int, maximum: float = math.inf) -> bool:
-    """Return whether a value is an int (not a bool) from ``minimum`` to ``maximum``."""
-    return type(value) is int and minimum <= value <= maximum
+def is_int(value: Any, minimum: int) -> bool:
+    """Return whether a value is an int (not a bool) of at least ``minimum``."""
+    return type(value) is int and value >= minimum
 
 
 def is_sequence(value: Any) -> bool:
@@ -35,38 +34,21 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def is_pair(value: Any, minimum: int, maximum: float = math.inf) -> bool:
-    """Return whether a value is a pair of ints from ``minimum`` to ``maximum``."""
-    is_two = is_sequence(value) and len(value) == 2
-    return is_two and all(is_int(side, minimum, maximum) for side in value)
-
-
-def check_int(name: str, value: Any, minimum: int) -> None:
-    """Raise a ValueError if a value is not an int of at least ``minimum``."""
-    require(name, value, is_int(value, minimum), f'an int of at least {minimum}')
-
-
-def check_bool(name: str, value: Any) -> None:
-    """Raise a ValueError if a value is not a bool."""
-    require(name, value, isinstance(value, bool), 'True or False')
-
-
 def check_ints(name: str, values: Any, length: int) -> None:
     """Raise a ValueError unless the values are a list of ``length`` ints >= 1."""
     is_valid = is_sequence(values) and len(values) == length
     is_valid = is_valid and all(is_int(value, 1) for value in values)
-    require(name, values, is_valid, 'a list of ints of at least 1, one per stage')
-
-
-def check_float(name: str, value: Any, minimum: float, upper_bound: float = math.inf) -> None:
-    """Raise a ValueError if a value is not a number in [minimum, upper_bound)."""
-    is_valid = isinstance(value, int | float) and minimum <= value < upper_bound
-    require(name, value, is_valid, f'a number of at least {minimum} and less than {upper_bound}')
+    require(name, values, is_valid, f'a list of {length} ints of at least 1, one per stage')
 
 
 def make_pair(size: Any) -> tuple:
     """Return a pair as a tuple, and a single value twice."""
     return tuple(size) if is_sequence(size) else (size, size)
+
+
+def is_pair(value: Any, minimum: int) -> bool:
+    """Return whether a value is a pair of ints of at least ``minimum``."""
+    return len(value) == 2 and all(is_int(side, minimum) for side in value)
 
 
 def resolve_img_size(img_size: ImageSize) -> Size:
@@ -77,6 +59,14 @@ def resolve_img_size(img_size: ImageSize) -> Size:
     expected = f'at least {MIN_IMAGE_SIZE} px: an int or a pair (height, width)'
     require('pretrain_img_size', img_size, is_pair(size, MIN_IMAGE_SIZE), expected)
     return size
+
+
+def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
+    """Return the drop path rate, or without one the arch's; raise a ValueError if it is invalid."""
+    rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+    is_valid = isinstance(rate, int | float) and 0 <= rate < 1
+    require('drop_path_rate', rate, is_valid, 'a number of at least 0 and less than 1')
+    return rate
 
 
 def resolve_windows(

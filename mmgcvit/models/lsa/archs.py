@@ -2,20 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import (
-    MIN_IMAGE_SIZE,
-    check_bool,
-    check_float,
-    check_int,
-    check_ints,
-    is_pair,
-    is_sequence,
-    require,
-)
+from ..layers.arguments import check_ints, is_sequence, require
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
-SHIFT_MODES = ('circular', 'reflect')
-MAX_SHIFT = MIN_IMAGE_SIZE - 1
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
@@ -49,7 +38,7 @@ class LSAArch:
         img_size: Side of the training images in pixels.
 
     Raises:
-        ValueError: An attribute is out of its range or of the wrong type.
+        ValueError: The numbers of a stage or the shifts are invalid.
     """
 
     embed_dims: tuple[int, ...]
@@ -68,19 +57,15 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
-        num_stages = len(self.embed_dims) if is_sequence(self.embed_dims) else 1
+        num_stages = len(self.embed_dims)
         self.num_kv_heads = self.num_kv_heads or self.num_heads
         for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
             check_ints(name, getattr(self, name), num_stages)
-        for name, minimum in (('kernel_size', 1), ('stride', 1), ('padding', 0)):
-            check_int(name, getattr(self, name), minimum)
-        for name in ('shared_conv', 'shared_position'):
-            check_bool(name, getattr(self, name))
-        check_float('mlp_ratio', self.mlp_ratio, 0.1)
-        is_valid = self.shift_mode in SHIFT_MODES
-        require('shift_mode', self.shift_mode, is_valid, f'one of {SHIFT_MODES}')
         if self.shifts is not None:
-            self.check_shifts()
+            is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
+            is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
+            expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
+            require('shifts', self.shifts, is_valid, expected)
         for i, heads in enumerate(self.num_heads):
             channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
             is_valid = channels % heads == 0 and heads % kv_heads == 0
@@ -89,17 +74,6 @@ class LSAArch:
                 'heads'
             )
             require(f'num_heads[{i}]', heads, is_valid, expected)
-
-    def check_shifts(self) -> None:
-        """Raise a ValueError if the shifts are invalid."""
-        shifts = self.shifts
-        is_valid = is_sequence(shifts) and len(shifts) > 1
-        is_valid = is_valid and all(is_pair(shift, -MAX_SHIFT, MAX_SHIFT) for shift in shifts)
-        is_valid = is_valid and tuple(shifts[0]) == (0, 0)
-        expected = (
-            f'None, or at least two pairs (dy, dx) of at most {MAX_SHIFT} px, the first (0, 0)'
-        )
-        require('shifts', shifts, is_valid, expected)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

@@ -14,7 +14,6 @@ from ..layers.attention import (
     QKV,
     attend,
     compute_attention_weights,
-    merge_heads,
     split_heads,
     split_qkv,
 )
@@ -66,7 +65,7 @@ class SelfAttention(GroupedAttention):
         size = x.shape[1:3]
         window_size = balance_window(self.window_size, size)
         q, k, v = self.project(window_partition(x, window_size))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), window_size, size)
+        return window_reverse(self.proj(attend(q, k, v)), window_size, size)
 
     def project(self, windows: Tensor) -> QKV:
         """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""

@@ -20,8 +20,8 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
-    check_float,
     resolve_arch,
+    resolve_drop_path_rate,
     resolve_img_size,
     resolve_windows,
 )
@@ -61,7 +61,7 @@ class LSA(PyramidBackbone):
             mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range or of the wrong type. The message says what is
+        ValueError: The arch, a window, size, rate or stage is invalid. The message says what is
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for
@@ -97,12 +97,10 @@ class LSA(PyramidBackbone):
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
         img_size = resolve_img_size(pretrain_img_size)
-        if drop_path_rate is None:
-            drop_path_rate = arch.drop_path_rate
-        check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
+        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         if out_indices is None:
             out_indices = range(num_stages)
-        super().__init__(in_channels, dims, out_indices, frozen_stages, with_cp, init_cfg, NORM_EPS)
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         self.stem = self.stem_type(in_channels, arch)
         # The size (h, w) of the position embedding, which each downsampler halves.
         grid = count_patches(img_size, arch)
