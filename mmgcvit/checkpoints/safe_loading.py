@@ -89,27 +89,23 @@ def read_for_mmengine(
     has no weights.
     """
     content = read_checkpoint(source)
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
-            'state_dict()'
-        )
-    # mmengine's strategies (such as DeepSpeed's) also write files without weights.
-    has_weights = any(select_tensors(value) for value in (content, *content.values()))
-    if has_weights or 'state_dict' in content:
+    is_dict = isinstance(content, Mapping)
+    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
+    has_weights = is_dict and any(map(select_tensors, (content, *content.values())))
+    if has_weights or not is_dict or 'state_dict' in content:
         state_dict, _ = find_state_dict(content, source)
         state_dict = translate_dino(state_dict, source) or state_dict
         others = content if 'state_dict' in content else {}
         content = {**others, 'state_dict': state_dict}
     if not is_resumed:
-        unused = ('optimizer', 'ema_state_dict')
-        content = {name: value for name, value in content.items() if name not in unused}
+        content.pop('optimizer', None)
+        content.pop('ema_state_dict', None)
     # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
     # resumed in float16.
     optimizer = get_dict(content, 'optimizer')
     if optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
-    content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
+    content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
     if 'message_hub' in content:
         hub = get_dict(content, 'message_hub')
         info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)

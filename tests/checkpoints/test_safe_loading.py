@@ -84,7 +84,7 @@ def test_a_file_of_a_strategy_needs_no_weights_but_other_files_are_dicts(file):
     torch.save({'epoch': 3}, file)
     assert read_for_mmengine(str(file)).content['epoch'] == 3
     torch.save([1], file)
-    with pytest.raises(CheckpointError, match='has no weights: it is a list instead of a dict'):
+    with pytest.raises(CheckpointError, match='has no weights'):
         read_for_mmengine(str(file))
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers.attention import attend, split_heads
+from ..layers.attention import attend
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -59,8 +59,7 @@ class SwinAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW_SIZE)
-        q = split_heads(self.q(windows), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(windows))
+        q, k, v = self.project(windows, windows)
         attended = attend(q, k, v, self.position())
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
@@ -95,8 +94,7 @@ class CvTAttention(GroupedAttention):
         self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        q = split_heads(self.q(self.q_conv(x)), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(self.kv_conv(x)))
+        q, k, v = self.project(self.q_conv(x), self.kv_conv(x))
         return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 

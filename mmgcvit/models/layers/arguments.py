@@ -95,15 +95,12 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
     """Return the published variant that ``arch`` names, or build a variant from a dict of its
     attributes.
 
-    Raise a ValueError if the name is unknown, or the dict has missing keys, unknown keys or invalid
-    values.
+    Raise a ValueError if the name is unknown or the dict has invalid values, or a TypeError for
+    missing or unknown keys.
     """
     if isinstance(arch, Mapping):
-        example = next(iter(variants.values()))
-        try:
-            return type(example)(**arch)
-        except TypeError as error:  # a key is unknown or missing
-            raise ValueError(f'arch: {error}; the keys are {list(vars(example))}') from None
+        variant_class = type(next(iter(variants.values())))
+        return variant_class(**arch)
     if arch not in variants:
         names = ', '.join(map(repr, variants))
         hint = suggest(str(arch), variants)

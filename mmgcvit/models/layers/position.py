@@ -54,13 +54,12 @@ class PositionEmbedding(PositionTable):
     """Add a learned embedding to each position of a feature map; for maps of another size than the
     grid, resize it.
 
-    Without ``num_copies`` there is one embedding, also for stacked maps (T, B, H, W, C); with it,
-    one for each of so many stacked maps.
+    There is one embedding, also for stacked maps (T, B, H, W, C); with ``copies`` = (T,), one for
+    each of them.
     """
 
-    def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None) -> None:
+    def __init__(self, embed_dims: int, grid: Size, copies: tuple[int, ...] = ()) -> None:
         super().__init__(grid)
-        copies = () if num_copies is None else (num_copies,)
         self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:

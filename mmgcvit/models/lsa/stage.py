@@ -70,8 +70,8 @@ class Stage(nn.Module):
         has_copies = index == 0 and arch.shifts is not None
         # The copies share a position embedding, or each has its own.
         has_positions = has_copies and not arch.shared_position
-        num_positions = len(arch.shifts) if has_positions else None
-        self.position = PositionEmbedding(embed_dims, grid, num_positions)
+        copies = (len(arch.shifts),) if has_positions else ()
+        self.position = PositionEmbedding(embed_dims, grid, copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         hidden_dims = int(embed_dims * arch.mlp_ratio)
