@@ -184,38 +184,26 @@ def download(url: str) -> Path:
 
     A file lock lets one process download while the others wait, because collective operations of
     ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they
-    are verified.
+    are verified. A file that is not intact is not kept.
     """
     path = get_cache_path(url)
     if path.is_file():
         return path
+    digest = HASH_IN_NAME.search(path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():  # another process may have downloaded it meanwhile
-                download_to(path, url)
-    except CheckpointError:
-        raise
-    except Exception as error:  # the network, the server or the disk failed, or the URL is wrong
+                with write_atomically(path) as new:
+                    prefix = digest and digest[1]
+                    torch.hub.download_url_to_file(url, str(new), prefix, progress=False)
+                    check_intact(new)
+    except Exception as error:  # the network, the server, the file or the disk
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, '
             'and pass the file instead of the URL (train --data: --pretrained FILE)'
         ) from None
     return path
-
-
-def download_to(path: Path, url: str) -> None:
-    """Download a checkpoint to a path. Raise a CheckpointError if it is not intact."""
-    digest = HASH_IN_NAME.search(path.name)
-    with write_atomically(path) as new:
-        torch.hub.download_url_to_file(url, str(new), digest and digest[1], progress=False)
-        try:
-            check_intact(new)
-        except CheckpointError as error:
-            reason = str(error).removeprefix(f'{new} ')
-            raise CheckpointError(
-                f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL'
-            ) from None
 
 
 def get_cache_path(url: str) -> Path:

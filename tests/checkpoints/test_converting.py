@@ -187,7 +187,7 @@ def test_the_output_names_the_arch_the_ema_and_the_unused_keys(convert):
     weights = LSA('cifar-tiny').state_dict()
     torch.save(weights | {'optimizer_state': torch.zeros(1)}, 'x.pth')
     output = convert('x.pth y.pth')
-    assert "LSA 'cifar-tiny', a backbone without a head" in output
+    assert "LSA 'cifar-tiny' from x.pth" in output
     assert '1 in the file are unused (optimizer_state)' in output
     assert_same('y.pth', {f'backbone.{name}': tensor for name, tensor in weights.items()})
 
