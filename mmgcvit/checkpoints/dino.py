@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .translating import SAME, KeyMapping, Row, StateDict, translate
-from .weights import BIAS_TABLE, Weights, format_tensors, infer_window_side, list_key_mappings
+from .weights import BIAS_TABLE, Weights, infer_window_side, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
@@ -80,7 +80,7 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
     rows = ROWS + make_neck_rows(external)
     for external_prefix, local_prefix, parts in mapping.rows:
         rows += ((BACKBONE + external_prefix, f'backbone.{local_prefix}', parts),)
-    tensors, unmapped = {}, []
+    tensors = {}
     for name, tensor in external.items():
         # In mmdet the encoder's heads follow those of the decoder's layers.
         key = re.sub(r'^transformer\.enc_out_(\w+)\.', rf'\1.{num_layers}.', name)
@@ -88,10 +88,7 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
         if local_key is not None:
             tensors[local_key] = select_classes(local_key, tensor)
         elif not IGNORED.match(name):
-            unmapped.append(name)
-    if unmapped:
-        keys = format_tensors(unmapped)
-        raise CheckpointError(f"{source}: mmdet's DINO has no keys for {keys}. {ADVICE}")
+            raise CheckpointError(f"{source}: mmdet's DINO has no key for {name}. {ADVICE}")
     return tensors
 
 

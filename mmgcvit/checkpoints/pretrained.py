@@ -27,6 +27,7 @@ from .weights import (
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
+OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
@@ -58,7 +59,7 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     if use_final_norm:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    check_complete(weights.source, matching, model_tensors, r'norm\d+\.')
+    check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
