@@ -21,7 +21,6 @@ from .weights import (
     Weights,
     check_finite,
     format_tensors,
-    get_running_statistics,
 )
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
@@ -169,13 +168,9 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
         f"timm or NVIDIA TAO, first run 'mmgcvit convert {source} NEW.pth'"
     )
     check_complete(source, loaded, expected, advice=advice)
-    # Only parameters and running statistics must be finite. Other buffers, such as masks, may
-    # contain infinity.
-    finite = remove_module_prefix(
-        {**dict(model.named_parameters()), **get_running_statistics(model)}
-    )
-    names = expected.keys() & finite.keys()
-    check_finite({name: loaded[name] for name in sorted(names)}, source)
+    # Buffers such as masks may contain infinity, and do so from the start.
+    finite = {name: loaded[name] for name, x in expected.items() if x.isfinite().all()}
+    check_finite(finite, source)
 
 
 def remove_module_prefix(tensors: StateDict) -> StateDict:

@@ -23,9 +23,6 @@ from .weights import find_state_dict, select_tensors
 # Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
 # torchvision:// etc.
 SCHEMES = ('', *URL_SCHEMES)
-# Keys under which a checkpoint stores its config as text, which mmengine executes when it resumes
-# and in inferencers.
-CONFIG_KEYS = ('config', 'cfg')
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 RUN_FILE_NAME = re.compile(
@@ -125,13 +122,13 @@ def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
 
 
 def remove_harmful(entries: dict[Any, Any], work_dir: str | Path | None) -> dict[Any, Any]:
-    """Remove the entries that mmengine would execute, and paths of files that it would delete,
+    """Remove the configs, which mmengine would execute, and paths of files that it would delete,
     unless these are best checkpoints in the work dir.
     """
     kept = {}
     for name, value in entries.items():
         is_path = str(name).startswith(('best_ckpt', 'last_ckpt'))
-        if name not in CONFIG_KEYS and (not is_path or is_best_checkpoint(value, work_dir)):
+        if name not in ('config', 'cfg') and (not is_path or is_best_checkpoint(value, work_dir)):
             kept[name] = value
     return kept
 

@@ -98,23 +98,19 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     it has no others.
     """
     content = content if isinstance(content, Mapping) else {}
-    candidates = [(content.get(key), key in EMA_KEYS) for key in PLAIN_KEYS + EMA_KEYS]
-    for values, is_ema in [*candidates, (content, False)]:
+    keys = EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS
+    candidates = [(content.get(key), key in EMA_KEYS) for key in keys]
+    if not ema:
+        candidates.append((content, False))
+    for values, is_ema in candidates:
         tensors = select_tensors(values)
-        if not tensors or (ema and not is_ema):
-            continue
         if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
             raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
-        return tensors, is_ema
-    if ema:
-        raise CheckpointError(
-            f'{source} has no EMA weights: it lacks {" and ".join(EMA_KEYS)}. Remove --ema (or the '
-            'argument ema=True)'
-        )
+        if tensors:
+            return tensors, is_ema
     raise CheckpointError(
-        f'{source} has no weights: it is not a dict of tensors and has none under '
-        f'{", ".join(PLAIN_KEYS + EMA_KEYS)}. If it has a whole model (nn.Module), save its '
-        'state_dict() in the program that wrote it'
+        f'{source} has no weights under {", ".join(keys)}. Remove --ema (ema=True) if it has no EMA '
+        'weights. If it has a whole model (nn.Module), save its state_dict()'
     )
 
 
@@ -146,9 +142,8 @@ def find_network(
 
     Return its network, it, and the key's prefix.
     """
-    known = list_key_mappings()
     matches = []
-    for network, key_mapping in known:
+    for network, key_mapping in list_key_mappings():
         for name in state_dict:
             if f'.{name}'.endswith(f'.{key_mapping.signature_key}'):
                 found_prefix = name.removesuffix(key_mapping.signature_key)
@@ -162,11 +157,10 @@ def find_network(
         raise CheckpointError(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
         )
-    names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     place = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
         f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
-        f'({shorten(list(state_dict), 4)}) are not those of {names}. Use another checkpoint'
+        f'({shorten(list(state_dict), 4)}) are not known. Use another checkpoint'
     )
 
 
