@@ -189,17 +189,6 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
         assert_same(model, before)
 
 
-@pytest.mark.parametrize('size', [(112, 140), (56, 56)], ids=str)
-def test_position_embeddings_of_another_size_are_resized(load, size, device):
-    """Resizing when loading gives the same outputs as resizing in the forward."""
-    resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
-    loaded, _ = load(TINY.weights(), TINY, device=device)
-    assert '4 position biases or embeddings resized' in line
-    image = torch.randn(1, 3, *size, device=device)
-    with torch.no_grad():
-        torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
 def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
     weights = made.state_dict()
