@@ -113,7 +113,6 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
 
 
 FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
-TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
 HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
 
 
@@ -122,10 +121,8 @@ HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
     [
         (REFERENCES[0], FC2, None, rf'lacks 1 tensor \({HERE}weight\) of the model'),
         (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
-        (REFERENCES[0], FC2, lambda t: t[:-1], rf'1 tensor \({HERE}weight.*wrong shape or dtype'),
         (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
-        (REFERENCES[0], TABLE, lambda t: t[:91], r'_table \(91, .* wrong shape or dtype'),
     ],
 )
 def test_weights_with_missing_or_invalid_tensors_are_not_converted(

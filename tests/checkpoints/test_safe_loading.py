@@ -72,15 +72,10 @@ def test_a_checkpoint_of_bfloat16_resumes_in_float16(state, file):
     assert optimizer == ({'loss_scaler': state} if state else {})
 
 
-@pytest.mark.parametrize(
-    'content', [WEIGHTS, {'model': WEIGHTS}, {'state_dict': WEIGHTS, 'meta': {}}]
-)
-def test_weights_are_found_under_the_usual_checkpoint_keys(content, file):
-    torch.save(content, file)
-    assert read_for_mmengine(str(file)).content['state_dict'] == WEIGHTS
-
-
-def test_a_file_of_a_strategy_needs_no_weights_but_other_files_are_dicts(file):
+def test_weights_are_found_under_the_usual_keys_and_files_of_strategies_need_none(file):
+    for content in (WEIGHTS, {'model': WEIGHTS}, {'state_dict': WEIGHTS, 'meta': {}}):
+        torch.save(content, file)
+        assert read_for_mmengine(str(file)).content['state_dict'] == WEIGHTS
     torch.save({'epoch': 3}, file)
     assert read_for_mmengine(str(file)).content['epoch'] == 3
     torch.save([1], file)

@@ -69,24 +69,20 @@ def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
     return rate
 
 
-def resolve_windows(
-    window_size: WindowSize | None, num_stages: int, allow_none: bool = False
-) -> list[Window | None]:
+def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Window | None]:
     """Return the window (h, w) of each stage. ``window_size`` is an int for all stages, or a list
     with one int or pair (h, w) per stage.
 
-    If ``allow_none`` is True, None may stand for an int: the whole feature map is one window.
+    None may stand for an int, for LSA only: the whole feature map is one window.
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = [None if size is None else make_pair(size) for size in sizes]
     is_valid = len(windows) == num_stages
-    for window in windows:
-        is_valid = is_valid and (allow_none if window is None else is_pair(window, 1))
+    is_valid = is_valid and all(window is None or is_pair(window, 1) for window in windows)
     expected = (
-        f'an int of at least 1, or one int or pair (h, w) for each of the {num_stages} stages'
+        'an int of at least 1 (or None for LSA), or one such or a pair (h, w) for each of the '
+        f'{num_stages} stages'
     )
-    if allow_none:
-        expected += '; None instead of an int is the whole map'
     require('window_size', window_size, is_valid, expected)
     return windows
 

@@ -93,7 +93,7 @@ class LSA(PyramidBackbone):
         arch = resolve_arch(arch, self.archs)
         dims = arch.embed_dims
         num_stages = len(dims)
-        windows = resolve_windows(window_size, num_stages, allow_none=True)
+        windows = resolve_windows(window_size, num_stages)
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
         img_size = resolve_img_size(pretrain_img_size)

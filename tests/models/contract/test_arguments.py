@@ -33,7 +33,6 @@ BOTH = [
 ]
 GCVITS = [
     ('arch', 'Large', 'did you mean large'),
-    ('window_size', None, WINDOWS),
 ]
 LSAS = [
     ('arch.num_kv_heads', (2, 3, 4, 8), r'num_heads\[1\] is 4; .* of the 3 key/value heads'),
