@@ -176,10 +176,7 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     last = [name for name in before if 'fc2.bias' in name][-1]
     table = [name for name in before if name.endswith(POSITION_TABLES)][-1]
     oblong = torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1])
-    missing = before.copy()
-    del missing[last]
     for weights, message in (
-        (missing, rf'lacks 1 tensor \({last}\) of the model'),
         ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
         ({**before, table: oblong}, '35, .* wrong shape or dtype'),
     ):
