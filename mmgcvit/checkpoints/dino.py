@@ -94,8 +94,8 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
 
 def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
     """Return the prefix of a DINO's keys and the key mapping of its backbone, or None."""
-    for name in state_dict:
-        for _, mapping in list_key_mappings():
+    for _, mapping in list_key_mappings():
+        for name in state_dict:
             prefix = name.removesuffix(BACKBONE + mapping.signature_key)
             if prefix != name and prefix + SIGNATURE_KEY in state_dict:
                 return prefix, mapping
@@ -136,10 +136,9 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     backbone = weights.tensors
     arch = weights.network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))
-    tables = [backbone[f'stages.{stage}.blocks.0.attn.position.{BIAS_TABLE}'] for stage in stages]
-    windows = tuple(infer_window_side(table) for table in tables)
+    table = f'stages.{{}}.blocks.0.attn.position.{BIAS_TABLE}'
+    windows = tuple(infer_window_side(backbone[table.format(stage)]) for stage in stages)
     num_convs = count_modules(tensors, 'neck.convs.')
-    convs = [tensors[f'neck.convs.{index}.conv.weight'] for index in range(num_convs)]
     num_levels = num_convs + count_modules(tensors, 'neck.extra_convs.')
     settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
     settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
@@ -147,7 +146,9 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     settings |= {
         'encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
         'decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
-        'neck.in_channels': [conv.shape[1] for conv in convs],
+        'neck.in_channels': [
+            tensors[f'neck.convs.{level}.conv.weight'].shape[1] for level in range(num_convs)
+        ],
         'neck.bias': True,
         'test_cfg.max_per_img': min(300, num_detections),
         'data_preprocessor.pad_size_divisor': 1,  # as in TAO

@@ -54,8 +54,7 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
     is_classifier = tuple(backbone.out_indices) == (num_stages - 1,)
-    use_final_norm = is_classifier and f'{FINAL_NORM}weight' in tensors
-    if use_final_norm:
+    if is_classifier and f'{FINAL_NORM}weight' in tensors:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)
@@ -64,16 +63,14 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     initial = [name for name in model_tensors if name not in matching]
     unused = weights.unused + [name for name in tensors if name not in model_tensors]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
-    line = (
+    print_log(
         f'{weights.network.__name__} {arch} from {weights.source} ({weights.key_mapping.name} keys'
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; {len(resized)} '
         f'position biases or embeddings resized; {len(initial)} keep initial values'
         f'{f" (output norms {norms})" if norms else ""}; {len(unused)} in the file are unused'
-        f'{f" ({shorten(unused)})" if unused else ""}'
+        f'{f" ({shorten(unused)})" if unused else ""}',
+        'current',
     )
-    if use_final_norm:
-        line += "; the last output norm has the weights of the classifier's final norm"
-    print_log(line, 'current')
 
 
 def infer_checkpoint_arch(
@@ -99,7 +96,7 @@ def reject_part(source: str, network: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
+    except Exception as error:
         raise CheckpointError(
             f'{source} has only a part of {network} ({get_first_line(error)}). {WHOLE_NETWORK}'
         ) from None
