@@ -76,7 +76,6 @@ def keep(content):
     ('change', 'name', 'message'),
     [
         (lambda _: b'<html>Please log in</html>', 'x.pth', 'is not a checkpoint'),
-        (lambda _: b'', 'x.pth', 'is not a checkpoint'),
         (lambda content: content[:100_000], 'x.pth', 'is damaged'),
         (keep, 'x-01234567.pth', 'invalid hash value'),
         (keep, 'y.bin', 'HTTP Error 404'),

@@ -86,16 +86,6 @@ def test_any_options_compute_maps_of_strides_4_to_32_and_round_trip_a_state_dict
         assert found.isfinite().all()
 
 
-def test_outputs_do_not_depend_on_the_batch_size(build, device):
-    """Compare a batch of four different images with the same images one by one."""
-    model = build().eval().to(device)
-    images = torch.randn(4, 3, 75, 101, device=device)
-    with torch.no_grad():
-        together, alone = model(images), [model(image[None]) for image in images]
-    for found, *maps in zip(together, *alone, strict=True):
-        torch.testing.assert_close(found, torch.cat(maps), **TWICE_ROUNDED)
-
-
 def test_constants_cached_in_inference_mode_work_in_training(build, device):
     model = build(drop_path_rate=0.0).to(device)
     images = torch.randn(1, 3, 45, 67, device=device)
