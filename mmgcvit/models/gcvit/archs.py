@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_ints, require
+from ..layers.arguments import check_divisors, check_ints
 
 NUM_STAGES = 4
 
@@ -35,10 +35,7 @@ class GCViTArch:
     def __post_init__(self) -> None:
         check_ints('depths', self.depths, NUM_STAGES)
         check_ints('num_heads', self.num_heads, NUM_STAGES)
-        for i, heads in enumerate(self.num_heads):
-            channels = self.stage_dims[i]
-            expected = f'a divisor of embed_dims * 2**{i} = {channels}'
-            require(f'num_heads[{i}]', heads, channels % heads == 0, expected)
+        check_divisors('num_heads', self.num_heads, self.stage_dims)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

@@ -41,6 +41,13 @@ def check_ints(name: str, values: Any, length: int) -> None:
     require(name, values, is_valid, f'a list of {length} ints of at least 1, one per stage')
 
 
+def check_divisors(name: str, values: Sequence[int], dividends: Sequence[int]) -> None:
+    """Raise a ValueError unless each value, of a stage, divides the dividend of that stage."""
+    for i, value in enumerate(values):
+        is_valid = dividends[i] % value == 0
+        require(f'{name}[{i}]', value, is_valid, f'a divisor of {dividends[i]}')
+
+
 def make_pair(size: Any) -> tuple:
     """Return a pair as a tuple, and a single value twice."""
     return tuple(size) if is_sequence(size) else (size, size)

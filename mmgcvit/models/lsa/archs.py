@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_ints, is_sequence, require
+from ..layers.arguments import check_divisors, check_ints, is_sequence, require
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
 
@@ -66,14 +66,8 @@ class LSAArch:
             is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)
-        for i, heads in enumerate(self.num_heads):
-            channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
-            is_valid = channels % heads == 0 and heads % kv_heads == 0
-            expected = (
-                f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value '
-                'heads'
-            )
-            require(f'num_heads[{i}]', heads, is_valid, expected)
+        check_divisors('num_heads', self.num_heads, self.embed_dims)
+        check_divisors('num_kv_heads', self.num_kv_heads, self.num_heads)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
