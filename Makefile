@@ -70,7 +70,7 @@ DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
-GPU_TESTS = $(addprefix tests/,gpu models inference checkpoints)
+GPU_TESTS = $(addprefix tests/,gpu models inference checkpoints tools/test_demo.py)
 # After a failed test the tables are printed too. Imports take 20 s in each process on some
 # machines.
 test-gpu: install
@@ -158,7 +158,7 @@ test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
 
 types: install
-	$(RUN) -m pytest tests/docs/test_types.py
+	$(RUN) -m pytest tests/docs/test_blocks.py -k type_errors
 
 # Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|$\

@@ -18,7 +18,7 @@ from .errors import (
     get_first_line,
     suggest,
 )
-from .files import make_absolute, make_portable_path, read_text
+from .files import make_absolute, make_portable_path
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
 
 PACKAGE = Path(__file__).resolve().parent
-# In a clone, the configs are in the first folder. In an installed wheel, they are in the second.
-CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
+# This project's configs: in an installed wheel in the first folder, in a clone in the second.
+CONFIGS = PACKAGE / '.mim' / 'configs'
+if not CONFIGS.is_dir():
+    CONFIGS = PACKAGE.parent / 'configs'
 # Top-level config keys that have an effect although they are not arguments of mmengine's Runner.
 # mmgcvit reads data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
@@ -44,9 +46,6 @@ EXTRA_CONFIG_KEYS = (
     'tta_model',
     'tta_pipeline',
 )
-CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
-# A key that a config in YAML or JSON has, and a dataset's file has not.
-CONFIG_KEY = re.compile(r'\b(\w+_dataloader|_base_)["\']?\s*:')
 # Values of --log-to, which are names of packages, each with mmengine's visualization backend.
 TRACKERS = {
     'tensorboard': 'TensorboardVisBackend',
@@ -66,11 +65,7 @@ def get_config_path(name: str) -> str:
 
     In your own config: ``_base_ = __import__('mmgcvit').get_config_path('mask_rcnn_gcvit_t.py')``.
     """
-    for folder in CONFIG_FOLDERS:
-        if (folder / name).is_file():
-            return str(folder / name)
-    folders = ' and not in '.join(map(str, CONFIG_FOLDERS))
-    raise UserError(f'{name} is not in {folders}. Install mmgcvit again, from a wheel or a clone')
+    return str(CONFIGS / name)
 
 
 def locate_config(name: str) -> str:
@@ -83,10 +78,8 @@ def locate_config(name: str) -> str:
     if Path(name).expanduser().exists():
         return name
     stem = name.removeprefix('mmgcvit::').removeprefix('configs/').removesuffix('.py')
-    try:
-        return get_config_path(f'{stem}.py')
-    except UserError:
-        return name
+    path = CONFIGS / f'{stem}.py'
+    return str(path) if path.is_file() else name
 
 
 def get_name_and_work_dir(
@@ -133,7 +126,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
-    options = dict(options or {})
+    options = options or {}
     for name in options:
         check_option(name, cfg, path)
     cfg.merge_from_dict(options)
@@ -178,19 +171,13 @@ def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
     return namespace.options
 
 
-def is_config(path: Path) -> bool:
-    """Return whether a file is a config: Python, or YAML or JSON with a dataloader or base."""
-    if not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
-        return False
-    return path.suffix == '.py' or CONFIG_KEY.search(read_text(path)) is not None
-
-
 def check_config(path: str | Path) -> None:
-    """Raise a UserError if a file is not a config."""
-    if not is_config(Path(path)):
+    """Raise a UserError if a file is not a config, a Python file."""
+    if not Path(path).is_file() or Path(path).suffix != '.py':
         raise UserError(
-            f'there is no config {path}{suggest_config(path)}. Those of this project are in '
-            'configs/. To train on a folder of pictures: mmgcvit train --data FOLDER'
+            f'there is no config {path}{suggest_config(path)}. Configs are Python files. Those of '
+            'this project are in configs/. To train on a folder of pictures: mmgcvit train --data '
+            'FOLDER'
         )
 
 
@@ -198,7 +185,7 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
+    folders = (CONFIGS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 
@@ -217,12 +204,6 @@ def explain_error(error: BaseException) -> str:
         package = name.partition('.')[0]
         if name in PIP_PACKAGES or package in BROKEN_PACKAGES:
             return format_missing('the config', package)
-        if error.name:
-            advice = 'Add the folder that contains it to PYTHONPATH, or install it'
-            return f'it imports {name}, which Python does not find. {advice}'
-    # An assertion in the config explains itself.
-    if isinstance(error, AssertionError) and str(error):
-        return get_first_line(error)
     location = ''
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == '<module>':
@@ -230,14 +211,14 @@ def explain_error(error: BaseException) -> str:
     return f'it cannot be read: {type(error).__name__}: {get_first_line(error)}{location}'
 
 
-def list_known_keys() -> frozenset[str]:
+def list_known_keys() -> set[str]:
     """Return the top-level config keys that mmengine's Runner or a script reads.
 
     They are settings; other keys are variables.
     """
     from mmengine.runner import Runner
 
-    return frozenset({*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters})
+    return {*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters}
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -5,13 +5,11 @@ import re
 import shutil
 import subprocess
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from .errors import UserError
-from .ops.finder import COMPILED_MODULE, FALLBACK_FILE
+from .errors import UserError, format_count
 
 VISIBLE_DEVICES = 'CUDA_VISIBLE_DEVICES'
 DEVICE_FOLDER = Path('/dev')
@@ -74,12 +72,11 @@ def resolve_device(name: str | None = None) -> torch.device:
     device = torch.device(name)
     if device.type == 'cpu':
         return device
-    if not torch.cuda.is_available():
-        raise UserError(f'device {name}: torch {torch.__version__} finds no GPU. Use auto or cpu')
-    found = [f'cuda:{index}' for index in range(torch.cuda.device_count())]
-    if (device.index or 0) >= len(found):
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= num_gpus:
         raise UserError(
-            f'device {name}: torch finds only {", ".join(found)}. Use one of them, auto or cpu'
+            f'device {name}: torch {torch.__version__} finds {format_count(num_gpus, "GPU")}, '
+            'numbered from 0. Use another one, auto or cpu'
         )
     return device
 
@@ -90,9 +87,3 @@ def disable_cudnn_attention() -> None:
     """
     if hasattr(torch.backends.cuda, 'enable_cudnn_sdp'):  # older versions of torch lack it
         torch.backends.cuda.enable_cudnn_sdp(False)
-
-
-def are_operators_compiled() -> bool:
-    """Return whether mmcv has compiled operators. Otherwise, fallback.py is used."""
-    spec = find_spec(COMPILED_MODULE)
-    return spec is not None and Path(spec.origin) != FALLBACK_FILE

@@ -28,11 +28,17 @@ PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
     'cv2': 'opencv-python',
     'PIL': 'pillow',
     'pytorch_grad_cam': 'grad-cam',
+    'pycocotools': 'pycocotools',
+    'safetensors': 'safetensors',
+    'timm': 'timm',
+    'onnx': 'onnx',
+    'onnxscript': 'onnxscript',
+    'onnxruntime': 'onnxruntime',
+    'matplotlib': 'matplotlib',
+    'supervision': 'supervision',
     'mmpose': None,  # docs/other_tasks.md has several steps for it
     'mmrotate': None,
 }
-SAME_NAMES = ('pycocotools', 'safetensors', 'timm', 'onnx', 'onnxscript', 'onnxruntime')
-PIP_PACKAGES |= {name: name for name in (*SAME_NAMES, 'matplotlib', 'supervision')}
 REQUIRED_PACKAGES = ('torch', 'mmengine', 'mmcv')  # of all commands
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}

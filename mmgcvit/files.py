@@ -118,16 +118,12 @@ def check_writable(folder: Path, name: str) -> None:
         ) from None
 
 
-def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
-    """Reject a file that has another suffix, exists or cannot be written.
-
-    Without --overwrite: ``overwrite=None``.
-    """
+def check_target(target: Path, suffix: str, overwrite: bool = False) -> None:
+    """Reject a file that has another suffix, exists or cannot be written."""
     if target.suffix != suffix:
         raise UserError(f'{target}: expected a name that ends in {suffix}')
     if target.is_dir() or (target.exists() and not overwrite):
-        advice = 'remove it' if overwrite is None else 'replace it with --overwrite'
-        raise UserError(f'{target} already exists. Choose another file, or {advice}')
+        raise UserError(f'{target} already exists. Choose another file, or remove it')
     check_writable(target.parent, str(target))
 
 

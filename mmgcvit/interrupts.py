@@ -50,8 +50,6 @@ class Interrupts:
             for peer in self.peers:  # they may wait for data for long
                 with suppress(ProcessLookupError):
                     os.kill(peer, number)
-        if number == signal.SIGHUP:
-            discard_output_to_closed_terminal()
         if not self.is_deferred or not is_first:
             raise KeyboardInterrupt(self.received)
         # From now on, torch's handler would raise an error wherever a data worker ends.
@@ -60,7 +58,9 @@ class Interrupts:
         if self.is_waiting:
             signal.alarm(MAX_DATA_WAIT)
         if os.environ.get('RANK', '0') == '0':
-            os.write(2, NOTE)  # sys.stderr may be in use
+            # Nobody may read it: Ctrl-C ends tee too, and SIGHUP comes from a closed terminal.
+            with suppress(OSError):
+                os.write(2, NOTE)  # sys.stderr may be in use
 
     def end_wait(self, number: int, frame: FrameType | None) -> None:
         """End :meth:`wait_for`."""
@@ -112,14 +112,6 @@ def handle_signals() -> Iterator[None]:
         for number, handler in INTERRUPTS.handlers.items():
             signal.signal(number, handler)
         INTERRUPTS.reset()
-
-
-def discard_output_to_closed_terminal() -> None:
-    for stream in (1, 2):
-        try:
-            os.write(stream, b'')
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:

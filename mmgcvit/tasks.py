@@ -1,12 +1,11 @@
 """The tasks: what differs between detection, segmentation and classification, in one table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 MINI = 'mini'
-# The other values of --size, and how the names of configs abbreviate them.
-SIZES = {'xxtiny': 'xxt', 'xtiny': 'xt', 'tiny': 't', 'small': 's', 'base': 'b', 'large': 'l'}
+SIZES = ('xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large')  # the other values of --size
 # The time of a training by size, relative to tiny.
 COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
@@ -44,21 +43,16 @@ class Task:
     templates: Mapping[str, Template]
 
 
-def list_networks(
-    mini: str, pattern: str, sizes: Iterable[str] = ('tiny', 'small', 'base')
-) -> dict[str, str]:
-    """Return the names of configs by size."""
-    networks = {MINI: f'demo/{mini}.py'}
-    for size in sizes:
-        networks[size] = f'{pattern.format(SIZES[size])}.py'
-    return networks
-
-
 MASKS = Template(
     option='segment',
     network='Mask R-CNN',
     config='custom_coco.py',
-    networks=list_networks('mask_rcnn_gcvit_digits', 'mask_rcnn_gcvit_{}'),
+    networks={
+        MINI: 'demo/mask_rcnn_gcvit_digits.py',
+        'tiny': 'mask_rcnn_gcvit_t.py',
+        'small': 'mask_rcnn_gcvit_s.py',
+        'base': 'mask_rcnn_gcvit_b.py',
+    },
     mini_weights='mask_rcnn_gcvit_objects.safetensors',
     num_seen=1600,
     mini_head={'image_size': 192, 'batch_size': 8, 'workers': 2, 'lr': 1.5e-3, 'lr_batch_size': 8},
@@ -75,7 +69,12 @@ SEG_MAPS = Template(
     option='semantic',
     network='UPerNet',
     config='custom_seg.py',
-    networks=list_networks('upernet_gcvit_digits', 'upernet_gcvit_{}'),
+    networks={
+        MINI: 'demo/upernet_gcvit_digits.py',
+        'tiny': 'upernet_gcvit_t.py',
+        'small': 'upernet_gcvit_s.py',
+        'base': 'upernet_gcvit_b.py',
+    },
     mini_weights='upernet_gcvit_objects.safetensors',
     num_seen=4800,
     cpu_seconds=170,
@@ -86,7 +85,15 @@ CLASSES = Template(
     option='classify',
     network='a classifier',
     config='custom_cls.py',
-    networks=list_networks('gcvit_digits_cls', 'gcvit_{}_in1k', SIZES),
+    networks={
+        MINI: 'demo/gcvit_digits_cls.py',
+        'xxtiny': 'gcvit_xxt_in1k.py',
+        'xtiny': 'gcvit_xt_in1k.py',
+        'tiny': 'gcvit_t_in1k.py',
+        'small': 'gcvit_s_in1k.py',
+        'base': 'gcvit_b_in1k.py',
+        'large': 'gcvit_l_in1k.py',
+    },
     mini_weights=MASKS.mini_weights,
     num_seen=6400,
     mini_head={'image_size': 64, 'lr': 1e-3},

@@ -27,7 +27,7 @@ from .programs import ROOT, SECONDS, get_tail
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
-SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'figures', 'export')
+SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
 # OpenMMLab package imports for its default scope, and those that the commands import.
 PRELOADED = ['tests', 'mmgcvit', 'tests.task_packages']

@@ -104,18 +104,28 @@ def write_objects(root, split, photos):
     images, annotations = [], []
     for number, photo in enumerate(photos):
         height, width = photo.image.shape[:2]
-        name, label_map = f'{photo.stem}.jpg', np.zeros((height, width), np.uint8)
+        name = f'{photo.stem}.jpg'
         images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
-        for _, outline in photo.objects:
-            (left, top), (w, h) = outline.min(0), np.ptp(outline, axis=0)
-            found = {'bbox': [left, top, w, h], 'segmentation': [outline.ravel().tolist()]}
-            found |= {'area': w * h, 'iscrowd': 0, 'image_id': number, 'category_id': 1}
-            annotations.append({'id': len(annotations) + 1, **found})
-            cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
+        outlines = [outline for _, outline in photo.objects]
+        for outline in outlines:
+            w, h = np.ptp(outline, axis=0)
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': number,
+                    'category_id': 1,
+                    'bbox': [*outline.min(0), w, h],
+                    'area': w * h,
+                    'iscrowd': 0,
+                    'segmentation': [outline.ravel().tolist()],
+                }
+            )
+        pixels = [outline.round().astype(int) for outline in outlines]
+        label_map = cv2.fillPoly(np.zeros((height, width), np.uint8), pixels, 1)
         Image.fromarray(photo.image).save(root / split / name, quality=100)
         Image.fromarray(label_map).save(root / 'maps' / split / f'{photo.stem}.png')
-    content = {'images': images, 'annotations': annotations}
-    content['categories'] = [{'id': 1, 'name': 'object'}]
+    categories = [{'id': 1, 'name': 'object'}]
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
     (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 

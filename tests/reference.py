@@ -32,9 +32,11 @@ class Reference:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict with the original keys, without index buffers."""
-        data = self.data
-        keys = [key for key in data if key.startswith('w:')]
-        return {key.removeprefix('w:'): torch.from_numpy(data[key]).float() for key in keys}
+        weights = {}
+        for key, value in self.data.items():
+            if key.startswith('w:'):
+                weights[key.removeprefix('w:')] = torch.from_numpy(value).float()
+        return weights
 
     def backbone_config(self) -> dict:
         return {'type': f'mmgcvit.{self.network.__name__}', 'arch': self.arch, **self.settings}
@@ -47,9 +49,8 @@ class Reference:
 
     def outputs(self) -> list[torch.Tensor]:
         """Return one feature map per stage, or only the logits."""
-        data = self.data
-        keys = [key for key in sorted(data) if key.startswith(('logits', 'out'))]
-        return [torch.from_numpy(data[key]) for key in keys]
+        data = sorted(self.data.items())
+        return [torch.from_numpy(value) for key, value in data if key.startswith(('logits', 'out'))]
 
 
 def make_gcvit(name, window_size, layer_scale=None, **settings):
@@ -74,8 +75,8 @@ REFERENCES = [
 
 TINY = {'img_size': 112, 'embed_dims': (32,) * 4, 'depths': (2, 2, 1, 1), 'num_heads': (4,) * 4}
 TINY |= {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
-SMALL = {'img_size': 64, 'embed_dims': (16, 32, 64), 'depths': (2, 1, 2), 'num_heads': (2, 4, 8)}
-SMALL |= {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
+SMALL = {**TINY, 'img_size': 64, 'embed_dims': (16, 32, 64), 'depths': (2, 1, 2)}
+SMALL |= {'num_heads': (2, 4, 8), 'kernel_size': 4, 'stride': 4}
 CIFAR = {'img_size': 32, 'embed_dims': (24,) * 4, 'depths': (2, 1, 1, 1), 'num_heads': (3,) * 4}
 CIFAR |= {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS}
 CIFAR['num_kv_heads'] = (1,) * 4

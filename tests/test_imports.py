@@ -5,6 +5,7 @@ They are read from the source code.
 
 import ast
 import re
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -17,49 +18,49 @@ CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
 TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
 ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
 SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
-FILES = sorted(PACKAGE.rglob('*.py'))
 NETWORKS = [path.parent.name for path in sorted((PACKAGE / 'models').glob('*/__init__.py'))]
 NETWORKS = [name for name in NETWORKS if name not in ('layers', 'ablations')]
+NETWORK_MODULES = tuple(f'mmgcvit.models.{name}.' for name in (*NETWORKS, 'ablations'))
 
 
 def list_imports(file):
     """Return the dotted names that a file imports; those of this package start with 'mmgcvit'."""
-    package = ('mmgcvit', *file.relative_to(PACKAGE).parent.parts)
+    package = '.'.join(file.relative_to(PACKAGE.parent).parent.parts)
     imports = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            if node.module is None:
-                imports += ['.'.join([*base, alias.name]) for alias in node.names]
-            else:
-                imports.append('.'.join([*base, node.module]))
+            base = resolve_name('.' * node.level + (node.module or ''), package)
+            imports += [f'{base}.{alias.name}' for alias in node.names]
     return imports
 
 
-IMPORTS = {file: list_imports(file) for file in FILES}
-
-
-def get_subpackage(file):
-    """Return the subpackage of a file, or its name if it is a top-level module."""
-    return file.relative_to(PACKAGE).with_suffix('').parts[0]
+IMPORTS = {file: list_imports(file) for file in sorted(PACKAGE.rglob('*.py'))}
 
 
 def test_subpackage_imports_only_subpackages_below_it():
     for file, names in IMPORTS.items():
-        height = SUBPACKAGES.index(get_subpackage(file))
+        subpackage = file.relative_to(PACKAGE).with_suffix('').parts[0]
+        height = SUBPACKAGES.index(subpackage)
         for name in names:
             if name.startswith('mmgcvit.'):
                 assert SUBPACKAGES.index(name.split('.')[1]) <= height, (file, name)
+            # A new network then needs only its folder, its registration and its name here.
+            if subpackage not in ('models', '__init__'):
+                assert not name.startswith(NETWORK_MODULES)
 
 
 @pytest.mark.parametrize('folder', ['layers', *NETWORKS])
 def test_layers_import_no_network_and_networks_do_not_import_each_other(folder):
+    """Only their key mappings import checkpoints, so the other files need only layers."""
     others = {*NETWORKS, 'ablations'} - {folder}
+    rejected = tuple(f'mmgcvit.models.{name}.' for name in others)
     for file in (PACKAGE / 'models' / folder).glob('*.py'):
         for name in IMPORTS[file]:
-            assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
+            assert not name.startswith(rejected), file
+            if file.name != 'key_mappings.py':
+                assert not name.startswith('mmgcvit.checkpoints.'), file
 
 
 def test_every_subpackage_has_a_docstring_and_a_place_in_the_table():
@@ -71,27 +72,9 @@ def test_every_subpackage_has_a_docstring_and_a_place_in_the_table():
 
 
 def test_files_that_docstrings_and_comments_of_the_package_name_exist():
-    paths = {
+    paths = [
         f'/{path.relative_to(PACKAGE.parent)}' for path in PACKAGE.parent.glob('[!.]*/**/*.py')
-    }
-    for file in FILES:
+    ]
+    for file in IMPORTS:
         for name in re.findall(r'(?<![\w/.*{])\w[\w/]*\.py\b', file.read_text()):
             assert any(path.endswith(f'/{name}') for path in paths), (file, name)
-
-
-@pytest.mark.parametrize('folder', NETWORKS)
-def test_only_key_mappings_of_a_network_import_checkpoints(folder):
-    """A network's other files then need only layers."""
-    for file in (PACKAGE / 'models' / folder).glob('*.py'):
-        imports_them = any(name.startswith('mmgcvit.checkpoints') for name in IMPORTS[file])
-        assert imports_them == (file.name == 'key_mappings.py'), file
-
-
-def test_only_models_and_the_top_level_import_networks():
-    """A new network then needs only its folder, its registration and its name in the package's
-    __init__.
-    """
-    networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
-    for file, names in IMPORTS.items():
-        if get_subpackage(file) not in ('models', '__init__'):
-            assert not any(name.startswith(networks) for name in names), file

@@ -32,14 +32,8 @@ ITERATIONS = (
     'default_hooks.logger.type=LoggerHook',
     'default_hooks.logger.log_metric_by_epoch=False',
 )
-ARCH = {
-    'embed_dims': 4,
-    'depths': (1, 1, 1, 1),
-    'num_heads': (1, 1, 1, 1),
-    'mlp_ratio': 1,
-    'layer_scale': 1.0,
-}
-WINDOWS = (2, 2, 2, 1)
+ARCH = {'embed_dims': 4, 'depths': (1,) * 4, 'num_heads': (1,) * 4, 'mlp_ratio': 1}
+ARCH['layer_scale'] = 1.0
 NUM_CLASSES = 3
 
 
@@ -80,8 +74,8 @@ class ChangingScore(BaseMetric):
         return {'score': sum(results) * 1e4 % 1}
 
 
-def backbone(**options):
-    return GCViT(arch=ARCH, window_size=WINDOWS, out_indices=(3,), **options)
+def backbone():
+    return GCViT(arch=ARCH, window_size=(2, 2, 2, 1), out_indices=(3,))
 
 
 def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):

@@ -4,7 +4,7 @@ custom_imports = dict(imports=['mmgcvit', 'tests.toy'], allow_failed_imports=Fal
 default_scope = 'mmengine'
 log_level = 'WARNING'
 env_cfg = dict(cudnn_benchmark=False)
-arch = dict(embed_dims=4, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1), mlp_ratio=1, layer_scale=1.0)
+arch = dict(embed_dims=4, depths=(1,) * 4, num_heads=(1,) * 4, mlp_ratio=1, layer_scale=1.0)
 backbone = dict(type='mmgcvit.GCViT', arch=arch, window_size=(2, 2, 2, 1), out_indices=(3,))
 model = dict(type='ToyClassifier', backbone=backbone)
 loader = dict(

@@ -17,15 +17,14 @@ import os
 import sys
 import tarfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from multiprocessing import Pool
 from multiprocessing.pool import Pool as PoolType
 from pathlib import Path
 
-os.environ['OPENCV_IO_ENABLE_OPENEXR'] = (
-    '1'  # read by OpenCV when it reads the first file of this type
-)
+# OpenCV reads this variable when it reads the first file of this type.
+os.environ['OPENCV_IO_ENABLE_OPENEXR'] = '1'
 import cv2
 import numpy as np
 import skimage
@@ -68,16 +67,16 @@ def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], lis
     """
     groups, panoramas, images = defaultdict(list), [], {}
     with tarfile.open(find_package(folder, 'lobehub-fluent-emoji-3d')) as file:
-        for member in filter(lambda member: member.name.endswith('.webp'), file):
-            images[Path(member.name).stem] = file.extractfile(member).read()
+        for member in file:
+            if member.name.endswith('.webp'):
+                images[Path(member.name).stem] = file.extractfile(member).read()
     with tarfile.open(find_package(folder, 'emoji-datasource-google')) as file:
         entries = json.load(file.extractfile('package/emoji.json'))
     for entry in sorted(entries, key=lambda entry: entry['unified']):
         code = entry['unified'].lower()
         code = code if code in images else code.replace('-fe0f', '')
-        is_variant = (
-            '200d-2640' in code or '200d-2642' in code
-        )  # a woman or man of the person before
+        # A woman or man of the person before.
+        is_variant = '200d-2640' in code or '200d-2642' in code
         if entry['category'] not in LEFT_OUT and code in images and not is_variant:
             groups[entry['subcategory']].append((code, images[code]))
     with tarfile.open(find_package(folder, 'pmndrs-assets')) as file:
@@ -118,40 +117,35 @@ class Scenes:
         width, height = SIZES[random.integers(len(SIZES))]
         image = self.draw_background(random, width, height)
         owners, areas = np.zeros((height, width), np.int32), []
-        kind = random.uniform()
-        repeated = None
-        if kind < 0.06:
-            count = 0
-        elif kind < 0.25:  # many objects of few kinds
-            count = random.integers(5, 25)
-            repeated = [self.choose(random) for _ in range(random.integers(1, 3))]
-            base = np.exp(random.uniform(np.log(12), np.log(48)))
-        else:
-            count = random.integers(1, 8)
-        for _ in range(count):
-            label, index = (
-                repeated[random.integers(len(repeated))] if repeated else self.choose(random)
-            )
-            size = (
-                base * random.uniform(0.7, 1.4)
-                if repeated
-                else np.exp(random.uniform(np.log(14), np.log(190)))
-            )
-            image = self.paste(
-                random, image, owners, areas, read_emoji(self.groups[label][index]), size
-            )
-        image = self.photograph(random, image)
+        for emoji, size in self.choose_objects(random):
+            image = self.paste(random, image, owners, areas, emoji, size)
+        image = photograph(random, image)
         masks = [owners == number for number in range(1, len(areas) + 1)]
         return image, [mask for mask in masks if mask.sum() >= 16]
 
-    def choose(self, random: Generator) -> tuple[int, int]:
-        """Choose a class and one of its emoji."""
-        label = random.choice(len(self.classes), p=self.weights)
-        return (
-            (label, random.integers(len(self.groups[label])))
-            if self.groups[label]
-            else self.choose(random)
-        )
+    def choose_objects(self, random: Generator) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield the emoji of a scene, (h, w, 4) in BGRA, and the size of each in pixels."""
+        kind = random.uniform()
+        if kind < 0.06:  # none
+            return
+        if kind < 0.25:  # many of few kinds
+            count = random.integers(5, 25)
+            repeated = [self.choose(random) for _ in range(random.integers(1, 3))]
+            base = np.exp(random.uniform(np.log(12), np.log(48)))
+            for _ in range(count):
+                encoded = repeated[random.integers(len(repeated))]
+                yield read_emoji(encoded), base * random.uniform(0.7, 1.4)
+        else:
+            for _ in range(random.integers(1, 8)):
+                encoded = self.choose(random)
+                yield read_emoji(encoded), np.exp(random.uniform(np.log(14), np.log(190)))
+
+    def choose(self, random: Generator) -> bytes:
+        """Choose a class, then one of its emoji."""
+        while True:
+            group = self.groups[random.choice(len(self.groups), p=self.weights)]
+            if group:
+                return group[random.integers(len(group))]
 
     def draw_background(self, random: Generator, width: int, height: int) -> np.ndarray:
         """Draw a part of a photo, a gradient or noise, (height, width, 3) float32."""
@@ -196,79 +190,113 @@ class Scenes:
 
         ``owners`` (height, width) gets the number of the object at its pixels, ``areas`` its area.
         """
-        height, width = owners.shape
-        rows, columns = np.nonzero(emoji[..., 3] > 127)
-        corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
-        centre, scale = corners.mean(0), size / (np.ptp(corners, axis=0).max() + 1)
-        angle = random.normal(0, 0.25) if random.uniform() < 0.8 else random.uniform(-np.pi, np.pi)
-        c, s = np.cos(angle), np.sin(angle)
-        stretch = np.exp(random.normal(0, 0.12))
-        shape = np.array([[c, -s], [s, c]]) @ np.diag([stretch, 1 / stretch]) * scale
-        shape = shape @ (np.eye(2) + random.normal(0, 0.08, (2, 2)))  # a little shear
-        if random.uniform() < 0.5:
-            shape[:, 0] *= -1
-        margin = size / 2 if random.uniform() < 0.8 else 0  # 0: may be cut by an edge of the image
-        low, high = np.minimum((margin, margin), (width / 2, height / 2)), np.array([width, height])
-        place = random.uniform(low, np.maximum(high - margin, low))
-        to_size = np.array(
-            [[*shape[0], -shape[0] @ centre], [*shape[1], -shape[1] @ centre], [0, 0, 1]]
-        )
-        perspective = np.array([[1, 0, 0], [0, 1, 0], [*random.normal(0, 0.15 / size, 2), 1]])
-        matrix = np.array([[1, 0, place[0]], [0, 1, place[1]], [0, 0, 1]]) @ perspective @ to_size
-        blur = max(0.3 / scale, 0.5)
-        source = cv2.GaussianBlur(emoji, (0, 0), blur) if scale < 0.7 else emoji
-        warped = cv2.warpPerspective(
-            source, matrix, (width, height), flags=cv2.INTER_LINEAR
-        ).astype(np.float32)
+        warped, place = warp(random, emoji, size, owners.shape)
         alpha = warped[..., 3] / 255
         mask = alpha > 0.5
         if mask.sum() < 30:
             return image
-        for i, area in enumerate(areas):
-            if (owners[~mask] == i + 1).sum() < (1 - MAX_HIDDEN) * area:
+        for number, area in enumerate(areas, start=1):
+            if (owners[~mask] == number).sum() < (1 - MAX_HIDDEN) * area:
                 return image
         areas.append(mask.sum())
         owners[mask] = len(areas)
-        colours = recolour(random, warped[..., :3], hue=1.0 if random.uniform() < 0.4 else 0.1)
-        if random.uniform() < 0.5:  # the structure of a photo on its surface
-            texture = self.cut(
-                random, self.photos[random.integers(len(self.photos))], width, height
-            )
-            texture = texture.mean(2, keepdims=True)
-            colours = colours * (
-                1 + random.uniform(0.2, 0.8) * (texture / (texture.mean() + 1) - 1)
-            )
-        if random.uniform() < 0.6:  # light from one side
+        colours = self.draw_surface(random, warped[..., :3], place, size)
+        if random.uniform() < 0.5:
+            image = draw_shadow(random, image, alpha, size)
+        if random.uniform() < 0.3:  # out of focus
+            sigma = random.uniform(0.4, 1.5)
+            alpha = cv2.GaussianBlur(alpha, (0, 0), sigma)
+            colours = cv2.GaussianBlur(colours, (0, 0), sigma)
+        alpha = alpha[..., None]
+        return alpha * colours.clip(0, 255) + (1 - alpha) * image
+
+    def draw_surface(
+        self, random: Generator, colours: np.ndarray, place: np.ndarray, size: float
+    ) -> np.ndarray:
+        """Return the colours (H, W, 3) of an object at ``place`` (x, y) with another hue, the
+        structure of a photo on its surface, and light from one side.
+        """
+        height, width = colours.shape[:2]
+        hue = 1.0 if random.uniform() < 0.4 else 0.1
+        colours = recolour(random, colours, hue)
+        if random.uniform() < 0.5:
+            photo = self.photos[random.integers(len(self.photos))]
+            texture = self.cut(random, photo, width, height).mean(2, keepdims=True)
+            contrast = texture / (texture.mean() + 1) - 1
+            colours = colours * (1 + random.uniform(0.2, 0.8) * contrast)
+        if random.uniform() < 0.6:
             direction = random.normal(0, 1, 2)
             y, x = np.mgrid[:height, :width]
             ramp = ((x - place[0]) * direction[0] + (y - place[1]) * direction[1]) / size
             colours = colours * (1 + 0.4 * np.tanh(ramp))[..., None]
-        if random.uniform() < 0.5:  # a shadow
-            moved = np.roll(alpha, tuple((random.uniform(-0.2, 0.2, 2) * size).astype(int)), (0, 1))
-            shadow = cv2.GaussianBlur(moved, (0, 0), max(size * random.uniform(0.02, 0.12), 0.5))
-            image = image * (1 - random.uniform(0.2, 0.7) * shadow)[..., None]
-        if random.uniform() < 0.3:  # out of focus
-            sigma = random.uniform(0.4, 1.5)
-            alpha, colours = (
-                cv2.GaussianBlur(alpha, (0, 0), sigma),
-                cv2.GaussianBlur(colours, (0, 0), sigma),
-            )
-        return alpha[..., None] * colours.clip(0, 255) + (1 - alpha[..., None]) * image
+        return colours
 
-    def photograph(self, random: Generator, image: np.ndarray) -> np.ndarray:
-        """Add what a camera adds: light, contrast, blur, noise and JPEG."""
-        image = recolour(random, image, hue=0.05)
-        if random.uniform() < 0.3:
-            image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.2))
-        if random.uniform() < 0.5:
-            image = image + random.normal(0, random.uniform(1, 10), image.shape)
-        if random.uniform() < 0.08:
-            image = np.repeat(image.mean(2, keepdims=True), 3, 2)
-        quality = int(random.integers(35, 96))
-        encoded = cv2.imencode(
-            '.jpg', image.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
-        )[1]
-        return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+
+def warp(
+    random: Generator, emoji: np.ndarray, size: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an emoji (h, w, 4) of ``size`` pixels, turned, stretched, sheared and in perspective,
+    into an image of this (height, width).
+
+    Return the image (height, width, 4) as float32, and the position (x, y) of its centre.
+    """
+    height, width = shape
+    rows, columns = np.nonzero(emoji[..., 3] > 127)
+    corners = np.array([[columns.min(), rows.min()], [columns.max(), rows.max()]], np.float64)
+    centre = corners.mean(0)
+    scale = size / (np.ptp(corners, axis=0).max() + 1)
+    linear = choose_linear_map(random) * scale
+    linear = linear @ (np.eye(2) + random.normal(0, 0.08, (2, 2)))  # a little shear
+    if random.uniform() < 0.5:
+        linear[:, 0] *= -1
+    margin = size / 2 if random.uniform() < 0.8 else 0  # 0: may be cut by an edge of the image
+    low = np.minimum((margin, margin), (width / 2, height / 2))
+    high = np.maximum(np.array([width, height]) - margin, low)
+    place = random.uniform(low, high)
+    to_size = np.eye(3)
+    to_size[:2, :2], to_size[:2, 2] = linear, -linear @ centre
+    perspective = np.eye(3)
+    perspective[2, :2] = random.normal(0, 0.15 / size, 2)
+    to_place = np.eye(3)
+    to_place[:2, 2] = place
+    if scale < 0.7:
+        emoji = cv2.GaussianBlur(emoji, (0, 0), max(0.3 / scale, 0.5))
+    matrix = to_place @ perspective @ to_size
+    warped = cv2.warpPerspective(emoji, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return warped.astype(np.float32), place
+
+
+def choose_linear_map(random: Generator) -> np.ndarray:
+    """Choose an angle, mostly a small one, and a stretch. Return their matrix (2, 2)."""
+    angle = random.normal(0, 0.25) if random.uniform() < 0.8 else random.uniform(-np.pi, np.pi)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    stretch = np.exp(random.normal(0, 0.12))
+    return np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([stretch, 1 / stretch])
+
+
+def draw_shadow(random: Generator, image: np.ndarray, alpha: np.ndarray, size: float) -> np.ndarray:
+    """Return the image (H, W, 3) with the shadow of an object of this opacity (H, W)."""
+    shift = (random.uniform(-0.2, 0.2, 2) * size).astype(int)
+    moved = np.roll(alpha, tuple(shift), (0, 1))
+    sigma = max(size * random.uniform(0.02, 0.12), 0.5)
+    shadow = cv2.GaussianBlur(moved, (0, 0), sigma)
+    return image * (1 - random.uniform(0.2, 0.7) * shadow)[..., None]
+
+
+def photograph(random: Generator, image: np.ndarray) -> np.ndarray:
+    """Add what a camera adds: light, contrast, blur, noise and JPEG."""
+    image = recolour(random, image, hue=0.05)
+    if random.uniform() < 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.2))
+    if random.uniform() < 0.5:
+        image = image + random.normal(0, random.uniform(1, 10), image.shape)
+    if random.uniform() < 0.08:
+        image = np.repeat(image.mean(2, keepdims=True), 3, 2)
+    quality = int(random.integers(35, 96))
+    encoded = cv2.imencode(
+        '.jpg', image.clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )[1]
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
 @cache
@@ -313,17 +341,17 @@ def write_split(scenes: Scenes, folder: Path, split: str, count: int, pool: Pool
             )
             polygons = [outline.ravel().tolist() for outline in outlines if len(outline) >= 3]
             if polygons:
-                annotation = {
-                    'id': len(annotations) + 1,
-                    'image_id': number,
-                    'category_id': 1,
-                    'iscrowd': 0,
-                }
-                annotation |= {
-                    'bbox': cv2.boundingRect(mask.astype(np.uint8)),
-                    'area': int(mask.sum()),
-                }
-                annotations.append(annotation | {'segmentation': polygons})
+                annotations.append(
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': number,
+                        'category_id': 1,
+                        'iscrowd': 0,
+                        'bbox': cv2.boundingRect(mask.astype(np.uint8)),
+                        'area': int(mask.sum()),
+                        'segmentation': polygons,
+                    }
+                )
     content = {
         'images': images,
         'annotations': annotations,
@@ -343,17 +371,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     groups, photos = read_packages(args.packages)
-    photos += [
-        cv2.imread(str(next((Path(skimage.__file__).parent / 'data').glob(f'{n}.*'))))
-        for n in SKIMAGE_PHOTOS
-    ]
-    jobs = [
-        (Scenes(groups, photos, split), split, count)
-        for split, count in (('val', 300), ('train', args.count))
-    ]
+    folder = Path(skimage.__file__).parent / 'data'
+    for name in SKIMAGE_PHOTOS:
+        (path,) = folder.glob(f'{name}.*')
+        photos.append(cv2.imread(str(path)))
     with write_folder_atomically(args.target) as folder, Pool() as pool:
-        for scenes, split, count in jobs:
-            write_split(scenes, folder, split, count, pool)
+        for split, count in (('val', 300), ('train', args.count)):
+            write_split(Scenes(groups, photos, split), folder, split, count, pool)
     print(f'{args.target}: {args.count} training and 300 validation scenes')
 
 

@@ -98,11 +98,12 @@ def format_text(
     bold: bool = False,
     grey: bool = False,
     size: int = 15,
+    font: str = FONT,
 ) -> str:
     """Return one line of text, its middle at height y."""
     weight = ' font-weight="bold"' if bold else ''
     return (
-        f'<text x="{x}" y="{y + size * 0.35:.1f}" {FONT} font-size="{size}" text-anchor="{anchor}" '
+        f'<text x="{x}" y="{y + size * 0.35:.1f}" {font} font-size="{size}" text-anchor="{anchor}" '
         f'fill="{GREY if grey else INK}"{weight}>{escape(words)}</text>'
     )
 

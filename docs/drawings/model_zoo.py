@@ -108,9 +108,8 @@ def models_table(models: list[dict[str, Any]]) -> str:
     title = f'paper: {" / ".join(SHORT_NAMES[name] for name in metrics)}'
     rows = [['config', title, 'parameters, M', 'multiply-adds, G']]
     for model in models:
-        (name, *costs), scores = model_cells(model), scores_of(model)
-        reached = [str(scores[metric]) for metric in metrics if metric in scores]
-        rows.append([name, ' / '.join(reached), *costs])
+        name, *costs = model_cells(model)
+        rows.append([name, format_scores(model), *costs])
     return format_table(rows)
 
 
@@ -123,10 +122,7 @@ def highest_table() -> str:
     for (recipe, address), entries in recipes.items():
         ours = []
         for entry in entries:
-            scores = scores_of(ENTRIES[entry['Ours']])
-            ours.append(
-                ' / '.join(str(scores[name]) for name in SHORT_NAMES if name in scores) or '-'
-            )
+            ours.append(format_scores(ENTRIES[entry['Ours']]) or '-')
         networks = ', '.join(entry['Network'] for entry in entries)
         sizes = ', '.join(entry['Size'] for entry in entries)
         source = f'{networks}, [{entries[0]["Source"]["Title"]}]({address})'
@@ -145,6 +141,12 @@ def format_table(rows: list[list[str]]) -> str:
 def scores_of(model: dict[str, Any]) -> dict[str, float]:
     """Return the scores of a model by metric, over all its tasks."""
     return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
+
+
+def format_scores(model: dict[str, Any]) -> str:
+    """Return the scores of a model as the pages show them, such as '47.9 / 43.2'."""
+    scores = scores_of(model)
+    return ' / '.join(str(scores[metric]) for metric in SHORT_NAMES if metric in scores)
 
 
 def find_points(collection: str, metric: str, size: str, task: str) -> dict[str, list[list[Any]]]:

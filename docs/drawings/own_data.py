@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from mmgcvit.datasets.formats import FORMATS
 
-from .draw import GLOBAL, IMAGES, MAP, RESULT, Drawing, format_text
+from .draw import GLOBAL, IMAGES, MAP, RESULT, Drawing
 
 MONOSPACE = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
 # Panels, row by row: the title, the format, and the layout's name in the package.
@@ -58,17 +58,10 @@ def folder_trees() -> str:
         rows = list_tree(layout_format, name)
         drawing.text(x, y + 14, title, bold=True)
         for number, (depth, words) in enumerate(rows, 1):
-            text = format_text(x + INDENT * depth, y + 14 + LINE * number, words, size=14)
-            drawing.parts.append(replace_font(text))
+            place = (x + INDENT * depth, y + 14 + LINE * number)
+            drawing.text(*place, words, size=14, font=MONOSPACE)
         height = max(height, LINE * (len(rows) + 1) + 20)
     return drawing.finish(2 * WIDTH + 20, y + height, 'Folders that train --data reads')
-
-
-def replace_font(text: str) -> str:
-    """Return a line of text in letters of one width."""
-    start = text.index('font-family=')
-    end = text.index(' font-size')
-    return text[:start] + MONOSPACE + text[end:]
 
 
 # A question, what follows from yes, and the colour of that.

@@ -15,8 +15,8 @@ from matplotlib.patches import Rectangle
 from pages_of_digits import CELLS
 
 import mmgcvit
-from mmgcvit.figures.views import prepare_view
 from mmgcvit.inference.predictor import Predictor
+from tools.figures.views import prepare_view
 
 PAGES = Path('data/pages')
 NUMBERS = (1, 21, 61, 101, 121)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, is_config, locate_config, parse_cfg_options, read_config
+from ..config import LOADERS, enter_scope, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_writable, write_image
-from .options import AUGMENTATIONS, CONFIG, add_cfg_options, add_task, check_at_least
+from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help='draw training images with --contact-sheet as they are augmented: those of a FOLDER '
         'as by train --augment',
     )
-    add_task(parser)
+    parser.add_argument('--task', **TASK)
     add_cfg_options(parser)
 
 
@@ -61,12 +61,9 @@ def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
     check_sheet(args)
     path = Path(args.config)
-    if not path.exists() or (path.is_file() and path.suffix == '.py'):
+    # A config in YAML is not read: a file that comes with a dataset must not run a program.
+    if path.suffix == '.py' or not path.exists():
         return check_config_data(args, read_config(path, parse_cfg_options(args.cfg_options)))
-    if is_config(path):  # it is not read: a file that comes with a dataset must not run a program
-        raise UserError(
-            f'{path} is a config. Inherit from it in a config in Python (_base_), and check that'
-        )
     return check_folder(args)
 
 
@@ -93,29 +90,21 @@ def check_folder(args: argparse.Namespace) -> None:
     The config of such a training is written to a temporary folder, from which the contact sheet is
     drawn. Nothing is written into the folder of the data.
     """
-    from ..datasets.formats import find_folder, read_folder
+    from ..datasets.formats import read_folder
     from ..datasets.hold_out import split_validation
     from ..datasets.own_data import make_config
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
-    folder = find_folder(args.config)
-    config = folder / f'{folder.name}.py'
-    if config.is_file():  # not read unasked: a dataset may have such a program
-        raise UserError(
-            f'{folder} is the work dir of a run. Check the data of its config: mmgcvit check-data '
-            f'{config}'
-        )
     dataset = split_validation(read_folder(args.config, args.task))
     with TemporaryDirectory() as work_dir:
         config, summary = make_config(dataset, work_dir, args.task, augment=args.augmented)
-        print(escape_controls(summary.rpartition('\nconfig: ')[0]))
+        print(escape_controls(summary))
         for name, split in dataset.splits.items():
             counts = split.count_classes()
             text = ', '.join(f'{counts[each]} {each}' for each in dataset.classes)
-            print(
-                escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
-            )
+            num_images = format_count(len(split.image_names), 'image')
+            print(escape_controls(f'{name}: {num_images}: {text}'))
         print(f'{args.config}: no problem in its data stops a training')
         if args.contact_sheet is not None:
             write_sheet(args, read_config(config))

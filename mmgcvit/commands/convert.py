@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     source, target, suffix = args.source, args.target, args.target.suffix
     # The config of a detector gets the name of the checkpoint, with the suffix .py.
-    check_target(target, '.pth' if suffix == '.py' else suffix, overwrite=None)
+    check_target(target, '.pth' if suffix == '.py' else suffix)
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not Path(source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {source}')
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
     if detector:
         content, cfg = detector
         config = target.with_suffix('.py')
-        check_target(config, '.py', overwrite=None)
+        check_target(config, '.py')
         weights.unused.clear()
     else:
         to = args.to or 'mmpretrain'

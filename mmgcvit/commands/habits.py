@@ -2,29 +2,30 @@
 
 from collections.abc import Sequence
 from configparser import ConfigParser
-from itertools import product
 from pathlib import Path
 
 from ..errors import UserError
 
 
-def read_habits() -> dict[tuple[str, str], str]:
-    """Return what each (command, name) of other programs is here, or a sentence for the user."""
+def read_habits(command: str) -> dict[str, str]:
+    """Return what each name of other programs is in a command, or a sentence for the user.
+
+    The command ``mmgcvit`` has the names of commands, the others those of their options.
+    """
     table = ConfigParser(delimiters='=', interpolation=None)
     table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
     habits = {}
     for commands in table.sections():
-        for names, meaning in table[commands].items():
-            for pair in product(commands.split(), names.split()):
-                habits[pair] = ' '.join(meaning.split())
+        if command in commands.split():
+            for names, meaning in table[commands].items():
+                habits |= dict.fromkeys(names.split(), ' '.join(meaning.split()))
     return habits
 
 
 def translate_command(word: str) -> str:
     """Return the command that a word means, or a sentence for the user, or the word."""
     name = word.replace('_', '-')
-    key = name.partition('=')[0]
-    return read_habits().get(('mmgcvit', key), name)
+    return read_habits('mmgcvit').get(name.partition('=')[0], name)
 
 
 def translate_options(command: str, arguments: Sequence[str]) -> list[str]:
@@ -32,13 +33,13 @@ def translate_options(command: str, arguments: Sequence[str]) -> list[str]:
 
     Raise a UserError for an option of the table that no option here replaces.
     """
-    habits = read_habits()
+    habits = read_habits(command)
     words = []
     for word in arguments:
         if word.startswith('--'):
             name, equals, value = word.partition('=')
             name = name.replace('_', '-')
-            meaning = habits.get((command, name.removeprefix('--')), name)
+            meaning = habits.get(name.removeprefix('--'), name)
             if ' ' in meaning:
                 raise UserError(f'{name} is not an option of {command}. {meaning}')
             word = f'{meaning}{equals}{value}'

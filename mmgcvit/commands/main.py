@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from importlib.metadata import distributions
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from platform import platform, python_version
 from types import ModuleType
@@ -31,7 +31,6 @@ COMMANDS = {
     'check-data': 'check the data of a config or a folder',
     'plot': 'plot losses and scores of runs',
     'mistakes': 'draw confusion matrix and worst images',
-    'visualize': 'draw attention, global queries, Grad-CAM or shifts',
     'publish': "write a trained model's weights as safetensors",
     'export': 'write a trained model as an ONNX file',
     'convert': 'convert a checkpoint between formats',
@@ -50,10 +49,7 @@ WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 
 def main() -> None:
     """Run the command that the arguments of this process name."""
-    open_closed_streams()
-    if isinstance(sys.stdout, TextIOWrapper):
-        # File names on Linux need not be UTF-8. Python sets this for stderr only.
-        sys.stdout.reconfigure(errors='backslashreplace')
+    open_streams()
     word = sys.argv[1] if len(sys.argv) > 1 else '--help'
     name = translate_command(word)
     if name in COMMANDS:
@@ -69,30 +65,47 @@ def main() -> None:
         raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
 
 
-def open_closed_streams() -> None:
-    """Discard what is printed if the parent process has closed stdout or stderr (``>&-``).
+class OutputFile(FileIO):
+    """A file that discards what is written to a pipe that nobody reads any more (``| head``), or to
+    a closed terminal.
+    """
 
-    Otherwise files that are opened would get the numbers of these streams, and what is printed.
+    def write(self, data: bytes) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):
+                return len(data)
+            raise
+
+
+def open_streams() -> None:
+    """Open stdout and stderr such that a command does its work although nobody reads them.
+
+    The parent process may have closed them (``>&-``). Then files that are opened would get the
+    numbers of these streams, and what is printed.
     """
     number = 0
     while number <= 2:
         number = os.open(os.devnull, os.O_RDWR)
     os.close(number)
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, 'w')
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, 'w')
+    for number, name in ((1, 'stdout'), (2, 'stderr')):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f'__{name}__'):  # Python's own
+            buffer = BufferedWriter(OutputFile(number, 'w', closefd=False))
+            encoding = getattr(stream, 'encoding', None)
+            # File names on Linux need not be UTF-8.
+            stream = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
+            setattr(sys, name, stream)
 
 
 def format_versions() -> str:
     """Return the versions of this package, its dependencies and the system, for bug reports."""
-    rows = set()
+    versions = {'mmgcvit': __version__, 'Python': python_version(), 'system': platform()}
     for item in distributions():
         if DEPENDENCY.fullmatch(item.name or ''):
-            rows.add((item.name, item.version))
-    rows = [('mmgcvit', __version__), *sorted(rows)]
-    rows += [('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{package:<24}{version}' for package, version in rows)
+            versions[item.name] = item.version
+    return '\n'.join(f'{name:<24}{version}' for name, version in sorted(versions.items()))
 
 
 def format_usage() -> str:
@@ -108,6 +121,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     SIGTERM, SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once: it sends SIGTERM
     after one of them has failed, and the others may wait where Python handles no signals.
     """
+    open_streams()
     if arguments is not None:
         sys.argv = [f'mmgcvit {command}', *map(str, arguments)]
     keep_freed_memory()

@@ -17,6 +17,11 @@ from .habits import translate_options
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 MAX_NUMBER = 10**9  # the largest number that an option may have
+# The option ``--task``.
+TASK = {
+    'choices': list(dict.fromkeys(template.option for template in TEMPLATES.values())),
+    'help': 'default: by annotations; maps: segment (instances) or semantic',
+}
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
 OPTIONAL_CHECKPOINT = (
@@ -36,17 +41,11 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
     parser = argparse.ArgumentParser(description=description)
     command.add_options(parser)
-    parse = parser.parse_known_intermixed_args
-    if hasattr(command, 'HAS_SUBCOMMANDS'):
-        # argparse does not support options between positional arguments for subcommands.
-        parse = parser.parse_known_args
     name = command.__name__.rpartition('.')[2].replace('_', '-')
-    args, unknown = parse(translate_options(name, arguments))
+    args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
     if unknown:
-        suggestion = '.'
-        if unknown[0].startswith('--'):
-            options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
-            suggestion = suggest(unknown[0].lstrip('-'), options, format_option) or '.'
+        options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
+        suggestion = suggest(unknown[0].lstrip('-'), options, format_option) or '.'
         raise UserError(f'unknown argument {unknown[0]}{suggestion} All are in --help')
     return args
 
@@ -105,14 +104,6 @@ def check_key_value(text: str) -> str:
     if '=' not in text:
         raise argparse.ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
     return text
-
-
-def add_task(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        '--task',
-        choices=list(dict.fromkeys(template.option for template in TEMPLATES.values())),
-        help='default: by annotations; maps: segment (instances) or semantic',
-    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
         checkpoint, target = None, Path(checkpoint)
     if target is None:
         target = Path(args.config, 'model.safetensors')  # CONFIG is a work dir
-    check_target(target, '.safetensors', overwrite=None)
+    check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_safetensors
     from ..checkpoints.pretrained import remove_module_prefix

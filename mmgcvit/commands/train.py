@@ -21,9 +21,9 @@ from ..tasks import MINI, SIZES
 from .options import (
     AUGMENTATIONS,
     CONFIG,
+    TASK,
     add_common_options,
     add_integer,
-    add_task,
     check_at_least,
     format_option,
     hide_gpus,
@@ -35,63 +35,60 @@ if TYPE_CHECKING:
     from ..datasets.records import DatasetInfo
 
 # The options that require --data.
-DATA_OPTIONS = ('task', 'size', 'epochs', 'image_size', 'tiles', 'pretrained', 'batch_size', 'lr')
-DATA_OPTIONS += ('workers', 'augment', 'no_flip', 'fine_tune')
+DATA_OPTIONS: dict[str, dict[str, Any]] = {
+    'task': TASK,
+    'size': {
+        'choices': (MINI, *SIZES),
+        'help': 'network size; xxtiny, xtiny and large are for classification only (default: tiny '
+        'with a GPU, else mini)',
+    },
+    'epochs': {'type': int, 'help': 'epochs (default: by the number of images)'},
+    'image_size': {'type': int, 'help': 'side of the images in pixels (default: by task and size)'},
+    'tiles': {
+        'type': int,
+        'nargs': '?',
+        'const': 0,
+        'metavar': 'SIDE',
+        'help': 'train on random tiles of SIDE pixels (default: by the sizes of objects); validate '
+        'and predict in overlapping tiles',
+    },
+    'pretrained': {
+        'metavar': 'WEIGHTS',
+        'help': 'backbone weights: a file, a URL, timm://NAME, or none (default: the released '
+        'ones; for mini, our own)',
+    },
+    'batch_size': {'type': int, 'help': 'images per iteration (default: by task and size)'},
+    'lr': {'type': float, 'help': 'learning rate (default: by task and batch size)'},
+    'workers': {'type': int, 'help': 'processes that load data; 0: the main process'},
+    'augment': {
+        'choices': AUGMENTATIONS,
+        'help': 'none, light (default: flips, random sizes, for segmentation colours) or strong '
+        '(also rotations or erasing)',
+    },
+    'no_flip': {
+        'action': 'store_true',
+        'default': None,
+        'help': 'never mirror images, for example of text',
+    },
+    'fine_tune': {
+        'choices': ('all', 'head'),
+        'help': 'what is trained: all (default), or all but the backbone',
+    },
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)
-    own = parser.add_argument_group('train on your own data, without a CONFIG')
-    own.add_argument(
+    own_data = parser.add_argument_group('train on your own data, without a CONFIG')
+    own_data.add_argument(
         '--data',
         metavar='FOLDER',
         help='data in COCO, YOLO or Pascal VOC format, class folders, or images with maps (work '
         'dir: work_dirs/FOLDER)',
     )
-    add_task(own)
-    own.add_argument(
-        '--size',
-        choices=(MINI, *SIZES),
-        help='network size; xxtiny, xtiny and large are for classification only (default: tiny '
-        'with a GPU, else mini)',
-    )
-    add_integer(own, '--epochs', 'epochs (default: by the number of images)')
-    add_integer(own, '--image-size', 'side of the images (default: by task and size)', 'PIXELS')
-    own.add_argument(
-        '--tiles',
-        nargs='?',
-        type=int,
-        const=0,
-        metavar='SIDE',
-        help='train on random tiles of SIDE pixels (default: by the sizes of objects); validate and '
-        'predict in overlapping tiles',
-    )
-    own.add_argument(
-        '--pretrained',
-        metavar='WEIGHTS',
-        help='backbone weights: a file, a URL, timm://NAME, or none (default: the released ones; '
-        'for mini, our own)',
-    )
-    add_integer(own, '--batch-size', 'images per iteration (default: by task and size)')
-    own.add_argument('--lr', type=float, help='learning rate (default: by task and batch size)')
-    add_integer(own, '--workers', 'processes that load data; 0: the main process')
-    own.add_argument(
-        '--augment',
-        choices=AUGMENTATIONS,
-        help='none, light (default: flips, random sizes, for segmentation colours) or strong '
-        '(also rotations or erasing)',
-    )
-    own.add_argument(
-        '--no-flip',
-        action='store_true',
-        default=None,
-        help='never mirror images, for example of text',
-    )
-    own.add_argument(
-        '--fine-tune',
-        choices=('all', 'head'),
-        help='what is trained: all (default), or all but the backbone',
-    )
+    for name, settings in DATA_OPTIONS.items():
+        own_data.add_argument(format_option(name), **settings)
+    add_common_options(parser)
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision (bfloat16 if the GPU has it)'
     )
@@ -99,6 +96,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         '--auto-scale-lr', action='store_true', help='scale the LR to the effective batch size'
     )
     add_integer(parser, '--patience', 'stop after N validations without a better score')
+    parser.add_argument(
+        '--log-to',
+        nargs='+',
+        default=[],
+        choices=TRACKERS,
+        help='also log to these programs, for example tensorboard (view: tensorboard --logdir '
+        'WORK_DIR)',
+    )
     resume_or_overwrite = parser.add_mutually_exclusive_group()
     resume_or_overwrite.add_argument(
         '--resume',
@@ -113,15 +118,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='start a new run; remove earlier checkpoints after its first iteration',
     )
-    parser.add_argument(
-        '--log-to',
-        nargs='+',
-        default=[],
-        choices=TRACKERS,
-        help='also log to these programs, for example tensorboard (view: tensorboard --logdir '
-        'WORK_DIR)',
-    )
-    add_common_options(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -135,8 +131,7 @@ def main(args: argparse.Namespace) -> None:
 def check_args(args: argparse.Namespace) -> None:
     """Require a CONFIG or ``--data``, but not both. Reject options that do not fit it."""
     if (args.config is None) == (args.data is None):
-        given = 'neither' if args.config is None else 'both'
-        raise UserError(f'expected either a CONFIG or --data FOLDER, got {given}')
+        raise UserError('expected either a CONFIG or --data FOLDER, and not both')
     if args.data is None:
         options = ' and '.join(map(format_option, list_data_options(args)))
         if options:
@@ -180,30 +175,29 @@ def train_folder(args: argparse.Namespace) -> None:
     """Train on the data of a folder, and say how good the model is."""
     from ..datasets.formats import find_folder, read_folder
 
-    data, args.data = args.data, str(find_folder(args.data))
+    args.data = find_folder(args.data)
     config = get_run_config(args)
     work_dir = config.parent
     is_resumed = args.resume and config.is_file()
-    dataset = None if is_resumed else read_folder(data, args.task)
+    dataset = None if is_resumed else read_folder(args.data, args.task)
     hide_gpus(args.device)
-    from ..engine.setup import check_machine, load_config, run_rank
+    from ..engine.setup import check_machine, load_config
     from ..engine.work_dir import lock_work_dir
     from ..evaluation.run_score import judge_run
 
     if args.progress is None:
         args.progress = sys.stdout.isatty()
-    with run_rank(args.launcher, args.local_rank):
-        check_machine(args.device, args.launcher)
-        with lock_work_dir(work_dir):
-            cfg_options = args.cfg_options or []
-            if dataset:
-                config = write_config(args, dataset)
-            else:
-                config = find_resumed_config(args)
-                if args.workers is not None:
-                    workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
-                    cfg_options = workers + cfg_options
-            run(load_config(str(config), cfg_options, str(work_dir), args.launcher), args)
+    check_machine(args.device)
+    with lock_work_dir(work_dir):
+        cfg_options = args.cfg_options or []
+        if dataset:
+            config = write_config(args, dataset)
+        else:
+            config = find_resumed_config(args)
+            if args.workers is not None:
+                workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
+                cfg_options = workers + cfg_options
+        run(load_config(str(config), cfg_options, str(work_dir)), args)
     try:
         message = judge_run(work_dir)
     # An image may have been removed; the training is complete.
@@ -245,7 +239,7 @@ def write_config(args: argparse.Namespace, dataset: DatasetInfo) -> Path:
     if not args.overwrite:
         check_unused(work_dir)
     config, summary = make_config(dataset, work_dir, **list_data_options(args))
-    print(escape_controls(summary))
+    print(escape_controls(f'{summary}\nconfig: {config}'))
     return config
 
 
@@ -257,7 +251,8 @@ def find_resumed_config(args: argparse.Namespace) -> Path:
     from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
-    config, data = get_run_config(args), Path(args.data).expanduser().resolve()
+    config = get_run_config(args)
+    data = Path(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()
     if data != started_data:

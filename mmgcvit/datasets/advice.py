@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from math import inf, prod
+from math import ceil, inf, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,19 @@ MAX_ASPECT = 1.5  # above, the centre of an image is a small part of it
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
-def find_weaknesses(dataset: DatasetInfo, has_small_objects: bool) -> list[str]:
-    """Return likely reasons of a low score: few images, small objects, one dominant class."""
+def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
+    """Return likely reasons of a low score: few images, small objects, one dominant class.
+
+    ``remedy`` has the options with which few objects are small, or is empty if few are.
+    """
     train = dataset.splits['train']
     num_images = len(train.image_names)
     reasons = []
     if num_images < FEW_IMAGES:
         count = format_count(num_images, 'training image')
         reasons.append(f'there are only {count}; more would help')
-    if has_small_objects:
-        reasons.append('many objects are too small; use --tiles')
+    if remedy:
+        reasons.append(f'many objects are too small; use {remedy}')
     counts = Counter(name for names in train.list_classes() for name in names)
     if len(dataset.classes) > 1 and counts:
         name, number = counts.most_common(1)[0]
@@ -50,7 +53,7 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
         image_size: The short side to which images are resized, in pixels.
         tiles: The side of the tiles that are cut out of images before they are resized.
     """
-    if not train.objects or (tiles and tiles <= choose_tile_side(train, image_size)):
+    if not train.objects:
         return ''
     image_sides = np.minimum(train.get_sizes(train.objects), tiles or inf)
     # The side of a pixel after resizing, relative to image_size.
@@ -72,9 +75,20 @@ def choose_tile_side(train: Split, image_size: int) -> int:
     """
     if not train.objects:
         return image_size
-    side_of_nine_in_ten = np.quantile(measure_sides(train), MAX_SMALL, method='lower')
-    largest = side_of_nine_in_ten * image_size / MIN_OBJECT_SIDE
+    largest = measure_smallest(train) * image_size / MIN_OBJECT_SIDE
     return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
+
+
+def choose_image_size(train: Split) -> int:
+    """Return the size in pixels to which the smallest tiles are enlarged, so that nine of ten
+    objects are not small.
+    """
+    return ceil(MIN_OBJECT_SIDE / measure_smallest(train)) * SIDE_STEP
+
+
+def measure_smallest(train: Split) -> float:
+    """Return the side in pixels that nine of ten objects have at least."""
+    return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
 
 
 def measure_sides(train: Split) -> NDArray[np.float64]:

@@ -40,16 +40,17 @@ with suppress(ImportError):
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            folders = [self.data_prefix.get(key) or '' for key in ('img_path', 'seg_map_path')]
             shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
             images = []
             # Names may have other characters at which splitlines would split.
             for line in Path(self.ann_file).read_text(encoding='utf-8').split('\n'):
                 if line:
-                    image, label = line.split('\t')
-                    paths = str(Path(folders[0], image)), str(Path(folders[1], label))
-                    entry = {'img_path': paths[0], 'seg_map_path': paths[1], 'seg_fields': []}
-                    images.append({**entry, **shared})
+                    entry = {**shared, 'seg_fields': []}
+                    for key, name in zip(
+                        ('img_path', 'seg_map_path'), line.split('\t'), strict=True
+                    ):
+                        entry[key] = str(Path(self.data_prefix.get(key) or '', name))
+                    images.append(entry)
             return images
 
         def get_cat_ids(self, idx: int) -> list[int]:

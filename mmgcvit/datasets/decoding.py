@@ -2,7 +2,8 @@
 
 import errno
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,6 @@ class BitDepthError(ValueError):
 class PagesError(ValueError):
     """An image has several pages or frames."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f'it has {number} pages or frames. {SPLIT_IT}')
-
 
 def open_image(path: Path) -> Image.Image:
     """Open an image of one of :data:`FORMATS`, without decoding its pixels.
@@ -59,6 +57,17 @@ def open_image(path: Path) -> Image.Image:
         raise OSError(errno.EINVAL, 'Not a file', str(path))
     Image.init()
     return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+@contextmanager
+def open_or_reject(path: Path) -> Iterator[Image.Image]:
+    """Open an image. Raise a UserError if this fails, or what is done with it."""
+    try:
+        with open_image(path) as image:
+            yield image
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
 
 
 def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -88,7 +97,7 @@ def check_pixels(image: Image.Image) -> None:
         )
     num_pages = count_pages(image)
     if num_pages > 1:
-        raise PagesError(num_pages)
+        raise PagesError(f'it has {num_pages} pages or frames. {SPLIT_IT}')
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
     is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
@@ -213,12 +222,8 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 
     Raise a UserError for unreadable files.
     """
-    try:
-        with open_image(path) as image:
-            return get_sizes(image)
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+    with open_or_reject(path) as image:
+        return get_sizes(image)
 
 
 def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -248,7 +253,7 @@ def pack(colour: Sequence[int]) -> int:
 
 
 def read_map(
-    path: Path, image: Path, with_instances: bool = False, values: Values | None = None
+    path: Path, image: Path, values: Values | None = None, with_instances: bool = False
 ) -> NDArray[np.integer]:
     """Read the map of an image (:func:`read_segmentation_map`, :func:`read_values`).
 
@@ -269,15 +274,11 @@ def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
 
     ``values`` has the label of each colour (:func:`pack`). Raise a UserError for another one.
     """
-    if max(values) <= np.iinfo(np.uint8).max:
-        pixels = read_segmentation_map(path).astype(int)
+    if max(values) <= IGNORE_INDEX:
+        pixels = read_segmentation_map(path)
     else:
-        try:
-            with open_image(path) as image:
-                channels = np.asarray(image.convert('RGB'), int)
-        # Decoders raise errors of any class on damaged files.
-        except Exception as error:
-            raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+        with open_or_reject(path) as image:
+            channels = np.asarray(image.convert('RGB'), int)
         pixels = channels @ [1 << 16, 1 << 8, 1] + pack([0, 0, 0])
     known = np.array(sorted(values))
     places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
@@ -289,37 +290,29 @@ def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:
     """Return labels (height, width) from a file of one channel, of 8 bits, or up to 32 with
     ``with_instances``.
+
+    Raise a UserError for other files.
     """
-    try:
-        with open_image(path) as image:
-            mode, tiles = image.mode, str(image.tile)
-            if count_pages(image) > 1:
-                raise ValueError('it has several pages. Save each as a file')
-            labels = np.array(image)
-            # Pillow reads 32 bits without a sign as ones with a sign.
-            if labels.dtype.kind == 'i' and labels.min() < 0:
-                raise ValueError(
-                    'it has numbers under 0 or over 2147483647. Number objects from 1, classes '
-                    'from 0 on'
-                )
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        raise UserError(
-            f'{path} is not a readable segmentation map ({get_first_line(error)})'
-        ) from None
-    if mode not in ('1', 'L', 'P') and not (with_instances and mode[0] == 'I'):
-        raise UserError(
-            f'{path} has the mode {mode}. A semantic map must have one channel of 8 bits with '
-            'class indices, and a map of instances one of 8 to 32 bits'
-        )
-    if re.search("'L;[24]", tiles):
-        raise UserError(
-            f'{path} is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 '
-            'bits'
-        )
-    if 1 in labels.shape:  # mmseg would drop this axis
-        raise UserError(
-            f'{path} is {labels.shape[1]} x {labels.shape[0]}. Each side must have at least 2 '
-            'pixels'
-        )
-    return labels.astype(np.uint8) if mode in ('1', 'L', 'P') else labels
+    with open_or_reject(path) as image:
+        if count_pages(image) > 1:
+            raise ValueError('it has several pages. Save each as a file')
+        if re.search("'L;[24]", str(image.tile)):
+            raise ValueError(
+                'it is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 bits'
+            )
+        labels = np.array(image)
+        # Pillow reads 32 bits without a sign as ones with a sign.
+        if labels.dtype.kind == 'i' and labels.min() < 0:
+            raise ValueError(
+                'it has numbers under 0 or over 2147483647. Number objects from 1, classes from 0 '
+                'on'
+            )
+        has_8_bits = image.mode in ('1', 'L', 'P')
+        if not has_8_bits and not (with_instances and image.mode[0] == 'I'):
+            raise ValueError(
+                f'it has the mode {image.mode}. A semantic map must have one channel of 8 bits '
+                'with class indices, and a map of instances one of 8 to 32 bits'
+            )
+        if 1 in image.size:  # mmseg would drop this axis
+            raise ValueError('each side must have at least 2 pixels')
+    return labels.astype(np.uint8) if has_8_bits else labels

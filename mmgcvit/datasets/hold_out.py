@@ -6,16 +6,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil
+from itertools import product
+from math import ceil, inf
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
 
 VAL_FRACTION = 0.2
-# The ends of names: of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), and of frames of a video
-# and pictures of a burst (NAME_0012.jpg).
+# The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-NUMBER = re.compile(r'((\d+\.)?\d+)m?s?$')
+# The number of a frame of a video or a picture of a burst (NAME_0012, NAME (12)), and the words
+# after it, such as a camera's (NAME_0012_left).
+NUMBER = re.compile(
+    r'(?P<number>(\d+\.)?\d+)m?s?\)?(?P<words>([_-](leftImg8bit|[a-z]+))*)$', re.IGNORECASE
+)
+# Label Studio puts eight hex digits before names. Eight decimal digits may be a date.
+UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
+DATE_PREFIX = re.compile(r'(?<![^/])\d{8}-')
 MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
 MAX_OVERSHOOT = 1.5  # how many times a fifth may be held out if another choice is possible
 EVERYTHING = ''  # a class that all images have; names of classes are not empty
@@ -41,9 +48,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     train = dataset.splits['train']
     classes = train.list_classes()
     is_classification = dataset.annotation_types == ('classes',)
-    labels = [str(names) * is_classification for names in classes]
+    labels = [str(names) if is_classification else '' for names in classes]
     groups = group_images(train, labels)
-    classes_of_groups = [{name for index in group for name in classes[index]} for group in groups]
+    classes_of_groups = [set().union(*(classes[index] for index in group)) for group in groups]
     held_out = choose_groups(classes_of_groups, [*map(len, groups)], of_each=is_classification)
     if not held_out:
         raise UserError(
@@ -70,66 +77,74 @@ def group_images(split: Split, labels: Sequence[str]) -> list[list[int]]:
         labels: A text for each image. Only images with the same one are a group.
     """
     totals, groups = Counter(labels), defaultdict(list)
-    for (label, name), members in find_series(split, labels).items():
+    names = [label + stem for label, stem in zip(labels, list_stems(split), strict=True)]
+    for name, members in find_series(names).items():
         positions = sorted({position for position, _ in members})
         num_parts = 1
-        if len(members) > MAX_SERIES * totals[label]:
+        if len(members) > MAX_SERIES * totals[labels[members[0][1]]]:
             num_parts = min(len(positions), round(1 / VAL_FRACTION))
         parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
         for position, index in members:
-            groups[label, f'{label}{name} {parts[position]}'].append(index)
-    return sort_groups(groups, totals)
+            groups[f'{name} {parts[position]}'].append(index)
+    return sort_groups(groups, labels)
 
 
-def find_series(
-    split: Split, labels: Sequence[str]
-) -> dict[tuple[str, str], list[tuple[float, int]]]:
-    """Return the (number, index) of the images of each series, by label and name.
+def list_stems(split: Split) -> list[str]:
+    """Return the names of images without what tools add to them."""
+    # Names of images outside of the image folder are absolute.
+    folder = split.image_folder
+    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
+    if any(UPLOAD_PREFIX.search(name) and not DATE_PREFIX.search(name) for name in names):
+        names = [UPLOAD_PREFIX.sub('', name) for name in names]
+    return [COPY_ENDING.sub('', name) for name in names]
+
+
+def find_series(names: Sequence[str]) -> dict[str, list[tuple[float, int]]]:
+    """Return the (number, index) of the names of each series, by what they begin with.
 
     Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end.
+    a number at the end, and maybe in words after it. If more words than numbers occur, the words
+    tell what is in an image, and the images are no series.
     """
-    series = defaultdict(list)
-    for index, name in enumerate(split.image_names):
-        # Names of images outside of the image folder are absolute.
-        name = os.path.relpath(split.image_folder / name, split.image_folder)
-        name = COPY_ENDING.sub('', name)
-        number = NUMBER.search(name)
-        position = float(number[1]) if number else 0
-        series[labels[index], NUMBER.sub('', name)].append((position, index))
+    series, words = defaultdict(list), defaultdict(set)
+    for index, name in enumerate(names):
+        match = NUMBER.search(name)
+        start = name[: match.start()] if match else name
+        series[start].append((float(match['number']) if match else 0, index))
+        words[start].add(match['words'] if match else '')
+    for start in list(series):
+        numbers = {number for number, _ in series[start]}
+        if len(words[start]) > len(numbers):
+            for number, index in series.pop(start):
+                series[names[index]].append((number, index))
     return series
 
 
-def sort_groups(
-    groups: Mapping[tuple[str, str], list[int]], totals: Mapping[str, int]
-) -> list[list[int]]:
+def sort_groups(groups: Mapping[str, list[int]], labels: Sequence[str]) -> list[list[int]]:
     """Return groups of images in a fixed order: that of a hash of their names.
 
     Groups of more than a fifth come last, by size, or first if the others are less than half of a
     fifth.
 
     Args:
-        groups: The indices of images, by label and name.
-        totals: The number of images of each label.
+        groups: The indices of images by the name of the group.
+        labels: The label of each image.
     """
-    fifths = {label: VAL_FRACTION * total for label, total in totals.items()}
+    fifths = {label: VAL_FRACTION * total for label, total in Counter(labels).items()}
     small = Counter()
-    for (label, _), members in groups.items():
+    for members in groups.values():
+        label = labels[members[0]]
         if len(members) <= ceil(fifths[label]):
             small[label] += len(members)
 
-    def rank(key: tuple[str, str]) -> tuple[bool, int, bytes]:
-        label, name = key
-        size = len(groups[key])
+    def rank(name: str) -> tuple[bool, int, bytes]:
+        size, label = len(groups[name]), labels[groups[name][0]]
         is_large = size > ceil(fifths[label])
         are_large_first = 2 * small[label] < fifths[label]
-        return is_large != are_large_first, size if is_large else 0, compute_hash(name)
+        digest = hashlib.sha256(name.encode()).digest()
+        return is_large != are_large_first, size if is_large else 0, digest
 
-    return [groups[key] for key in sorted(groups, key=rank)]
-
-
-def compute_hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+    return [groups[name] for name in sorted(groups, key=rank)]
 
 
 def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bool) -> set[int]:
@@ -149,23 +164,22 @@ def choose_groups(classes: Sequence[set[str]], sizes: Sequence[int], of_each: bo
             groups[name].append(index)
             totals[name] += sizes[index]
     held_out = set()
-    counts, images = Counter(), Counter()
+    counts, images = Counter(), Counter()  # of the held-out groups, by class
     # Rare classes first: few groups can be held out for them.
     for name in sorted(groups, key=lambda name: (name == EVERYTHING, len(groups[name]), name)):
         whole = name if of_each else EVERYTHING
         fifth = VAL_FRACTION * totals[whole]
         share = max(1, round(fifth)) if name == whole else 1
         # If too little fits, the first of what does not fit is added.
-        for least, limit in ((share, MAX_OVERSHOOT * fifth), (share / 2, totals[whole])):
-            for index in groups[name]:
-                if images[name] >= least:
-                    break
-                names = {*classes[index], EVERYTHING}
-                leaves_one = all(counts[other] + 1 < len(groups[other]) for other in names)
-                fits = not images[whole] or images[whole] + sizes[index] <= limit
-                if index not in held_out and leaves_one and fits:
-                    held_out.add(index)
-                    counts.update(names)
-                    images.update(dict.fromkeys(names, sizes[index]))
+        steps = [(share, MAX_OVERSHOOT * fifth), (share / 2, inf)]
+        for (least, limit), index in product(steps, groups[name]):
+            names = {*classes[index], EVERYTHING}
+            is_needed = index not in held_out and images[name] < least
+            fits = not images[whole] or images[whole] + sizes[index] <= limit
+            leaves_one = all(counts[other] + 1 < len(groups[other]) for other in names)
+            if is_needed and fits and leaves_one:
+                held_out.add(index)
+                counts.update(names)
+                images.update(dict.fromkeys(names, sizes[index]))
     has_classes = len(groups) > 1
     return held_out if len(counts) > has_classes else set()

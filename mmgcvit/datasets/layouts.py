@@ -56,7 +56,7 @@ class Match:
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
-FilesByName = dict[str, list[Path]]  # the key is a path without suffix
+FilesByName = dict[str, list[Path]]  # the key is a name without suffix
 
 
 class Pairs(NamedTuple):
@@ -113,11 +113,9 @@ def list_files(folder: Path) -> Folder:
             paths = [Path(parent, name) for name in names if name not in skipped]
             # Pipes and devices would be waited for. Dangling links are missing files.
             files += [path for path in paths if path.is_file() or not path.exists()]
-    # The files of a folder come before its folders.
-    files.sort(key=lambda path: [*((1, name) for name in path.parts[:-1]), (0, path.name)])
     return Folder(
         folder,
-        [path.relative_to(folder) for path in files],
+        [path.relative_to(folder) for path in sorted(files)],
         [path.relative_to(folder) for path in outputs],
     )
 
@@ -133,36 +131,33 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[str, FilesByName]:
-    """Return the files in the folders of a pattern: {split: {path without suffix: files}}.
+    """Return the files in the folders of a pattern: {split: {name without suffix: files}}.
 
     Args:
         folder: The dataset's folder.
         pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
-            files are for training. Files below these folders are not of the layout.
+            files are for training. Files in folders below are not of the layout.
         files: Files of the dataset.
 
     Raises:
-        UserError: A split has folders of two names.
+        UserError: A split has several folders.
     """
-    expression = compile_pattern(f'{pattern}/' if pattern else '')
+    expression = compile_pattern(pattern or '.')
     found, folders = {}, {}
     for file in files:
-        match = expression.match(str(file))
+        match = expression.fullmatch(str(file.parent))
         if match is None:
             continue
-        name = str(file.with_suffix(''))[match.end() :]
-        below = '/' in name
-        split = 'train'
-        if '{split}' in pattern:
-            split = get_split(match['split'])
-            first = folders.setdefault(split, match[0])
-            if split and first != match[0]:
-                raise UserError(
-                    f'{folder.path} has the folders {first} and {match[0]} for {split}. Rename or '
-                    'move one of them'
-                )
-        if split and not below:
-            found.setdefault(split, {}).setdefault(name, []).append(file)
+        split = get_split(match['split']) if '{split}' in pattern else 'train'
+        if split is None:
+            continue
+        first = folders.setdefault(split, file.parent)
+        if first != file.parent:
+            raise UserError(
+                f'{folder.path} has the folders {first} and {file.parent} for {split}. Rename or '
+                'move one of them'
+            )
+        found.setdefault(split, {}).setdefault(file.stem, []).append(file)
     return found
 
 
@@ -179,10 +174,10 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     pairs = Pairs({}, [], [])
     for split in sorted({*images, *others}):
         own_images, own_others = images.get(split, {}), others.get(split, {})
-        if split == 'test' and not own_others and not layout.endings:
-            continue  # images for testing need no annotations
         if layout.endings:
             own_images, own_others = divide(own_images, layout.endings)
+        if split == 'test' and not own_others:
+            continue  # images for testing need no annotations
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
             found, annotations = own_images.get(name, []), own_others.get(name, [])
@@ -209,11 +204,8 @@ def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, Fil
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     """Return notes that count the images that no annotation names, and outputs of commands."""
     resolve = cache(os.path.realpath)  # of folders, which may be links
-    paths = [
-        split.image_folder / name
-        for split in dataset.splits.values()
-        for name in (*split.image_names, *split.map_names)
-    ]
+    paths = [path for split in dataset.splits.values() for path in split.image_paths]
+    paths += [folder.path / file for file in dataset.maps]
     read = {(resolve(path.parent), path.name) for path in paths}
     unread = [
         file

@@ -19,6 +19,7 @@ from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import create_numbered, make_absolute, make_portable_path, read_text, write_text
 from ..tasks import COSTS, MINI, TEMPLATES, Template
 from .advice import (
+    choose_image_size,
     choose_tile_side,
     count_fullest,
     find_small_objects,
@@ -27,28 +28,24 @@ from .advice import (
 )
 from .decoding import read_sizes
 from .hold_out import split_validation
-from .reading import read_each
-from .records import DatasetInfo, Size, Split
+from .records import DatasetInfo, Split
 from .rules.classes import find_missing_classes
-from .template import ConfigPath, fill_template, format_assignments, read_head
+from .template import ConfigPath, fill_template, format_variable, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
 # SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
 # change.
 TIMM_RELEASE = (
-    'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit'
+    'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit/'
 )
-DIGITS = {
-    'xxtiny': 'd1d86009',
-    'xtiny': '274b92b7',
-    'tiny': 'ac783954',
-    'small': '4e98afa2',
-    'base': 'f009139b',
-}
 WEIGHTS = {
-    size: f'{TIMM_RELEASE}/gcvit_{size}_224_nvidia-{digits}.pth' for size, digits in DIGITS.items()
+    'xxtiny': TIMM_RELEASE + 'gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': TIMM_RELEASE + 'gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': TIMM_RELEASE + 'gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': TIMM_RELEASE + 'gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': TIMM_RELEASE + 'gcvit_base_224_nvidia-f009139b.pth',
+    'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
-WEIGHTS['large'] = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar'
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
 # MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
@@ -67,8 +64,7 @@ KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tu
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
 # Edit the lines from _base_ on and train it again:
-# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
-"""
+# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER"""
 
 
 def make_config(
@@ -111,8 +107,8 @@ def make_config(
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     template_path = Path(get_config_path(template.config))
     settings = choose_settings(template, size, options)
-    head = read_head(template_path, settings) | settings
-    check_options(dataset, work_dir, options.get('pretrained'))
+    head = read_head(template_path) | settings
+    check_texts(dataset, work_dir, head['pretrained'] or '')
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     if tiles is not None:
@@ -121,38 +117,34 @@ def make_config(
                 '--tiles is for datasets with boxes or masks of objects. Remove --tiles'
             )
         check_installed('--tiles', 'supervision')
-        head |= choose_tiles(head, tiles, train)
+        head |= choose_tiles(head['image_size'], tiles, train)
+    fullest = max(count_fullest(split, head.get('tiles')) for split in dataset.splits.values())
     if 'max_objects' in head:
-        fullest = max(
-            count_fullest(dataset.splits[name], head['tiles']) for name in ('train', 'val')
-        )
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    epochs = epochs or max(MIN_EPOCHS, ceil(get_num_seen(template, size) / num_images))
+    epochs = epochs or choose_epochs(template, size, num_images)
     head |= choose_length(head, epochs, num_images)
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
-    small_objects = find_small_objects(train, head['image_size'], head.get('tiles'))
     notes = find_missing_classes(dataset)
+    small_objects, remedy = find_small_objects(train, head['image_size'], head.get('tiles')), ''
     if small_objects:
-        notes.append(f'{small_objects}. {advise_tiles(template, size, head, train)}')
+        remedy, advice = advise_tiles(template, size, head['image_size'], train)
+        notes.append(f'{small_objects}. {advice}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
-        seconds = estimate_seconds(template, size, epochs * num_images, head)
-        notes.append(
-            f'--size {size} trains about {format_duration(seconds)} on a CPU (estimate). --size '
-            'mini takes minutes'
-        )
-    is_classification = template.option == 'classify'
-    sizes = read_some_sizes(train)
-    if is_classification:
+        time = estimate_time(template, size, epochs * num_images, head['image_size'])
+        notes.append(f'--size {size} trains {time} on a CPU (estimate). --size mini takes minutes')
+    # About a hundred of the images.
+    paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
+    sizes = [stored_size for stored_size, _ in map(read_sizes, paths)]
+    image_side = round(median(map(max, sizes)))
+    if template.option == 'classify':
         notes += find_wide_images(sizes)
+        image_side = None
     dataset = dataset.add_notes(notes)
-    image_side = None
-    if sizes and not is_classification:
-        image_side = round(median(map(max, sizes)))
     started_with = {
         'data': locate_data(dataset.folder, work_dir),
         'task': task or template.option,
@@ -161,7 +153,7 @@ def make_config(
         **{name: head.get(name) for name in KEPT_OPTIONS},
         'image_side': image_side,
         'pretrained': options.get('pretrained') and str(options['pretrained']),
-        'weaknesses': find_weaknesses(dataset, bool(small_objects)),
+        'weaknesses': find_weaknesses(dataset, remedy),
     }
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
     training += format_length(head)
@@ -170,12 +162,15 @@ def make_config(
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
-    about_run = {'work_dir': make_portable_path(work_dir), STARTED_WITH: started_with}
-    filled = fill_template(template_path, head | write_annotations(dataset, folder))
+    lines = [
+        HEADER.format(training),
+        format_variable('work_dir', make_portable_path(work_dir)),
+        format_variable(STARTED_WITH, started_with),
+        fill_template(template_path, head | write_annotations(dataset, folder)),
+    ]
     path = folder / f'{name}.py'
-    lines = '\n'.join([*format_assignments(about_run), filled])
-    write_text(path, HEADER.format(training) + lines)
-    return path, f'{dataset}\n{training}, from {format_init_weights(head)}\nconfig: {path}'
+    write_text(path, '\n'.join(lines))
+    return path, f'{dataset}\n{training}, from {format_init_weights(head)}'
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
@@ -210,26 +205,30 @@ def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -
     if 'lr' in given:
         settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
     if 'pretrained' in given:
-        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+        given |= {'pretrained': resolve_weights(str(given['pretrained'])), 'load_from': None}
     return settings | given
 
 
-def resolve_weights(pretrained: str | Path) -> str | None:
-    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none."""
-    weights = str(pretrained)
-    if weights == 'none':
+def resolve_weights(pretrained: str) -> str | None:
+    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none.
+
+    Raise a UserError if there is no such file.
+    """
+    if pretrained == 'none':
         return None
-    return weights if '://' in weights else str(make_absolute(Path(weights).expanduser()))
-
-
-def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path | None) -> None:
-    """Raise a UserError for weights and a work dir that do not fit, and for unusable texts."""
-    weights = (resolve_weights(pretrained) if pretrained else None) or ''
-    if weights and '://' not in weights and not Path(weights).is_file():
+    if '://' in pretrained:
+        return pretrained
+    path = make_absolute(Path(pretrained).expanduser())
+    if not path.is_file():
         raise UserError(
             f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '
             'or none'
         )
+    return str(path)
+
+
+def check_texts(dataset: DatasetInfo, work_dir: Path, weights: str) -> None:
+    """Raise a UserError for a work dir in the dataset, and for texts that a config cannot have."""
     if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
@@ -245,16 +244,17 @@ def check_options(dataset: DatasetInfo, work_dir: Path, pretrained: str | Path |
             )
 
 
-def choose_tiles(head: Mapping[str, Any], side: int, train: Split) -> dict[str, int]:
+def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
     """Return the side of tiles (0: that for the objects), and their number in an image."""
-    side = side or choose_tile_side(train, head['image_size'])
+    side = side or choose_tile_side(train, image_size)
     numbers = [max(1, width * height / side**2) for width, height in train.sizes]
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
-def get_num_seen(template: Template, size: str) -> int:
-    """Return about how many images a training sees."""
-    return template.num_seen if size == MINI else NUM_SEEN
+def choose_epochs(template: Template, size: str, num_images: int) -> int:
+    """Return the default length of a training, with a number of images or tiles an epoch."""
+    num_seen = template.num_seen if size == MINI else NUM_SEEN
+    return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
 def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict[str, int]:
@@ -279,30 +279,35 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():
-        if name == 'test' and not split.is_scorable:
+        if name == 'test' and not any(split.list_classes()):
             continue
         variables |= split.write(folder, name)
     return variables
 
 
-def estimate_seconds(
-    template: Template, size: str, num_samples: int, head: Mapping[str, Any]
-) -> float:
-    """Return about how long a CPU trains on a number of images or tiles."""
-    megapixels = num_samples * head['image_size'] ** 2 / 1e6
-    return megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+def estimate_time(template: Template, size: str, num_samples: int, image_size: int) -> str:
+    """Return about how long a CPU trains on a number of images or tiles, as text."""
+    megapixels = num_samples * image_size**2 / 1e6
+    seconds = megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
+    return f'about {format_duration(seconds)}'
 
 
-def advise_tiles(template: Template, size: str, head: Mapping[str, Any], train: Split) -> str:
-    """Advise to train on tiles in which few objects are small, and say how long a CPU takes."""
-    tiled = choose_tiles(head, 0, train)
-    advice = f'Train on tiles of {tiled["tiles"]} px: --tiles'
-    if torch.cuda.is_available():
-        return advice
-    num_tiles = len(train.image_names) * tiled['tiles_per_image']
-    num_seen = max(get_num_seen(template, size), MIN_EPOCHS * num_tiles)
-    seconds = estimate_seconds(template, size, num_seen, head)
-    return f'{advice} (about {format_duration(seconds)} on this CPU, estimate)'
+def advise_tiles(template: Template, size: str, image_size: int, train: Split) -> tuple[str, str]:
+    """Return options with which few objects are small, and advice that names them.
+
+    The advice says how long a CPU takes.
+    """
+    tiled, options = choose_tiles(image_size, 0, train), '--tiles'
+    if find_small_objects(train, image_size, tiled['tiles']):
+        image_size = choose_image_size(train)
+        options += f' --image-size {image_size}'
+    advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
+    if not torch.cuda.is_available():
+        num_tiles = len(train.image_names) * tiled['tiles_per_image']
+        num_seen = num_tiles * choose_epochs(template, size, num_tiles)
+        time = estimate_time(template, size, num_seen, image_size)
+        advice += f' ({time} on this CPU, estimate)'
+    return options, advice
 
 
 def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
@@ -316,13 +321,6 @@ def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
-
-
-def read_some_sizes(split: Split) -> list[Size]:
-    """Return the (width, height) of about a hundred images, without those that cannot be read."""
-    step = ceil(len(split.image_names) / 100)
-    pairs, _ = read_each(read_sizes, split.image_paths[::step])
-    return [size for size, _ in pairs]
 
 
 def format_length(settings: Mapping[str, Any]) -> str:
@@ -361,8 +359,8 @@ def get_annotation_file(cfg: Config) -> Path:
 def find_newer_files(data: Path, config: Path) -> list[str]:
     """Return the files of a dataset that are newer than a run's copies of its annotations."""
     copy = get_annotation_file(Config.fromfile(config))
-    if not copy.is_file() or not copy.resolve().is_relative_to(config.parent.resolve()):
-        return []  # the checks of the data reject a missing file, and earlier versions made no copy
+    if not copy.is_file():
+        return []  # the checks of the data reject it
     written = copy.stat().st_mtime
     files = [path for path in data.rglob('*') if path.is_file() and path.stat().st_mtime > written]
     return sorted(str(path.relative_to(data)) for path in files)

@@ -1,6 +1,6 @@
 """Read the files of many images in threads, and make a split of their objects."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,17 +25,26 @@ def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[An
     Returns:
         The results, and the messages of the UserErrors that it raised for other files.
     """
-
-    def try_to_read(file: Any) -> tuple[Any, str]:
-        try:
-            return read(file), ''
-        except UserError as error:
-            return None, str(error)
-
     with ThreadPoolExecutor() as pool:
-        pairs = list(pool.map(try_to_read, files))
-    results = [result for result, error in pairs if not error]
-    return results, [error for _, error in pairs if error]
+        readings = [pool.submit(read, file) for file in files]
+    results, errors = [], []
+    for reading in readings:
+        try:
+            results.append(reading.result())
+        except UserError as error:
+            errors.append(str(error))
+    return results, errors
+
+
+def read_splits(
+    read: Callable[[Any], Any], by_split: Mapping[str, Iterable[Any]]
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Call ``read`` with each file of each split. Return the results by split, and the errors."""
+    found, problems = {}, []
+    for split, files in by_split.items():
+        found[split], errors = read_each(read, files)
+        problems += errors
+    return found, problems
 
 
 def make_split(

@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
-from ..files import (
-    make_portable_path,
-    write_image,
-    write_text,
-)
+from ..files import make_portable_path, write_image, write_text
 from .decoding import IGNORE_INDEX, Values, read_values
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
@@ -49,7 +44,6 @@ class ObjectSplit(SplitImages):
     images: Sequence[Entry]  # id, file_name, width, height
     annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
     categories: Sequence[Entry]  # id, name
-    map_names: Sequence[str] = ()  # of the maps that the objects are read from
 
     @property
     def image_names(self) -> list[str]:
@@ -65,11 +59,6 @@ class ObjectSplit(SplitImages):
     def objects(self) -> list[Entry]:
         """The annotations without those of ignored objects."""
         return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
-
-    @property
-    def is_scorable(self) -> bool:
-        """Whether predictions on the images can be compared with annotations."""
-        return bool(self.objects)
 
     def get_sizes(self, annotations: Sequence[Entry]) -> NDArray[np.float64]:
         """Return the annotated (width, height) of the image of each annotation (n, 2)."""
@@ -108,8 +97,12 @@ class ObjectSplit(SplitImages):
         ``name`` is that of the split. Return a template's variables for it.
         """
         file = folder / f'{name}.json'
-        keys = ('images', 'annotations', 'categories')
-        write_text(file, json.dumps({key: getattr(self, key) for key in keys}))
+        content = {
+            'images': self.images,
+            'annotations': self.annotations,
+            'categories': self.categories,
+        }
+        write_text(file, json.dumps(content))
         images = make_portable_path(self.image_folder)
         return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
 
@@ -123,15 +116,9 @@ class LabelSplit(SplitImages):
     labels: Sequence[str]  # written beside the image names
     class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
     class_names: Sequence[str]  # by class index
-    has_maps: bool = False
-    map_values: Values = field(default_factory=dict)  # by which maps are converted, or empty
+    # The class index by the value of a pixel in maps, or empty.
+    map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
-    is_scorable = True
-
-    @property
-    def map_names(self) -> Sequence[str]:
-        """The names of the maps of the images, relative to ``image_folder``."""
-        return self.labels if self.has_maps else ()
 
     @property
     def sizes(self) -> list[None]:
@@ -157,21 +144,21 @@ class LabelSplit(SplitImages):
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         file = folder / f'{name}.txt'
-        # mmpretrain's CustomDataset expects a space, PairedSegDataset a tab.
-        separator = '\t' if self.has_maps else ' '
-        lines, labels = [], self.labels
-        images = labels_folder = make_portable_path(self.image_folder)
+        images = make_portable_path(self.image_folder)
+        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
+        labels, separator = self.labels, ' '  # which mmpretrain's CustomDataset expects
         if self.map_values:
+            variables[f'{name}_labels'] = images
+            separator = '\t'  # which PairedSegDataset expects
+        if any(value != index for value, index in self.map_values.items()):
+            variables[f'{name}_labels'] = ''
             labels = [self.convert_map(folder / name, label) for label in labels]
-            labels_folder = ''
+        lines = []
         for image_name, label in zip(self.image_names, labels, strict=True):
             # CustomDataset removes blanks at the beginning of a line.
             start = './' if image_name[0].isspace() else ''
             lines.append(f'{start}{image_name}{separator}{label}\n')
         write_text(file, ''.join(lines))
-        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
-        if self.has_maps:
-            variables[f'{name}_labels'] = labels_folder
         return variables
 
     def convert_map(self, folder: Path, label: str) -> str:
@@ -197,6 +184,7 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()  # messages for the user
     # Examples by rule of what a reader could not parse.
     problems: dict[Any, list[str]] = field(default_factory=dict)
+    maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""
@@ -227,25 +215,19 @@ class DatasetInfo:
 
 
 def are_numbers(values: Any) -> bool:
-    """Return whether a value is a list of finite numbers.
-
-    Python's functions are faster than NumPy for short lists.
-    """
+    """Return whether a value is a list of finite numbers, not larger than a coordinate can be."""
     if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
         return False
-    lowest, highest = min(values, default=0), max(values, default=0)
-    is_small = lowest >= -MAX_COORDINATE and highest <= MAX_COORDINATE
-    return is_small and isfinite(sum(values))  # NaN may hide from min and max
+    return all(abs(value) <= MAX_COORDINATE for value in values)  # False for NaN
 
 
 def make_object_key(annotation: Entry) -> tuple[Any, ...]:
     """Return class, box and iscrowd. Boxes are rounded, because computed ones are not exact."""
     box = annotation['bbox']
-    rounded = str(box)
+    key = str(box)
     if are_numbers(box):
-        num_digits = 1 if max(box, default=0) > 1 else 6  # fractions are rejected later
-        rounded = tuple(round(value, num_digits) for value in box)
-    return annotation['category_id'], rounded, annotation.get('iscrowd') or 0
+        key = tuple(round(value, 1) for value in box)
+    return annotation['category_id'], key, annotation.get('iscrowd') or 0
 
 
 def get_mask(annotation: Entry, with_masks: bool) -> Any:

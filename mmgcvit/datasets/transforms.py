@@ -44,8 +44,8 @@ class SkipUnreadable(BaseTransform):
     def __init__(
         self,
         transforms: Sequence[dict[str, Any]],
+        augmentations: Sequence[dict[str, Any]],
         unreadable_images: int,
-        augmentations: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.load, self.augment = Compose(transforms), Compose(augmentations)
         self.max_unreadable = unreadable_images
@@ -55,37 +55,35 @@ class SkipUnreadable(BaseTransform):
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
         # Keep the annotated size, because the transforms overwrite it with the loaded size.
         annotated_size = results.get('width'), results.get('height')
-        files = [results['img_path']]
-        if results.get('seg_map_path') is not None:
-            files.append(results['seg_map_path'])
+        files = [results['img_path'], results.get('seg_map_path')]
         try:
             loaded = self.load(results)
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                loaded_size, annotated = (
-                    ' x '.join(map(str, each)) for each in (size, annotated_size)
-                )
-                raise ValueError(f'it is {loaded_size}, but the annotations say {annotated}')
+                sizes = '{} x {}, but the annotations say {} x {}'.format(*size, *annotated_size)
+                raise ValueError(f'it is {sizes}')
             return self.augment(loaded)
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
-            name, reason = ' with '.join(files), get_first_line(error)
-        if name not in self.unreadable:
-            self.unreadable.add(name)
-            if len(self.unreadable) > self.max_unreadable:
-                raise UserError(
-                    f'{name} cannot be loaded ({reason}), after {self.max_unreadable} others. '
-                    "Repair them ('mmgcvit check-data CONFIG' lists them), or set "
-                    'data_checks.unreadable_images=N'
-                )
-            message = (
-                f'{name} cannot be loaded ({reason}) and is replaced by another sample '
-                f'({len(self.unreadable)} of at most {self.max_unreadable})'
-            )
-            # Log with level ERROR, because ranks other than 0 print nothing below it.
-            print_log(escape_controls(message), 'current', logging.ERROR)
+            self.report(' with '.join(filter(None, files)), get_first_line(error))
         return None
+
+    def report(self, name: str, reason: str) -> None:
+        """Log a file once. Raise a UserError if too many have failed."""
+        if name in self.unreadable:
+            return
+        self.unreadable.add(name)
+        message = f'{name} cannot be loaded ({reason})'
+        if len(self.unreadable) > self.max_unreadable:
+            raise UserError(
+                f'{message}, after {self.max_unreadable} others. Repair them ('
+                "'mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
+            )
+        count = f'{len(self.unreadable)} of at most {self.max_unreadable}'
+        # Log with level ERROR, because ranks other than 0 print nothing below it.
+        line = escape_controls(f'{message} and is replaced by another sample ({count})')
+        print_log(line, 'current', logging.ERROR)
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
@@ -133,30 +131,28 @@ class RandomTile(BaseTransform):
                 'mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations'
             )
         height, width = results['img'].shape[:2]
-        boxes = np.array([instance['bbox'] for instance in results['instances']], float).reshape(
-            -1, 2, 2
-        )
-        lowest, highest = np.zeros(2, int), np.maximum((width - self.side, height - self.side), 0)
+        corners = [instance['bbox'] for instance in results['instances']]
+        boxes = np.array(corners, float).reshape(-1, 2, 2)
+        lowest, highest = 0, np.maximum((width - self.side, height - self.side), 0)
         if len(boxes) and np.random.rand() < OBJECT_TILES:
             centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
-            lowest, highest = (
-                np.clip(centre - self.side + 1, lowest, highest),
-                np.clip(centre, lowest, highest),
-            )
+            lowest = np.clip(centre - self.side + 1, 0, highest)
+            highest = np.clip(centre, 0, highest)
         corner = np.random.randint(lowest, highest + 1)
         tile = np.s_[corner[1] : corner[1] + self.side, corner[0] : corner[0] + self.side]
         results['img'] = results['img'][tile]
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         cut = np.clip(boxes - corner, 0, results['img_shape'][::-1])
         visible = np.diff(cut, axis=1).prod((1, 2)) / np.diff(boxes, axis=1).prod((1, 2))
+        instances = []
         for instance, box, part in zip(results['instances'], cut, visible, strict=True):
-            instance['bbox'] = box.ravel().tolist()
-            instance['ignore_flag'] = int(instance['ignore_flag'] or part < MIN_VISIBLE)
-            if part > 0 and 'mask' in instance:
-                instance['mask'] = cut_mask(instance['mask'], corner, tile)
-        results['instances'] = [
-            results['instances'][index] for index in np.flatnonzero(visible > 0)
-        ]
+            if part > 0:
+                instances.append(instance)
+                instance['bbox'] = box.ravel().tolist()
+                instance['ignore_flag'] = int(instance['ignore_flag'] or part < MIN_VISIBLE)
+                if 'mask' in instance:
+                    instance['mask'] = cut_mask(instance['mask'], corner, tile)
+        results['instances'] = instances
         return results
 
 

@@ -12,13 +12,15 @@ from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
-from ..errors import UserError, format_count, shorten
+from ..datasets.checks.sources import find_format
+from ..datasets.rules.objects import FULL_IMAGES, find_max_objects
+from ..datasets.rules.rule import Issue
+from ..errors import UserError
 from ..evaluation.samples import find_crowded
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
-from ..inference.predictor import find_limit
-from ..mmengine_utils import call_on_rank_0, unwrap_model
+from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from ..tasks import DETECTION
 from .hooks.progress import open_progress
@@ -82,21 +84,22 @@ def run_test(
 
 
 def warn_of_scores(runner: Runner) -> None:
-    """Warn if the test images give no score, or have more objects than the model returns."""
+    """Warn if the test images give no score, or have more objects than the model finds.
+
+    The check of the data has named such images of COCO files, and the limit of a model that
+    predicts tiles is that of a tile.
+    """
     dataset = runner.test_loop.dataloader.dataset
     problem = find_unscored(dataset)
     if problem:
         runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
-    if (runner.cfg.get('test_cfg') or {}).get('side'):
-        return  # the limit is that of a tile
-    limit = find_limit(unwrap_model(runner))
+    settings = next(iter_unwrapped_datasets(runner.cfg.test_dataloader.dataset))
+    if 'side' in (runner.cfg.get('test_cfg') or ()) or find_format(settings) == 'coco':
+        return
+    limit = find_max_objects(runner.model)
     crowded = find_crowded(dataset, limit)
     if crowded:
-        runner.logger.warning(
-            f'in {format_count(len(crowded), "test image")} ({shorten(crowded)}) there are more '
-            f'objects than the {limit:,} that the model returns at most. Raise max_per_img and '
-            'nms_pre in model.test_cfg'
-        )
+        runner.logger.warning(Issue(FULL_IMAGES, f'the limit is {limit}', crowded).format())
 
 
 def enable_tta(cfg: Config) -> None:

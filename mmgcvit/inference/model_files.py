@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..config import CONFIG_SUFFIXES, is_config, locate_config, suggest_config
+from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 from ..files import IMAGE_SUFFIXES, compute_sha256, is_url, suggest_folder
 
@@ -96,11 +96,9 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     if not file.exists():
         suggestion = suggest_config(path) or suggest_folder(path)
         raise UserError(f'there is no config or work dir {config}{suggestion}')
-    if not is_config(file):
+    if file.suffix != '.py':
         hint = HINTS.get(path.suffix.lower(), '').format(folder=path.parent)
-        raise UserError(
-            f'{config} is neither a config file ({", ".join(CONFIG_SUFFIXES)}) nor a work dir{hint}'
-        )
+        raise UserError(f'{config} is neither a config file (.py) nor a work dir{hint}')
     source = checkpoint or find_default_checkpoint(path)
     if source is None:
         raise UserError(

@@ -16,8 +16,8 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
-from ..config import iter_dicts
 from ..datasets.decoding import DecodingSettings
+from ..datasets.rules.objects import find_max_objects
 from ..errors import MANY, OptionalModule, UserError, get_first_line, shorten
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
@@ -240,7 +240,7 @@ class Detector(Predictor[Detections]):
     @property
     def limit(self) -> float:
         """The highest number of detections in an image or a tile."""
-        return find_limit(self.network)
+        return find_max_objects(self.network)
 
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
@@ -357,16 +357,6 @@ class Classifier(Predictor[Classification]):
             raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
         return Classification(label, self.classes[label], float(scores[label]), scores)
-
-
-def find_limit(network: nn.Module) -> float:
-    """Return how many detections, or proposals, a detector returns at most in an image."""
-    limits = [math.inf]
-    for settings in iter_dicts(getattr(network, 'test_cfg', None)):
-        for name in ('max_per_img', 'max_per_image'):
-            if settings.get(name, 0) > 0:
-                limits.append(settings[name])
-    return min(limits)
 
 
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:

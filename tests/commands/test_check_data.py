@@ -66,17 +66,16 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
         assert (code, 'are for a CONFIG. Remove them' in output) == (1, True)
 
 
-def test_a_program_in_a_folder_of_data_is_not_run(call, tmp_path):
+def test_a_program_that_comes_with_data_is_not_run(call, tmp_path):
     write_coco(tmp_path / 'photos')
     (tmp_path / 'photos' / 'photos.py').write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    (tmp_path / 'photos' / 'data.yaml').write_text('_base_: photos.py\ntrain: images')
-    for name, advice in (
-        ('', 'Check the data of its config: mmgcvit check-data'),
-        ('data.yaml', 'Inherit from it'),
+    (tmp_path / 'config.yaml').write_text('_base_: photos/photos.py\ntrain_dataloader: {}')
+    for name, expected, words in (
+        ('photos', 0, 'no problem in its data stops'),
+        ('config.yaml', 1, 'config.yaml is a file. Pass the folder'),
     ):
-        code, output = call('check-data', tmp_path / 'photos' / name)
-        assert (code, (tmp_path / 'ran').exists()) == (1, False)
-        assert advice in output
+        code, output = call('check-data', tmp_path / name)
+        assert (code, words in output, (tmp_path / 'ran').exists()) == (expected, True, False)
 
 
 def test_maps_are_what_the_task_says_or_it_is_asked(call, tmp_path):

@@ -15,7 +15,6 @@ from mmgcvit.commands.main import COMMANDS, main
 from mmgcvit.commands.options import parse_args
 from mmgcvit.errors import UserError
 
-HABITS = read_habits()
 MODULES = {name: import_module(f'mmgcvit.commands.{name.replace("-", "_")}') for name in COMMANDS}
 # The positional arguments without which a command does not parse.
 NEEDED = {'train': '', 'export': 'run out.onnx'}
@@ -45,44 +44,37 @@ def parse(monkeypatch):
     return parse
 
 
-def list_habits(command):
-    return [(name, meaning) for (section, name), meaning in HABITS.items() if section == command]
-
-
 def test_a_sentence_names_only_options_and_commands_that_exist():
     every_option = set(chain.from_iterable(ACTIONS.values()))
-    for meaning in HABITS.values():
-        if ' ' in meaning:
-            assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
-            assert {*re.findall(r'mmgcvit ([a-z][a-z-]*)', meaning)} <= COMMANDS.keys(), meaning
-
-
-@pytest.mark.parametrize('command', COMMANDS)
-def test_the_table_hides_no_option(command):
-    """An abbreviation of an option may only be an alias of this option."""
-    for name, meaning in list_habits(command):
-        hidden = [option for option in ACTIONS[command] if option.startswith(f'--{name}')]
-        assert f'--{name}' not in hidden
-        assert ' ' in meaning or hidden in ([], [meaning])
+    for command in (*COMMANDS, 'mmgcvit'):
+        for meaning in read_habits(command).values():
+            if ' ' in meaning:
+                assert {*re.findall(r'--[a-z][a-z-]*', meaning)} <= every_option, meaning
+                named = re.findall(r'(?<!mim run )mmgcvit ([a-z][a-z-]*)', meaning)
+                assert {*named} <= COMMANDS.keys(), meaning
 
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_an_alias_is_its_option_in_every_spelling_and_others_are_answered(command, parse):
+    """None hides an option: an abbreviation of an option may only be an alias of this option."""
     needed = NEEDED.get(command, 'run')
-    for name, meaning in list_habits(command):
+    for name, meaning in read_habits(command).items():
+        hidden = [option for option in ACTIONS[command] if option.startswith(f'--{name}')]
+        assert f'--{name}' not in hidden
         key = name.replace('-', '_')
         if ' ' in meaning:
             expected = re.escape(f'--{name} is not an option of {command}. {meaning}')
             with pytest.raises(UserError, match=expected):
                 parse(command, f'{needed} --{key} 3')
-        else:
-            value = 'a=3' if meaning == '--cfg-options' else '3'
-            spellings = [f'{meaning} {value}', f'--{name} {value}', f'--{key}={value}']
-            if ACTIONS[command][meaning].nargs == 0:
-                value = 'True'
-                spellings = [meaning, f'--{name}', f'--{key}']
-            expected, *found = [parse(command, f'{needed} {words}') for words in spellings]
-            assert found == [expected] * len(found), name
+            continue
+        assert hidden in ([], [meaning])
+        value = {0: '', '+': 'a=3'}.get(ACTIONS[command][meaning].nargs, '3')
+        spellings = [f'--{name} {value}', f'--{key} {value}']
+        if value:
+            spellings.append(f'--{key}={value}')
+        expected = parse(command, f'{needed} {meaning} {value}')
+        for words in spellings:
+            assert parse(command, f'{needed} {words}') == expected, words
 
 
 @pytest.mark.parametrize('empty', ['', '--out-dir='])
@@ -94,7 +86,7 @@ def test_an_empty_argument_is_rejected(empty, monkeypatch):
 
 
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):
-    for word, meaning in [*list_habits('mmgcvit'), ('train=F', "has no command 'train=F'")]:
+    for word, meaning in [*read_habits('mmgcvit').items(), ('train=F', "has no command 'train=F'")]:
         monkeypatch.setattr(sys, 'argv', ['mmgcvit', word, '--help'])
         with pytest.raises(SystemExit) as ended:
             main()

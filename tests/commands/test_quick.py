@@ -55,7 +55,6 @@ MISTAKES = {
         'expected a name that ends in .jpg or .jpeg or .png'
     ),
     'publish DEMO': 'model.safetensors cannot be written',
-    'visualize gradcam DEMO missing.jpg': 'missing.jpg does not exist',
     'convert missing.pth out.pth': 'there is no checkpoint missing.pth',
     'check-data configs/mask_rcnn_gcvit_tt.py': 'did you mean configs/mask_rcnn_gcvit_t.py?',
 }

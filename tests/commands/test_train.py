@@ -44,7 +44,7 @@ OPTIONS = st.fixed_dictionaries(
 def parse(arguments):
     parser = ArgumentParser()
     train.add_options(parser)
-    return parser.parse_args(arguments.split())
+    return parser.parse_args(shlex.split(arguments))
 
 
 def start(data, options='', data_format='classes'):
@@ -129,18 +129,13 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
 
 @pytest.mark.parametrize(
     'arguments',
-    [
-        ['--data', 'my photos', '--overwrite'],
-        ['--resume', 'a.pth', 'c.py'],
-        ['c.py', '--ov', '--cfg-options', 'a=b'],
-    ],
+    ["--data 'my photos' --overwrite", '--resume a.pth c.py', 'c.py --ov --cfg-options a=b'],
 )
 def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(arguments, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['mmgcvit train', *arguments])
-    parser = ArgumentParser()
-    train.add_options(parser)
-    given = vars(parser.parse_args(arguments)) | {'resume': 'auto', 'overwrite': False}
-    assert vars(parser.parse_args(shlex.split(format_resume_command())[2:])) == given
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit train', *shlex.split(arguments)])
+    resumed = format_resume_command().removeprefix('mmgcvit train')
+    given = vars(parse(arguments)) | {'resume': 'auto', 'overwrite': False}
+    assert vars(parse(resumed)) == given
 
 
 @pytest.mark.parametrize(
@@ -156,7 +151,10 @@ def test_the_command_that_resumes_an_interrupted_run_has_its_other_options(argum
 def test_tiles_without_a_side_are_those_of_the_run(first, second, is_same, project):
     """Its objects are large, so that tiles have the image size by default."""
     start('photos', f'--size mini --image-size 192 {first}', 'coco')
-    resume(options=second) if is_same else reject(second)
+    if is_same:
+        resume(options=second)
+    else:
+        reject(second)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,20 +85,15 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
 
 def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
     """Without one, the validation split is scored."""
-    root = tmp_path / 'masks'
+    folder = tmp_path / 'masks' / 'annotations'
     assert Path(make('masks').cfg.test_evaluator.ann_file).name == 'val.json'
-    annotations = json.loads((root / 'annotations' / 'val.json').read_text())
-    shutil.copytree(root / 'val', root / 'test')
+    annotations = json.loads((folder / 'val.json').read_text())
+    shutil.copytree(tmp_path / 'masks' / 'val', tmp_path / 'masks' / 'test')
     for objects, name in ((annotations['annotations'], 'test.json'), ([], 'val.json')):
-        (root / 'annotations' / 'test.json').write_text(
-            json.dumps({**annotations, 'annotations': objects})
-        )
+        (folder / 'test.json').write_text(json.dumps({**annotations, 'annotations': objects}))
         cfg = make('masks').cfg
-        used = [
-            Path(cfg.test_evaluator.ann_file).name,
-            Path(cfg.test_dataloader.dataset.ann_file).name,
-        ]
-        assert used == [name, name]
+        for part in (cfg.test_evaluator, cfg.test_dataloader.dataset):
+            assert Path(part.ann_file).name == name
         assert Path(cfg.val_evaluator.ann_file).name == 'val.json'
 
 
@@ -110,57 +106,62 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     assert made.cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
     assert 'commercial' not in made.summary
-    assert (
-        'not for commercial use'
-        in make('boxes', size='small', pretrained='timm://gcvit_small').summary
-    )
-    time = 'minutes on a CPU (estimate)' if not torch.cuda.is_available() else ''
-    for words in (
-        time,
-        'YOLO',
-        '5 images (train), 1 image (val)',
-        'Faster R-CNN, --size small, at 320 px, 7 epochs',
-    ):
-        assert words in made.summary
+    assert '5 images (train), 1 image (val)' in made.summary
+    assert 'YOLO' in made.summary
+    assert 'Faster R-CNN, --size small, at 320 px, 7 epochs' in made.summary
+    assert torch.cuda.is_available() or 'minutes on a CPU (estimate)' in made.summary
+    made = make('boxes', size='small', pretrained='timm://gcvit_small')
+    assert 'not for commercial use' in made.summary
     made = make('seg_maps', pretrained='none', size=MINI, epochs=3)
-    # 4 images in batches of 8.
-    assert (made.cfg.train_cfg.max_iters, made.cfg.load_from, made.cfg.model.backbone.init_cfg) == (
-        3,
-        None,
-        None,
-    )
+    assert made.cfg.train_cfg.max_iters == 3, '4 images in batches of 8'
+    assert made.cfg.load_from is made.cfg.model.backbone.init_cfg is None
     assert 'scores will be low' in made.summary
     made = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0)
     assert (made.cfg.train_dataloader.batch_size, made.cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
     assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': None}
-    assert all(
-        made.cfg[loader].num_workers == 0 for loader in ('train_dataloader', 'val_dataloader')
-    )
-    assert (
-        make('masks', task='detect').cfg.train_dataloader.dataset.pipeline[2].get('with_mask')
-        is None
-    )
+    for loader in LOADERS[:2]:
+        assert made.cfg[loader].num_workers == 0
+    made = make('masks', task='detect')
+    assert 'with_mask' not in made.cfg.train_dataloader.dataset.pipeline[2]
+
+
+def read_discs(folder, boxes, has_mask):
+    """Write a dataset each of whose photos has discs in these boxes, and read it."""
+    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
+    for photo in made.photos['train'] + made.photos['val']:
+        photo.things[:] = [Thing('disc', box, has_mask) for box in boxes]
+    made.write(folder)
+    return read_folder(folder)
 
 
 @pytest.mark.parametrize(('tiles', 'limit'), [(None, 300), (16, 100)])
 def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_path):
-    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
-    places = [(6 * column, 6 * row) for column in range(15) for row in range(10)]
-    made.photos['train'][0].things = [
-        Thing('disc', (x, y, x + 2, y + 2), True) for x, y in places[:144]
-    ]
-    made.write(tmp_path / 'data')
-    path, summary = make_config(read_folder(tmp_path / 'data'), tmp_path / 'run', tiles=tiles)
+    places = [(6 * (i % 15), 6 * (i // 15)) for i in range(144)]
+    dataset = read_discs(tmp_path / 'data', [(x, y, x + 2, y + 2) for x, y in places], True)
+    path, summary = make_config(dataset, tmp_path / 'run', tiles=tiles)
     cfg = Config.fromfile(path)
-    found = cfg.max_objects, cfg.model.test_cfg.rcnn.max_per_img
-    assert found == (limit, limit)
+    assert cfg.max_objects == cfg.model.test_cfg.rcnn.max_per_img == limit
     assert ('the fullest image has 144 objects, so up to 300 are found' in summary) == (not tiles)
+    assert ('their masks take up to' in summary) == (not tiles)
     if not tiles:
         for proposals in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn):
             assert (proposals.nms_pre, proposals.max_per_img) == (3000, 1500)
     assert ('Train on tiles of 32 px: --tiles (about' in summary) == (not tiles)
     evaluator = Evaluator([{**cfg.val_evaluator, 'metric': 'bbox'}])
     assert evaluator.metrics[0].proposal_nums == 3 * [MAX_DETECTIONS]
+
+
+@pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])
+def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path):
+    dataset = read_discs(tmp_path / 'data', [(8, 10, 8 + side, 10 + side)], False)
+    make = partial(make_config, dataset, tmp_path / 'run', size=MINI)
+    summary = make()[1]
+    assert ('under 8 px' in summary) == (options is not None)
+    assert ('--image-size' in summary) == bool(options)
+    if options:
+        assert f'Train on tiles of 32 px: --tiles{options}' in make(tiles=0)[1]
+    image_size = 256 if options else None
+    assert 'under 8 px' not in make(tiles=0, image_size=image_size)[1]
 
 
 def test_all_scores_of_a_line_count_all_detections():
@@ -192,8 +193,12 @@ def test_wide_images_of_a_classifier_are_said(size, tmp_path):
     assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
 
 
+SECOND = '# "a", b:c'
+
+
 def write_colours(root, image, labels):
-    write(root / 'labelmap.txt', '# label:color_rgb\nbackground:0,0,0::\na:b:9,8,7::\nc:0,0,250::')
+    header = '# label:color_rgb:parts:actions'
+    write(root / 'labelmap.txt', f'{header}\nbackground:0,0,0::\n{SECOND}:9,8,7::\nc:0,0,250::')
     colours = np.array([[0, 0, 0], [9, 8, 7], [0, 0, 250]], np.uint8)
     write(root / 'SegmentationClass' / f'{image.stem}.png', colours[labels])
     lists = {'train': '0\n1\n2\n', 'val': '3\n'}
@@ -203,14 +208,18 @@ def write_colours(root, image, labels):
 
 
 def write_table(root, image, labels):
-    split = 'valid' if image.stem == '3' else 'train'
-    write(root / split / '_classes.csv', 'Pixel Value, Class\n0, background\n7, a:b\n9, c\n')
-    write(root / split / f'{image.stem}_mask.png', np.array([0, 7, 9], np.uint8)[labels])
+    """A table needs no header. Without a row for it, 255 is no class."""
+    split, header = ('valid', '') if image.stem == '3' else ('train', 'Pixel Value, Class\n')
+    write(root / split / '_classes.csv', f'{header}0, background\n7, "# ""a"", b:c"\n9, c\n')
+    labels[0, 0] = 255
+    values = {0: 0, 1: 7, 2: 9, 255: 255}
+    pixels = np.vectorize(values.get)(labels)
+    write(root / split / f'{image.stem}_mask.png', pixels.astype(np.uint8))
     return root / split / image.name
 
 
 def write_white(root, image, labels):
-    write(root / 'classes.txt', 'background\na:b')
+    write(root / 'classes.txt', f'background\n{SECOND}')
     write(root / 'masks' / f'{image.stem}.png', np.where(labels, 255, 0).astype(np.uint8))
     return root / 'images' / image.name
 
@@ -233,7 +242,7 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
         write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
         expected[image.name] = labels
     dataset = read_folder(tmp_path / 'data', task)
-    assert dataset.classes[:2] == ('background', 'a:b')
+    assert dataset.classes[:2] == ('background', SECOND)
     assert ('val' in dataset.splits) == (task is None)
     path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
     cfg, found = Config.fromfile(path), {}
@@ -251,10 +260,14 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
     ('name', 'text', 'words'),
     [
         ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
-        ('train/_classes.csv', 'x\n0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('train/_classes.csv', '0, a\n7, b\n7, c', '7 for the classes b and c'),
+        ('train/_classes.csv', '0, a\n7, b, c', "the line '7, b, c'. Expected NAME"),
+        ('train/_classes.csv', '0, a\n7, "b', """the line '7, "b'. Expected NAME"""),
+        ('labelmap.txt', '\n'.join(f'{i}:0,0,{i}::' for i in range(256)), '256 classes of pixels'),
         ('labelmap.txt', 'a:0,0,0::\nb', "the line 'b'. Expected NAME"),
         ('labelmap.txt', 'a:0,0,0::\nb:1,2::', "the line 'b:1,2::'. Expected NAME"),
-        ('labelmap.txt', '# label', "the line ''. Expected NAME"),
+        ('labelmap.txt', '# label:color_rgb:parts', "the line ''. Expected NAME"),
+        ('labelmap.txt', 'a:0,0,0::\n# b', "the line '# b'. Expected NAME"),
     ],
 )
 def test_tables_of_classes_that_cannot_be_used_are_named(name, text, words, tmp_path):
@@ -322,24 +335,19 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
     """
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)
-    train, val = (
-        build_dataset(cfg[name].dataset, cfg.default_scope, augmented=True) for name in LOADERS[:2]
-    )
+    train, val = (build_dataset(cfg[name].dataset, cfg.default_scope, True) for name in LOADERS[:2])
     with build_in_scope(cfg.default_scope):
-        model = revert_sync_batchnorm(
-            MODELS.build({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model})
-        )
+        settings = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
+        model = revert_sync_batchnorm(MODELS.build(settings))
     image, label_map = tmp_path / 'image.png', tmp_path / 'map.png'
 
     def load(dataset, width, height):
         info = dataset.get_data_info(0) | {'img_path': str(image), 'width': width, 'height': height}
         if 'seg_map_path' in info:
             info['seg_map_path'] = str(label_map)
+        outline = [0, 0, width, 0, width, height, 0, height]
         for instance in info.get('instances', ()):
-            instance |= {
-                'bbox': [0, 0, width, height],
-                'mask': [[0, 0, width, 0, width, height, 0, height]],
-            }
+            instance |= {'bbox': [0, 0, width, height], 'mask': [outline]}
         return dataset.pipeline(info)
 
     for size in ((5000, 16), (2, 640), (97, 300), (3000, 33)):
@@ -381,10 +389,8 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
     made = make(annotation_type, size=MINI, epochs=2)
     made.cfg.dump(config := tmp_path / made.path.name)
     assert extend_run(config, 2, NOTHING_DONE)[0] == config
-    extended, expected = (
-        Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0]),
-        make(annotation_type, size=MINI, epochs=30).cfg,
-    )
+    extended = Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0])
+    expected = make(annotation_type, size=MINI, epochs=30).cfg
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert extended[name] == expected[name]
 
@@ -394,44 +400,38 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
     annotation_type, tmp_path, monkeypatch
 ):
     """Files that have been written since the start of a run are named."""
-    (tmp_path / 'project').mkdir()
-    monkeypatch.chdir(tmp_path / 'project')
     write_example(tmp_path / 'project' / 'data', DATA[annotation_type])
-    path, _ = make_config(read_folder('data', TASKS.get(annotation_type)), size=MINI)
+    data = Path('data')
+    monkeypatch.chdir(tmp_path / 'project')
+    path, _ = make_config(read_folder(data, TASKS.get(annotation_type)), size=MINI)
     assert str(tmp_path) not in path.read_text()
     monkeypatch.chdir((tmp_path / 'project').rename(tmp_path / 'moved'))
-    check_data(cfg := Config.fromfile(path), ['train_dataloader', 'val_dataloader'])
+    cfg = Config.fromfile(path)
+    check_data(cfg, LOADERS[:2])
     assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
-    assert find_newer_files(Path('data'), path) == []
-    for file in filter(Path.is_file, Path('data').rglob('*')):
-        os.utime(file, (later := path.stat().st_mtime + 1, later))
-        assert str(file.relative_to('data')) in find_newer_files(Path('data'), path)
+    assert find_newer_files(data, path) == []
+    later = path.stat().st_mtime + 1
+    for file in filter(Path.is_file, data.rglob('*')):
+        os.utime(file, (later, later))
+        assert str(file.relative_to(data)) in find_newer_files(data, path)
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
-    lines = (ROOT / 'configs' / 'custom_cls.py').read_text().splitlines()
-    monkeypatch.setattr(
-        'mmgcvit.datasets.own_data.get_config_path', lambda name: str(tmp_path / 'custom_cls.py')
-    )
-    for old, new, is_valid in (
-        ('batch_size = 32', 'batch_size = 5', True),
-        ('batch_size = 32', 'batch_size = 4 * 8', False),
-        ('batch_size = 32', 'import os', False),
-        ('batch_size = 32', 'batch_size = (', False),
-        ('batch_size = 32', 'batch_size, depth = 32, 2', False),
-        ('batch_size = 32', '', False),
+    text, edited = (ROOT / 'configs' / 'custom_cls.py').read_text(), tmp_path / 'custom_cls.py'
+    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(edited))
+    edited.write_text(text.replace('\nbatch_size = 32\n', '\nbatch_size = 5\n'))
+    assert 'batch_size = 5\n' in make('classes').path.read_text()
+    words = r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'
+    for line in (
+        'batch_size = 4 * 8',
+        'import os',
+        'batch_size = (',
+        'batch_size, depth = 3, 2',
+        '',
     ):
-        (tmp_path / 'custom_cls.py').write_text(
-            '\n'.join(new if line == old else line for line in lines)
-        )
-        if is_valid:
-            assert 'batch_size = 5\n' in make('classes').path.read_text()
-        else:
-            with pytest.raises(
-                UserError,
-                match=r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its',
-            ):
-                make('classes', work_dir=tmp_path / 'none')
+        edited.write_text(text.replace('\nbatch_size = 32\n', f'\n{line}\n'))
+        with pytest.raises(UserError, match=words):
+            make('classes', work_dir=tmp_path / 'none')
     assert not (tmp_path / 'none').exists()
 
 
@@ -465,25 +465,17 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     anew.
     """
     write_example(tmp_path / 'photos', data_format)
-    own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
-    task = ['--task', 'semantic'] if data_format == 'maps' else []
-    output = call('', '-m', 'mmgcvit', 'train', *own, *task)
+    run, found, again = (tmp_path / name for name in ('run', 'found', 'again'))
+    mmgcvit, cpu = partial(call, '', '-m', 'mmgcvit'), ('--device', 'cpu')
+    train = partial(mmgcvit, 'train')
+    data = '--data', tmp_path / 'photos', '--epochs'
+    own = *data, 1, '--work-dir', run
+    output = train(*own, *(['--task', 'semantic'] if data_format == 'maps' else []))
     assert re.search(r'((bbox|segm)_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
-    call(
-        '',
-        '-m',
-        'mmgcvit',
-        'predict',
-        tmp_path / 'run',
-        photo,
-        '--out-dir',
-        tmp_path / 'found',
-        '--device',
-        'cpu',
-    )
-    assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
-    made = tmp_path / 'run' / 'made' / 'photos.py'
+    mmgcvit('predict', run, photo, '--out-dir', found, *cpu)
+    assert (found / 'vis' / photo.name).is_file()
+    made = run / 'made' / 'photos.py'
     assert made.is_file()
     assert {file.parts[0] for file in list_files(tmp_path).files} == {'photos'}, (
         'outputs are not data'
@@ -491,28 +483,14 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     if data_format != 'classes':
         return
     for source in (own, [made]):
-        output = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
+        output = train(*source, '--resume', *cpu)
         assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
-    output = call(
-        '',
-        '-m',
-        'mmgcvit',
-        'train',
-        *own[:2],
-        '--epochs',
-        2,
-        *own[4:],
-        '--resume',
-        '--device',
-        'cpu',
-    )
+    output = train(*data, 2, '--work-dir', run, '--resume', *cpu)
     assert 'the resumed training ends after 2 epochs' in output
-    assert list((tmp_path / 'run').glob('epoch_2.pth'))
-    assert 'accuracy/top1: ' in call(
-        '', '-m', 'mmgcvit', 'test', tmp_path / 'run', '--device', 'cpu'
-    )
-    output = call('', '-m', 'mmgcvit', 'train', *own, '--resume', '--size', 'tiny', fails=True)
+    assert list(run.glob('epoch_2.pth'))
+    assert 'accuracy/top1: ' in mmgcvit('test', run, *cpu)
+    output = train(*own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
     options = '--fine-tune', 'head', '--augment', 'strong', '--patience', 1
-    call('', '-m', 'mmgcvit', 'train', *own[:4], '--work-dir', tmp_path / 'again', *options)
-    assert list((tmp_path / 'again').glob('best_*.pth'))
+    train(*data, 1, '--work-dir', again, *options)
+    assert list(again.glob('best_*.pth'))

@@ -1,17 +1,13 @@
-"""Parse the pages (headings, links, tables, code blocks) and run their commands."""
+"""Parse the pages: headings, links, tables, code blocks."""
 
 import re
-import shlex
-import sys
 from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from .. import programs
 from ..conftest import ROOT
-from ..tools.commands import call, environment_for, output_of
 
 PAGES = ['README.md', 'CHANGELOG.md', 'RELEASING.md', 'SECURITY.md', 'docs/images/README.md']
 PAGES += ['configs/README.md', 'configs/demo/weights/README.md']
@@ -25,23 +21,26 @@ class Block(NamedTuple):
 
     page: str
     line: int
-    language: str
     text: str
 
     def __str__(self):
         return f'{self.page}:{self.line}'
 
 
+def read_page(page):
+    return (ROOT / page).read_text()
+
+
 def parse(page):
     """Parse a page into Markdown tokens."""
-    return PARSER.parse((ROOT / page).read_text())
+    return PARSER.parse(read_page(page))
 
 
 def find_blocks(page, *languages):
     """Yield the code blocks of a page in some languages."""
     for token in parse(page):
         if token.type == 'fence' and token.info.strip() in languages:
-            yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
+            yield Block(page, token.map[0] + 2, token.content)
 
 
 def read_blocks(page, language):
@@ -56,20 +55,6 @@ def split_commands(text):
     return [command for command in commands if command.partition('#')[0].strip()]
 
 
-def run_command(folder, command):
-    """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the
-    OpenMMLab packages.
-    """
-    program, *words = shlex.split(command, comments=True)
-    if program == 'mmgcvit':
-        return call('', '-m', 'mmgcvit', *words, folder=folder)
-    if program == 'python':
-        program = sys.executable
-    environment = environment_for('', PYTHONPATH=str(ROOT))
-    ended = programs.run([program, *words], environment, cwd=folder)
-    return output_of(ended, fails=False)
-
-
 def find_links(page):
     """Yield the line number and target of each link and image."""
     for token in parse(page):
@@ -77,20 +62,6 @@ def find_links(page):
             target = child.attrGet('href') or child.attrGet('src')
             if target is not None:
                 yield token.map[0] + 1, target
-
-
-def find_link_texts(page):
-    """Yield the line number and text of each link, and whether it is a picture's alt text."""
-    for token in parse(page):
-        children = iter(token.children or ())
-        for child in children:
-            if child.type == 'image':
-                yield token.map[0] + 1, child.content, True
-            elif child.type == 'link_open':
-                words = []
-                while (child := next(children)).type != 'link_close':
-                    words.append(child.content or ' ' * (child.type == 'softbreak'))
-                yield token.map[0] + 1, ''.join(words), False
 
 
 def find_anchors(page):

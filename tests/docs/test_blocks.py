@@ -1,4 +1,6 @@
-"""Run the Python blocks of all pages, and parse their commands with the real parsers."""
+"""Run the Python blocks of all pages, check their types, and parse their commands with the real
+parsers.
+"""
 
 import ast
 import re
@@ -20,7 +22,7 @@ from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
-from ..conftest import ROOT
+from ..programs import ROOT, run
 from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
 
 # Programs of other projects.
@@ -60,8 +62,6 @@ def check_command(command, monkeypatch):
         command = re.sub(name, value, command)
     # Without environment variables.
     words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
-    if not words:
-        return
     program, *arguments = words
     launcher = re.fullmatch(r'tools/(?:dist|slurm)_(train|test)\.sh', program)
     if program == 'make':
@@ -71,9 +71,6 @@ def check_command(command, monkeypatch):
             monkeypatch.syspath_prepend(ROOT / folder)
     elif program == 'mmgcvit':
         check_options(f'mmgcvit.commands.{arguments[0]}', arguments[1:], monkeypatch)
-    elif program == '--cfg-options':
-        train = ['configs/mask_rcnn_gcvit_t.py', *words]
-        check_options('mmgcvit.commands.train', train, monkeypatch)
     elif launcher:
         # Positional arguments such as the number of GPUs stand before the options of the script.
         positional = [word for word in arguments if word.startswith('configs/')]
@@ -86,8 +83,7 @@ def check_command(command, monkeypatch):
         package = 'mmgcvit.commands' if script in COMMANDS else 'tools'
         check_options(f'{package}.{script}', arguments[1:], monkeypatch)
     elif program == 'python':
-        files = [word for word in arguments if word.startswith('tests/')]
-        assert all((ROOT / word).exists() for word in files)
+        assert all((ROOT / word).exists() for word in arguments if word.endswith('.py'))
     else:
         assert re.fullmatch(OTHER_PROGRAMS, program) or (ROOT / program).is_file(), program
 
@@ -125,15 +121,11 @@ def is_config(block):
 
 PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]
 CONFIGS = [block for block in PYTHON if is_config(block)]
+PROGRAMS = [block for block in PYTHON if not is_config(block)]
 # Phrases in Python blocks that other tests run: those of export and inference.
 RUN_ELSEWHERE = re.compile(
     r"found = OnnxPredictor\(|mmgcvit\.load\(|Inferencer\(|COCO\('predictions/images\.json'\)"
 )
-PROGRAMS = []
-for block in PYTHON:
-    if not is_config(block) and not RUN_ELSEWHERE.search(block.text):
-        marks = [pytest.mark.long] if 'torch.onnx.export(' in block.text else []
-        PROGRAMS.append(pytest.param(block, id=str(block), marks=marks))
 # What a reader has defined before a block, identified by a phrase in it.
 BEFORE = {
     "GCViT.from_pretrained('backbone.pth'), out_channels": """
@@ -166,12 +158,19 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
         MODELS.build(cfg.backbone)
 
 
-@pytest.mark.parametrize('block', PROGRAMS)
+def complete(block):
+    """Return a program with what a reader has defined before it."""
+    return ''.join(code for words, code in BEFORE.items() if words in block.text) + block.text
+
+
+RUN_HERE = [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)]
+
+
+@pytest.mark.parametrize('block', RUN_HERE, ids=str)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     add_released_weights(tmp_path)
-    before = ''.join(code for words, code in BEFORE.items() if words in block.text)
-    exec(compile(before + block.text, str(block), 'exec'), {'__name__': '__main__'})
+    exec(compile(complete(block), str(block), 'exec'), {'__name__': '__main__'})
     printed = capsys.readouterr().out.splitlines()
     # The first program creates the logger.
     printed = [line for line in printed if ' - mmengine - INFO - ' not in line]
@@ -179,3 +178,17 @@ def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkey
     assert len(comments) == len(re.findall(r'^print\(', block.text, re.MULTILINE))
     for line, comment in zip(printed, comments, strict=bool(comments)):
         assert comment in line
+
+
+@pytest.mark.long
+def test_programs_have_no_type_errors(tmp_path):
+    """Only errors of the programs are reported: not of the package, or of packages without
+    types.
+    """
+    pytest.importorskip('mypy')
+    for number, block in enumerate(PROGRAMS):
+        (tmp_path / f'block_{number}.py').write_text(f'# {block}\n{complete(block)}')
+    options = ['--follow-imports=silent', '--ignore-missing-imports', '--no-incremental']
+    environment = {'MYPYPATH': str(ROOT), 'PYTHONPATH': str(ROOT)}
+    ended = run([sys.executable, '-m', 'mypy', *options, tmp_path], environment)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

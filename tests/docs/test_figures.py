@@ -1,4 +1,6 @@
-"""Figures show the numbers of the pages' tables; the ways repeat numbers of metafiles and tables."""
+"""Figures and drawings show the numbers of tables and the shapes of networks; the ways repeat
+numbers of metafiles and tables.
+"""
 
 import json
 import re
@@ -7,12 +9,14 @@ from itertools import pairwise
 import pytest
 import torch
 
+from docs.drawings import own_data
 from docs.drawings.charts import CHARTS, COLOURS, read_points, read_rows
-from docs.drawings.model_zoo import scores_of
-from mmgcvit import GCViT
+from docs.drawings.draw import DRAWINGS, IMAGES
+from docs.drawings.model_zoo import format_scores
+from mmgcvit import LSA, GCViT
 
 from ..configs.models import ENTRIES, read_docstring
-from .pages import find_tables
+from .pages import find_table, find_tables
 
 
 @pytest.mark.parametrize('name', CHARTS)
@@ -32,18 +36,12 @@ CARDS = [
     for row in table[1:]
     if table[0][0] == '`configs/`'
 ]
-# Its metrics as the metafiles call them.
-METRICS = {'top-1': 'Top 1 Accuracy', 'box': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU'}
-METRICS['box AP'] = 'box AP'
 
 
 @pytest.mark.parametrize(('head', 'row'), CARDS, ids=lambda cells: cells[0])
 def test_a_card_has_the_paper_s_scores_and_the_memory_of_the_config_s_head(head, row):
     name = re.match(r'`(\w+)\.py`', row[0])[1]
-    scores = scores_of(ENTRIES[name])
-    metrics = re.sub(r'\[([^]]+)\]\([^)]*\)', r'\1', head[1]).removeprefix('paper: ').split(' / ')
-    expected = [str(scores[METRICS[metric]]) for metric in metrics if scores]
-    assert row[1] == (' / '.join(expected) or 'none')
+    assert row[1] == (format_scores(ENTRIES[name]) or 'none')
     measured = re.findall(r'([\d.]+) GB in (float32|bf16)', read_docstring(name))
     for number, precision in measured:
         # Of 80 GB, DINO's head names what was computed.
@@ -66,12 +64,81 @@ def test_the_page_that_decides_has_the_numbers_of_the_measurements():
         assert ours[f'backbone on a CPU, {mode}, speed'] == cells
 
 
+def build(network, *arguments, **settings):
+    with torch.device('meta'):
+        return network(*arguments, **settings).eval()
+
+
 def test_the_table_of_archs_has_the_channels_and_parameters_of_the_networks():
     for names, channels, parameters, *_ in read_rows('backbone.md', '`arch`'):
         counts = []
         for name in names.split(', '):
-            with torch.device('meta'):
-                backbone = GCViT(name.strip("'"))
+            backbone = build(GCViT, name.strip("'"))
             counts.append(f'{sum(map(torch.numel, backbone.parameters())) / 1e6:.1f}')
             assert channels == ', '.join(map(str, backbone.feature_info.channels()))
         assert parameters == ', '.join(counts)
+
+
+STAGES = ['stages.0']
+for index in range(3):
+    STAGES += [f'downsamplers.{index}', f'stages.{index + 1}']
+
+
+def compute_shapes(network, modules, size):
+    """Return the shapes of the named modules' outputs for one image, without the batch."""
+    outputs = {}
+
+    def keep(module, inputs, output):
+        outputs[module] = output
+
+    modules = [network.get_submodule(name) for name in modules]
+    for module in modules:
+        module.register_forward_hook(keep)
+    network(torch.empty(1, 3, *size, device='meta'))
+    # Shifted copies stand before the batch dimension.
+    return [format_shape(outputs[module].squeeze(-4)) for module in modules]
+
+
+def format_shape(tensor):
+    return ' x '.join(map(str, tensor.shape))
+
+
+@pytest.mark.parametrize(
+    ('column', 'size', 'windows'), [(1, (224, 224), (7, 7, 14, 7)), (2, (800, 1333), 16)]
+)
+def test_the_steps_of_gcvit_have_the_shapes_of_the_page(column, size, windows):
+    rows = find_table('docs/how_gcvit_works.md', 'step', '224x224 px', '800x1333 px')
+    network = build(GCViT, 'tiny', window_size=windows)
+    computed = compute_shapes(network, ['stem.proj', 'stem.downsample', *STAGES], size)
+    # A convolution's map has its channels first.
+    channels, height, width = computed[0].split(' x ')
+    computed[0] = f'{height} x {width} x {channels}'
+    assert [row[column] for row in rows] == [f'3 x {size[0]} x {size[1]}', *computed]
+    depths = re.findall(r'(\d+) blocks', ' '.join(row[0] for row in rows))
+    assert depths == [str(len(stage.blocks)) for stage in network.stages]
+
+
+def test_the_steps_of_lsa_have_the_shapes_of_the_page():
+    rows = find_table('docs/how_lsa_works.md', 'step', '224x224 px')
+    modules = ['stem', 'stages.0.position', *STAGES]
+    computed = compute_shapes(build(LSA, 'imagenet-tiny'), modules, (224, 224))
+    expected = ['3 x 224 x 224', '10 x 3 x 224 x 224', *computed]
+    assert [row[1] for row in rows] == expected
+
+
+def test_the_drawings_are_up_to_date():
+    drawings = DRAWINGS | own_data.DRAWINGS
+    assert {path.stem for path in IMAGES.glob('*.svg')} == drawings.keys()
+    for name, draw in drawings.items():
+        wanted = 'python -m docs.drawings.draw, or of docs.drawings.own_data'
+        assert (IMAGES / f'{name}.svg').read_text() == draw(), wanted
+
+
+@pytest.mark.parametrize(
+    ('name', 'network', 'windows'),
+    [('gcvit_network', GCViT, (7, 7, 14, 7)), ('lsa_network', LSA, None)],
+)
+def test_the_drawings_show_the_networks_shapes(name, network, windows):
+    outputs = build(network, window_size=windows)(torch.empty(1, 3, 224, 224, device='meta'))
+    drawn = re.findall(r'norm, output \d</text>.*?>([\d x]+)</text>', DRAWINGS[name]())
+    assert drawn == [format_shape(output[0]) for output in outputs]

@@ -106,10 +106,10 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
 @pytest.mark.parametrize(
     ('counts', 'small', 'words'),
     [
-        ((46, 4), False, ['only cat; add images of']),
-        ((45, 5), False, []),
-        ((25, 24), True, ['only 49 training images', 'too small']),
-        ((60,), False, []),
+        ((46, 4), '', ['only cat; add images of']),
+        ((45, 5), '', []),
+        ((25, 24), '--tiles', ['only 49 training images', 'too small']),
+        ((60,), '', []),
     ],
 )
 def test_few_images_small_objects_and_a_dominating_class_are_reasons(

@@ -114,7 +114,7 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert "checked with onnxruntime: the outputs differ from PyTorch's by at most " in printed
     content = target.read_bytes()
     code, printed = call('export', str(DEMO / 'gcvit_digits_cls.py'), str(target))
-    assert (code, 'replace it with --overwrite' in printed) == (1, True)
+    assert (code, 'Choose another file, or remove it' in printed) == (1, True)
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]
     base = f'_base_ = {str(DEMO / "mask_rcnn_gcvit_digits.py")!r}\n'

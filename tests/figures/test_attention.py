@@ -1,64 +1,45 @@
-"""Attention maps hold the network's own weights at the right positions of the image; invalid input
-is rejected.
+"""Attention maps hold the network's own weights, over the picture that the network gets; invalid
+input is rejected.
 """
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from mmgcvit.errors import UserError
-from mmgcvit.figures.attention_maps import compute_attention, draw_attention
-from mmgcvit.figures.views import prepare_view
+from tools.figures.attention_maps import compute_attention, draw_attention
+from tools.figures.views import prepare_view
 
 from ..inference.conftest import picture_of
 from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of
 
-RESIZE_EDGE = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
 
-
-@pytest.fixture(scope='module')
-def cropping(tmp_path_factory):
-    """Load a classifier that sees the central 64 px of an image whose short side has 80 px."""
+def test_the_drawn_image_is_what_the_network_gets(tmp_path):
+    """The pipeline resizes the short side to 80 px and crops 64 px."""
+    resize = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
     crop = {'type': 'CenterCrop', 'crop_size': 64}
-    return classifier_of(tmp_path_factory.mktemp('run'), [RESIZE_EDGE, crop])
-
-
-@pytest.mark.parametrize(('height', 'width'), [(80, 160), (200, 160), (411, 630)])
-def test_the_crop_that_the_network_sees_is_located_in_images_that_are_not_square(
-    cropping, height, width
-):
-    scale = min(height, width) / 80
-    top, left = ((round(side / scale) - 64) / 2 * scale for side in (height, width))
-    expected = (left, top, left + 64 * scale, top + 64 * scale)
-    view = prepare_view(cropping, picture_of(height, width))
-    assert view.box == pytest.approx(expected, abs=scale)
-
-
-def test_positions_in_the_image_and_in_the_inputs_are_converted(cropping):
-    """A bright square is at the position of the inputs that the view says."""
-    image = np.zeros((160, 320, 3), np.uint8)
-    cv2.rectangle(image, (150, 60), (169, 79), (255, 255, 255), -1)
-    view = prepare_view(cropping, image)
-    v, u = ((view.inputs[0, 0] > 1).nonzero().float() + 0.5).mean(0).tolist()
-    assert view.to_image((u, v, u, v))[:2] == pytest.approx((160, 70), abs=1.5)
-    u, v = view.to_inputs((150, 60))
-    assert view.to_image((u, v, u, v))[:2] == pytest.approx((150, 60))
-    assert view.to_inputs(None) == (32, 32)
-    message = r'position 3,60 is outside .* x from 9\d to 22\d and y from 1\d to 14\d'
-    with pytest.raises(UserError, match=message):
-        view.to_inputs((3, 60))
+    model = classifier_of(tmp_path / 'run', [resize, crop])
+    view = prepare_view(model, picture_of(411, 630))
+    normalisation = model.network.data_preprocessor
+    shown = view.inputs[0] * normalisation.std + normalisation.mean
+    np.testing.assert_allclose(view.image, shown.permute(1, 2, 0), atol=1e-3)
 
 
 def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
     found = compute_attention(model, picture)
-    assert [block.kind for block in found.blocks] == ['local', 'global']
     titles = [axes.get_title() for axes in draw_attention(found).axes]
     assert [sum(f', {block.kind}' in title for title in titles) for block in found.blocks] == [2, 2]
     assert all(np.isfinite(block.received).all() for block in found.blocks)
-    assert found.view.box == pytest.approx((0, 0, 120, 90))
-    np.testing.assert_array_equal(found.view.image, picture[..., ::-1])
     assert_leaves_no_trace(model, picture, compute_attention)
+
+
+@pytest.mark.parametrize(
+    ('block', 'expected'), [(None, [0, 1]), (0, [0, 1]), (1, [0, 1]), (2, [2])]
+)
+def test_a_block_is_drawn_with_its_partner(gcvit, picture, block, expected):
+    """Stage 2 has three blocks, of which the last has no partner."""
+    found = compute_attention(gcvit, picture, stage=2, block=block)
+    assert [each.block for each in found.blocks] == expected
 
 
 @pytest.fixture(scope='module')
@@ -68,42 +49,44 @@ def windowed(tmp_path_factory):
     return classifier_of(folder, type='mmgcvit.LSA', arch=LSA, window_size=5)
 
 
-@pytest.mark.parametrize('network', ['gcvit', 'lsa', 'windowed'])
-@pytest.mark.parametrize('token', [(0, 0), (2, 7), (15, 15)])
+@pytest.mark.parametrize(
+    ('network', 'stage', 'kinds'),
+    [
+        ('gcvit', 0, ['local', 'global']),
+        ('gcvit', 2, ['local', 'global']),
+        ('lsa', 0, ['all tokens']),
+        ('lsa', 2, ['all tokens']),
+        ('windowed', 0, ['local']),
+    ],
+)
+@pytest.mark.parametrize('token', [(0, 0), (2, 1), (3, 3)])
 @torch.no_grad()
-def test_attention_maps_equal_the_networks_own_weights(request, picture, network, token):
-    """Compare each token with the weights of its window. GC ViT's windows are padded."""
-    model, (row, column) = request.getfixturevalue(network), token
-    at = ((column + 0.5) * 7.5, (row + 0.5) * 5.625)
-    found = compute_attention(model, picture, stage=0, head=0, at=at)
+def test_attention_maps_equal_the_networks_own_weights(
+    request, picture, network, stage, kinds, token
+):
+    """GC ViT's windows are padded."""
+    model, (row, column), side = request.getfixturevalue(network), token, 16 >> stage
+    stride = 64 // side
+    found = compute_attention(model, picture, stage, head=0, at=(stride * column, stride * row))
     assert found.token == token
+    assert [block.kind for block in found.blocks] == kinds
     for block in found.blocks:
-        attn = model.network.backbone.stages[0].blocks[block.block].attn
+        attn = model.network.backbone.stages[stage].blocks[block.block].attn
         (inputs,) = found.view.record_inputs([attn])
-        weights = attn.compute_attention_weights(*inputs)[0, :, 0]
-        height, width = block.window_size
-        columns = -(-16 // width)
-        for r, c in np.ndindex(16, 16):
-            window = weights[r // height * columns + c // width]
-            to_token = window[:, r % height * width + c % width].reshape(height, width)
-            expected = to_token[row % height, column % width]
-            if block.kind == 'local' and (r // height, c // width) != (
-                row // height,
-                column // width,
-            ):
-                expected = np.nan
-            assert block.weights[r, c] == pytest.approx(float(expected), abs=1e-6, nan_ok=True)
-            if block.kind != 'global':  # whose queries are not of the window
-                to_token = to_token[: 16 - r + r % height, : 16 - c + c % width]
-            assert block.received[r, c] == pytest.approx(float(to_token.mean()), abs=1e-6)
-
-
-@pytest.mark.parametrize('stage', range(4))
-def test_attention_without_windows_sums_to_1(lsa, picture, stage):
-    (block,) = compute_attention(lsa, picture, stage=stage).blocks
-    assert block.kind == 'all tokens'
-    assert block.weights.shape == (16 >> stage, 16 >> stage)
-    assert block.weights.sum() == pytest.approx(1, abs=1e-5)
+        windows = attn.compute_attention_weights(*inputs)[0, :, 0]
+        h, w = block.window_size
+        grid = (-(-side // h), -(-side // w))
+        weights, received = np.full((2, grid[0] * h, grid[1] * w), np.nan)
+        for window, (i, j) in zip(windows, np.ndindex(*grid), strict=True):
+            place = np.s_[i * h : (i + 1) * h, j * w : (j + 1) * w]
+            window = window.reshape(h, w, h, w)
+            if block.kind == 'global' or (i, j) == (row // h, column // w):
+                weights[place] = window[row % h, column % w]
+            if block.kind != 'global':  # whose queries are not tokens of the window
+                window = window[: side - i * h, : side - j * w]
+            received[place] = window.mean((0, 1))
+        np.testing.assert_allclose(block.weights, weights[:side, :side], atol=1e-6)
+        np.testing.assert_allclose(block.received, received[:side, :side], atol=1e-6)
 
 
 def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
@@ -111,22 +94,9 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     padding = classifier_of(tmp_path / 'run', [{**RESIZE, 'scale': (70, 70)}])
     found = compute_attention(padding, picture, stage=0)
     assert found.blocks[0].weights.shape == (18, 18)
-    assert found.box == pytest.approx((0, 0, 120 * 72 / 70, 90 * 72 / 70))
-
-
-@pytest.mark.parametrize(
-    ('network', 'asked', 'message'),
-    [
-        ('gcvit', {'stage': 4}, 'there is no stage 4. Expected 0 to 3'),
-        ('gcvit', {'stage': -1}, 'there is no stage -1'),
-        ('gcvit', {'stage': 1, 'block': 2}, 'there is no block 2 in stage 1. Expected 0 to 1'),
-        ('gcvit', {'stage': 1, 'head': 2}, 'there is no head 2 in stage 1. Expected 0 to 1'),
-        ('lsa', {'stage': 0, 'block': 0}, 'block 0 of stage 0, .*ShiftAttention, .* shifts'),
-    ],
-)
-def test_invalid_stages_blocks_and_heads_are_rejected(request, picture, network, asked, message):
-    with pytest.raises(UserError, match=message):
-        compute_attention(request.getfixturevalue(network), picture, **asked)
+    axes = draw_attention(found).axes[1]
+    assert [image.get_extent() for image in axes.images] == [[0, 70, 70, 0], [0, 72, 72, 0]]
+    assert axes.get_xlim() == (0, 70)
 
 
 def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):

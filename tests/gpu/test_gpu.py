@@ -6,8 +6,6 @@ CPU's own tests, which ``pytest -m gpu`` selects too.
 """
 
 import os
-import subprocess
-import sys
 
 # Required for deterministic matrix products on CUDA, before its first use.
 os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
@@ -18,7 +16,6 @@ import torch.distributed as dist
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DistributedDataParallel
 
-from mmgcvit.commands.plot import read_curves
 from tools import smoke_config
 from tools.benchmark import Case, build
 
@@ -49,13 +46,11 @@ if ON_CUDA:
 
 def make_backbone(name, **arguments):
     torch.manual_seed(0)
-    return BACKBONES[name](drop_path_rate=0.0, **arguments)
+    return BACKBONES[name](drop_path_rate=0.0, **arguments).to(DEVICE)
 
 
-def train_step(model, images):
-    """The gradients of one step by name."""
-    model.zero_grad()
-    backpropagate(model(images))
+def read_gradients(model):
+    """Return a copy of the gradients, by name."""
     gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
     return {name: gradient.clone() for name, gradient in gradients.items()}
 
@@ -65,7 +60,7 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
     """The whole model with random annotations: every gradient, and some that are not zero."""
     model = build(str(ROOT / 'configs' / f'{name}.py'), SIZE)
     Case((224, 224) if 'in1k' in name else SIZE, 2, 'train', 'bf16', device=DEVICE).prepare(model)()
-    gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+    gradients = read_gradients(model)
     assert [name for name, gradient in gradients.items() if not gradient.isfinite().all()] == []
     assert any(gradient.any() for gradient in gradients.values())
 
@@ -74,12 +69,15 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
 def test_training_with_compiled_blocks_is_eager_training(name):
     """On a CPU the first stage, by a backend that only traces both passes."""
     stages = {} if ON_CUDA else {'out_indices': (0,)}
-    model, images = make_backbone(name, **stages).to(DEVICE), torch.rand(2, 3, 64, 96).to(DEVICE)
-    expected = train_step(model, images)
+    model, images = make_backbone(name, **stages), torch.rand(2, 3, 64, 96, device=DEVICE)
+    backpropagate(model(images))
+    expected = read_gradients(model)
+    model.zero_grad()
     torch.compiler.reset()
     for block in list_blocks(model):
         block.compile(dynamic=True, backend='inductor' if ON_CUDA else 'aot_eager')
-    for key, gradient in train_step(model, images).items():
+    backpropagate(model(images))
+    for key, gradient in read_gradients(model).items():
         atol = 1e-3 * expected[key].abs().max().item() + 1e-6
         torch.testing.assert_close(gradient, expected[key], rtol=0, atol=atol)
 
@@ -98,16 +96,14 @@ def process_group(tmp_path):
 @pytest.mark.parametrize('wrapper', [DistributedDataParallel, FullyShardedDataParallel])
 def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
     """By the weights after one step."""
-    weights = []
-    for wrap in (lambda model: model, wrapper):
-        options = {}
-        if wrap is FullyShardedDataParallel:
-            options = {'use_orig_params': True, 'device_id': torch.device(DEVICE)}
-        wrapped = wrap(make_backbone(name).to(DEVICE), **options)
-        torch.manual_seed(1)
-        backpropagate(wrapped(torch.rand(2, 3, 64, 96, device=DEVICE)))
-        torch.optim.SGD(wrapped.parameters(), lr=0.1).step()
-        weights.append(torch.cat([weight.detach().flatten() for weight in wrapped.parameters()]))
+    options = {}
+    if wrapper is FullyShardedDataParallel:
+        options = {'use_orig_params': True, 'device_id': torch.device(DEVICE)}
+    weights, images = [], torch.rand(2, 3, 64, 96, device=DEVICE)
+    for model in (make_backbone(name), wrapper(make_backbone(name), **options)):
+        backpropagate(model(images))
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+        weights.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
     torch.testing.assert_close(*weights, atol=1e-5, rtol=1e-4)
 
 
@@ -128,13 +124,3 @@ def test_a_config_trains_resumes_and_tests(name, call, tmp_path):
     options = [] if ON_CUDA else OPTIONS
     code, printed = call('test', 'config.py', checkpoint, '--work-dir', 'test', *options)
     assert code == 0, printed
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not ON_CUDA, reason='tests/tools/test_demo.py trains it on a CPU')
-def test_the_demo_trains_and_reaches_its_score(tmp_path):
-    subprocess.run(
-        ['make', 'demo', f'WORK_DIR={tmp_path}', f'VENV={sys.prefix}'], cwd=ROOT, check=True
-    )
-    curve = read_curves(tmp_path / 'detector')['coco/bbox_mAP', 'epoch']
-    assert curve[max(curve)] >= 0.75

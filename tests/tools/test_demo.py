@@ -29,6 +29,7 @@ def read_last_score(work_dir, key):
     return curve[max(curve)]
 
 
+@pytest.mark.gpu
 def test_make_demo_reaches_its_scores_and_draws_predictions(tmp_path):
     """The box mAP and mask mAP are at least 0.75, on scans that are not in the training data."""
     output, work_dir = make('demo', tmp_path), tmp_path / 'detector'

@@ -20,19 +20,17 @@ MAINTAINED = installer.DISTRIBUTIONS['maintained']
 UPSTREAM = installer.DISTRIBUTIONS['upstream']
 
 
-def write_python(path, pip_error):
-    """Write a program that is called like Python, whose pip fails."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n[ $1 = -W ] && exit 0\necho '{pip_error}' >&2\nexit 1\n")
-    path.chmod(0o755)
-    return path
+each_distribution = pytest.mark.parametrize(
+    ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
+)
 
 
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
     constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
-    lines = constraints.read_text().splitlines()
-    assert {'torch===2.9.1+cu126', 'onedl-mmcv==2.3.6'} < {*lines}
-    assert not any(line.startswith(('torch===2.13', 'torchvision=')) for line in lines)
+    versions = read_versions(constraints)
+    assert versions['torch'] == {'===2.9.1+cu126'}
+    assert 'onedl-mmcv' in versions
+    assert 'torchvision' not in versions
     with pytest.raises(SystemExit, match=r'torch 2\.0\.1; these packages need 2\.1 or later'):
         installer.write_constraints('2.0.1', MAINTAINED, tmp_path)
     with pytest.raises(SystemExit, match=r'torch 2\.9\.0; .* need 2\.1 or later, and before 2\.6'):
@@ -50,9 +48,7 @@ def read_versions(path):
     return versions
 
 
-@pytest.mark.parametrize(
-    ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
-)
+@each_distribution
 def test_lock_files_have_the_pinned_versions_and_all_requirements_except_torch(distribution, extra):
     """A package may have a version for each range of Python versions."""
     locked = read_versions(distribution.lock)
@@ -88,9 +84,7 @@ def resolve_by_uv(extra, folder):
 
 @pytest.mark.long
 @pytest.mark.parametrize('resolve', [resolve_by_pip, resolve_by_uv])
-@pytest.mark.parametrize(
-    ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
-)
+@each_distribution
 def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra, resolve, tmp_path):
     """Resolved afresh, without the pins: to another patch version at most."""
     if run([sys.executable, '-m', 'pip', 'download', '-d', tmp_path, 'packaging']).returncode:
@@ -99,23 +93,21 @@ def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra,
         pytest.skip('the original packages run on Python 3.10 and 3.11')
     resolved = resolve(extra, tmp_path)
     pinned = read_versions(distribution.pins)
-    packages = [name for name in resolved if re.match('onedl-|mm', name) and name in pinned]
+    packages = [name for name in resolved.keys() & pinned if re.match('onedl-|mm', name)]
     assert len(packages) == 5
     for name in packages:
         (specifier,) = pinned[name]
-        pin = Version(specifier.removeprefix('=='))
-        assert Version(resolved[name]).release[:2] == pin.release[:2], name
+        major_and_minor = Version(resolved[name]).release[:2]
+        assert major_and_minor == Version(specifier.removeprefix('==')).release[:2], name
     assert Version(resolved['torch']) >= Version('2.1')
 
 
 def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
-    message = r'has 3\.0 GB free, and a new environment takes about 7\. Free space'
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, .* takes about 7\. Free space'):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
-    message = r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*install PYTHON='):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
 
 
@@ -128,7 +120,9 @@ def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
     ],
 )
 def test_failures_of_pip_are_explained(error, explanation, tmp_path, capfd):
-    python = write_python(tmp_path / 'python', error)
+    python = tmp_path / 'python'
+    python.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit 1\n")
+    python.chmod(0o755)
     with pytest.raises(SystemExit, match=explanation):
         installer.Pip(python, tmp_path / 'pins.txt').install(['torch'])
     assert error in capfd.readouterr().err

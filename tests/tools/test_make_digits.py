@@ -29,9 +29,7 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
     maps = sorted((ade20k / 'annotations' / FOLDERS[split]).iterdir())
     for image, path in zip(coco.imgs.values(), maps, strict=True):
         assert (ade20k / 'images' / FOLDERS[split] / f'{path.stem}.jpg').is_file()
-        assert (
-            cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape[0] == 128
-        )
+        assert (digits / 'coco' / f'{split}2017' / image['file_name']).is_file()
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert (labels == 1).mean() > 0.3  # background
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):

@@ -345,7 +345,7 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
     pip's cache is not used, because it does not record the torch version that a wheel was compiled
     with.
     """
-    query = 'import mmgcvit.device as d; exit(not d.are_operators_compiled())'
+    query = 'from importlib.util import find_spec; exit(find_spec("mmcv._ext") is None)'
     if run_code(pip.python, query).returncode == 0:
         return
     cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import inf
 from pathlib import Path
 
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 
-from ...config import get_type_name, iter_dicts, iter_transforms
+from ...config import iter_dicts, iter_transforms
 from ...errors import get_first_line
 from ..records import Entry, ObjectSplit
 from ..rules.coco import (
@@ -22,14 +21,19 @@ from ..rules.coco import (
 )
 from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_object_problems
-from ..rules.rule import Issue, Report, are_too_many, make_issues
-from .images import ImageFile, list_existing
+from ..rules.rule import MAX_UNUSABLE, Issue, Report, make_issues
+from .images import ImageFile
 
 Content = Mapping[str, Sequence[Entry]]
 
 
 def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, model: ConfigDict, report: Report
+    dataset: BaseDataset,
+    settings: ConfigDict,
+    is_scored: bool,
+    model: ConfigDict,
+    max_objects: float,
+    report: Report,
 ) -> list[ImageFile]:
     """Check and count the annotations of a CocoDataset.
 
@@ -38,12 +42,64 @@ def check_coco(
         settings: Its config.
         is_scored: Whether it is for validation or test.
         model: The config of the model.
+        max_objects: How many objects it finds in an image at most.
         report: What is found is added to it.
 
     Returns:
-        Its images whose file exists and whose size is valid.
+        Its images whose size is valid.
     """
     path = dataset.ann_file
+    content = read_content(path, is_scored, report)
+    if content is None:
+        return []
+    classes = dataset.metainfo.get('classes')
+    classes = classes or [category['name'] for category in content['categories']]
+    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
+    try:
+        split = make_split(dataset, content, classes)
+        right, problems = find_object_problems(split, with_masks)
+        _, problems[REPEATED_OBJECTS] = find_repeated_objects(split, with_masks)
+        problems |= find_content_problems(content, classes, is_scored)
+        counts = split.count_classes()
+    # These errors mean that a value has another type than in COCO's format, for example an id that
+    # is a list.
+    except (TypeError, AttributeError, ArithmeticError) as error:
+        report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
+        return []
+    numbers = Counter(split.list_image_names(split.objects))
+    problems[FULL_IMAGES] = [
+        f'{name} has {number}, the limit is {max_objects}'
+        for name, number in numbers.items()
+        if number > max_objects
+    ]
+    is_trained = any(not entry.get('ignore') and not entry.get('iscrowd') for entry in right)
+    if not is_scored and not is_trained:
+        problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
+    num_objects = len(split.annotations) + len(problems[UNLISTED])
+    are_many = num_objects - len(right) > MAX_UNUSABLE * num_objects
+    for issue in make_issues(problems, path, are_many):
+        # pycocotools raises an error for a mask without area.
+        stops_scores = is_scored and issue.rule == FEW_POINTS
+        report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
+    text = ', '.join(f'{counts[name]} {name}' for name in classes)
+    num_ignored = len(split.annotations) - counts.total()
+    if num_ignored:
+        text += f'; {num_ignored} ignored'
+        if has_other_assigner(model) and not is_scored:
+            report.notes.append(
+                f'{path}: training takes ignored objects for background, because an assigner of '
+                'the model has no ignore_iof_thr above 0'
+            )
+    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+    pairs = zip(split.image_paths, split.sizes, strict=True)
+    return [ImageFile(str(image), size) for image, size in pairs]
+
+
+def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
+    """Return the lists of a COCO file, whose entries have all keys.
+
+    Report another file, and return None.
+    """
     content, problem = read_json(Path(path))
     if is_scored and isinstance(content, dict) and 'annotations' not in content:
         report.notes.append(
@@ -53,104 +109,28 @@ def check_coco(
     missing = [problem] if problem else find_missing_keys(content, is_scored)
     if missing:
         report.issues.append(Issue(NOT_COCO, path, missing))
-        return []
-    classes = dataset.metainfo.get('classes')
-    classes = classes or [category['name'] for category in content['categories']]
-    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-    try:
-        split = make_split(dataset, content, classes)
-        problems = find_content_problems(content, classes, is_scored)
-        are_many = are_too_many(len(problems[UNLISTED]), len(content['annotations']))
-        issues = make_issues(problems, path, are_many)
-        issues += find_object_issues(path, split, with_masks, is_scored)
-        _, repeated = find_repeated_objects(split, with_masks)
-        counts = split.count_classes()
-    # These errors mean that a value has another type than in COCO's format, for example an id that
-    # is a list.
-    except (TypeError, AttributeError, ArithmeticError) as error:
-        report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
-        return []
-    report.issues += issues
-    text = ', '.join(f'{counts[name]} {name}' for name in classes)
-    num_ignored = len(split.annotations) - counts.total()
-    assigners = list_assigners(model)
-    if num_ignored:
-        text += f'; {num_ignored} ignored'
-    if num_ignored and assigners and not is_scored:
-        report.notes.append(
-            f'{path}: training takes ignored objects for background, because of {assigners}'
-        )
-    if repeated:
-        report.notes.append(Issue(REPEATED_OBJECTS, path, repeated).format())
-    numbers = Counter(split.list_image_names(split.objects))
-    limit = find_max_objects(model)
-    full = [f'{name} has {number}' for name, number in numbers.items() if number > limit]
-    if full:
-        report.notes.append(Issue(FULL_IMAGES, f'{path} (at most {limit})', full).format())
-    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
-    pairs = zip(split.image_paths, split.sizes, strict=True)
-    return list_existing(path, [ImageFile(str(image), size) for image, size in pairs], report)
+        return None
+    return content
 
 
-def list_assigners(model: ConfigDict) -> str:
-    """Return the names of the model's assigners that take ignored objects for background.
+def has_other_assigner(model: ConfigDict) -> bool:
+    """Return whether an assigner of the model takes ignored objects for background.
 
-    They are those without this setting, such as all matchers of mmdet.
+    Those without this setting do, such as all matchers of mmdet.
     """
-    assigners = [part.get('assigner') for part in iter_dicts(model)]
-    names = [
-        get_type_name(assigner)
-        for assigner in assigners
-        if assigner and assigner.get('ignore_iof_thr', -1) <= 0
-    ]
-    return ' and '.join(dict.fromkeys(names))
-
-
-def find_max_objects(model: ConfigDict) -> float:
-    """Return the number of objects that a detector finds in an image at most."""
-    test_cfg = model.get('test_cfg') or {}
-    settings = [test_cfg.get('rcnn') or test_cfg, model, model.get('panoptic_head') or {}]
-    names = ('max_per_img', 'max_per_image', 'num_queries')
-    limits = [each[name] for each in settings for name in names if name in each]
-    return min(limits, default=inf)
+    assigners = [part['assigner'] for part in iter_dicts(model) if part.get('assigner')]
+    return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
 
 
 def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
     """Return the images with a valid size, and their objects of the config's classes."""
     images = [image for image in content['images'] if has_size(image)]
     image_ids = {image['id'] for image in images}
-    names = {category['id']: category['name'] for category in content['categories']}
-    objects = []
-    for entry in content['annotations']:
-        is_used = names.get(entry['category_id']) in classes
-        if is_used and entry['image_id'] in image_ids:
-            objects.append(entry)
+    category_ids = {each['id'] for each in content['categories'] if each['name'] in classes}
+    objects = [
+        entry
+        for entry in content['annotations']
+        if entry['category_id'] in category_ids and entry['image_id'] in image_ids
+    ]
     folder = Path(dataset.data_prefix.get('img', ''))
     return ObjectSplit(folder, images, objects, content['categories'])
-
-
-def find_object_issues(
-    path: str, split: ObjectSplit, with_masks: bool, is_scored: bool
-) -> list[Issue]:
-    """Return issues of boxes, areas and masks, and of training without any object.
-
-    Args:
-        path: The COCO file, for messages.
-        split: Its objects of the config's classes.
-        with_masks: Whether masks are trained.
-        is_scored: Whether it is for validation or test, where a mask without area raises an error.
-    """
-    right, problems = find_object_problems(split, with_masks)
-    num_objects = len(split.annotations)
-    are_many = are_too_many(num_objects - len(right), num_objects)
-    hint = ': training ignores or cuts most of them, but evaluation counts them'
-    if are_many:
-        hint = '. With other faults they are more than a tenth of the objects'
-    issues = []
-    for issue in make_issues(problems, path, are_many, hint):
-        stops_scores = is_scored and issue.rule == FEW_POINTS
-        issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
-    trained = [entry for entry in right if not entry.get('ignore') and not entry.get('iscrowd')]
-    if not is_scored and not trained:
-        issues.append(Issue(NO_OBJECTS, path))
-    return issues

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ...config import LOADERS, iter_settings
 from ..decoding import IGNORE_INDEX, read_segmentation_map
+from ..rules.objects import find_max_objects
 from ..rules.rule import Effect, Issue, Report, Rule
 from .coco import check_coco
 from .images import check_images, check_lists
@@ -22,7 +23,6 @@ from .sources import find_format, get_data_path, iter_datasets
 OTHER_NUM_CLASSES = Rule(
     'another number of classes than the model predicts',
     'Set num_classes of the heads to it',
-    unit='file',
     in_folder=Effect.NONE,
 )
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
@@ -35,8 +35,8 @@ def check_datasets(
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
     report, model = Report(), cfg.get('model') or ConfigDict()
-    if 'side' in (cfg.get('val_cfg') or ()):  # its limit of objects is that of a tile
-        model = ConfigDict({**model, 'test_cfg': None})
+    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
+    max_objects = inf if predicts_tiles else find_max_objects(model)
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -50,11 +50,11 @@ def check_datasets(
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, model, report)
+            images = check_coco(dataset, settings, is_scored, model, max_objects, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
-        report.issues += check_num_classes(dataset, data_format, cfg)
+        report.issues += check_num_classes(dataset, data_format, model)
     return report
 
 
@@ -97,17 +97,17 @@ def list_labels(info: dict[str, Any]) -> set[int]:
     return {label_map.get(label, label) for label in labels}
 
 
-def check_num_classes(dataset: BaseDataset, data_format: str, cfg: Config) -> list[Issue]:
+def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict) -> list[Issue]:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
-    # A classifier may have more outputs than there are classes.
-    max_classes = inf if data_format == 'imagenet' else num_classes
     misfits = []
-    for setting, head in iter_settings(cfg.get('model') or {}, 'model'):
+    for setting, head in iter_settings(model, 'model'):
         if not HEAD.search(setting) or not isinstance(head, dict) or head.get('class_agnostic'):
             continue
         number = head.get('num_classes', num_classes)
-        if not num_classes <= number <= max_classes:
+        # A classifier may have more outputs than there are classes.
+        has_spare_outputs = data_format == 'imagenet' and number > num_classes
+        if number != num_classes and not has_spare_outputs:
             misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
         return []

@@ -3,9 +3,8 @@
 import random
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
 from ...errors import get_first_line
-from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
+from ..decoding import IGNORE_INDEX, get_decoding_settings
 from ..rules.images import MAX_THREADS, MISSING, check_image, find_missing
 from ..rules.labels import (
     NO_IMAGES,
@@ -36,24 +35,12 @@ class ImageFile(NamedTuple):
     map_path: str | None = None
 
 
-def list_existing(place: str, images: Sequence[ImageFile], report: Report) -> list[ImageFile]:
-    """Return the images whose files exist. Report the missing files."""
-    paths = [path for image in images for path in (image.path, image.map_path) if path]
-    missing = find_missing(paths)
-    report.issues += make_issues({MISSING: missing}, place)
-    absent = set(missing)
-    return [image for image in images if absent.isdisjoint((image.path, image.map_path))]
-
-
 def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     """Check the images that a dataset lists, their labels, and the order of class folders.
 
     Args:
         dataset: A dataset of images with a label or a semantic map each.
         report: Issues, and the number of images of each class, are added to it.
-
-    Returns:
-        The images that exist.
     """
     place = get_data_path(dataset)
     try:
@@ -71,14 +58,11 @@ def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
         OTHER_ORDER: find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
     }
     report.issues += make_issues(problems, place)
+    counts = Counter(labels.values())
+    by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
     summary = f'{place}: {len(entries)} images'
-    if labels and classes:
-        counts = Counter(labels.values())
-        by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
-        summary += f': {by_class}'
-    report.summaries.append(summary)
-    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
-    return list_existing(place, images, report)
+    report.summaries.append(f'{summary}: {by_class}' if labels and classes else summary)
+    return [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
 
 
 def check_images(
@@ -88,23 +72,33 @@ def check_images(
     num_images: int | None,
     progress: Progress,
 ) -> list[Issue]:
-    """Decode ``num_images`` random images of a dataset (None: all), and their maps.
+    """Look for all files of a dataset's images. Decode ``num_images`` of them (None: all).
 
     Args:
         dataset: The dataset, which need not be loaded.
         settings: Its config, whose pipeline says how images are decoded.
-        images: Its images, whose files exist.
-        num_images: How many of them are decoded.
+        images: Its images.
+        num_images: How many random ones of them are decoded, with their maps.
         progress: A progress bar.
     """
+    paths = [path for image in images for path in (image.path, image.map_path) if path]
+    missing = find_missing(paths)
+    problems, absent = {MISSING: missing}, set(missing)
+    images = [image for image in images if absent.isdisjoint((image.path, image.map_path))]
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
         images = random.Random(len(images)).sample(images, num_images)
-    decoding = get_decoding_settings(settings)
-    check = partial(check_files, decoding=decoding, known_labels=list_known_labels(dataset))
+    decoding, known_labels = get_decoding_settings(settings), list_known_labels(dataset)
     place = get_data_path(dataset)
-    problems = {}
+
+    def check(image: ImageFile) -> list[tuple[Rule, str]]:
+        rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
+        found = [(rule, example)] if rule else []
+        if image.map_path and size:
+            found += check_map(Path(image.map_path), size, known_labels)
+        return found
+
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
@@ -123,14 +117,3 @@ def list_known_labels(dataset: Any) -> set[int]:
         return set()
     num_labels = len(classes) + bool(dataset.reduce_zero_label)
     return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
-
-
-def check_files(
-    image: ImageFile, decoding: DecodingSettings, known_labels: Collection[int]
-) -> list[tuple[Rule, str]]:
-    """Decode an image and, if it has one, its map. Return the rules that they break."""
-    rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
-    found = [(rule, example)] if rule else []
-    if image.map_path and size:
-        found += check_map(Path(image.map_path), size, known_labels)
-    return found

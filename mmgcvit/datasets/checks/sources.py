@@ -1,6 +1,5 @@
 """List a config's datasets and their formats, and find files that are missing."""
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from mmengine.registry import DATASETS
 from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
 from ...errors import UserError
 
-# The dataset classes that are checked, and the formats that they read. Subclasses are checked too.
+# The formats of dataset classes, and of their subclasses; None: they are not checked.
 FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
-# Subclasses that read other formats. They and their own subclasses are not checked.
-OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
+FORMATS |= {'CocoPanopticDataset': None, 'LVISV05Dataset': None}
 # Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a
 # dataloader worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
@@ -40,8 +38,9 @@ def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Co
     seen = []
     for name in loaders:
         for settings in iter_unwrapped_datasets((cfg.get(name) or {}).get('dataset')):
-            if (settings, name == LOADERS[0]) not in seen:
-                seen.append((settings, name == LOADERS[0]))
+            use = settings, name == LOADERS[0]
+            if use not in seen:
+                seen.append(use)
                 yield name, settings
 
 
@@ -60,12 +59,9 @@ def find_format(dataset: ConfigDict) -> str | None:
             f'there is no dataset class {dataset.type!r}. Check it, or add its module to '
             'custom_imports'
         )
-    bases = [base.__name__ for base in inspect.getmro(dataset_class)]
-    for name in bases:
-        if name in OTHER_FORMATS:
-            return None
-        if name in FORMATS:
-            return FORMATS[name]
+    for base in dataset_class.__mro__:  # a class comes before those that it inherits from
+        if base.__name__ in FORMATS:
+            return FORMATS[base.__name__]
     return None
 
 
@@ -86,15 +82,14 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError that lists the missing files and folders of a config and says how to get
     them.
     """
-    missing = {}
+    roots = {}
     for _, dataset in iter_datasets(cfg, loaders):
-        root = Path(dataset.get('data_root') or '.').absolute()
         for path in list_local_paths(dataset):
             if not path.exists():
-                missing[path] = root
-    if missing:
-        root = next(iter(missing.values()))
-        paths = '\n'.join(f'    {path}' for path in missing)
+                roots[path] = Path(dataset.get('data_root') or '.').absolute()
+    if roots:
+        root = next(iter(roots.values()))
+        paths = '\n'.join(f'    {path}' for path in roots)
         raise UserError(
             f'The dataset is not at {root}. Missing:\n{paths}\ndocs/data.md says how to get it. If '
             f'it is in another folder: ln -s /path/to/that/folder {root}'

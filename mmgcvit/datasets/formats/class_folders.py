@@ -38,18 +38,14 @@ def match_layouts(folder: Folder) -> list[Match]:
     """Return the layout of class folders that a folder fits or nearly fits."""
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
-    layout, depth = WITHOUT_SPLITS, 1
-    if splits:
-        layout, depth = WITH_SPLITS, 2
-    # Images by split and class, and folders that are too deep.
-    found, deep = {}, {}
+    layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
+    found = {}  # images by split and class
     for file in folder.images:
         folders = file.parts[:-1]
-        if len(folders) > depth:
-            deep[file.parent] = None
-        elif len(folders) == depth:
+        if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
+    deep = [file for file in folder.images if len(file.parts) > depth + 1]
     classes = sorted(found.get('train', ()))
     annotations = []
     for file in folder.list_files(*ANNOTATION_SUFFIXES):
@@ -63,7 +59,11 @@ def match_layouts(folder: Folder) -> list[Match]:
     elif not classes and not deep:
         return []
     elif deep:
-        misfit = f'the images of {shorten([*deep])} are below the folders of classes. Move them up'
+        top = folder.path / deep[0].parts[0]
+        misfit = (
+            f'{shorten(deep)} are below the folders of classes. Move them up, or pass the folder of '
+            f'the dataset, such as {top}'
+        )
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:
@@ -88,13 +88,13 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        files, labels = [], []
+        files, labels, indices = [], [], []
         for label, name in enumerate(names):
-            files += map(str, images.get(name, ()))
-            labels += [label] * len(images.get(name, ()))
-        indices = [frozenset([label]) for label in labels]
-        texts = [str(label) for label in labels]
-        splits[split] = LabelSplit(folder.path.resolve(), files, texts, indices, names)
+            for file in images.get(name, ()):
+                files.append(str(file))
+                labels.append(str(label))
+                indices.append(frozenset([label]))
+        splits[split] = LabelSplit(folder.path.resolve(), files, labels, indices, names)
     if task != CLASSIFY:
         check_no_pairs(folder.path, found['train'])
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)

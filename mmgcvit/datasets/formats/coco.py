@@ -27,11 +27,11 @@ from ..rules.coco import (
     parse_flag,
     read_json,
 )
-from ..rules.rule import Issue, Problems
+from ..rules.rule import Issue, Problems, Rule
 
 INSTANCES = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
-SINGLE_FILE = '*.json'  # in the folder itself; or train.json, val.json, ...
+TOP = '{split}.json'  # in the folder itself
 MMDET = 'https://github.com/open-mmlab/mmdetection/blob/main/docs/en/user_guides/dataset_prepare.md'
 LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
 LAYOUTS = (
@@ -89,21 +89,21 @@ LAYOUTS = (
         LABEL_STUDIO,
         'result.json, which lists images/a.jpg\nimages/a.jpg',
         '',
-        SINGLE_FILE,
+        TOP,
     ),
     Layout(
         'Label Studio with brush masks (COCO)',
         LABEL_STUDIO,
         'result_coco.json, which lists a.jpg\nimages/a.jpg',
         'images',
-        SINGLE_FILE,
+        TOP,
     ),
     Layout(
         'FiftyOne (COCO)',
         'https://docs.voxel51.com/user_guide/export_datasets.html',
         'labels.json\ndata/a.jpg',
         'data',
-        SINGLE_FILE,
+        TOP,
     ),
 )
 # Further names of splits: CVAT's for images without one, and MMYOLO's for training.
@@ -128,12 +128,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         files = find_files(folder, layout, contents)
         if files:
             num_fitting, misfit = find_misfit(folder, files)
-            paths = [file.path for file in files.values()]
-            others = [path for path in contents if path not in paths]
-            notes = []
-            if others:
-                notes.append(f'COCO files of no split were not read: {shorten(others)}')
-            read = partial(read_dataset, folder, files, notes)
+            read = partial(read_dataset, folder, files, contents)
             matches.append(Match(layout, read, misfit, num_fitting))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
@@ -148,7 +143,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     Raise a UserError if a file in a place of COCO files is not valid JSON.
     """
     contents = {}
-    places = {layout.annotations for layout in LAYOUTS} - {SINGLE_FILE}
+    places = {layout.annotations for layout in LAYOUTS} - {TOP}
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
@@ -168,23 +163,22 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
 
     Args:
         folder: The dataset's folder.
-        layout: One of :data:`LAYOUTS`. A single file in the folder itself may have any name.
+        layout: One of :data:`LAYOUTS`. The only file in the folder itself may have any name.
         contents: The contents of all COCO files in the folder, by their paths.
 
     Raises:
         UserError: A split has several files.
     """
-    pattern = layout.annotations
-    if pattern == SINGLE_FILE:
-        files = [file for file in contents if len(file.parts) == 1]
-        if len(files) == 1 and get_split(files[0].stem) in (None, 'train'):
-            return {'train': CocoFile(files[0], contents[files[0]], Path(layout.images))}
-        pattern = '{split}.json'
     found = {}
+    has_one = layout.annotations == TOP and sum(len(file.parts) == 1 for file in contents) == 1
     for file, content in contents.items():
-        match = compile_pattern(pattern).fullmatch(str(file))
-        name = match['split'] if match else ''
+        match = compile_pattern(layout.annotations).fullmatch(str(file))
+        if match is None:
+            continue
+        name = match['split']
         split = get_split(name) or ALIASES.get(name.lower())
+        if has_one and split is None:
+            split = 'train'
         if split in found:
             raise UserError(
                 f'{folder.path} has two COCO files for {split}: {found[split].path} and {file}. '
@@ -201,40 +195,38 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
         names = shorten([file.path for file in files.values()])
         return 0, f'there is {names}, but no file for training'
     for number, file in enumerate(files.values()):
+        missing = find_missing_keys(file.content)
+        if missing:
+            return number, format_issue(file.path, missing)
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
-            listed = shorten(names) or 'no images'
-            return number, f'none of the images that {file.path} lists ({listed}) is in {root}/'
+            return number, (
+                f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
+            )
     return len(files), ''
 
 
 def list_file_names(content: dict[str, Any]) -> list[str]:
-    """Return the file names of images. On Windows, tools write paths with backslashes."""
-    images = content.get('images')
-    images = images if isinstance(images, list) else []
-    names = [image.get('file_name') for image in images if isinstance(image, dict)]
-    return [name.replace('\\', '/') for name in names if isinstance(name, str) and name]
+    """Return the names of images in a COCO file, with slashes as on Linux."""
+    return [str(image['file_name']).replace('\\', '/') for image in content['images']]
 
 
 def read_dataset(
-    folder: Folder, files: dict[str, CocoFile], notes: Sequence[str], task: str | None
+    folder: Folder, files: dict[str, CocoFile], contents: dict[Path, Any], task: str | None
 ) -> DatasetInfo:
-    """Read the COCO file of each split. The classes are those of training."""
-    for file in files.values():
-        missing = find_missing_keys(file.content)
-        if missing:
-            raise UserError(format_issue(folder.path / file.path, missing))
-    splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: []}
+    """Read the COCO file of each split. The classes are those of training.
+
+    A note names the other files of ``contents``.
+    """
+    entries = [entry for file in files.values() for entry in file.content['annotations']]
+    mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
+    splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
     try:
         categories = make_categories(folder.path / files['train'].path, files['train'].content)
-        entries = [entry for file in files.values() for entry in file.content['annotations']]
-        brushed = [is_crowd_mask(entry) for entry in entries]
-        brush_rule = BRUSH_MASKS if all(brushed) else CROWD_MASKS
-        problems[brush_rule] = []
         for split, file in files.items():
-            splits[split] = read_split(folder, file, categories, problems)
+            splits[split] = read_split(folder, file, categories, mask_rule, problems)
     except UserError:
         raise
     # A value has another type than in COCO's format, for example an id that is a list.
@@ -243,9 +235,13 @@ def read_dataset(
         message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
         raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
-    return DatasetInfo(
-        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
+    dataset = DatasetInfo(
+        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems
     )
+    others = sorted(contents.keys() - {file.path for file in files.values()})
+    if others:
+        return dataset.add_notes([f'COCO files of no split were not read: {shorten(others)}'])
+    return dataset
 
 
 def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
@@ -267,7 +263,11 @@ def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
 
 
 def read_split(
-    folder: Folder, file: CocoFile, categories: Sequence[Entry], problems: Problems
+    folder: Folder,
+    file: CocoFile,
+    categories: Sequence[Entry],
+    mask_rule: Rule,
+    problems: Problems,
 ) -> ObjectSplit:
     """Return a split as pycocotools and mmdet expect it.
 
@@ -278,6 +278,7 @@ def read_split(
         folder: The dataset's folder.
         file: The COCO file of the split.
         categories: Those of training, with their new ids.
+        mask_rule: The rule for masks in RLE with iscrowd 1.
         problems: Annotations that cannot be used are added to it, by the rule that they break.
 
     Raises:
@@ -285,13 +286,13 @@ def read_split(
             objects of other classes than training.
     """
     path, content = folder.path / file.path, file.content
-    image_folder = (folder.path / file.image_folder).resolve()
+    root = folder.path.resolve()
+    image_folder = (root / file.image_folder).resolve()
     names = list_file_names(content)
     for name in names:
-        # Other names need not be resolved.
-        if '..' not in name and not name.startswith('/'):
-            continue
-        if not make_absolute(image_folder / name).is_relative_to(folder.path.resolve()):
+        # The folder of the images may be a link to another place.
+        leaves_it = '..' in name or name.startswith('/')
+        if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
             raise UserError(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'
             )
@@ -310,9 +311,8 @@ def read_split(
         else:
             new = {**entry, 'id': len(annotations) + 1, 'iscrowd': max(iscrowd, ignore)}
             if is_crowd_mask(entry):
-                (rule,) = problems.keys() & {BRUSH_MASKS, CROWD_MASKS}
-                problems[rule].append(place)
-                new['iscrowd'] = int(rule == CROWD_MASKS)
+                problems[mask_rule].append(place)
+                new['iscrowd'] = int(mask_rule == CROWD_MASKS)
             new['image_id'] = image_ids[entry['image_id']]
             new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key

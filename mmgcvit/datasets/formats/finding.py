@@ -72,15 +72,15 @@ def find_match(folder: Folder) -> Match:
             break
         matches = [match for module in formats for match in module.match_layouts(folder)]
         misfits += [match for match in matches if match.misfit]
-        fitting = [match.layout for match in matches if not match.misfit]
+        fitting = [match for match in matches if not match.misfit]
         if len(fitting) > 1:
-            trees = [f'{layout.tools}: {", ".join(layout.tree.split()[:2])}' for layout in fitting]
+            names = '; '.join(match.layout.tools for match in fitting)
             raise UserError(
-                f'{folder.path} fits several layouts ({"; ".join(trees)}). Keep one of them, and '
-                'move the files of the others out of the folder'
+                f'{folder.path} fits several layouts ({names}). Keep one of them, and move the '
+                'files of the others out of the folder (docs/data_layouts.md)'
             )
         if fitting:
-            return next(match for match in matches if not match.misfit)
+            return fitting[0]
     raise UserError(describe_misfit(folder, misfits))
 
 
@@ -88,13 +88,8 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     """Return why a folder fits no layout, with the tree of the nearest one if there is one."""
     if misfits:
         nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout, hint = nearest.layout, ''
-        top, *others = {file.parts[0] for file in folder.files}
-        if not others and (folder.path / top).is_dir():
-            hint = f' If the dataset is in {folder.path / top}, pass that folder.'
-        return (
-            f'{folder.path}: {nearest.misfit}.{hint} The layout of {layout.tools}:\n{layout.tree}'
-        )
+        layout = nearest.layout
+        return f'{folder.path}: {nearest.misfit}. The layout of {layout.tools}:\n{layout.tree}'
     count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'

@@ -5,7 +5,8 @@ of a class; in a map of instances, each object of an image has one of its own. T
 tell which of both they are, so ``--task`` must say it.
 """
 
-from collections.abc import Mapping, Sequence
+import csv
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from ...errors import UserError, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, Values, pack, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
-from ..reading import AnnotatedImage, make_split, read_each
+from ..reading import AnnotatedImage, make_split, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
 from .voc import SEGMENTATION_LISTS, read_image_sets
@@ -50,10 +51,9 @@ FOLDERS = (
 SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
-NAMES_FILES = (
-    'classes.txt',
-    'class_names.txt',
-)  # with a name on each line; the latter is labelme's
+# How the first line of a table begins, if it is not of a class.
+HEADERS = {COLOURS: ('# label:color_rgb', '# label : color'), NAMES_TABLE: 'Pixel Value'}
+NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the latter is labelme's
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
 CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
 
@@ -135,6 +135,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
     by_split, unknown = pairs.by_split, []
+    maps = [file for each in by_split.values() for _, file in each]
     if '{split}' not in layout.images and not layout.endings:
         by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
     names, values = read_classes(folder)
@@ -144,30 +145,42 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
     problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
-    return replace(dataset, problems=problems)
+    return replace(dataset, maps=maps, problems=problems)
 
 
 def read_classes(folder: Folder) -> tuple[list[str], Values]:
-    """Return the class names, and the values of pixels for them if they are not 0, 1, 2, ...
+    """Return the class names and, if a table has it, the class index by the value of a pixel.
 
-    Raise a UserError if a file of classes cannot be read.
+    In a table of numbers, 255 is no class, unless the table has it.
+
+    Raises:
+        UserError: A file of classes cannot be read, or has more than 255.
     """
     tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
-    if (folder.path / COLOURS).is_file():
-        tables = [folder.path / COLOURS]
+    colours = folder.path / COLOURS
+    if colours.is_file():
+        tables = [colours]
+    names, values = [], {}
     if tables:
-        first, *others = [read_table(table) for table in tables]
-        for table, other in zip(tables[1:], others, strict=True):
-            if other != first:
-                raise UserError(
-                    f'{tables[0]} and {table} differ, so a number has several classes. Export all '
-                    'splits with one table'
-                )
-        return list(first.values()), {value: index for index, value in enumerate(first)}
+        classes, *others = map(read_table, tables)
+        if any(other != classes for other in others):
+            raise UserError(
+                f'{" and ".join(map(str, tables))} differ, so a number has several classes. '
+                'Export all splits with one table'
+            )
+        names = list(classes.values())
+        values = {value: index for index, value in enumerate(classes)}
+        if tables != [colours]:
+            values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
     for file in (folder.path / name for name in NAMES_FILES):
-        if file.is_file():
-            return [line.strip() for line in read_text(file).strip().split('\n')], {}
-    return [], {}
+        if not names and file.is_file():
+            names = [line.strip() for line in read_text(file).strip().split('\n')]
+    if len(names) > IGNORE_INDEX:
+        raise UserError(
+            f'{folder.path} has {len(names)} classes of pixels. At most {IGNORE_INDEX} can be '
+            'trained, because maps have 8 bits and 255 is no class. Join classes'
+        )
+    return names, values
 
 
 def read_table(file: Path) -> dict[int, str]:
@@ -176,16 +189,20 @@ def read_table(file: Path) -> dict[int, str]:
     Raise a UserError if a line cannot be parsed, or two classes have the same value.
     """
     lines = [line for line in read_text(file).split('\n') if line.strip()]
+    if lines and lines[0].startswith(HEADERS[file.name]):
+        del lines[0]
     is_colours, names = file.name == COLOURS, {}
-    lines = [line for line in lines if not line.startswith('#')] if is_colours else lines[1:]
     for line in lines or ['']:
         try:
-            name, text = line.rsplit(':', 3)[:2] if is_colours else line.split(',', 1)[::-1]
+            if is_colours:
+                name, text = line.rsplit(':', 3)[:2]
+            else:
+                text, name = next(csv.reader([line], skipinitialspace=True, strict=True))
             numbers = [int(part) for part in text.split(',')]
             if len(numbers) != (3 if is_colours else 1):
                 raise ValueError
             value = pack(numbers)
-        except ValueError:
+        except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
                 'with numbers from 0 to 255. Export it again'
@@ -213,86 +230,83 @@ def read_semantic_maps(
         names: The class names, or none.
         values: The class index by the value of a pixel; empty: values are class indices.
     """
-    splits, problems, labels, notes = {}, [], set(), []
-    for split, pairs in by_split.items():
-        found, errors = read_each(partial(read_labels, folder, values), pairs)
-        problems += errors
-        images, maps, indices = zip(*found, strict=True) if found else ((), (), ())
-        labels = labels.union(*indices)
-        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, (), has_maps=True)
-    if labels == WHITE_ON_BLACK and len(names) == 2:
-        values = {0: 0, 255: 1}
-        labels = {0, 1}
-        notes.append(f'255 in the maps is read as 1, {names[1]}')
-        for split, part in splits.items():
-            indices = [frozenset(values[label] for label in each) for each in part.class_indices]
-            splits[split] = replace(part, class_indices=indices)
+    found, problems = read_splits(partial(read_labels, folder, values), by_split)
+    labels_by_map = {file: each for rows in found.values() for _, file, each in rows}
+    labels = set().union(*labels_by_map.values())
+    if not values:
+        if labels == WHITE_ON_BLACK and len(names) == 2:
+            dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
+            return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
+        check_white(folder, labels_by_map)
+    notes = []
     if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
-        names, more = check_labels(folder, labels, names)
-        notes += more
-    names = tuple(names)
-    if all(value == index for value, index in values.items()):
-        values = {}
-    for split, part in splits.items():
-        labelled = {i for i, each in enumerate(part.class_indices) if each != {IGNORE_INDEX}}
-        unlabelled = [part.labels[i] for i in range(len(part.labels)) if i not in labelled]
-        problems += [f'{folder / name} has no labelled pixel: all are 255' for name in unlabelled]
-        splits[split] = replace(part.select(labelled), class_names=names, map_values=values)
+        names, notes = check_labels(folder, labels, names)
+    values = values or {index: index for index in range(len(names))}
+    splits = {}
+    for split, rows in found.items():
+        images, maps, indices = [], [], []
+        for image, file, own_labels in rows:
+            if own_labels == {IGNORE_INDEX}:
+                problems.append(f'{folder / file} has no labelled pixel: all are 255')
+                continue
+            images.append(image)
+            maps.append(file)
+            indices.append(own_labels)
+        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, names, values)
+    problems = {UNUSABLE_MAPS: problems}
     return DatasetInfo(
-        folder,
-        'semantic maps',
-        ('seg_maps',),
-        names,
-        splits,
-        tuple(notes),
-        {UNUSABLE_MAPS: problems},
+        folder, 'semantic maps', ('seg_maps',), tuple(names), splits, tuple(notes), problems
     )
 
 
 def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
     """Return an image, its map, and the labels in it."""
     image, map_file = pair
-    pixels = read_map(folder / map_file, folder / image, values=values)
+    pixels = read_map(folder / map_file, folder / image, values)
     return str(image), str(map_file), frozenset(np.unique(pixels).tolist())
+
+
+def check_white(folder: Path, labels_by_map: Mapping[str, Collection[int]]) -> None:
+    """Raise a UserError if 255 may be the second class, since some maps have it and others 1."""
+    white = [file for file, labels in labels_by_map.items() if IGNORE_INDEX in labels]
+    others = [file for file, labels in labels_by_map.items() if 1 in labels]
+    is_binary = set().union(*labels_by_map.values()) <= {0, 1, IGNORE_INDEX}
+    if is_binary and white and others and set(white).isdisjoint(others):
+        raise UserError(
+            f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
+            f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
+            'with the lines "0, background" and "1, object"'
+        )
 
 
 def check_labels(
     folder: Path, labels: set[int], names: Sequence[str]
 ) -> tuple[Sequence[str], list[str]]:
-    """Return the class names and notes.
+    """Return the class names, and a note if they are made up.
 
     Args:
         folder: The dataset's folder, for messages.
         labels: All values of the maps.
-        names: The lines of classes.txt; without it, names are made up if no value is missing.
+        names: The class names; without them, names are made up if no value is missing.
 
     Raises:
         UserError: There is only one class, a value has no name, or without names a value is
             missing.
     """
-    used = labels - {IGNORE_INDEX}
-    highest, notes = max(used, default=0), []
-    has_gaps = False
+    highest, notes, missing = max(labels - {IGNORE_INDEX}), [], set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
         notes = [
             'the classes have no names. To name them, write classes.txt with a name on each line'
         ]
-        has_gaps = len(used | {0}) < len(names)
-    if 0 < highest < len(names) and not has_gaps:
+        missing = set(range(1, highest)) - labels
+    if 0 < highest < len(names) and not missing:
         return names, notes
-    advice = 'Change the pixels, or the classes in classes.txt'
-    if has_gaps:
-        advice = 'If the values are right, name all classes in classes.txt, one on each line'
-    if labels == WHITE_ON_BLACK:
-        advice = (
-            'If 255 is a class, write classes.txt with two names, for example background, object'
-        )
-    values = shorten(sorted(labels), 8)
     raise UserError(
-        f'{folder}: the segmentation maps have the values {values}, and the classes are '
-        f'{shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and so on, and '
-        f'255 for none. {advice}'
+        f'{folder}: the segmentation maps have the values {shorten(sorted(labels), 8)}, and the '
+        f'classes are {shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and '
+        'so on, and 255 for none. Change the pixels, or name all classes in classes.txt, one on '
+        'each line. With two names, 255 beside 0 is the second class'
     )
 
 
@@ -306,14 +320,12 @@ def read_instance_maps(
             f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
-    splits, problems, scattered = {}, [], []
-    for split, pairs in by_split.items():
-        images, errors = read_each(partial(read_instances, folder, names[0]), pairs)
-        problems += errors
+    found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
+    splits, scattered = {}, []
+    for split, images in found.items():
+        splits[split] = make_split(folder, names, images)
         for image in images:
             scattered += image.problems
-        maps = [str(file) for _, file in pairs]
-        splits[split] = replace(make_split(folder, names, images), map_names=maps)
     return DatasetInfo(
         folder,
         'instance label maps',
@@ -350,24 +362,27 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     for number in numbers:
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
+        box = coco_mask.toBbox(mask).tolist()
         values = {
-            'bbox': coco_mask.toBbox(mask).tolist(),
+            'bbox': box,
             'area': int(coco_mask.area(mask)),
             'iscrowd': 0,
             'segmentation': {**mask, 'counts': mask['counts'].decode()},
         }
         objects.append((name, values))
-        if is_scattered(pixels):
+        x, y, width, height = map(int, box)
+        if is_scattered(pixels[y : y + height, x : x + width]):
             scattered.append(f'{map_file} number {number}')
     return AnnotatedImage(image, labels.shape[::-1], objects, scattered)
 
 
-def is_scattered(pixels: NDArray[np.uint8]) -> bool:
-    """Return whether an object has regions that are far apart for their sizes."""
+def is_scattered(crop: NDArray[np.uint8]) -> bool:
+    """Return whether the mask of an object has regions that are far apart for their sizes.
+
+    ``crop`` is the mask in the object's box (height, width).
+    """
     import cv2  # imported here, because only maps of instances need it
 
-    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
-    crop = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
     largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
     return number > 2 and max(crop.shape) > MIN_SCATTER * largest

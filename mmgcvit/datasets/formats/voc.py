@@ -16,7 +16,7 @@ from ...errors import UserError, get_first_line, shorten
 from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
-from ..reading import AnnotatedImage, make_split, read_each
+from ..reading import AnnotatedImage, make_split, read_splits
 from ..records import DatasetInfo
 from ..rules.coco import parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
@@ -56,13 +56,14 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
 )
 LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
 SEGMENTATION_LISTS = re.compile(r'ImageSets/Segmentation/([^/]+)\.txt', re.IGNORECASE)
-TRAIN_LISTS = ('default', 'trainval')  # CVAT's and VOC's lists for training beside or without train
+TRAINVAL = 'trainval'  # VOC's list for training beside or without train.txt
+TRAIN_LISTS = ('default', TRAINVAL)  # with that of CVAT
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def match_layouts(folder: Folder) -> list[Match]:
     """Return the layouts that a folder's XML files fit or nearly fit."""
-    files = sorted(folder.list_files('.xml'))
+    files = folder.list_files('.xml')
     if not files:
         return []
     matches = []
@@ -85,29 +86,24 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     by_split, unknown = pairs.by_split, []
     if '{split}' not in layout.annotations:
         by_split, unknown = read_image_sets(folder, by_split['train'])
-    images, errors, wrong, names = {}, [], [], set()
-    for split, found in by_split.items():
-        images[split], unusable = read_each(partial(read_image, folder.path), found)
-        errors += unusable
-        for image in images[split]:
-            wrong += image.problems
-            names.update(name for name, _ in image.objects)
+    by_split, errors = read_splits(partial(read_image, folder.path), by_split)
     errors += [
         f'{folder.path / file}: no image, or several, have its name' for file in pairs.annotations
     ]
-    if not images.get('train') or not names:
+    images = [image for found in by_split.values() for image in found]
+    wrong = [problem for image in images for problem in image.problems]
+    classes = tuple(sorted({name for image in images for name, _ in image.objects}))
+    if not by_split.get('train') or not classes:
         hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
         )
-    classes = tuple(sorted(names))
-    from_0 = find_files_from_0([image for found in images.values() for image in found])
+    from_0 = find_files_from_0(images)
+    convert = partial(convert_boxes, first=0 if from_0 else 1)
     splits = {}
-    for split, found in images.items():
-        if from_0:
-            found = list(map(move_boxes, found))
-        splits[split] = make_split(folder.path, classes, found)
+    for split, found in by_split.items():
+        splits[split] = make_split(folder.path, classes, map(convert, found))
     problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
     problems[ZERO_BASED] = from_0
     return DatasetInfo(
@@ -134,7 +130,7 @@ def read_image_sets(
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match[1].lower() if match else ''
-        split = name if name in TRAIN_LISTS else get_split(name)
+        split = TRAINVAL if name in TRAIN_LISTS else get_split(name)
         if split is None:
             continue
         listed = lists.setdefault(split, {})
@@ -147,14 +143,11 @@ def read_image_sets(
                 unknown[f'{split}: {line!r}'] = None
     if not lists:
         return {'train': list(pairs)}, []
+    rest = lists.pop(TRAINVAL, {})
     if 'train' not in lists:
-        held_out = {**lists.get('val', {}), **lists.get('test', {})}
-        listed = {**lists.get('default', {}), **lists.get('trainval', {})}
-        lists['train'] = {name: listed[name] for name in listed if name not in held_out}
-    splits = {}
-    for split in ('train', 'val', 'test'):
-        if lists.get(split):
-            splits[split] = list(lists[split].values())
+        held_out = set().union(*lists.values())
+        lists['train'] = {name: rest[name] for name in rest if name not in held_out}
+    splits = {split: list(listed.values()) for split, listed in lists.items() if listed}
     return splits, list(unknown)
 
 
@@ -166,7 +159,8 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         pair: The image and its XML file, relative to ``folder``.
 
     Returns:
-        The image with its size and objects. Objects without a name or a valid box are problems.
+        The image with its size and objects, which have corners [left, top, right, bottom] instead
+        of boxes. Objects without a name or valid corners are problems.
 
     Raises:
         UserError: The file is damaged, or of another format.
@@ -188,11 +182,11 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         name = (element.findtext('name') or '').strip()
         difficult = (element.findtext('difficult') or '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
-        box, flag = parse_box(values), parse_flag(difficult)
-        if name and box and flag is not None:
+        corners, flag = parse_corners(values), parse_flag(difficult)
+        if name and corners and flag is not None:
             # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's
             # evaluation does.
-            objects.append((name, {'bbox': box, 'area': box[2] * box[3], 'iscrowd': flag}))
+            objects.append((name, {'corners': corners, 'iscrowd': flag}))
         else:
             problems.append(
                 f'{file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, '
@@ -208,23 +202,27 @@ def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
     """
     from_0, fractional = [], []
     for image in images:
-        values = [value for _, entry in image.objects for value in entry['bbox'][:2]]
-        if any(-1 <= value < 0 for value in values):
+        values = [value for _, entry in image.objects for value in entry['corners'][:2]]
+        if any(0 <= value < 1 for value in values):
             from_0.append(str(image.path))
         if any(value % 1 for value in values):
             fractional.append(str(image.path))
     return from_0 or (fractional if len(fractional) > len(images) / 2 else [])
 
 
-def move_boxes(image: AnnotatedImage) -> AnnotatedImage:
-    """Return an image with the boxes of a file that counts pixels from 0."""
+def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
+    """Return an image with COCO's boxes instead of corners.
+
+    ``first`` is the number of the first pixel, 1 or 0. In VOC, which counts from 1, the pixels at
+    ``xmax`` and ``ymax`` are in the box.
+    """
     objects = []
     for name, entry in image.objects:
-        x, y, width, height = entry['bbox']
-        area = (width - 1) * (height - 1)
-        objects.append(
-            (name, {**entry, 'bbox': [x + 1, y + 1, width - 1, height - 1], 'area': area})
-        )
+        left, top, right, bottom = entry['corners']
+        x, y = left - first, top - first
+        width, height = right - x, bottom - y
+        box = {'bbox': [x, y, width, height], 'area': width * height}
+        objects.append((name, {**box, 'iscrowd': entry['iscrowd']}))
     return image._replace(objects=objects)
 
 
@@ -234,14 +232,11 @@ def parse_side(text: str | None) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
-def parse_box(values: Sequence[str | None]) -> list[float] | None:
-    """Return [x, y, width, height] from VOC's corners, or None if they are not a box."""
+def parse_corners(values: Sequence[str | None]) -> list[float] | None:
+    """Return [left, top, right, bottom] from VOC's values, or None if they are not a box."""
     try:
-        left, top, right, bottom = map(float, values)
+        left, top, right, bottom = corners = list(map(float, values))
     except (TypeError, ValueError):
         return None
-    # VOC counts pixels from 1, and xmax and ymax are inside of the box. So subtract 1 from xmin and
-    # ymin only.
-    box = [left - 1, top - 1, right - left + 1, bottom - top + 1]
-    is_box = all(map(isfinite, box)) and min(box[2:]) > 0
-    return box if is_box else None
+    is_box = all(map(isfinite, corners)) and left - 1 < right and top - 1 < bottom
+    return corners if is_box else None

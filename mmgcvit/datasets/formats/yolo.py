@@ -8,8 +8,9 @@ polygons in 100 images of 1280 x 960), and writes masks with holes or several pa
 which mmdet does not train.
 """
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -22,8 +23,8 @@ from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, get_split, list_files
-from ..reading import AnnotatedImage, make_split, read_each
-from ..records import DatasetInfo, Size
+from ..reading import AnnotatedImage, make_split, read_splits
+from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
 from ..rules.parsing import KEYPOINTS, UNUSED_LABELS, WRONG_LINES
@@ -63,8 +64,9 @@ YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
-MIN_FAR_SIDES = 0.1  # the share of lines whose width and height cannot be a corner
+MIN_OUTSIDE = 0.1  # the share of lines whose width and height, as a point, are outside
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
+CLASSES = 'classes.txt'  # which labelImg and Label Studio write, with a name on each line
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
@@ -82,9 +84,14 @@ def match_layouts(folder: Folder) -> list[Match]:
     texts = {str(file) for file in folder.list_files('.txt')}
     labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
     if labelled and not matches:
+        label_file = make_label_path(labelled[0])
+        names = ['first class', 'second class']
+        for file in (Path(CLASSES), label_file.with_name(CLASSES)):
+            if (folder.path / file).is_file():
+                names = read_text(folder.path / file).strip().split('\n')
         misfit = (
-            f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with '
-            f'two lines: "train: {labelled[0].parent}" and "names: [first class, second class]"'
+            f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
+            f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
         )
         matches.append(Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled)))
     return matches
@@ -104,17 +111,15 @@ def make_label_path(image: Path) -> Path:
 
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
-    settings = read_yaml(file)
-    root, names = find_root(settings, file), read_names(settings, file)
-    images, notes = list_split_images(settings, root, file)
+    try:
+        names, root, images, notes = read_settings(file)
+    except UserError as error:
+        raise UserError(f'{file}: {error}') from None
     if not root.resolve().is_relative_to(folder.path.resolve()):
         notes.append(f"the images are read from {root}, which is the 'path' in {file}")
     label_files = {
         image: find_label_file(root, image) for paths in images.values() for image in paths
     }
-    num_images = Counter(label_files.values())
-    read = partial(read_image, label_files, num_images, names)
-    splits, problems = {}, {UNREADABLE: [], WRONG_LINES: []}
     for split, paths in images.items():
         num_unlabelled = sum(not label_files[path].is_file() for path in paths)
         if num_unlabelled == len(paths) and split != 'test':
@@ -125,14 +130,18 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         if num_unlabelled:
             count = format_count(num_unlabelled, 'image')
             notes.append(f'{split}: {count} without a label file, thus without objects')
-        found, errors = read_each(read, paths)
-        splits[split] = make_split(folder.path, names, found)
-        problems[UNREADABLE] += errors
-        for image in found:
-            problems[WRONG_LINES] += image.problems
-        if have_keypoints(found):
+    num_images = Counter(label_files.values())
+    found, errors = read_splits(partial(read_image, label_files, num_images, names), images)
+    splits, wrong = {}, []
+    for split, annotated in found.items():
+        splits[split] = make_split(folder.path, names, annotated)
+        for image in annotated:
+            wrong += image.problems
+        if have_keypoints(annotated):
             raise UserError(Issue(KEYPOINTS, str(file)).format())
-    problems[UNUSED_LABELS] = find_unused_labels(folder, root, label_files, names)
+    others = [find_label_file(root, folder.path / image) for image in folder.images]
+    unused = find_unused_labels(label_files.values(), others, names)
+    problems = {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused}
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -144,43 +153,39 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     )
 
 
-def find_root(settings: Mapping[str, Any], file: Path) -> Path:
-    """Return the folder to which the paths of ``data.yaml`` are relative."""
-    if not settings.get('train'):
-        raise UserError(
-            f'{file} names no folder of training images. Add one, for example "train: images/train"'
-        )
+def read_settings(file: Path) -> tuple[list[str], Path, dict[str, list[Path]], list[str]]:
+    """Return the class names, the folder of all paths, the images by split, and notes.
+
+    Labelling tools name folders for val and test even if they write none: a note says so.
+
+    Raises:
+        UserError: ``data.yaml`` cannot be used. The message does not name it.
+    """
+    settings = parse_yaml(read_text(file))
+    names = parse_names(settings)
     if 'kpt_shape' in settings:
-        raise UserError(
-            f'{file}: keypoints (kpt_shape) are not supported. Export boxes or polygons'
-        )
+        raise UserError('keypoints (kpt_shape) are not supported. Export boxes or polygons')
     root = file.parent / str(settings.get('path', ''))
     if not root.is_dir():
         raise UserError(
-            f"{file}: 'path' is {settings['path']}, and there is no such folder. Remove the line "
-            'if the other paths start at the folder of the file'
+            f"'path' is {settings['path']}, and there is no such folder. Remove the line if the "
+            'other paths start at the folder of the file'
         )
-    return root
-
-
-def list_split_images(
-    settings: Mapping[str, Any], root: Path, file: Path
-) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the images of each split, and notes about splits without images.
-
-    Labelling tools name folders for val and test even if they write none.
-    """
     images, notes = {}, []
     for split in ('train', 'val', 'test'):
-        if not settings.get(split):
+        if split not in settings:
             continue
         try:
             images[split] = list_images(root, settings[split])
         except UserError as error:
             if split == 'train':
-                raise UserError(f'{file} {error}. Change it, or add the images') from None
+                raise UserError(f'{error}. Change it, or add the images') from None
             notes.append(f'{split} is left out: {file} {error}')
-    return images, notes
+    if 'train' not in images:
+        raise UserError(
+            'names no folder of training images. Add one, for example "train: images/train"'
+        )
+    return names, root, images, notes
 
 
 def list_images(root: Path, source: Any) -> list[Path]:
@@ -194,10 +199,7 @@ def list_images(root: Path, source: Any) -> list[Path]:
     for name in names:
         path = find_path(root, str(name))
         if path.is_dir():
-            found = list_files(path).images
-            if not found:
-                raise UserError(f'names {name}, which contains no images')
-            images.update((path / file, None) for file in found)
+            images.update((path / file, None) for file in list_files(path).images)
         elif path.is_file():
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):
@@ -205,10 +207,9 @@ def list_images(root: Path, source: Any) -> list[Path]:
                     images[find_path(path.parent, line.removeprefix(prefix))] = None
         else:
             raise UserError(f'names {name}, which does not exist in {root}')
-    if any(path.is_file() for path in images):
-        return list(images)
-    listed = shorten([*images]) or 'nothing'
-    raise UserError(f'names {shorten(names)}, which lists {listed}: no image that exists')
+    if not images:
+        raise UserError(f'names {shorten(names)}, which contains no images')
+    return list(images)
 
 
 def find_path(root: Path, name: str) -> Path:
@@ -242,18 +243,17 @@ def find_label_file(root: Path, image: Path) -> Path:
 
 
 def find_unused_labels(
-    folder: Folder, root: Path, label_files: Mapping[Path, Path], names: Sequence[str]
+    label_files: Collection[Path], others: Iterable[Path], names: Sequence[str]
 ) -> list[str]:
     """Return the files with objects beside those of images, but without an image.
 
-    Images that no list names are no reason: a note counts them.
+    Images that no list names are no reason: a note counts them. ``others`` are their label files.
     """
-    images = [*label_files, *(folder.path / image for image in folder.images)]
-    used = {find_label_file(root, image).with_suffix('') for image in images}
-    unused = []
-    for parent in dict.fromkeys(file.parent for file in label_files.values()):
+    # Without suffixes, since .TXT may be the same file as .txt.
+    used, unused = {file.with_suffix('') for file in (*label_files, *others)}, []
+    for parent in dict.fromkeys(file.parent for file in label_files):
         for file in sorted(parent.glob('*.[tT][xX][tT]')):
-            if file.with_suffix('') not in used and read_labels(file, names)[0]:
+            if file.with_suffix('') not in used and read_labels(file, names, size=(1, 1))[0]:
                 unused.append(str(file))
     return unused
 
@@ -281,18 +281,21 @@ def read_image(
         return AnnotatedImage(image, size)
     if num_images[file] > 1:
         raise UserError(f'{image} shares {file} with another image. Rename one of them')
-    labels, problems = read_labels(file, names)
-    objects = [(name, make_coco_entries(values, size)) for name, values in labels]
-    return AnnotatedImage(image, size, objects, problems)
+    return AnnotatedImage(image, size, *read_labels(file, names, size))
 
 
 def read_labels(
-    file: Path, names: Sequence[str]
-) -> tuple[list[tuple[str, list[float]]], list[str]]:
-    """Return (class name, values) of each object in a label file, and lines that are not one.
+    file: Path, names: Sequence[str], size: Size
+) -> tuple[list[tuple[str, Entry]], list[str]]:
+    """Return the objects in a label file, and lines that are not one.
 
     Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
     [x1, y1, x2, ...].
+
+    Args:
+        file: The label file.
+        names: The class names, by the indices in label files.
+        size: The (width, height) of the image in pixels.
     """
     objects, problems = [], []
     for number, line in enumerate(read_text(file).split('\n'), start=1):
@@ -303,13 +306,13 @@ def read_labels(
         is_polygon = len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
         has_shape = len(values) == NUM_BOX_VALUES or is_polygon
         if has_shape and label in range(len(names)) and all(map(isfinite, values)):
-            objects.append((names[int(label)], values))
+            objects.append((names[int(label)], make_coco_entries(values, size)))
         elif line.strip():
             problems.append(f'{file} line {number} is {line[:60]!r}')
     return objects, problems
 
 
-def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
+def make_coco_entries(values: list[float], size: Size) -> Entry:
     """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
 
     Args:
@@ -319,72 +322,66 @@ def make_coco_entries(values: list[float], size: Size) -> dict[str, Any]:
     points = np.reshape(values, (-1, 2)) * size
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
-        (x, y), (width, height) = points
-        box, area = [x - width / 2, y - height / 2, width, height], width * height
+        centre, sides = points
+        corner, area = centre - sides / 2, sides.prod()
     else:
-        box = [*points.min(0), *np.ptp(points, axis=0)]
-        polygon = points.ravel()
-        area = measure_area(polygon)
-        entries['segmentation'] = [polygon.round(2).tolist()]
-    return {'bbox': np.round(box, 2).tolist(), 'area': round(float(area), 2), **entries}
+        corner, sides = points.min(0), np.ptp(points, axis=0)
+        area = measure_area(points.ravel())
+        entries['segmentation'] = [points.ravel().round(2).tolist()]
+    box = np.round([*corner, *sides], 2).tolist()
+    return {'bbox': box, 'area': round(float(area), 2), **entries}
 
 
 def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
 
     A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
-    this box, or 0, 0 for hidden ones. As a point, a width and height is often far from them.
+    this box, or 0, 0 for hidden ones. As a point, a width and height is often outside.
     """
     lines = []
     for image in images:
         for _, entry in image.objects:
-            if 'segmentation' in entry:
-                points = np.reshape(entry['segmentation'][0], (-1, 2)) / image.size
+            for polygon in entry.get('segmentation', ()):
+                points = np.reshape(polygon, (-1, 2)) / image.size
                 lines.append(points.ravel())
     if len(set(map(len, lines))) != 1:
         return False
     values = np.array(lines)
-    centres, sides = values[:, :2], values[:, 2:4]
-    are_outside = (abs(sides - centres) > sides / 2 + KEYPOINT_MARGIN).any(1)
+    centres, sides = values[:, None, :2], values[:, None, 2:4]
+    limits = sides / 2 + KEYPOINT_MARGIN
+    are_outside = (abs(sides - centres) > limits).any((1, 2))
     for step in (2, 3):
         if (values.shape[1] - 4) % step:
             continue
         points = values[:, 4:].reshape(len(lines), -1, step)
-        positions = points[..., :2]
-        distances = abs(positions - centres[:, None])
-        fits = (distances <= sides[:, None] / 2 + KEYPOINT_MARGIN) | (positions == 0)
-        are_flags = np.isin(points[..., 2:].round(2), (0, 1, 2)).all()
-        # A corner is not far from the others.
-        extents = np.ptp(positions, axis=1).max(1) + KEYPOINT_MARGIN
-        are_far = abs(positions - sides[:, None]).max(2).min(1) > extents
-        share = (are_outside & are_far).mean()
-        if share > MIN_FAR_SIDES and fits.all() and are_flags:
-            return True
+        positions, flags = points[..., :2], points[..., 2:].round(2)
+        are_inside = (abs(positions - centres) <= limits) | (positions == 0)
+        if are_inside.all() and np.isin(flags, (0, 1, 2)).all():
+            return are_outside.mean() > MIN_OUTSIDE
     return False
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file, with the names of splits as keys for theirs.
+def parse_yaml(text: str) -> dict[str, Any]:
+    """Return a mapping in YAML, with the names of splits as keys for theirs.
 
     All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
     """
-    text = read_text(file)
     try:
         check_yaml(text)
         settings = yaml.load(text, yaml.BaseLoader)
     # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
     # ValueError.
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
+        raise UserError(f'not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict):
         raise UserError(
-            f'{file} has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
+            'has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
         )
     renamed = {}
     for key, value in settings.items():
         name = get_split(key) or key
         if name in renamed:
-            raise UserError(f'{file} has several keys for {name}, such as {key}. Keep one of them')
+            raise UserError(f'has several keys for {name}, such as {key}. Keep one of them')
         if value not in YAML_NULL:
             renamed[name] = value
     return renamed
@@ -400,14 +397,14 @@ def check_yaml(text: str) -> None:
             raise ValueError('aliases or deep nesting')
 
 
-def read_names(settings: Mapping[str, Any], file: Path) -> list[str]:
+def parse_names(settings: Mapping[str, Any]) -> list[str]:
     """Return the class names. In data.yaml they are a list, or a dict with class indices as
     keys.
     """
     setting = names = settings.get('names')
     if isinstance(names, dict):
         names = [names.get(str(index)) for index in range(len(names))]
-    problem = f"{file}: 'names' is {str(setting)[:60]}"
+    problem = f"'names' is {str(setting)[:60]}"
     if not names or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
     num_classes = settings.get('nc', str(len(names)))

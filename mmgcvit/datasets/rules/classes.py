@@ -13,14 +13,12 @@ CLASS_NAMES = Rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '
     'Unicode form',
     'Rename them',
-    unit='file',
     in_folder=Effect.REJECTED,
     in_config=Effect.NONE,
 )
 MISSING_CLASSES = Rule(
     'classes that a split lacks, or that only one image has',
     'Add images of them',
-    unit='file',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -48,27 +46,25 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
 
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     """Return notes about classes that a split lacks, or that only one image has."""
-    found = {name: set().union(*split.list_classes()) for name, split in dataset.splits.items()}
     what = 'an object of ' if dataset.annotation_types[0] in OBJECT_TYPES else ''
+    found, counts = {}, Counter()  # in how many images of each split, and of all, each class is
+    for split_name, split in dataset.splits.items():
+        found[split_name] = Counter(name for names in split.list_classes() for name in names)
+        counts += found[split_name]
     untrained = [name for name in dataset.classes if name not in found['train']]
-    notes = []
-    if untrained:
-        names = shorten(untrained, 8)
-        notes.append(f'no training image has {what}{names}, so none will be found')
-    counts = Counter(
-        name for split in dataset.splits.values() for each in split.list_classes() for name in each
-    )
     single = [name for name in dataset.classes if counts[name] == 1]
-    if single:
-        names = shorten(single, 8)
-        notes.append(f'only one image has {what}{names}, so it is not both trained and scored')
-    for split, classes in found.items():
-        lacking = found['train'] - classes - set(single)
-        unscored = [name for name in dataset.classes if name in lacking]
-        is_scored = classes or split == 'val'  # test images without annotations are not
-        if unscored and is_scored:
-            names = shorten(unscored, 8)
-            notes.append(
-                f'no {split} image has {what}{names}, so the score says nothing about them'
-            )
-    return notes
+    missing = [
+        ('no training image has', untrained, 'none will be found'),
+        ('only one image has', single, 'it is not both trained and scored'),
+    ]
+    for split_name, scored in found.items():
+        if scored or split_name == 'val':  # test images without annotations are not scored
+            known = [*untrained, *single, *scored]
+            unscored = [name for name in dataset.classes if name not in known]
+            effect = 'the score says nothing about them'
+            missing.append((f'no {split_name} image has', unscored, effect))
+    return [
+        f'{start} {what}{shorten(names, 8)}, so {effect}'
+        for start, names, effect in missing
+        if names
+    ]

@@ -13,7 +13,6 @@ from .rule import Effect, Problems, Rule
 NOT_COCO = Rule(
     "is not an annotation file in COCO's format",
     'Export its images, annotations and categories again',
-    unit='file',
     in_folder=Effect.REJECTED,
 )
 UNLISTED = Rule(
@@ -31,14 +30,12 @@ BRUSH_MASKS = Rule(
     "masks in RLE with iscrowd 1 that are read as objects, since all masks are (CVAT's brush "
     'writes them so)',
     'Write iscrowd 0, or remove crowds',
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
 CROWD_MASKS = Rule(
     "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
     "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -46,13 +43,11 @@ CROWD_MASKS = Rule(
 DUPLICATE_IDS = Rule(
     'repeated ids or category names, or ids that pycocotools cannot store',
     'Use ids from 1 on',
-    unit='file',
     in_folder=Effect.REJECTED,
 )
 OTHER_CATEGORIES = Rule(
     'categories in another order than the classes of the config, or with other names',
     'Copy their names and order',
-    unit='file',
     in_folder=Effect.NONE,
 )
 NO_SIZE = Rule(
@@ -63,7 +58,6 @@ NO_SIZE = Rule(
 NO_OBJECTS = Rule(
     'nothing to train on',
     "Change the config's classes, or label objects whose iscrowd is 0",
-    unit='file',
     in_folder=Effect.REJECTED,
 )
 
@@ -111,9 +105,10 @@ def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
     missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
     if missing:
         return missing
-    for name, keys in KEYS.items():
-        # pycocotools, which computes the scores, reads iscrowd of all annotations.
-        needed = {*keys, 'iscrowd'} if is_scored and name == 'annotations' else keys
+    all_needed = dict(KEYS)
+    if is_scored:  # pycocotools, which computes the scores, reads iscrowd of all annotations
+        all_needed['annotations'] = KEYS['annotations'] | {'iscrowd'}
+    for name, needed in all_needed.items():
         for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
             if not needed <= entry.keys():
@@ -161,25 +156,21 @@ def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> l
     wrong = []
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         for value, number in Counter(entry[key] for entry in content[name]).items():
-            if number > 1 or (is_scored and not is_storable(value, name)):
+            is_integer = type(value) is int
+            is_storable = not is_integer or abs(value) < MAX_ID
+            if name == 'annotations':  # pycocotools reads 0 as "no match"
+                is_storable = is_integer and 0 < value < MAX_ID
+            if number > 1 or (is_scored and not is_storable):
                 wrong.append(f'{name} {key} {str(value)[:60]}')
     return wrong
-
-
-def is_storable(value: Any, name: str) -> bool:
-    """Return whether pycocotools can store an id. It reads 0 for an annotation as "no match"."""
-    is_integer = type(value) is int
-    if name == 'annotations':
-        return is_integer and 0 < value < MAX_ID
-    return not is_integer or abs(value) < MAX_ID
 
 
 def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:
     """Return a text if the categories that a config uses are not its classes, in their order."""
     names = [category['name'] for category in categories]
-    used = [name for name in names if name in classes]
-    has_repeated_names = len(set(used)) < len(used)  # which DUPLICATE_IDS names
-    if used == list(classes) or has_repeated_names:
+    # DUPLICATE_IDS is for repeated names.
+    used = [name for name in dict.fromkeys(names) if name in classes]
+    if used == list(classes):
         return []
     return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
 

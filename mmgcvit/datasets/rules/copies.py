@@ -5,11 +5,10 @@ a copy of it.
 """
 
 from collections import defaultdict
-from dataclasses import replace
 
 from ...errors import UserError, shorten
-from ..records import DatasetInfo, Entry, ObjectSplit, get_mask, make_object_key
-from .images import find_same_files
+from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
+from .images import identify_contents
 from .rule import Effect, Problems, Rule
 
 SHARED_IMAGES = Rule(
@@ -27,7 +26,6 @@ REPEATED_IMAGES = Rule(
 REPEATED_OBJECTS = Rule(
     'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
     'Remove the copies',
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NOTED,
 )
@@ -52,38 +50,32 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
     return first, examples
 
 
-def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> DatasetInfo:
-    """Return the dataset without copies. Add them to ``problems``.
+def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Split]:
+    """Return the splits of a dataset without copies of images. Add them to ``problems``.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
-    with_masks = dataset.annotation_types[0] == 'masks'
-    paths = [path for split in dataset.splits.values() for path in split.image_paths]
-    same = iter(find_same_files(paths))
-    # For each image the index of the first image of the dataset with the same bytes.
-    firsts = {
-        name: [next(same) for _ in split.image_names] for name, split in dataset.splits.items()
-    }
-    held_out = {first for name in firsts if name != 'train' for first in firsts[name]}
+    contents = identify_contents(
+        [path for split in dataset.splits.values() for path in split.image_paths]
+    )
+    others = [split for name, split in dataset.splits.items() if name != 'train']
+    held_out = {contents[path] for split in others for path in split.image_paths}
     splits = {}
     for name, split in dataset.splits.items():
-        if split.annotations:
-            annotations, examples = find_repeated_objects(split, with_masks)
-            split = replace(split, annotations=annotations)
-            problems[REPEATED_OBJECTS] += examples
-        kept = {}  # the index of an image by that of the first one with the same bytes
-        for index, (path, first) in enumerate(zip(split.image_paths, firsts[name], strict=True)):
-            if name == 'train' and first in held_out:
+        kept = {}  # the index of the first image with a content
+        for index, path in enumerate(split.image_paths):
+            content = contents[path]
+            if name == 'train' and content in held_out:
                 problems[SHARED_IMAGES].append(str(path))
-            elif first in kept:
+            elif content in kept:
                 problems[REPEATED_IMAGES].append(str(path))
             else:
-                kept[first] = index
-        if name == 'train' and firsts[name] and not kept:
+                kept[content] = index
+        if name == 'train' and split.image_names and not kept:
             raise UserError(
                 f'{dataset.folder}: all training images are also in validation or test '
                 f'({shorten(split.image_names)}). Put other images into one of the splits, or '
                 'remove val: then a fifth of train is held out for it'
             )
         splits[name] = split.select(kept.values())
-    return replace(dataset, splits=splits)
+    return splits

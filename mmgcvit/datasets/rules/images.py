@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 from ...errors import get_first_line
@@ -95,27 +94,15 @@ def check_image(
     return OTHER_SIZE, example, size
 
 
-def find_same_files(paths: Sequence[Path]) -> list[int]:
-    """Return for each file the index of the first with the same bytes.
-
-    Empty, missing and unreadable files equal no other.
+def identify_contents(paths: Sequence[Path]) -> dict[Path, str | Path]:
+    """Return for each file what all files with its bytes share: its SHA-256, or if no other file
+    has its size, its path.
     """
-
-    def measure(path: Path) -> int:
-        with suppress(OSError):
-            return path.stat().st_size
-        return 0
-
-    def make_key(index: int) -> str | int:
-        # Only files of the same size can have the same bytes.
-        if sizes[index] > 0 and num_files[sizes[index]] > 1:
-            with suppress(OSError):
-                return compute_sha256(paths[index])
-        return index
-
-    seen = {}
     with ThreadPoolExecutor() as pool:
-        sizes = list(pool.map(measure, paths))
-        num_files = Counter(sizes)
-        keys = pool.map(make_key, range(len(paths)))
-        return [seen.setdefault(key, index) for index, key in enumerate(keys)]
+        sizes = dict(zip(paths, pool.map(os.path.getsize, paths), strict=True))
+        num_files = Counter(sizes.values())
+
+        def identify(path: Path) -> str | Path:
+            return compute_sha256(path) if num_files[sizes[path]] > 1 else path
+
+        return dict(zip(sizes, pool.map(identify, sizes), strict=True))

@@ -8,16 +8,16 @@ from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
-from .copies import leave_out_copies
+from .copies import REPEATED_OBJECTS, find_repeated_objects, leave_out_copies
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
     are_inside,
-    find_box_masks,
     find_object_problems,
     get_corners,
+    is_box_mask,
 )
-from .rule import Effect, Problems, Rule, are_too_many, make_issues
+from .rule import MAX_UNUSABLE, Effect, Problems, Rule, make_issues
 
 ROTATED_BOXES = Rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
@@ -45,26 +45,16 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
             totals[rule.unit] += len(examples)
-    splits = {}
-    for name, split in dataset.splits.items():
+    for split in dataset.splits.values():
         totals.update(image=len(split.image_names), object=len(split.annotations))
-        splits[name] = leave_out_images(split, problems)
-    labelled = [name for name, split in dataset.splits.items() if split.objects]
-    dataset = leave_out_copies(replace(dataset, splits=splits), problems)
+    splits = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
+    labelled = [name for name, split in splits.items() if split.objects]
+    splits = leave_out_copies(replace(dataset, splits=splits), problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits = dict(dataset.splits)
-    for name, split in dataset.splits.items():
-        if not split.annotations:
-            continue
-        right, found = find_object_problems(split, with_masks)
-        for rule, examples in found.items():
-            problems[rule] += examples
-        splits[name] = replace(split, annotations=right)
-    if with_masks:
-        objects = [entry for split in splits.values() for entry in split.objects]
-        boxes = [each for split in splits.values() for each in find_box_masks(split)]
-        if len(boxes) == len(objects):
-            problems[BOX_MASKS] = boxes
+    splits = {name: leave_out_objects(splits[name], with_masks, problems) for name in splits}
+    objects = [entry for split in splits.values() for entry in split.objects]
+    if with_masks and objects and all(map(is_box_mask, objects)):
+        problems[BOX_MASKS] = [f'all {len(objects)} objects']
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
@@ -102,31 +92,43 @@ def reject_or_describe(
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         limit = f'No {empty[0]} can be used'
-    if empty or any(are_too_many(counts[unit], totals[unit]) for unit in counts):
+    are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
+    if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
     return f'{count}. These images and annotations are left out:{named}'
 
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
     """Return a split without images that cannot be used. Add them to ``problems``."""
-    paths = split.image_paths
+    names, paths = split.image_names, split.image_paths
     with ThreadPoolExecutor(MAX_THREADS) as pool:
         checked = list(pool.map(check_image, paths, split.sizes))
-    usable = set()
-    for index, (path, name) in enumerate(zip(paths, split.image_names, strict=True)):
-        rule, example, _ = checked[index]
-        if has_unusable_name(name):
-            problems[UNUSABLE_NAME].append(str(path))
-        elif rule:
+    usable = []
+    for index, (rule, example, _) in enumerate(checked):
+        if has_unusable_name(names[index]):
+            rule, example = UNUSABLE_NAME, str(paths[index])
+        if rule:
             problems[rule].append(example)
         else:
-            usable.add(index)
+            usable.append(index)
     split = split.select(usable)
     if not split.annotations:
         return split
     rotated, paths = find_rotated(split), split.image_paths
     problems[ROTATED_BOXES] += [str(paths[index]) for index in sorted(rotated)]
     return split.select(set(range(len(paths))) - rotated)
+
+
+def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
+    """Return a split without objects that cannot be used. Add them to ``problems``."""
+    if not split.annotations:
+        return split
+    annotations, repeated = find_repeated_objects(split, with_masks)
+    problems[REPEATED_OBJECTS] += repeated
+    right, found = find_object_problems(replace(split, annotations=annotations), with_masks)
+    for rule, examples in found.items():
+        problems[rule] += examples
+    return replace(split, annotations=right)
 
 
 def find_rotated(split: ObjectSplit) -> set[int]:
@@ -140,13 +142,12 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
     if not (fit_after & ~fit_before).any():
         return set()
-    rotated, ids = set(), set()
-    for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+    rotated = set()
+    for index, (size, path) in enumerate(zip(split.sizes, split.image_paths, strict=True)):
         before, after = read_sizes(path)
-        if (image['width'], image['height']) == before != after:
+        if size == before != after:
             rotated.add(index)
-            ids.add(image['id'])
+    ids = {split.images[index]['id'] for index in rotated}
     is_rotated = [entry['image_id'] in ids for entry in split.annotations]
-    if fit_after[is_rotated].sum() > fit_before[is_rotated].sum():
-        return rotated
-    return set()
+    fits_better = fit_after[is_rotated].sum() > fit_before[is_rotated].sum()
+    return rotated if fits_better else set()

@@ -14,7 +14,6 @@ from .rule import Effect, Rule
 NO_IMAGES = Rule(
     'lists no images',
     'Change data_prefix, ann_file, classes or suffixes in the config',
-    unit='file',
     in_folder=Effect.REJECTED,
 )
 OTHER_LABELS = Rule(
@@ -25,7 +24,6 @@ OTHER_LABELS = Rule(
 OTHER_ORDER = Rule(
     'class folders in another order than the classes of the config',
     'Sort the classes',
-    unit='file',
     in_folder=Effect.NONE,
 )
 NO_MAP = Rule(

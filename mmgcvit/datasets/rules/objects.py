@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...config import iter_dicts
 from ..records import Entry, ObjectSplit, are_numbers
 from .rule import Effect, Problems, Rule
 
@@ -53,7 +55,6 @@ FULL_IMAGES = Rule(
 BOX_MASKS = Rule(
     'masks that are the corners of their boxes, as all polygons are',
     'Train boxes: --task detect',
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -70,12 +71,6 @@ def get_corners(annotations: Entries) -> Array:
     return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
 
 
-def get_areas(annotations: Entries) -> Array:
-    """Return the areas of annotations (n,). Invalid ones are NaN."""
-    areas = [annotation['area'] for annotation in annotations]
-    return np.array([area if are_numbers([area]) else np.nan for area in areas], float)
-
-
 def are_inside(corners: Array, sizes: Array) -> Array:
     """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
@@ -88,6 +83,22 @@ def have_area(corners: Array, sizes: Array) -> Array:
     return (visible >= 1).all(1)
 
 
+def find_max_objects(model: Any) -> float:
+    """Return how many objects a detector finds in an image at most.
+
+    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
+    has a limit of its own.
+    """
+    limits = [inf]
+    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
+        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
+    for part in ('module', 'panoptic_head'):
+        if hasattr(model, part):
+            limits.append(find_max_objects(getattr(model, part)))
+    limits.append(getattr(model, 'num_queries', 0))
+    return min(limit for limit in limits if limit and limit > 0)
+
+
 def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
     """Return the objects that break no rule, and examples of the others by their rule.
 
@@ -96,7 +107,9 @@ def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Ent
         with_masks: Whether masks are trained.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
-    corners, areas = get_corners(annotations), get_areas(annotations)
+    corners = get_corners(annotations)
+    areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
+    areas = np.array(areas, float)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
@@ -146,9 +159,8 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
     if not are_polygons or sum(map(measure_area, mask)) < 1:
         return FEW_POINTS
-    x = [value for polygon in mask for value in polygon[::2]]
-    y = [value for polygon in mask for value in polygon[1::2]]
-    return [min(x), min(y), max(x), max(y)]
+    points = np.concatenate(mask).reshape(-1, 2)
+    return [*points.min(0), *points.max(0)]
 
 
 def is_ring(mask: Any, area: float) -> bool:
@@ -160,27 +172,23 @@ def is_ring(mask: Any, area: float) -> bool:
     return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
 
 
-def find_box_masks(split: ObjectSplit) -> list[str]:
-    """Return the objects whose mask is a polygon with the corners of their box."""
-    found = []
-    for entry, name in zip(split.objects, split.list_image_names(split.objects), strict=True):
-        mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
-        if isinstance(mask, dict) or len(mask) > 1:
-            continue
-        corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
-        if len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height:
-            found.append(f'annotation {entry["id"]} of {name}')
-    return found
+def is_box_mask(entry: Mapping[str, Any]) -> bool:
+    """Return whether the mask of an object is a polygon with the corners of its box."""
+    mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
+    if isinstance(mask, dict) or len(mask) > 1:
+        return False
+    corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
+    return len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height
 
 
 def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:
     counts = mask.get('counts')
     if isinstance(counts, str):
         counts = decode_counts(counts)
-    is_list = isinstance(counts, list)
-    if not is_list or not all(type(count) is int and count >= 0 for count in counts):
+    if not isinstance(counts, list) or mask.get('size') != [height, width]:
         return NO_MASK
-    if mask.get('size') != [height, width] or sum(counts) != height * width:
+    are_counts = all(type(count) is int and count >= 0 for count in counts)
+    if not are_counts or sum(counts) != height * width:
         return NO_MASK
     from pycocotools import mask as coco_mask  # imported here, because polygons do not need it
 

@@ -16,7 +16,6 @@ WRONG_LINES = make_rule(
 KEYPOINTS = Rule(
     'all lines of YOLO are boxes with keypoints inside of them, which are not supported',
     'Export boxes or polygons',
-    unit='object',
     in_folder=Effect.REJECTED,
     in_config=Effect.NONE,
 )
@@ -31,7 +30,6 @@ WRONG_OBJECTS = make_rule(
 ZERO_BASED = Rule(
     'XML files with coordinates under 1, or most with fractions, so that boxes count from 0, not 1',
     'Correct them if the tool counts from 1',
-    unit='file',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )
@@ -44,7 +42,6 @@ UNUSABLE_MAPS = make_rule('maps that cannot be used', 'Repair or remove them')
 SCATTERED = Rule(
     'objects in several regions far apart, which share a number',
     'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
-    unit='object',
     in_folder=Effect.NOTED,
     in_config=Effect.NONE,
 )

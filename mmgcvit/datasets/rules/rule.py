@@ -27,7 +27,7 @@ class Rule:
 
     problem: str
     remedy: str
-    unit: str = 'image'  # what is counted: images, objects or files
+    unit: str = 'image'  # what is left out: images or objects
     in_folder: Effect = Effect.LEFT_OUT  # for train --data and check-data FOLDER
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
@@ -42,7 +42,6 @@ class Issue(NamedTuple):
     rule: Rule
     place: str  # the file or folder, or ''
     examples: Sequence[str] = ()
-    hint: str = ''  # a further sentence
     stops_run: bool = True
 
     def format(self, max_examples: int = 3) -> str:
@@ -53,7 +52,7 @@ class Issue(NamedTuple):
         if self.examples:
             count = f'{len(self.examples)} of them: ' if len(self.examples) > 1 else ''
             text += f' ({count}{shorten(self.examples, max_examples)})'
-        return f'{text}. {self.rule.remedy}{self.hint}'
+        return f'{text}. {self.rule.remedy}'
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Report:
 
 
 def make_issues(
-    problems: Mapping[Rule, Sequence[str]], place: str, are_many: bool = False, hint: str = ''
+    problems: Mapping[Rule, Sequence[str]], place: str, are_many: bool = False
 ) -> list[Issue]:
     """Return an issue for each rule that has examples.
 
@@ -81,12 +80,5 @@ def make_issues(
         is_too_much = rule.in_config == Effect.STOPS_IF_MANY and are_many
         stops_run = rule.in_config == Effect.STOPS or is_too_much
         if examples:
-            issues.append(Issue(rule, place, examples, hint, stops_run))
+            issues.append(Issue(rule, place, examples, stops_run))
     return issues
-
-
-def are_too_many(num_unusable: int, number: int) -> bool:
-    """Return whether more than :data:`MAX_UNUSABLE` of ``number`` images or objects are
-    unusable.
-    """
-    return num_unusable > MAX_UNUSABLE * number

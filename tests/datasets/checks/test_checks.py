@@ -3,14 +3,16 @@
 Valid datasets have no reports.
 """
 
-from functools import partial
+from math import inf
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
+from mmgcvit.datasets.rules.objects import find_max_objects
 from mmgcvit.errors import UserError
 
 from .made import (
@@ -21,16 +23,15 @@ from .made import (
     config,
     cut,
     write_ade20k,
-    write_bomb,
     write_coco,
     write_folders,
     write_labels,
     write_rotated_coco,
 )
 
-NAN = float('nan')
 # The box of each object, in columns.
 RLE = {'size': [HEIGHT, WIDTH], 'counts': [63, *[12, 18] * 9, 12, 855]}
+NEGATIVE = [-5, HEIGHT * WIDTH + 5]
 
 
 def coco(change):
@@ -45,31 +46,18 @@ def coco(change):
 
 
 def first(name, /, **changes):
-    """Return a function that writes a COCO dataset with a change of the first image, annotation or
+    """Return a function that writes a COCO dataset with another first image, annotation or
     category.
     """
     return coco(lambda content: content[name][0].update(changes))
 
 
-def each_annotation(**changes):
-    return coco(
-        lambda content: [annotation.update(changes) for annotation in content['annotations']]
-    )
+def append(name, /, **entry):
+    return coco(lambda content: content[name].append(entry))
 
 
-def damaged(write, name, damage):
-    """Return a function that writes a dataset and damages one of its files."""
-
-    def write_damaged(root):
-        settings = write(root)
-        damage(root / name)
-        return settings
-
-    return write_damaged
-
-
-image = partial(damaged, write_coco, 'images/b.jpg')
-label_file = partial(damaged, write_ade20k, 'labels/b.png')
+def remove(name, key):
+    return coco(lambda content: content[name][0].pop(key))
 
 
 def class_folders(folders, classes, lines=()):
@@ -85,55 +73,21 @@ def class_folders(folders, classes, lines=()):
     return write
 
 
-# (function that writes the dataset, path in the message, part of the message).
+# A function that writes a dataset, the path in the message and a part of it. The table of rules
+# has others (formats/test_rules.py).
 FAULTS = [
-    (
-        coco(lambda content: content['annotations'][0].pop('area')),
-        'train.json',
-        "(id 10) has no 'area'",
-    ),
     (first('annotations', id=[10]), 'train.json', "COCO's format ("),
-    (
-        coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})),
-        'train.json',
-        'name cat',
-    ),
-    (
-        first('annotations', segmentation=RLE | {'size': [3, 4]}),
-        'train.json',
-        'neither polygons nor RLE',
-    ),
-    (
-        first('annotations', segmentation=RLE | {'counts': [-5, HEIGHT * WIDTH + 5]}),
-        'train.json',
-        'nor RLE',
-    ),
-    (first('annotations', iscrowd=None), 'train.json', 'annotation 10 iscrowd None'),
-    (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
-    (
-        class_folders(('0', '1', '10', '2'), ('0', '1', '2', '10')),
-        'train: ',
-        "'10' would be called '2'",
-    ),
-    (
-        class_folders(('cat',), ('cat', 'dog'), ['cat/a.jpg one']),
-        'train.txt',
-        'invalid literal for int',
-    ),
+    (append('categories', id=3, name='cat'), 'train.json', 'name cat'),
+    (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'nor RLE'),
+    (first('annotations', segmentation=RLE | {'counts': NEGATIVE}), 'train.json', 'nor RLE'),
+    (class_folders(('1', '10', '2'), ('1', '2', '10')), 'train: ', "'10' would be called '2'"),
+    (class_folders(('a',), ('a', 'b'), ['a/a.jpg one']), 'train.txt', 'invalid literal for int'),
 ]
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (first('annotations', id=10**400), 'train.json', 'annotations id 1000'),
-    (
-        coco(lambda data: data['categories'].append({'id': 2**63, 'name': 'x'})),
-        'train.json',
-        'categories id 9223',
-    ),
-    (
-        coco(lambda content: content['annotations'][0].pop('iscrowd')),
-        'train.json',
-        "has no 'iscrowd'",
-    ),
+    (append('categories', id=2**63, name='x'), 'train.json', 'categories id 9223'),
+    (remove('annotations', 'iscrowd'), 'train.json', "(id 10) has no 'iscrowd'"),
 ]
 CASES = [(*fault, 'train_dataloader') for fault in FAULTS]
 CASES += [(*fault, 'val_dataloader') for fault in IN_SCORES]
@@ -148,6 +102,12 @@ def test_an_issue_is_reported_in_one_message_with_the_file_name(
     assert words in sentence
 
 
+def write_unlabelled(root):
+    settings = write_ade20k(root)
+    write_labels(root / 'labels' / 'b.png', np.full((HEIGHT, WIDTH), 255))
+    return settings
+
+
 @pytest.mark.parametrize(
     'write',
     [
@@ -158,7 +118,7 @@ def test_an_issue_is_reported_in_one_message_with_the_file_name(
         write_folders,
         class_folders(('n01', 'n02'), ('tench', 'goldfish')),
         write_ade20k,
-        label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 255))),
+        write_unlabelled,
     ],
 )
 def test_valid_datasets_give_no_report(write, tmp_path):
@@ -168,75 +128,84 @@ def test_valid_datasets_give_no_report(write, tmp_path):
 
 
 def test_masks_and_annotations_are_checked_only_if_they_are_needed(tmp_path):
-    dataset = coco(lambda content: content['annotations'][0].pop('segmentation'))(tmp_path)
+    dataset = remove('annotations', 'segmentation')(tmp_path)
     dataset['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
     assert not check(config(dataset)).issues
-    report = check(
-        config(coco(lambda content: content.pop('annotations'))(tmp_path), 'test_dataloader')
-    )
+    dataset = coco(lambda content: content.pop('annotations'))(tmp_path)
+    report = check(config(dataset, 'test_dataloader'))
     assert not report.issues
     assert 'cannot be scored' in report.notes[0]
 
 
-def test_equal_issues_are_counted_in_one_message_and_objects_are_counted(tmp_path):
-    report = check(config(each_annotation(bbox=[1, 2, NAN, 4])(tmp_path)))
-    not_finite, no_objects = report.format_messages()
-    assert 'not finite numbers (3 of them: annotation 10' in not_finite
-    assert 'nothing to train on' in no_objects
-    assert check(config(write_folders(tmp_path))).summaries == [
-        f'{tmp_path}/train: 2 images: 1 cat, 1 dog'
-    ]
-
-
 def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
-    dataset = image(cut)(tmp_path)
-    cfg = config(
-        {
-            'type': 'ConcatDataset',
-            'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}],
-        }
-    )
+    dataset = write_coco(tmp_path)
+    repeated = {'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}
+    cfg = config({'type': 'ConcatDataset', 'datasets': [repeated]})
     cfg.default_scope = 'mmdet'
-    assert f'({tmp_path}/images/b.jpg' in check(cfg).format_messages()[0]
-    for name in ('a.jpg', 'c.jpg'):
+    for number, name in enumerate(('a.jpg', 'b.jpg', 'c.jpg'), start=1):
         cut(tmp_path / 'images' / name)
+        (message,) = check(cfg).format_messages()
+        assert f'{tmp_path}/images/a.jpg' in message
+        assert (f'({number} of them: ' in message) == (number > 1)
     (issue,) = check(config(dataset), images=2).issues
     assert len(issue.examples) == 2
 
 
-def test_objects_listed_twice_are_noted(tmp_path):
-    cfg = config(
-        coco(lambda content: content['annotations'].append({**content['annotations'][1], 'id': 9}))(
-            tmp_path
-        )
-    )
-    (twice,) = check(cfg).notes
-    assert 'annotated more than once' in twice
-    assert '(annotation 9 of b.jpg)' in twice
+RPN = {'rpn_head': {'num_classes': 1}}
+BOX_HEADS = [{'num_classes': 2}, {'num_classes': 80}]
 
 
-def test_heads_with_another_number_of_classes_are_reported(tmp_path):
+@pytest.mark.parametrize(
+    ('write', 'model', 'head', 'number'),
+    [
+        (write_coco, {'roi_head': {'bbox_head': BOX_HEADS, **RPN}}, 'roi_head.bbox_head.1', 80),
+        (write_ade20k, {'decode_head': {'num_classes': 150}}, 'decode_head', 150),
+        (write_folders, {'head': {'num_classes': 1}}, 'head', 1),
+    ],
+)
+def test_heads_with_another_number_of_classes_are_reported(write, model, head, number, tmp_path):
     """Such heads raise an index error in training or give wrong scores.
 
     A classifier may have unused outputs.
     """
-    rpn = {'rpn_head': {'num_classes': 1}}
-    cascade = {
-        **rpn,
-        'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}},
-    }
-    for write, model, head in (
-        (write_coco, cascade, 'model.roi_head.bbox_head.1.num_classes=80'),
-        (write_ade20k, {'decode_head': {'num_classes': 150}}, 'model.decode_head.num_classes=150'),
-        (write_folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
-    ):
-        dataset = write(tmp_path / write.__name__)
-        (sentence,) = check(config(dataset, model=model)).format_messages()
-        assert (
-            f'another number of classes than the model predicts (2 classes, and {head})' in sentence
-        )
-        assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).issues
-    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).issues
+    dataset = write(tmp_path)
+    (sentence,) = check(config(dataset, model=model)).format_messages()
+    assert f'(2 classes, and model.{head}.num_classes={number})' in sentence
+    assert not check(config(dataset, model={**RPN, 'head': {'num_classes': 2}})).issues
+    is_classifier = write is write_folders
+    issues = check(config(dataset, model={'head': {'num_classes': 1000}})).issues
+    assert (not issues) == is_classifier
+
+
+RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}}
+
+
+@pytest.mark.parametrize(
+    ('model', 'limit'),
+    [
+        (RCNN, 100),
+        ({'tta_cfg': {'max_per_img': 50}, 'module': RCNN}, 50),
+        ({'tta_cfg': {'max_per_img': 300}, 'module': RCNN}, 100),
+        ({'test_cfg': {'max_per_img': 300}, 'num_queries': 200}, 200),
+        ({'test_cfg': {'max_per_image': 100}, 'panoptic_head': {'num_queries': 80}}, 80),
+        ({'test_cfg': {'max_per_img': -1}}, inf),
+        ({'test_cfg': None}, inf),
+    ],
+)
+def test_the_limit_of_objects_is_that_of_all_parts_of_a_detector(model, limit):
+    assert find_max_objects(ConfigDict(model)) == limit
+    assert find_max_objects(SimpleNamespace(**ConfigDict(model))) == limit
+
+
+def test_the_test_command_names_crowded_images_once(call, work_dirs, digits):
+    """The detector finds three objects at most."""
+    root = f'{digits}/coco/'
+    options = [f'test_dataloader.dataset.data_root={root}']
+    options += [f'test_evaluator.ann_file={root}annotations/instances_val2017.json']
+    folder = work_dirs['detection']
+    code, output = call('test', folder, '--device', 'cpu', '--cfg-options', *options)
+    assert (code, output.count('more objects than the model finds')) == (0, 1)
+    assert 'the limit is 3' in output
 
 
 def test_datasets_that_are_not_checked_are_reported():

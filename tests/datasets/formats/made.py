@@ -63,8 +63,8 @@ STEMS = [
     '%s',
     'c\u2028d',
     'e\x0cf',
+    'x' * 90,
 ]
-STEMS.append('x' * 90)
 CLASSES = [
     'cat',
     'Dog',
@@ -93,8 +93,8 @@ CLASSES = [
     '&a',
     '!!x',
     '- y',
+    'x' * 100,
 ]
-CLASSES.append('x' * 100)
 
 
 def write(
@@ -147,11 +147,10 @@ class Photo:
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
                 pixels[top:bottom, left:right, 2 * index] += 190
         suffix = self.suffix.lower()
-        options = {} if suffix in ('.png', '.bmp') else {'quality': 100}
         # Some images have other modes, as cameras and scanners write them.
         modes = {'.png': 'RGBA', '.bmp': 'RGB', '.webp': 'RGB'}
         mode = modes.get(suffix, 'CMYK') if self.number % 3 == 2 else 'RGB'
-        write(path, Image.fromarray(pixels).convert(mode), **options)
+        write(path, Image.fromarray(pixels).convert(mode), quality=100)
 
 
 def read_number(path: str | Path) -> int:
@@ -173,7 +172,7 @@ class Made:
     photos: dict[str, list[Photo]]
     folders: dict[str, str]
     classes: list[str]
-    options: dict[str, bool]
+    options: set[str]  # see OPTIONS
 
     def write(self, root: Path) -> None:
         for split in self.folders:
@@ -181,7 +180,7 @@ class Made:
                 photo.write(root / self.get_name(split, photo))
         if self.format in WRITERS:
             WRITERS[self.format](self, root, *self.layout)
-        if self.options['clutter']:
+        if 'clutter' in self.options:
             add_clutter(root)
 
     def get_name(self, split: str, photo: Photo) -> str:
@@ -232,12 +231,9 @@ def add_clutter(root: Path) -> None:
         (root / name / 'other').symlink_to(root / ('d' if name == 'c' else 'c'))
 
 
-def encode_box(box: tuple[int, int, int, int]) -> dict[str, Any]:
-    """Return the RLE of a box [left, top, right, bottom]."""
-    left, top, right, bottom = box
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    mask[top:bottom, left:right] = 1
-    rle = coco_mask.encode(np.asfortranarray(mask))
+def encode_box(box: list[int]) -> dict[str, Any]:
+    """Return the RLE of a box [x, y, width, height]."""
+    (rle,) = coco_mask.frPyObjects(np.array([box], float), HEIGHT, WIDTH)
     return {**rle, 'counts': rle['counts'].decode()}
 
 
@@ -247,9 +243,9 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
     Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some
     that are, and categories in another order in other splits.
     """
-    is_loose = made.options['loose']
-    first_id = 0 if made.options['from_0'] else 1
-    scale = 2**62 if made.options['big_ids'] else 1
+    is_loose = 'loose' in made.options
+    first_id = 0 if 'from_0' in made.options else 1
+    scale = 2**62 if 'big_ids' in made.options else 1
     categories = [{'id': 7 * i * scale, 'name': name} for i, name in enumerate(made.classes)]
     ids = {category['name']: category['id'] for category in categories}
     images, annotations = [], []
@@ -273,11 +269,11 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             if thing.has_mask:
                 middle = (left + right) / 2
                 corners = [left, top, middle, top, right, top, right, bottom, left, bottom]
-                if made.options['corners']:
+                if 'corners' in made.options:
                     del corners[2:4]
                 entry['segmentation'] = [corners]
-            if made.options['brush']:
-                entry |= {'segmentation': encode_box(thing.box), 'iscrowd': 1}
+            if 'brush' in made.options:
+                entry |= {'segmentation': encode_box(entry['bbox']), 'iscrowd': 1}
             annotations.append(entry)
     if is_loose and split != 'train':
         categories.reverse()
@@ -286,8 +282,8 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
 
 def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str = '') -> None:
     for split, folder in made.folders.items():
-        slash = '\\' if made.options['windows'] else '/'
-        encoding = 'utf-8-sig' if made.options['loose'] else 'utf-8'
+        slash = '\\' if 'windows' in made.options else '/'
+        encoding = 'utf-8-sig' if 'loose' in made.options else 'utf-8'
         write(
             root / annotations.format(folder),
             to_coco(made, split, prefix.format(slash, folder)),
@@ -301,7 +297,7 @@ def to_yolo(made: Made, photo: Photo) -> str:
         corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
         corners.append(((left + right) / 2, top))
         values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
-        if made.options['keypoints']:
+        if 'keypoints' in made.options:
             values += [((left + right) / 2, top + shift) for shift in (3, 6)]
         values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
         lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
@@ -311,28 +307,30 @@ def to_yolo(made: Made, photo: Photo) -> str:
 def write_yolo(
     made: Made, root: Path, image: str, label: str, source: str, lists: bool = False
 ) -> None:
-    settings = {'names': dict(enumerate(made.classes)) if made.options['as_dict'] else made.classes}
+    settings = {
+        'names': dict(enumerate(made.classes)) if 'as_dict' in made.options else made.classes
+    }
     settings['nc'] = len(made.classes)
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
-            if photo.things or not made.options['no_empty_files']:
+            if photo.things or 'no_empty_files' not in made.options:
                 write(root / label.format(folder) / f'{photo.stem}.txt', to_yolo(made, photo))
         settings[split] = source.format(folder)
         if lists:
             settings[split] = f'{split}.txt'
-            start = './' if made.options['windows'] else 'data/'  # CVAT's, without such a folder
+            start = './' if 'windows' in made.options else 'data/'  # CVAT's, without such a folder
             write(
                 root / f'{split}.txt',
                 ''.join(f'{start}{image.format(folder)}{p.name}\n' for p in made.photos[split]),
             )
     write(
         root / 'data.yaml',
-        yaml.safe_dump(settings, allow_unicode=made.options['windows'], sort_keys=False),
+        yaml.safe_dump(settings, allow_unicode='windows' in made.options, sort_keys=False),
     )
 
 
 def to_voc(made: Made, photo: Photo, folder: str) -> str:
-    is_loose = made.options['loose']
+    is_loose = 'loose' in made.options
     width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
     name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
     text = f'<folder>{escape(folder)}</folder><filename>{name}</filename>'
@@ -364,8 +362,10 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
         write(root / 'classes.txt', '\n'.join(made.classes))
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
-            labels = Image.new('P' if made.options['loose'] else 'L', (WIDTH, HEIGHT), photo.label)
-            if made.options['loose']:
+            labels = Image.new(
+                'P' if 'loose' in made.options else 'L', (WIDTH, HEIGHT), photo.label
+            )
+            if 'loose' in made.options:
                 labels.putpalette([0, 0, 0, 200, 90, 30] * 128)
             for thing in photo.things:
                 labels.paste(made.classes.index(thing.name), thing.box)
@@ -417,52 +417,48 @@ LAYOUTS = {
         if not layout.endings
     },
 }
+# What is drawn for datasets. Further options are faults that rules find: corners, brush, keypoints.
 OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
-FAULTS = ('corners', 'brush', 'keypoints')  # which rules find
+
+# The layouts of small examples.
+EXAMPLES = {
+    'coco': ('{}/', 'annotations/{}.json'),
+    'yolo': ('images/', 'labels', 'images'),
+    'voc': ('JPEGImages/', 'Annotations/', 'ImageSets/Main'),
+    'maps': ('images/{}/', 'labels/{}'),
+    'classes': ('{}/{label}/',),
+}
 
 
-def write_example(root: Path, data_format: str, **options: bool) -> None:
+def write_example(root: Path, data_format: str) -> None:
     """Write a dataset: a disc and a square on each image, four images to train and, but for YOLO,
     two to validate.
     """
-    layout = {
-        'coco': ('{}/', 'annotations/{}.json'),
-        'yolo': ('images/', 'labels', 'images'),
-        'voc': ('JPEGImages/', 'Annotations/', 'ImageSets/Main'),
-        'maps': ('images/{}/', 'labels/{}'),
-    }.get(data_format) or next(iter(LAYOUTS[data_format].values()))
     numbers = {'train': 6} if data_format == 'yolo' else {'train': 4, 'val': 2}
-    make_example(data_format, layout, numbers, is_textured=True, **options).write(root)
+    make_example(data_format, EXAMPLES[data_format], numbers, is_textured=True).write(root)
 
 
 def make_example(
-    data_format: str,
-    layout: tuple[Any, ...],
-    numbers: dict[str, int],
-    is_textured: bool = False,
-    **options: bool,
+    data_format: str, layout: tuple[Any, ...], numbers: dict[str, int], is_textured: bool = False
 ) -> Made:
     """Return a dataset of numbers of images by split.
 
     Segmentation maps have a background too, and no class names.
     """
     classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
-    boxes, numbered, photos = ((8, 10, 40, 42), (50, 20, 86, 60)), itertools.count(), {}
-    things = [
-        Thing(name, box, data_format == 'coco')
-        for name, box in zip(classes[-2:], boxes, strict=True)
-    ]
-    for split, number in numbers.items():
-        made = [
-            (i, i % 2 if data_format == 'classes' else 0)
-            for i in itertools.islice(numbered, number)
-        ]
-        photos[split] = [
-            Photo(str(i), '.jpg', i, [*things], label, is_textured) for i, label in made
-        ]
-    options = dict.fromkeys((*OPTIONS, *FAULTS), False) | options
-    return Made(data_format, layout, photos, {split: split for split in photos}, classes, options)
+    boxes, photos, number = ((8, 10, 40, 42), (50, 20, 86, 60)), {}, 0
+    for split, count in numbers.items():
+        photos[split] = []
+        for _ in range(count):
+            things = [
+                Thing(name, box, data_format == 'coco')
+                for name, box in zip(classes[-2:], boxes, strict=True)
+            ]
+            label = number % 2 if data_format == 'classes' else 0
+            photos[split].append(Photo(str(number), '.jpg', number, things, label, is_textured))
+            number += 1
+    return Made(data_format, layout, photos, {split: split for split in photos}, classes, set())
 
 
 @st.composite
@@ -473,12 +469,12 @@ def make_datasets(draw: st.DrawFn) -> Made:
     data_format = draw(st.sampled_from([*LAYOUTS]))
     layout = draw(st.sampled_from([*LAYOUTS[data_format].values()]))
     has_splits = '{}' in layout[0]
-    options = dict.fromkeys(FAULTS, False) | {name: draw(st.booleans()) for name in OPTIONS}
+    options = draw(st.sets(st.sampled_from(OPTIONS)))
     names = [name for name in CLASSES if has_splits or get_split(name) is None]
     classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
     held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')])) if has_splits else ()
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
-    if data_format == 'maps' and options['as_dict']:
+    if data_format == 'maps' and 'as_dict' in options:
         classes = [f'class {index}' for index in range(len(classes))]
     with_masks = data_format in ('coco', 'yolo') and draw(st.booleans())
     are_crowds = st.booleans() if data_format in ('coco', 'voc') else st.just(False)

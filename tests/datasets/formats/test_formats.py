@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
 from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
-from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
@@ -23,13 +22,17 @@ from .made import HEIGHT, WIDTH, write, write_example
 
 
 def test_coco_files_that_are_not_read_are_named(tmp_path):
-    write_example(tmp_path, 'coco')
-    write(tmp_path / 'notes.json', '{')
-    shutil.copy(tmp_path / 'annotations' / 'val.json', tmp_path / 'annotations' / 'fold2.json')
-    notes = str(read_folder(tmp_path))
+    """A folder of images may be a link."""
+    root = tmp_path / 'data'
+    write_example(root, 'coco')
+    (root / 'train').rename(tmp_path / 'elsewhere')
+    (root / 'train').symlink_to(tmp_path / 'elsewhere')
+    write(root / 'notes.json', '{')
+    copy('annotations/val.json', 'annotations/fold2.json')(root)
+    notes = str(read_folder(root))
     assert 'COCO files of no split were not read: annotations/fold2.json' in notes
     with pytest.raises(UserError, match=r'fold2\.json is a file\. Pass the folder'):
-        read_folder(tmp_path / 'annotations' / 'fold2.json')
+        read_folder(root / 'annotations' / 'fold2.json')
 
 
 def test_a_test_split_needs_no_segmentation_maps(tmp_path):
@@ -39,69 +42,49 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     assert 'nothing says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
-def test_segmentation_maps_whose_values_decoders_scale_are_rejected(tmp_path):
-    write_png(tmp_path / 'a.png', 16, 12, bits=4, colour_type=0, data=12 * bytes(9))
-    with pytest.raises(UserError, match='is grey with 2 or 4 bits'):
-        read_segmentation_map(tmp_path / 'a.png')
-
-
-# Sides of an image and of the one object in it, and whether it is a crowd.
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
-SIDES = [st.integers(20, 4000)] * 2 + [st.floats(1, 99)] * 2
-OBJECTS = st.lists(st.tuples(*SIDES, st.booleans()), max_size=40)
 
 
-def make_objects(objects):
-    """Return a split of images with an object each: width, height, its sides, whether a crowd."""
-    images, annotations = [], []
-    for index, (width, height, *sides, is_crowd) in enumerate(objects):
-        images.append({'id': index, 'width': width, 'height': height})
-        keys = {'image_id': index, 'category_id': 1, 'iscrowd': is_crowd}
-        annotations.append({'bbox': [0, 0, *sides], **keys})
-    return ObjectSplit(Path(), images, annotations, [])
+def make_split(width, height, boxes):
+    """Return a split with an object for each box and a small crowd, all in one image."""
+    images = [{'id': 1, 'width': width, 'height': height}]
+    objects = [{'image_id': 1, 'bbox': [*box]} for box in boxes]
+    crowd = {'image_id': 1, 'bbox': [0, 0, 1, 1], 'iscrowd': 1}
+    return ObjectSplit(Path(), images, [*objects, crowd], [])
 
 
-@given(OBJECTS, st.integers(64, 900))
-def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(objects, size):
+@given(
+    st.tuples(st.integers(20, 4000), st.integers(20, 4000)),
+    st.lists(st.tuples(st.floats(1, 99), st.floats(1, 99)), min_size=1, max_size=40),
+    st.integers(64, 900),
+)
+def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(image, boxes, size):
     """The advice is not given again after it was followed."""
-    train = make_objects(objects)
+    train = make_split(*image, [(0, 0, *sides) for sides in boxes])
+    sides = np.prod(boxes, 1) ** 0.5
+    resized = sides * rescale_size(image, (size * 5 / 3, size), return_scale=True)[1]
+    assume((abs(resized - 8) > 0.01).all())
+    num_small, least = (resized < 8).sum(), len(sides) / 10
     text = find_small_objects(train, size)
-    trained = [row for row in objects if not row[4]]
-
-    def count_small(room):
-        scales = [
-            rescale_size(row[:2], (size * 5 / 3, size), return_scale=True)[1] for row in trained
-        ]
-        return sum(
-            (w * h) ** 0.5 * scale * room < 8
-            for (_, _, w, h, _), scale in zip(trained, scales, strict=True)
-        )
-
-    most, least = count_small(0.999), count_small(1.001)
-    assert least <= (int(text.split()[0]) if text else min(least, len(trained) // 10)) <= most
-    side = choose_tile_side(train, size)
-    assert side <= size
-    assert find_small_objects(train, size, side) == ''
-    num_small = sum((w * h) ** 0.5 * size / side < 8 for (_, _, w, h, _) in trained)
-    assert num_small <= len(trained) / 10 or side == 32
+    assert text.split(' ')[0] == (str(num_small) if num_small > least else '')
+    tile = choose_tile_side(train, size)
+    assert tile <= size
+    assert find_small_objects(train, size, tile) == '' or tile == 32
+    assert (sides * size / tile < 8).sum() <= least or tile == 32
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=60),
     st.integers(8, 400),
 )
-def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(corners, side):
-    annotations = [
-        {'image_id': 1, 'iscrowd': 0, 'bbox': [x - 0.5, y - 0.5, 1, 1]} for x, y in corners
-    ]
-    split = ObjectSplit(Path(), [{'id': 1, 'width': 301, 'height': 301}], annotations, [])
-    assert count_fullest(split) == len(corners)
-    counts = [
-        sum(left <= x < left + side and top <= y < top + side for x, y in corners)
-        for left, top in corners
-    ]
-    fullest = count_fullest(split, side)
-    assert max(counts, default=0) / 4 <= fullest <= len(corners)
+def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(centres, side):
+    split = make_split(301, 301, [(x - 0.5, y - 0.5, 1, 1) for x, y in centres])
+    assert count_fullest(split) == len(centres)
+    counts = []
+    for left, top in centres:
+        inside = [left <= x < left + side and top <= y < top + side for x, y in centres]
+        counts.append(sum(inside))
+    assert max(counts, default=0) / 4 <= count_fullest(split, side) <= len(centres)
 
 
 def write_file(file, content):
@@ -142,6 +125,27 @@ def move_into(name):
     return move
 
 
+def replace_settings_by_names(root):
+    (root / 'data.yaml').unlink()
+    write(root / 'labels' / 'classes.txt', 'disc\n# a: b\n')
+
+
+def write_white_for_val(root):
+    write_labels([0, 1])(root)
+    write_labels([0, 255])(root / 'labels' / 'val')
+
+
+def write_4_bits(root):
+    for path in root.rglob('*.png'):
+        data = HEIGHT * bytes(1 + WIDTH // 2)
+        write_png(path, WIDTH, HEIGHT, bits=4, colour_type=0, data=data)
+
+
+def leave_test_file(root):
+    (root / 'annotations' / 'train.json').unlink()
+    (root / 'annotations' / 'val.json').rename(root / 'test.json')
+
+
 def save_maps_as_jpeg(root):
     for path in root.rglob('*.png'):
         Image.open(path).save(path.with_suffix('.jpg'))
@@ -169,7 +173,8 @@ FAULTS = {
             (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'")
             for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
         ),
-        (remove('data.yaml'), 'but no data.yaml. Write one with two lines: "train: images" and'),
+        (remove('data.yaml'), "but no data.yaml. Write one with two lines: 'train: images' and"),
+        (replace_settings_by_names, """and 'names: ["disc", "# a: b"]'"""),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
         (edit('data.yaml', 'images', 'pictures'), 'names pictures, which does not exist in '),
@@ -205,6 +210,7 @@ FAULTS = {
         (remove('val'), 'val.json lists (4.jpg, 5.jpg) is in '),
         (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
         (remove('annotations/train.json'), 'but no file for training'),
+        (leave_test_file, 'there is test.json, but no file for training'),
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
@@ -217,15 +223,21 @@ FAULTS = {
         (write_labels([0, 255]), 'have the values 0, 255, and the classes are class 0. Expected 0'),
         (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
+        (write_4_bits, 'is grey with 2 or 4 bits'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
+        (
+            write_white_for_val,
+            'val/4.png has 255 and no 1, but labels/train/0.png has 1 and no 255',
+        ),
+        (write_file('classes.txt', 256 * 'a\n'), 'has 256 classes of pixels'),
         (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
-        (move_into('export'), 'If the dataset is in '),
+        (move_into('export'), 'or pass the folder of the dataset, such as '),
         (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
     ],
     'classes': [
-        (copy('train', 'training'), 'has the folders train/ and training/ for train'),
+        (copy('train', 'training'), 'folders train, training, val stand for one split'),
         (copy('train/disc', 'cat'), 'the folders cat, train, val are splits and others'),
         (copy('train/disc', 'train/disc '), 'equal but for case'),
         (

@@ -2,11 +2,9 @@
 written.
 """
 
-import itertools
 import os
 import shutil
 import tempfile
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -101,20 +99,16 @@ def merge(parts):
     return {number: value for part in parts for number, value in part.items()}
 
 
-def check(made, dataset, cfg):
-    """Compare the truth with what is read and loaded.
+def check(made, cfg):
+    """Compare the truth with what is loaded.
 
     Without a validation split, one is taken from training.
     """
     groups = [['train'], ['val']] if 'val' in made.photos else [['train', 'val']]
     # A test split without objects, except ignored ones, cannot be scored.
-    scored = [
-        thing
-        for photo in made.photos.get('test', ())
-        for thing in photo.things
-        if not thing.is_crowd
-    ]
-    if 'test' in made.photos and (scored or made.format in ('classes', 'maps')):
+    photos = made.photos.get('test', ())
+    is_scored = any(not thing.is_crowd for photo in photos for thing in photo.things)
+    if photos and (is_scored or made.format in ('classes', 'maps')):
         groups.append(['test'])
     enter_scope(cfg)
     for group in groups:
@@ -122,7 +116,6 @@ def check(made, dataset, cfg):
         truth = merge(describe(made, split) for split in written)
         loaders = [f'{split}_dataloader' for split in group]
         assert merge(describe_loaded(cfg[loader].dataset) for loader in loaders) == truth
-        assert merge(describe_read(dataset, split) for split in group) == truth
 
 
 @settings(QUICK, max_examples=90)
@@ -153,23 +146,20 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
         assert sorted(root.rglob('*')) == before
         others = made.photos.keys() - {'train'}
         held_out = {photo.number for split in others for photo in made.photos[split]}
-        num_left_out, num_objects = 0, Counter()
+        num_left_out, crowds = 0, []
         for split, photos in made.photos.items():
             truth = describe(made, split)
             if split == 'train':
                 truth = {number: truth[number] for number in truth if number not in held_out}
             assert describe_read(dataset, split) == truth
             num_left_out += len(photos) - len(dataset.splits[split].image_names)
-            if has_objects:
-                rows = itertools.chain(*truth.values())
-                num_objects.update(is_crowd for *_, is_crowd in rows)
+            crowds += [entry['iscrowd'] for entry in dataset.splits[split].annotations]
         notes = '\n'.join(dataset.notes)
         named = [rule for rule in (SHARED_IMAGES, REPEATED_IMAGES) if rule.problem in notes]
         assert len(named) == num_left_out
-        text = f', {num_objects[False]} objects' if has_objects else ''
-        if num_objects[True]:
-            text += f', {num_objects[True]} ignored'
-        assert text in str(dataset)
+        if has_objects:
+            ignored = f', {sum(crowds)} ignored' if any(crowds) else ''
+            assert f', {crowds.count(0)} objects{ignored}' in str(dataset)
 
 
 # Folder names with code that a config must not run, and with line breaks that would end a comment.
@@ -192,4 +182,4 @@ def test_written_configs_load_the_datasets(made, name):
     with write_dataset(made, name) as root:
         dataset = split_validation(read_folder(root, made.task))
         path, _ = make_config(dataset, root.parent / 'run', made.task, size=MINI, epochs=1)
-        check(made, dataset, Config.fromfile(path))
+        check(made, Config.fromfile(path))

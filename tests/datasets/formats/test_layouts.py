@@ -49,14 +49,6 @@ def test_photos_and_their_maps_are_not_two_classes_unless_the_task_says_so(names
     assert read_folder(tmp_path).annotation_types == ('classes',), 'maps have the size of photos'
 
 
-@pytest.mark.parametrize('names', [('mask', 'no_mask'), ('label', 'no_label'), ('images', 'other')])
-def test_classes_may_be_named_like_folders_of_other_formats(names, tmp_path):
-    for number in range(4):
-        folder = names[number % 2]
-        write(tmp_path / folder / f'{number}.png', np.full((8, 9, 3), number, np.uint8))
-    assert read_folder(tmp_path).classes == tuple(sorted(names))
-
-
 def test_images_that_are_not_read_are_counted(tmp_path):
     """Those that no list of YOLO names, whose labels are no reason to refuse them."""
     write_example(tmp_path, 'yolo')
@@ -66,11 +58,3 @@ def test_images_that_are_not_read_are_counted(tmp_path):
     dataset = read_folder(tmp_path)
     assert len(dataset.splits['train'].image_names) == 2
     assert 'nothing says what they show: 4 images' in str(dataset)
-
-
-def test_a_test_file_is_not_training(tmp_path):
-    write_example(tmp_path / 'coco', 'coco')
-    for file in (tmp_path / 'coco' / 'annotations').iterdir():
-        file.unlink() if file.stem == 'train' else file.rename(tmp_path / 'coco' / 'test.json')
-    with pytest.raises(UserError, match='but no file for training'):
-        read_folder(tmp_path / 'coco')

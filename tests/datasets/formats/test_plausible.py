@@ -51,16 +51,11 @@ def test_values_of_any_type_are_faults_in_folders_and_in_configs(
     except UserError as error:
         has_masks, messages = True, [str(error)]
     assert len(''.join(messages)) < 5000
-    loading = [
-        {'type': 'LoadImageFromFile'},
-        {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks},
-    ]
+    loading = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks}
     settings = {
         'type': 'CocoDataset',
         'metainfo': {'classes': ('disc', 'square')},
-        'pipeline': loading,
-    }
-    settings |= {
+        'pipeline': [{'type': 'LoadImageFromFile'}, loading],
         'ann_file': f'{root}/annotations/train.json',
         'data_prefix': {'img': f'{root}/train'},
     }
@@ -73,16 +68,15 @@ def write_rotated(orientation, kind):
     pixels[:6], pixels[:3, :5] = 255, 90
     exif[ExifTags.Base.Orientation] = orientation
     xmp = f'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
-    info, options = PngImagePlugin.PngInfo(), {'exif': exif}
+    options = {'exif': exif}
     if kind == 'raw profile':
-        info.add_text(
-            'Raw profile type exif', f'\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n'
-        )
+        info, data = PngImagePlugin.PngInfo(), exif.tobytes()
+        info.add_text('Raw profile type exif', f'\nexif\n{len(data):8}\n{data.hex()}\n')
         options = {'pnginfo': info}
     elif kind == 'only XMP':
         options = {}
-    suffix = kind if kind.isupper() else 'PNG' if kind == 'raw profile' else 'JPEG'
-    Image.fromarray(pixels).save(content, suffix, **options)
+    suffixes = {'raw profile': 'PNG', 'XMP first': 'JPEG', 'only XMP': 'JPEG'}
+    Image.fromarray(pixels).save(content, suffixes.get(kind, kind), **options)
     content = content.getvalue()
     segment = b'\xff\xe1' + (len(xmp) + 2).to_bytes(2, 'big') + xmp
     return content[:2] + segment + content[2:] if 'XMP' in kind else content

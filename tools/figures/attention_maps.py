@@ -10,13 +10,18 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
-from ..models.layers.windows import balance_window, window_partition, window_reverse
-from .views import MARK, Box, View, check_index, draw_box, format_head, prepare_view
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention
+from mmgcvit.models.layers.padding import ceil_div
+from mmgcvit.models.layers.windows import balance_window, window_partition, window_reverse
+from mmgcvit.models.lsa.attention import SelfAttention
+
+from .views import View, check_index, format_head, prepare_view
 
 # Index of the default stage: the feature maps of later stages are too coarse to show positions
 DEFAULT_STAGE = 2
@@ -26,6 +31,7 @@ MAX_WEIGHTS = 1 << 30
 # The colour scale of a column of maps ends at this quantile, so that a few peaks do not hide the
 # rest.
 LIMIT_QUANTILE = 0.995
+MARK = '#00e5ff'  # colour of the query
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,8 @@ class Attention:
     view: View
     stage: int
     head: int | None  # None: the mean of all heads
-    at: tuple[float, float]  # position (x, y) of the query, in pixels of the image
+    at: tuple[float, float]  # position (x, y) of the query, in pixels of the network's input
     token: tuple[int, int]  # row and column of the query in the feature map
-    # The area that the feature map covers, in pixels of the image; with padding, larger than the
-    # image
-    box: Box
     blocks: list[BlockAttention]
 
 
@@ -77,39 +80,49 @@ def compute_attention(
         stage: Index of the stage. Default: 2 or, if it has fewer than 4 x 4 tokens, the last
             earlier stage with enough.
         block: Index of the block or of one of an alternating pair, of which both are computed.
-            Default: the last.
+            Default: the last block, or the last pair.
         head: Index of the head. Default: the mean of all heads.
-        at: Position (x, y) of the query in pixels of the image. Default: the centre of what the
-            network sees.
+        at: Position (x, y) of the query in pixels of the network's input, to which the test
+            pipeline resizes and crops the image. Default: the centre.
+
+    Raises:
+        UserError: The backbone is not of this package, an argument is out of its range, or a block
+            has no attention map.
     """
     view = prepare_view(model, image)
     stage = view.choose_stage(stage, DEFAULT_STAGE)
     module = view.backbone.stages[stage]
-    check_index('block', block, len(module.blocks), f' in stage {stage}')
-    if block is None:
-        block = len(module.blocks) - 1
+    count = len(module.blocks)
+    check_index('block', block, count, f' in stage {stage}')
     num_types = len(getattr(module, 'attention_types', (None,)))
+    if block is None:
+        # A stage with an odd number of blocks ends with a local one, which has no partner.
+        block = max(count - count % num_types, 1) - 1
     first = block - block % num_types
-    indices = range(first, min(first + num_types, len(module.blocks)))
+    indices = range(first, min(first + num_types, count))
     modules = [module.blocks[index].attn for index in indices]
     for index, attn in zip(indices, modules, strict=True):
         if not hasattr(attn, 'window_size'):
             raise UserError(
                 f'block {index} of stage {stage}, {type(attn).__name__}, has no attention map. '
-                "Choose another block or stage, or 'mmgcvit visualize shifts'"
+                'Choose another block or stage, or draw shifts'
             )
     check_index('head', head, modules[0].num_heads, f' in stage {stage}')
+    image_height, image_width = view.image.shape[:2]
+    x, y = at or (image_width / 2, image_height / 2)
+    if not (0 <= x < image_width and 0 <= y < image_height):
+        raise UserError(
+            f'position {x:g},{y:g} is outside of the {image_width} x {image_height} px that the '
+            'network gets'
+        )
     inputs = view.record_inputs(modules)
     height, width = inputs[0][0].shape[1:3]
     stride = view.backbone.get_stride(stage)
-    u, v = view.to_inputs(at)
-    token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
+    token = min(int(y / stride), height - 1), min(int(x / stride), width - 1)
     blocks = []
     for index, attn, attn_inputs in zip(indices, modules, inputs, strict=True):
         blocks.append(compute_block(index, attn, attn_inputs, token, head))
-    at = view.to_image((u, v, u, v))[:2]
-    box = view.to_image((0, 0, width * stride, height * stride))
-    return Attention(view, stage, head, at, token, box, blocks)
+    return Attention(view, stage, head, (x, y), token, blocks)
 
 
 @torch.no_grad()
@@ -123,34 +136,30 @@ def compute_block(
     """Compute the attention of a block for the inputs of its module ``attn`` and the query at a
     token (row, column).
     """
-    x, *q_global = inputs  # GC ViT's attention also gets the global query
+    x = inputs[0]  # GC ViT's attention also gets the global query
     height, width = size = tuple(x.shape[1:3])
     window_size = attn.window_size or size
-    # Attention without a position bias fits its window size to the feature map. Do the same here.
-    if not hasattr(attn, 'position'):
+    if isinstance(attn, SelfAttention):  # which shrinks its windows to fit the feature map
         window_size = balance_window(window_size, size)
-    # Number the tokens from 1, in windows (nW, N): 0 is padding.
-    numbers = torch.arange(1, height * width + 1, device=x.device).reshape(1, height, width, 1)
-    numbers = window_partition(numbers, window_size)[0, :, :, 0]
-    if numbers.numel() * numbers.shape[1] * attn.num_heads > MAX_WEIGHTS:
+    # (nW, N), 0 at padding
+    is_token = window_partition(x.new_ones(1, height, width, 1), window_size)[0, :, :, 0]
+    num_windows, num_tokens = is_token.shape
+    if num_windows * num_tokens**2 * attn.num_heads > MAX_WEIGHTS:
         raise UserError(
-            f'{numbers.shape[1]:,} tokens are too many to show attention. Choose a later --stage'
+            f'{num_tokens:,} tokens are too many to show attention. Choose a later --stage'
         )
     weights = attn.compute_attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]  # (nW, N, N)
-    row, column = token
-    window, query = (numbers == row * width + column + 1).nonzero()[0].tolist()
-    query_weights = weights[:, query].clone()
-    # The queries of global attention are a view of the global query.
-    queries, *_ = attn.project(window_partition(x, window_size), *q_global)
-    if q_global and queries.data_ptr() == q_global[0].data_ptr():
+    (row, column), (h, w) = token, window_size
+    query_weights = weights[:, row % h * w + column % w].clone()
+    if isinstance(attn, GlobalWindowAttention):
         kind = 'global'
-        is_query = torch.ones_like(numbers, dtype=torch.bool)  # also at padding
+        received = weights.mean(1)
     else:
         kind = 'all tokens' if attn.window_size is None else 'local'
-        is_query = numbers > 0
-        query_weights[torch.arange(len(numbers)) != window] = float('nan')
-    received = (weights * is_query[:, :, None]).sum(1) / is_query.sum(1, keepdim=True).clamp_min(1)
+        window = row // h * ceil_div(width, w) + column // w
+        query_weights[torch.arange(num_windows) != window] = float('nan')
+        received = (weights * is_token[:, :, None]).sum(1) / is_token.sum(1, keepdim=True)
 
     def make_map(values: Tensor) -> np.ndarray:
         return window_reverse(values[None, :, :, None], window_size, size)[0, :, :, 0].cpu().numpy()
@@ -164,47 +173,50 @@ def draw_attention(result: Attention) -> Figure:
     """
     view, blocks = result.view, result.blocks
     title = f'{type(view.backbone).__name__}, stage {result.stage}, {format_head(result.head)}'
-    figure = view.make_figure(title, len(blocks), columns=3, width=3.7)
-    grid = figure.add_gridspec(len(blocks), 3)
-    axes = figure.add_subplot(grid[:, 0])
+    panels = [['image', f'weights {b.block}', f'received {b.block}'] for b in blocks]
+    figure, axes = view.make_figure(title, panels)
     x, y = result.at
     height, width = blocks[0].weights.shape
-    view.draw_image(axes, f'query at ({x:.0f}, {y:.0f}) px, {height} x {width} tokens')
-    draw_windows(axes, result, blocks[-1])
-    axes.plot(x, y, '+', color=MARK, markersize=12, markeredgewidth=2)
+    view.draw_image(axes['image'], f'query at ({x:.0f}, {y:.0f}) px, {height} x {width} tokens')
+    axes['image'].plot(x, y, '+', color=MARK, markersize=12, markeredgewidth=2)
+    stride = view.backbone.get_stride(result.stage)
+    draw_windows(axes['image'], blocks[-1], stride)
     contents = {
         'weights': 'attention of the query',
         'received': 'attention that each token receives',
     }
-    for column, (name, content) in enumerate(contents.items(), start=1):
+    for name, content in contents.items():
         # The maps of a column share a colour scale.
         maps = [getattr(block, name) * np.prod(block.window_size) for block in blocks]
         limit = np.nanquantile(maps, LIMIT_QUANTILE)
-        for row, block in enumerate(blocks):
-            axes = figure.add_subplot(grid[row, column])
+        for block, values in zip(blocks, maps, strict=True):
+            panel = axes[f'{name} {block.block}']
             title = f'block {block.block}, {block.kind}:\n{content}'
-            view.overlay_map(axes, maps[row], result.box, title, vmin=0, vmax=limit)
-            draw_windows(axes, result, block, with_queries=name == 'weights')
+            view.draw_map(panel, values, stride, title, vmin=0, vmax=limit)
+            draw_windows(panel, block, stride)
+            if name == 'weights':
+                draw_queries(panel, block, stride, result.token)
     return figure
 
 
-def draw_windows(
-    axes: Axes, result: Attention, block: BlockAttention, with_queries: bool = False
-) -> None:
-    """Draw the borders of the windows and, if ``with_queries``, a frame around the query, for a
-    global one in each.
-    """
-    left, top, right, bottom = result.box
-    size = height, width = block.weights.shape
-    x, y = np.linspace(left, right, width + 1), np.linspace(top, bottom, height + 1)
+def draw_windows(axes: Axes, block: BlockAttention, stride: int) -> None:
+    """Draw the borders between the windows."""
+    height, width = block.weights.shape
     rows, columns = block.window_size
-    style = {'colors': 'white', 'linewidths': 0.6}
-    axes.vlines([*x[::columns], right], top, bottom, **style)
-    axes.hlines([*y[::rows], bottom], left, right, **style)
-    if not with_queries:
-        return
-    if block.kind != 'global':
-        rows, columns = size  # one query
-    for row in range(result.token[0] % rows, height, rows):
-        for column in range(result.token[1] % columns, width, columns):
-            draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)
+    for row in range(rows, height, rows):
+        axes.axhline(row * stride, color='white', linewidth=0.6)
+    for column in range(columns, width, columns):
+        axes.axvline(column * stride, color='white', linewidth=0.6)
+
+
+def draw_queries(axes: Axes, block: BlockAttention, stride: int, token: tuple[int, int]) -> None:
+    """Draw a frame around the query, for a global one in each window."""
+    height, width = block.weights.shape
+    # The distance between two frames: one in the map, or one in each window.
+    rows, columns = block.window_size if block.kind == 'global' else (height, width)
+    for row in range(token[0] % rows, height, rows):
+        for column in range(token[1] % columns, width, columns):
+            corner = (column * stride, row * stride)
+            axes.add_patch(
+                Rectangle(corner, stride, stride, fill=False, edgecolor=MARK, linewidth=1.2)
+            )

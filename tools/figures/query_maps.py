@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
-from .views import View, prepare_view
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+from mmgcvit.models.gcvit.global_query import GlobalQueryGenerator
+
+from .views import CMAP, View, prepare_view
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,20 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     view = prepare_view(model, image)
     stages = {}
     for index, stage in enumerate(view.backbone.stages):
-        # Local and global blocks alternate, and the first one is local. So a stage with one block
-        # uses no global query.
-        if hasattr(stage, 'global_query') and len(stage.blocks) > 1:
+        generator = getattr(stage, 'global_query', None)
+        # The first block of a stage is local, so a stage with one block uses no global query.
+        if isinstance(generator, GlobalQueryGenerator) and len(stage.blocks) > 1:
             stages[index] = stage
-    recorded = view.record_inputs([stage.global_query for stage in stages.values()])
-    queries = {}
-    for (index, stage), (x,) in zip(stages.items(), recorded, strict=True):
-        q_global = stage.global_query(x)
-        # The ablation variants without a global query have nn.Identity instead.
-        if q_global is not x:
-            queries[index] = q_global[0].unflatten(1, stage.window_size).float().cpu().numpy()
-    if not queries:
+    if not stages:
         raise UserError(
             f'{type(view.backbone).__name__} has no global query. Use a model with a GC ViT '
             'backbone'
         )
+    inputs = view.record_inputs([stage.global_query for stage in stages.values()])
+    queries = {}
+    for (index, stage), (x,) in zip(stages.items(), inputs, strict=True):
+        q_global = stage.global_query(x)[0]  # (nH, h*w, d)
+        queries[index] = q_global.unflatten(1, stage.window_size).float().cpu().numpy()
     return Queries(view, queries)
 
 
@@ -71,22 +71,20 @@ def find_components(tokens: np.ndarray) -> np.ndarray:
 
 
 def draw_queries(result: Queries) -> Figure:
-    """Draw the image and, for each stage, norms and principal components of its global query, as
-    large as the image.
-    """
-    view, rows = result.view, len(result.by_stage)
+    """Draw the image and, for each stage, norms and principal components of its global query."""
+    panels = [['image', f'norm {stage}', f'components {stage}'] for stage in result.by_stage]
     title = 'global query: the whole image, reduced to one window'
-    figure = view.make_figure(title, rows, columns=3, width=3.0)
-    grid = figure.add_gridspec(rows, 3)
-    view.draw_image(figure.add_subplot(grid[0, 0]), 'image')
-    for row, (stage, query) in enumerate(result.by_stage.items()):
+    figure, axes = result.view.make_figure(title, panels)
+    result.view.draw_image(axes['image'], 'image')
+    for stage, query in result.by_stage.items():
         _, height, width, _ = query.shape
-        axes = figure.add_subplot(grid[row, 1])
+        panel = axes[f'norm {stage}']
+        drawn = panel.imshow(np.linalg.norm(query, axis=(0, 3)), cmap=CMAP)
         title = f'stage {stage}, {height} x {width} tokens:\nnorm of the query'
-        norm = np.linalg.norm(query, axis=(0, 3))
-        figure.colorbar(view.draw_map(axes, norm, view.box, title), ax=axes, shrink=0.85)
-        axes = figure.add_subplot(grid[row, 2])
-        tokens = np.moveaxis(query, 0, 2).reshape(height, width, -1)
+        panel.set(title=title, xticks=[], yticks=[])
+        figure.colorbar(drawn, ax=panel, shrink=0.85)
+        panel = axes[f'components {stage}']
+        panel.imshow(find_components(np.moveaxis(query, 0, 2).reshape(height, width, -1)))
         title = 'first three principal components\nas red, green, blue'
-        view.draw_map(axes, find_components(tokens), view.box, title)
+        panel.set(title=title, xticks=[], yticks=[])
     return figure

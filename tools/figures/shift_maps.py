@@ -10,10 +10,11 @@ import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from ..errors import UserError
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
-from .views import Box, View, check_index, format_head, prepare_view
+from mmgcvit.errors import UserError
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+
+from .views import View, check_index, format_head, prepare_view
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,6 @@ class Shifts:
     # network's input.
     shifts: tuple[tuple[int, int], ...]
     head: int | None  # None: the mean of all heads
-    box: Box  # the area that the patches cover, in pixels of the image
     # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
     weights: np.ndarray
 
@@ -47,38 +47,34 @@ def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) 
     ((copies,),) = view.record_inputs([attn])
     weights = attn.compute_attention_weights(copies)[0].float()
     weights = weights.mean(-2) if head is None else weights[..., head, :]
-    rows, columns, _ = weights.shape
-    box = view.to_image((0, 0, columns * stem.stride, rows * stem.stride))
-    return Shifts(view, stem.shifts, head, box, weights.cpu().numpy())
+    return Shifts(view, stem.shifts, head, weights.cpu().numpy())
 
 
 def draw_shifts(result: Shifts) -> Figure:
     """Draw the image, the copy that each patch attends to most, this copy's weight, and how many
     patches prefer it.
     """
-    view, num_shifts = result.view, len(result.shifts)
+    view, num_shifts, stem = result.view, len(result.shifts), result.view.backbone.stem
     title = (
         f'LSA, first block, {format_head(result.head)}: attention of each patch to its '
         f'{num_shifts} shifted copies'
     )
-    figure = view.make_figure(title, rows=2, columns=2, width=3.7)
-    (image, preference), (bars, weight) = figure.subplots(2, 2)
+    figure, axes = view.make_figure(title, [['image', 'preferred'], ['shares', 'weight']])
     rows, columns, _ = result.weights.shape
-    patch_size = view.backbone.stem.convs[0].kernel_size[0]
-    title = f'image; {rows} x {columns} patches of {patch_size} px\nof the network input'
-    view.draw_image(image, title)
+    patch_size = stem.convs[0].kernel_size[0]
+    view.draw_image(axes['image'], f'{rows} x {columns} patches of {patch_size} px')
     # (h, w), for each patch the shift with the largest weight
     preferred = result.weights.argmax(-1)
     colours = colormaps['turbo'](np.linspace(0, 1, num_shifts))
     title = 'the copy that each patch attends to most'
-    view.overlay_map(preference, colours[preferred], result.box, title, label='')
+    view.draw_map(axes['preferred'], colours[preferred], stem.stride, title, label='')
     max_weights = result.weights.max(-1) * num_shifts
     title = 'weight of the copy in the map above'
-    view.overlay_map(weight, max_weights, result.box, title, vmin=1)
+    view.draw_map(axes['weight'], max_weights, stem.stride, title, vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in result.shifts]
     percent = 100 * np.bincount(preferred.ravel(), minlength=num_shifts) / preferred.size
+    bars = axes['shares']
     bars.barh(names, percent, color=colours, edgecolor='black', linewidth=0.4)
     bars.invert_yaxis()
-    xlabel = '% of patches that attend most to the copy'
-    bars.set(xlabel=xlabel, title='shift dy, dx (px of the network input)')
+    bars.set(xlabel='% of patches that attend most to the copy', title='shift dy, dx (px)')
     return figure

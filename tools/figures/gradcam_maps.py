@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ..errors import UserError, check_installed
-from ..inference.inputs import ImageLike
-from ..inference.predictor import Predictor
+from mmgcvit.errors import UserError, check_installed
+from mmgcvit.inference.inputs import ImageLike
+from mmgcvit.inference.predictor import Predictor
+
 from .views import View, prepare_view
 
 # grad-cam divides a map by its maximum plus 1e-7. Gradients are scaled up, so that the 1e-7 does
@@ -23,7 +24,7 @@ GRADIENT_SCALE = 1e4
 class GradCam:
     """A map of how much the regions of an image support a class."""
 
-    view: View  # the network's input, and how its pixels map to those of the image
+    view: View
     stage: int  # index of the stage whose feature map is weighted by the gradients
     cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
     class_name: str
@@ -66,7 +67,7 @@ def compute_gradcam(
     ):
         cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
     model.network.zero_grad(set_to_none=True)
-    height, width = view.size
+    height, width = view.image.shape[:2]
     return GradCam(view, stage, cam[:height, :width], model.classes[label], float(scores[label]))
 
 
@@ -74,11 +75,10 @@ def draw_gradcam(result: GradCam) -> Figure:
     """Draw the image, and beside it the Grad-CAM over the image."""
     view = result.view
     title = f'Grad-CAM, stage {result.stage}: class {result.class_name}, score {result.score:.2f}'
-    figure = view.make_figure(title, rows=1, columns=2, width=4.4)
-    left, right = figure.subplots(1, 2)
-    view.draw_image(left, 'image')
+    figure, axes = view.make_figure(title, [['image', 'cam']])
+    view.draw_image(axes['image'], 'image')
     # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
     title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
-    view.overlay_map(right, result.cam, view.box, title, 'relative activation', **style)
+    view.draw_map(axes['cam'], result.cam, 1, title, 'relative activation', **style)
     return figure
