@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from torch import nn
 
 from ..config import get_config_path
 from ..errors import CheckpointError, check_installed
@@ -18,23 +17,18 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .pretrained import check_complete, infer_checkpoint_arch, reject_part
+from .pretrained import OUTPUT_NORMS, check_complete, reject_part
 from .translating import KeyMapping, StateDict
 from .weights import (
     BIAS_TABLE,
     FINAL_NORM,
-    Arch,
     Weights,
     check_finite,
-    format_tensors,
     infer_window_side,
 )
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
-# Keys that a checkpoint may lack: only some backbones have output norms, only classifiers a final
-# norm and a head.
-OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
@@ -62,8 +56,9 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     weights, or weights are missing.
     """
     network, tensors = weights.network, weights.tensors
-    arch = infer_checkpoint_arch(weights, network)
-    check_complete(weights.source, tensors, build_expected_tensors(weights, arch), OPTIONAL_KEYS)
+    with reject_part(weights.source, network.__name__), torch.device('meta'):
+        expected = network(network.infer_arch(tensors).attributes).state_dict()
+    check_complete(weights.source, tensors, expected, OUTPUT_NORMS)
     for mapping in network.key_mappings:
         if mapping.short_name == to:
             return {'state_dict': make_state_dict(weights, mapping)}
@@ -76,12 +71,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
-    return make_content(state_dict)
-
-
-def make_content(state_dict: StateDict) -> dict[str, Any]:
-    """Return the content of a checkpoint for mmengine."""
-    return {'meta': {'mmgcvit': __version__}, 'state_dict': state_dict}
+    return {'state_dict': state_dict}
 
 
 def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
@@ -94,27 +84,11 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
     with reject_part(source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
-        cfg.merge_from_dict(infer_dino_settings(tensors, weights.network))
+        cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)
-    return make_content(tensors), cfg
-
-
-def build_expected_tensors(weights: Weights, arch: Arch) -> StateDict:
-    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta
-    device.
-    """
-    with reject_part(weights.source, weights.network.__name__), torch.device('meta'):
-        num_stages = len(arch.attributes['depths'])
-        model = weights.network(arch.attributes, out_indices=range(num_stages))
-        final_norm = getattr(model, f'norm{num_stages - 1}')
-        expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
-        head = weights.tensors.get('head.fc.weight')
-        if head is not None:
-            linear = nn.Linear(len(final_norm.weight), len(head))
-            expected |= linear.state_dict(prefix='head.fc.')
-        return expected
+    return {'state_dict': tensors}, cfg
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
@@ -122,20 +96,16 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
 
     Raise a CheckpointError if a tensor has none.
     """
-    state_dict, unmapped = {}, []
+    state_dict = {}
     for name, tensor in rename_output_norm(weights.tensors).items():
         external_key = key_mapping.to_external_key(name)
         if external_key is None:
-            unmapped.append(name)
-            continue
+            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
         state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
             side = infer_window_side(tensor)
             state_dict[index_key] = key_mapping.compute_position_index((side, side))
-    if unmapped:
-        tensors = format_tensors(sorted(unmapped))
-        raise CheckpointError(f'{key_mapping.name} has no keys for {tensors}. Use --to mmpretrain')
     return state_dict
 
 

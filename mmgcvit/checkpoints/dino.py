@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .translating import SAME, KeyMapping, Row, StateDict, translate
-from .weights import BIAS_TABLE, Network, format_tensors, infer_window_side, list_key_mappings
+from .weights import BIAS_TABLE, Weights, infer_window_side, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
@@ -78,40 +78,28 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
     }
     num_layers = count_modules(external, 'transformer.decoder.layers.')
     rows = ROWS + make_neck_rows(external)
-    tensors, unmapped = {}, []
+    for external_prefix, local_prefix, parts in mapping.rows:
+        rows += ((BACKBONE + external_prefix, f'backbone.{local_prefix}', parts),)
+    tensors = {}
     for name, tensor in external.items():
-        if name.startswith(BACKBONE):
-            backbone_key = mapping.to_local_key(name.removeprefix(BACKBONE))
-            if backbone_key is not None:
-                shaped = mapping.to_local_shape(backbone_key, tensor)
-                tensors[f'backbone.{backbone_key}'] = shaped
-                continue
         # In mmdet the encoder's heads follow those of the decoder's layers.
         key = re.sub(r'^transformer\.enc_out_(\w+)\.', rf'\1.{num_layers}.', name)
         local_key = translate(key, rows)
         if local_key is not None:
             tensors[local_key] = select_classes(local_key, tensor)
         elif not IGNORED.match(name):
-            unmapped.append(name)
-    if unmapped:
-        keys = format_tensors(unmapped)
-        raise CheckpointError(f"{source}: mmdet's DINO has no keys for {keys}. {ADVICE}")
+            raise CheckpointError(f"{source}: mmdet's DINO has no key for {name}. {ADVICE}")
     return tensors
 
 
 def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
-    """Return the prefix of a DINO's keys and the key mapping of its backbone.
-
-    Return None if there is none, or several.
-    """
-    found = []
-    for name in state_dict:
-        if name.endswith(SIGNATURE_KEY):
-            prefix = name.removesuffix(SIGNATURE_KEY)
-            for _, mapping in list_key_mappings():
-                if f'{prefix}{BACKBONE}{mapping.signature_key}' in state_dict:
-                    found.append((prefix, mapping))
-    return found[0] if len(found) == 1 else None
+    """Return the prefix of a DINO's keys and the key mapping of its backbone, or None."""
+    for _, mapping in list_key_mappings():
+        for name in state_dict:
+            prefix = name.removesuffix(BACKBONE + mapping.signature_key)
+            if prefix != name and prefix + SIGNATURE_KEY in state_dict:
+                return prefix, mapping
+    return None
 
 
 def make_neck_rows(external: StateDict) -> tuple[Row, ...]:
@@ -140,22 +128,17 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
     return tensor[COCO_IDS] if len(tensor) == 91 else tensor
 
 
-def infer_dino_settings(tensors: StateDict, network: Network) -> dict[str, Any]:
-    """Infer the settings of these weights' model, to merge into dino_gcvit_t_12e.py.
+def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
+    """Infer the settings of the model with these tensors, to merge into dino_gcvit_t_12e.py.
 
-    It has 8 heads and 4 points.
+    ``weights`` are those of its backbone. It has 8 heads and 4 points.
     """
-    backbone = {
-        name.removeprefix('backbone.'): tensor
-        for name, tensor in tensors.items()
-        if name.startswith('backbone.')
-    }
-    arch = network.infer_arch(backbone)
+    backbone = weights.tensors
+    arch = weights.network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))
-    tables = [backbone[f'stages.{stage}.blocks.0.attn.position.{BIAS_TABLE}'] for stage in stages]
-    windows = tuple(infer_window_side(table) for table in tables)
+    table = f'stages.{{}}.blocks.0.attn.position.{BIAS_TABLE}'
+    windows = tuple(infer_window_side(backbone[table.format(stage)]) for stage in stages)
     num_convs = count_modules(tensors, 'neck.convs.')
-    convs = [tensors[f'neck.convs.{index}.conv.weight'] for index in range(num_convs)]
     num_levels = num_convs + count_modules(tensors, 'neck.extra_convs.')
     settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
     settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
@@ -163,13 +146,15 @@ def infer_dino_settings(tensors: StateDict, network: Network) -> dict[str, Any]:
     settings |= {
         'encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
         'decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
-        'neck.in_channels': [conv.shape[1] for conv in convs],
+        'neck.in_channels': [
+            tensors[f'neck.convs.{level}.conv.weight'].shape[1] for level in range(num_convs)
+        ],
         'neck.bias': True,
         'test_cfg.max_per_img': min(300, num_detections),
         'data_preprocessor.pad_size_divisor': 1,  # as in TAO
         'backbone': {
             '_delete_': True,
-            'type': f'mmgcvit.{network.__name__}',
+            'type': f'mmgcvit.{weights.network.__name__}',
             'arch': arch.names[0] if arch.names else arch.attributes,
             'window_size': windows,
             'pretrain_img_size': 32 * windows[-1],

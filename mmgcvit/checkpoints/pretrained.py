@@ -21,13 +21,12 @@ from .weights import (
     Weights,
     check_finite,
     format_tensors,
-    get_running_statistics,
 )
 
-LORA_SUFFIXES = ('.lora_up', '.lora_down')  # of LoRALinear's own parameters
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
+OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
@@ -35,19 +34,15 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
     it.
 
-    Output norms that the checkpoint lacks, and the backbone's LoRA parameters, keep their initial
-    values. If the last stage is the only output, as in a classifier, its output norm gets the
-    weights of the classifier's final norm. All other weights must be in the checkpoint. Position
-    biases and embeddings of another size are resized.
+    Output norms that the checkpoint lacks keep their initial values. If the last stage is the only
+    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
+    other weights must be in the checkpoint. Position biases and embeddings of another size are
+    resized.
 
     Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
     network, num_stages = type(backbone).__name__, backbone.num_stages
-    model_tensors = {
-        name: tensor
-        for name, tensor in backbone.state_dict().items()
-        if not name.endswith(LORA_SUFFIXES)
-    }
+    model_tensors = backbone.state_dict()
     arch = backbone.infer_arch(model_tensors, num_stages)
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), num_stages)
     if loaded_arch != arch:
@@ -59,26 +54,23 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
     is_classifier = tuple(backbone.out_indices) == (num_stages - 1,)
-    use_final_norm = is_classifier and f'{last_norm}weight' not in tensors
-    if use_final_norm:
+    if is_classifier and f'{FINAL_NORM}weight' in tensors:
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    check_complete(weights.source, matching, model_tensors, r'norm\d+\.')
+    check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
     backbone.load_state_dict(matching, strict=False)
     initial = [name for name in model_tensors if name not in matching]
     unused = weights.unused + [name for name in tensors if name not in model_tensors]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
-    line = (
+    print_log(
         f'{weights.network.__name__} {arch} from {weights.source} ({weights.key_mapping.name} keys'
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; {len(resized)} '
         f'position biases or embeddings resized; {len(initial)} keep initial values'
         f'{f" (output norms {norms})" if norms else ""}; {len(unused)} in the file are unused'
-        f'{f" ({shorten(unused)})" if unused else ""}'
+        f'{f" ({shorten(unused)})" if unused else ""}',
+        'current',
     )
-    if use_final_norm and f'{FINAL_NORM}weight' in weights.tensors:
-        line += "; the last output norm has the weights of the classifier's final norm"
-    print_log(line, 'current')
 
 
 def infer_checkpoint_arch(
@@ -104,7 +96,7 @@ def reject_part(source: str, network: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
+    except Exception as error:
         raise CheckpointError(
             f'{source} has only a part of {network} ({get_first_line(error)}). {WHOLE_NETWORK}'
         ) from None
@@ -134,11 +126,6 @@ def check_complete(
         if not is_same_kind(name, tensor, wanted):
             found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensor, wanted))
             invalid.append(f'{name} {found} instead of {needed}')
-        elif tensor.shape != wanted.shape and isqrt(tensor.shape[-2]) ** 2 != tensor.shape[-2]:
-            raise CheckpointError(
-                f'{source}: {name} has {tensor.shape[-2]} rows. Expected a square number: use a '
-                'checkpoint of a model with square windows and images'
-            )
     if invalid:
         raise CheckpointError(
             f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'
@@ -146,22 +133,24 @@ def check_complete(
 
 
 def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
-    """Return whether two tensors are both floats or ints, of one shape but for a table's rows."""
-    shapes = [list(tensor.shape), list(wanted.shape)]
-    if name.endswith(POSITION_TABLES) and tensor.ndim > 1:
-        for shape in shapes:
-            del shape[-2]
-    return shapes[0] == shapes[1] and tensor.is_floating_point() == wanted.is_floating_point()
+    """Return whether two tensors are both floats or ints and have one shape. A position table may
+    have another square number of rows.
+    """
+    shape = list(tensor.shape)
+    is_table = name.endswith(POSITION_TABLES) and tensor.ndim > 1
+    if is_table and isqrt(shape[-2]) ** 2 == shape[-2]:
+        shape[-2] = wanted.shape[-2]
+    is_same_shape = shape == list(wanted.shape)
+    return is_same_shape and tensor.is_floating_point() == wanted.is_floating_point()
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix
     such as ``backbone.``.
 
-    Without this check mmengine leaves tensors that do not fit at their initial values. LoRA
-    parameters may be missing: their initial values change no output. Raise a CheckpointError for
-    missing, misfitting or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from
-    the checkpoint's keys.
+    Without this check mmengine leaves tensors that do not fit at their initial values. Raise a
+    CheckpointError for missing, misfitting or infinite tensors, and NaN. Remove prefixes of
+    DistributedDataParallel from the checkpoint's keys.
     """
     source = checkpoint.source
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
@@ -169,24 +158,16 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     if prefix:  # mmengine would list all other keys
         loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}
     checkpoint.content['state_dict'] = loaded
-    expected = {
-        name: tensor
-        for name, tensor in model_tensors.items()
-        if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
-    }
+    expected = {name: tensor for name, tensor in model_tensors.items() if name.startswith(prefix)}
     advice = (
         f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. "
         "Use the config that the checkpoint was trained with. If it comes from the authors' code, "
         f"timm or NVIDIA TAO, first run 'mmgcvit convert {source} NEW.pth'"
     )
-    found = {name: loaded[name] for name in expected if name in loaded}
-    check_complete(source, found, expected, advice=advice)
-    # Only parameters and running statistics must be finite. Other buffers, such as masks, may
-    # contain infinity.
-    finite = remove_module_prefix(
-        {**dict(model.named_parameters()), **get_running_statistics(model)}
-    )
-    check_finite({name: tensor for name, tensor in found.items() if name in finite}, source)
+    check_complete(source, loaded, expected, advice=advice)
+    # Buffers such as masks may contain infinity, and do so from the start.
+    finite = {name: loaded[name] for name, x in expected.items() if x.isfinite().all()}
+    check_finite(finite, source)
 
 
 def remove_module_prefix(tensors: StateDict) -> StateDict:

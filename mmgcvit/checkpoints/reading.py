@@ -42,14 +42,13 @@ LIMITS = {
 }
 
 
-def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
+def read_checkpoint(source: str | Path) -> Any:
     """Read a checkpoint of torch or safetensors: a file, an http(s) URL, or ``timm://NAME`` for one
     of timm's GC ViTs.
 
-    Only tensors, numbers, strings and plain containers are read. Objects of other classes are
-    removed, and no code that the file names runs. Raise a CheckpointError if the file does not
-    exist, is damaged, or is not a checkpoint. ``map_location`` is that of ``torch.load``, and
-    applies only to torch's files.
+    Only tensors (to the CPU), numbers, strings and plain containers are read. Objects of other
+    classes are removed, and no code that the file names runs. Raise a CheckpointError if the file
+    does not exist, is damaged, or is not a checkpoint.
     """
     source = str(source)
     limit = find_limit(source)
@@ -61,7 +60,7 @@ def read_checkpoint(source: str | Path, map_location: Any = 'cpu') -> Any:
     check_intact(path)
     if is_safetensors(path):
         return read_safetensors(path)
-    return read_torch(path, map_location)
+    return read_torch(path)
 
 
 def find_limit(source: str) -> str | None:
@@ -94,8 +93,6 @@ def check_intact(path: Path) -> None:
     """
     with path.open('rb') as file:
         head = file.read(2)
-    if not head:
-        raise CheckpointError(f'{path} is empty. Copy or download it again')
     if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
         raise CheckpointError(
             f'{path} is not a checkpoint, because neither torch.save nor safetensors wrote it. Use '
@@ -136,7 +133,7 @@ def read_safetensors(path: Path) -> StateDict:
         raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
 
 
-def read_torch(path: Path, map_location: Any) -> Any:
+def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
     # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
     forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
@@ -145,8 +142,8 @@ def read_torch(path: Path, map_location: Any) -> Any:
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
         # reader.
         with path.open('rb') as file:
-            content = torch.load(file, map_location, SAFE_PICKLE, weights_only=False)
-        is_data = remove_placeholders(content)
+            content = torch.load(file, 'cpu', SAFE_PICKLE, weights_only=False)
+        is_data = remove_placeholders(content, {})
     except CheckpointError:
         raise
     except Exception as error:  # a damaged or crafted pickle can raise anything
@@ -187,38 +184,26 @@ def download(url: str) -> Path:
 
     A file lock lets one process download while the others wait, because collective operations of
     ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they
-    are verified.
+    are verified. A file that is not intact is not kept.
     """
     path = get_cache_path(url)
     if path.is_file():
         return path
+    digest = HASH_IN_NAME.search(path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():  # another process may have downloaded it meanwhile
-                download_to(path, url)
-    except CheckpointError:
-        raise
-    except Exception as error:  # the network, the server or the disk failed, or the URL is wrong
+                with write_atomically(path) as new:
+                    prefix = digest and digest[1]
+                    torch.hub.download_url_to_file(url, str(new), prefix, progress=False)
+                    check_intact(new)
+    except Exception as error:  # the network, the server, the file or the disk
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, '
             'and pass the file instead of the URL (train --data: --pretrained FILE)'
         ) from None
     return path
-
-
-def download_to(path: Path, url: str) -> None:
-    """Download a checkpoint to a path. Raise a CheckpointError if it is not intact."""
-    digest = HASH_IN_NAME.search(path.name)
-    with write_atomically(path) as new:
-        torch.hub.download_url_to_file(url, str(new), digest and digest[1], progress=False)
-        try:
-            check_intact(new)
-        except CheckpointError as error:
-            reason = str(error).removeprefix(f'{new} ')
-            raise CheckpointError(
-                f'the file at {url} {reason}. Its downloaded copy was removed. Check the URL'
-            ) from None
 
 
 def get_cache_path(url: str) -> Path:

@@ -23,9 +23,6 @@ from .weights import find_state_dict, select_tensors
 # Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
 # torchvision:// etc.
 SCHEMES = ('', *URL_SCHEMES)
-# Keys under which a checkpoint stores its config as text, which mmengine executes when it resumes
-# and in inferencers.
-CONFIG_KEYS = ('config', 'cfg')
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 RUN_FILE_NAME = re.compile(
@@ -45,7 +42,7 @@ class Checkpoint:
     is_resumed: bool = True
 
     def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
-        return read_for_mmengine, (self.source, self.work_dir, 'cpu', self.is_resumed)
+        return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
 
 @contextmanager
@@ -63,14 +60,9 @@ def safe_checkpoint_loading(
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
     # files_as_data backend".
-    def load_from_files_as_data(
-        filename: str | Path, map_location: Any = None, logger: Any = None
-    ) -> dict[str, Any]:
+    def load_from_files_as_data(filename: str | Path, *_: Any) -> dict[str, Any]:
         source = str(filename)
-        return (
-            contents.pop(source, None)
-            or read_for_mmengine(source, work_dir, map_location or 'cpu').content
-        )
+        return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
     previous_loaders = {scheme: get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
@@ -82,10 +74,7 @@ def safe_checkpoint_loading(
 
 
 def read_for_mmengine(
-    source: str,
-    work_dir: str | Path | None = None,
-    map_location: Any = 'cpu',
-    is_resumed: bool = True,
+    source: str, work_dir: str | Path | None = None, is_resumed: bool = True
 ) -> Checkpoint:
     """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would
     execute or delete.
@@ -96,40 +85,34 @@ def read_for_mmengine(
     gets the keys of mmdet's. Raise a CheckpointError if :func:`read_checkpoint` does or the file
     has no weights.
     """
-    content = read_checkpoint(source, map_location)
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f'{source} has no weights: it is a {type(content).__name__} instead of a dict. Save a '
-            'state_dict()'
-        )
-    # mmengine's strategies (such as DeepSpeed's) also write files without weights.
-    has_weights = any(select_tensors(value) for value in (content, *content.values()))
-    if has_weights or 'state_dict' in content:
+    content = read_checkpoint(source)
+    is_dict = isinstance(content, Mapping)
+    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
+    has_weights = is_dict and any(map(select_tensors, (content, *content.values())))
+    if has_weights or not is_dict or 'state_dict' in content:
         state_dict, _ = find_state_dict(content, source)
         state_dict = translate_dino(state_dict, source) or state_dict
         others = content if 'state_dict' in content else {}
         content = {**others, 'state_dict': state_dict}
     if not is_resumed:
-        unused = ('optimizer', 'ema_state_dict')
-        content = {name: value for name, value in content.items() if name not in unused}
+        content.pop('optimizer', None)
+        content.pop('ema_state_dict', None)
     # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
     # resumed in float16.
     optimizer = get_dict(content, 'optimizer')
     if optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
-    content = {**content, 'meta': remove_harmful(get_dict(content, 'meta'), work_dir)}
+    content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
     if 'message_hub' in content:
-        content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
+        hub = get_dict(content, 'message_hub')
+        info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
+        logs = get_dict(hub, 'log_scalars')
+        content['message_hub'] = {
+            'runtime_info': info,
+            'log_scalars': logs,
+            'resumed_keys': dict.fromkeys([*info, *logs], True),
+        }
     return Checkpoint(source, content, work_dir, is_resumed)
-
-
-def clean_message_hub(hub: dict[str, Any], work_dir: str | Path | None) -> dict[str, Any]:
-    """Return the state of mmengine's message hub without what mmengine would execute or delete."""
-    info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
-    logs, keys = get_dict(hub, 'log_scalars'), get_dict(hub, 'resumed_keys')
-    # mmengine warns about keys in resumed_keys that are missing from the other two.
-    keys = {name: value for name, value in keys.items() if name in info or name in logs}
-    return {'runtime_info': info, 'log_scalars': logs, 'resumed_keys': keys}
 
 
 def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
@@ -139,13 +122,13 @@ def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
 
 
 def remove_harmful(entries: dict[Any, Any], work_dir: str | Path | None) -> dict[Any, Any]:
-    """Remove the entries that mmengine would execute, and paths of files that it would delete,
+    """Remove the configs, which mmengine would execute, and paths of files that it would delete,
     unless these are best checkpoints in the work dir.
     """
     kept = {}
     for name, value in entries.items():
-        is_path = str(name).startswith(('best_ckpt', 'last_ckpt')) and value is not None
-        if name not in CONFIG_KEYS and (not is_path or is_best_checkpoint(value, work_dir)):
+        is_path = str(name).startswith(('best_ckpt', 'last_ckpt'))
+        if name not in ('config', 'cfg') and (not is_path or is_best_checkpoint(value, work_dir)):
             kept[name] = value
     return kept
 

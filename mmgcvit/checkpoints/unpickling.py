@@ -46,9 +46,8 @@ def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
     return Placeholder()
 
 
-DTYPES = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 ALLOWED: dict[str, Any] = {
-    **DTYPES,
+    **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
     'torch.Size': torch.Size,
     'torch.device': torch.device,
     'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
@@ -58,7 +57,6 @@ ALLOWED: dict[str, Any] = {
     'torch._tensor._rebuild_from_type_v2': lambda rebuild, _, arguments, *__: rebuild(*arguments),
     'collections.OrderedDict': OrderedDict,
     'collections.Counter': Counter,
-    'collections.defaultdict': lambda *_: {},
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
     'numpy.dtype': DtypePlaceholder,
@@ -114,29 +112,25 @@ SAFE_PICKLE = SimpleNamespace(
 )
 
 
-# Whether a container is data, by its id. None: not finished
-Answers = dict[int, bool | None]
+Answers = dict[int, bool]  # whether a container is data, by its id
 
 
-def remove_placeholders(value: Any, answers: Answers | None = None) -> bool:
+def remove_placeholders(value: Any, answers: Answers) -> bool:
     """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
     Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value,
-    since positions may have a meaning. Raise a ValueError if a container contains itself.
+    since positions may have a meaning. Raise a RecursionError if a container contains itself.
     ``answers`` holds the results, because a pickle can refer to a container any number of times.
     """
     if not isinstance(value, dict | list | tuple | set):
         return isinstance(value, DATA)
-    answers = {} if answers is None else answers
     if id(value) not in answers:
-        answers[id(value)] = None
+        is_data = True
         if isinstance(value, dict):
             remove_entries(value, answers)
-            answers[id(value)] = True
         else:
-            answers[id(value)] = all(remove_placeholders(item, answers) for item in value)
-    if answers[id(value)] is None:
-        raise ValueError(f'a {type(value).__name__} contains itself')
+            is_data = all(remove_placeholders(item, answers) for item in value)
+        answers[id(value)] = is_data
     return answers[id(value)]
 
 

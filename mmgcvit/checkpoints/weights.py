@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, format_count, get_first_line, shorten
+from ..errors import CheckpointError, format_count, shorten
 from ..registry import list_networks
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict
@@ -90,26 +90,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
         elif not re.search(key_mapping.ignored, external_key):
             weights.unused.append(name)
     check_finite(weights.tensors, source)
-    merge_lora(weights.tensors)
     return weights
-
-
-def merge_lora(tensors: StateDict, prefix: str = '') -> None:
-    """Merge LoRA's updates into the weights of all layers whose names begin with ``prefix``, in
-    place.
-    """
-    for name in list(tensors):
-        if not name.startswith(prefix) or not name.endswith('.lora_up'):
-            continue
-        layer = name.removesuffix('lora_up')
-        try:
-            update = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
-            tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + update
-        except (KeyError, RuntimeError) as error:
-            raise CheckpointError(
-                f'the LoRA tensor {name} does not fit its layer ({get_first_line(error)}). Use '
-                'another checkpoint'
-            ) from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
@@ -117,22 +98,19 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     it has no others.
     """
     content = content if isinstance(content, Mapping) else {}
-    for key in EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS:
-        tensors = select_tensors(content.get(key))
+    keys = EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS
+    candidates = [(content.get(key), key in EMA_KEYS) for key in keys]
+    if not ema:
+        candidates.append((content, False))
+    for values, is_ema in candidates:
+        tensors = select_tensors(values)
+        if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
+            raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
         if tensors:
-            return tensors, key in EMA_KEYS
-    if ema:
-        raise CheckpointError(
-            f'{source} has no EMA weights: it lacks {" and ".join(EMA_KEYS)}. Remove --ema (or the '
-            'argument ema=True)'
-        )
-    tensors = select_tensors(content)
-    if tensors:
-        return tensors, False
+            return tensors, is_ema
     raise CheckpointError(
-        f'{source} has no weights: it is not a dict of tensors and has none under '
-        f'{", ".join(PLAIN_KEYS + EMA_KEYS)}. If it has a whole model (nn.Module), save its '
-        'state_dict() in the program that wrote it'
+        f'{source} has no weights under {", ".join(keys)}. Remove --ema (ema=True) if it has no EMA '
+        'weights. If it has a whole model (nn.Module), save its state_dict()'
     )
 
 
@@ -164,9 +142,8 @@ def find_network(
 
     Return its network, it, and the key's prefix.
     """
-    known = list_key_mappings()
     matches = []
-    for network, key_mapping in known:
+    for network, key_mapping in list_key_mappings():
         for name in state_dict:
             if f'.{name}'.endswith(f'.{key_mapping.signature_key}'):
                 found_prefix = name.removesuffix(key_mapping.signature_key)
@@ -180,11 +157,10 @@ def find_network(
         raise CheckpointError(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
         )
-    names = ', '.join(dict.fromkeys(key_mapping.name for _, key_mapping in known))
     place = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
         f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
-        f'({shorten(list(state_dict), 4)}) are not those of {names}. Use another checkpoint'
+        f'({shorten(list(state_dict), 4)}) are not known. Use another checkpoint'
     )
 
 

@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         content, cfg = detector
         config = target.with_suffix('.py')
         check_target(config, '.py')
-        description, unused = ', in a DINO', []
+        weights.unused.clear()
     else:
         to = args.to or 'mmpretrain'
         if suffix == '.safetensors' and to == 'mmpretrain':
@@ -54,17 +54,15 @@ def main(args: argparse.Namespace) -> None:
                 f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
                 'original or (only for GC ViT) --to timm'
             )
-        content, unused = convert(weights, to), weights.unused
-        has_head = any(name.startswith('head.') for name in weights.tensors)
-        description = '' if has_head else ', a backbone without a head'
+        content = convert(weights, to)
     if suffix == '.safetensors':
         save_safetensors(content['state_dict'], target)
     else:
         save_checkpoint(content, target)
-    network = weights.network
+    network, unused = weights.network, weights.unused
     print(
-        f'{network.__name__} {network.infer_arch(weights.tensors)}{description} from {source} '
-        f'(format of {weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
+        f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
+        f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
         f'{len(content["state_dict"])} tensors written to {target}, {len(unused)} in the file are '
         f'unused{f" ({shorten(unused)})" if unused else ""}'
     )

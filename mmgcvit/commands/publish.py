@@ -8,7 +8,6 @@ contain code.
 import argparse
 from pathlib import Path
 
-from ..errors import UserError
 from ..files import check_target, compute_sha256
 from ..inference.model_files import find_model_files, read_model_checkpoint
 from .options import add_config_and_checkpoint
@@ -26,22 +25,16 @@ def main(args: argparse.Namespace) -> None:
         # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
         checkpoint, target = None, Path(checkpoint)
     if target is None:
-        target = Path(args.config, 'model.safetensors')
-        if not target.parent.is_dir():
-            raise UserError(
-                f'{args.config} is not a work dir. Add an output file, for example '
-                'model.safetensors'
-            )
+        target = Path(args.config, 'model.safetensors')  # CONFIG is a work dir
     check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_safetensors
     from ..checkpoints.pretrained import remove_module_prefix
-    from ..checkpoints.weights import find_state_dict, merge_lora
+    from ..checkpoints.weights import find_state_dict
 
     checkpoint = read_model_checkpoint(files.checkpoint)
     state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
     tensors = remove_module_prefix(state_dict)
-    merge_lora(tensors)
     save_safetensors(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')

@@ -72,9 +72,8 @@ DATA_OPTIONS: dict[str, dict[str, Any]] = {
         'help': 'never mirror images, for example of text',
     },
     'fine_tune': {
-        'choices': ('all', 'lora', 'head'),
-        'help': 'what of the backbone is trained: all (default), low-rank updates of its '
-        'attention, or nothing',
+        'choices': ('all', 'head'),
+        'help': 'what is trained: all (default), or all but the backbone',
     },
 }
 

@@ -117,10 +117,6 @@ def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> P
         )
     # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
     model_cfg = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
-    # A network without LoRA merges the LoRA weights of a checkpoint into its linear layers when it
-    # loads them.
-    if 'lora_rank' in (model_cfg.get('backbone') or {}):
-        model_cfg['backbone'].lora_rank = 0
     if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
         # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
         # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the

@@ -3,20 +3,18 @@
 import re
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 from torch import Tensor, nn
 
 from .layers.arguments import (
     MIN_IMAGE_SIZE,
     InitCfg,
-    check_bool,
-    check_int,
     is_int,
     is_sequence,
     require,
 )
 from .layers.blocks import LayerNorm
-from .layers.lora import add_lora
 from .pretrained import PretrainedModel
 
 
@@ -39,38 +37,35 @@ class PyramidBackbone(PretrainedModel):
         stage_dims: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
-        lora_rank: int,
-        with_cp: bool,
         init_cfg: InitCfg,
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__(init_cfg)
+        self.register_load_state_dict_post_hook(reset_buffers)
+        given = list(out_indices) if is_sequence(out_indices) else []
+        chosen = [i for i in range(len(stage_dims)) if i in given]
+        is_valid = given and given == chosen
         last = len(stage_dims) - 1
-        is_valid = is_sequence(out_indices) and len(out_indices) > 0
-        is_valid = is_valid and all(is_int(i, 0) and i <= last for i in out_indices)
-        is_valid = is_valid and list(out_indices) == sorted(set(out_indices))
         expected = f'a list of stage indices between 0 and {last}, each once, in ascending order'
         require('out_indices', out_indices, is_valid, expected)
-        check_bool('with_cp', with_cp)
-        self.in_channels = check_int('in_channels', in_channels, 1)
-        self.lora_rank = check_int('lora_rank', lora_rank, 0)
-        self.out_indices = tuple(out_indices)
+        self.in_channels = in_channels
+        self.out_indices = tuple(chosen)
         self.stage_dims = stage_dims
-        self.num_stages = self.out_indices[-1] + 1
-        self.num_features = stage_dims[self.out_indices[-1]]
-        self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
-        is_valid = self.frozen_stages <= self.num_stages
+        self.num_stages = chosen[-1] + 1
+        self.num_features = stage_dims[chosen[-1]]
+        self.frozen_stages = frozen_stages
+        is_valid = is_int(frozen_stages, -1) and frozen_stages <= self.num_stages
         expected = (
             '-1 (freeze nothing), 0 (the stem) or up to '
             f'{self.num_stages} (the stem and that many stages)'
         )
         require('frozen_stages', frozen_stages, is_valid, expected)
-        for i in self.out_indices:
+        for i in chosen:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
     def finish_init(self, layer_types: tuple[type, ...]) -> None:
         """Do what a constructor does last: build the downsamplers, initialise the layers of these
-        types, add LoRA, and freeze stages.
+        types, and freeze stages.
 
         Their weights are initialised by a truncated normal distribution with standard deviation
         0.02, their biases by 0. Other layers keep torch's default, and position biases and
@@ -85,7 +80,6 @@ class PyramidBackbone(PretrainedModel):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        add_lora(self, self.lora_rank)
         self.freeze()
 
     @property
@@ -117,22 +111,15 @@ class PyramidBackbone(PretrainedModel):
         return tuple(maps)
 
     def check_images(self, images: Tensor) -> None:
-        """Raise a TypeError unless ``images`` is a floating-point tensor, or a ValueError for a
-        wrong shape.
-
-        The shape must be (B, in_channels, H, W), with sides of at least 32 px.
+        """Raise a ValueError unless ``images`` are floats (B, in_channels, H, W), with sides of at
+        least 32 px.
         """
-        if not isinstance(images, Tensor) or not images.is_floating_point():
-            dtype = getattr(images, 'dtype', 'no dtype')
-            raise TypeError(
-                f'images are {type(images).__name__} of {dtype}; expected a Tensor of floats '
-                '(B, C, H, W), as a data_preprocessor returns'
-            )
-        is_batch = images.ndim == 4 and images.shape[1] == self.in_channels
-        if not is_batch or min(images.shape[2:]) < MIN_IMAGE_SIZE:
+        is_valid = images.ndim == 4 and images.shape[1] == self.in_channels
+        is_valid = is_valid and min(images.shape[2:]) >= MIN_IMAGE_SIZE
+        if not (is_valid and images.is_floating_point()):
             raise ValueError(
-                f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
-                f'with H and W at least {MIN_IMAGE_SIZE}'
+                f'images have shape {tuple(images.shape)} and {images.dtype}; expected floats (B, '
+                f'{self.in_channels}, H, W), with H and W at least {MIN_IMAGE_SIZE}'
             )
 
     def freeze(self) -> None:
@@ -168,14 +155,28 @@ class PyramidBackbone(PretrainedModel):
         result is the number of different depths.
         """
         depths = [len(stage.blocks) for stage in self.stages]
-        last = sum(depths) + 1
-        name = param_name.removeprefix(prefix)
-        if not param_name.startswith(prefix) or re.match(r'norm\d', name):
-            return last, last + 1
-        match = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
-        if match is None:
-            return 0, last + 1
-        part, stage, block = match.groups(default='0')
-        if part == 'downsamplers':
-            return sum(depths[: int(stage) + 1]), last + 1
-        return sum(depths[: int(stage)]) + 1 + int(block), last + 1
+        depth = last = sum(depths) + 1
+        parts = r'(stem|stages|downsamplers)\.(?:(\d+)\.)?(?:blocks\.(\d+)\.)?'
+        match = re.match(re.escape(prefix) + parts, param_name)
+        if match:
+            part, stage, block = match.groups(default='0')
+            num_before = sum(depths[: int(stage)])
+            if part == 'stem':
+                depth = 0
+            elif part == 'stages':
+                depth = num_before + 1 + int(block)
+            else:
+                depth = num_before + depths[int(stage)]
+        return depth, last + 1
+
+
+def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
+    """Compute the buffers anew that state dicts lack.
+
+    If the network was built on the meta device, they are still there, or uninitialised after
+    to_empty().
+    """
+    device = next(network.parameters()).device
+    for module in network.modules():
+        if hasattr(module, 'reset_buffers'):
+            module.reset_buffers(device)

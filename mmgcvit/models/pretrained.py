@@ -10,19 +10,18 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
-from ..checkpoints.weights import Arch, merge_lora, read_weights
+from ..checkpoints.weights import Arch, read_weights
 from ..errors import CheckpointError
-from .layers.arguments import InitCfg
 
 
 class PretrainedModel(BaseModule):
     """Base class of networks that load weights: by ``init_cfg``, ``load_state_dict`` or
     :meth:`from_pretrained`.
 
-    A subclass has the attribute ``lora_rank`` and the class attributes
+    A subclass has the class attributes
 
     * ``archs``: the published variants by name;
     * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
@@ -31,22 +30,12 @@ class PretrainedModel(BaseModule):
       of weights (local keys) of all or the first stages.
     """
 
-    def __init__(self, init_cfg: InitCfg) -> None:
-        super().__init__(init_cfg=init_cfg)
-        self.register_load_state_dict_post_hook(reset_buffers)
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # A backbone without LoRA merges the LoRA matrices of a checkpoint into its weights.
-        if not self.lora_rank:
-            merge_lora(state_dict, prefix)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     @classmethod
     def from_pretrained(
         cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
     ) -> 'PretrainedModel':
-        """Build a backbone and load its weights from a checkpoint, which may lack only output norms
-        and LoRA.
+        """Build a backbone and load its weights from a checkpoint, which may lack only output
+        norms.
 
         Args:
             checkpoint: A file, an http(s) URL, or ``timm://NAME``.
@@ -69,10 +58,8 @@ class PretrainedModel(BaseModule):
                     'variant. Set arch=dict(...) to the values with which it was trained'
                 )
             arguments['arch'] = arch.names[0]
-        source = {'type': 'Pretrained', 'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        backbone = cls(**arguments, init_cfg=source)
+        backbone = cls(**arguments)
         load_pretrained(backbone, weights)
-        backbone._is_init = True  # as init_weights
         return backbone
 
     def init_weights(self) -> None:
@@ -110,18 +97,6 @@ class PretrainedModel(BaseModule):
             if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes:
                 names.append(name)
         return Arch(names, attributes)
-
-
-def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
-    """Compute the buffers anew that state dicts lack.
-
-    If the network was built on the meta device, they are still there, or uninitialised after
-    to_empty().
-    """
-    device = next(network.parameters()).device
-    for module in network.modules():
-        if hasattr(module, 'reset_buffers'):
-            module.reset_buffers(device)
 
 
 @functools.cache

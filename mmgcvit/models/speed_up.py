@@ -33,7 +33,7 @@ def speed_up(model: nn.Module) -> None:
     for backbone in model.modules():
         if isinstance(backbone, PyramidBackbone):
             for module in backbone.modules():
-                # The algebra uses the layer's weight, and would leave out LoRA, for example.
+                # The algebra uses the layer's weight, and would leave out what a wrapper adds.
                 if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
                     module.__class__ = AbsorbedShiftAttention
                 if type(module) is nn.Linear and is_onednn_faster():
@@ -49,12 +49,11 @@ class OneDNNLinear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if is_tracing() or type(self.weight) is not nn.Parameter:
-            return super().forward(x)
+        is_plain = not is_tracing() and type(self.weight) is nn.Parameter
         is_float32 = x.dtype == self.weight.dtype == torch.float32
         is_on_cpu = x.device.type == self.weight.device.type == 'cpu'
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if not (is_float32 and is_on_cpu and is_large):
+        if not (is_plain and is_float32 and is_on_cpu and is_large):
             return super().forward(x)
         tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)

@@ -75,10 +75,8 @@ def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(
         head = nn.Linear(len(tensors['final_norm.weight']), classes)
     tensors |= head.state_dict(prefix='head.fc.')
     weights = Weights('here', network, network.key_mappings[-1], False, tensors)
-    found = []
-    for name, tensor in make_state_dict(weights, key_mapping).items():
-        dtype = str(tensor.dtype).removeprefix('torch') if network is GCViT else ''
-        found.append(f'{name} {tuple(tensor.shape)}{dtype.replace(".", " ")}')
+    converted = make_state_dict(weights, key_mapping)
+    found = [f'{name} {tuple(tensor.shape)}' for name, tensor in converted.items()]
     assert sorted(found) == sorted((DATA / file).read_text().splitlines())
 
 
@@ -113,7 +111,6 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
 
 
 FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
-TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
 HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
 
 
@@ -122,10 +119,8 @@ HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
     [
         (REFERENCES[0], FC2, None, rf'lacks 1 tensor \({HERE}weight\) of the model'),
         (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
-        (REFERENCES[0], FC2, lambda t: t[:-1], rf'1 tensor \({HERE}weight.*wrong shape or dtype'),
         (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
-        (REFERENCES[0], TABLE, lambda t: t[:91], '_table has 91 rows. Expected a square number'),
     ],
 )
 def test_weights_with_missing_or_invalid_tensors_are_not_converted(
@@ -144,7 +139,7 @@ def test_weights_with_missing_or_invalid_tensors_are_not_converted(
     ('source', 'target', 'to', 'message'),
     [
         ('x.pth', 'y.safetensors', 'mmpretrain', 'mmpretrain cannot read safetensors'),
-        ('x.pth', 'y.pth', 'timm', 'has no keys for 8 tensors (norm0.bias, '),
+        ('x.pth', 'y.pth', 'timm', 'has no key for norm'),
         ('lsa.pth', 'y.pth', 'timm', 'LSA cannot be converted to timm. Use --to mmpretrain or'),
         ('x.pth', 'precious.pth', 'mmpretrain', 'exists'),
         ('x.pth', 'y.py', 'mmpretrain', 'expected a name that ends in .pth'),
@@ -187,7 +182,7 @@ def test_the_output_names_the_arch_the_ema_and_the_unused_keys(convert):
     weights = LSA('cifar-tiny').state_dict()
     torch.save(weights | {'optimizer_state': torch.zeros(1)}, 'x.pth')
     output = convert('x.pth y.pth')
-    assert "LSA 'cifar-tiny', a backbone without a head" in output
+    assert "LSA 'cifar-tiny' from x.pth" in output
     assert '1 in the file are unused (optimizer_state)' in output
     assert_same('y.pth', {f'backbone.{name}': tensor for name, tensor in weights.items()})
 
@@ -207,8 +202,8 @@ def test_logits_equal_timms_and_converting_back_is_exact(convert, arch):
     torch.save(theirs.state_dict(), 'timm.pth')
     convert('timm.pth ours.pth')
     load_checkpoint(ours, 'ours.pth', strict=True)
-    image = torch.randn(1, 3, 224, 224)
+    images = torch.randn(2, 3, 224, 224)  # timm before 1.0.31 mixed the images of a batch
     with torch.no_grad():
-        torch.testing.assert_close(ours(image), theirs(image), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(ours(images), theirs(images), atol=1e-4, rtol=1e-4)
     convert('ours.pth back.safetensors --to timm')
     assert_same('back.safetensors', theirs.state_dict())

@@ -80,7 +80,9 @@ def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
         model, line = load(content, ema=ema)
         assert_same(model, add_prefix('', LOADED, factor))
         assert ('EMA' in line) == (factor == 2)
-    with pytest.raises(CheckpointError, match=r'has no EMA weights: .*\. Remove --ema'):
+    with pytest.raises(
+        CheckpointError, match=r'has no weights under state_dict_ema, model_ema\. Remove'
+    ):
         load(plain, ema=True)
 
 
@@ -101,6 +103,7 @@ def test_prefix_selects_one_of_several_networks(load):
             r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)',
         ),
         ([1, 2], 'has no weights'),
+        (WEIGHTS | {'a.lora_up': torch.ones(1)}, 'has LoRA matrices'),
     ],
 )
 def test_other_checkpoints_are_rejected(content, message, load):
@@ -173,28 +176,14 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
     last = [name for name in before if 'fc2.bias' in name][-1]
     table = [name for name in before if name.endswith(POSITION_TABLES)][-1]
     oblong = torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1])
-    missing = before.copy()
-    del missing[last]
     for weights, message in (
-        (missing, rf'lacks 1 tensor \({last}\) of the model'),
         ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
-        ({**before, table: oblong}, 'has 35 rows. Expected'),
+        ({**before, table: oblong}, '35, .* wrong shape or dtype'),
     ):
         torch.save(weights, tmp_path / 'x.pth')
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
         assert_same(model, before)
-
-
-@pytest.mark.parametrize('size', [(112, 140), (56, 56)], ids=str)
-def test_position_embeddings_of_another_size_are_resized(load, size, device):
-    """Resizing when loading gives the same outputs as resizing in the forward."""
-    resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
-    loaded, _ = load(TINY.weights(), TINY, device=device)
-    assert '4 position biases or embeddings resized' in line
-    image = torch.randn(1, 3, *size, device=device)
-    with torch.no_grad():
-        torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
@@ -255,13 +244,11 @@ def test_every_table_on_a_grid_is_known_as_a_position_table():
     assert sorted(names) == sorted(POSITION_TABLES)
 
 
-@pytest.mark.parametrize('with_gradients', [False, True])
 @pytest.mark.parametrize(
     'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
 )
-def test_outputs_of_the_authors_implementation_within_2e_5(
-    reference, with_gradients, tmp_path, device
-):
+@torch.no_grad()
+def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
     """``init_cfg`` names a checkpoint with the authors' keys.
 
     Bias tables are resized to other windows.
@@ -270,8 +257,7 @@ def test_outputs_of_the_authors_implementation_within_2e_5(
     torch.save({'state_dict': weights}, checkpoint)
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': checkpoint})
     model.init_weights()
-    with torch.set_grad_enabled(with_gradients):
-        found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
+    found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
     for head in ('head', 'mlp_head'):
         if f'{head}.weight' in weights:
             pooled = found[0].mean((2, 3))

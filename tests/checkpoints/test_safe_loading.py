@@ -45,14 +45,6 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
     assert schemes == CheckpointLoader._schemes
 
 
-@pytest.mark.parametrize('map_location', [None, torch.device('meta')])
-def test_tensors_are_loaded_to_map_location(map_location, file):
-    torch.save({'optimizer': [(torch.ones(1),)]}, file)
-    with safe_checkpoint_loading():
-        content = CheckpointLoader.load_checkpoint(str(file), map_location)
-    assert content['optimizer'][0][0].device == (map_location or torch.device('cpu'))
-
-
 def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(file):
     torch.save({'state_dict': WEIGHTS}, file)
     given = Checkpoint(str(file), {'state_dict': {}})
@@ -80,19 +72,14 @@ def test_a_checkpoint_of_bfloat16_resumes_in_float16(state, file):
     assert optimizer == ({'loss_scaler': state} if state else {})
 
 
-@pytest.mark.parametrize(
-    'content', [WEIGHTS, {'model': WEIGHTS}, {'state_dict': WEIGHTS, 'meta': {}}]
-)
-def test_weights_are_found_under_the_usual_checkpoint_keys(content, file):
-    torch.save(content, file)
-    assert read_for_mmengine(str(file)).content['state_dict'] == WEIGHTS
-
-
-def test_a_file_of_a_strategy_needs_no_weights_but_other_files_are_dicts(file):
+def test_weights_are_found_under_the_usual_keys_and_files_of_strategies_need_none(file):
+    for content in (WEIGHTS, {'model': WEIGHTS}, {'state_dict': WEIGHTS, 'meta': {}}):
+        torch.save(content, file)
+        assert read_for_mmengine(str(file)).content['state_dict'] == WEIGHTS
     torch.save({'epoch': 3}, file)
     assert read_for_mmengine(str(file)).content['epoch'] == 3
     torch.save([1], file)
-    with pytest.raises(CheckpointError, match='has no weights: it is a list instead of a dict'):
+    with pytest.raises(CheckpointError, match='has no weights'):
         read_for_mmengine(str(file))
 
 

@@ -54,7 +54,7 @@ MISTAKES = {
     'check-data configs/mask_rcnn_gcvit_t.py --contact-sheet sheet.pdf': (
         'expected a name that ends in .jpg or .jpeg or .png'
     ),
-    'publish DEMO': 'is not a work dir. Add an output file',
+    'publish DEMO': 'model.safetensors cannot be written',
     'convert missing.pth out.pth': 'there is no checkpoint missing.pth',
     'check-data configs/mask_rcnn_gcvit_tt.py': 'did you mean configs/mask_rcnn_gcvit_t.py?',
 }

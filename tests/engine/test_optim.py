@@ -67,7 +67,7 @@ def test_merged_groups_have_the_settings_of_one_group_per_parameter(
     assert settings[0] == settings[1]
 
 
-@pytest.mark.parametrize('backbone', [{}, {'with_cp': True, 'lora_rank': 2}], ids=['plain', 'lora'])
+@pytest.mark.parametrize('backbone', [{}, {'frozen_stages': 0}], ids=['plain', 'frozen'])
 @pytest.mark.parametrize(
     'name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits']
 )

@@ -9,19 +9,19 @@ Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a windo
     heads, d = C/nH.
 """
 
-from typing import Any
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers.attention import attend, merge_heads, split_heads
+from ..layers.attention import attend
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
-from ..lsa import LSA
+from ..lsa import LSA, LSAArch
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import ShiftedPatchEmbedding
-from ..lsa.stage import NORM_EPS, Block, Stage
+from ..lsa.stage import NORM_EPS, Stage
 
 # The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
 # 16 windows of it.
@@ -33,8 +33,8 @@ class UnshiftedStem(ShiftedPatchEmbedding):
     C).
     """
 
-    def __init__(self, shifts: Any, **arguments: Any) -> None:
-        super().__init__(shifts=None, **arguments)
+    def __init__(self, in_channels: int, arch: LSAArch) -> None:
+        super().__init__(in_channels, replace(arch, shifts=None))
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
@@ -42,9 +42,9 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
     2103.15808, 3.1).
     """
 
-    def __init__(self, embed_dims: int, **arguments: Any) -> None:
-        super().__init__(embed_dims=embed_dims, **arguments)
-        self.token_norm = LayerNorm(embed_dims, eps=NORM_EPS)
+    def __init__(self, in_channels: int, arch: LSAArch) -> None:
+        super().__init__(in_channels, arch)
+        self.token_norm = LayerNorm(arch.embed_dims[0], eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.token_norm(super().forward(images))
@@ -59,9 +59,8 @@ class SwinAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW_SIZE)
-        q = split_heads(self.q(windows), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(windows))
-        attended = merge_heads(attend(q, k, v, self.position()))
+        q, k, v = self.project(windows, windows)
+        attended = attend(q, k, v, self.position())
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
 
@@ -95,18 +94,15 @@ class CvTAttention(GroupedAttention):
         self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        q = split_heads(self.q(self.q_conv(x)), self.num_heads)
-        k, v = self.split_keys_and_values(self.kv(self.kv_conv(x)))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, x.shape[1:3])
+        q, k, v = self.project(self.q_conv(x), self.kv_conv(x))
+        return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 
 class StageWithSwinBlock(Stage):
-    first_block_type = Block
     first_attention_type = SwinAttention
 
 
 class StageWithCvTBlock(Stage):
-    first_block_type = Block
     first_attention_type = CvTAttention
 
 

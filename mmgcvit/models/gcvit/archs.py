@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_float, check_int, check_ints, require
+from ..layers.arguments import check_divisors, check_ints
 
 NUM_STAGES = 4
 
@@ -22,7 +22,7 @@ class GCViTArch:
             from 0 (first block).
 
     Raises:
-        ValueError: An attribute is out of its range or of the wrong type.
+        ValueError: The depths or numbers of heads are invalid.
     """
 
     embed_dims: int
@@ -33,19 +33,9 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        self.embed_dims = check_int('arch: embed_dims', self.embed_dims, 4)
-        self.depths = check_ints('arch: depths', self.depths, NUM_STAGES)
-        self.num_heads = check_ints('arch: num_heads', self.num_heads, NUM_STAGES)
-        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
-        if self.layer_scale is not None:
-            self.layer_scale = check_float('arch: layer_scale', self.layer_scale, 0)
-        self.drop_path_rate = check_float(
-            'arch: drop_path_rate', self.drop_path_rate, 0, upper_bound=1
-        )
-        for i, heads in enumerate(self.num_heads):
-            channels = self.stage_dims[i]
-            expected = f'a divisor of embed_dims * 2**{i} = {channels}'
-            require(f'arch: num_heads[{i}]', heads, channels % heads == 0, expected)
+        check_ints('depths', self.depths, NUM_STAGES)
+        check_ints('num_heads', self.num_heads, NUM_STAGES)
+        check_divisors('num_heads', self.num_heads, self.stage_dims)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image,
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import QKV, attend, compute_attention_weights, merge_heads, split_qkv
+from ..layers.attention import QKV, attend, compute_attention_weights, split_qkv
 from ..layers.blocks import cast_for_autocast
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
@@ -45,7 +45,7 @@ class WindowAttention(nn.Module):
         size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
-        attended = merge_heads(attend(q, k, v, self.position()))
+        attended = attend(q, k, v, self.position())
         return window_reverse(self.proj(attended), self.window_size, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:

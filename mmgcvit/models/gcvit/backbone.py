@@ -19,8 +19,8 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
-    check_float,
     resolve_arch,
+    resolve_drop_path_rate,
     resolve_windows,
 )
 from .archs import ARCHS, NUM_STAGES
@@ -50,8 +50,6 @@ class GCViT(PyramidBackbone):
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
-            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC
@@ -59,7 +57,7 @@ class GCViT(PyramidBackbone):
             mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range or of the wrong type. The message says what is
+        ValueError: The arch, a window, size, rate or stage is invalid. The message says what is
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i)
@@ -85,7 +83,6 @@ class GCViT(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
-        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
@@ -93,26 +90,16 @@ class GCViT(PyramidBackbone):
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         num_poolings = count_poolings(windows, pretrain_img_size)
-        if drop_path_rate is None:
-            drop_path_rate = arch.drop_path_rate
+        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
-        super().__init__(
-            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg
-        )
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
         self.stem = self.stem_type(self.in_channels, arch.embed_dims)
-        self.stages = nn.ModuleList(
-            self.stage_type(
-                embed_dims=dims[i],
-                num_heads=arch.num_heads[i],
-                window_size=windows[i],
-                mlp_ratio=arch.mlp_ratio,
-                layer_scale=arch.layer_scale,
-                drop_path_rates=drop_path_rates[i],
-                num_poolings=num_poolings[i],
-                with_cp=with_cp,
+        self.stages = nn.ModuleList()
+        for i in range(self.num_stages):
+            stage = self.stage_type(
+                arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp
             )
-            for i in range(self.num_stages)
-        )
+            self.stages.append(stage)
         # The authors leave convolutions at torch's default.
         self.finish_init(layer_types=(nn.Linear,))
 
@@ -121,6 +108,5 @@ def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> lis
     """Return the drop path rates of the blocks of each stage, rising linearly from 0 to
     ``drop_path_rate``.
     """
-    drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
     rates = torch.linspace(0, drop_path_rate, sum(depths), dtype=torch.float64, device='cpu')
     return [stage_rates.tolist() for stage_rates in rates.split(depths)]

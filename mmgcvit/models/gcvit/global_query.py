@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers.arguments import ImageSize, Window, check_img_size
+from ..layers.arguments import ImageSize, Window, resolve_img_size
 from ..layers.blocks import cast_for_autocast
 from ..layers.resizing import resize
 from .convs import FusedMBConv
@@ -64,6 +64,6 @@ def count_poolings(
     in stage 2, which halves once unless both sides of the pretraining image are 16 times the
     window's. If a window is larger than the reduced map, the final resize enlarges the map to it.
     """
-    size = check_img_size(pretrain_img_size)
+    size = resolve_img_size(pretrain_img_size)
     h, w = windows[2]
     return 3, 2, int(size != (16 * h, 16 * w)), 0

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
-from ..layers.position import RelativePositionBias
+from ..layers.position import compute_position_index
 from ..pretrained import count_blocks, infer_mlp_ratio
 from .archs import NUM_STAGES
 
@@ -59,7 +59,7 @@ ORIGINAL = KeyMapping(
     ),
     ignored=r'relative_position_index$',
     short_name='original',
-    compute_position_index=RelativePositionBias.compute_index,
+    compute_position_index=compute_position_index,
 )
 
 TIMM_FUSED_MBCONV = {

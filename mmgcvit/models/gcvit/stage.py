@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
+from .archs import GCViTArch
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
@@ -50,8 +51,8 @@ class Stage(nn.Module):
     """Blocks at one resolution: local attention in blocks 0, 2, ..., global attention in blocks 1,
     3, ...
 
-    ``drop_path_rates`` has one rate for each block. The other arguments are those of the network
-    and of its arch.
+    ``index`` is that of the stage, and ``drop_path_rates`` has one rate for each block.
+    ``num_poolings`` is the global query's.
     """
 
     global_query_type: type[nn.Module] = GlobalQueryGenerator
@@ -60,11 +61,9 @@ class Stage(nn.Module):
 
     def __init__(
         self,
-        embed_dims: int,
-        num_heads: int,
+        arch: GCViTArch,
+        index: int,
         window_size: Window,
-        mlp_ratio: float,
-        layer_scale: float | None,
         drop_path_rates: Sequence[float],
         num_poolings: int,
         with_cp: bool,
@@ -72,20 +71,19 @@ class Stage(nn.Module):
         super().__init__()
         self.window_size = window_size
         self.with_cp = with_cp
-        self.global_query = self.global_query_type(embed_dims, num_heads, window_size, num_poolings)
-        depth = len(drop_path_rates)
-        if depth == 1:
+        dims, num_heads = arch.stage_dims[index], arch.num_heads[index]
+        self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
+        if arch.depths[index] == 1:
             # A stage of one block has no global attention, but the authors' code has a generator
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.
             self.global_query.requires_grad_(False)
-        hidden_dims = int(embed_dims * mlp_ratio)
+        hidden_dims = int(dims * arch.mlp_ratio)
         self.blocks = nn.ModuleList()
-        for i in range(depth):
+        for i, drop_path_rate in enumerate(drop_path_rates):
             attention_type = self.attention_types[i % len(self.attention_types)]
-            attn = attention_type(embed_dims, num_heads, window_size)
-            block = Block(embed_dims, attn, hidden_dims, layer_scale, drop_path_rates[i])
-            self.blocks.append(block)
+            attn = attention_type(dims, num_heads, window_size)
+            self.blocks.append(Block(dims, attn, hidden_dims, arch.layer_scale, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""

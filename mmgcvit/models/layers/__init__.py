@@ -1,12 +1,6 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
-``blocks``, ``attention`` (with ``sdpa``, which calls torch's kernels), ``position`` and ``lora``
-have parameters or the paper's formulas. ``windows``, ``resizing`` and ``padding`` change the shape
-of maps and images. ``tracing`` says whether a graph is being made, ``arguments`` checks arguments.
+``blocks``, ``attention`` (with ``sdpa``, which calls torch's kernels) and ``position`` have
+parameters or the paper's formulas. ``windows``, ``resizing`` and ``padding`` change the shape of
+maps and images. ``tracing`` says whether a graph is being made, ``arguments`` checks arguments.
 """
-# ruff: noqa: F401
-
-from .attention import attend, compute_attention_weights
-from .blocks import DropPath, LayerScale, Mlp
-from .position import PositionEmbedding, RelativePositionBias
-from .windows import window_partition, window_reverse

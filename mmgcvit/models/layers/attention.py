@@ -27,23 +27,19 @@ def split_qkv(x: Tensor, num_heads: int, chunks: int) -> tuple[Tensor, ...]:
     return tuple(part.transpose(-3, -2) for part in parts)
 
 
-def merge_heads(x: Tensor) -> Tensor:
-    """Merge heads, the inverse of :func:`split_heads`: (..., nH, N, d) to (..., N, C)."""
-    return x.transpose(-3, -2).flatten(-2)
-
-
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute scaled dot-product attention with an optional bias: softmax(q k^T / sqrt(d) + bias)
-    v.
+    """Compute scaled dot-product attention with an optional bias, softmax(q k^T / sqrt(d) + bias)
+    v, and merge heads.
 
     Queries are (B, nW, nH, N, d), or (B, 1, nH, N, d) if all windows of an image share them, keys
     and values (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query,
-    key]. Return (B, nW, nH, N, d).
+    key]. Return (B, nW, N, C).
     """
     batch, num_windows = v.shape[:2]
     q = q.expand(batch, num_windows, *q.shape[2:])
     out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)  # (B*nW, nH, N, d)
-    return out.reshape(batch, num_windows, *out.shape[1:])
+    out = out.reshape(batch, num_windows, *out.shape[1:])
+    return out.transpose(-3, -2).flatten(-2)
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

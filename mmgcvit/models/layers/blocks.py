@@ -79,11 +79,12 @@ class DropPath(nn.Module):
     def __init__(self, drop_prob: float) -> None:
         super().__init__()
         self.drop_prob = drop_prob
-        # A tensor, since torch.compile would compile a block for each value of a number.
-        self.register_buffer('keep_prob', torch.tensor(1 - drop_prob), persistent=False)
+        self.register_buffer('keep_prob', None, persistent=False)
+        self.reset_buffers()
 
-    def reset_buffers(self, device: torch.device) -> None:
-        self.keep_prob = torch.full_like(self.keep_prob, 1 - self.drop_prob, device=device)
+    def reset_buffers(self, device: torch.device | None = None) -> None:
+        # A tensor, since torch.compile would compile a block for each value of a number.
+        self.keep_prob = torch.tensor(1 - self.drop_prob, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

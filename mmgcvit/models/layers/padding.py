@@ -8,8 +8,6 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
     """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both
     sides.
     """
-    if divisor <= 1:
-        return images
     height, width = images.shape[-2:]
     bottom = round_up(height, divisor) - height
     right = round_up(width, divisor) - width

@@ -29,8 +29,7 @@ class PositionTable(nn.Module):
 
     A position is a token of a map, or for the bias an offset between two tokens of a window. The
     table of another grid is resized when it is loaded, each column as an image. That grid must
-    be square, since a state dict does not store its shape. Raise a ValueError if the number of rows
-    is neither h*w nor a square number.
+    be square, since a state dict does not store its shape.
     """
 
     def __init__(self, grid: Size) -> None:
@@ -43,9 +42,11 @@ class PositionTable(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         (name,) = self._parameters
-        key = prefix + name
-        if key in state_dict:
-            state_dict[key] = resize_table(state_dict[key], key, self.grid)
+        table = state_dict.get(prefix + name)
+        if table is not None and table.shape[-2] != prod(self.grid):
+            side = isqrt(table.shape[-2])
+            images = table.mT.unflatten(-1, (side, side))  # (..., columns, side, side)
+            state_dict[prefix + name] = resize(images, self.grid).flatten(-2).mT.contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -53,13 +54,12 @@ class PositionEmbedding(PositionTable):
     """Add a learned embedding to each position of a feature map; for maps of another size than the
     grid, resize it.
 
-    Without ``num_copies`` there is one embedding, also for stacked maps (T, B, H, W, C); with it,
-    one for each of so many stacked maps.
+    There is one embedding, also for stacked maps (T, B, H, W, C); with ``copies`` = (T,), one for
+    each of them.
     """
 
-    def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None) -> None:
+    def __init__(self, embed_dims: int, grid: Size, copies: tuple[int, ...] = ()) -> None:
         super().__init__(grid)
-        copies = () if num_copies is None else (num_copies,)
         self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,31 +79,14 @@ class RelativePositionBias(PositionTable):
         super().__init__((2 * h - 1, 2 * w - 1))  # one position per offset
         self.window_size = (h, w)
         self.relative_position_bias_table = self.make_table(prod(self.grid), num_heads)
-        self.register_buffer('index', self.make_index(), persistent=False)
+        self.register_buffer('index', None, persistent=False)
+        self.reset_buffers()
 
-    def reset_buffers(self, device: torch.device) -> None:
-        self.index = self.make_index().to(device)
-
-    def make_index(self) -> Tensor:
-        """Return the index, padded with keys to a multiple of :data:`ALIGNMENT`."""
-        index = self.compute_index(self.window_size)
-        return F.pad(index, (0, -index.shape[1] % ALIGNMENT)).int()  # half of the memory of int64
-
-    @staticmethod
-    def compute_index(window_size: Window) -> Tensor:
-        """Return the table row of each pair [query, key]: (N, N), with values (dy + h-1) * (2w-1) +
-        (dx + w-1).
-
-        (dy, dx) is the query's position minus the key's. The row is linear in both positions, so
-        one number per token, y * (2w-1) + x, suffices.
-        """
-        h, w = window_size
-        row_length = 2 * w - 1
-        y = torch.arange(h) * row_length
-        x = torch.arange(w)
-        token = (y[:, None] + x).flatten()
-        centre = (h - 1) * row_length + (w - 1)  # the row of the offset (0, 0)
-        return token[:, None] - token + centre
+    def reset_buffers(self, device: torch.device | None = None) -> None:
+        """Compute the index, padded with keys to a multiple of :data:`ALIGNMENT`."""
+        index = compute_position_index(self.window_size)
+        index = F.pad(index, (0, -index.shape[1] % ALIGNMENT))
+        self.index = index.int().to(device)  # half of the memory of int64
 
     def forward(self) -> Tensor:
         """Look the bias up in the table: (nH, N, N), indexed [head, query, key], in autocast's
@@ -118,14 +101,17 @@ class RelativePositionBias(PositionTable):
         return cast_for_autocast(bias)[..., : len(self.index)]
 
 
-def resize_table(table: Tensor, name: str, grid: Size) -> Tensor:
-    """Resize a table (..., rows, columns) to a grid (h, w), see :class:`PositionTable`."""
-    if table.ndim < 2 or table.shape[-2] == prod(grid):
-        return table
-    rows = table.shape[-2]
-    side = isqrt(rows)
-    if side**2 != rows:
-        expected = f'{prod(grid)}, or another square number'
-        raise ValueError(f'{name} has {rows} rows; expected {expected}')
-    images = table.mT.unflatten(-1, (side, side))  # (..., columns, side, side)
-    return resize(images, grid).flatten(-2).mT.contiguous()
+def compute_position_index(window_size: Window) -> Tensor:
+    """Return the table row of each pair [query, key]: (N, N), with values (dy + h-1) * (2w-1) +
+    (dx + w-1).
+
+    (dy, dx) is the query's position minus the key's. The row is linear in both positions, so
+    one number per token, y * (2w-1) + x, suffices.
+    """
+    h, w = window_size
+    row_length = 2 * w - 1
+    y = torch.arange(h) * row_length
+    x = torch.arange(w)
+    token = (y[:, None] + x).flatten()
+    centre = (h - 1) * row_length + (w - 1)  # the row of the offset (0, 0)
+    return token[:, None] - token + centre

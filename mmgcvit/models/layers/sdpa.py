@@ -32,8 +32,8 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     if bias is not None:
         bias = bias.unsqueeze(0)  # with three dimensions, torch uses a slower kernel on CPUs
-    limit = MAX_BATCH.get(v.device.type)
-    if limit is None or len(v) <= limit:
+    limit = MAX_BATCH.get(v.device.type, len(v))
+    if len(v) <= limit:
         return F.scaled_dot_product_attention(q, k, v, bias)
     parts = zip(q.split(limit), k.split(limit), v.split(limit), strict=True)
     return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])

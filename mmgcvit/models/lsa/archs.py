@@ -1,43 +1,16 @@
 """Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code)."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from ..layers.arguments import (
-    MIN_IMAGE_SIZE,
-    check_bool,
-    check_float,
-    check_int,
-    check_ints,
-    is_pair,
-    is_sequence,
-    require,
-)
-from ..layers.padding import round_up
+from ..layers.arguments import check_divisors, check_ints, is_sequence, require
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
-SHIFT_MODES = ('circular', 'reflect')
-MAX_SHIFT = MIN_IMAGE_SIZE - 1
 
 # Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
 CIFAR_STRAIGHT = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2))
 CIFAR_OBLIQUE = ((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2, 2), (2, -1))
 CIFAR_SHIFTS = CIFAR_STRAIGHT + CIFAR_OBLIQUE
-
-
-def check_shifts(shifts: Any) -> Shifts | None:
-    """Return ``shifts`` as a tuple of tuples or None; raise a ValueError if they are invalid."""
-    if shifts is None:
-        return None
-    is_valid = is_sequence(shifts) and len(shifts) > 1
-    is_valid = is_valid and all(
-        is_pair(shift, -MAX_SHIFT) and max(shift) <= MAX_SHIFT for shift in shifts
-    )
-    is_valid = is_valid and tuple(shifts[0]) == (0, 0)
-    expected = f'None, or at least two pairs (dy, dx) of at most {MAX_SHIFT} px, the first (0, 0)'
-    require('arch: shifts', shifts, is_valid, expected)
-    return tuple(map(tuple, shifts))
 
 
 @dataclass
@@ -65,7 +38,7 @@ class LSAArch:
         img_size: Side of the training images in pixels.
 
     Raises:
-        ValueError: An attribute is out of its range or of the wrong type.
+        ValueError: The numbers of a stage or the shifts are invalid.
     """
 
     embed_dims: tuple[int, ...]
@@ -84,37 +57,17 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
-        self.embed_dims = check_ints('arch: embed_dims', self.embed_dims)
         num_stages = len(self.embed_dims)
-        self.depths = check_ints('arch: depths', self.depths, num_stages)
-        self.num_heads = check_ints('arch: num_heads', self.num_heads, num_stages)
-        num_kv_heads = self.num_kv_heads or self.num_heads
-        self.num_kv_heads = check_ints('arch: num_kv_heads', num_kv_heads, num_stages)
-        self.kernel_size = check_int('arch: kernel_size', self.kernel_size, 1)
-        self.stride = check_int('arch: stride', self.stride, 1)
-        self.padding = check_int('arch: padding', self.padding, 0)
-        smallest = round_up(MIN_IMAGE_SIZE, self.stride) + 2 * self.padding
-        is_valid = self.kernel_size <= smallest
-        expected = f'at most {smallest}, the side of the smallest padded image'
-        require('arch: kernel_size', self.kernel_size, is_valid, expected)
-        self.shifts = check_shifts(self.shifts)
-        is_valid = self.shift_mode in SHIFT_MODES
-        require('arch: shift_mode', self.shift_mode, is_valid, f'one of {SHIFT_MODES}')
-        check_bool('arch: shared_conv', self.shared_conv)
-        check_bool('arch: shared_position', self.shared_position)
-        self.mlp_ratio = check_float('arch: mlp_ratio', self.mlp_ratio, 0.1)
-        self.drop_path_rate = check_float(
-            'arch: drop_path_rate', self.drop_path_rate, 0, upper_bound=1
-        )
-        self.img_size = check_int('arch: img_size', self.img_size, MIN_IMAGE_SIZE)
-        for i, heads in enumerate(self.num_heads):
-            channels, kv_heads = self.embed_dims[i], self.num_kv_heads[i]
-            is_valid = channels % heads == 0 and heads % kv_heads == 0
-            expected = (
-                f'a divisor of the {channels} channels and a multiple of the {kv_heads} key/value '
-                'heads'
-            )
-            require(f'arch: num_heads[{i}]', heads, is_valid, expected)
+        self.num_kv_heads = self.num_kv_heads or self.num_heads
+        for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
+            check_ints(name, getattr(self, name), num_stages)
+        if self.shifts is not None:
+            is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
+            is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
+            expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
+            require('shifts', self.shifts, is_valid, expected)
+        check_divisors('num_heads', self.num_heads, self.embed_dims)
+        check_divisors('num_kv_heads', self.num_kv_heads, self.num_heads)
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}

@@ -14,7 +14,6 @@ from ..layers.attention import (
     QKV,
     attend,
     compute_attention_weights,
-    merge_heads,
     split_heads,
     split_qkv,
 )
@@ -32,6 +31,13 @@ class GroupedAttention(nn.Module):
         self.q = nn.Linear(embed_dims, embed_dims)
         self.kv = nn.Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
         self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def project(self, queries: Tensor, others: Tensor) -> QKV:
+        """Return queries (..., nH, N, d), and keys and values (..., nH, M, d), of tokens (..., N,
+        C) and (..., M, C).
+        """
+        q = split_heads(self.q(queries), self.num_heads)
+        return q, *self.split_keys_and_values(self.kv(others))
 
     def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
         """Split into keys and values, repeated for all query heads: (..., N, 2*nKV*d) to two (...,
@@ -65,18 +71,15 @@ class SelfAttention(GroupedAttention):
         """Apply attention to a map: (B, H, W, C) to the same."""
         size = x.shape[1:3]
         window_size = balance_window(self.window_size, size)
-        q, k, v = self.project(window_partition(x, window_size))
-        return window_reverse(self.proj(merge_heads(attend(q, k, v))), window_size, size)
-
-    def project(self, windows: Tensor) -> QKV:
-        """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
-        q = split_heads(self.q(windows), self.num_heads)
-        return q, *self.split_keys_and_values(self.kv(windows))
+        windows = window_partition(x, window_size)
+        q, k, v = self.project(windows, windows)
+        return window_reverse(self.proj(attend(q, k, v)), window_size, size)
 
     def compute_attention_weights(self, x: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), to draw them."""
         window_size = balance_window(self.window_size, x.shape[1:3])
-        q, k, _ = self.project(window_partition(x, window_size))
+        windows = window_partition(x, window_size)
+        q, k, _ = self.project(windows, windows)
         return compute_attention_weights(q, k)
 
 
@@ -88,11 +91,11 @@ class ShiftAttention(GroupedAttention):
 
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
-        q, k, v = self.project(copies.flatten(1, -2))
+        q, k, v = self.project_patches(copies.flatten(1, -2))
         attended = sdpa(q, k, v).flatten(1)  # (M, nH, 1, d) to (M, C)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
-    def project(self, patches: Tensor) -> QKV:
+    def project_patches(self, patches: Tensor) -> QKV:
         """Return queries (M, nH, 1, d), keys and values (M, nH, T, d) of patches (T, M, C)."""
         q = split_heads(self.q(patches[0]).unsqueeze(1), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1))
@@ -101,6 +104,6 @@ class ShiftAttention(GroupedAttention):
         """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for
         visualisation.
         """
-        q, k, _ = self.project(copies.flatten(1, -2))
+        q, k, _ = self.project_patches(copies.flatten(1, -2))
         weights = compute_attention_weights(q, k).squeeze(2)  # (M, nH, T)
         return weights.unflatten(0, copies.shape[1:-1])

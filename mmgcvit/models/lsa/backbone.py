@@ -20,9 +20,9 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
-    check_float,
-    check_img_size,
     resolve_arch,
+    resolve_drop_path_rate,
+    resolve_img_size,
     resolve_windows,
 )
 from ..layers.padding import ceil_div
@@ -54,8 +54,6 @@ class LSA(PyramidBackbone):
             are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
-        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0
-            disables it, and merges the LoRA weights of a loaded checkpoint into the linear layers.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA
@@ -63,7 +61,7 @@ class LSA(PyramidBackbone):
             mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range or of the wrong type. The message says what is
+        ValueError: The arch, a window, size, rate or stage is invalid. The message says what is
             allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for
@@ -89,54 +87,26 @@ class LSA(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
-        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
         arch = resolve_arch(arch, self.archs)
         dims = arch.embed_dims
         num_stages = len(dims)
-        windows = resolve_windows(window_size, num_stages, allow_none=True)
+        windows = resolve_windows(window_size, num_stages)
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
-        img_size = check_img_size(pretrain_img_size)
-        if drop_path_rate is None:
-            drop_path_rate = arch.drop_path_rate
-        drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, upper_bound=1)
+        img_size = resolve_img_size(pretrain_img_size)
+        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         if out_indices is None:
             out_indices = range(num_stages)
-        super().__init__(
-            in_channels, dims, out_indices, frozen_stages, lora_rank, with_cp, init_cfg, NORM_EPS
-        )
-        self.stem = self.stem_type(
-            in_channels=self.in_channels,
-            embed_dims=dims[0],
-            kernel_size=arch.kernel_size,
-            stride=arch.stride,
-            padding=arch.padding,
-            shifts=arch.shifts,
-            shift_mode=arch.shift_mode,
-            shared_conv=arch.shared_conv,
-        )
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
+        self.stem = self.stem_type(in_channels, arch)
         # The size (h, w) of the position embedding, which each downsampler halves.
-        grid = count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)
+        grid = count_patches(img_size, arch)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
-            has_copies = i == 0 and arch.shifts is not None
-            stage = self.stage_type(
-                embed_dims=dims[i],
-                depth=arch.depths[i],
-                num_heads=arch.num_heads[i],
-                num_kv_heads=arch.num_kv_heads[i],
-                window_size=windows[i],
-                mlp_ratio=arch.mlp_ratio,
-                drop_path_rate=drop_path_rate,
-                grid=grid,
-                num_copies=len(arch.shifts) if has_copies else None,
-                shared_position=arch.shared_position,
-                with_cp=with_cp,
-            )
-            self.stages.append(stage)
+            self.stages.append(self.stage_type(arch, i, grid, windows[i], drop_path_rate, with_cp))
             h, w = grid
             grid = (ceil_div(h, 2), ceil_div(w, 2))
         # The authors initialise linear layers and convolutions alike.

@@ -4,7 +4,6 @@ weights.
 Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains the rows.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +61,7 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
         channels = len(tensors[f'stages.{i}.norm1.weight'])
         embed_dims.append(channels)
         num_heads.append(channels // (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2))
-    num_convs = len([name for name in tensors if re.match(r'stem\.convs\.\d+\.weight', name)])
+    num_convs = sum(name.startswith('stem.convs.') for name in tensors) // 2  # weights and biases
     position = tensors['stages.0.position.pos_embed']
     num_positions = len(position) if position.ndim == 3 else 1
     kernel_size = tensors['stem.convs.0.weight'].shape[-1]

@@ -1,7 +1,7 @@
 """Embed the patches of an image and of its shifted copies (paper, section 3.1).
 
-Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C = ``embed_dims``
-    channels of a token.
+Shapes: B batch, H x W image in pixels, h x w patches, T copies of the image, C channels of a
+    token.
 """
 
 import torch
@@ -10,36 +10,26 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Size
 from ..layers.padding import pad_images, round_up
-from .archs import Shifts
+from .archs import LSAArch, Shifts
 
 
 class ShiftedPatchEmbedding(nn.Module):
     """Embed each patch of T shifted copies of an image as a token: (B, in_channels, H, W) to (T, B,
     h, w, C), or without shifts to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to multiples of the stride. The arguments
-    are attributes of :class:`.LSAArch`.
+    Images are zero-padded on the right and at the bottom to multiples of the stride.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        kernel_size: int,
-        stride: int,
-        padding: int,
-        shifts: Shifts | None,
-        shift_mode: str,
-        shared_conv: bool,
-    ) -> None:
+    def __init__(self, in_channels: int, arch: LSAArch) -> None:
         super().__init__()
-        self.stride = stride
-        self.shifts = shifts
-        self.shift_mode = shift_mode
-        num_convs = 1 if shifts is None or shared_conv else len(shifts)
+        self.stride = arch.stride
+        self.shifts = arch.shifts
+        self.shift_mode = arch.shift_mode
+        num_convs = 1 if arch.shifts is None or arch.shared_conv else len(arch.shifts)
+        layout = (arch.kernel_size, arch.stride, arch.padding)
         self.convs = nn.ModuleList()
         for _ in range(num_convs):
-            self.convs.append(nn.Conv2d(in_channels, embed_dims, kernel_size, stride, padding))
+            self.convs.append(nn.Conv2d(in_channels, arch.embed_dims[0], *layout))
 
     def forward(self, images: Tensor) -> Tensor:
         images = pad_images(images, self.stride)
@@ -70,7 +60,8 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
     return copies
 
 
-def count_patches(size: Size, kernel_size: int, stride: int, padding: int) -> Size:
+def count_patches(size: Size, arch: LSAArch) -> Size:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    height, width = (round_up(side, stride) + 2 * padding - kernel_size for side in size)
-    return height // stride + 1, width // stride + 1
+    margin = 2 * arch.padding - arch.kernel_size
+    height, width = (round_up(side, arch.stride) + margin for side in size)
+    return height // arch.stride + 1, width // arch.stride + 1

@@ -5,7 +5,7 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channe
     C).
 
 In variants with shifts, the first stage takes the maps of T shifted copies, (T, B, H, W, C). Its
-first block, a ShiftBlock, turns them into one.
+first block turns them into one.
 """
 
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Size, Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
 from ..layers.position import PositionEmbedding
+from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -21,7 +22,8 @@ NORM_EPS = 1e-6
 class Block(nn.Module):
     """Pre-norm block of attention and an MLP.
 
-    The residual connections ``attn_residual`` and ``mlp_residual`` have drop path.
+    The residual connections ``attn_residual`` and ``mlp_residual`` have drop path. The paper's
+    local attention block is the one with :class:`ShiftAttention`.
     """
 
     def __init__(
@@ -34,66 +36,52 @@ class Block(nn.Module):
         self.mlp_residual = Residual(embed_dims, None, drop_path_rate)
 
     def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        """Apply the block to a map (B, H, W, C). The norms are the stage's."""
-        x = self.attn_residual(x, self.attn(norm1(x)))
-        return self.mlp_residual(x, self.mlp(norm2(x)))
-
-
-class ShiftBlock(Block):
-    """The paper's local attention block, with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W,
-    C).
-
-    The residual connection adds the attention's output to the unshifted map, which is the first of
-    the T maps.
-    """
-
-    def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        x = self.attn_residual(copies[0], self.attn(norm1(copies)))
+        """Apply the block to a map (B, H, W, C), or make one of the maps of shifted copies, (T, B,
+        H, W, C). The norms are the stage's.
+        """
+        unshifted = x[0] if x.ndim == 5 else x
+        x = self.attn_residual(unshifted, self.attn(norm1(x)))
         return self.mlp_residual(x, self.mlp(norm2(x)))
 
 
 class Stage(nn.Module):
     """A position embedding, then blocks at one resolution, which share two norms.
 
-    ``grid`` is the size (h, w) of the position embedding. With ``num_copies`` the stage takes the
-    maps of so many shifted copies, and its first block is a :class:`ShiftBlock`. The other
-    arguments are those of the network and of its arch.
+    ``index`` is that of the stage, ``grid`` the size (h, w) of the position embedding, and
+    ``window_size`` the largest window. In variants with shifts, the first stage takes the maps of
+    shifted copies, and its first block has :class:`ShiftAttention`.
     """
 
-    first_block_type = ShiftBlock
     first_attention_type = ShiftAttention
 
     def __init__(
         self,
-        embed_dims: int,
-        depth: int,
-        num_heads: int,
-        num_kv_heads: int,
-        window_size: Window | None,
-        mlp_ratio: float,
-        drop_path_rate: float,
+        arch: LSAArch,
+        index: int,
         grid: Size,
-        num_copies: int | None,
-        shared_position: bool,
+        window_size: Window | None,
+        drop_path_rate: float,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
+        embed_dims = arch.embed_dims[index]
+        heads = (arch.num_heads[index], arch.num_kv_heads[index])
+        has_copies = index == 0 and arch.shifts is not None
         # The copies share a position embedding, or each has its own.
-        num_positions = None if shared_position else num_copies
-        self.position = PositionEmbedding(embed_dims, grid, num_positions)
+        has_positions = has_copies and not arch.shared_position
+        copies = (len(arch.shifts),) if has_positions else ()
+        self.position = PositionEmbedding(embed_dims, grid, copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
-        hidden_dims = int(embed_dims * mlp_ratio)
+        hidden_dims = int(embed_dims * arch.mlp_ratio)
         self.blocks = nn.ModuleList()
-        for i in range(depth):
-            if i == 0 and num_copies is not None:
-                block_type = self.first_block_type
-                attn = self.first_attention_type(embed_dims, num_heads, num_kv_heads)
+        for i in range(arch.depths[index]):
+            if i == 0 and has_copies:
+                attn = self.first_attention_type(embed_dims, *heads)
             else:
-                block_type = Block
-                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
-            self.blocks.append(block_type(embed_dims, attn, hidden_dims, drop_path_rate))
+                attn = SelfAttention(embed_dims, *heads, window_size)
+            self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""

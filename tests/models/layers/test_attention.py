@@ -40,20 +40,17 @@ def test_inference_runs_the_fused_kernel_on_the_cpu():
         assert 'aten::softmax' not in called
 
 
-def test_attention_weights_equal_those_used_by_attend():
-    q, k, v, bias = arguments()
-    scores = q @ k.transpose(-1, -2) / DIM**0.5 + bias
-    torch.testing.assert_close(compute_attention_weights(q, k, bias), scores.softmax(-1))
-    torch.testing.assert_close(compute_attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
-    torch.testing.assert_close(compute_attention_weights(q[:, :1], k) @ v, attend(q[:, :1], k, v))
-
-
-def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
+def test_attention_is_its_definition_also_with_more_windows_than_a_launch_takes(monkeypatch):
     q, k, v, trained_bias = arguments()
-    for size, bias in itertools.product([1, 2, 5, 6, 7], [None, trained_bias]):
+    scores = q @ k.transpose(-1, -2) / DIM**0.5 + trained_bias
+    weights = compute_attention_weights(q, k, trained_bias)
+    torch.testing.assert_close(weights, scores.softmax(-1))
+    options = itertools.product([1, 2, 5, 6, 7], [q, q[:, :1]], [None, trained_bias])
+    for size, queries, bias in options:
         monkeypatch.setitem(sdpa.MAX_BATCH, 'cpu', size)
-        expected = compute_attention_weights(q, k, bias) @ v
-        torch.testing.assert_close(attend(q, k, v, bias), expected)
+        weights = compute_attention_weights(queries, k, bias)
+        expected = (weights @ v).transpose(2, 3).flatten(3)  # with merged heads
+        torch.testing.assert_close(attend(queries, k, v, bias), expected)
 
 
 @pytest.mark.gpu

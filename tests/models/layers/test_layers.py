@@ -86,7 +86,7 @@ def test_gradients_of_a_table_accumulate_in_float32(dtype, device):
 
 
 @settings(max_examples=25)
-@given(side=grid_sides, grid=st.tuples(grid_sides, grid_sides), copies=st.sampled_from([None, 3]))
+@given(side=grid_sides, grid=st.tuples(grid_sides, grid_sides), copies=st.sampled_from([(), (3,)]))
 def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, device):
     stored = (side, side) if side**2 != grid[0] * grid[1] else grid
     source = PositionEmbedding(4, stored, copies).to(device)
@@ -100,12 +100,11 @@ def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, dev
     torch.testing.assert_close(target.pos_embed.view_as(expected), expected)
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 4), (4,)])
 @pytest.mark.parametrize('rate', [0.0, 0.25, 0.75])
-def test_drop_path_drops_images_at_its_rate_in_training_only(rate, shape, device):
+def test_drop_path_drops_images_at_its_rate_in_training_only(rate, device):
     """Kept images are scaled, so that the mean stays."""
     drop_path = DropPath(rate).to(device)
-    branch = torch.ones(4096, *shape, device=device)
+    branch = torch.ones(4096, 1, 4, device=device)
     found = drop_path(branch)
     is_dropped = (found == 0).flatten(1).all(1)
     assert torch.equal(found[~is_dropped], branch[~is_dropped] / (1 - rate))
