@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from torch import nn
 
 from ..config import get_config_path
 from ..errors import CheckpointError, check_installed
@@ -57,8 +58,13 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     """
     network, tensors = weights.network, weights.tensors
     with reject_part(weights.source, network.__name__), torch.device('meta'):
-        expected = network(network.infer_arch(tensors).attributes).state_dict()
-    check_complete(weights.source, tensors, expected, OUTPUT_NORMS)
+        model = network(network.infer_arch(tensors).attributes)
+        expected = model.state_dict()
+        expected |= nn.LayerNorm(model.num_features).state_dict(prefix=FINAL_NORM)
+        head = tensors.get('head.fc.weight')
+        if head is not None:
+            expected |= nn.Linear(model.num_features, len(head)).state_dict(prefix='head.fc.')
+    check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
             return {'state_dict': make_state_dict(weights, mapping)}

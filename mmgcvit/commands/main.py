@@ -67,15 +67,18 @@ def main() -> None:
 
 class OutputFile(FileIO):
     """A file that discards what is written to a pipe that nobody reads any more (``| head``), or to
-    a closed terminal.
+    a closed terminal, and after an error of a full disk, which it raises once.
     """
+
+    has_failed = False
 
     def write(self, data: bytes) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno in (errno.EPIPE, errno.EIO):
+            if error.errno in (errno.EPIPE, errno.EIO) or self.has_failed:
                 return len(data)
+            self.has_failed = True
             raise
 
 

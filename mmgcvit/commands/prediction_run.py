@@ -74,7 +74,7 @@ class PredictionRun:
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
-        self.counts: dict[str, Counter[str]] = {}  # by image or frame: predictions by class
+        self.counts: dict[str, Counter[int]] = {}  # by image or frame: predictions by class
         self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
         # Images and frames with as many detections as the model returns at most
         self.limited: list[str] = []
@@ -218,7 +218,7 @@ class PredictionRun:
     def print_summary(self) -> None:
         """Print what has been predicted and written."""
         if self.counts:
-            table = make_table(self.counts, self.model.task)
+            table = make_table(self.counts, self.model.classes, self.model.task)
             Console(markup=False, emoji=False, highlight=False).print(table)
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))

@@ -40,13 +40,11 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     found = {}  # a file that is given twice, also by other paths, is one input
     for name in names:
         for file in list_files(name):
-            found.setdefault(make_absolute(file), file)
+            found.setdefault(file if is_url(file) else make_absolute(file), file)
     images, videos = [], []
     for file in found.values():
-        # Of URLs, only images are read. A file that the user names counts as an image if it has no
-        # video suffix.
-        is_video = file.lower().endswith(VIDEO_SUFFIXES) and not is_url(file)
-        (videos if is_video else images).append(file)
+        # A file that the user names counts as an image if it has no video suffix.
+        (videos if file.lower().endswith(VIDEO_SUFFIXES) else images).append(file)
     return images, videos
 
 
@@ -56,6 +54,8 @@ def list_files(name: str) -> list[str]:
     Raise a UserError if there are none.
     """
     path = Path(name)
+    if is_url(name) and name.lower().endswith(VIDEO_SUFFIXES):
+        raise UserError(f'{name}: videos are not read from URLs. Download it, and pass its path')
     if is_url(name) or path.is_file():
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if path.is_dir() else name  # noqa: PTH118
@@ -97,6 +97,8 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
     """
     name = 'the image'
     try:
+        if not isinstance(image, ImageLike):
+            raise UserError(f'expected a path, a NumPy array or a Pillow image, got {image!r:.60}')
         if isinstance(image, np.ndarray):
             return convert_to_bgr(image)
         if isinstance(image, Image.Image):

@@ -23,7 +23,7 @@ from ..files import (
     write_image,
     write_text,
 )
-from ..tasks import SEGMENTATION, TASK_BY_NAME
+from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
 from .predictor import Predictor
 from .results import Classification, Prediction, Segmentation
 
@@ -81,16 +81,17 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
 
 
-def count_classes(prediction: Prediction) -> Counter[str]:
-    """Count the objects, or the pixels of a segmentation, by class name.
+def count_classes(prediction: Prediction) -> Counter[int]:
+    """Count the objects, or the pixels of a segmentation, by class index.
 
     The class of a classified image counts 1.
     """
     if isinstance(prediction, Segmentation):
-        return Counter(dict(zip(prediction.class_names, prediction.areas.tolist(), strict=True)))
+        labels, areas = prediction.labels.tolist(), prediction.areas.tolist()
+        return Counter(dict(zip(labels, areas, strict=True)))
     if isinstance(prediction, Classification):
-        return Counter([prediction.class_name])
-    return Counter(prediction.class_names)
+        return Counter([prediction.label])
+    return Counter(prediction.labels.tolist())
 
 
 def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str:
@@ -103,20 +104,20 @@ def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str
     )
 
 
-def write_counts(path: Path, counts: Mapping[str, Counter[str]], classes: Sequence[str]) -> None:
+def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
     """
+    labels = range(len(classes))  # names may repeat: ImageNet has two classes called crane
     if len(classes) > MANY:
-        found = set().union(*counts.values())
-        classes = [name for name in classes if name in found]
+        labels = sorted(set().union(*counts.values()))
     # A file's name may not be UTF-8.
     encoding = {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     with write_atomically(path) as temporary, temporary.open('w', newline='', **encoding) as file:
         table = csv.writer(file)
-        table.writerow(['file_name', *map(escape_formula, classes)])
+        table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
         for name, counter in counts.items():
-            table.writerow([escape_formula(name), *(counter[label] for label in classes)])
+            table.writerow([escape_formula(name), *(counter[label] for label in labels)])
 
 
 def escape_formula(text: str) -> str:
@@ -124,23 +125,24 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
-def make_table(counts: Mapping[str, Counter[str]], task: str) -> Table:
+def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
-    table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
+    counted = 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted
+    table.add_column(counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
-            table.add_row(escape_controls(name), format_counts(counter, task))
+            table.add_row(escape_controls(name), format_counts(counter, classes, task))
     total = sum(counts.values(), Counter())
-    table.add_row(f'all {len(counts):,}', format_counts(total, task))
+    table.add_row(f'all {len(counts):,}', format_counts(total, classes, task))
     return table
 
 
-def format_counts(counter: Counter[str], task: str) -> str:
+def format_counts(counter: Counter[int], classes: Sequence[str], task: str) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total, texts = counter.total(), []
-    for name, count in counter.most_common():
+    for label, count in counter.most_common():
         number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
-        texts.append(f'{number} {name}')
+        texts.append(f'{number} {classes[label]}')
     return shorten(texts, MAX_ROWS) or 'none'

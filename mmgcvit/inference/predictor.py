@@ -84,7 +84,8 @@ class Predictor(ABC, Generic[P]):
         device = 'the CPU'
         if self.device.type == 'cuda':
             device = f'{torch.cuda.get_device_name(self.device)} ({self.device})'
-        return f'{self.task}, {len(self.classes)} classes, on {device}: {self.checkpoint}'
+        classes = '1 class' if len(self.classes) == 1 else f'{len(self.classes)} classes'
+        return f'{self.task}, {classes}, on {device}: {self.checkpoint}'
 
     @property
     def device(self) -> torch.device:

@@ -59,11 +59,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     elif not classes and not deep:
         return []
     elif deep:
-        top = folder.path / deep[0].parts[0]
-        misfit = (
-            f'{shorten(deep)} are below the folders of classes. Move them up, or pass the folder of '
-            f'the dataset, such as {top}'
-        )
+        misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:

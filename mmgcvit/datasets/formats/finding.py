@@ -88,8 +88,13 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     """Return why a folder fits no layout, with the tree of the nearest one if there is one."""
     if misfits:
         nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout = nearest.layout
-        return f'{folder.path}: {nearest.misfit}. The layout of {layout.tools}:\n{layout.tree}'
+        layout, hint = nearest.layout, ''
+        top, *others = {file.parts[0] for file in folder.files}
+        if not others and (folder.path / top).is_dir():
+            hint = f', or pass the folder of the dataset, such as {folder.path / top}'
+        return (
+            f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
+        )
     count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'

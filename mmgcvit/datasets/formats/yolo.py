@@ -207,7 +207,7 @@ def list_images(root: Path, source: Any) -> list[Path]:
                     images[find_path(path.parent, line.removeprefix(prefix))] = None
         else:
             raise UserError(f'names {name}, which does not exist in {root}')
-    if not images:
+    if not any(path.is_file() for path in images):
         raise UserError(f'names {shorten(names)}, which contains no images')
     return list(images)
 
@@ -357,7 +357,10 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
         positions, flags = points[..., :2], points[..., 2:].round(2)
         are_inside = (abs(positions - centres) <= limits) | (positions == 0)
         if are_inside.all() and np.isin(flags, (0, 1, 2)).all():
-            return are_outside.mean() > MIN_OUTSIDE
+            # A corner is not far from the others, which tells a few quadrangles from keypoints.
+            extents = np.ptp(positions, axis=1).max(1) + KEYPOINT_MARGIN
+            are_far = abs(positions - sides).max(2).min(1) > extents
+            return (are_outside & are_far).mean() > MIN_OUTSIDE
     return False
 
 

@@ -26,7 +26,7 @@ from ...private_api import HIDDEN_WARNINGS
 from ..loops import get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
-# In seconds. The first iterations are slow, so they do not tell how long a run takes.
+# In seconds, from the first iteration, which is slow and does not tell how long a run takes.
 MIN_TIMED = 20
 # ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
 ALWAYS_SHOWN = 'always_shown'
@@ -145,7 +145,7 @@ class SummaryHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
-        self.time = time.monotonic() + MIN_TIMED
+        self.time: float | None = None
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(
@@ -154,6 +154,8 @@ class SummaryHook(Hook):
             )
 
     def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+        if self.time is None:
+            self.time = time.monotonic() + MIN_TIMED
         # Of mmengine's IterTimerHook, without validations.
         seconds = runner.message_hub.runtime_info.get('eta')
         if time.monotonic() > self.time and seconds is not None:

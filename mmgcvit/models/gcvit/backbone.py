@@ -19,6 +19,7 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
+    require,
     resolve_arch,
     resolve_drop_path_rate,
     resolve_windows,
@@ -89,6 +90,7 @@ class GCViT(PyramidBackbone):
         arch = resolve_arch(arch, self.archs)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
+        require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
         num_poolings = count_poolings(windows, pretrain_img_size)
         drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
