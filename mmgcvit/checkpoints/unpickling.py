@@ -57,6 +57,7 @@ ALLOWED: dict[str, Any] = {
     'torch._tensor._rebuild_from_type_v2': lambda rebuild, _, arguments, *__: rebuild(*arguments),
     'collections.OrderedDict': OrderedDict,
     'collections.Counter': Counter,
+    'collections.defaultdict': lambda *_: {},
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
     'numpy.dtype': DtypePlaceholder,

@@ -239,9 +239,11 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     side = model.image_side
     if side:
         longer, shorter, lowest = side, side, 1 / MAX_RATIO
+        words = f'or smaller than in training (longer side {side} px)'
     elif model.scale:
         longer, shorter = model.scale
         lowest, side = 0, MAX_RATIO * shorter
+        words = f'than what the network gets ({longer} x {shorter} px)'
     else:
         return ''
     others = []
@@ -253,6 +255,5 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
         return ''
     return (
         f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
-        f'{MAX_RATIO} times larger or smaller than the model expects (longer side {longer} px). If '
-        f'objects in larger ones are lost, add --tiles {side}\n'
+        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles {side}\n'
     )

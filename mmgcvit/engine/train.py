@@ -109,7 +109,7 @@ def log_interrupt(runner: Runner) -> None:
         if getattr(hook, 'last_ckpt', None):
             advice = (
                 f'checkpoint: {hook.last_ckpt}\ncontinue with the same command and --resume '
-                '(without --overwrite)'
+                '(without --overwrite and CHECKPOINT)'
             )
     runner.logger.warning(f'interrupted after iteration {runner.iter}; {advice}')
 

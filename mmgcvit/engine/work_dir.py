@@ -107,8 +107,9 @@ def list_run_files(work_dir: Path) -> list[Path]:
     written = {path.read_bytes() for path in work_dir.glob('*/vis_data/config.py')}
     files = []
     for path in work_dir.glob('*.py'):
-        if path.is_file() and path.read_bytes() in written:
-            files.append(path)
+        with suppress(OSError):  # a folder, or a file that cannot be read
+            if path.read_bytes() in written:
+                files.append(path)
     files += list_checkpoints(work_dir)
     names = (
         VALIDATED_FILE,

@@ -122,11 +122,16 @@ def draw_matches(
 
 
 def outline_objects(objects: Detections) -> list[np.ndarray]:
-    """Return polygons (k, 2) around masks, or around the boxes of objects without a mask."""
+    """Return polygons (k, 2) around masks, or around the boxes of objects without a mask. Specks
+    and holes under a tenth of a mask's largest outline have none: early masks are full of them.
+    """
     outlines = []
     for found, corners in zip(objects, sv.xyxy_to_polygons(objects.boxes), strict=True):
         polygons = [] if found.mask is None else sv.mask_to_polygons(found.mask)
-        outlines += polygons or [corners]
+        areas = [cv2.contourArea(polygon) for polygon in polygons]
+        lowest = max(areas, default=0) / 10
+        large = [polygon for polygon, area in zip(polygons, areas, strict=True) if area >= lowest]
+        outlines += large or [corners]
     return outlines
 
 

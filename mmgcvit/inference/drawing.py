@@ -116,7 +116,9 @@ def draw_objects(
     canvas = box_annotator.annotate(canvas, objects)
     if len(objects) > MAX_LABELLED:
         return canvas
-    if with_scores:
+    if with_scores and len(palette) == 1:  # the name on each object would hide others
+        texts = [f'{score:.2f}' for score in prediction.scores]
+    elif with_scores:
         pairs = zip(texts, prediction.scores, strict=True)
         texts = [f'{name} {score:.2f}' for name, score in pairs]
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)

@@ -121,6 +121,9 @@ HERE = r'stages\.1\.blocks\.0\.mlp\.fc2\.'
         (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensor|has only a part of LSA'),
         (REFERENCES[0], FC2, lambda t: t.long(), 'torch.int64 instead'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
+        (CLASSIFIERS[0], 'norm.weight', lambda t: t[:7], r'final_norm\.weight \(7,\)'),
+        (CLASSIFIERS[0], 'head.weight', lambda t: t[:, :7], r'head\.fc\.weight \(\d+, 7\)'),
+        (CLASSIFIERS[0], 'head.bias', None, r'lacks 1 tensor \(head\.fc\.bias\)'),
     ],
 )
 def test_weights_with_missing_or_invalid_tensors_are_not_converted(

@@ -135,7 +135,7 @@ def test_arrays_may_be_not_contiguous_and_have_one_channel():
     [
         (np.zeros((20, 30, 2), np.uint8), r'has the shape \(20, 30, 2\)'),
         (np.zeros((20, 30, 3), bool), r'the dtype bool\. Expected'),
-        (None, 'not NoneType'),
+        (None, 'expected a path, a NumPy array or a Pillow image, got None'),
         ('missing.jpg', 'missing.jpg cannot be read: No such file'),
         ('.', '. cannot be read: Is a directory'),
         ('bomb.png', 'bomb.png cannot be read: .*exceeds limit'),
@@ -168,6 +168,7 @@ def files(tmp_path, monkeypatch):
         ('b/**/*', 'b/1.jpg b/c/4.tif', []),
         ('photo[1].jpg', 'photo[1].jpg', []),
         ('b/1.jpg a/1.jpg b/../b/1.jpg b', 'b/1.jpg a/1.jpg', []),
+        ('http://x/a//b http://x/a/b b', 'http://x/a//b http://x/a/b b/1.jpg', []),
     ],
 )
 def test_inputs_are_found_by_folder_glob_pattern_and_file(names, images, videos, files):
@@ -183,6 +184,7 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(names, images, videos,
         ('empty', 'no image or video found. For images in subfolders'),
         ('nowhere/*.jpg', 'no image or video found'),
         ('gone.jpg', 'there is no file or folder gone'),
+        ('http://x/v.mp4', 'videos are not read from URLs'),
     ],
 )
 def test_inputs_without_images_are_rejected(name, words, files):

@@ -1,6 +1,7 @@
 """Predictions are written in a format that pycocotools reads, and replace no earlier ones."""
 
 from argparse import Namespace
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from pycocotools import mask as coco_mask
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
-from mmgcvit.inference.outputs import Outputs, format_limit
+from mmgcvit.inference.outputs import Outputs, format_limit, write_counts
 from mmgcvit.inference.results import (
     Classification,
     Detections,
@@ -80,6 +81,14 @@ def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
 def test_the_remedy_for_too_many_objects_is_tiles_or_smaller_ones():
     for tiles, advice in ((None, 'in tiles ('), (512, 'in tiles under 512 px (')):
         assert advice in format_limit(['a.jpg'], 1, SimpleNamespace(tiles=tiles, limit=100))
+
+
+def test_classes_of_the_same_name_are_counted_on_their_own(tmp_path):
+    """ImageNet has two classes called crane."""
+    counts = {'a': Counter([0]), 'b': Counter([2])}
+    write_counts(tmp_path / 'x.csv', counts, ['crane', 'dog', 'crane'])
+    rows = (tmp_path / 'x.csv').read_text().split()
+    assert rows == ['file_name,crane,dog,crane', 'a,1,0,0', 'b,0,0,1']
 
 
 def test_detections_are_written_in_cocos_results_format():

@@ -4,7 +4,9 @@ and validate with a loss.
 
 import json
 import math
+import shutil
 
+import numpy as np
 import pytest
 
 from mmgcvit.datasets.formats import read_folder
@@ -12,8 +14,7 @@ from mmgcvit.datasets.own_data import make_config
 from tools import smoke_config
 
 from ..conftest import ROOT
-from ..datasets.formats.made import write_example
-from ..photos import make_photo, write_objects
+from ..datasets.formats.made import write, write_example
 from .commands import call
 
 DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
@@ -27,12 +28,23 @@ for demo in DEMOS:
 
 @pytest.fixture(scope='module')
 def folder(digits, tmp_path_factory):
-    """Return a folder with the data of the demos: the digits, and photos with objects."""
+    """Return a folder with the data of the demos: the digits, and the same images with objects of
+    one class.
+    """
     folder = tmp_path_factory.mktemp('folder')
     (folder / 'data').mkdir()
     (folder / 'data' / 'digits').symlink_to(digits)
+    objects = folder / 'data' / 'objects'
     for split in ('train', 'val'):
-        write_objects(folder / 'data' / 'objects', split, map(make_photo, range(4)))
+        shutil.copytree(digits / 'coco' / f'{split}2017', objects / split)
+        annotations = digits / 'coco' / 'annotations' / f'instances_{split}2017.json'
+        content = json.loads(annotations.read_text())
+        for annotation in content['annotations']:
+            annotation['category_id'] = 1
+        content['categories'] = [{'id': 1, 'name': 'object'}]
+        write(objects / 'annotations' / f'instances_{split}.json', json.dumps(content))
+        for image in (objects / split).iterdir():
+            write(objects / 'maps' / split / f'{image.stem}.png', np.tri(128, dtype=np.uint8))
     return folder
 
 

@@ -165,6 +165,8 @@ class ValVisualizationHook(Hook):
 
     @stop_if_failing
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        if not self.predictions:
+            return
         cells = []
         for index, prediction in sorted(self.predictions.items()):
             cells += self.drawer.draw(index, prediction, PICTURE_SIDE)

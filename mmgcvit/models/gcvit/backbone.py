@@ -19,6 +19,7 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
+    check_bool,
     require,
     resolve_arch,
     resolve_drop_path_rate,
@@ -87,6 +88,7 @@ class GCViT(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
+        check_bool('with_cp', with_cp)
         arch = resolve_arch(arch, self.archs)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)

@@ -34,6 +34,11 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
+def check_bool(name: str, value: Any) -> None:
+    """Raise a ValueError if the value is not a bool: any text would count as True."""
+    require(name, value, isinstance(value, bool), 'True or False')
+
+
 def check_ints(name: str, values: Any, length: int) -> None:
     """Raise a ValueError unless the values are a list of ``length`` ints >= 1."""
     is_valid = is_sequence(values) and len(values) == length
@@ -104,7 +109,7 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
     if isinstance(arch, Mapping):
         variant_class = type(next(iter(variants.values())))
         return variant_class(**arch)
-    if arch not in variants:
+    if not isinstance(arch, str) or arch not in variants:
         names = ', '.join(map(repr, variants))
         hint = suggest(str(arch), variants)
         raise ValueError(f'unknown arch {arch!r}; choose one of {names}, or give a dict{hint}')

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_divisors, check_ints, is_sequence, require
+from ..layers.arguments import check_bool, check_divisors, check_ints, is_sequence, require
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
 
@@ -66,6 +66,8 @@ class LSAArch:
             is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)
+        check_bool('shared_conv', self.shared_conv)
+        check_bool('shared_position', self.shared_position)
         check_divisors('num_heads', self.num_heads, self.embed_dims)
         check_divisors('num_kv_heads', self.num_kv_heads, self.num_heads)
 

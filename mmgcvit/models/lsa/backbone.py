@@ -20,6 +20,7 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
+    check_bool,
     resolve_arch,
     resolve_drop_path_rate,
     resolve_img_size,
@@ -90,6 +91,7 @@ class LSA(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ) -> None:
+        check_bool('with_cp', with_cp)
         arch = resolve_arch(arch, self.archs)
         dims = arch.embed_dims
         num_stages = len(dims)

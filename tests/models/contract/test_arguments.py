@@ -30,13 +30,17 @@ BOTH = [
     ('window_size', 7.0, WINDOWS),
     ('pretrain_img_size', 31, 'pretrain_img_size is 31; expected at least 32 px'),
     ('drop_path_rate', 1, 'drop_path_rate is 1; expected .*less than 1'),
+    ('with_cp', 'False', "with_cp is 'False'; expected True or False"),
 ]
 GCVITS = [
     ('arch', 'Large', 'did you mean large'),
+    ('arch', ['tiny'], "unknown arch .*'tiny'"),
+    ('window_size', (7, 7, None, 7), 'window_size is .*not None'),
 ]
 LSAS = [
     ('arch.num_kv_heads', (2, 3, 4, 8), r'num_kv_heads\[1\] is 3; expected a divisor of 4'),
     ('arch.img_size', 16, 'pretrain_img_size is 16; expected at least 32 px'),
+    ('arch.shared_conv', 'no', "shared_conv is 'no'; expected True or False"),
     ('arch.shifts', ((0, 0),), SHIFTS),
     ('arch.shifts', ((1, 0), (0, 0)), SHIFTS),
     ('arch.shifts', 3, SHIFTS),
