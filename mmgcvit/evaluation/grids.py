@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from PIL import Image, ImageDraw, ImageFont
@@ -44,6 +43,7 @@ GAP = 10  # between pictures, in pixels
 
 # Okabe and Ito's sky blue, vermilion and yellow, which people with any colour vision tell apart
 RIGHT, FALSE, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+TINT = 0.3  # the opacity of masks
 LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
 
 Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
@@ -100,39 +100,28 @@ def draw_matches(
     is_right[detected] = ground_truth.labels[matched] == prediction.labels[detected]
     right, false = prediction.select(is_right), prediction.select(~is_right)
     missed = ground_truth.select(np.delete(np.arange(len(ground_truth)), matched))
+    for objects, colour in ((false, FALSE), (right, RIGHT)):
+        if objects.masks is not None:
+            annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
+            image = annotator.annotate(image.copy(), objects.to_supervision())
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
-    # Right ones are drawn above false ones, which are thick enough to be seen on both sides.
-    for objects, colour, thickness in ((false, FALSE, 3 * width + 2), (right, RIGHT, width)):
-        outlines = outline_objects(objects)
-        polygons = [(outline * scale).round().astype(np.int32) for outline in outlines]
-        cv2.polylines(canvas, polygons, True, (0, 0, 0), thickness + 2)
-        cv2.polylines(canvas, polygons, True, colour[::-1], thickness)
-    circled = sv.Detections(missed.boxes * scale)
-    for colour, thickness in (((0, 0, 0), 2 * width + 2), (MISSED, 2 * width)):
-        annotator = sv.CircleAnnotator(sv.Color(*colour), thickness, sv.ColorLookup.INDEX)
-        canvas = annotator.annotate(canvas, circled)
+    for objects, annotator, colour, thickness in (
+        (false, sv.BoxAnnotator, FALSE, 2 * width),
+        (right, sv.BoxAnnotator, RIGHT, width),  # above false ones
+        (missed, sv.CircleAnnotator, MISSED, 2 * width),
+    ):
+        boxes = sv.Detections((objects.boxes * scale).round())
+        for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
+            style = {'color': sv.Color(*line_colour), 'color_lookup': sv.ColorLookup.INDEX}
+            canvas = annotator(thickness=line, **style).annotate(canvas, boxes)
     texts = [f'{found.class_name} {found.score:.2f}' for found in false] + missed.class_names
     if not 0 < len(texts) <= MAX_LABELLED:
         return canvas
     points = scale * np.concatenate([false.boxes, missed.boxes])[:, :2]
     colours = [FALSE] * len(false) + [MISSED] * len(missed)
     return draw_labels(canvas, points, texts, colours, size)
-
-
-def outline_objects(objects: Detections) -> list[np.ndarray]:
-    """Return polygons (k, 2) around masks, or around the boxes of objects without a mask. Specks
-    and holes under a tenth of a mask's largest outline have none: early masks are full of them.
-    """
-    outlines = []
-    for found, corners in zip(objects, sv.xyxy_to_polygons(objects.boxes), strict=True):
-        polygons = [] if found.mask is None else sv.mask_to_polygons(found.mask)
-        areas = [cv2.contourArea(polygon) for polygon in polygons]
-        lowest = max(areas, default=0) / 10
-        large = [polygon for polygon, area in zip(polygons, areas, strict=True) if area >= lowest]
-        outlines += large or [corners]
-    return outlines
 
 
 def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:

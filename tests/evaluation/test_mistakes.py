@@ -53,26 +53,23 @@ def test_objects_are_scored_by_f1(objects, predicted, expected, text):
 
 @pytest.mark.parametrize('with_masks', [False, True])
 def test_right_false_and_missed_objects_have_a_colour_and_a_shape_each(with_masks):
-    """A circle around a missed object leaves the sides of its box free. A mask is outlined instead
-    of its box, except where it has no pixel.
-    """
+    """A circle around a missed object leaves the sides of its box free. A mask is tinted."""
     boxes = [(20 + 60 * i, 40, 40 + 60 * i, 60) for i in range(4)]
     ground_truth = make_detections([(boxes[0], 0, 1.0), (boxes[1], 1, 1.0)], CLASSES)
     prediction = make_detections([(boxes[0], 0, 0.9), (boxes[2], 1, 0.8)], CLASSES)
-    left = 20
     if with_masks:
         masks = np.zeros((2, 100, 240), bool)
-        left = 28
-        masks[0, 45:55, left:34] = True
+        masks[0, 45:55, 28:34] = True
         prediction = replace(prediction, masks=masks)
     image = np.full((100, 240, 3), 100, np.uint8)
     picture = draw_matches(image, ground_truth, prediction, 1.0)[..., ::-1]
     for place, colour in enumerate((RIGHT, MISSED, FALSE)):
         _, columns = (picture == colour).all(-1).nonzero()
         assert min(columns) // 60 == place
-    assert (picture[50, left] == RIGHT).all()
+    assert (picture[50, 20] == RIGHT).all()
     assert (picture[50, 80] == 100).all()
     assert (picture[50, 140] == FALSE).all()
+    assert (picture[50, 30, 2] > 120) == with_masks
 
 
 @given(MAPS)
