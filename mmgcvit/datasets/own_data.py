@@ -125,8 +125,8 @@ def make_config(
             )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
-    fullest = max(count_fullest(split, head.get('tiles')) for split in dataset.splits.values())
     if 'max_objects' in head:
+        fullest = max(count_fullest(split, head['tiles']) for split in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or choose_epochs(template, size, num_images)

@@ -136,6 +136,9 @@ class AtomicCheckpointHook(CheckpointHook):
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
         runner.message_hub.update_info(OUTDATED, outdated)
         self.remove_outdated(runner)
+        if is_main_process():
+            for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
+                temporary.unlink()  # a killed run has left it unfinished
 
     def load_next(self, runner: Runner, batches: Iterator[Any]) -> Any:
         """Return the next batch, or None after the last one of an epoch.
@@ -219,7 +222,7 @@ class AtomicCheckpointHook(CheckpointHook):
     @master_only
     def remove_outdated(self, runner: Runner) -> None:
         """Remove outdated checkpoints, except those that were written again since, and the last one
-        until the next, and what a killed run has left unfinished.
+        until the next.
         """
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
@@ -231,8 +234,6 @@ class AtomicCheckpointHook(CheckpointHook):
         for name in names - {last}:
             Path(self.out_dir, name).unlink(missing_ok=True)
         outdated[:] = names & {last}
-        for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
-            temporary.unlink()
 
 
 @HOOKS.register_module()

@@ -40,11 +40,10 @@ class SampleDrawer:
     ) -> None:
         # Images that are predicted in tiles have too many masks for the memory.
         has_masks = not isinstance(loop, TiledLoop)
-        options = {'score_thr': score_thr} if runner.cfg.default_scope == 'mmdet' else {}
         # The predictor only converts outputs of the model.
         with silence_output():
             self.dataset, self.predictor = build_dataset_and_predictor(
-                runner, settings, has_masks, **options
+                runner, settings, has_masks, score_thr=score_thr
             )
 
     def get_name(self, index: int) -> str:
