@@ -69,15 +69,12 @@ class SegmentorGraph(nn.Module):
         self.model = model
         self.head = make_pooling_traceable(head)
 
-    def pad(self, images: Tensor) -> Tensor:
-        """Pad images at the right and bottom, as mmseg's data preprocessor does."""
-        # A tensor, since the exporter would make numbers constants.
-        missing = (self.min_size - shape_as_tensor(images)[-2:]).clamp(min=0)
-        images = F.pad(images, (0, missing[1], 0, missing[0]))
-        return pad_images(images, self.size_divisor)
-
     def forward(self, images: Tensor) -> Tensor:
-        padded = self.pad(images)
+        # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
+        # tensor, since the exporter would make numbers constants.
+        missing = (self.min_size - shape_as_tensor(images)[-2:]).clamp(min=0)
+        padded = F.pad(images, (0, missing[1], 0, missing[0]))
+        padded = pad_images(padded, self.size_divisor)
         maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.
         meta = {'img_shape': tuple(padded.shape[2:])}
