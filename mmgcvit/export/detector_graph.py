@@ -82,18 +82,18 @@ class TwoStageGraph(nn.Module):
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
         cfg = self.model.test_cfg.rcnn
         # Each class has its own boxes, so it is passed as an image.
-        class_boxes, class_scores = boxes.flatten(0, 1), scores.flatten(0, 1)
-        kept = apply_nms(class_boxes, class_scores, cfg.nms.iou_threshold, cfg.score_thr)
+        iou_threshold = cfg.nms.iou_threshold
+        kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1), iou_threshold, cfg.score_thr)
         kept = kept.reshape_as(scores).flatten(1)
         top_scores, order = select_top_scores(kept, cfg.max_per_img)
         image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
         index, top_scores = order[image, rank], top_scores[image, rank]
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
-        if 'masks' not in self.output_axes:
-            return boxes, top_scores, labels, image
-        masks = self.predict_masks(feature_maps, boxes, labels, image)
-        return boxes, top_scores, labels, image, masks
+        outputs = (boxes, top_scores, labels, image)
+        if 'masks' in self.output_axes:
+            outputs += (self.predict_masks(feature_maps, boxes, labels, image),)
+        return outputs
 
     def predict_proposals(self, feature_maps: Tensors, size: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
@@ -116,9 +116,9 @@ class TwoStageGraph(nn.Module):
             sides = level_boxes[..., 2:] - level_boxes[..., :2]
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
-            threshold = cfg.nms.iou_threshold
-            scores.append(apply_nms(level_boxes, top_scores, threshold, OBJECT_THRESHOLD))
             boxes.append(level_boxes)
+            iou_threshold = cfg.nms.iou_threshold
+            scores.append(apply_nms(level_boxes, top_scores, iou_threshold, OBJECT_THRESHOLD))
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
         return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
@@ -187,25 +187,21 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
-    layers = extractor.roi_layers
-    levels = extractor.map_roi_levels(rois, len(layers))
-    indices, features = [], []
-    for level, layer in enumerate(layers):
+    levels = extractor.map_roi_levels(rois, extractor.num_inputs)
+    size = extractor.roi_layers[0].output_size
+    features = rois.new_zeros(rois.shape[0], extractor.out_channels, *size)
+    for level, layer in enumerate(extractor.roi_layers):
         index = (levels == level).nonzero()[:, 0]
-        indices.append(index)
-        features.append(
-            roi_align(
-                feature_maps[level],
-                rois[index],
-                layer.output_size,
-                layer.spatial_scale,
-                layer.sampling_ratio,
-                layer.aligned,
-            )
+        level_features = roi_align(
+            feature_maps[level],
+            rois[index],
+            size,
+            layer.spatial_scale,
+            layer.sampling_ratio,
+            layer.aligned,
         )
-    order = torch.cat(indices)  # sorted by level; the scatter below restores the order of the RoIs
-    positions = torch.arange(order.shape[0], device=order.device)
-    return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
+        features = features.index_put((index,), level_features)
+    return features
 
 
 def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
@@ -216,7 +212,7 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
     # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
     number = shape_as_tensor(scores)[1]
     if max_scores > 0:
-        number = torch.minimum(number, torch.tensor(max_scores))
+        number = number.clamp(max=max_scores)
     return scores.topk(number, dim=1)
 
 

@@ -83,8 +83,8 @@ class SegmentorGraph(nn.Module):
 
 
 def make_pooling_traceable(head: nn.Module) -> nn.Module:
-    """Return a copy of a head, with the same parameters, that pools by :class:`TraceablePooling`."""
-    copied = deepcopy(head, {id(parameter): parameter for parameter in head.parameters()})
+    """Return a copy of a head that pools by :class:`TraceablePooling`."""
+    copied = deepcopy(head)
     for parent in list(copied.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.AdaptiveAvgPool2d):

@@ -36,11 +36,11 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
-    module = build_export_module(predictor)
+    module = build_export_module(predictor).eval()
     metadata = collect_metadata(predictor)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
-    if torch.__version__ >= torch.torch_version.TorchVersion('2.5'):
+    if torch.__version__ >= '2.5':
         # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
         # depends on the data.
         options['dynamo'] = False
@@ -72,12 +72,12 @@ def build_export_module(predictor: Predictor) -> nn.Module:
     """
     model = predictor.network
     if predictor.task == 'classification':
-        return ClassifierGraph(model).eval()
+        return ClassifierGraph(model)
     if predictor.task == 'segmentation':
-        return SegmentorGraph(model).eval()
+        return SegmentorGraph(model)
     from .detector_graph import TwoStageGraph
 
-    return TwoStageGraph(model).eval()
+    return TwoStageGraph(model)
 
 
 def collect_metadata(predictor: Predictor) -> dict[str, str]:
@@ -96,14 +96,16 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
         'std': std,
         'channel_order': 'rgb' if is_converting_channels(preprocessor) else 'bgr',
         **describe_preprocessing(predictor.pipeline.transforms),
-        'config': Path(predictor.config).name,
+        'config': predictor.config.name,
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
     }
     if predictor.task == 'detection':
-        entries['score_thr'] = predictor.score_thr
-        entries['tiles'] = predictor.tiles or 0
-        entries['limit'] = predictor.limit
-        entries['mask_thr_binary'] = predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5)
+        entries |= {
+            'score_thr': predictor.score_thr,
+            'tiles': predictor.tiles or 0,
+            'limit': predictor.limit,
+            'mask_thr_binary': predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5),
+        }
     for name, value in entries.items():
         if not isinstance(value, str):
             entries[name] = json.dumps(value, ensure_ascii=False)

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
-from PIL import ExifTags, Image, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's
 # in upper case.
@@ -86,8 +86,8 @@ class OnnxPredictor:
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
         tiles: int | None = None,
     ) -> None:
-        self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
-        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.session = onnxruntime.InferenceSession(str(path), providers=providers)
+        self.metadata = self.session.get_modelmeta().custom_metadata_map
         self.score_thr = score_thr
         if score_thr is None:
             self.score_thr = float(self.metadata.get('score_thr', 0))
@@ -174,7 +174,7 @@ class OnnxPredictor:
             cropped = cropped[..., ::-1]
         mean = np.array(json.loads(self.metadata['mean']), np.float32)
         std = np.array(json.loads(self.metadata['std']), np.float32)
-        normalised = (cropped.astype(np.float32) - mean) / std
+        normalised = (cropped - mean) / std
         return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
     def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
@@ -211,7 +211,7 @@ class OnnxPredictor:
                 'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it again',
                 stacklevel=3,
             )
-        y_scale, x_scale = ori_shape[0] / img_shape[0], ori_shape[1] / img_shape[1]
+        y_scale, x_scale = np.divide(ori_shape, img_shape)
         boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         class_names = [self.classes[label] for label in outputs['labels']]
         masks = outputs.get('masks')
@@ -238,39 +238,38 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     Image.init()
     try:
         with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
-            content = np.fromfile(image, np.uint8)
-            problem = find_problem(opened, content)
+            return decode_image(opened, np.fromfile(image, np.uint8))
     # Decoders raise errors of any type on damaged files.
     except Exception as error:
-        problem = str(error)
-    if problem:
-        raise ValueError(f'{image} cannot be read: {problem}')
-    return cv2.imdecode(content, cv2.IMREAD_COLOR)
+        raise ValueError(f'{image} cannot be read: {error}') from None
 
 
-def find_problem(image: Image.Image, content: np.ndarray) -> str:
-    """Return why training would not read an open image, whose file has a ``content``, or ''."""
+def decode_image(image: Image.Image, content: np.ndarray) -> np.ndarray:
+    """Decode an open image, whose file has a ``content``.
+
+    Raise a ValueError if training would not read it.
+    """
     if max(image.size) > MAX_ASPECT * min(image.size):
-        return f'one side is over {MAX_ASPECT} times the other'
+        raise ValueError(f'one side is over {MAX_ASPECT} times the other')
     if image.mode == 'LAB':
-        return 'it has the colour space LAB'
+        raise ValueError('it has the colour space LAB')
     image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
     loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if loaded is None:
-        return 'OpenCV cannot decode it'
+        raise ValueError('OpenCV cannot decode it')
     if image.format != 'TIFF':  # Pillow and OpenCV rotate TIFF files
         stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if not np.array_equal(loaded, rotate(stored, image)):
-            return 'OpenCV would ignore its EXIF rotation'
+            raise ValueError('OpenCV would ignore its EXIF rotation')
     pixels = np.atleast_3d(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))[..., :3]
     if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
-        return 'it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits'
+        raise ValueError('it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits')
     if image.format != 'MPO':  # cameras may write a preview behind the photo
         pages = [getattr(page, 'tag_v2', {}).get(254, 0) for page in ImageSequence.Iterator(image)]
         # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
         if sum(not kind & 5 for kind in pages) > 1:
-            return 'it has several pages or frames. Save each as an image'
-    return ''
+            raise ValueError('it has several pages or frames. Save each as an image')
+    return loaded
 
 
 def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
@@ -279,13 +278,9 @@ def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation) or 1)
     except Exception:  # Pillow raises errors of any class on damaged metadata
         orientation = 1
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
+    stored = Image.fromarray(pixels)
+    stored.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.asarray(ImageOps.exif_transpose(stored))
 
 
 def paste_masks(
