@@ -43,7 +43,7 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     """
     for palette in palettes:
         if np.shape(palette) == (num_classes, 3):
-            return [tuple(colour) for colour in palette]
+            return list(map(tuple, palette))
     colours = []
     for index in range(num_classes):
         rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0)
@@ -139,7 +139,9 @@ def draw_regions(
         canvas[region] = np.round(OPACITY * bgr + (1 - OPACITY) * canvas[region])
         canvas[region & (gradient > 0)] = bgr
         if area >= MIN_LABELLED_SHARE * label_map.size:
-            points.append(find_inner_point(region))
+            # The pixel that is farthest from the region's edge
+            distances = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 3)
+            points.append(cv2.minMaxLoc(distances)[3])
             texts.append(name)
             colours.append(palette[label])
     canvas = resize(canvas, scale)
@@ -147,13 +149,6 @@ def draw_regions(
         return canvas
     points, size = scale * np.array(points), choose_text_size(canvas)
     return draw_labels(canvas, points, texts, colours, size, 'CENTER')
-
-
-def find_inner_point(mask: np.ndarray) -> tuple[int, int]:
-    """Return the pixel (x, y) of a bool mask (height, width) that is farthest from its edge."""
-    distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    _, _, _, point = cv2.minMaxLoc(distances)
-    return point
 
 
 def draw_labels(
@@ -168,15 +163,12 @@ def draw_labels(
     apart.
     """
     anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
-    text_colours = []
-    for colour in colours:
-        # Text is black or white, by the luma of its background (BT.601).
-        is_bright = np.dot((0.299, 0.587, 0.114), colour) > 127
-        text_colours.append((0, 0, 0) if is_bright else (255, 255, 255))
+    # Text is black or white, by the luma of its background (BT.601).
+    is_dark = np.dot(colours, (0.299, 0.587, 0.114)) <= 127
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),
         color_lookup=sv.ColorLookup.INDEX,
-        text_color=convert_palette(text_colours),
+        text_color=convert_palette(np.outer(is_dark, (255, 255, 255))),
         font_path=FONT,
         font_size=size,
         text_padding=size // 4,

@@ -77,8 +77,9 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
     The config is in the run's work dir, which it names relative to the folder where the run was
     started. If it does not, the data of ``train --data`` must be below the current folder.
     """
-    datasets = [dataset for _, dataset in iter_datasets(cfg, LOADERS)]
-    files = [file for dataset in datasets for file in list_local_paths(dataset)]
+    files = []
+    for _, dataset in iter_datasets(cfg, LOADERS):
+        files += list_local_paths(dataset)
     if all(file.is_absolute() for file in files):
         return
     parents, here = make_absolute(path).parents, Path.cwd()

@@ -111,9 +111,11 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
     labels = range(len(classes))  # names may repeat: ImageNet has two classes called crane
     if len(classes) > MANY:
         labels = sorted(set().union(*counts.values()))
-    # A file's name may not be UTF-8.
-    encoding = {'encoding': 'utf-8', 'errors': 'backslashreplace'}
-    with write_atomically(path) as temporary, temporary.open('w', newline='', **encoding) as file:
+    with (
+        write_atomically(path) as temporary,
+        # A file's name may not be UTF-8.
+        temporary.open('w', newline='', encoding='utf-8', errors='backslashreplace') as file,
+    ):
         table = csv.writer(file)
         table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
         for name, counter in counts.items():

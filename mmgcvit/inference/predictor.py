@@ -205,8 +205,14 @@ class Predictor(ABC, Generic[P]):
         Raise a UserError if that fails.
         """
         size = image.shape[:2]
-        loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
-        loaded['scale_factor'] = (1.0, 1.0)  # until the pipeline resizes the image
+        loaded = {
+            'img': image,
+            'img_id': 0,
+            'img_path': None,
+            'img_shape': size,
+            'ori_shape': size,
+            'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
+        }
         try:
             return self.pipeline(loaded)
         # Transforms raise errors of any type.
