@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.datasets import transforms
 from mmseg.models import EncoderDecoder
 from torch import nn
 
@@ -54,33 +55,32 @@ def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
 )
 def test_unsupported_segmentors_are_rejected(changes):
     model = EncoderDecoder.__new__(EncoderDecoder)
-    nn.Module.__init__(model)
-    model.test_cfg = ConfigDict(mode='whole')
-    model.data_preprocessor = SimpleNamespace(test_cfg=None)
-    model.decode_head = SimpleNamespace(out_channels=2)
+    vars(model).update(
+        test_cfg=ConfigDict(mode='whole'),
+        data_preprocessor=SimpleNamespace(test_cfg=None),
+        decode_head=SimpleNamespace(out_channels=2),
+    )
     vars(model).update(changes)
     with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
         SegmentorGraph(model)
 
 
-def step(name, **options):
-    return type(name, (SimpleNamespace,), {})(**options)
-
-
 def test_the_test_pipeline_is_described_or_rejected():
-    settings = {'scale': (128, 96), 'keep_ratio': True, 'interpolation': 'bilinear'}
-    resized = step('Resize', **settings, backend='cv2')
-    found = describe_preprocessing([resized, step('PackDetInputs')])
-    assert found == {**settings, 'backend': 'cv2', 'edge': '', 'crop': None}
-    settings = {'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
-    steps = [step('ResizeEdge', scale=256, **settings), step('CenterCrop', crop_size=(200, 224))]
-    found = describe_preprocessing(steps)
-    assert found == {**settings, 'scale': (256, 256), 'keep_ratio': True, 'crop': (200, 224)}
-    factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
+    resize = transforms.Resize((128, 96), keep_ratio=True)
+    expected = {'scale': (128, 96), 'keep_ratio': True, 'edge': '', 'crop': None}
+    expected |= {'interpolation': 'bilinear', 'backend': 'cv2'}
+    assert describe_preprocessing([resize, transforms.PackInputs()]) == expected
+    steps = [
+        transforms.ResizeEdge(256, 'long', backend='pillow', interpolation='bicubic'),
+        transforms.CenterCrop((200, 224)),
+    ]
+    expected = {'scale': (256, 256), 'keep_ratio': True, 'edge': 'long', 'crop': (200, 224)}
+    expected |= {'interpolation': 'bicubic', 'backend': 'pillow'}
+    assert describe_preprocessing(steps) == expected
     for steps, words in (
-        ([resized, step('Pad')], 'has the step Pad'),
-        ([step('PackInputs')], 'neither Resize nor ResizeEdge'),
-        ([factor], 'has the step Resize, which cannot be exported'),
+        ([resize, transforms.RandomFlip(1.0)], 'has the step RandomFlip'),
+        ([transforms.PackInputs()], 'neither Resize nor ResizeEdge'),
+        ([transforms.Resize(scale_factor=0.5)], 'has the step Resize, which cannot be exported'),
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)

@@ -21,6 +21,7 @@ import torch
 
 from mmgcvit.commands.prediction_run import compare_sizes
 from mmgcvit.datasets.layouts import list_files
+from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
 from .conftest import CLASSES, picture_of
@@ -31,9 +32,8 @@ from .test_inputs import write_video
 def photos(tmp_path):
     """Write three images to a folder, and return the folder."""
     folder = tmp_path / 'photos'
-    folder.mkdir()
     for number, name in enumerate(('a.png', 'b.jpg', 'c.png')):
-        cv2.imwrite(str(folder / name), picture_of(90, 120 + 10 * number, seed=number))
+        write_image(folder / name, picture_of(90, 120 + 10 * number, seed=number))
     return folder
 
 
@@ -189,8 +189,7 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
     [
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
-        ('photos/a.png RUN/classify.py', 'photos/a.png is neither a config file'),
-        ('photos/b.jpg', 'nor a work dir. Pass one first'),
+        ('photos/b.jpg', 'photos/b.jpg is neither a config file (.py) nor a work dir. Pass one'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
     ],

@@ -6,19 +6,18 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import pytest
 
-from ..conftest import ROOT
-from .conftest import TASKS, picture_of
+from mmgcvit.files import write_image
+
+from ..docs.pages import read_page
+from .conftest import TASKS
 from .test_inputs import write_video
 
-SECTION = re.compile(r'## Train on your own pictures\n(.*?)\n## ', re.DOTALL)
-TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search(
-    (ROOT / 'README.md').read_text()
-)[1]
+TEXT = read_page('docs/predict.md') + read_page('README.md')
 # The task and the checkpoint's name of each work dir that the pages name.
 WORK_DIRS = {
     'my_detector': ('detection', 'epoch_12.pth'),
@@ -26,26 +25,22 @@ WORK_DIRS = {
     'my_classifier': ('classification', 'epoch_300.pth'),
     'photos': ('detection', 'epoch_36.pth'),
 }
-COMMANDS = [line for line in TEXT.splitlines() if line.startswith('mmgcvit predict')]
-PROGRAMS = re.findall(r'^```python\n(.*?)^```$', TEXT, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall('^mmgcvit predict work_dirs.*', TEXT, re.MULTILINE)
+PROGRAMS = re.findall(r'^```python\n(import .*?)^```$', TEXT, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def place(tmp_path, work_dirs, monkeypatch):
+def place(tmp_path, work_dirs, picture, monkeypatch):
     """Create a folder with all files that the pages name, and change to it."""
     monkeypatch.chdir(tmp_path)
     for name, (task, checkpoint) in WORK_DIRS.items():
-        folder = tmp_path / 'work_dirs' / name
+        folder = Path('work_dirs', name)
         folder.mkdir(parents=True)
         shutil.copy(work_dirs[task] / f'{TASKS[task]}.py', folder / f'{name}.py')
         shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
-    (tmp_path / 'photos' / 'below').mkdir(parents=True)
-    for number, name in enumerate(
-        ('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')
-    ):
-        cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))
-    write_video(tmp_path / 'video.mp4', frames=2, codec='mp4v')
-    return tmp_path
+    for name in ('photo.jpg', 'new_photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg'):
+        write_image(Path(name), picture)
+    write_video('video.mp4', frames=2, codec='mp4v')
 
 
 def test_every_command_of_the_pages_succeeds(place, call):
@@ -64,9 +59,7 @@ def test_every_python_program_of_the_pages_runs(program, place, call, monkeypatc
         ByteTrackTracker=lambda: SimpleNamespace(update=lambda detections: detections)
     )
     monkeypatch.setitem(sys.modules, 'trackers', trackers)
-    for score_thr in ('0', '1') if 'COCO(' in program else ():  # with objects, and without
-        call(
-            'predict', 'work_dirs/my_detector', 'photo.jpg', '--score-thr', score_thr, '--overwrite'
-        )
+    predict = ['predict', 'work_dirs/my_detector', 'photo.jpg', '--overwrite', '--score-thr']
+    for score_thr in ('0', '1') if 'COCO(' in program else '0':  # with objects, and without
+        call(*predict, score_thr)
         exec(compile(program, 'docs', 'exec'), {})
-    exec(compile(program, 'docs', 'exec'), {})

@@ -83,7 +83,7 @@ if cv2.getVersionMinor() > 11:  # OpenCV 4.11 reads no GIF
     PICTURES.append((TRANSPARENT, 'gif', ''))
 
 
-@pytest.mark.parametrize(('content', 'suffix', 'words'), PICTURES, ids=range(len(PICTURES)))
+@pytest.mark.parametrize(('content', 'suffix', 'words'), PICTURES)
 def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
     content, suffix, words, tmp_path
 ):
@@ -140,7 +140,6 @@ def test_arrays_may_be_not_contiguous_and_have_one_channel():
         ('.', '. cannot be read: Is a directory'),
         ('bomb.png', 'bomb.png cannot be read: .*exceeds limit'),
     ],
-    ids=range(6),
 )
 def test_invalid_images_are_rejected(image, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

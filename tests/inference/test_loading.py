@@ -48,7 +48,6 @@ def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_di
 
 INVALID = {
     ('two',): r'one config \(\*\.py\): it has classify\.py, other\.py',
-    ('run/classify.py',): r'comes without weights\. Pass a checkpoint',
     ('words.py', 'run/epoch_1.pth'): 'words.py',
     ('run', 's3://bucket/x.pth'): 'there is no checkpoint s3://bucket/x.pth',
     ('untested.py', 'run/epoch_1.pth'): 'a test_dataloader whose dataset has a pipeline',
