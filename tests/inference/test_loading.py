@@ -37,13 +37,11 @@ def run_dir(work_dirs, tmp_path):
 def test_the_best_checkpoint_of_a_work_dir_is_loaded_otherwise_the_newest(run_dir):
     """Damaged checkpoints are skipped."""
     newest, best = run_dir / 'epoch_1.pth', run_dir / 'best_accuracy_top1_epoch_1.pth'
-    assert read_model_checkpoint(run_dir).source == str(newest)
     best.write_bytes(newest.read_bytes()[:1000])
     assert read_model_checkpoint(run_dir).source == str(newest)
     shutil.copy(newest, best)
     assert read_model_checkpoint(run_dir).source == str(best)
-    files = find_model_files(run_dir, newest)
-    assert (files.config, files.checkpoint) == (run_dir / 'classify.py', str(newest))
+    assert find_model_files(run_dir, newest) == (run_dir / 'classify.py', str(newest))
 
 
 INVALID = {
@@ -171,7 +169,7 @@ def test_a_cifar_classifier_gets_images_in_the_format_of_cifars_dataset(tmp_path
     torch.save({'state_dict': network.state_dict()}, tmp_path / 'x.pth')
     model, picture = load('configs/lsa_t_cifar10.py', tmp_path / 'x.pth', 'cpu'), picture_of(32, 32)
     assert model.classes[9] == 'truck'
-    stored = torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).copy())
+    stored = torch.from_numpy(picture).flip(2).permute(2, 0, 1)
     with torch.no_grad():
         (sample,) = network.test_step({'inputs': [stored], 'data_samples': [DataSample()]})
     np.testing.assert_allclose(model(picture).scores, sample.pred_score.numpy(), atol=1e-5)

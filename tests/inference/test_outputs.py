@@ -56,7 +56,7 @@ def test_no_two_inputs_share_an_output(names):
 
 
 def test_segmentation_maps_of_many_classes_have_16_bits(tmp_path):
-    path = Outputs(tmp_path, ['1.jpg']).write_label_map('1.jpg', np.array([[0, 300]], np.int32))
+    path = Outputs(tmp_path, ['1.jpg']).write_label_map('1.jpg', np.array([[0, 300]]))
     assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == [[0, 300]]
 
 

@@ -75,7 +75,7 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
         if content is not None:
             (site / package).mkdir()
             (site / package / '__init__.py').write_text(content)
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH'), str(site)]))
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', ''), str(site)])
     # Without -S, Python would add the environment's own site-packages.
     work_dir, images = tmp_path / 'work', digits / 'coco' / 'val2017'
     command = [sys.executable, '-S', '-c', PROGRAM, CONFIGS, images, work_dir, task, *messages]
@@ -93,7 +93,8 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
 
 
 @pytest.mark.parametrize(
-    ('package', 'name'), [('mmpose', 'keypoints_gcvit_t'), ('mmrotate', 'rotated_fcos_gcvit_t')]
+    ('package', 'name'),
+    [('mmpose', 'other_tasks/keypoints_gcvit_t'), ('mmrotate', 'other_tasks/rotated_fcos_gcvit_t')],
 )
 def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recipes(package, name):
     """The configs of docs/other_tasks.md. Run by make test-beside."""
@@ -101,12 +102,11 @@ def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recip
     # Imported here, because mmdet cannot be imported by itself beside transformers 5.
     from tools.get_flops import count_by_part, count_parameters
 
-    from ..configs.models import ENTRIES, build_on_meta, has_decay_of_recipe, read
+    from ..configs.models import ENTRIES, get_model, has_decay_of_recipe, read
+    from ..configs.test_configs import get_image_size
 
-    name = f'other_tasks/{name}'
-    cfg, metadata = read(name), ENTRIES[name]['Metadata']
-    model = build_on_meta(cfg)
+    model, metadata = get_model(name), ENTRIES[name]['Metadata']
     assert count_parameters(model) == metadata['Parameters']
-    parts = count_by_part(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    parts = count_by_part(model, get_image_size(metadata))
     assert sum(part.macs for part in parts) == metadata['FLOPs']
-    assert package == 'mmpose' or has_decay_of_recipe(cfg, model)
+    assert package == 'mmpose' or has_decay_of_recipe(read(name), model)
