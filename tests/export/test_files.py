@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -22,13 +21,14 @@ from mmgcvit.export.comparing import remove_score_threshold, run_session
 from mmgcvit.export.graphs import ClassifierGraph
 from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
+from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
 
 from ..docs.pages import find_table
 from ..inference.conftest import picture_of
 from ..inference.large_images import TILE, matches, page_of
 from ..programs import run
-from .conftest import DEMO, photo_of
+from .conftest import DEMO
 
 long = partial(pytest.param, marks=pytest.mark.long)
 NAMES = [
@@ -44,6 +44,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 @pytest.fixture(params=NAMES)
 def one(request, exported):
     return exported(request.param)
+
+
+@pytest.fixture(scope='module')
+def photo():
+    """Return an image of digits, (300, 400, 3) in BGR order."""
+    return page_of(300, 400)[0]
 
 
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
@@ -153,8 +159,8 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
 
 
-def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
-    one, photo = exported('mask_rcnn_gcvit_digits'), photo_of()
+def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):
+    one = exported('mask_rcnn_gcvit_digits')
     found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
@@ -166,7 +172,7 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported):
     assert overlap.sum() > 0.995 * union.sum() > 0
 
 
-def test_the_onnx_predictor_detects_in_tiles_and_warns_at_the_limit(exported):
+def test_the_onnx_predictor_detects_in_tiles_and_warns_at_the_limit(exported, photo):
     image, digits, numbers = page_of(600, 500)
     predictor = OnnxPredictor(exported('mask_rcnn_gcvit_digits').path, tiles=TILE)
     found = predictor(image)
@@ -174,23 +180,22 @@ def test_the_onnx_predictor_detects_in_tiles_and_warns_at_the_limit(exported):
     assert found.masks[0].shape == (600, 500)
     predictor.metadata['limit'] = '3'
     with pytest.warns(UserWarning, match='as many detections as the model returns at most, 3'):
-        predictor(photo_of())
+        predictor(photo)
 
 
-def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, tmp_path):
-    path = str(tmp_path / 'photo.png')
-    cv2.imwrite(path, photo_of(90, 70, '7'))
-    for name, photo in (
+def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, photo, tmp_path):
+    path = write_image(tmp_path / 'digit.png', page_of(140, 130)[0])
+    for name, image in (
         ('gcvit_digits_cls', path),
         ('lsa_digits_cls', path),
-        ('upernet_lsa_digits', photo_of()),
+        ('upernet_lsa_digits', photo),
         # The short side of a strip is resized to 16 px, which mmseg pads to 32.
         ('upernet_gcvit_objects', picture_of(40, 1280)),
     ):
         one = exported(name)
         with pytest.raises(ValueError, match=f'tiles=64: .* is for {one.model.task}'):
             OnnxPredictor(one.path, tiles=64)
-        found, expected = vars(OnnxPredictor(one.path)(photo)), vars(one.model(photo))
+        found, expected = vars(OnnxPredictor(one.path)(image)), vars(one.model(image))
         assert found.keys() == expected.keys()
         for attribute, value in expected.items():
             if attribute == 'label_map':
