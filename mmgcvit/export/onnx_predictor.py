@@ -181,15 +181,15 @@ class OnnxPredictor:
         """Return the (width, height) to which an image of ``ori_shape`` (height, width) resizes."""
         height, width = ori_shape
         scale, edge = json.loads(self.metadata['scale']), self.metadata['edge']
-        if edge == 'short':
-            edge = 'width' if width < height else 'height'
-        if edge == 'long':
-            edge = 'width' if width > height else 'height'
+        lengths = {
+            'width': width,
+            'height': height,
+            'short': min(ori_shape),
+            'long': max(ori_shape),
+        }
         # mmpretrain's ResizeEdge rounds down. mmcv's Resize (below) rounds to the nearest integer.
-        if edge == 'width':
-            return scale[0], int(scale[0] * height / width)
-        if edge == 'height':
-            return int(scale[0] * width / height), scale[0]
+        if edge:
+            return scale[0] * width // lengths[edge], scale[0] * height // lengths[edge]
         if not json.loads(self.metadata['keep_ratio']):
             return scale[0], scale[1]
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))

@@ -99,7 +99,7 @@ def draw_objects(
     with_scores: bool,
 ) -> np.ndarray:
     """Draw masks, boxes and labels, those with the highest scores on top."""
-    prediction = prediction.select(np.arange(len(prediction))[::-1])
+    prediction = prediction.select(np.s_[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
     colours = [palette[label] for label in prediction.labels]
     if len(palette) == 1:

@@ -84,9 +84,8 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         return
     parents, here = make_absolute(path).parents, Path.cwd()
     work_dir = Path(cfg.get('work_dir') or parents[0])
-    started_in = []
-    if not work_dir.is_absolute():
-        started_in = [folder for folder in parents if folder / work_dir in parents]
+    is_relative = not work_dir.is_absolute()
+    started_in = [folder for folder in parents if is_relative and folder / work_dir in parents]
     data = (cfg.get(STARTED_WITH) or {}).get('data', '')
     place = f'the folder above {data}'
     if started_in:

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -100,8 +100,7 @@ class Predictor(ABC, Generic[P]):
         """
         for step in self.pipeline.transforms:
             if getattr(step, 'scale', None):
-                shorter, longer = sorted(make_pair(step.scale))
-                return longer, shorter
+                return tuple(sorted(make_pair(step.scale), reverse=True))
         return None
 
     @overload
@@ -318,16 +317,13 @@ class Segmentor(Predictor[Segmentation]):
         """
         side, (height, width) = self.tiles, image.shape[:2]
         label_map = np.empty((height, width), np.int32)
-        places = list(product(place_tiles(height, side), place_tiles(width, side)))
-        for begin in range(0, len(places), self.tiles_per_batch):
-            batch = places[begin : begin + self.tiles_per_batch]
-            tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-            outcomes = self.predict_batch(tiles)
-            for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
-                part = outcome.get('a tile').label_map
-                label_map[row : top + side, column : left + side] = part[
-                    row - top :, column - left :
-                ]
+        columns = place_tiles(width, side)
+        for top, row in place_tiles(height, side):
+            tiles = [image[top : top + side, left : left + side] for left, _ in columns]
+            parts = self(tiles, self.tiles_per_batch)
+            for (left, column), part in zip(columns, parts, strict=True):
+                replacing = part.label_map[row - top :, column - left :]
+                label_map[row : top + side, column : left + side] = replacing
         return make_segmentation(label_map, self.classes)
 
 
