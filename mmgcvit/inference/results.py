@@ -188,29 +188,26 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
-    records = []
+    names = []
+    for category in categories:
+        names.append({'category_id': category['id'], 'category_name': category['name']})
     if isinstance(prediction, Classification):
         labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        records = [{'score': float(prediction.scores[label])} for label in labels]
-    elif isinstance(prediction, Segmentation):
-        labels = prediction.labels
-        for label, area in zip(labels, prediction.areas.tolist(), strict=True):
+        return [names[label] | {'score': float(prediction.scores[label])} for label in labels]
+    records = []
+    if isinstance(prediction, Segmentation):
+        for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True):
             mask = encode_rle(prediction.label_map == label)
-            records.append({'area': area, 'segmentation': mask})
-    else:
-        labels = prediction.labels
-        for found in prediction:
-            box = found.box.astype(float)
-            box[2:] -= box[:2]
-            record = {'score': found.score, 'bbox': box.round(2).tolist()}
-            if found.mask is not None:
-                record['segmentation'] = encode_rle(found.mask)
-            records.append(record)
-    named = []
-    for label, record in zip(labels, records, strict=True):
-        category = categories[label]
-        named.append({'category_id': category['id'], 'category_name': category['name'], **record})
-    return named
+            records.append(names[label] | {'area': area, 'segmentation': mask})
+        return records
+    for found in prediction:
+        box = found.box.astype(float)
+        box[2:] -= box[:2]
+        record = names[found.label] | {'score': found.score, 'bbox': box.round(2).tolist()}
+        if found.mask is not None:
+            record['segmentation'] = encode_rle(found.mask)
+        records.append(record)
+    return records
 
 
 def encode_rle(mask: np.ndarray) -> Record:

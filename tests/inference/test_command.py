@@ -176,13 +176,17 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 
 def test_images_of_other_sizes_than_in_the_training_are_named():
     """Other models than those of ``train --data`` know only to which size they resize images."""
-    sizes = {'a.png': (512, 9), 'b.png': (9, 513), 'c.png': (127, 9), 'd.png': (128, 9)}
-    model, words = SimpleNamespace(image_side=256), r'2 of 4 images \(b.png, c.png\): .* --tiles '
-    assert re.match(f'{words}256\n', compare_sizes(sizes, model))
-    assert compare_sizes({'a.png': (256, 9)}, model) == compare_sizes({}, model) == ''
-    sizes = {'a.png': (128, 96), 'b.png': (97, 97), 'c.png': (1, 129), 'd.png': (1, 1)}
-    model = SimpleNamespace(image_side=None, scale=(64, 48))
-    assert re.match(f'{words}96\n', compare_sizes(sizes, model))
+    trained, other = (
+        SimpleNamespace(image_side=256),
+        SimpleNamespace(image_side=None, scale=(64, 48)),
+    )
+    for model, side, *sizes in (
+        (trained, 256, (512, 9), (9, 513), (127, 9), (128, 9)),
+        (other, 96, (128, 96), (97, 97), (1, 129), (1, 1)),
+    ):
+        message = compare_sizes(dict(zip('abcd', sizes, strict=True)), model)
+        assert re.match(rf'2 of 4 images \(b, c\): .* --tiles {side}\n', message)
+        assert compare_sizes({'a': sizes[0]}, model) == ''
 
 
 @pytest.mark.parametrize(

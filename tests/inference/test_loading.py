@@ -15,12 +15,7 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import load
 from mmgcvit.errors import UserError
-from mmgcvit.inference.loading import (
-    build_predictor,
-    check_started_here,
-    collect_dataset_metas,
-    find_class_names,
-)
+from mmgcvit.inference.loading import build_predictor, check_started_here
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
 
 from ..programs import run
@@ -87,16 +82,16 @@ def test_a_runs_relative_data_are_those_of_the_project_in_which_it_was_started(
     project, other = tmp_path / 'A', tmp_path / 'B'
     for path in (other, project / 'photos', project / folder):
         path.mkdir(parents=True)
-    dataset = {'type': 'CocoDataset', 'data_prefix': {'img': 'photos'}}
-    run = {'work_dir': work_dir, 'started_with': {'data': data}}
-    cfg, config = Config({'val_dataloader': {'dataset': dataset}, **run}), project / folder / 'd.py'
+    dataset = {'type': 'CocoDataset', 'ann_file': 'photos/x.json'}
+    cfg = Config({'val_dataloader': {'dataset': dataset}, 'work_dir': work_dir})
+    cfg.started_with, config = {'data': data}, project / folder / 'd.py'
     monkeypatch.chdir(project)
     check_started_here(cfg, config)
     monkeypatch.chdir(other)
     with pytest.raises(UserError, match=r'where it was started\. Run this command'):
         check_started_here(cfg, config)
-    dataset['data_prefix']['img'] = str(project / 'photos')
-    check_started_here(Config({'val_dataloader': {'dataset': dataset}, **run}), config)
+    cfg.val_dataloader.dataset.data_root = str(project)
+    check_started_here(cfg, config)
 
 
 @pytest.mark.parametrize('command', ['mistakes RUN', 'test RUN', 'train RUN/classify.py --resume'])
@@ -141,14 +136,11 @@ NO_NAMES = [f'class {number}' for number in range(10)]
         ({}, {'classes': NAMES}, NAMES),
     ],
 )
-def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(
-    meta, metainfo, names, models
-):
+def test_class_names_come_from_the_checkpoint_or_the_config_or_are_numbered(meta, metainfo, names):
     """mmdet and mmseg would use COCO's or Cityscapes' class names for a checkpoint without any."""
-    dataset = config_of('classification').test_dataloader.dataset
-    dataset.metainfo, network = metainfo, models['classification'].network
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        assert find_class_names(collect_dataset_metas(meta, dataset), network) == names
+    cfg = config_of('classification')
+    cfg.test_dataloader.dataset.metainfo = metainfo
+    assert build_predictor(cfg, 'x.py', meta).classes == names
 
 
 def test_dataset_wrappers_and_types_given_as_classes_are_supported():

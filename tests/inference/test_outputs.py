@@ -63,19 +63,19 @@ def test_segmentation_maps_of_many_classes_have_16_bits(tmp_path):
 def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
     """Other files in the folder are allowed."""
     (tmp_path / 'notes.txt').touch()
-    keep, replaced = (Namespace(out_dir=tmp_path, overwrite=value) for value in (False, True))
-    check_out_dir(keep, FILES)
+    args = Namespace(out_dir=tmp_path, overwrite=False)
+    check_out_dir(args, FILES)
     (tmp_path / 'predictions.json').touch()
     with pytest.raises(UserError, match=r'already has results .* add --overwrite to replace them'):
-        check_out_dir(keep, FILES)
-    check_out_dir(replaced, FILES)
+        check_out_dir(args, FILES)
     (tmp_path / 'vis').mkdir()  # by another command since the check
     with pytest.raises(FileExistsError):
-        create_out_dir(keep, 'vis', ())
-    with pytest.raises(
-        UserError, match=r'^--out-dir /proc/x cannot be written .*\. Choose another'
-    ):
-        check_out_dir(Namespace(out_dir=Path('/proc/x')), FILES)
+        create_out_dir(args, 'vis', ())
+    args.overwrite = True
+    check_out_dir(args, FILES)
+    args.out_dir = Path('/proc/x')
+    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*\. Choose'):
+        check_out_dir(args, FILES)
 
 
 def test_the_remedy_for_too_many_objects_is_tiles_or_smaller_ones():
@@ -107,7 +107,7 @@ def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
     boxes, scores = np.eye(3, 4, dtype=np.float32), np.array([0.9, 0.5, 0.4])
     found = Detections(boxes, scores, np.array([1, 0, 1]), ['cat', 'dog', 'owl'])
     assert repr(found) == 'Detections(3 objects: 2 dog, 1 cat; scores 0.40 to 0.90)'
-    assert repr(found.filter(0.5, ['owl'])) == 'Detections(0 objects)'
+    assert repr(found.filter(0.5, 'owl')) == 'Detections(0 objects)'
     (dog,) = found.filter(0.5, {'dog', 'owl'})
     assert (dog.score, dog.label, dog.class_name, dog.mask) == (0.9, 1, 'dog', None)
     np.testing.assert_array_equal(dog.box, boxes[0])
