@@ -41,11 +41,6 @@ NAMES = [
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
-@pytest.fixture(params=NAMES)
-def one(request, exported):
-    return exported(request.param)
-
-
 @pytest.fixture(scope='module')
 def photo():
     """Return an image of digits, (300, 400, 3) in BGR order."""
@@ -64,8 +59,10 @@ def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(expor
     assert set(found['image_indices']) == {0, 1, 2}
 
 
-def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(one):
+@pytest.mark.parametrize('name', NAMES)
+def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, exported):
     """docs/deploy.md lists them."""
+    one = exported(name)
     file = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(file)
     assert {(opset.domain, opset.version) for opset in file.opset_import} == {('', 17)}
@@ -138,12 +135,12 @@ def test_no_object_is_without_a_match_among_1500_proposals(tmp_path):
 
 def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, monkeypatch):
     target = tmp_path / 'digits.onnx'
-    code, printed = call('export', str(DEMO / 'gcvit_digits_cls.py'), str(target))
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', target)
     assert code == 0
     assert f'{target}: classification, ' in printed
     assert "checked with onnxruntime: the outputs differ from PyTorch's by at most " in printed
     content = target.read_bytes()
-    code, printed = call('export', str(DEMO / 'gcvit_digits_cls.py'), str(target))
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', target)
     assert (code, 'Choose another file, or remove it' in printed) == (1, True)
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]

@@ -7,9 +7,8 @@ import sys
 
 import cv2
 import numpy as np
-import torch
+import supervision as sv
 from scipy.ndimage import find_objects
-from torchvision.ops import box_iou
 
 from mmgcvit import load
 from tools.make_digits import DIGIT_INK, SceneComposer
@@ -51,9 +50,7 @@ def matches(found, digits, numbers):
     objects) bool.
     """
     boxes = [(x.start, y.start, x.stop, y.stop) for y, x in find_objects(numbers)]
-    overlap = box_iou(
-        torch.tensor(boxes, dtype=torch.float32), torch.from_numpy(found.boxes)
-    ).numpy()
+    overlap = sv.box_iou_batch(np.array(boxes), found.boxes)
     return (overlap >= 0.5) & (digits[:, None] == found.labels)
 
 

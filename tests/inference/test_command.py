@@ -52,10 +52,6 @@ def read(name):
     return json.loads(Path('predictions', name).read_text())
 
 
-def read_ids():
-    return [image['id'] for image in read('images.json')['images']]
-
-
 def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir, task, photos):
     threshold = ['--score-thr', 0] if task == 'detection' else []
     code, printed = predict(photos, '--batch-size', 2, *threshold, task=task)
@@ -141,12 +137,9 @@ def test_unreadable_inputs_are_reported_and_skipped(predict, photos):
     assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
     assert f'skipped: {photos}/broken.avi: ' in printed
     num_read = re.search(r'cut\.avi: ([1-4]) of about 5 frames can be read', printed)[1]
-    end = (
-        f'3 images and {num_read} frames? predicted, 2 skipped: predictions\n'
-        'predict: 2 inputs could not be predicted. See the messages above'
-    )
-    assert re.search(f'{end}$', printed)
-    assert read_ids() == [1, 2, 3]
+    assert re.search(f'3 images and {num_read} frames? predicted, 2 skipped: predictions', printed)
+    assert printed.endswith('predict: 2 inputs could not be predicted. See the messages above')
+    assert len(read('images.json')['images']) == 3
 
 
 def test_a_video_that_a_full_disk_cuts_off_is_named(predict, photos, monkeypatch):

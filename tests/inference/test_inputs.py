@@ -54,9 +54,10 @@ def save_cut(path):
 # What is in a file, its suffix, and what is said if it is rejected. Cameras may write a preview
 # behind the photo.
 PICTURES = [
-    *((RGB.convert(mode), 'png', '') for mode in ('1', 'L', 'LA', 'RGBA', 'P')),
+    *((RGB.convert(mode), 'png', '') for mode in ('1', 'L', 'LA', 'RGB', 'RGBA', 'P')),
     *((RGB.convert(mode), 'tif', '') for mode in ('1', 'L', 'LA', 'RGB', 'RGBA')),
-    *((RGB, suffix, '') for suffix in ('png', 'bmp', 'webp', 'jpg')),
+    *((RGB.convert(mode), 'jpg', '') for mode in ('L', 'RGB', 'CMYK')),
+    *((RGB, suffix, '') for suffix in ('bmp', 'webp')),
     (FOUR_CHANNELS, 'tif', ''),  # the fourth is not alpha
     (Image.merge('LAB', RGB.split()), 'tif', 'LAB'),
     *((GREY, suffix, '') for suffix in ('png', 'tif', 'pgm')),
@@ -69,7 +70,6 @@ PICTURES = [
     (Image.new('L', (1, 400)), 'png', 'one side over 320 times the other'),
     *((partial(save_pages, kind=0), suffix, PAGES) for suffix in ('tif', 'gif', 'png', 'webp')),
     *((partial(save_pages, kind=1), suffix, '') for suffix in ('tif', 'jpg')),
-    *((RGB.convert(mode), 'jpg', '') for mode in ('L', 'CMYK')),
     *((save_rotated, suffix, '') for suffix in ('jpg', 'png', 'tif')),
     (save_rotated, 'webp', 'EXIF rotation'),
     *((partial(save_rotated, orientation=0), suffix, '') for suffix in ('jpg', 'png', 'webp')),
