@@ -126,8 +126,8 @@ def compute_expected(
         # traced module.
         feature_maps = graph.extract_feature_maps(inputs)
         outputs.append(graph.predict_masks(feature_maps, found.bboxes, *outputs[2:]))
-    names = graph.output_axes
-    return inputs, {name: tensor.numpy() for name, tensor in zip(names, outputs, strict=True)}
+    arrays = [tensor.numpy() for tensor in outputs]
+    return inputs, dict(zip(graph.output_axes, arrays, strict=True))
 
 
 def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:

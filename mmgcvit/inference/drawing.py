@@ -108,7 +108,6 @@ def draw_objects(
     canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
     canvas = resize(canvas, scale)
     height, width = canvas.shape[:2]
-    objects.mask = None
     objects.xyxy = (objects.xyxy * scale).round().clip(0, [width - 1, height - 1] * 2)
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)

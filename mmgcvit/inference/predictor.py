@@ -171,7 +171,7 @@ class Predictor(ABC, Generic[P]):
         An image that fails does not stop the others.
         """
         try:
-            return [Outcome(prediction) for prediction in self.predict_together(images)]
+            return list(map(Outcome, self.predict_together(images)))
         # Networks raise errors of any type for sizes that they do not support, and if memory runs
         # out.
         except Exception as error:

@@ -144,8 +144,8 @@ def test_unreadable_inputs_are_reported_and_skipped(predict, photos):
 
 def test_a_video_that_a_full_disk_cuts_off_is_named(predict, photos, monkeypatch):
     """OpenCV reports no error."""
-    monkeypatch.setattr(sv.VideoSink, 'write_frame', lambda *_: None)
     write_video(photos / 'film.avi')
+    monkeypatch.setattr(sv.VideoSink, 'write_frame', lambda *_: None)
     code, printed = predict(photos / 'film.avi')
     assert code == 1
     assert 'skipped: predictions/vis/film.mp4 is incomplete. The disk may be full' in printed

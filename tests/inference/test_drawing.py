@@ -25,7 +25,7 @@ def make_region(label):
 
 
 def make_class(label):
-    return Classification(label, CLASSES[label], 0.5, np.full(3, 0.5, np.float32))
+    return Classification(label, CLASSES[label], 0.5, np.ones(3))
 
 
 def find(picture, colour):

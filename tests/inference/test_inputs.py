@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import supervision as sv
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
@@ -193,7 +194,6 @@ def test_inputs_without_images_are_rejected(name, words, files):
 
 def write_video(path, frames=5, codec='MJPG'):
     """Write a video whose frames have different colours."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (96, 64))
-    for number in range(frames):
-        writer.write(picture_of(64, 96, seed=number))
-    writer.release()
+    with sv.VideoSink(str(path), sv.VideoInfo(96, 64, 10), codec) as sink:
+        for number in range(frames):
+            sink.write_frame(picture_of(64, 96, seed=number))

@@ -98,8 +98,8 @@ def test_threads_get_the_same_predictions_as_one_thread(models, work_dirs):
 
     def answer(number):
         task = [*models][number % 3]
-        threshold = {'score_thr': 0.0} if task == 'detection' else {}
-        model = load(work_dirs[task], device='cpu', **threshold) if number < 6 else models[task]
+        threshold = 0.0 if task == 'detection' else None
+        model = load(work_dirs[task], None, 'cpu', threshold) if number < 6 else models[task]
         picture = picture_of(90, 120, number)
         return model(picture), model.draw(picture)
 
