@@ -152,7 +152,8 @@ def match_objects(outputs: Arrays, expected: Arrays, longer_side: int) -> list[A
     points = []
     for objects in (outputs, expected):
         columns = [objects[name] for name in ('scores', 'labels', 'image_indices')]
-        points.append(np.column_stack([objects['boxes'] / longer_side, *columns]))
+        columns = np.column_stack([objects['boxes'] / longer_side, *columns])
+        points.append(np.nan_to_num(columns))  # of a diverged model
     # Of each expected object, the output with the smallest maximum of the differences, if it is
     # close enough
     distances, indices = KDTree(points[0]).query(

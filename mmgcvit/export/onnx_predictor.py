@@ -147,8 +147,8 @@ class OnnxPredictor:
             label = int(scores.argmax())
             return Classification(label, self.classes[label], float(scores[label]), scores)
         if self.task == 'segmentation':
-            height, width = image.shape[:2]
-            logits = [cv2.resize(channel, (width, height)) for channel in outputs['logits'][0]]
+            size = image.shape[1::-1]  # (width, height)
+            logits = [cv2.resize(channel, size) for channel in outputs['logits'][0]]
             label_map = np.argmax(logits, axis=0).astype(np.int32)
             labels, areas = np.unique(label_map, return_counts=True)
             order = np.argsort(-areas, kind='stable')

@@ -87,8 +87,7 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     The class of a classified image counts 1.
     """
     if isinstance(prediction, Segmentation):
-        labels, areas = prediction.labels.tolist(), prediction.areas.tolist()
-        return Counter(dict(zip(labels, areas, strict=True)))
+        return Counter(dict(zip(prediction.labels, prediction.areas, strict=True)))
     if isinstance(prediction, Classification):
         return Counter([prediction.label])
     return Counter(prediction.labels.tolist())

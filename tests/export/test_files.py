@@ -63,7 +63,7 @@ def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(expor
 def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, exported):
     """docs/deploy.md lists them."""
     one = exported(name)
-    file = onnx.load(one.path, load_external_data=False)
+    file = onnx.load(one.path)
     onnx.checker.check_model(file)
     assert {(opset.domain, opset.version) for opset in file.opset_import} == {('', 17)}
     assert {node.domain for node in file.graph.node} == {''}

@@ -39,9 +39,9 @@ def test_each_input_has_a_unique_output_path(names, tmp_path, monkeypatch):
     here = tmp_path / 'w' / 'main'
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
-    outputs = Outputs(tmp_path / 'out', list(names))
+    outputs = Outputs(tmp_path, list(names))
     for path, name in names.items():
-        assert outputs.get_path('vis', path, '.x') == tmp_path / 'out' / 'vis' / f'{name}.x'
+        assert outputs.get_path('vis', path, '.x') == tmp_path / 'vis' / f'{name}.x'
 
 
 STEMS = ['a', 'A', 'a_2', 'b/a', 'http://x/a?y', 'http://x/a?z', 'c/../b/A']
