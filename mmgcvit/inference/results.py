@@ -77,8 +77,10 @@ class Detections:
             is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
         return self.select(is_kept)
 
-    def select(self, indices: np.ndarray) -> Detections:
-        """Return the detections with these indices (k,), or those where a bool array (n,) is True."""
+    def select(self, indices: np.ndarray | slice) -> Detections:
+        """Return the detections with these indices (k,), of a slice, or where a bool array (n,) is
+        True.
+        """
         return replace(
             self,
             boxes=self.boxes[indices],
