@@ -69,7 +69,7 @@ def find_crowded(dataset: BaseDataset, limit: float) -> list[str]:
     """
     if limit == float('inf') or not hasattr(dataset, 'get_data_info'):
         return []
-    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    samples = map(dataset.get_data_info, range(len(dataset)))
     return [get_image_name(info) for info in samples if len(info.get('instances', ())) > limit]
 
 
@@ -119,8 +119,8 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
             f'the image has {len(sample.gt_label)} classes. Expected one class per image'
         )
     label = int(sample.gt_label[0])
-    scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
-    return Classification(label, get_class_name(label, classes), 1.0, scores)
+    scores = np.eye(len(classes), dtype=np.float32)[label]
+    return Classification(label, classes[label], 1.0, scores)
 
 
 def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
@@ -130,7 +130,3 @@ def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
     labels = objects.labels.numpy()
     masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
     return Detections(boxes, scores, labels, classes, masks)
-
-
-def get_class_name(label: int, classes: Sequence[str]) -> str:
-    return classes[label] if label < len(classes) else f'class {label}'

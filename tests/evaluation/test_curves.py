@@ -11,9 +11,9 @@ from mmgcvit.commands.plot import draw_curves, read_curves
 from mmgcvit.errors import UserError
 
 
-def iteration(step, loss=1.0, epoch=1):
+def iteration(step, loss=1.0):
     """Return what mmengine logs for an iteration."""
-    return {'lr': 1e-4, 'time': 0.2, 'loss': loss, 'epoch': epoch, 'iter': step, 'step': step}
+    return {'lr': 1e-4, 'time': 0.2, 'loss': loss, 'epoch': 1, 'iter': step, 'step': step}
 
 
 def validation(step, **scores):

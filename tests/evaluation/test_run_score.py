@@ -2,9 +2,9 @@
 scores show.
 """
 
+import json
 import re
 import shutil
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,7 +71,7 @@ def test_absent_classes_and_the_background_do_not_count(task, expected):
 def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
     curve = Curve(np.array([0.9, 0.8, 0.3]), np.array([1, 2, 3]), np.array([1, 2, 2]), 2)
     rare = Curve(np.array([0.4]), np.array([1]), np.array([1]), 1)
-    curves = DetectionCurves(curve, [curve, rare, replace(rare, num_objects=0)], *np.ones((2, 3)))
+    curves = DetectionCurves(curve, [curve, rare, rare._replace(num_objects=0)], {})
     model = SimpleNamespace(task='detection', classes=CLASSES[1:])
     missed = np.pad([[2], [1], [0], [0]], [(0, 0), (3, 0)])
     mistakes = Mistakes(missed, [], curves, np.array([2, 1, 0]), {})
@@ -91,18 +91,24 @@ def test_other_models_are_judged_by_their_validation_images(task, expected, work
 def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     work_dirs, digits, tmp_path
 ):
-    """It has random weights. An image that cannot be read ends in a sentence."""
+    """It has random weights. An image that cannot be read ends in a sentence, and so do images
+    without objects, for which no threshold is chosen either.
+    """
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     text = judge_run(run)
     assert text.startswith('4 validation images: no confidence threshold finds the objects')
     assert 'poor: F1 is under 0.5 for' in text
-    assert not (run / 'score_thr.json').exists()
     data = shutil.copytree(digits, tmp_path / 'digits')
     config = run / 'detect.py'
     config.write_text(config.read_text().replace(str(digits), str(data)))
     min((data / 'coco' / 'val2017').iterdir()).write_bytes(b'')
     with pytest.raises(UserError, match=r'0001\.jpg cannot be loaded'):
         judge_run(run)
+    annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
+    annotations.write_text(json.dumps(json.loads(annotations.read_text()) | {'annotations': []}))
+    shutil.copytree(digits / 'coco' / 'val2017', data / 'coco' / 'val2017', dirs_exist_ok=True)
+    assert judge_run(run).endswith('they have no objects or labels, so they give no score')
+    assert not (run / 'score_thr.json').exists()
 
 
 @pytest.mark.parametrize(
