@@ -139,7 +139,7 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
                     'image_id': image_id,
                     'category_id': found.label,
                     'bbox': box,
-                    'area': 0,  # objects of all sizes count
+                    'area': box[2] * box[3],
                     'segmentation': found.mask,
                     'score': found.score,
                     'iscrowd': iscrowd,

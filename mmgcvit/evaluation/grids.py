@@ -62,10 +62,10 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     for title, (_, picture) in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
         ImageDraw.Draw(tile).multiline_text((0, top), title, 'black', font, anchor='ld')
-        tile.paste(Image.fromarray(picture[..., ::-1]), (0, top))
+        tile.paste(Image.fromarray(picture), (0, top))
         tiles.append(pil_to_tensor(tile))
     grid = make_grid(tiles, columns, padding=GAP, pad_value=255)
-    return grid.permute(1, 2, 0).numpy()[..., ::-1]
+    return grid.permute(1, 2, 0).numpy()
 
 
 def draw_cells(

@@ -81,7 +81,7 @@ def evaluate_images(
         num_images += image_matrix[:-1].any(1)
         if score < 1:
             summary = describe_image(model, score, image_matrix)
-            is_right = bool(np.trace(image_matrix) == image_matrix.sum())
+            is_right = np.trace(image_matrix) == image_matrix.sum()
             worst.append(ScoredImage(index, prediction, is_right, float(score), summary))
             worst = sorted(worst, key=attrgetter('is_right', 'score'))[:max_worst]
     curves = None
