@@ -2,7 +2,8 @@
 
 import re
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
+from unittest import mock
 
 import torch
 import yaml
@@ -12,12 +13,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
-METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-CONTENTS = [yaml.safe_load((ROOT / path).read_text()) for path in METAFILES]
+INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+CONTENTS = [yaml.safe_load((ROOT / path).read_text()) for path in INDEX['Import']]
 # The entry of each config in the metafiles.
 ENTRIES = {}
 for content in CONTENTS:
@@ -40,23 +40,16 @@ def read_docstring(name):
     return (ROOT / 'configs' / f'{name}.py').read_text().split('"""')[1]
 
 
-class LinspaceOnCPU(TorchFunctionMode):
-    """Keep linspace on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors
+def build_on_meta(cfg):
+    """Build the model of a config on the meta device.
+
+    linspace stays on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors
     have no values.
     """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func is torch.linspace:
-            kwargs['device'] = 'cpu'
-        return func(*args, **kwargs)
-
-
-def build_on_meta(cfg):
-    """Build the model of a config on the meta device."""
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
-    with torch.device('meta'), LinspaceOnCPU():
+    on_cpu = partial(torch.linspace, device='cpu')
+    with torch.device('meta'), mock.patch('torch.linspace', on_cpu):
         return MODELS.build(cfg.model)
 
 

@@ -127,8 +127,8 @@ COMMANDS = re.findall(
 def test_an_epoch_of_imagenet_ends_with_a_whole_optimizer_step(name, options):
     """A run that resumes within an accumulated step would lose its gradients."""
     cfg = read(name)
-    for key, value in re.findall(r'(\S+)=(\S+)', options):
-        cfg.merge_from_dict({key: DictAction._parse_int_float_bool(value)})
+    pairs = re.findall(r'(\S+)=(\S+)', options)
+    cfg.merge_from_dict({key: DictAction._parse_int_float_bool(value) for key, value in pairs})
     assert not check_batch_size(cfg, read(name), GPUS)
     images = math.ceil(1_281_167 / GPUS)  # the sampler repeats some
     iterations = math.ceil(images / cfg.train_dataloader.batch_size)
@@ -166,8 +166,6 @@ def read_recipe(cfg, model, rate_alone):
         for loader in (cfg.train_dataloader, cfg.test_dataloader)
     )
     schedulers = cfg.param_scheduler
-    if isinstance(schedulers, dict):
-        schedulers = [schedulers]
     heads = {**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None}
     return {
         'images': plain(images, ('backend_args',)),
@@ -176,7 +174,7 @@ def read_recipe(cfg, model, rate_alone):
         'tests': plain(tests, ('backend_args', 'with_mask', 'to_float32')),
         'total batch': get_effective_batch_size(cfg),
         'length': [cfg.train_cfg.get(key) for key in ('max_epochs', 'max_iters')],
-        'schedule': plain(schedulers),
+        'schedule': plain([schedulers] if isinstance(schedulers, dict) else schedulers),
         'weights': get_lrs_and_decays(model, cfg.optim_wrapper, rate_alone),
         'clipping': (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm'),
         'mixed precision': cfg.optim_wrapper.type != 'OptimWrapper',
@@ -185,11 +183,14 @@ def read_recipe(cfg, model, rate_alone):
 
 
 LONG = ('other_heads/mask2former_gcvit_b_ade20k', 'other_heads/mask2former_gcvit_t_cityscapes')
-QUICK = [name for name in CLAIMED if name not in LONG]
 
 
 @pytest.mark.parametrize(
-    'name', [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+    'name',
+    [
+        *sorted(CLAIMED.keys() - LONG),
+        *(pytest.param(name, marks=pytest.mark.long) for name in LONG),
+    ],
 )
 def test_a_claimed_recipe_equals_the_installed_packages(name):
     """Backbones of the package are compared too, with sizes and drop path.
