@@ -7,7 +7,6 @@ from unittest import mock
 
 import torch
 import yaml
-from mmdet.models.dense_heads import Mask2FormerHead
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -80,15 +79,14 @@ def find_names_without_decay(cfg, model):
         exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
         return vectors.union(name for name in names if name.endswith(exempt))
     exempt = ['relative_position_bias_table', 'pos_embed']
+    # Mask2Former's embeddings
+    exempt += ['query_embed.weight', 'query_feat.weight', 'level_embed.weight']
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
         exempt.append('.bias')
     expected = {name for name in names if name.endswith(tuple(exempt))}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected.update(f'{prefix}.{name}' for name, _ in module.named_parameters())
-        if isinstance(module, Mask2FormerHead):
-            embeddings = ('query_embed', 'query_feat', 'level_embed')
-            expected.update(f'{prefix}.{name}.weight' for name in embeddings)
     return expected
 
 

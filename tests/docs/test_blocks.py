@@ -23,7 +23,7 @@ from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..programs import ROOT, run
-from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
+from .pages import PAGES, SHELLS, find_blocks, find_table, read_page, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
@@ -37,7 +37,6 @@ PLACEHOLDERS = {
 }
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
-MAKEFILE = (ROOT / 'Makefile').read_text()
 SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS)]
 
 
@@ -61,11 +60,11 @@ def check_command(command, monkeypatch):
     for name, value in PLACEHOLDERS.items():
         command = re.sub(name, value, command)
     # Without environment variables.
-    words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
-    program, *arguments = words
+    command = re.sub(r'^([A-Z_]+=\S* *)*', '', command)
+    program, *arguments = shlex.split(command, comments=True)
     launcher = re.fullmatch(r'tools/(?:dist|slurm)_(train|test)\.sh', program)
     if program == 'make':
-        assert re.search(rf'^{re.escape(arguments[0])}:', MAKEFILE, re.MULTILINE)
+        assert re.search(rf'^{re.escape(arguments[0])}:', read_page('Makefile'), re.MULTILINE)
     elif program == 'export':
         for folder in arguments[0].partition('PYTHONPATH=')[2].split(':'):
             monkeypatch.syspath_prepend(ROOT / folder)

@@ -85,18 +85,19 @@ for index in range(3):
 
 
 def compute_shapes(network, modules, size):
-    """Return the shapes of the named modules' outputs for one image, without the batch."""
-    outputs = {}
+    """Return the shapes of the named modules' outputs for one image, without the batch, in the
+    order of computation.
+    """
+    shapes = []
 
     def keep(module, inputs, output):
-        outputs[module] = output
+        # Shifted copies stand before the batch dimension.
+        shapes.append(format_shape(output.squeeze(-4)))
 
-    modules = [network.get_submodule(name) for name in modules]
-    for module in modules:
-        module.register_forward_hook(keep)
+    for name in modules:
+        network.get_submodule(name).register_forward_hook(keep)
     network(torch.empty(1, 3, *size, device='meta'))
-    # Shifted copies stand before the batch dimension.
-    return [format_shape(outputs[module].squeeze(-4)) for module in modules]
+    return shapes
 
 
 def format_shape(tensor):

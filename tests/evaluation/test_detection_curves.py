@@ -28,9 +28,7 @@ CROWD = [(position, 0, 99) for position in range(150)]
 
 def place(objects, ignored=None):
     """Make detections with masks that fill their boxes, as RLE."""
-    found = []
-    for position, label, score in objects:
-        found.append(((20 * position, 0, 20 * position + 16, 16), label, score / 100))
+    found = [((20 * at, 0, 20 * at + 16, 16), label, score / 100) for at, label, score in objects]
     detections = make_detections(found, CLASSES)
     boxes = detections.boxes.astype(float)
     boxes[:, 2:] -= boxes[:, :2]
@@ -47,13 +45,13 @@ def compute_curves(images):
 def compute_mmdets_scores(images):
     from mmgcvit.mmdet_fixes import CocoMetric
 
-    metric, results = CocoMetric(metric='bbox', classwise=True), []
+    metric, results = CocoMetric(metric='bbox'), []
     metric.dataset_meta = {'classes': CLASSES}
     for index, (objects, ignored, found) in enumerate(images):
         instances = []
         for flag, part in enumerate([place(objects), place(ignored)]):
-            for box, label in zip(part.boxes.tolist(), part.labels.tolist(), strict=True):
-                instances.append({'bbox': box, 'bbox_label': label, 'ignore_flag': flag})
+            for each in part:
+                instances.append({'bbox': each.box, 'bbox_label': each.label, 'ignore_flag': flag})
         ground_truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
         found = place(found)
         prediction = {'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
@@ -90,7 +88,7 @@ def test_ap_is_that_of_mmdets_metric(images):
 def test_all_detections_count_except_on_ignored_objects(images):
     """In the curves, and in the confusion matrix of each image."""
     curve = compute_curves(images).overall
-    num_objects = num_correct = num_detections = 0
+    expected = np.zeros(3)
     for image in images:
         objects, ignored, found = (
             Counter((position, label) for position, label, _ in part) for part in image
@@ -98,15 +96,14 @@ def test_all_detections_count_except_on_ignored_objects(images):
         correct = (objects & found).total()
         false = sum(number for at, number in (found - objects).items() if at not in ignored)
         prediction = replace(place(image[2]), masks=None)
-        _, matrix = score_image(place(*image[:2]), prediction, CLASSES)
+        score, matrix = score_image(place(*image[:2]), prediction, CLASSES)
         assert matrix[:-1].sum() == objects.total()
         assert matrix[:, :-1].sum() == correct + false
-        num_objects += objects.total()
-        num_correct += correct
-        num_detections += correct + false
-    assert curve.num_objects == num_objects
-    assert curve.num_correct.max(initial=0) == num_correct
-    assert curve.num_detections.max(initial=0) == num_detections
+        total = objects.total() + correct + false
+        assert score == (2 * correct / total if total else 1)
+        expected += (objects.total(), correct, correct + false)
+    counts = (curve.num_correct.max(initial=0), curve.num_detections.max(initial=0))
+    np.testing.assert_array_equal((curve.num_objects, *counts), expected)
 
 
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path):
