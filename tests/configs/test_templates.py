@@ -20,7 +20,11 @@ VARIANTS += [{'copy_paste': True}, {'masks': False, 'tiles': 96}, {'augment': 's
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-@pytest.mark.parametrize('name', TEMPLATES)
+@pytest.fixture(params=TEMPLATES)
+def name(request):
+    return request.param
+
+
 def test_classes_and_load_from_are_one_line_each(name):
     cfg = read_template(name, classes=tuple('abcdefg'), pretrained='a.pth')
     assert set(re.findall(r"'num_classes': (\d+)", str(cfg.model.to_dict()))) == {'7'}
@@ -38,7 +42,6 @@ def test_a_classifiers_classes_are_sorted_as_its_folders():
     assert cfg.metainfo.classes == ('disc', 'square')
 
 
-@pytest.mark.parametrize('name', TEMPLATES)
 def test_one_line_chooses_full_or_head_only_training(name):
     for fine_tune, is_trained in (('all', True), ('head', False)):
         backbone = build_on_meta(read_template(name, fine_tune=fine_tune)).backbone
@@ -88,7 +91,6 @@ def test_a_template_has_the_pipelines_and_the_schedule_of_the_recipe():
     assert template.param_scheduler[1].milestones == [8, 11]
 
 
-@pytest.mark.parametrize('name', TEMPLATES)
 @pytest.mark.parametrize('length', [1, 2, 3, 7, 100])
 def test_the_schedule_fits_a_run_of_any_length(name, length):
     cfg = read_template(name, **{'max_iters' if name == 'custom_seg' else 'max_epochs': length})

@@ -26,7 +26,11 @@ from .pages import (
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
 
 
-@pytest.mark.parametrize('page', PAGES)
+@pytest.fixture(params=PAGES)
+def page(request):
+    return request.param
+
+
 def test_links_resolve(page):
     """Links to files, folders, images and headings.
 
@@ -43,7 +47,6 @@ def test_links_resolve(page):
             assert anchor in find_anchors(target.resolve()), f'{page}:{line}: {link}'
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_link_texts_are_titles_and_alt_texts_say_what_is_seen(page):
     text = read_page(page)
     assert not re.findall(r'\[[^]]+\.(?:md|ipynb|html)`?\]\(', text)
@@ -91,7 +94,6 @@ OWN_FILES = re.compile(
 )
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_pictures_named_in_examples_exist(page, request):
     """In blocks of commands, and in commands within the text; those of the demo after
     tools/make_digits.py.
@@ -108,7 +110,6 @@ def test_pictures_named_in_examples_exist(page, request):
             assert (ROOT / word).exists(), word
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_tables_render(page):
     """Rows are in tables and have as many cells as their header: Markdown drops and adds cells
     without a warning.
