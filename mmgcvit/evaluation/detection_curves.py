@@ -29,10 +29,10 @@ class Curve(NamedTuple):
         """Return the number of detections of at least this score, and how many of them are
         right.
         """
-        kept = int((self.scores >= threshold).sum())
+        kept = np.count_nonzero(self.scores >= threshold)
         if not kept:
             return 0, 0
-        return int(self.num_detections[kept - 1]), int(self.num_correct[kept - 1])
+        return self.num_detections[kept - 1], self.num_correct[kept - 1]
 
     @property
     def best_threshold(self) -> float:
@@ -42,7 +42,7 @@ class Curve(NamedTuple):
         if not len(self.scores):
             return 0.0
         best = self.f1.argmax()
-        return float(np.append(self.scores, 0)[best : best + 2].mean())
+        return np.append(self.scores, 0)[best : best + 2].mean()
 
 
 class DetectionCurves(NamedTuple):
@@ -134,17 +134,18 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
             for found in part or ():
                 box = found.box.astype(float)
                 box[2:] -= box[:2]
-                annotation = {
-                    'id': len(annotations) + 1,
-                    'image_id': image_id,
-                    'category_id': found.label,
-                    'bbox': box,
-                    'area': box[2] * box[3],
-                    'segmentation': found.mask,
-                    'score': found.score,
-                    'iscrowd': iscrowd,
-                }
-                annotations.append(annotation)
+                annotations.append(
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': image_id,
+                        'category_id': found.label,
+                        'bbox': box,
+                        'area': box[2] * box[3],
+                        'segmentation': found.mask,
+                        'score': found.score,
+                        'iscrowd': iscrowd,
+                    }
+                )
     coco = COCO()
     coco.dataset = {
         # pycocotools reads the height and width of masks, but only from RLE.

@@ -50,7 +50,6 @@ Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
-    cells = cells or [('', np.full((GAP, PICTURE_SIDE, 3), 255, np.uint8))]
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
     titles = []
@@ -126,11 +125,10 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
 
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If
     ``augmented``, samples are drawn as the datasets' pipelines augment them. Return (height, width,
-    3) uint8 in BGR order.
+    3) uint8 in BGR order. Raise a UserError if no sample can be drawn.
     """
     cells = []
     for loader, settings in iter_datasets(cfg, loaders):
-        split = loader.removesuffix('_dataloader')
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
             classes = dataset.metainfo.get('classes') or ()
@@ -144,5 +142,8 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
                         picture = draw_prediction(
                             image, ground_truth, palette, scale, with_scores=False
                         )
-                        cells.append((f'{split}: {path.name}', picture))
+                        title = f'{loader.removesuffix("_dataloader")}: {path.name}'
+                        cells.append((title, picture))
+    if not cells:
+        raise UserError('no sample of the data can be drawn')
     return draw_grid(cells)

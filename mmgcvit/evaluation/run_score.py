@@ -137,12 +137,14 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
-    chosen = {
-        'checkpoint': checkpoint.name,
-        'sha256': compute_sha256(checkpoint),
-        'score_thr': threshold,
-    }
-    write_json(work_dir / SCORE_THR_FILE, chosen)
+    write_json(
+        work_dir / SCORE_THR_FILE,
+        {
+            'checkpoint': checkpoint.name,
+            'sha256': compute_sha256(checkpoint),
+            'score_thr': threshold,
+        },
+    )
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '

@@ -107,8 +107,7 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
     if 'gt_instances' in sample:
         objects = convert_objects(sample.gt_instances, classes)
         if sample.get('ignored_instances'):
-            ignored = convert_objects(sample.ignored_instances, classes)
-            return replace(objects, ignored=ignored)
+            return replace(objects, ignored=convert_objects(sample.ignored_instances, classes))
         return objects
     if 'gt_sem_seg' in sample:
         return make_segmentation(sample.gt_sem_seg.data[0].numpy(), classes)
@@ -118,7 +117,7 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
         raise UserError(
             f'the image has {len(sample.gt_label)} classes. Expected one class per image'
         )
-    label = int(sample.gt_label[0])
+    label = sample.gt_label.item()
     scores = np.eye(len(classes), dtype=np.float32)[label]
     return Classification(label, classes[label], 1.0, scores)
 

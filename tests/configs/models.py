@@ -73,17 +73,20 @@ def has_decay_of_recipe(cfg, model):
 
 def find_names_without_decay(cfg, model):
     """Return the names of the parameters without weight decay in the recipes."""
-    names = [name for name, _ in model.named_parameters()]
+    parameters = dict(model.named_parameters())
     if cfg.default_scope == 'mmpretrain':
-        vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
         exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
-        return vectors.union(name for name in names if name.endswith(exempt))
-    exempt = ['relative_position_bias_table', 'pos_embed']
+        return {
+            name
+            for name, parameter in parameters.items()
+            if parameter.ndim <= 1 or name.endswith(exempt)
+        }
+    exempt = ('relative_position_bias_table', 'pos_embed')
     # Mask2Former's embeddings
-    exempt += ['query_embed.weight', 'query_feat.weight', 'level_embed.weight']
+    exempt += ('query_embed.weight', 'query_feat.weight', 'level_embed.weight')
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
-        exempt.append('.bias')
-    expected = {name for name in names if name.endswith(tuple(exempt))}
+        exempt += ('.bias',)
+    expected = {name for name in parameters if name.endswith(exempt)}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected.update(f'{prefix}.{name}' for name, _ in module.named_parameters())

@@ -44,16 +44,15 @@ CLASSIFIERS = {
 UPERNET_SWIN = 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512'
 MASK2FORMER = 'mmseg::mask2former/mask2former_swin'
 CLAIMED = {
-    'mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'cascade_convnext_t': 'mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_'
-    'amp-ms-crop-3x_coco',
-    'dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
-    'upernet_swin_t': UPERNET_SWIN,
-    'upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512',
-}
-CLAIMED = {f'baselines/{name}': path for name, path in CLAIMED.items()}
-CLAIMED |= {
+    'baselines/mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
+    'baselines/mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-'
+    '3x_coco',
+    'baselines/cascade_convnext_t': 'mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_'
+    '4conv1fc-giou_amp-ms-crop-3x_coco',
+    'baselines/dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
+    'baselines/upernet_swin_t': UPERNET_SWIN,
+    'baselines/upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-'
+    '512x512',
     'upernet_gcvit_t': UPERNET_SWIN,
     'other_heads/mask2former_gcvit_t': 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-'
     '50e_coco',

@@ -10,11 +10,9 @@ from mmgcvit import load
 from mmgcvit.files import compute_sha256
 
 from ..photos import make_photo, write_objects
-from ..programs import ROOT
-from ..tools.commands import TOOLS, call
+from ..tools.commands import DEMO, TOOLS, call
 from .models import read
 
-DEMO = ROOT / 'configs' / 'demo'
 WEIGHTS = DEMO / 'weights'
 ROW = re.compile(r'^\| `(?P<name>\w+)` \|(?P<cells>.*)\| `(?P<digest>[0-9a-f]{64})` \|$', re.M)
 ROWS = {row['name']: row for row in ROW.finditer((WEIGHTS / 'README.md').read_text())}
@@ -39,7 +37,7 @@ def test_shipped_weights_match_the_table_and_load_with_their_config():
 def folder(tmp_path_factory):
     """A folder with the data that the table's scores are of."""
     folder = tmp_path_factory.mktemp('folder')
-    call('', ROOT / 'tools' / 'make_digits.py', folder / 'data' / 'digits', '--train', 1)
+    call('', TOOLS / 'make_digits.py', folder / 'data' / 'digits', '--train', 1)
     write_objects(folder / 'data' / 'objects', 'val', map(make_photo, range(60)))
     return folder
 

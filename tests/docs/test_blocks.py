@@ -162,10 +162,9 @@ def complete(block):
     return ''.join(code for words, code in BEFORE.items() if words in block.text) + block.text
 
 
-RUN_HERE = [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)]
-
-
-@pytest.mark.parametrize('block', RUN_HERE, ids=str)
+@pytest.mark.parametrize(
+    'block', [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)], ids=str
+)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     add_released_weights(tmp_path)

@@ -109,8 +109,9 @@ def test_the_ground_truth_has_no_mistakes_and_images_with_more_objects_than_a_li
 
 
 def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, tmp_path):
+    is_detector = task == 'detection'
     arguments = [work_dir, '--device', 'cpu', '--worst', 2]
-    if task == 'detection':
+    if is_detector:
         arguments += ['--score-thr', 0]
     if task == 'classification':
         # The fixture's checkpoint has other names than the demo's config, to tell them apart.
@@ -128,10 +129,10 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert f'{np.trace(counts):,} of {counts[:-1].sum():,} right' in printed
     for name in content['classes'][:-1]:
         assert re.search(rf'^ {name} +\d', printed, re.MULTILINE)
-        assert ('mask_AP' in content['by_class'][name]) == (task == 'detection')
-    assert ('returned as many detections as it can, 3, so' in printed) == (task == 'detection')
+        assert ('mask_AP' in content['by_class'][name]) == is_detector
+    assert ('returned as many detections as it can, 3, so' in printed) == is_detector
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
-    assert (out / 'curves.png').is_file() == (task == 'detection')
+    assert (out / 'curves.png').is_file() == is_detector
     assert len(content['worst']) == 2
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500

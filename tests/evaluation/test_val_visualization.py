@@ -14,17 +14,18 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from mmengine.visualization import LocalVisBackend
 
 from mmgcvit import load
 from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.errors import UserError
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.samples import load_sample
 from mmgcvit.inference.drawing import choose_palette
-from mmgcvit.registry import HOOKS, TRANSFORMS
+from mmgcvit.registry import TRANSFORMS
 
 from ..configs.templates import TEMPLATES, own
 from ..inference.conftest import make_work_dir
@@ -48,8 +49,7 @@ def runner(model, task, cfg, tmp_path):
 
 def validate(hook, runner):
     """Call a hook as a validation does, and return the next values of the random generators."""
-    for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(0)
+    set_random_seed(0)
     hook.before_val_epoch(runner)
     with torch.no_grad():
         for number, batch in enumerate(runner.val_dataloader):
@@ -61,7 +61,7 @@ def validate(hook, runner):
 
 
 def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model):
-    hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
+    hook = ValVisualizationHook(score_thr=0.0)
     hook.before_train(runner)
     by = 'iter' if task == 'segmentation' else 'epoch'
     grids = []
@@ -152,6 +152,8 @@ def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name,
         assert (sheet != draw_contact_sheet(cfg, loaders)).any()
         path.with_name('val.json').write_text('{')
         assert draw_contact_sheet(cfg, loaders).shape[0] < sheet.shape[0]
+        with pytest.raises(UserError, match='no sample of the data can be drawn'):
+            draw_contact_sheet(cfg, ['val_dataloader'])
 
 
 def test_titles_of_any_length_fit_above_pictures():

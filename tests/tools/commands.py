@@ -8,6 +8,7 @@ from .. import fork_server, programs
 from ..programs import ROOT
 
 CONFIGS = ROOT / 'tests' / 'data' / 'configs'
+DEMO = ROOT / 'configs' / 'demo'
 TOOLS = ROOT / 'tools'
 NUM_VAL = 4
 

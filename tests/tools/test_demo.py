@@ -8,8 +8,8 @@ import pytest
 
 from mmgcvit.commands.plot import read_curves
 
-from ..programs import ROOT, run
-from .commands import call, output_of
+from ..programs import run
+from .commands import DEMO, call, output_of
 
 pytestmark = pytest.mark.demo
 
@@ -49,6 +49,15 @@ def test_other_demos_learn_in_a_quarter_of_their_time(name, unit, length, score,
     run(['make', 'data/digits', f'VENV={sys.prefix}'], timeout=600)
     lengths = [f'train_cfg.max_{unit}', 'train_cfg.val_interval', 'param_scheduler.1.end']
     shorter = [f'{name}={length}' for name in lengths]
-    config = ROOT / 'configs' / 'demo' / f'{name}.py'
-    call('', '-m', 'mmgcvit', 'train', config, '--work-dir', tmp_path, '--cfg-options', *shorter)
+    call(
+        '',
+        '-m',
+        'mmgcvit',
+        'train',
+        DEMO / f'{name}.py',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *shorter,
+    )
     assert read_last_score(tmp_path, score) >= least

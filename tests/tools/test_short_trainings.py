@@ -13,16 +13,14 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
 from tools import smoke_config
 
-from ..conftest import ROOT
 from ..datasets.formats.made import write, write_example
-from .commands import call
+from .commands import DEMO, call
 
-DEMOS = ROOT / 'configs' / 'demo'
 OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}
 # test_training.py trains the models of the other demos.
 QUICK = ('lsa', 'mask2former', 'rtmdet')
 CASES = [*OWN_DATA]
-for path in sorted(DEMOS.glob('*.py')):
+for path in sorted(DEMO.glob('*.py')):
     marks = [] if path.stem.startswith(QUICK) else [pytest.mark.long]
     CASES.append(pytest.param(path.stem, marks=marks))
 
@@ -49,7 +47,7 @@ def folder(digits, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_path):
-    path = DEMOS / f'{name}.py'
+    path = DEMO / f'{name}.py'
     if name in OWN_DATA:
         write_example(tmp_path / 'photos', OWN_DATA[name])
         task = 'semantic' if OWN_DATA[name] == 'maps' else None
