@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
-from mmengine.utils import import_modules_from_strings
 
 from mmgcvit.engine.train import check_batch_size
 
@@ -80,7 +79,6 @@ def get_effective_batch_size(cfg):
 
 def compute_lrs(cfg):
     """Return the lr at every iteration of a run with ``STEPS`` iterations an epoch."""
-    import_modules_from_strings(**cfg.custom_imports)
     settings = dict(cfg.optim_wrapper, paramwise_cfg=None)
     optimizer = build_optim_wrapper(torch.nn.Linear(1, 1), settings).optimizer
     schedulers = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import iter_settings
+from mmgcvit.config import LOADERS, iter_settings
 from mmgcvit.datasets.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
@@ -17,7 +17,6 @@ from .templates import TEMPLATES, read_template
 # Other values of the first lines of custom_coco.py.
 VARIANTS = [{}, {'masks': False, 'mosaic': True}, {'random_crops': False, 'cosine': True}]
 VARIANTS += [{'copy_paste': True}, {'masks': False, 'tiles': 96}, {'augment': 'strong'}]
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 @pytest.fixture(params=TEMPLATES)

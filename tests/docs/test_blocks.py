@@ -30,11 +30,6 @@ OTHER_PROGRAMS = (
     r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|'
     'pip|python3|sbatch|source|srun|tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
-# Placeholders that the reader replaces.
-PLACEHOLDERS = {
-    r'configs/(NAME|my_\w+)\.py|\bCONFIG\b': 'configs/custom_coco.py',
-    r'\bCHECKPOINT\b': 'checkpoint.pth',
-}
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
 SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS)]
@@ -57,8 +52,9 @@ def test_every_command_has_an_example_that_parses(monkeypatch):
 
 
 def check_command(command, monkeypatch):
-    for name, value in PLACEHOLDERS.items():
-        command = re.sub(name, value, command)
+    # The reader replaces names of configs.
+    placeholders = r'configs/(NAME|my_\w+)\.py|\bCONFIG\b'
+    command = re.sub(placeholders, 'configs/custom_coco.py', command)
     # Without environment variables.
     command = re.sub(r'^([A-Z_]+=\S* *)*', '', command)
     program, *arguments = shlex.split(command, comments=True)
@@ -73,8 +69,6 @@ def check_command(command, monkeypatch):
     elif launcher:
         # Positional arguments such as the number of GPUs stand before the options of the script.
         positional = [word for word in arguments if word.startswith('configs/')]
-        if launcher[1] == 'test':
-            positional.append('checkpoint.pth')
         options = dropwhile(lambda word: not word.startswith('--'), arguments)
         check_options(f'mmgcvit.commands.{launcher[1]}', [*positional, *options], monkeypatch)
     elif program == 'python' and arguments[0].startswith('tools/'):
