@@ -75,8 +75,8 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
         return f'{text}\ngood: {metric} of every class with a score is at least {GOOD}'
     word, bound = ('poor', FAIR) if lowest.score < FAIR else ('fair', GOOD)
     names = [entry.name for entry in sorted(scores) if entry.score < bound]
-    verdict = f'{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
-    return '\n  '.join([f'{text}\n{verdict}', *reasons])
+    text += f'\n{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
+    return '\n  '.join([text, *reasons])
 
 
 def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:

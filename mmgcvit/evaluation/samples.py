@@ -125,7 +125,6 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
 def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
     """Convert the boxes, labels and masks of mmdet's ground truth."""
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
-    scores = np.ones(len(boxes), np.float32)
-    labels = objects.labels.numpy()
     masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
-    return Detections(boxes, scores, labels, classes, masks)
+    scores = np.ones(len(boxes), np.float32)
+    return Detections(boxes, scores, objects.labels.numpy(), classes, masks)

@@ -38,7 +38,7 @@ CARDS = [
 ]
 
 
-@pytest.mark.parametrize(('head', 'row'), CARDS, ids=lambda cells: cells[0])
+@pytest.mark.parametrize(('head', 'row'), CARDS)
 def test_a_card_has_the_paper_s_scores_and_the_memory_of_the_config_s_head(head, row):
     name = re.match(r'`(\w+)\.py`', row[0])[1]
     assert row[1] == (format_scores(ENTRIES[name]) or 'none')

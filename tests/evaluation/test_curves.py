@@ -18,7 +18,7 @@ def iteration(step, loss=1.0):
 
 def validation(step, **scores):
     """Return what mmengine logs for a validation."""
-    return {**scores, 'data_time': 0.1, 'time': 0.2, 'step': step}
+    return {**scores, 'time': 0.2, 'step': step}
 
 
 def write_session(path, *entries, name='20260101_000000', end='\n'):

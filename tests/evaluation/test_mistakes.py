@@ -78,7 +78,8 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 
 
 @pytest.fixture
-def dataset(cfg):
+def dataset(model):
+    cfg = read_config(model.config)
     return build_dataset(cfg.val_dataloader.dataset, cfg.default_scope)
 
 

@@ -18,7 +18,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from mmengine.visualization import LocalVisBackend
 
 from mmgcvit import load
-from mmgcvit.config import enter_scope
+from mmgcvit.config import enter_scope, read_config
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
 from mmgcvit.errors import UserError
@@ -33,10 +33,11 @@ from ..tools.commands import CONFIGS
 
 
 @pytest.fixture
-def runner(model, task, cfg, tmp_path):
+def runner(model, task, tmp_path):
     """Return a mock with the attributes of a runner that hooks read, and with a tracker of
     experiments.
     """
+    cfg = read_config(model.config)
     enter_scope(cfg)
     loader = Runner.build_dataloader(cfg.val_dataloader)
     runner = Mock(val_dataloader=loader, model=model.network, cfg=cfg, work_dir=str(tmp_path))
