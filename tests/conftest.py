@@ -92,9 +92,12 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def work_dirs(tmp_path_factory):
-    """Return the work dir of a small model for each task."""
-    return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
+def work_dirs(digits, tmp_path_factory):
+    """Return the work dir of a small model for each task, whose config names the digits."""
+    folder = tmp_path_factory.mktemp('runs')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('DIGITS', str(digits))
+        return {task: make_work_dir(folder / task, task) for task in TASKS}
 
 
 @pytest.fixture(scope='session')

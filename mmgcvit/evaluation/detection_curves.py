@@ -1,22 +1,18 @@
 """Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
-import io
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import check_installed
+from ..inference.loading import silence_output
 from ..inference.results import Detections
 
 # How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
 MAX_DETECTIONS = 2**31
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """Counts of detections with n different scores, by confidence threshold."""
 
     scores: np.ndarray  # (n,), in descending order
@@ -33,10 +29,10 @@ class Curve:
         """Return the number of detections of at least this score, and how many of them are
         right.
         """
-        kept = int((self.scores >= threshold).sum())
+        kept = np.count_nonzero(self.scores >= threshold)
         if not kept:
             return 0, 0
-        return int(self.num_detections[kept - 1]), int(self.num_correct[kept - 1])
+        return self.num_detections[kept - 1], self.num_correct[kept - 1]
 
     @property
     def best_threshold(self) -> float:
@@ -46,29 +42,26 @@ class Curve:
         if not len(self.scores):
             return 0.0
         best = self.f1.argmax()
-        next_score = np.append(self.scores, 0)[best + 1]
-        return float((self.scores[best] + next_score) / 2)
+        return np.append(self.scores, 0)[best : best + 2].mean()
 
 
-@dataclass(frozen=True)
-class DetectionCurves:
+class DetectionCurves(NamedTuple):
     """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of
     boxes and masks.
     """
 
     overall: Curve  # of the detections of all classes together
     by_class: list[Curve]
-    ap: np.ndarray  # (classes,), NaN for a class without objects
-    ap50: np.ndarray  # (classes,), NaN for a class without objects
-    mask_ap: np.ndarray | None = None  # (classes,), None without masks
-    mask_ap50: np.ndarray | None = None  # (classes,), None without masks
+    # AP and AP50 of boxes and, if there are masks, mask_AP and mask_AP50: (classes,) each, NaN for a
+    # class without objects
+    ap: dict[str, np.ndarray]
 
     def format_ap(self) -> str:
         """Return the means of AP and AP50 over the classes that have objects."""
-        text = f'box mAP {np.nanmean(self.ap):.3f}, AP50 {np.nanmean(self.ap50):.3f}'
-        if self.mask_ap is not None:
-            mask_ap, mask_ap50 = np.nanmean(self.mask_ap), np.nanmean(self.mask_ap50)
-            text += f'; mask mAP {mask_ap:.3f}, AP50 {mask_ap50:.3f}'
+        means = {name: f'{np.nanmean(values):.3f}' for name, values in self.ap.items()}
+        text = f'box mAP {means["AP"]}, AP50 {means["AP50"]}'
+        if 'mask_AP' in means:
+            text += f'; mask mAP {means["mask_AP"]}, AP50 {means["mask_AP50"]}'
         return text
 
 
@@ -80,37 +73,33 @@ def compute_detection_curves(
     Masks are RLE, or None.
     """
     evaluation = match_detections(ground_truths, predictions, num_classes)
-    scores = compute_ap(evaluation)
-    have_masks = [objects.masks is not None for objects in (*ground_truths, *predictions)]
-    if have_masks and all(have_masks):
-        scores += compute_ap(match_detections(ground_truths, predictions, num_classes, 'segm'))
-    # By class and image; None without objects and detections.
-    matches = [match for match in evaluation.evalImgs if match is not None]
-    by_class = []
-    for label in range(num_classes):
-        of_class = [match for match in matches if match['category_id'] == label]
-        by_class.append(make_curve(of_class))
-    return DetectionCurves(make_curve(matches), by_class, *scores)
+    ap = compute_ap(evaluation)
+    if all(objects.masks is not None for objects in (*ground_truths, *predictions)):
+        masks = match_detections(ground_truths, predictions, num_classes, 'segm')
+        ap |= compute_ap(masks, 'mask_')
+    matches = np.reshape(evaluation.evalImgs, (num_classes, len(ground_truths)))
+    by_class = [make_curve(of_class) for of_class in matches]
+    return DetectionCurves(make_curve(evaluation.evalImgs), by_class, ap)
 
 
-def compute_ap(evaluation: Any) -> tuple[np.ndarray, np.ndarray]:
+def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, np.ndarray]:
     """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
     # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
     precision = evaluation.eval['precision'][..., 0, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    return precision.mean((0, 1)), precision[0].mean(0)
+    return {f'{prefix}AP': precision.mean((0, 1)), f'{prefix}AP50': precision[0].mean(0)}
 
 
-def drop_ignored(ground_truth: Detections, prediction: Detections, num_classes: int) -> Detections:
+def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections:
     """Drop detections of an image that match ignored objects only, as COCO's evaluation does."""
     if not ground_truth.ignored:
         return prediction
     is_counted = np.ones(len(prediction), bool)
-    evaluation = match_detections([ground_truth], [prediction], num_classes)
+    evaluation = match_detections([ground_truth], [prediction], len(prediction.classes))
     for match in filter(None, evaluation.evalImgs):
         indices = np.array(match['dtIds'], int) - 1  # ids start at 1
-        is_counted[indices] = ~match['dtIgnore'][0].astype(bool)
-    return prediction.select(np.flatnonzero(is_counted))
+        is_counted[indices] = ~match['dtIgnore'][0]
+    return prediction.select(is_counted)
 
 
 def match_detections(
@@ -123,11 +112,9 @@ def match_detections(
 
     Return a COCOeval, in which ignored objects are crowds.
     """
-    check_installed('average precision', 'pycocotools')
     from pycocotools.cocoeval import COCOeval
 
-    # Hide the progress that pycocotools prints.
-    with redirect_stdout(io.StringIO()):
+    with silence_output():  # pycocotools prints its progress
         cocos = [make_coco(images, num_classes) for images in (ground_truths, predictions)]
         evaluation = COCOeval(*cocos, iou_type)
         evaluation.params.maxDets = [MAX_DETECTIONS]
@@ -145,19 +132,20 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
     for image_id, objects in enumerate(images):
         for part, iscrowd in ((objects, 0), (objects.ignored, 1)):
             for found in part or ():
-                left, top, right, bottom = found.box.astype(float)
-                width, height = right - left, bottom - top
-                annotation = {
-                    'id': len(annotations) + 1,
-                    'image_id': image_id,
-                    'category_id': found.label,
-                    'bbox': [left, top, width, height],
-                    'area': width * height,
-                    'segmentation': found.mask,
-                    'score': found.score,
-                    'iscrowd': iscrowd,
-                }
-                annotations.append(annotation)
+                box = found.box.astype(float)
+                box[2:] -= box[:2]
+                annotations.append(
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': image_id,
+                        'category_id': found.label,
+                        'bbox': box,
+                        'area': box[2] * box[3],
+                        'segmentation': found.mask,
+                        'score': found.score,
+                        'iscrowd': iscrowd,
+                    }
+                )
     coco = COCO()
     coco.dataset = {
         # pycocotools reads the height and width of masks, but only from RLE.
@@ -171,18 +159,16 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
 
 def make_curve(matches: Sequence[dict[str, Any]]) -> Curve:
     """Count the detections of at least each score, from the matches of pycocotools at the lowest
-    IoU threshold.
+    IoU threshold, which are None for images without objects and detections.
     """
-    scores, is_correct, num_objects = [], [], 0
-    for match in matches:
-        counted = match['dtIgnore'][0] == 0
-        scores.append(np.array(match['dtScores'])[counted])
-        is_correct.append(match['dtMatches'][0][counted] > 0)
+    found, num_objects = [np.empty((2, 0))], 0
+    for match in filter(None, matches):
+        scores_and_matches = np.stack([match['dtScores'], match['dtMatches'][0] > 0])
+        found.append(scores_and_matches[:, ~match['dtIgnore'][0]])
         num_objects += np.count_nonzero(match['gtIgnore'] == 0)
-    scores = np.concatenate([[], *scores])
-    is_correct = np.concatenate([np.empty(0, bool), *is_correct])
+    scores, is_correct = np.concatenate(found, axis=1)
     order = np.argsort(-scores, kind='stable')
-    scores, num_correct = scores[order], np.cumsum(is_correct[order])
+    scores, num_correct = scores[order], np.cumsum(is_correct[order], dtype=int)
     # A threshold keeps all detections with the same score, or none of them.
     last = np.flatnonzero(np.diff(scores, append=-1) < 0)
     return Curve(scores[last], last + 1, num_correct[last], num_objects)

@@ -27,7 +27,6 @@ from ..inference.drawing import (
 )
 from ..inference.loading import silence_output
 from ..inference.results import Detections, Prediction
-from .detection_curves import drop_ignored
 from .samples import build_dataset, load_sample
 from .scoring import match_objects
 
@@ -51,7 +50,6 @@ Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
-    cells = cells or [('', np.full((GAP, PICTURE_SIDE, 3), 255, np.uint8))]
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
     titles = []
@@ -63,10 +61,10 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     for title, (_, picture) in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
         ImageDraw.Draw(tile).multiline_text((0, top), title, 'black', font, anchor='ld')
-        tile.paste(Image.fromarray(picture[..., ::-1]), (0, top))
+        tile.paste(Image.fromarray(picture), (0, top))
         tiles.append(pil_to_tensor(tile))
     grid = make_grid(tiles, columns, padding=GAP, pad_value=255)
-    return grid.permute(1, 2, 0).numpy()[..., ::-1]
+    return grid.permute(1, 2, 0).numpy()
 
 
 def draw_cells(
@@ -75,7 +73,7 @@ def draw_cells(
     palette: Sequence[Colour],
     ground_truth: Prediction,
     prediction: Prediction,
-    side: int = PICTURE_SIDE,
+    side: int,
 ) -> list[Cell]:
     """Draw a picture of the ground truth and one of the prediction, whose longer side has ``side``
     px.
@@ -84,7 +82,6 @@ def draw_cells(
     left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
     if isinstance(ground_truth, Detections):
         title = f'{title}\n{LEGEND}'
-        prediction = drop_ignored(ground_truth, prediction, len(palette))
         right = draw_matches(image, ground_truth, prediction, scale)
     else:
         right = draw_prediction(image, prediction, palette, scale)
@@ -95,15 +92,13 @@ def draw_matches(
     image: np.ndarray, ground_truth: Detections, prediction: Detections, scale: float
 ) -> np.ndarray:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
-    matched, detected = match_objects(ground_truth, prediction)
-    is_right = np.zeros(len(prediction), bool)
-    is_right[detected] = ground_truth.labels[matched] == prediction.labels[detected]
+    prediction, labels, indices = match_objects(ground_truth, prediction)
+    is_right = labels == prediction.labels
     right, false = prediction.select(is_right), prediction.select(~is_right)
-    missed = ground_truth.select(np.delete(np.arange(len(ground_truth)), matched))
+    missed = ground_truth.select(indices)
     for objects, colour in ((false, FALSE), (right, RIGHT)):
-        if objects.masks is not None:
-            annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
-            image = annotator.annotate(image.copy(), objects.to_supervision())
+        annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
+        image = annotator.annotate(image.copy(), objects.to_supervision())
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))
@@ -114,8 +109,8 @@ def draw_matches(
     ):
         boxes = sv.Detections((objects.boxes * scale).round())
         for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
-            style = {'color': sv.Color(*line_colour), 'color_lookup': sv.ColorLookup.INDEX}
-            canvas = annotator(thickness=line, **style).annotate(canvas, boxes)
+            pen = annotator(sv.Color(*line_colour), line, sv.ColorLookup.INDEX)
+            canvas = pen.annotate(canvas, boxes)
     texts = [f'{found.class_name} {found.score:.2f}' for found in false] + missed.class_names
     if not 0 < len(texts) <= MAX_LABELLED:
         return canvas
@@ -130,11 +125,10 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
 
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If
     ``augmented``, samples are drawn as the datasets' pipelines augment them. Return (height, width,
-    3) uint8 in BGR order.
+    3) uint8 in BGR order. Raise a UserError if no sample can be drawn.
     """
     cells = []
     for loader, settings in iter_datasets(cfg, loaders):
-        split = loader.removesuffix('_dataloader')
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
             classes = dataset.metainfo.get('classes') or ()
@@ -145,7 +139,11 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
                     path, image, ground_truth = load_sample(dataset, index, classes)
                     scale = PICTURE_SIDE / max(image.shape[:2])
                     if ground_truth is not None:
-                        style = {'scale': scale, 'with_scores': False}
-                        picture = draw_prediction(image, ground_truth, palette, **style)
-                        cells.append((f'{split}: {path.name}', picture))
+                        picture = draw_prediction(
+                            image, ground_truth, palette, scale, with_scores=False
+                        )
+                        title = f'{loader.removesuffix("_dataloader")}: {path.name}'
+                        cells.append((title, picture))
+    if not cells:
+        raise UserError('no sample of the data can be drawn')
     return draw_grid(cells)

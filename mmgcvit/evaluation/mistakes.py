@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -24,8 +25,7 @@ from .samples import load_sample
 from .scoring import BACKGROUND, describe_image, score_image
 
 
-@dataclass(frozen=True)
-class ScoredImage:
+class ScoredImage(NamedTuple):
     """An image of a dataset with its prediction and score."""
 
     index: int  # of the image in the dataset
@@ -35,8 +35,7 @@ class ScoredImage:
     summary: str  # the score, the number of right predictions, and what is wrong
 
 
-@dataclass(frozen=True)
-class Mistakes:
+class Mistakes(NamedTuple):
     """The mistakes of a model on a dataset."""
 
     # The sum of the confusion matrices of all images (score_image).
@@ -64,9 +63,9 @@ def evaluate_images(
     Detections that score below the model's ``score_thr`` count only for the curves.
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
-    num_classes, task = len(model.classes), TASK_BY_NAME[model.task]
+    num_classes = len(model.classes)
     num_images, lowest_scores = np.zeros(num_classes, np.int64), {}
-    matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    matrix = np.zeros([num_classes + 1] * 2, np.int64)
     worst: list[ScoredImage] = []
     objects, detections = [], []
     predictions = predict_dataset(model, dataset, batch_size)
@@ -81,8 +80,8 @@ def evaluate_images(
         matrix += image_matrix
         num_images += image_matrix[:-1].any(1)
         if score < 1:
-            summary = describe_image(task, score, image_matrix, model.classes)
-            is_right = bool(np.trace(image_matrix) == image_matrix.sum())
+            summary = describe_image(model, score, image_matrix)
+            is_right = np.trace(image_matrix) == image_matrix.sum()
             worst.append(ScoredImage(index, prediction, is_right, float(score), summary))
             worst = sorted(worst, key=attrgetter('is_right', 'score'))[:max_worst]
     curves = None
@@ -99,7 +98,7 @@ def predict_dataset(
     unfiltered.score_thr = 0.0
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
-        indices = range(start, min(start + batch_size, len(dataset)))
+        indices = range(len(dataset))[start : start + batch_size]
         samples = [load_sample(dataset, index, model.classes) for index in indices]
         outcomes = unfiltered.predict_batch([image for _, image, _ in samples])
         for (path, _, ground_truth), outcome in zip(samples, outcomes, strict=True):
@@ -108,16 +107,16 @@ def predict_dataset(
             yield path, ground_truth, outcome.get(path)
 
 
-def encode_masks(objects: Detections, ground_truth: Detections) -> Detections:
+def encode_masks(objects: Detections | None, ground_truth: Detections) -> Detections | None:
     """Return objects with RLE instead of masks, which would not fit in memory for a dataset, or
     without masks if the ground truth has none.
     """
-    masks, ignored = None, objects.ignored
+    if objects is None:
+        return None
+    masks = None
     if ground_truth.masks is not None and objects.masks is not None:
         masks = [encode_rle(mask) for mask in objects.masks]
-    if ignored is not None:
-        ignored = encode_masks(ignored, ground_truth)
-    return replace(objects, masks=masks, ignored=ignored)
+    return replace(objects, masks=masks, ignored=encode_masks(objects.ignored, ground_truth))
 
 
 def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
@@ -126,10 +125,9 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class
     without ground truth, and the precision of one without predictions, are None.
     """
+    matrix, curves = mistakes.confusion_matrix, mistakes.curves
     # Without the background.
-    right = np.diag(mistakes.confusion_matrix)[:-1]
-    ground_truths = mistakes.confusion_matrix.sum(1)[:-1]
-    predictions = mistakes.confusion_matrix.sum(0)[:-1]
+    right, ground_truths, predictions = np.diag(matrix)[:-1], matrix.sum(1)[:-1], matrix.sum(0)[:-1]
     total = np.where(ground_truths, ground_truths + predictions, np.nan)
     columns = {
         'ground_truths': ground_truths,
@@ -139,11 +137,8 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     }
     if model.task == 'segmentation':
         columns['IoU'] = right / (total - right)
-    curves = mistakes.curves
     if curves is not None:
-        columns.update(AP=curves.ap, AP50=curves.ap50)
-        if curves.mask_ap is not None:
-            columns.update(mask_AP=curves.mask_ap, mask_AP50=curves.mask_ap50)
+        columns |= curves.ap
     scores = {}
     for index, name in enumerate(model.classes):
         values = {key: round(column[index].item(), 4) for key, column in columns.items()}
@@ -179,11 +174,12 @@ def write_mistakes(
         )
         file = folder / 'worst' / f'{rank:03d}_{path.stem[:50]}.jpg'
         drawn = write_image(file, draw_grid(cells, columns=2))
-        entry = {
-            'image': str(path),
-            'score': round(scored.score, 6),
-            'text': scored.summary,
-            'drawn': drawn.name,
-        }
-        content['worst'].append(entry)
+        content['worst'].append(
+            {
+                'image': str(path),
+                'score': round(scored.score, 6),
+                'text': scored.summary,
+                'drawn': drawn.name,
+            }
+        )
     write_json(folder / 'mistakes.json', content)

@@ -20,21 +20,18 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task
     """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches
     10,000) as text.
     """
-    names = [*classes]
-    if task == DETECTION:
-        names.append(BACKGROUND)
-    matrix = matrix[: len(names), : len(names)]
-    totals = matrix.sum(1, keepdims=True)
-    if task == DETECTION:
-        # Detections without an object are no share of anything: one would be darkest.
-        totals[-1] = totals.max()
+    names, totals = [*classes, BACKGROUND], matrix.sum(1, keepdims=True)
+    # Detections without an object are no share of anything: one would be darkest.
+    totals[-1] = totals.max()
     shares = matrix / np.maximum(totals, 1)
-    side = float(np.clip(0.35 * len(names), 6, 24))
+    if task != DETECTION:  # without detections the background has no counts
+        names, matrix, shares = names[:-1], matrix[:-1, :-1], shares[:-1, :-1]
+    side = np.clip(0.35 * len(names), 6, 24)
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=task.counted)
     colours = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     figure.colorbar(colours, ax=axes, shrink=0.8, label='row-normalised')
-    font_size = float(np.clip(43 * side / len(names), 2, 9))
+    font_size = np.clip(43 * side / len(names), 2, 9)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size)
     axes.set_yticks(range(len(names)), names, fontsize=font_size)
     if len(names) > MAX_WITH_NUMBERS:
@@ -43,8 +40,7 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task
         count, share = matrix[row, column], shares[row, column]
         number = f'{count:,}' if matrix.max() <= MAX_COUNT else f'{share:.0%}'
         colour = 'white' if share > 0.5 else 'black'
-        style = {'ha': 'center', 'va': 'center', 'fontsize': font_size, 'color': colour}
-        axes.text(column, row, number, **style)
+        axes.text(column, row, number, ha='center', va='center', fontsize=font_size, color=colour)
     return figure
 
 
@@ -60,14 +56,15 @@ def draw_detection_curves(
     right.set(xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
     overall = curves.overall
     draw_curve(left, right, overall, label='all objects', linewidth=2.5, color='black')
-    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap50, strict=True):
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap['AP50'], strict=True):
         score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
         draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
     best = overall.best_threshold
     highest = f'highest F1 of all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
     right.axvline(best, linestyle=':', color='black', label=highest)
-    in_use = f'threshold in use: {threshold:.2f}'
-    right.axvline(threshold, linestyle='--', color='grey', label=in_use)
+    right.axvline(
+        threshold, linestyle='--', color='grey', label=f'threshold in use: {threshold:.2f}'
+    )
     for axes in (left, right):
         axes.set(xlim=(0, 1), ylim=(0, 1.05))
         axes.grid(alpha=0.3)
@@ -81,6 +78,6 @@ def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
     """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
     recall = curve.num_correct / max(1, curve.num_objects)
     left.plot(recall, curve.num_correct / curve.num_detections, **style)
-    # From 0 to the highest score. F1 is constant between two scores.
-    scores, f1 = curve.scores[::-1], curve.f1[::-1]
-    right.step(np.append(scores[:1] * 0, scores), np.append(f1[:1], f1), where='pre', **style)
+    # From the highest score to 0. F1 is constant between two scores.
+    scores = np.append(curve.scores, 0 * curve.scores[-1:])
+    right.step(scores, np.append(curve.f1, curve.f1[-1:]), where='post', **style)

@@ -53,19 +53,18 @@ def judge_run(work_dir: Path) -> str:
         )
     mistakes = evaluate_images(model, dataset)
     scores = list_class_scores(mistakes, model)
+    text = f'{format_count(len(dataset), "validation image")}: '
+    if not scores:
+        return f'{text}they have no objects or labels, so they give no score'
     if is_detector:
-        text = choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
+        text += choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
             text += f'\n{format_limit(limited, len(dataset), model)}'
     else:
-        text = format_mean(scores, mistakes, model)
-    text = f'{format_count(len(dataset), "validation image")}: {text}'
-    if not scores:
-        return text
-    reasons = find_reasons(cfg, checkpoint)
+        text += format_mean(scores, mistakes, model)
     metric = 'IoU' if model.task == SEGMENTATION.name else 'F1'
-    return f'{text}\n{format_verdict(scores, metric, reasons)}'
+    return f'{text}\n{format_verdict(scores, metric, find_reasons(cfg, checkpoint))}'
 
 
 def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[str]) -> str:
@@ -76,14 +75,14 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
         return f'{text}\ngood: {metric} of every class with a score is at least {GOOD}'
     word, bound = ('poor', FAIR) if lowest.score < FAIR else ('fair', GOOD)
     names = [entry.name for entry in sorted(scores) if entry.score < bound]
-    verdict = f'{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
-    return '\n  '.join([f'{text}\n{verdict}', *reasons])
+    text += f'\n{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
+    return '\n  '.join([text, *reasons])
 
 
 def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     """Return likely reasons for low scores."""
-    reasons = [*((cfg.get('started_with') or {}).get('weaknesses') or ())]
-    meta, length = checkpoint.content['meta'], cfg.get('train_cfg') or {}
+    reasons = [*(cfg.get('started_with') or {}).get('weaknesses', ())]
+    meta, length = checkpoint.content['meta'], cfg.train_cfg
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.insert(0, 'the last validation was the best; train longer (--resume --epochs N)')
@@ -96,12 +95,12 @@ def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
 
     A detector's F1 is that at the confidence threshold with the highest F1 of all classes.
     """
-    metric, curves = 'IoU' if model.task == SEGMENTATION.name else 'f1', mistakes.curves
-    scores = []
+    scores, curves = [], mistakes.curves
     for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
         if not values['ground_truths'] or (index == 0 and has_background(model)):
             continue
-        score, basis = values[metric], format_count(mistakes.num_images[index], 'image')
+        score = values.get('IoU', values['f1'])
+        basis = format_count(mistakes.num_images[index], 'image')
         if curves is not None:
             curve = curves.by_class[index]
             num_detections, num_correct = curve.count_at(curves.overall.best_threshold)
@@ -119,8 +118,6 @@ def has_background(model: Predictor) -> bool:
 
 def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor) -> str:
     """Return the accuracy of a classifier, or the mean IoU of a segmentation as text."""
-    if not scores:
-        return 'they have no labels, so they give no score'
     if model.task == SEGMENTATION.name:
         text = f'mIoU {np.mean([entry.score for entry in scores]):.3f}'
         if has_background(model):
@@ -136,18 +133,18 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     Predictions of this checkpoint use it from then on. Return the scores as text.
     """
     curve = curves.overall
-    if not curve.num_objects:
-        return 'they have no objects, so they give no score'
     best_f1 = curve.f1.max(initial=0)
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
-    chosen = {
-        'checkpoint': checkpoint.name,
-        'sha256': compute_sha256(checkpoint),
-        'score_thr': threshold,
-    }
-    write_json(work_dir / SCORE_THR_FILE, chosen)
+    write_json(
+        work_dir / SCORE_THR_FILE,
+        {
+            'checkpoint': checkpoint.name,
+            'sha256': compute_sha256(checkpoint),
+            'score_thr': threshold,
+        },
+    )
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '

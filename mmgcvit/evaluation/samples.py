@@ -69,7 +69,7 @@ def find_crowded(dataset: BaseDataset, limit: float) -> list[str]:
     """
     if limit == float('inf') or not hasattr(dataset, 'get_data_info'):
         return []
-    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    samples = map(dataset.get_data_info, range(len(dataset)))
     return [get_image_name(info) for info in samples if len(info.get('instances', ())) > limit]
 
 
@@ -107,8 +107,7 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
     if 'gt_instances' in sample:
         objects = convert_objects(sample.gt_instances, classes)
         if sample.get('ignored_instances'):
-            ignored = convert_objects(sample.ignored_instances, classes)
-            return replace(objects, ignored=ignored)
+            return replace(objects, ignored=convert_objects(sample.ignored_instances, classes))
         return objects
     if 'gt_sem_seg' in sample:
         return make_segmentation(sample.gt_sem_seg.data[0].numpy(), classes)
@@ -118,19 +117,14 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
         raise UserError(
             f'the image has {len(sample.gt_label)} classes. Expected one class per image'
         )
-    label = int(sample.gt_label[0])
-    scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
-    return Classification(label, get_class_name(label, classes), 1.0, scores)
+    label = sample.gt_label.item()
+    scores = np.eye(len(classes), dtype=np.float32)[label]
+    return Classification(label, classes[label], 1.0, scores)
 
 
 def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
     """Convert the boxes, labels and masks of mmdet's ground truth."""
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
-    scores = np.ones(len(boxes), np.float32)
-    labels = objects.labels.numpy()
     masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
-    return Detections(boxes, scores, labels, classes, masks)
-
-
-def get_class_name(label: int, classes: Sequence[str]) -> str:
-    return classes[label] if label < len(classes) else f'class {label}'
+    scores = np.ones(len(boxes), np.float32)
+    return Detections(boxes, scores, objects.labels.numpy(), classes, masks)

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from ..datasets.formats.made import write_example
-from ..inference.conftest import CLASSES, picture_of
+from ..inference.conftest import CLASSES, config_of, picture_of
 from ..moments import list_states, restore, run
 
 PREDICT = 'predict ../run photos --device cpu'
@@ -30,6 +30,7 @@ def read(folder):
 def here(work_dirs, tmp_path):
     """Return a folder with photos and validation data, beside the work dir of a classifier."""
     shutil.copytree(work_dirs['classification'], tmp_path / 'run')
+    config_of('classification').dump(tmp_path / 'run' / 'classify.py')  # with relative data
     here = tmp_path / 'here'
     photos = here / 'photos'
     photos.mkdir(parents=True)

@@ -2,22 +2,21 @@
 
 import re
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
+from unittest import mock
 
 import torch
 import yaml
-from mmdet.models.dense_heads import Mask2FormerHead
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
-METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-CONTENTS = [yaml.safe_load((ROOT / path).read_text()) for path in METAFILES]
+INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+CONTENTS = [yaml.safe_load((ROOT / path).read_text()) for path in INDEX['Import']]
 # The entry of each config in the metafiles.
 ENTRIES = {}
 for content in CONTENTS:
@@ -40,23 +39,16 @@ def read_docstring(name):
     return (ROOT / 'configs' / f'{name}.py').read_text().split('"""')[1]
 
 
-class LinspaceOnCPU(TorchFunctionMode):
-    """Keep linspace on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors
+def build_on_meta(cfg):
+    """Build the model of a config on the meta device.
+
+    linspace stays on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors
     have no values.
     """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func is torch.linspace:
-            kwargs['device'] = 'cpu'
-        return func(*args, **kwargs)
-
-
-def build_on_meta(cfg):
-    """Build the model of a config on the meta device."""
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
-    with torch.device('meta'), LinspaceOnCPU():
+    on_cpu = partial(torch.linspace, device='cpu')
+    with torch.device('meta'), mock.patch('torch.linspace', on_cpu):
         return MODELS.build(cfg.model)
 
 
@@ -81,21 +73,23 @@ def has_decay_of_recipe(cfg, model):
 
 def find_names_without_decay(cfg, model):
     """Return the names of the parameters without weight decay in the recipes."""
-    names = [name for name, _ in model.named_parameters()]
+    parameters = dict(model.named_parameters())
     if cfg.default_scope == 'mmpretrain':
-        vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
         exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
-        return vectors.union(name for name in names if name.endswith(exempt))
-    exempt = ['relative_position_bias_table', 'pos_embed']
+        return {
+            name
+            for name, parameter in parameters.items()
+            if parameter.ndim <= 1 or name.endswith(exempt)
+        }
+    exempt = ('relative_position_bias_table', 'pos_embed')
+    # Mask2Former's embeddings
+    exempt += ('query_embed.weight', 'query_feat.weight', 'level_embed.weight')
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
-        exempt.append('.bias')
-    expected = {name for name in names if name.endswith(tuple(exempt))}
+        exempt += ('.bias',)
+    expected = {name for name in parameters if name.endswith(exempt)}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected.update(f'{prefix}.{name}' for name, _ in module.named_parameters())
-        if isinstance(module, Mask2FormerHead):
-            embeddings = ('query_embed', 'query_feat', 'level_embed')
-            expected.update(f'{prefix}.{name}.weight' for name in embeddings)
     return expected
 
 

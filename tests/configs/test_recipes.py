@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
-from mmengine.utils import import_modules_from_strings
 
 from mmgcvit.engine.train import check_batch_size
 
@@ -44,16 +43,15 @@ CLASSIFIERS = {
 UPERNET_SWIN = 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512'
 MASK2FORMER = 'mmseg::mask2former/mask2former_swin'
 CLAIMED = {
-    'mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco',
-    'cascade_convnext_t': 'mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_'
-    'amp-ms-crop-3x_coco',
-    'dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
-    'upernet_swin_t': UPERNET_SWIN,
-    'upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512',
-}
-CLAIMED = {f'baselines/{name}': path for name, path in CLAIMED.items()}
-CLAIMED |= {
+    'baselines/mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
+    'baselines/mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-'
+    '3x_coco',
+    'baselines/cascade_convnext_t': 'mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_'
+    '4conv1fc-giou_amp-ms-crop-3x_coco',
+    'baselines/dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco',
+    'baselines/upernet_swin_t': UPERNET_SWIN,
+    'baselines/upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-'
+    '512x512',
     'upernet_gcvit_t': UPERNET_SWIN,
     'other_heads/mask2former_gcvit_t': 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-'
     '50e_coco',
@@ -81,7 +79,6 @@ def get_effective_batch_size(cfg):
 
 def compute_lrs(cfg):
     """Return the lr at every iteration of a run with ``STEPS`` iterations an epoch."""
-    import_modules_from_strings(**cfg.custom_imports)
     settings = dict(cfg.optim_wrapper, paramwise_cfg=None)
     optimizer = build_optim_wrapper(torch.nn.Linear(1, 1), settings).optimizer
     schedulers = []
@@ -127,8 +124,8 @@ COMMANDS = re.findall(
 def test_an_epoch_of_imagenet_ends_with_a_whole_optimizer_step(name, options):
     """A run that resumes within an accumulated step would lose its gradients."""
     cfg = read(name)
-    for key, value in re.findall(r'(\S+)=(\S+)', options):
-        cfg.merge_from_dict({key: DictAction._parse_int_float_bool(value)})
+    pairs = re.findall(r'(\S+)=(\S+)', options)
+    cfg.merge_from_dict({key: DictAction._parse_int_float_bool(value) for key, value in pairs})
     assert not check_batch_size(cfg, read(name), GPUS)
     images = math.ceil(1_281_167 / GPUS)  # the sampler repeats some
     iterations = math.ceil(images / cfg.train_dataloader.batch_size)
@@ -166,8 +163,6 @@ def read_recipe(cfg, model, rate_alone):
         for loader in (cfg.train_dataloader, cfg.test_dataloader)
     )
     schedulers = cfg.param_scheduler
-    if isinstance(schedulers, dict):
-        schedulers = [schedulers]
     heads = {**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None}
     return {
         'images': plain(images, ('backend_args',)),
@@ -176,7 +171,7 @@ def read_recipe(cfg, model, rate_alone):
         'tests': plain(tests, ('backend_args', 'with_mask', 'to_float32')),
         'total batch': get_effective_batch_size(cfg),
         'length': [cfg.train_cfg.get(key) for key in ('max_epochs', 'max_iters')],
-        'schedule': plain(schedulers),
+        'schedule': plain([schedulers] if isinstance(schedulers, dict) else schedulers),
         'weights': get_lrs_and_decays(model, cfg.optim_wrapper, rate_alone),
         'clipping': (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm'),
         'mixed precision': cfg.optim_wrapper.type != 'OptimWrapper',
@@ -185,11 +180,14 @@ def read_recipe(cfg, model, rate_alone):
 
 
 LONG = ('other_heads/mask2former_gcvit_b_ade20k', 'other_heads/mask2former_gcvit_t_cityscapes')
-QUICK = [name for name in CLAIMED if name not in LONG]
 
 
 @pytest.mark.parametrize(
-    'name', [*QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+    'name',
+    [
+        *sorted(CLAIMED.keys() - LONG),
+        *(pytest.param(name, marks=pytest.mark.long) for name in LONG),
+    ],
 )
 def test_a_claimed_recipe_equals_the_installed_packages(name):
     """Backbones of the package are compared too, with sizes and drop path.

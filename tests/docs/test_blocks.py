@@ -23,21 +23,15 @@ from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..programs import ROOT, run
-from .pages import PAGES, SHELLS, find_blocks, find_table, split_commands
+from .pages import PAGES, SHELLS, find_blocks, find_table, read_page, split_commands
 
 # Programs of other projects.
 OTHER_PROGRAMS = (
     r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|npm|nvidia-smi|'
     'pip|python3|sbatch|source|srun|tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
-# Placeholders that the reader replaces.
-PLACEHOLDERS = {
-    r'configs/(NAME|my_\w+)\.py|\bCONFIG\b': 'configs/custom_coco.py',
-    r'\bCHECKPOINT\b': 'checkpoint.pth',
-}
 # Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
-MAKEFILE = (ROOT / 'Makefile').read_text()
 SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS)]
 
 
@@ -58,14 +52,15 @@ def test_every_command_has_an_example_that_parses(monkeypatch):
 
 
 def check_command(command, monkeypatch):
-    for name, value in PLACEHOLDERS.items():
-        command = re.sub(name, value, command)
+    # The reader replaces names of configs.
+    placeholders = r'configs/(NAME|my_\w+)\.py|\bCONFIG\b'
+    command = re.sub(placeholders, 'configs/custom_coco.py', command)
     # Without environment variables.
-    words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
-    program, *arguments = words
+    command = re.sub(r'^([A-Z_]+=\S* *)*', '', command)
+    program, *arguments = shlex.split(command, comments=True)
     launcher = re.fullmatch(r'tools/(?:dist|slurm)_(train|test)\.sh', program)
     if program == 'make':
-        assert re.search(rf'^{re.escape(arguments[0])}:', MAKEFILE, re.MULTILINE)
+        assert re.search(rf'^{re.escape(arguments[0])}:', read_page('Makefile'), re.MULTILINE)
     elif program == 'export':
         for folder in arguments[0].partition('PYTHONPATH=')[2].split(':'):
             monkeypatch.syspath_prepend(ROOT / folder)
@@ -74,8 +69,6 @@ def check_command(command, monkeypatch):
     elif launcher:
         # Positional arguments such as the number of GPUs stand before the options of the script.
         positional = [word for word in arguments if word.startswith('configs/')]
-        if launcher[1] == 'test':
-            positional.append('checkpoint.pth')
         options = dropwhile(lambda word: not word.startswith('--'), arguments)
         check_options(f'mmgcvit.commands.{launcher[1]}', [*positional, *options], monkeypatch)
     elif program == 'python' and arguments[0].startswith('tools/'):
@@ -163,10 +156,9 @@ def complete(block):
     return ''.join(code for words, code in BEFORE.items() if words in block.text) + block.text
 
 
-RUN_HERE = [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)]
-
-
-@pytest.mark.parametrize('block', RUN_HERE, ids=str)
+@pytest.mark.parametrize(
+    'block', [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)], ids=str
+)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     add_released_weights(tmp_path)

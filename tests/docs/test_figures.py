@@ -38,7 +38,7 @@ CARDS = [
 ]
 
 
-@pytest.mark.parametrize(('head', 'row'), CARDS, ids=lambda cells: cells[0])
+@pytest.mark.parametrize(('head', 'row'), CARDS)
 def test_a_card_has_the_paper_s_scores_and_the_memory_of_the_config_s_head(head, row):
     name = re.match(r'`(\w+)\.py`', row[0])[1]
     assert row[1] == (format_scores(ENTRIES[name]) or 'none')
@@ -54,9 +54,11 @@ def test_the_page_that_decides_has_the_numbers_of_the_measurements():
     # Below each row of ours stands Swin-T's of the same step.
     rows = read_rows('performance.md', 'step', 'time, ms')
     pairs = {row[0]: [row[1], swin[1]] for row, swin in pairwise(rows)}
-    whole, backbone = ours['training step on an H200, ms'], ours['its backbone alone, ms']
-    assert whole[:2] == pairs['mask_rcnn_gcvit_t, 2 x 800x1344, training']
-    assert backbone[:2] == pairs['gcvit:tiny@16, 2 x 800x1344, training']
+    for row, case in (
+        ('training step on an H200, ms', 'mask_rcnn_gcvit_t, 2 x 800x1344, training'),
+        ('its backbone alone, ms', 'gcvit:tiny@16, 2 x 800x1344, training'),
+    ):
+        assert ours[row][:2] == pairs[case]
     speeds = {row[0]: row[1:] for row in read_rows('performance.md', 'model')}
     networks = [speeds[name] for name in ('gcvit:tiny', 'swin:tiny', 'convnext:tiny')]
     for column, mode in enumerate(('inference', 'training')):
@@ -85,18 +87,19 @@ for index in range(3):
 
 
 def compute_shapes(network, modules, size):
-    """Return the shapes of the named modules' outputs for one image, without the batch."""
-    outputs = {}
+    """Return the shapes of the named modules' outputs for one image, without the batch, in the
+    order of computation.
+    """
+    shapes = []
 
     def keep(module, inputs, output):
-        outputs[module] = output
+        # Shifted copies stand before the batch dimension.
+        shapes.append(format_shape(output.squeeze(-4)))
 
-    modules = [network.get_submodule(name) for name in modules]
-    for module in modules:
-        module.register_forward_hook(keep)
+    for name in modules:
+        network.get_submodule(name).register_forward_hook(keep)
     network(torch.empty(1, 3, *size, device='meta'))
-    # Shifted copies stand before the batch dimension.
-    return [format_shape(outputs[module].squeeze(-4)) for module in modules]
+    return shapes
 
 
 def format_shape(tensor):
@@ -127,11 +130,9 @@ def test_the_steps_of_lsa_have_the_shapes_of_the_page():
 
 
 def test_the_drawings_are_up_to_date():
-    drawings = DRAWINGS | own_data.DRAWINGS
-    assert {path.stem for path in IMAGES.glob('*.svg')} == drawings.keys()
-    for name, draw in drawings.items():
-        wanted = 'python -m docs.drawings.draw, or of docs.drawings.own_data'
-        assert (IMAGES / f'{name}.svg').read_text() == draw(), wanted
+    drawings = {name: draw() for name, draw in (DRAWINGS | own_data.DRAWINGS).items()}
+    files = {path.stem: path.read_text() for path in IMAGES.glob('*.svg')}
+    assert files == drawings, 'python -m docs.drawings.draw, or of docs.drawings.own_data'
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pkgutil import resolve_name
 
 import pytest
 
-from mmgcvit.config import LOADERS, iter_unwrapped_datasets, read_config
-from mmgcvit.datasets.checks.sources import list_local_paths
+from mmgcvit.config import LOADERS, read_config
+from mmgcvit.datasets.checks.sources import iter_datasets, list_local_paths
 
 from ..conftest import ROOT
 from .pages import (
@@ -26,7 +26,11 @@ from .pages import (
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
 
 
-@pytest.mark.parametrize('page', PAGES)
+@pytest.fixture(params=PAGES)
+def page(request):
+    return request.param
+
+
 def test_links_resolve(page):
     """Links to files, folders, images and headings.
 
@@ -43,7 +47,6 @@ def test_links_resolve(page):
             assert anchor in find_anchors(target.resolve()), f'{page}:{line}: {link}'
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_link_texts_are_titles_and_alt_texts_say_what_is_seen(page):
     text = read_page(page)
     assert not re.findall(r'\[[^]]+\.(?:md|ipynb|html)`?\]\(', text)
@@ -91,7 +94,6 @@ OWN_FILES = re.compile(
 )
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_pictures_named_in_examples_exist(page, request):
     """In blocks of commands, and in commands within the text; those of the demo after
     tools/make_digits.py.
@@ -99,8 +101,7 @@ def test_pictures_named_in_examples_exist(page, request):
     commands = re.findall(r'`((?:mmgcvit|python) [^`]+)`', read_page(page))
     for block in find_blocks(page, *SHELLS):
         commands += split_commands(block.text)
-    words = [word for command in commands for word in shlex.split(command, comments=True)]
-    for word in words:
+    for word in shlex.split('\n'.join(commands), comments=True):
         if word.startswith('data/digits/'):
             digits = request.getfixturevalue('digits')
             assert (digits / word.removeprefix('data/digits/')).exists(), word
@@ -108,7 +109,6 @@ def test_pictures_named_in_examples_exist(page, request):
             assert (ROOT / word).exists(), word
 
 
-@pytest.mark.parametrize('page', PAGES)
 def test_tables_render(page):
     """Rows are in tables and have as many cells as their header: Markdown drops and adds cells
     without a warning.
@@ -135,16 +135,13 @@ def test_files_and_modules_named_on_pages_exist(page):
 
 
 def test_messages_quoted_in_troubleshooting_exist_in_the_code():
-    quoted = set()
-    for _, *rows in find_tables('docs/troubleshooting.md'):
-        for row in rows:
-            quoted.update(words for words in re.findall(r'`([^`]+)`', row[0]) if ' ' in words)
+    symptoms = [row[0] for _, *rows in find_tables('docs/troubleshooting.md') for row in rows]
+    quoted = {words for words in re.findall(r'`([^`]+)`', '\n'.join(symptoms)) if ' ' in words}
     assert len(quoted) > 10
     # The code, with its literals joined and ... for each value.
-    texts = ''
-    for path in (ROOT / 'mmgcvit').rglob('*.py'):
-        joined = re.sub(r"""['"]\n\s*f?['"]""", '', path.read_text())
-        texts += re.sub(r'\{[^{}]*\}', '...', joined)
+    code = '\n'.join(path.read_text() for path in (ROOT / 'mmgcvit').rglob('*.py'))
+    joined = re.sub(r"""['"]\n\s*f?['"]""", '', code)
+    texts = re.sub(r'\{[^{}]*\}', '...', joined)
     for words in quoted - OF_OTHERS:
         parts = re.split(r' ?\.\.\. ?', words.strip('. '))
         assert re.search('.+?'.join(map(re.escape, parts)), texts), words
@@ -157,9 +154,8 @@ DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t']
 def test_the_data_page_names_the_files_that_a_config_reads(config):
     cfg = read_config(ROOT / 'configs' / f'{config}.py', {})
     read = set()
-    for loader in cfg.keys() & LOADERS:
-        for dataset in iter_unwrapped_datasets(cfg[loader].dataset):
-            read.update(map(str, list_local_paths(dataset)))
+    for _, dataset in iter_datasets(cfg, LOADERS):
+        read.update(map(str, list_local_paths(dataset)))
     assert read
     assert read <= {*re.findall(r'`(data/[^`]+)`', read_page('docs/data.md'))}
 

@@ -11,14 +11,14 @@ from mmgcvit.commands.plot import draw_curves, read_curves
 from mmgcvit.errors import UserError
 
 
-def iteration(step, loss=1.0, epoch=1):
+def iteration(step, loss=1.0):
     """Return what mmengine logs for an iteration."""
-    return {'lr': 1e-4, 'time': 0.2, 'loss': loss, 'epoch': epoch, 'iter': step, 'step': step}
+    return {'lr': 1e-4, 'time': 0.2, 'loss': loss, 'epoch': 1, 'iter': step, 'step': step}
 
 
 def validation(step, **scores):
     """Return what mmengine logs for a validation."""
-    return {**scores, 'data_time': 0.1, 'time': 0.2, 'step': step}
+    return {**scores, 'time': 0.2, 'step': step}
 
 
 def write_session(path, *entries, name='20260101_000000', end='\n'):

@@ -28,9 +28,7 @@ CROWD = [(position, 0, 99) for position in range(150)]
 
 def place(objects, ignored=None):
     """Make detections with masks that fill their boxes, as RLE."""
-    found = []
-    for position, label, score in objects:
-        found.append(((20 * position, 0, 20 * position + 16, 16), label, score / 100))
+    found = [((20 * at, 0, 20 * at + 16, 16), label, score / 100) for at, label, score in objects]
     detections = make_detections(found, CLASSES)
     boxes = detections.boxes.astype(float)
     boxes[:, 2:] -= boxes[:, :2]
@@ -47,13 +45,13 @@ def compute_curves(images):
 def compute_mmdets_scores(images):
     from mmgcvit.mmdet_fixes import CocoMetric
 
-    metric, results = CocoMetric(metric='bbox', classwise=True), []
+    metric, results = CocoMetric(metric='bbox'), []
     metric.dataset_meta = {'classes': CLASSES}
     for index, (objects, ignored, found) in enumerate(images):
         instances = []
         for flag, part in enumerate([place(objects), place(ignored)]):
-            for box, label in zip(part.boxes.tolist(), part.labels.tolist(), strict=True):
-                instances.append({'bbox': box, 'bbox_label': label, 'ignore_flag': flag})
+            for each in part:
+                instances.append({'bbox': each.box, 'bbox_label': each.label, 'ignore_flag': flag})
         ground_truth = {'img_id': index, 'width': 96, 'height': 16, 'anns': instances}
         found = place(found)
         prediction = {'bboxes': found.boxes, 'scores': found.scores, 'labels': found.labels}
@@ -69,19 +67,19 @@ def compute_mmdets_scores(images):
 def test_ap_is_that_of_mmdets_metric(images):
     curves = compute_curves(images)
     assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
-    # Masks fill the boxes.
-    np.testing.assert_array_equal([curves.mask_ap, curves.mask_ap50], [curves.ap, curves.ap50])
+    ap, ap50, *of_masks = curves.ap.values()
+    np.testing.assert_array_equal(of_masks, [ap, ap50])  # masks fill the boxes
     labels = {label for objects, _, _ in images for _, label, _ in objects}
-    assert np.isnan(curves.ap).tolist() == [label not in labels for label in range(len(CLASSES))]
+    assert np.isnan(ap).tolist() == [label not in labels for label in range(len(CLASSES))]
     found = any(found for _, _, found in images)
     if not labels or not found:
-        assert not np.nan_to_num(curves.ap).any()
+        assert not np.nan_to_num(ap).any()
         assert found or curves.overall.best_threshold == 0
         return
     scores = compute_mmdets_scores(images)
     # mmdet rounds to three digits.
-    assert np.nanmean(curves.ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
-    assert np.nanmean(curves.ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
+    assert np.nanmean(ap) == pytest.approx(scores['bbox_mAP'], abs=6e-4)
+    assert np.nanmean(ap50) == pytest.approx(scores['bbox_mAP_50'], abs=6e-4)
 
 
 @settings(max_examples=50)
@@ -90,7 +88,7 @@ def test_ap_is_that_of_mmdets_metric(images):
 def test_all_detections_count_except_on_ignored_objects(images):
     """In the curves, and in the confusion matrix of each image."""
     curve = compute_curves(images).overall
-    num_objects = num_correct = num_detections = 0
+    expected = np.zeros(3)
     for image in images:
         objects, ignored, found = (
             Counter((position, label) for position, label, _ in part) for part in image
@@ -98,15 +96,14 @@ def test_all_detections_count_except_on_ignored_objects(images):
         correct = (objects & found).total()
         false = sum(number for at, number in (found - objects).items() if at not in ignored)
         prediction = replace(place(image[2]), masks=None)
-        _, matrix = score_image(place(*image[:2]), prediction, CLASSES)
+        score, matrix = score_image(place(*image[:2]), prediction, CLASSES)
         assert matrix[:-1].sum() == objects.total()
         assert matrix[:, :-1].sum() == correct + false
-        num_objects += objects.total()
-        num_correct += correct
-        num_detections += correct + false
-    assert curve.num_objects == num_objects
-    assert curve.num_correct.max(initial=0) == num_correct
-    assert curve.num_detections.max(initial=0) == num_detections
+        total = objects.total() + correct + false
+        assert score == (2 * correct / total if total else 1)
+        expected += (objects.total(), correct, correct + false)
+    counts = (curve.num_correct.max(initial=0), curve.num_detections.max(initial=0))
+    np.testing.assert_array_equal((curve.num_objects, *counts), expected)
 
 
 def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_path):
@@ -128,13 +125,6 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)
-
-
-def test_no_threshold_is_chosen_without_objects(tmp_path):
-    """Without right detections: test_run_score.py."""
-    text = choose_score_thr(compute_curves([([], [], [])]), tmp_path, tmp_path / 'epoch_1.pth')
-    assert text.startswith('they have no objects')
-    assert not list(tmp_path.iterdir())
 
 
 @settings(max_examples=50)

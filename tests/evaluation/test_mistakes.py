@@ -18,13 +18,10 @@ from mmgcvit.datasets.layouts import list_files
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, find_crowded, load_sample
-from mmgcvit.evaluation.scoring import (
-    score_image,
-    summarise_confusion_matrix,
-)
+from mmgcvit.evaluation.scoring import score_image, summarise_confusion_matrix
 from mmgcvit.inference.results import make_segmentation
 
-from .conftest import TASKS, make_detections
+from .conftest import make_detections
 
 CLASSES = ['cat', 'dog', 'cow']
 LABELS = st.integers(0, len(CLASSES) - 1)
@@ -32,37 +29,28 @@ PIXELS = st.tuples(st.sampled_from([0, 1, 2, 255]), LABELS)  # 255 is not labell
 MAPS = st.lists(st.lists(PIXELS, min_size=4, max_size=4), min_size=1)
 
 
-@pytest.mark.parametrize(
-    ('objects', 'predicted', 'expected', 'text'),
-    [
-        ([], [], 1.0, '0 of 0 right'),
-        ([0], [], 0.0, '0 of 1 right, 1 missed'),
-        ([0], [1], 0.0, '0 of 1 right, 1 × cat → dog'),
-        ([0], [0, 0], 2 / 3, '1 of 1 right, 1 false'),
-    ],
-)
-def test_objects_are_scored_by_f1(objects, predicted, expected, text):
-    ground_truth, prediction = (
-        make_detections([((0, 0, 4, 4), label, 1.0) for label in labels], CLASSES)
-        for labels in (objects, predicted)
-    )
-    score, matrix = score_image(ground_truth, prediction, CLASSES)
-    assert score == pytest.approx(expected)
-    assert summarise_confusion_matrix(matrix, CLASSES) == text
+BOXES = [(20 + 60 * i, 40, 40 + 60 * i, 60) for i in range(4)]
+# Objects and detections: one is right, one missed, one false, one confused.
+OBJECTS = make_detections([(BOXES[0], 0, 1.0), (BOXES[1], 1, 1.0), (BOXES[3], 0, 1.0)], CLASSES)
+FOUND = make_detections([(BOXES[0], 0, 0.9), (BOXES[2], 1, 0.8), (BOXES[3], 1, 0.7)], CLASSES)
+
+
+def test_objects_are_scored_by_f1():
+    """Also without objects and detections: test_detection_curves.py."""
+    score, matrix = score_image(OBJECTS, FOUND, CLASSES)
+    assert score == pytest.approx(1 / 3)
+    expected = '1 of 3 right, 1 missed, 1 false, 1 × cat → dog'
+    assert summarise_confusion_matrix(matrix, CLASSES) == expected
 
 
 @pytest.mark.parametrize('with_masks', [False, True])
 def test_right_false_and_missed_objects_have_a_colour_and_a_shape_each(with_masks):
     """A circle around a missed object leaves the sides of its box free. A mask is tinted."""
-    boxes = [(20 + 60 * i, 40, 40 + 60 * i, 60) for i in range(4)]
-    ground_truth = make_detections([(boxes[0], 0, 1.0), (boxes[1], 1, 1.0)], CLASSES)
-    prediction = make_detections([(boxes[0], 0, 0.9), (boxes[2], 1, 0.8)], CLASSES)
-    if with_masks:
-        masks = np.zeros((2, 100, 240), bool)
-        masks[0, 45:55, 28:34] = True
-        prediction = replace(prediction, masks=masks)
+    masks = np.zeros((3, 100, 240), bool)
+    masks[0, 45:55, 28:34] = True
+    prediction = replace(FOUND, masks=masks if with_masks else None)
     image = np.full((100, 240, 3), 100, np.uint8)
-    picture = draw_matches(image, ground_truth, prediction, 1.0)[..., ::-1]
+    picture = draw_matches(image, OBJECTS, prediction, 1.0)[..., ::-1]
     for place, colour in enumerate((RIGHT, MISSED, FALSE)):
         _, columns = (picture == colour).all(-1).nonzero()
         assert min(columns) // 60 == place
@@ -82,17 +70,16 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
     tensors = [torch.from_numpy(label_map) for label_map in (predicted, labels)]
     counts = IoUMetric.intersect_and_union(*tensors, len(CLASSES), 255)
     intersection, union, num_predicted, num_labelled = (count.numpy() for count in counts)
-    np.testing.assert_array_equal(np.diag(matrix)[:-1], intersection)
-    np.testing.assert_array_equal(matrix.sum(1)[:-1], num_labelled)
-    np.testing.assert_array_equal(matrix.sum(0)[:-1], num_predicted)
+    sums = np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])[:, :-1]
+    np.testing.assert_array_equal(sums, [intersection, num_labelled, num_predicted])
     occurs = union > 0
     if occurs.any():
         assert score == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
 
 
 @pytest.fixture
-def dataset(work_dir, model, task):
-    cfg = read_config(work_dir / f'{TASKS[task]}.py')
+def dataset(model):
+    cfg = read_config(model.config)
     return build_dataset(cfg.val_dataloader.dataset, cfg.default_scope)
 
 
@@ -117,15 +104,15 @@ def test_the_ground_truth_has_no_mistakes_and_images_with_more_objects_than_a_li
         assert matrix.sum() == matrix.trace()
         counts[str(path)] = matrix.sum()
     limit = min(counts.values())
-    is_detector = task == 'detection'
-    crowded = [path for path, count in counts.items() if is_detector and count > limit]
+    crowded = [path for path, count in counts.items() if task == 'detection' and count > limit]
     assert find_crowded(dataset, limit) == crowded
-    assert bool(crowded) == is_detector
+    assert bool(crowded) == (task == 'detection')
 
 
 def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, tmp_path):
+    is_detector = task == 'detection'
     arguments = [work_dir, '--device', 'cpu', '--worst', 2]
-    if task == 'detection':
+    if is_detector:
         arguments += ['--score-thr', 0]
     if task == 'classification':
         # The fixture's checkpoint has other names than the demo's config, to tell them apart.
@@ -143,10 +130,10 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert f'{np.trace(counts):,} of {counts[:-1].sum():,} right' in printed
     for name in content['classes'][:-1]:
         assert re.search(rf'^ {name} +\d', printed, re.MULTILINE)
-        assert ('mask_AP' in content['by_class'][name]) == (task == 'detection')
-    assert ('returned as many detections as it can, 3, so' in printed) == (task == 'detection')
+        assert ('mask_AP' in content['by_class'][name]) == is_detector
+    assert ('returned as many detections as it can, 3, so' in printed) == is_detector
     assert cv2.imread(str(out / 'confusion.png')).shape[1] > 500
-    assert (out / 'curves.png').is_file() == (task == 'detection')
+    assert (out / 'curves.png').is_file() == is_detector
     assert len(content['worst']) == 2
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500

@@ -14,33 +14,32 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
-from mmengine.registry import DefaultScope
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from mmengine.visualization import LocalVisBackend
 
 from mmgcvit import load
-from mmgcvit.config import enter_scope
+from mmgcvit.config import enter_scope, read_config
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.errors import UserError
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.samples import load_sample
 from mmgcvit.inference.drawing import choose_palette
-from mmgcvit.registry import HOOKS, TRANSFORMS
+from mmgcvit.registry import TRANSFORMS
 
 from ..configs.templates import TEMPLATES, own
-from ..inference.conftest import config_of, make_work_dir
+from ..inference.conftest import make_work_dir
 from ..tools.commands import CONFIGS
 
 
 @pytest.fixture
-def runner(model, task, digits, tmp_path, monkeypatch):
+def runner(model, task, tmp_path):
     """Return a mock with the attributes of a runner that hooks read, and with a tracker of
     experiments.
     """
-    monkeypatch.setenv('DIGITS', str(digits))
-    cfg = config_of(task)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        loader = Runner.build_dataloader(cfg.val_dataloader)
+    cfg = read_config(model.config)
+    enter_scope(cfg)
+    loader = Runner.build_dataloader(cfg.val_dataloader)
     runner = Mock(val_dataloader=loader, model=model.network, cfg=cfg, work_dir=str(tmp_path))
     if task == 'segmentation':
         runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
@@ -51,10 +50,9 @@ def runner(model, task, digits, tmp_path, monkeypatch):
 
 def validate(hook, runner):
     """Call a hook as a validation does, and return the next values of the random generators."""
-    for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(0)
+    set_random_seed(0)
     hook.before_val_epoch(runner)
-    with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
+    with torch.no_grad():
         for number, batch in enumerate(runner.val_dataloader):
             draws = isinstance(hook, ValVisualizationHook)
             outputs = runner.model.val_step(batch) if draws else None
@@ -64,7 +62,7 @@ def validate(hook, runner):
 
 
 def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner, task, model):
-    hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
+    hook = ValVisualizationHook(score_thr=0.0)
     hook.before_train(runner)
     by = 'iter' if task == 'segmentation' else 'epoch'
     grids = []
@@ -77,10 +75,10 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     np.testing.assert_array_equal(*grids)
     count = len(runner.val_dataloader.dataset)
     number = min(8, count)
-    assert len(hook.chosen) == number
-    assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
+    expected = [position * count // number for position in range(number)]
+    assert [*hook.chosen.values()] == expected, 'spread over the data'
     for number, found in hook.predictions.items():
-        expected = model(load_sample(hook.drawer.dataset, number, ())[0])
+        expected = model(load_sample(hook.drawer.dataset, number, model.classes)[0])
         for name in vars(found).keys() & {'boxes', 'label_map', 'scores'}:
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
@@ -91,8 +89,8 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
 @pytest.mark.parametrize(
     ('task', 'name'),
     [
-        ('segmentation', None),
-        ('classification', None),
+        ('segmentation', ''),
+        ('classification', ''),
         ('detection', 'detect'),
         ('detection', 'dino'),
     ],
@@ -103,7 +101,7 @@ def test_the_validation_loss_is_the_mean_of_the_training_losses_of_the_images(
     """Objects are scaled as if they were loaded before the image is resized."""
     dataset, losses = runner.val_dataloader.dataset, []
     ordered = dataset.pipeline
-    if name is not None:
+    if name:
         run = make_work_dir(tmp_path / name, 'detection', Config.fromfile(CONFIGS / f'{name}.py'))
         runner.model = load(run, device='cpu').network
         *first, resize, annotate, pack = dataset.pipeline.transforms
@@ -113,26 +111,20 @@ def test_the_validation_loss_is_the_mean_of_the_training_losses_of_the_images(
     for number in range(len(dataset)):
         batch = pseudo_collate([ordered(dataset.get_data_info(number))])
         # The preprocessor pads masks in training only.
-        batch = runner.model.data_preprocessor(batch, training=name is not None)
+        batch = runner.model.data_preprocessor(batch, training=bool(name))
         torch.manual_seed(0)
         runner.model.training = True  # only then DINO has queries for denoising
         losses.append(runner.model.parse_losses(runner.model(**batch, mode='loss'))[0].item())
-    assert compute_val_loss(runner) == pytest.approx(np.mean(losses), rel=1e-5)
-
-
-def compute_val_loss(runner):
-    """Return what the hook logs for a validation, which has no effect on the random numbers and the
-    model's modes.
-    """
     runner.message_hub, hook = MessageHub.get_instance('losses'), ValLossHook()
+    # It has no effect on the random numbers and the model's modes.
     assert validate(hook, runner) == validate(Hook(), runner)
     assert not any(module.training for module in runner.model.modules())
     loss = runner.message_hub.get_scalar('val/val_loss').current()
+    assert loss == pytest.approx(np.mean(losses), rel=1e-5)
     # save_best='auto' takes the first of the scores.
     for scores, expected in (({}, {}), ({'mIoU': 1.0}, {'mIoU': 1.0, 'val_loss': loss})):
         hook.after_val_epoch(runner, scores)
         assert scores == expected
-    return loss
 
 
 def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):
@@ -161,6 +153,8 @@ def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name,
         assert (sheet != draw_contact_sheet(cfg, loaders)).any()
         path.with_name('val.json').write_text('{')
         assert draw_contact_sheet(cfg, loaders).shape[0] < sheet.shape[0]
+        with pytest.raises(UserError, match='no sample of the data can be drawn'):
+            draw_contact_sheet(cfg, ['val_dataloader'])
 
 
 def test_titles_of_any_length_fit_above_pictures():

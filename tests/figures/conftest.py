@@ -25,18 +25,21 @@ def classifier_of(folder, pipeline=(RESIZE,), **backbone):
     return load(make_work_dir(folder, 'classification', cfg), device='cpu')
 
 
-@pytest.fixture(scope='session')
-def lsa(tmp_path_factory):
-    """Load an LSA classifier."""
-    return classifier_of(tmp_path_factory.mktemp('lsa') / 'lsa', type='mmgcvit.LSA', arch=LSA)
+# Backbones that differ from classifier_of's default.
+NETWORKS = {
+    # Windows of 5 and 3 tokens do not divide feature maps of 16, 8, 4 and 2.
+    'gcvit': {'window_size': (5, 3, 3, 3)},
+    'lsa': {'type': 'mmgcvit.LSA', 'arch': LSA},
+    'windowed': {'type': 'mmgcvit.LSA', 'arch': LSA, 'window_size': 5},
+    'unshifted': {'type': 'mmgcvit.LSA', 'arch': {**LSA, 'shifts': None}},
+}
 
 
 @pytest.fixture(scope='session')
-def gcvit(tmp_path_factory):
-    """Load a GC ViT classifier with windows of 5 and 3 tokens, which do not divide feature maps of
-    16, 8, 4 and 2.
-    """
-    return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
+def networks(tmp_path_factory):
+    """Load the classifiers of :data:`NETWORKS`."""
+    folder = tmp_path_factory.mktemp('networks')
+    return {name: classifier_of(folder / name, **NETWORKS[name]) for name in NETWORKS}
 
 
 def hooks_of(loaded):

@@ -11,7 +11,7 @@ from tools.figures.attention_maps import compute_attention, draw_attention
 from tools.figures.views import prepare_view
 
 from ..inference.conftest import picture_of
-from .conftest import LSA, RESIZE, assert_leaves_no_trace, classifier_of
+from .conftest import RESIZE, assert_leaves_no_trace, classifier_of
 
 
 def test_the_drawn_image_is_what_the_network_gets(tmp_path):
@@ -36,17 +36,10 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
 @pytest.mark.parametrize(
     ('block', 'expected'), [(None, [0, 1]), (0, [0, 1]), (1, [0, 1]), (2, [2])]
 )
-def test_a_block_is_drawn_with_its_partner(gcvit, picture, block, expected):
+def test_a_block_is_drawn_with_its_partner(networks, picture, block, expected):
     """Stage 2 has three blocks, of which the last has no partner."""
-    found = compute_attention(gcvit, picture, stage=2, block=block)
+    found = compute_attention(networks['gcvit'], picture, stage=2, block=block)
     assert [each.block for each in found.blocks] == expected
-
-
-@pytest.fixture(scope='module')
-def windowed(tmp_path_factory):
-    """Load an LSA classifier with windows, without padding."""
-    folder = tmp_path_factory.mktemp('windowed')
-    return classifier_of(folder, type='mmgcvit.LSA', arch=LSA, window_size=5)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +55,10 @@ def windowed(tmp_path_factory):
 @pytest.mark.parametrize('token', [(0, 0), (2, 1), (3, 3)])
 @torch.no_grad()
 def test_attention_maps_equal_the_networks_own_weights(
-    request, picture, network, stage, kinds, token
+    networks, picture, network, stage, kinds, token
 ):
     """GC ViT's windows are padded."""
-    model, (row, column), side = request.getfixturevalue(network), token, 16 >> stage
+    model, (row, column), side = networks[network], token, 16 >> stage
     stride = 64 // side
     found = compute_attention(model, picture, stage, head=0, at=(stride * column, stride * row))
     assert found.token == token
@@ -73,20 +66,20 @@ def test_attention_maps_equal_the_networks_own_weights(
     for block in found.blocks:
         attn = model.network.backbone.stages[stage].blocks[block.block].attn
         (inputs,) = found.view.record_inputs([attn])
-        windows = attn.compute_attention_weights(*inputs)[0, :, 0]
         h, w = block.window_size
-        grid = (-(-side // h), -(-side // w))
-        weights, received = np.full((2, grid[0] * h, grid[1] * w), np.nan)
-        for window, (i, j) in zip(windows, np.ndindex(*grid), strict=True):
-            place = np.s_[i * h : (i + 1) * h, j * w : (j + 1) * w]
-            window = window.reshape(h, w, h, w)
-            if block.kind == 'global' or (i, j) == (row // h, column // w):
-                weights[place] = window[row % h, column % w]
+        # By window, query and key.
+        windows = attn.compute_attention_weights(*inputs)[0, :, 0].reshape(-1, h, w, h, w)
+        weights, received = np.full((2, side, side), np.nan)
+        for i, j in np.ndindex(side, side):
+            top, left = i // h * h, j // w * w
+            of_key = windows[i // h * -(-side // w) + j // w, :, :, i - top, j - left]
+            if block.kind == 'global' or (row // h, column // w) == (i // h, j // w):
+                weights[i, j] = of_key[row % h, column % w]
             if block.kind != 'global':  # whose queries are not tokens of the window
-                window = window[: side - i * h, : side - j * w]
-            received[place] = window.mean((0, 1))
-        np.testing.assert_allclose(block.weights, weights[:side, :side], atol=1e-6)
-        np.testing.assert_allclose(block.received, received[:side, :side], atol=1e-6)
+                of_key = of_key[: side - top, : side - left]
+            received[i, j] = of_key.mean()
+        np.testing.assert_allclose(block.weights, weights, atol=1e-6)
+        np.testing.assert_allclose(block.received, received, atol=1e-6)
 
 
 def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
@@ -99,7 +92,8 @@ def test_a_padded_attention_map_is_larger_than_the_image(tmp_path, picture):
     assert axes.get_xlim() == (0, 70)
 
 
-def test_backbones_of_other_packages_are_rejected(gcvit, picture, monkeypatch):
-    monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
+def test_backbones_of_other_packages_are_rejected(networks, picture, monkeypatch):
+    model = networks['gcvit']
+    monkeypatch.setitem(model.network._modules, 'backbone', torch.nn.Identity())
     with pytest.raises(UserError, match=r'the backbone Identity\. Use a model with .* mmgcvit'):
-        compute_attention(gcvit, picture)
+        compute_attention(model, picture)

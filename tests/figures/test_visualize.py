@@ -63,11 +63,6 @@ def test_invalid_arguments_are_rejected_in_one_sentence(call, work_dirs, argumen
     assert message in printed
 
 
-@pytest.fixture
-def unshifted(tmp_path):
-    return classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
-
-
 @pytest.mark.parametrize(
     ('compute', 'network', 'asked', 'message'),
     [
@@ -98,7 +93,7 @@ def unshifted(tmp_path):
     ],
 )
 def test_a_figure_that_cannot_be_drawn_is_rejected(
-    request, picture, compute, network, asked, message
+    networks, picture, compute, network, asked, message
 ):
     with pytest.raises(UserError, match=message):
-        compute(request.getfixturevalue(network), picture, **asked)
+        compute(networks[network], picture, **asked)

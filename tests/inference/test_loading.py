@@ -94,7 +94,7 @@ def test_a_runs_relative_data_are_those_of_the_project_in_which_it_was_started(
 
 @pytest.mark.parametrize('command', ['mistakes RUN', 'test RUN', 'train RUN/classify.py --resume'])
 def test_commands_refuse_a_run_of_another_project(command, run_dir, call):
-    cfg = Config.fromfile(run_dir / 'classify.py')
+    cfg = config_of('classification')  # with relative data
     cfg.work_dir = 'other/work_dirs/classify'
     run = run_dir.parent / 'project' / cfg.work_dir
     shutil.copytree(run_dir, run)

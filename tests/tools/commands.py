@@ -8,6 +8,7 @@ from .. import fork_server, programs
 from ..programs import ROOT
 
 CONFIGS = ROOT / 'tests' / 'data' / 'configs'
+DEMO = ROOT / 'configs' / 'demo'
 TOOLS = ROOT / 'tools'
 NUM_VAL = 4
 
@@ -16,9 +17,8 @@ def environment_for(digits, **more):
     """Return an environment without GPUs and with one thread per process, as parallel tests share
     the cores.
     """
-    ours = {'DIGITS': str(digits), 'PYTHON': sys.executable}
-    limits = {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '-1'}
-    return os.environ | ours | limits | more
+    ours = {'DIGITS': str(digits), 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
+    return {**os.environ, **ours, 'CUDA_VISIBLE_DEVICES': '-1', **more}
 
 
 def call(digits, *command, fails=False, folder=None, **environment):

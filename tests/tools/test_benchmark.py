@@ -13,11 +13,9 @@ from torch import nn
 from tools import benchmark, get_flops
 from tools.benchmark import Case, build
 
-from ..conftest import ROOT
-from .commands import CONFIGS
+from .commands import CONFIGS, DEMO
 
 ON_CPU = ['--device', 'cpu', '--rounds', '1']
-DEMO = ROOT / 'configs' / 'demo'
 MODELS = [
     'gcvit:xxtiny@4',
     'gcvit:xxtiny@4+tests.models.gcvit.plain:PlainGCViT',
@@ -29,7 +27,7 @@ MODELS = [
     DEMO / 'mask_rcnn_gcvit_digits.py',
     DEMO / 'upernet_gcvit_digits.py',
     CONFIGS / 'dino.py',  # of mmgcvit, on mmdet's data
-    ROOT / 'configs' / 'gcvit_xxt_in1k.py',  # its batch augmentation needs the number of classes
+    'configs/gcvit_xxt_in1k.py',  # its batch augmentation needs the number of classes
 ]
 
 

@@ -8,20 +8,10 @@ import pytest
 
 from mmgcvit.commands.plot import read_curves
 
-from ..programs import ROOT, run
-from .commands import call, output_of
+from ..programs import run
+from .commands import DEMO, call, output_of
 
 pytestmark = pytest.mark.demo
-
-
-def make(target, work_dir):
-    """Run a demo with make and return its output."""
-    installed = {distribution.metadata['Name'] for distribution in distributions()}
-    distribution = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
-    settings = [f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'OPENMMLAB={distribution}']
-    output = output_of(run(['make', target, *settings], timeout=3600), False)
-    assert '[install]' not in output, 'the second make of an environment must install nothing'
-    return output
 
 
 def read_last_score(work_dir, key):
@@ -32,7 +22,12 @@ def read_last_score(work_dir, key):
 @pytest.mark.gpu
 def test_make_demo_reaches_its_scores_and_draws_predictions(tmp_path):
     """The box mAP and mask mAP are at least 0.75, on scans that are not in the training data."""
-    output, work_dir = make('demo', tmp_path), tmp_path / 'detector'
+    installed = {distribution.metadata['Name'] for distribution in distributions()}
+    distribution = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
+    settings = [f'WORK_DIR={tmp_path}', f'VENV={sys.prefix}', f'OPENMMLAB={distribution}']
+    output = output_of(run(['make', 'demo', *settings], timeout=3600), False)
+    assert '[install]' not in output, 'the second make of an environment must install nothing'
+    work_dir = tmp_path / 'detector'
     assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in output
     for kind in ('bbox', 'segm'):
         assert read_last_score(work_dir, f'coco/{kind}_mAP') >= 0.75
@@ -54,6 +49,15 @@ def test_other_demos_learn_in_a_quarter_of_their_time(name, unit, length, score,
     run(['make', 'data/digits', f'VENV={sys.prefix}'], timeout=600)
     lengths = [f'train_cfg.max_{unit}', 'train_cfg.val_interval', 'param_scheduler.1.end']
     shorter = [f'{name}={length}' for name in lengths]
-    config = ROOT / 'configs' / 'demo' / f'{name}.py'
-    call('', '-m', 'mmgcvit', 'train', config, '--work-dir', tmp_path, '--cfg-options', *shorter)
+    call(
+        '',
+        '-m',
+        'mmgcvit',
+        'train',
+        DEMO / f'{name}.py',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *shorter,
+    )
     assert read_last_score(tmp_path, score) >= least

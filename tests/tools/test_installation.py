@@ -5,6 +5,7 @@ explains failures.
 import json
 import re
 import sys
+from collections import defaultdict
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -16,10 +17,7 @@ from packaging.version import Version
 
 from ..programs import ROOT, run
 
-MAINTAINED = installer.DISTRIBUTIONS['maintained']
-UPSTREAM = installer.DISTRIBUTIONS['upstream']
-
-
+MAINTAINED, UPSTREAM = installer.DISTRIBUTIONS.values()
 each_distribution = pytest.mark.parametrize(
     ('distribution', 'extra'), [(MAINTAINED, 'openmmlab'), (UPSTREAM, 'openmmlab-upstream')]
 )
@@ -39,12 +37,9 @@ def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
 
 def read_versions(path):
     """Read the versions of each package in a file for pip. Hashes are on indented lines."""
-    versions = {}
-    for line in path.read_text().splitlines():
-        if line and line[0] not in ' #':
-            requirement = Requirement(line.rstrip(' \\'))
-            name = canonicalize_name(requirement.name)
-            versions.setdefault(name, set()).add(str(requirement.specifier))
+    versions = defaultdict(set)
+    for name, specifier in re.findall(r'^([\w.-]+)(=[^\s;]+)', path.read_text(), re.MULTILINE):
+        versions[canonicalize_name(name)].add(specifier)
     return versions
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ..fork_server import free_port
 from ..programs import ROOT
-from .commands import CONFIGS, TOOLS, call_in_shell
+from .commands import TOOLS, call_in_shell
 
 # A fake srun, which prints its arguments and then runs a task for each of two ranks.
 SRUN = """#!/usr/bin/env bash
@@ -18,19 +18,21 @@ for ((rank = 0; rank < 2; rank++)); do SLURM_PROCID=$rank "$@"; done
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ('config', 'processes', 'data'),
+    'config',
     [
-        (CONFIGS / 'classify.py', 2, 'own'),
-        (ROOT / 'configs' / 'gcvit_xxt_in1k.py', 1, 'miniature'),
-        (ROOT / 'configs' / 'cascade_gcvit_t.py', 1, 'miniature'),
-        (ROOT / 'configs' / 'dino_gcvit_t_12e.py', 1, 'miniature'),
-        (ROOT / 'configs' / 'other_heads' / 'mask2former_gcvit_t_ade20k.py', 1, 'miniature'),
+        'tests/data/configs/classify.py',
+        'configs/gcvit_xxt_in1k.py',
+        'configs/cascade_gcvit_t.py',
+        'configs/dino_gcvit_t_12e.py',
+        'configs/other_heads/mask2former_gcvit_t_ade20k.py',
     ],
 )
-def test_dist_smoke_trains_resumes_and_tests(config, processes, data, digits, tmp_path):
+def test_dist_smoke_trains_resumes_and_tests(config, digits, tmp_path):
+    """With data of its own in two processes, with miniatures of public datasets in one."""
+    data, processes = ('own', 2) if config.startswith('tests') else ('miniature', 1)
     settings = {'SMOKE_DIR': str(tmp_path), 'DATA': data, 'SHRINK': '16', 'PORT': str(free_port())}
     output = call_in_shell(
-        digits, TOOLS / 'dist_smoke.sh', config, processes, PYTHONPATH=str(ROOT), **settings
+        digits, TOOLS / 'dist_smoke.sh', ROOT / config, processes, PYTHONPATH=str(ROOT), **settings
     )
     assert f'in {processes} processes: all steps OK' in output
 

@@ -13,23 +13,22 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
 from tools import smoke_config
 
-from ..conftest import ROOT
 from ..datasets.formats.made import write, write_example
-from .commands import call
+from .commands import DEMO, call
 
-DEMOS = sorted(path.stem for path in (ROOT / 'configs' / 'demo').glob('*.py'))
 OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}
 # test_training.py trains the models of the other demos.
 QUICK = ('lsa', 'mask2former', 'rtmdet')
 CASES = [*OWN_DATA]
-for demo in DEMOS:
-    CASES.append(demo if demo.startswith(QUICK) else pytest.param(demo, marks=pytest.mark.long))
+for path in sorted(DEMO.glob('*.py')):
+    marks = [] if path.stem.startswith(QUICK) else [pytest.mark.long]
+    CASES.append(pytest.param(path.stem, marks=marks))
 
 
 @pytest.fixture(scope='module')
 def folder(digits, tmp_path_factory):
-    """Return a folder with the data of the demos: the digits, and the same images with objects of
-    one class.
+    """Return a folder with the data of the demos: the digits, and the same images with the zeros as
+    objects of one class.
     """
     folder = tmp_path_factory.mktemp('folder')
     (folder / 'data').mkdir()
@@ -37,12 +36,9 @@ def folder(digits, tmp_path_factory):
     objects = folder / 'data' / 'objects'
     for split in ('train', 'val'):
         shutil.copytree(digits / 'coco' / f'{split}2017', objects / split)
-        annotations = digits / 'coco' / 'annotations' / f'instances_{split}2017.json'
-        content = json.loads(annotations.read_text())
-        for annotation in content['annotations']:
-            annotation['category_id'] = 1
-        content['categories'] = [{'id': 1, 'name': 'object'}]
-        write(objects / 'annotations' / f'instances_{split}.json', json.dumps(content))
+        text = (digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text()
+        text = text.replace('"name": "0"', '"name": "object"')
+        write(objects / 'annotations' / f'instances_{split}.json', text)
         for image in (objects / split).iterdir():
             write(objects / 'maps' / split / f'{image.stem}.png', np.tri(128, dtype=np.uint8))
     return folder
@@ -51,7 +47,7 @@ def folder(digits, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_path):
-    path = ROOT / 'configs' / 'demo' / f'{name}.py'
+    path = DEMO / f'{name}.py'
     if name in OWN_DATA:
         write_example(tmp_path / 'photos', OWN_DATA[name])
         task = 'semantic' if OWN_DATA[name] == 'maps' else None

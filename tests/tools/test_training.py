@@ -28,10 +28,10 @@ def read_score(output, task):
     return float(re.findall(rf'{SCORES[task]} ([-\d.]+)', output)[-1])
 
 
-SCRIPTS = [pytest.param(TOOLS, task, id=task) for task in SCORES]
+SCRIPTS = [(TOOLS, task) for task in SCORES]
 for package, task in (('mmdet', 'detect'), ('mmseg', 'segment'), ('mmpretrain', 'classify')):
     tools = Path(find_spec(package).origin).parent / '.mim' / 'tools'
-    SCRIPTS.append(pytest.param(tools, task, id=package, marks=pytest.mark.long))
+    SCRIPTS.append(pytest.param(tools, task, marks=pytest.mark.long))
 
 
 @pytest.mark.parametrize(('tools', 'task'), SCRIPTS)

@@ -22,7 +22,6 @@ from ...inference.results import Detections, Prediction
 from ...mmengine_utils import get_image_name
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
-from ...tasks import TASK_BY_NAME
 from ..loops import get_length
 from ..tiled_loops import TiledLoop, build_dataset_and_predictor
 
@@ -60,8 +59,7 @@ class SampleDrawer:
             title += f', scores from {self.predictor.score_thr:g}'
         if ground_truth is not None:
             score, counts = score_image(ground_truth, prediction, classes)
-            task = TASK_BY_NAME[self.predictor.task]
-            title += f': {describe_image(task, score, counts, classes)}'
+            title += f': {describe_image(self.predictor, score, counts)}'
         side = side or max(image.shape[:2])
         return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
 
