@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
@@ -38,9 +38,6 @@ MAX_ASPECT = 320
 
 class BitDepthError(ValueError):
     """An image has other than 8 bits per channel, and must be scaled."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f'{problem}. {SCALE_IT}')
 
 
 class PagesError(ValueError):
@@ -104,7 +101,7 @@ def check_pixels(image: Image.Image) -> None:
     image.load()
     if is_reduced or image.mode[0] in 'IF':
         if (image.mode, image.format) == ('I', 'TIFF'):
-            raise BitDepthError('it has 32 bits per channel')
+            raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
         colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
         check_values(colours, 255 if is_reduced else 2**16 - 1)
@@ -128,9 +125,11 @@ def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
     """
     lowest, highest = pixels.min(), pixels.max()
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
-        raise BitDepthError('it has floats or 32 bits per channel')
+        raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
     if 0 < highest <= white // 16:
-        raise BitDepthError('it has 16 bits, but no value above 4095, so it would be nearly black')
+        raise BitDepthError(
+            f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}'
+        )
 
 
 def count_pages(image: Image.Image) -> int:
@@ -170,13 +169,9 @@ def is_rotated(image: Image.Image, path: Path) -> bool:
     stored = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
         return True
-    if orientation >= 5:
-        stored = stored.T
-    if orientation in (3, 4, 7, 8):
-        stored = stored[::-1]
-    if orientation in (2, 3, 6, 7):
-        stored = stored[:, ::-1]
-    return np.array_equal(rotated, stored)
+    upright = Image.fromarray(stored)
+    upright.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.array_equal(rotated, ImageOps.exif_transpose(upright))
 
 
 @dataclass(frozen=True)
@@ -196,8 +191,11 @@ def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})
-    flag, backend = load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2'
-    return DecodingSettings(flag, backend, 'ApplyExifAsAnnotated' in transforms)
+    return DecodingSettings(
+        load.get('color_type', 'color'),
+        load.get('imdecode_backend') or 'cv2',
+        'ApplyExifAsAnnotated' in transforms,
+    )
 
 
 def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -234,9 +232,10 @@ def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return an image's EXIF orientation, 1 to 8. 1 is upright."""
+    """Return an image's EXIF orientation, 1 to 8. 1 is upright, as are images with other values."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation) or 1)
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return orientation if orientation in range(1, 9) else 1
     # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without
     # rotation.
     except Exception:
