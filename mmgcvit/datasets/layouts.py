@@ -7,10 +7,10 @@ add a layout, add a row to the table of its format.
 
 import os
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,13 +104,13 @@ def list_files(folder: Path) -> Folder:
                 folders.clear()
                 continue
             seen.add(real)
-            written = list_outputs(Path(parent), [*folders, *names])
-            outputs += [Path(parent, name) for name in sorted(written)]
-            hidden = {name for name in (*folders, *names) if name.startswith(('.', '@eaDir'))}
-            skipped = written | hidden
+            top, everything = Path(parent), [*folders, *names]
+            written = list_outputs(top, everything)
+            outputs += [top / name for name in sorted(written)]
+            skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
             folders[:] = sorted(set(folders) - skipped)
-            tops.extend(Path(parent, name) for name in folders if Path(parent, name).is_symlink())
-            paths = [Path(parent, name) for name in names if name not in skipped]
+            tops.extend(top / name for name in folders if (top / name).is_symlink())
+            paths = [top / name for name in names if name not in skipped]
             # Pipes and devices would be waited for. Dangling links are missing files.
             files += [path for path in paths if path.is_file() or not path.exists()]
     return Folder(
@@ -143,7 +143,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
         UserError: A split has several folders.
     """
     expression = compile_pattern(pattern or '.')
-    found, folders = {}, {}
+    found, folders = defaultdict(partial(defaultdict, list)), {}
     for file in files:
         match = expression.fullmatch(str(file.parent))
         if match is None:
@@ -157,7 +157,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
                 f'{folder.path} has the folders {first} and {file.parent} for {split}. Rename or '
                 'move one of them'
             )
-        found.setdefault(split, {}).setdefault(file.stem, []).append(file)
+        found[split][file.stem].append(file)
     return found
 
 
@@ -173,14 +173,14 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
     pairs = Pairs({}, [], [])
     for split in sorted({*images, *others}):
-        own_images, own_others = images.get(split, {}), others.get(split, {})
+        own_images, own_others = images[split], others[split]
         if layout.endings:
             own_images, own_others = divide(own_images, layout.endings)
         if split == 'test' and not own_others:
             continue  # images for testing need no annotations
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
-            found, annotations = own_images.get(name, []), own_others.get(name, [])
+            found, annotations = own_images[name], own_others[name]
             if len(found) == len(annotations) == 1:
                 pairs.by_split[split].append((*found, *annotations))
             else:
@@ -191,13 +191,13 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
 
 def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
     """Return images and maps by their common names. The names of maps have one of the endings."""
-    images, maps = {}, {}
+    images, maps = defaultdict(list), defaultdict(list)
     for name, found in files.items():
-        ending = next((each for each in endings if name.lower().endswith(each)), '')
-        if ending:
-            maps.setdefault(name[: -len(ending)], []).extend(found)
+        stem = re.sub(f'(?i)({"|".join(endings)})$', '', name)
+        if stem == name:
+            images[re.sub('(?i)_img$', '', name)] += found
         else:
-            images.setdefault(re.sub('(?i)_img$', '', name), []).extend(found)
+            maps[stem] += found
     return images, maps
 
 

@@ -224,7 +224,7 @@ def read_dataset(
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
     try:
-        categories = make_categories(folder.path / files['train'].path, files['train'].content)
+        categories = make_categories(files['train'].content)
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, mask_rule, problems)
     except UserError:
@@ -235,16 +235,16 @@ def read_dataset(
         message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
         raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
-    dataset = DatasetInfo(
-        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems
-    )
+    notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:
-        return dataset.add_notes([f'COCO files of no split were not read: {shorten(others)}'])
-    return dataset
+        notes.append(f'COCO files of no split were not read: {shorten(others)}')
+    return DatasetInfo(
+        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
+    )
 
 
-def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
+def make_categories(content: dict[str, Any]) -> list[Entry]:
     """Return the categories of training, with names that are strings, and new ids.
 
     mmdet looks classes up by their names. Roboflow's first category has no objects and is the
@@ -255,10 +255,9 @@ def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
     parents = {category.get('supercategory') for category in categories[1:]}
     if categories and parents == {categories[0]['name']} and categories[0]['id'] not in used:
         categories = categories[1:]
-    ids = number_entries(categories, path)
     return [
-        {**category, 'id': ids[category['id']], 'name': str(category['name'])}
-        for category in categories
+        {**category, 'id': new_id, 'name': str(category['name'])}
+        for new_id, category in enumerate(categories, start=1)
     ]
 
 
@@ -288,15 +287,15 @@ def read_split(
     path, content = folder.path / file.path, file.content
     root = folder.path.resolve()
     image_folder = (root / file.image_folder).resolve()
-    names = list_file_names(content)
-    for name in names:
+    image_ids, images = number_entries(content['images'], path), []
+    for image, name in zip(content['images'], list_file_names(content), strict=True):
         # The folder of the images may be a link to another place.
         leaves_it = '..' in name or name.startswith('/')
         if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
             raise UserError(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'
             )
-    image_ids = number_entries(content['images'], path)
+        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     number_entries(content['categories'], path)
     category_ids = match_categories(path, content, categories)
     annotations = []
@@ -309,17 +308,18 @@ def read_split(
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
-            new = {**entry, 'id': len(annotations) + 1, 'iscrowd': max(iscrowd, ignore)}
+            new = {
+                **entry,
+                'id': len(annotations) + 1,
+                'image_id': image_ids[entry['image_id']],
+                'category_id': category_ids[entry['category_id']],
+                'iscrowd': max(iscrowd, ignore),
+            }
             if is_crowd_mask(entry):
                 problems[mask_rule].append(place)
                 new['iscrowd'] = int(mask_rule == CROWD_MASKS)
-            new['image_id'] = image_ids[entry['image_id']]
-            new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key
             annotations.append(new)
-    images = []
-    for image, name in zip(content['images'], names, strict=True):
-        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     return ObjectSplit(image_folder, images, annotations, categories)
 
 

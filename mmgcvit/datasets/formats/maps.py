@@ -6,7 +6,7 @@ tell which of both they are, so ``--task`` must say it.
 """
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,10 @@ from ...errors import UserError, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, Values, pack, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
-from ..reading import AnnotatedImage, make_split, read_splits
+from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
-from .voc import SEGMENTATION_LISTS, read_image_sets
+from .voc import read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 WHITE_ON_BLACK = {0, 255}  # the values of maps in which 255 is a class or is ignored
@@ -103,25 +103,24 @@ ASK = (
 )
 
 
-def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layouts of images with maps that a folder fits or nearly fits.
+def match_layouts(folder: Folder) -> Iterator[Match]:
+    """Yield the layouts of images with maps that a folder fits or nearly fits.
 
     A layout fits if an image in its folder has a map of the same name.
     """
-    matches, has_colours = [], (folder.path / COLOURS).is_file()
+    has_colours = (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
         if layout.annotations == 'SegmentationClass' and has_colours != (COLOURS in layout.tree):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
-            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
+            yield Match(layout, partial(read_dataset, folder, layout, pairs))
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
-            matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
+            yield Match(layout, misfit=f'no image has a map of its name ({names})')
         elif not layout.endings and any(pair_files(folder, layout, OTHERS).by_split.values()):
             misfit = f'the maps in {layout.annotations} are not PNG, BMP or TIFF. Save them as PNG'
-            matches.append(Match(layout, misfit=misfit))
-    return matches
+            yield Match(layout, misfit=misfit)
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
@@ -134,10 +133,8 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         task = layout.task
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
-    by_split, unknown = pairs.by_split, []
-    maps = [file for each in by_split.values() for _, file in each]
-    if '{split}' not in layout.images and not layout.endings:
-        by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
+    maps = [file for each in pairs.by_split.values() for _, file in each]
+    by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
     names, values = read_classes(folder)
     if task == SEMANTIC:
         dataset = read_semantic_maps(folder.path, by_split, names, values)
@@ -170,8 +167,7 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
             )
         names = list(classes.values())
         values = {value: index for index, value in enumerate(classes)}
-        if tables != [colours]:
-            values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+        values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
     for file in (folder.path / name for name in NAMES_FILES):
         if not names and file.is_file():
             names = [line.strip() for line in read_text(file).strip().split('\n')]
@@ -231,47 +227,51 @@ def read_semantic_maps(
         values: The class index by the value of a pixel; empty: values are class indices.
     """
     found, problems = read_splits(partial(read_labels, folder, values), by_split)
-    labels_by_map = {file: each for rows in found.values() for _, file, each in rows}
+    labels_by_map = {file: each for rows in found.values() for (_, file), each in rows}
     labels = set().union(*labels_by_map.values())
     if not values:
         if labels == WHITE_ON_BLACK and len(names) == 2:
             dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
             return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
-        check_white(folder, labels_by_map)
+        if labels <= {0, 1, IGNORE_INDEX}:
+            check_white(folder, labels_by_map)
     notes = []
     if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names, notes = check_labels(folder, labels, names)
     values = values or {index: index for index in range(len(names))}
     splits = {}
     for split, rows in found.items():
-        images, maps, indices = [], [], []
-        for image, file, own_labels in rows:
-            if own_labels == {IGNORE_INDEX}:
+        images = []
+        for (image, file), own_labels in rows:
+            classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
+            if classes:
+                entry = {'file_name': str(image), 'label': str(file), 'classes': classes}
+                images.append(entry)
+            else:
                 problems.append(f'{folder / file} has no labelled pixel: all are 255')
-                continue
-            images.append(image)
-            maps.append(file)
-            indices.append(own_labels)
-        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, names, values)
-    problems = {UNUSABLE_MAPS: problems}
+        splits[split] = LabelSplit(folder.resolve(), images, values)
     return DatasetInfo(
-        folder, 'semantic maps', ('seg_maps',), tuple(names), splits, tuple(notes), problems
+        folder,
+        'semantic maps',
+        ('seg_maps',),
+        tuple(names),
+        splits,
+        tuple(notes),
+        {UNUSABLE_MAPS: problems},
     )
 
 
-def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
-    """Return an image, its map, and the labels in it."""
+def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[Pair, set[int]]:
+    """Return an image with its map, and the labels in the map."""
     image, map_file = pair
-    pixels = read_map(folder / map_file, folder / image, values)
-    return str(image), str(map_file), frozenset(np.unique(pixels).tolist())
+    return pair, set(np.unique(read_map(folder / map_file, folder / image, values)).tolist())
 
 
-def check_white(folder: Path, labels_by_map: Mapping[str, Collection[int]]) -> None:
+def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> None:
     """Raise a UserError if 255 may be the second class, since some maps have it and others 1."""
     white = [file for file, labels in labels_by_map.items() if IGNORE_INDEX in labels]
     others = [file for file, labels in labels_by_map.items() if 1 in labels]
-    is_binary = set().union(*labels_by_map.values()) <= {0, 1, IGNORE_INDEX}
-    if is_binary and white and others and set(white).isdisjoint(others):
+    if white and others and set(white).isdisjoint(others):
         raise UserError(
             f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
             f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
@@ -321,11 +321,7 @@ def read_instance_maps(
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
     found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
-    splits, scattered = {}, []
-    for split, images in found.items():
-        splits[split] = make_split(folder, names, images)
-        for image in images:
-            scattered += image.problems
+    splits, scattered = make_splits(folder, names, found)
     return DatasetInfo(
         folder,
         'instance label maps',
@@ -350,8 +346,8 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     from pycocotools import mask as coco_mask
 
     image, map_file = folder / pair[0], folder / pair[1]
-    labels = read_map(map_file, image, with_instances=True)
-    labels = np.asfortranarray(labels)  # the order that pycocotools needs
+    # pycocotools needs this order.
+    labels = np.asfortranarray(read_map(map_file, image, with_instances=True))
     numbers = list_instances(labels)
     if labels.dtype == np.uint8 and len(numbers) == IGNORE_INDEX:
         raise UserError(

@@ -22,8 +22,8 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, get_split, list_files
-from ..reading import AnnotatedImage, make_split, read_splits
+from ..layouts import Folder, Layout, Match, Pair, get_split, list_files
+from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
@@ -117,30 +117,26 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         raise UserError(f'{file}: {error}') from None
     if not root.resolve().is_relative_to(folder.path.resolve()):
         notes.append(f"the images are read from {root}, which is the 'path' in {file}")
-    label_files = {
-        image: find_label_file(root, image) for paths in images.values() for image in paths
-    }
+    pairs, num_images = {}, Counter()  # with and by label files
     for split, paths in images.items():
-        num_unlabelled = sum(not label_files[path].is_file() for path in paths)
+        label_files = [find_label_file(root, path) for path in paths]
+        pairs[split] = zip(paths, label_files, strict=True)
+        num_images.update(label_files)
+        num_unlabelled = sum(not label_file.is_file() for label_file in label_files)
         if num_unlabelled == len(paths) and split != 'test':
             raise UserError(
                 f'{file}: no image of {split} has a label file. Expected for example '
-                f'{label_files[paths[0]]}'
+                f'{label_files[0]}'
             )
         if num_unlabelled:
             count = format_count(num_unlabelled, 'image')
             notes.append(f'{split}: {count} without a label file, thus without objects')
-    num_images = Counter(label_files.values())
-    found, errors = read_splits(partial(read_image, label_files, num_images, names), images)
-    splits, wrong = {}, []
-    for split, annotated in found.items():
-        splits[split] = make_split(folder.path, names, annotated)
-        for image in annotated:
-            wrong += image.problems
-        if have_keypoints(annotated):
-            raise UserError(Issue(KEYPOINTS, str(file)).format())
+    found, errors = read_splits(partial(read_image, num_images, names), pairs)
+    splits, wrong = make_splits(folder.path, names, found)
+    if any(map(have_keypoints, found.values())):
+        raise UserError(Issue(KEYPOINTS, str(file)).format())
     others = [find_label_file(root, folder.path / image) for image in folder.images]
-    unused = find_unused_labels(label_files.values(), others, names)
+    unused = find_unused_labels(num_images, others, names)
     problems = {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused}
     return DatasetInfo(
         folder.path,
@@ -258,25 +254,19 @@ def find_unused_labels(
     return unused
 
 
-def read_image(
-    label_files: Mapping[Path, Path],
-    num_images: Mapping[Path, int],
-    names: Sequence[str],
-    image: Path,
-) -> AnnotatedImage:
+def read_image(num_images: Mapping[Path, int], names: Sequence[str], pair: Pair) -> AnnotatedImage:
     """Read an image's size and objects.
 
     Args:
-        label_files: The label file of each image, which need not exist.
         num_images: The number of images of each label file.
         names: The class names, by the indices in label files.
-        image: The image.
+        pair: The image, and its label file, which need not exist.
 
     Raises:
         UserError: The image cannot be read, or another image has the same label file.
     """
+    image, file = pair
     _, size = read_sizes(image)
-    file = label_files[image]
     if not file.is_file():
         return AnnotatedImage(image, size)
     if num_images[file] > 1:
