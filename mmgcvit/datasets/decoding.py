@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, ImageSequence
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
+Size = tuple[int, int]  # (width, height) in pixels
 Values = Mapping[int, int]  # the class index by the value of a pixel
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
@@ -67,7 +68,7 @@ def open_or_reject(path: Path) -> Iterator[Image.Image]:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
 
 
-def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def decode_image(path: Path) -> tuple[Size, Size]:
     """Decode an image, and return its sizes (:func:`get_sizes`).
 
     Raise a ValueError if training cannot use it.
@@ -141,11 +142,9 @@ def count_pages(image: Image.Image) -> int:
         return 1
     if image.format != 'TIFF':
         return image.n_frames
-    begin, num_pages = image.tell(), 0
-    for page in ImageSequence.Iterator(image):
-        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
-        if not page.tag_v2.get(254, 0) & 5:
-            num_pages += 1
+    begin = image.tell()
+    # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+    num_pages = sum(not page.tag_v2.get(254, 0) & 5 for page in ImageSequence.Iterator(image))
     image.seek(begin)
     return num_pages
 
@@ -198,7 +197,7 @@ def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     )
 
 
-def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_image(path: Path, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], Size]:
     """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
 
     Pillow decodes the file first, because it rejects decompression bombs and truncated files, which
@@ -208,14 +207,14 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
-    stored_size, _ = decode_image(Path(path))
-    loaded = mmcv.imfrombytes(Path(path).read_bytes(), flag=decoding.flag, backend=decoding.backend)
+    stored_size, _ = decode_image(path)
+    loaded = mmcv.imfrombytes(path.read_bytes(), flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
         raise ValueError(f'{decoding.backend} cannot decode it')
     return loaded, stored_size
 
 
-def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def read_sizes(path: Path) -> tuple[Size, Size]:
     """Return an image's (width, height) as stored, and after EXIF rotation.
 
     Raise a UserError for unreadable files.
@@ -224,7 +223,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
         return get_sizes(image)
 
 
-def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
+def get_sizes(image: Image.Image) -> tuple[Size, Size]:
     """Return an open image's (width, height) as stored, and after EXIF rotation."""
     # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
     is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'

@@ -8,7 +8,7 @@ add a layout, add a row to the table of its format.
 import os
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ SPLIT_NAME = re.compile(
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
     r'[_\- ]?(?:set|data|images)?\d*'
 )
+TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
 AUXILIARY = '.aux.xml'  # files that GDAL writes beside images
 
 
@@ -56,13 +57,14 @@ class Match:
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
+PairsBySplit = Mapping[str, Sequence[Pair]]
 FilesByName = dict[str, list[Path]]  # the key is a name without suffix
 
 
 class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
-    by_split: dict[str, list[Pair]]
+    by_split: PairsBySplit
     images: list[Path]  # those without an annotation file or map
     annotations: list[Path]  # those without an image
 
@@ -105,19 +107,18 @@ def list_files(folder: Path) -> Folder:
                 continue
             seen.add(real)
             top, everything = Path(parent), [*folders, *names]
+            inside = top.relative_to(folder)
             written = list_outputs(top, everything)
-            outputs += [top / name for name in sorted(written)]
+            outputs += [inside / name for name in sorted(written)]
             skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
             folders[:] = sorted(set(folders) - skipped)
             tops.extend(top / name for name in folders if (top / name).is_symlink())
-            paths = [top / name for name in names if name not in skipped]
-            # Pipes and devices would be waited for. Dangling links are missing files.
-            files += [path for path in paths if path.is_file() or not path.exists()]
-    return Folder(
-        folder,
-        [path.relative_to(folder) for path in sorted(files)],
-        [path.relative_to(folder) for path in outputs],
-    )
+            for name in set(names) - skipped:
+                path = top / name
+                # Pipes and devices would be waited for. Dangling links are missing files.
+                if path.is_file() or not path.exists():
+                    files.append(inside / name)
+    return Folder(folder, sorted(files), outputs)
 
 
 def raise_unreadable(error: OSError) -> None:

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
-from .decoding import Values, read_values
+from .decoding import Size, Values, read_values
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
-Size = tuple[int, int]  # (width, height) in pixels
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
 
@@ -46,6 +46,13 @@ class SplitImages:
         """Return a split with only the images of these indices."""
         return replace(self, images=[self.images[index] for index in sorted(indices)])
 
+    def count_classes(self) -> Counter[str]:
+        """Return the number of objects of each class; of labelled images, that of images."""
+        counts = Counter()
+        for classes in self.list_classes():
+            counts.update(classes)
+        return counts
+
 
 @dataclass(frozen=True)
 class ObjectSplit(SplitImages):
@@ -59,7 +66,7 @@ class ObjectSplit(SplitImages):
 
     @property
     def sizes(self) -> list[Size]:
-        """The annotated (width, height) of each image; of labelled images None."""
+        """The annotated (width, height) of each image."""
         return [(image['width'], image['height']) for image in self.images]
 
     @property
@@ -77,18 +84,13 @@ class ObjectSplit(SplitImages):
         rows = [(image['width'], image['height']) for image in self.find_images(annotations)]
         return np.array(rows, float).reshape(-1, 2)
 
-    def list_classes(self) -> list[set[str]]:
-        """Return the names of the classes in each image, without those of ignored objects."""
+    def list_classes(self) -> list[Counter[str]]:
+        """Return the number of objects of each class in each image, without ignored ones."""
         names = {category['id']: category['name'] for category in self.categories}
-        found = {image['id']: set() for image in self.images}
+        found = {image['id']: Counter() for image in self.images}
         for annotation in self.objects:
-            found[annotation['image_id']].add(names[annotation['category_id']])
+            found[annotation['image_id']][names[annotation['category_id']]] += 1
         return list(found.values())
-
-    def count_classes(self) -> Counter[str]:
-        """Return the number of objects of each class; of labelled images, that of images."""
-        names = {category['id']: category['name'] for category in self.categories}
-        return Counter(names[annotation['category_id']] for annotation in self.objects)
 
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         split = super().select(indices)
@@ -108,8 +110,10 @@ class ObjectSplit(SplitImages):
             'categories': self.categories,
         }
         write_text(file, json.dumps(content))
-        images = make_portable_path(self.image_folder)
-        return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
+        return {
+            f'{name}_images': make_portable_path(self.image_folder),
+            f'{name}_annotations': make_portable_path(file),
+        }
 
 
 @dataclass(frozen=True)
@@ -123,16 +127,11 @@ class LabelSplit(SplitImages):
     # The class index by the value of a pixel in maps, or empty.
     map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
+    sizes = repeat(None)  # unknown
 
-    @property
-    def sizes(self) -> list[None]:
-        return [None] * len(self.images)
-
-    def list_classes(self) -> list[Collection[str]]:
+    def list_classes(self) -> list[set[str]]:
+        """Return the names of the classes in each image."""
         return [image['classes'] for image in self.images]
-
-    def count_classes(self) -> Counter[str]:
-        return Counter(name for names in self.list_classes() for name in names)
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         file = folder / f'{name}.txt'
@@ -198,7 +197,7 @@ class DatasetInfo:
         text = f'{num_objects} objects'
         if num_ignored:
             text += f', {num_ignored} ignored (difficult or crowds)'
-        num_empty = self.splits['train'].list_classes().count(set())
+        num_empty = self.splits['train'].list_classes().count(Counter())
         if num_empty:
             images = format_count(num_empty, 'training image')
             text += f' ({images} without objects: background in training)'

@@ -122,8 +122,11 @@ def index_names(files: Sequence[Path]) -> dict[str, Path]:
     index = {}
     for file in files:
         name = file.stem
-        index |= {name: file, f'{name.rpartition("_")[0]}_*': file}
-        index[f'*_{name.partition("_")[2]}'] = file
+        index |= {
+            name: file,
+            f'{name.rpartition("_")[0]}_*': file,
+            f'*_{name.partition("_")[2]}': file,
+        }
     return index
 
 

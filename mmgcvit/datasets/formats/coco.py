@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from ..layouts import Folder, Layout, Match, compile_pattern, get_split
+from ..layouts import TRAIN_NAMES, Folder, Layout, Match, compile_pattern, get_split
 from ..records import DatasetInfo, Entry, ObjectSplit
 from ..rules.coco import (
     BRUSH_MASKS,
@@ -106,15 +106,14 @@ LAYOUTS = (
         TOP,
     ),
 )
-# Further names of splits: CVAT's for images without one, and MMYOLO's for training.
-ALIASES = {'default': 'train', 'trainval': 'train'}
+Content = dict[str, Any]  # of a COCO file
 
 
 class CocoFile(NamedTuple):
     """The COCO file of a split, relative to the dataset's folder."""
 
     path: Path
-    content: dict[str, Any]
+    content: Content
     image_folder: Path
 
 
@@ -127,9 +126,8 @@ def match_layouts(folder: Folder) -> list[Match]:
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
         if files:
-            num_fitting, misfit = find_misfit(folder, files)
             read = partial(read_dataset, folder, files, contents)
-            matches.append(Match(layout, read, misfit, num_fitting))
+            matches.append(Match(layout, read, *find_misfit(folder, files)))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
@@ -176,8 +174,8 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
         if match is None:
             continue
         name = match['split']
-        split = get_split(name) or ALIASES.get(name.lower())
-        if has_one and split is None:
+        split = get_split(name)
+        if split is None and (has_one or name.lower() in TRAIN_NAMES):
             split = 'train'
         if split in found:
             raise UserError(
@@ -189,26 +187,25 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
     return found
 
 
-def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
-    """Return how many COCO files fit a layout, and why the next one does not fit, or ''."""
+def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
+    """Return '' or why a COCO file does not fit a layout, and how many files before it fit."""
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
-        return 0, f'there is {names}, but no file for training'
+        return f'there is {names}, but no file for training', 0
     for number, file in enumerate(files.values()):
         missing = find_missing_keys(file.content)
         if missing:
-            return number, format_issue(file.path, missing)
+            return format_issue(file.path, missing), number
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
-            return number, (
-                f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
-            )
-    return len(files), ''
+            misfit = f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
+            return misfit, number
+    return '', len(files)
 
 
-def list_file_names(content: dict[str, Any]) -> list[str]:
+def list_file_names(content: Content) -> list[str]:
     """Return the names of images in a COCO file, with slashes as on Linux."""
     return [str(image['file_name']).replace('\\', '/') for image in content['images']]
 
@@ -244,7 +241,7 @@ def read_dataset(
     )
 
 
-def make_categories(content: dict[str, Any]) -> list[Entry]:
+def make_categories(content: Content) -> list[Entry]:
     """Return the categories of training, with names that are strings, and new ids.
 
     mmdet looks classes up by their names. Roboflow's first category has no objects and is the
@@ -328,9 +325,7 @@ def is_crowd_mask(entry: Entry) -> bool:
     return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
 
 
-def match_categories(
-    path: Path, content: dict[str, Any], categories: Sequence[Entry]
-) -> dict[Any, int]:
+def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
     """Return the ids of training's categories by a file's own ids.
 
     Raise a UserError if objects have other classes than training.

@@ -21,8 +21,6 @@ FORMATS = {
     'class folders': class_folders,
 }
 STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
-DETECT = 'detect'
-LABELME_KEY = '"shapes"'
 CONVERT_LABELME = (
     'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
     'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
@@ -101,7 +99,7 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     if others:
         what = f'. These files are not annotations of a known format: {others}'
     files = folder.list_files('.json')[:1]
-    if files and LABELME_KEY in (folder.path / files[0]).read_text(errors='replace'):
+    if files and '"shapes"' in (folder.path / files[0]).read_text(errors='replace'):
         return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
     return f'the folder {folder.path} has {count}{what}. Expected one of these: {KNOWN_FORMATS}'
 
@@ -113,7 +111,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
-    if num_masks == 0 or task == DETECT or dataset.annotation_types != ('boxes',):
+    if num_masks == 0 or task == 'detect' or dataset.annotation_types != ('boxes',):
         return dataset
     if num_masks > 0.9 * len(objects):
         return replace(dataset, annotation_types=('masks', 'boxes'))

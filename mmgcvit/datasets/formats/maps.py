@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...errors import UserError, shorten
 from ...files import read_text
 from ..decoding import IGNORE_INDEX, Values, pack, read_map
-from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
+from ..layouts import Folder, Layout, Match, Pair, Pairs, PairsBySplit, pair_files
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
@@ -30,23 +30,35 @@ MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
-# Tools, their documentation, and their folders of images and of maps.
 ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
-FIFTYONE = 'https://docs.voxel51.com/user_guide/export_datasets.html'
-ADE20K = 'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md'
-MMSEG = (
-    'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
-)
-LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
-CVAT = 'https://docs.cvat.ai/docs/dataset_management/formats/format-smask'
-ROBOFLOW = 'https://roboflow.com/formats/semantic-segmentation-masks'
+# Tools, their documentation, and their folders of images and of maps.
 FOLDERS = (
     ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
-    ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
+    (
+        'FiftyOne (maps)',
+        'https://docs.voxel51.com/user_guide/export_datasets.html',
+        'data',
+        'labels',
+    ),
     ('images and labels (maps)', ULTRALYTICS, 'images', 'labels'),
-    ('ADE20K (maps)', ADE20K, 'images', 'annotations'),
-    ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
-    ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
+    (
+        'ADE20K (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
+        'images',
+        'annotations',
+    ),
+    (
+        'mmsegmentation (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
+        'img_dir',
+        'ann_dir',
+    ),
+    (
+        'labelme (maps)',
+        'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
+        'JPEGImages',
+        'SegmentationClass',
+    ),
 )
 SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
@@ -69,7 +81,7 @@ LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
     Layout(
         'CVAT (segmentation masks)',
-        CVAT,
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
         f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
         'ImageSets/Segmentation/train.txt (or default.txt)',
         'JPEGImages',
@@ -78,7 +90,7 @@ LAYOUTS = (
     ),
     Layout(
         'Roboflow (semantic segmentation masks)',
-        ROBOFLOW,
+        'https://roboflow.com/formats/semantic-segmentation-masks',
         f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
         '{split}',
         '{split}',
@@ -214,7 +226,7 @@ def read_table(file: Path) -> dict[int, str]:
 
 
 def read_semantic_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str], values: Values
+    folder: Path, by_split: PairsBySplit, names: Sequence[str], values: Values
 ) -> DatasetInfo:
     """Read maps whose values are class indices, and 255 where there is none.
 
@@ -310,9 +322,7 @@ def check_labels(
     )
 
 
-def read_instance_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
-) -> DatasetInfo:
+def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str]) -> DatasetInfo:
     """Read maps that give each object of an image a number; 0 is background."""
     names = tuple(names) or ('object',)
     if len(names) > 1:
@@ -335,6 +345,8 @@ def read_instance_maps(
 def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     """Read the objects that the map of an image numbers, all of one class.
 
+    In 8 bits, 255 is background, unless there is a 254.
+
     Args:
         folder: The dataset's folder.
         name: The name of the class.
@@ -348,14 +360,17 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     image, map_file = folder / pair[0], folder / pair[1]
     # pycocotools needs this order.
     labels = np.asfortranarray(read_map(map_file, image, with_instances=True))
-    numbers = list_instances(labels)
-    if labels.dtype == np.uint8 and len(numbers) == IGNORE_INDEX:
-        raise UserError(
-            f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. Save '
-            'it with 16 bits'
-        )
+    numbers = set(np.unique(labels).tolist()) - {0}
+    if labels.dtype == np.uint8:
+        if len(numbers) == IGNORE_INDEX:
+            raise UserError(
+                f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
+                'Save it with 16 bits'
+            )
+        if IGNORE_INDEX - 1 not in numbers:
+            numbers.discard(IGNORE_INDEX)
     objects, scattered = [], []
-    for number in numbers:
+    for number in sorted(numbers):
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
         box = coco_mask.toBbox(mask).tolist()
@@ -382,11 +397,3 @@ def is_scattered(crop: NDArray[np.uint8]) -> bool:
     number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
     largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
     return number > 2 and max(crop.shape) > MIN_SCATTER * largest
-
-
-def list_instances(labels: NDArray[np.integer]) -> list[int]:
-    """Return the numbers of objects. In 8 bits, 255 is background, unless there is a 254."""
-    numbers = {*np.unique(labels).tolist()} - {0}
-    if labels.dtype == np.uint8 and IGNORE_INDEX - 1 not in numbers:
-        numbers.discard(IGNORE_INDEX)
-    return sorted(numbers)

@@ -5,7 +5,7 @@ lists in ``ImageSets/Main``. The package supervision reads such files too, but i
 ``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -14,7 +14,18 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, Pairs, compile_pattern, get_split, pair_files
+from ..layouts import (
+    TRAIN_NAMES,
+    Folder,
+    Layout,
+    Match,
+    Pair,
+    Pairs,
+    PairsBySplit,
+    compile_pattern,
+    get_split,
+    pair_files,
+)
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.coco import parse_flag
@@ -53,8 +64,7 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
     ),
     Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
-TRAINVAL = 'trainval'  # VOC's list for training beside or without train.txt
-TRAIN_LISTS = ('default', TRAINVAL)  # with that of CVAT
+TRAINVAL = 'trainval'  # lists for training beside or without train.txt
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -107,8 +117,8 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
 
 
 def read_image_sets(
-    folder: Folder, layout: Layout, by_split: Mapping[str, Sequence[Pair]], subfolder: str
-) -> tuple[Mapping[str, Sequence[Pair]], list[str]]:
+    folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
+) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
     Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
@@ -129,7 +139,7 @@ def read_image_sets(
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        split = TRAINVAL if name in TRAIN_LISTS else get_split(name)
+        split = TRAINVAL if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue
         listed = lists.setdefault(split, {})

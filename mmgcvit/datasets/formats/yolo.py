@@ -61,7 +61,7 @@ labels/train/a.txt""",
     ),
 )
 YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
-NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
+NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 MIN_OUTSIDE = 0.1  # the share of lines whose width and height, as a point, are outside
@@ -81,8 +81,8 @@ def match_layouts(folder: Folder) -> list[Match]:
             continue
         if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
             matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
-    texts = {str(file) for file in folder.list_files('.txt')}
-    labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
+    texts = set(folder.list_files('.txt'))
+    labelled = [image for image in folder.images if make_label_path(image) in texts]
     if labelled and not matches:
         label_file = make_label_path(labelled[0])
         names = ['first class', 'second class']
@@ -102,11 +102,8 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    folders = list(image.parts[:-1])
-    if 'images' in folders:
-        last = len(folders) - 1 - folders[::-1].index('images')
-        folders[last] = 'labels'
-    return Path(*folders, f'{image.stem}.txt')
+    folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
+    return Path(folder[1:], f'{image.stem}.txt')
 
 
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
@@ -175,7 +172,7 @@ def read_settings(file: Path) -> tuple[list[str], Path, dict[str, list[Path]], l
             images[split] = list_images(root, settings[split])
         except UserError as error:
             if split == 'train':
-                raise UserError(f'{error}. Change it, or add the images') from None
+                raise
             notes.append(f'{split} is left out: {file} {error}')
     if 'train' not in images:
         raise UserError(
@@ -191,21 +188,25 @@ def list_images(root: Path, source: Any) -> list[Path]:
     """
     names = source if isinstance(source, list) else [source]
     prefix = '' if (root / CVAT_FOLDER).exists() else CVAT_FOLDER
-    images = {}  # whose keys are ordered and differ
+    images = []
     for name in names:
         path = find_path(root, str(name))
         if path.is_dir():
-            images.update((path / file, None) for file in list_files(path).images)
+            images += [path / file for file in list_files(path).images]
         elif path.is_file():
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):
                 if line:
-                    images[find_path(path.parent, line.removeprefix(prefix))] = None
+                    images.append(find_path(path.parent, line.removeprefix(prefix)))
         else:
-            raise UserError(f'names {name}, which does not exist in {root}')
-    if not any(path.is_file() for path in images):
-        raise UserError(f'names {shorten(names)}, which contains no images')
-    return list(images)
+            raise UserError(
+                f'names {name}, which does not exist in {root}. Change it, or add the images'
+            )
+    if not any(map(Path.is_file, images)):
+        raise UserError(
+            f'names {shorten(names)}, which contains no images. Change it, or add the images'
+        )
+    return list(dict.fromkeys(images))
 
 
 def find_path(root: Path, name: str) -> Path:
@@ -293,8 +294,7 @@ def read_labels(
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
-        is_polygon = len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
-        has_shape = len(values) == NUM_BOX_VALUES or is_polygon
+        has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
         if has_shape and label in range(len(names)) and all(map(isfinite, values)):
             objects.append((names[int(label)], make_coco_entries(values, size)))
         elif line.strip():
@@ -332,18 +332,17 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     for image in images:
         for _, entry in image.objects:
             for polygon in entry.get('segmentation', ()):
-                points = np.reshape(polygon, (-1, 2)) / image.size
-                lines.append(points.ravel())
+                lines.append(np.reshape(polygon, (-1, 2)) / image.size)
     if len(set(map(len, lines))) != 1:
         return False
     values = np.array(lines)
-    centres, sides = values[:, None, :2], values[:, None, 2:4]
+    centres, sides, keypoints = values[:, :1], values[:, 1:2], values[:, 2:]
     limits = sides / 2 + KEYPOINT_MARGIN
     are_outside = (abs(sides - centres) > limits).any((1, 2))
     for step in (2, 3):
-        if (values.shape[1] - 4) % step:
+        if keypoints[0].size % step:
             continue
-        points = values[:, 4:].reshape(len(lines), -1, step)
+        points = keypoints.reshape(len(lines), -1, step)
         positions, flags = points[..., :2], points[..., 2:].round(2)
         are_inside = (abs(positions - centres) <= limits) | (positions == 0)
         if are_inside.all() and np.isin(flags, (0, 1, 2)).all():
