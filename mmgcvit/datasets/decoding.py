@@ -2,11 +2,10 @@
 
 import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,9 @@ from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
 Size = tuple[int, int]  # (width, height) in pixels
-Values = Mapping[int, int]  # the class index by the value of a pixel
+# The class index by the value of a pixel. That of a colour is 1 << 24 | red << 16 | green << 8 | blue,
+# which is larger than all grey values.
+Values = Mapping[int, int]
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
 # adds HEIF. Pillow reads other formats too, whatever a file's suffix, and starts Ghostscript for
@@ -98,14 +99,14 @@ def check_pixels(image: Image.Image) -> None:
         raise PagesError(f'it has {num_pages} pages or frames. {SPLIT_IT}')
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
-    is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
+    is_deep = image.mode[0] in 'IF' or ';16' in str(getattr(image, 'tile', ())[:1])
     image.load()
-    if is_reduced or image.mode[0] in 'IF':
+    if is_deep:
         if (image.mode, image.format) == ('I', 'TIFF'):
             raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
         colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
-        check_values(colours, 255 if is_reduced else 2**16 - 1)
+        check_values(colours)
 
 
 def check_sides(width: int, height: int) -> None:
@@ -117,17 +118,18 @@ def check_sides(width: int, height: int) -> None:
         )
 
 
-def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
+def check_values(pixels: NDArray) -> None:
     """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8
     bits.
 
     Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four.
-    ``white`` is the value of white.
+    In ``pixels`` of 8 bits, they have been taken already.
     """
     lowest, highest = pixels.min(), pixels.max()
+    dark = 15 if pixels.dtype == np.uint8 else 4095
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
         raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
-    if 0 < highest <= white // 16:
+    if 0 < highest <= dark:
         raise BitDepthError(
             f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}'
         )
@@ -173,8 +175,7 @@ def is_rotated(image: Image.Image, path: Path) -> bool:
     return np.array_equal(rotated, ImageOps.exif_transpose(upright))
 
 
-@dataclass(frozen=True)
-class DecodingSettings:
+class DecodingSettings(NamedTuple):
     """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF
     rotation.
     """
@@ -241,15 +242,6 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def pack(colour: Sequence[int]) -> int:
-    """Return a number for a colour [red, green, blue], or for the value [grey] of a pixel.
-
-    Those of colours are larger than all values. Raise a ValueError for others than 0 to 255.
-    """
-    first = [1] if len(colour) > 1 else []
-    return int.from_bytes(bytes([*first, *colour]), 'big')
-
-
 def read_map(
     path: Path, image: Path, values: Values | None = None, with_instances: bool = False
 ) -> NDArray[np.integer]:
@@ -270,19 +262,19 @@ def read_map(
 def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
     """Return labels (height, width) from a file of colours, or of one channel.
 
-    ``values`` has the label of each colour (:func:`pack`). Raise a UserError for another one.
+    ``values`` has the label of each colour (:data:`Values`). Raise a UserError for another one.
     """
     if max(values) <= IGNORE_INDEX:
         pixels = read_segmentation_map(path)
     else:
         with open_or_reject(path) as image:
             channels = np.asarray(image.convert('RGB'), int)
-        pixels = channels @ [1 << 16, 1 << 8, 1] + pack([0, 0, 0])
-    known = np.array(sorted(values))
+        pixels = channels @ [1 << 16, 1 << 8, 1] + (1 << 24)
+    known, labels = np.array(sorted(values.items())).T
     places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
     if (known[places] != pixels).any():
         raise UserError(f'{path} has colours or values of no class')
-    return np.array([values[value] for value in known.tolist()], np.uint8)[places]
+    return labels.astype(np.uint8)[places]
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:
