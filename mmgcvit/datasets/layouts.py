@@ -7,7 +7,7 @@ add a layout, add a row to the table of its format.
 
 import os
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -24,7 +24,6 @@ SPLIT_NAME = re.compile(
     r'[_\- ]?(?:set|data|images)?\d*'
 )
 TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
-AUXILIARY = '.aux.xml'  # files that GDAL writes beside images
 
 
 def get_split(name: str) -> str | None:
@@ -33,8 +32,7 @@ def get_split(name: str) -> str | None:
     return match.lastgroup if match else None
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a tool puts files. In paths, ``{split}`` stands for the name of a split."""
 
     tools: str  # which write it
@@ -46,8 +44,7 @@ class Layout:
     task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A layout, and the function that reads a folder that fits it for a value of ``--task``."""
 
     layout: Layout
@@ -78,11 +75,14 @@ class Folder:
     outputs: Sequence[Path]  # what mmgcvit's commands have written
 
     def list_files(self, *suffixes: str) -> list[Path]:
-        """Return the files with one of these suffixes, in any case."""
+        """Return the files with one of these suffixes, in any case.
+
+        Those that GDAL writes beside images are left out.
+        """
         return [
             file
             for file in self.files
-            if file.suffix.lower() in suffixes and not file.name.lower().endswith(AUXILIARY)
+            if file.suffix.lower() in suffixes and not file.name.lower().endswith('.aux.xml')
         ]
 
     @cached_property
@@ -98,9 +98,9 @@ def list_files(folder: Path) -> Folder:
     """
     # A link to a folder above would list this folder again.
     seen = set(map(str, folder.resolve().parents))
-    files, outputs, tops = [], [], deque([folder])
+    files, outputs, tops = [], [], [folder]
     while tops:
-        for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
+        for parent, folders, names in os.walk(tops.pop(0), onerror=raise_unreadable):
             real = os.path.realpath(parent)
             if real in seen:
                 folders.clear()
@@ -215,8 +215,10 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     ]
     notes = []
     if unread:
-        count = format_count(len(unread), 'image')
-        notes.append(f'left out, because nothing says what they show: {count} ({shorten(unread)})')
+        notes.append(
+            f'left out, because nothing says what they show: {format_count(len(unread), "image")} '
+            f'({shorten(unread)})'
+        )
     if folder.outputs:
         notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(folder.outputs)}')
     return notes

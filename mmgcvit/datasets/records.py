@@ -81,8 +81,8 @@ class ObjectSplit(SplitImages):
 
     def get_sizes(self, annotations: Iterable[Entry]) -> NDArray[np.float64]:
         """Return the annotated (width, height) of the image of each annotation (n, 2)."""
-        rows = [(image['width'], image['height']) for image in self.find_images(annotations)]
-        return np.array(rows, float).reshape(-1, 2)
+        repeated = replace(self, images=self.find_images(annotations))
+        return np.array(repeated.sizes, float).reshape(-1, 2)
 
     def list_classes(self) -> list[Counter[str]]:
         """Return the number of objects of each class in each image, without ignored ones."""
@@ -192,8 +192,9 @@ class DatasetInfo:
         return escape_controls('\n'.join([first_line, *self.notes]))
 
     def _describe_objects(self) -> str:
-        num_objects = sum(len(split.objects) for split in self.splits.values())
-        num_ignored = sum(len(split.annotations) for split in self.splits.values()) - num_objects
+        splits = self.splits.values()
+        num_objects = sum(len(split.objects) for split in splits)
+        num_ignored = sum(len(split.annotations) for split in splits) - num_objects
         text = f'{num_objects} objects'
         if num_ignored:
             text += f', {num_ignored} ignored (difficult or crowds)'

@@ -26,8 +26,6 @@ WITH_SPLITS = Layout(
 )
 WITHOUT_SPLITS = Layout(TOOLS, IMAGE_FOLDER, 'cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
-# Such files beside images are annotations that are not read.
-ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 
 Images = dict[str, dict[str, list[Path]]]  # by split and class
@@ -46,8 +44,8 @@ def match_layouts(folder: Folder) -> list[Match]:
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     deep = [file for file in folder.images if len(file.parts) > depth + 1]
     classes = sorted(found.get('train', ()))
-    annotations = []
-    for file in folder.list_files(*ANNOTATION_SUFFIXES):
+    annotations = []  # beside images, which are not read
+    for file in folder.list_files('.json', '.csv', '.xml', '.txt'):
         if len(file.parts) > depth and file.parts[depth - 1] in classes:
             annotations.append(file)
     misfit = ''
@@ -76,17 +74,18 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
     names = tuple(sorted(found['train']))
     splits = {}
     for split, images in found.items():
-        others = sorted(images.keys() - set(names))
+        others = sorted(set(images).difference(names))
         if others:
             raise UserError(
                 f'{folder.path}: {split} has the class folders {shorten(others)}, but train has '
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        entries = []
-        for label, name in enumerate(names):
-            for file in images.get(name, ()):
-                entries.append({'file_name': str(file), 'label': label, 'classes': {name}})
+        entries = [
+            {'file_name': str(file), 'label': label, 'classes': {name}}
+            for label, name in enumerate(names)
+            for file in images.get(name, ())
+        ]
         splits[split] = LabelSplit(folder.path.resolve(), entries)
     if task != 'classify':
         check_no_pairs(folder.path, found['train'])

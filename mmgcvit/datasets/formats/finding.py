@@ -69,7 +69,6 @@ def find_match(folder: Folder) -> Match:
         if misfits and class_folders in formats:
             break
         matches = [match for module in formats for match in module.match_layouts(folder)]
-        misfits += [match for match in matches if match.misfit]
         fitting = [match for match in matches if not match.misfit]
         if len(fitting) > 1:
             names = '; '.join(match.layout.tools for match in fitting)
@@ -79,6 +78,7 @@ def find_match(folder: Folder) -> Match:
             )
         if fitting:
             return fitting[0]
+        misfits += matches
     raise UserError(describe_misfit(folder, misfits))
 
 
@@ -93,15 +93,17 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
         return (
             f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
         )
-    count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:
         what = f'. These files are not annotations of a known format: {others}'
-    files = folder.list_files('.json')[:1]
-    if files and '"shapes"' in (folder.path / files[0]).read_text(errors='replace'):
-        return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
-    return f'the folder {folder.path} has {count}{what}. Expected one of these: {KNOWN_FORMATS}'
+    for file in folder.list_files('.json')[:1]:
+        if '"shapes"' in (folder.path / file).read_text(errors='replace'):
+            return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
+    return (
+        f'the folder {folder.path} has {format_count(len(folder.images), "image")}{what}. Expected '
+        f'one of these: {KNOWN_FORMATS}'
+    )
 
 
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, Values, pack, read_map
+from ..decoding import IGNORE_INDEX, Values, read_map
 from ..layouts import Folder, Layout, Match, Pair, Pairs, PairsBySplit, pair_files
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
@@ -24,7 +24,6 @@ from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
 from .voc import read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
-WHITE_ON_BLACK = {0, 255}  # the values of maps in which 255 is a class or is ignored
 # Regions of an object are far apart if they span more than so many times the largest one.
 MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
@@ -165,10 +164,9 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
     """
-    tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
-    colours = folder.path / COLOURS
-    if colours.is_file():
-        tables = [colours]
+    tables = [folder.path / COLOURS]
+    if not tables[0].is_file():
+        tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
     names, values = [], {}
     if tables:
         classes, *others = map(read_table, tables)
@@ -209,7 +207,8 @@ def read_table(file: Path) -> dict[int, str]:
             numbers = [int(part) for part in text.split(',')]
             if len(numbers) != (3 if is_colours else 1):
                 raise ValueError
-            value = pack(numbers)
+            # bytes raises a ValueError for others than 0 to 255.
+            value = int.from_bytes(bytes([1] * is_colours + numbers), 'big')
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
@@ -242,7 +241,7 @@ def read_semantic_maps(
     labels_by_map = {file: each for rows in found.values() for (_, file), each in rows}
     labels = set().union(*labels_by_map.values())
     if not values:
-        if labels == WHITE_ON_BLACK and len(names) == 2:
+        if labels == {0, IGNORE_INDEX} and len(names) == 2:
             dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
             return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
         if labels <= {0, 1, IGNORE_INDEX}:

@@ -64,7 +64,6 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
     ),
     Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
-TRAINVAL = 'trainval'  # lists for training beside or without train.txt
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -97,8 +96,9 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     classes = tuple(sorted({name for image in images for name, _ in image.objects}))
     from_0 = find_files_from_0(images)
     convert = partial(convert_boxes, first=0 if from_0 else 1)
-    converted = {split: map(convert, found) for split, found in by_split.items()}
-    splits, wrong = make_splits(folder.path, classes, converted)
+    splits, wrong = make_splits(
+        folder.path, classes, {split: map(convert, found) for split, found in by_split.items()}
+    )
     if not by_split.get('train') or not classes:
         hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(
@@ -139,7 +139,8 @@ def read_image_sets(
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        split = TRAINVAL if name in TRAIN_NAMES else get_split(name)
+        # Such lists are for training beside or without train.txt.
+        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue
         listed = lists.setdefault(split, {})
@@ -152,7 +153,7 @@ def read_image_sets(
                 unknown[f'{split}: {line!r}'] = None
     if not lists:
         return by_split, []
-    rest = lists.pop(TRAINVAL, {})
+    rest = lists.pop('trainval', {})
     if 'train' not in lists:
         held_out = set().union(*lists.values())
         lists['train'] = {name: rest[name] for name in rest if name not in held_out}
@@ -182,7 +183,7 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{file} has the root {root.tag!r} instead of annotation')
-    size = parse_side(root.findtext('size/width')), parse_side(root.findtext('size/height'))
+    size = parse_side(root.findtext('size/width', '')), parse_side(root.findtext('size/height', ''))
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
         _, size = read_sizes(image)
@@ -230,15 +231,18 @@ def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
         left, top, right, bottom = entry['corners']
         x, y = left - first, top - first
         width, height = right - x, bottom - y
-        box = [x, y, width, height]
-        values = {'bbox': box, 'area': width * height, 'iscrowd': entry['iscrowd']}
+        values = {
+            'bbox': [x, y, width, height],
+            'area': width * height,
+            'iscrowd': entry['iscrowd'],
+        }
         objects.append((name, values))
     return image._replace(objects=objects)
 
 
-def parse_side(text: str | None) -> int:
+def parse_side(text: str) -> int:
     """Return a side of an image, or 0. It has few digits; Python rejects thousands of them."""
-    text = (text or '').strip()
+    text = text.strip()
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 

@@ -60,7 +60,6 @@ labels/train/a.txt""",
         'data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
     ),
 )
-YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
@@ -79,16 +78,16 @@ def match_layouts(folder: Folder) -> list[Match]:
     for file in folder.list_files('.yaml', '.yml'):
         if len(file.parts) > 1:
             continue
-        if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
+        if file.stem in ('data', 'dataset') or '\ntrain:' in f'\n{read_text(folder.path / file)}':
             matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
     texts = set(folder.list_files('.txt'))
     labelled = [image for image in folder.images if make_label_path(image) in texts]
     if labelled and not matches:
         label_file = make_label_path(labelled[0])
         names = ['first class', 'second class']
-        for file in (Path(CLASSES), label_file.with_name(CLASSES)):
-            if (folder.path / file).is_file():
-                names = read_text(folder.path / file).strip().split('\n')
+        for file in (folder.path / CLASSES, (folder.path / label_file).with_name(CLASSES)):
+            if file.is_file():
+                names = read_text(file).strip().split('\n')
         misfit = (
             f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
             f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
@@ -126,8 +125,10 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
                 f'{label_files[0]}'
             )
         if num_unlabelled:
-            count = format_count(num_unlabelled, 'image')
-            notes.append(f'{split}: {count} without a label file, thus without objects')
+            notes.append(
+                f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus '
+                'without objects'
+            )
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)
     if any(map(have_keypoints, found.values())):
@@ -358,8 +359,14 @@ def parse_yaml(text: str) -> dict[str, Any]:
 
     All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
     """
+    depth = 0
     try:
-        check_yaml(text)
+        for event in yaml.parse(text, yaml.BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            # Aliases can grow without bound.
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+                raise ValueError('aliases or deep nesting')
         settings = yaml.load(text, yaml.BaseLoader)
     # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
     # ValueError.
@@ -377,16 +384,6 @@ def parse_yaml(text: str) -> dict[str, Any]:
         if value not in YAML_NULL:
             renamed[name] = value
     return renamed
-
-
-def check_yaml(text: str) -> None:
-    """Raise a ValueError for aliases, which can grow without bound, and for deep nesting."""
-    depth = 0
-    for event in yaml.parse(text, yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-            raise ValueError('aliases or deep nesting')
 
 
 def parse_names(settings: Mapping[str, Any]) -> list[str]:
