@@ -44,19 +44,20 @@ def match_layouts(folder: Folder) -> list[Match]:
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     deep = [file for file in folder.images if len(file.parts) > depth + 1]
     classes = sorted(found.get('train', ()))
-    annotations = []  # beside images, which are not read
-    for file in folder.list_files('.json', '.csv', '.xml', '.txt'):
-        if len(file.parts) > depth and file.parts[depth - 1] in classes:
-            annotations.append(file)
+    annotations = [  # beside images, which are not read
+        file
+        for file in folder.list_files('.json', '.csv', '.xml', '.txt')
+        if len(file.parts) > depth and file.parts[depth - 1] in classes
+    ]
     misfit = ''
     if splits and len(splits) < len(tops):
         misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
     elif len(set(map(get_split, splits))) < len(splits):
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
-    elif not classes and not deep:
-        return []
     elif deep:
         misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
+    elif not classes:
+        return []
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:

@@ -151,7 +151,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     return contents
 
 
-def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
+def format_issue(place: Path, reasons: Sequence[str]) -> str:
     """Return a message that a file is not in COCO's format."""
     return Issue(NOT_COCO, str(place), reasons).format()
 
@@ -220,16 +220,16 @@ def read_dataset(
     entries = [entry for file in files.values() for entry in file.content['annotations']]
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
+    file = files['train']
     try:
-        categories = make_categories(files['train'].content)
+        categories = make_categories(file.content)
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, mask_rule, problems)
     except UserError:
         raise
     # A value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        names = shorten([file.path for file in files.values()])
-        message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
+        message = format_issue(folder.path / file.path, [get_first_line(error)])
         raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
     notes = []

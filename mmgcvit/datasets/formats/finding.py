@@ -56,8 +56,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         UserError: The folder fits no layout or several, or has too many errors.
     """
     folder = list_files(find_folder(path))
-    dataset = find_match(folder).read(task)
-    dataset = choose_annotation_types(dataset, task)
+    dataset = choose_annotation_types(find_match(folder).read(task), task)
     return judge(dataset.add_notes(describe_left_out(folder, dataset)))
 
 

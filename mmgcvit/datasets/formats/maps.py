@@ -152,8 +152,11 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
-    problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
-    return replace(dataset, maps=maps, problems=problems)
+    return replace(
+        dataset,
+        maps=maps,
+        problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
+    )
 
 
 def read_classes(folder: Folder) -> tuple[list[str], Values]:

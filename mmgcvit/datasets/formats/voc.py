@@ -81,8 +81,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
             misfit = f'no image has an XML file of its name ({shorten(files)})'
         elif others:
             misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
-        read = partial(read_dataset, folder, layout, pairs)
-        yield Match(layout, read, misfit, len(paired))
+        yield Match(layout, partial(read_dataset, folder, layout, pairs), misfit, len(paired))
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
@@ -105,14 +104,18 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
         )
-    problems = {
-        UNUSABLE_XML: errors,
-        WRONG_OBJECTS: wrong,
-        UNKNOWN_LINES: unknown,
-        ZERO_BASED: from_0,
-    }
     return DatasetInfo(
-        folder.path, 'Pascal VOC (XML)', ('boxes',), classes, splits, problems=problems
+        folder.path,
+        'Pascal VOC (XML)',
+        ('boxes',),
+        classes,
+        splits,
+        problems={
+            UNUSABLE_XML: errors,
+            WRONG_OBJECTS: wrong,
+            UNKNOWN_LINES: unknown,
+            ZERO_BASED: from_0,
+        },
     )
 
 

@@ -135,7 +135,6 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         raise UserError(Issue(KEYPOINTS, str(file)).format())
     others = [find_label_file(root, folder.path / image) for image in folder.images]
     unused = find_unused_labels(num_images, others, names)
-    problems = {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused}
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -143,7 +142,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         tuple(names),
         splits,
         tuple(notes),
-        problems,
+        {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused},
     )
 
 

@@ -225,13 +225,12 @@ def encode_box(box: list[int]) -> dict[str, Any]:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
+    """Return a COCO file. Ids begin at 0, and may be on both sides of 2**63.
 
     Loosely written files have a byte order mark, null or no iscrowd for objects that are not
     crowds, ignore for some that are, and categories in another order in other splits.
     """
     is_loose = 'loose' in made.options
-    first_id = 0 if 'from_0' in made.options else 1
     scale = 2**62 if 'big_ids' in made.options else 1
     categories = [{'id': 7 * i * scale, 'name': name} for i, name in enumerate(made.classes)]
     images, annotations = [], []
@@ -250,7 +249,7 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             width, height = right - left, bottom - top
             is_odd = len(annotations) % 2
             entry = {
-                'id': first_id + scale * len(annotations),
+                'id': scale * len(annotations),
                 'image_id': image_id,
                 'category_id': 7 * scale * made.classes.index(thing.name),
                 'bbox': [left, top, width, height],
@@ -407,7 +406,7 @@ LAYOUTS = {
     },
 }
 # What is drawn for datasets. Further options are faults that rules find: corners, brush, keypoints.
-OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
+OPTIONS = ('loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
 
 # The layouts of small examples.
