@@ -112,7 +112,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
-    if num_masks == 0 or task == 'detect' or dataset.annotation_types != ('boxes',):
+    if num_masks == 0 or task == 'detect':
         return dataset
     if num_masks > 0.9 * len(objects):
         return replace(dataset, annotation_types=('masks', 'boxes'))

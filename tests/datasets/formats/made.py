@@ -184,11 +184,6 @@ class Made:
         """What ``--task`` must say."""
         return 'semantic' if self.format == 'maps' else None
 
-    @property
-    def expected_classes(self) -> tuple[str, ...]:
-        has_no_order = self.format in ('classes', 'voc')
-        return tuple(sorted(self.classes) if has_no_order else self.classes)
-
 
 def add_clutter(root: Path) -> None:
     """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit
@@ -317,11 +312,11 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str = '')
     )
 
 
-def to_voc(made: Made, photo: Photo, folder: str) -> str:
+def to_voc(made: Made, photo: Photo) -> str:
     is_loose = 'loose' in made.options
     width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
     name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
-    text = f'<folder>{escape(folder)}</folder><filename>{name}</filename>'
+    text = f'<filename>{name}</filename>'
     text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
         left, top, right, bottom = thing.box
@@ -338,7 +333,7 @@ def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> 
         names = ''
         for photo in made.photos[split]:
             path = root / f'{xml.format(folder)}{photo.stem}.xml'
-            write(path, to_voc(made, photo, Path(image.format(folder)).name))
+            write(path, to_voc(made, photo))
             names += f'{path.stem}\n'
         if lists:
             write(root / lists / f'{split}.txt', names)

@@ -138,7 +138,8 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
         if link and differs and source == target:  # one of both is read
             assert REPEATED_IMAGES.problem in str(dataset)
             return
-        assert dataset.classes == made.expected_classes
+        has_no_order = made.format in ('classes', 'voc')
+        assert [*dataset.classes] == (sorted(made.classes) if has_no_order else made.classes)
         assert sorted(root.rglob('*')) == before
         others = made.photos.keys() - {'train'}
         held_out = {photo.number for split in others for photo in made.photos[split]}

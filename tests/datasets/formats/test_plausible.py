@@ -28,8 +28,13 @@ from .test_rules import rotate_only
 VALUES = st.sampled_from(
     [10**400, 1e308, float('nan'), -1, True, '1', None, [], {}, [[]], [[[1, 2]]], [[1, 2, 3, 4]]]
 )
-KEYS = [('annotations', key) for key in ('bbox', 'area', 'segmentation')]
-KEYS += [('images', 'width'), ('images', 'height')]
+KEYS = [
+    ('annotations', 'bbox'),
+    ('annotations', 'area'),
+    ('annotations', 'segmentation'),
+    ('images', 'width'),
+    ('images', 'height'),
+]
 
 
 @settings(QUICK, max_examples=60)
