@@ -186,13 +186,14 @@ class Made:
 
 
 def add_clutter(root: Path) -> None:
-    """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit
-    writes.
+    """Add what is not data: hidden files, thumbnails, files of GDAL, links that lead back, and what
+    mmgcvit writes.
     """
     for folder in [path for path in (root, *root.rglob('*')) if path.is_dir()]:
         for name in (
             '._a.jpg',
             '._a.xml',
+            'a.jpg.aux.xml',
             '._a.txt',
             '.DS_Store',
             'Thumbs.db',
