@@ -2,20 +2,22 @@
 
 import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
-Values = Mapping[int, int]  # the class index by the value of a pixel
+Size = tuple[int, int]  # (width, height) in pixels
+# The class index by the value of a pixel. That of a colour is 1 << 24 | red << 16 | green << 8 | blue,
+# which is larger than all grey values.
+Values = Mapping[int, int]
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
 # adds HEIF. Pillow reads other formats too, whatever a file's suffix, and starts Ghostscript for
@@ -38,9 +40,6 @@ MAX_ASPECT = 320
 
 class BitDepthError(ValueError):
     """An image has other than 8 bits per channel, and must be scaled."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f'{problem}. {SCALE_IT}')
 
 
 class PagesError(ValueError):
@@ -70,7 +69,7 @@ def open_or_reject(path: Path) -> Iterator[Image.Image]:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
 
 
-def decode_image(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def decode_image(path: Path) -> tuple[Size, Size]:
     """Decode an image, and return its sizes (:func:`get_sizes`).
 
     Raise a ValueError if training cannot use it.
@@ -100,14 +99,14 @@ def check_pixels(image: Image.Image) -> None:
         raise PagesError(f'it has {num_pages} pages or frames. {SPLIT_IT}')
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
-    is_reduced = image.mode[0] not in 'IF' and ';16' in str(getattr(image, 'tile', ())[:1])
+    is_deep = image.mode[0] in 'IF' or ';16' in str(getattr(image, 'tile', ())[:1])
     image.load()
-    if is_reduced or image.mode[0] in 'IF':
+    if is_deep:
         if (image.mode, image.format) == ('I', 'TIFF'):
-            raise BitDepthError('it has 32 bits per channel')
+            raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
         colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
-        check_values(colours, 255 if is_reduced else 2**16 - 1)
+        check_values(colours)
 
 
 def check_sides(width: int, height: int) -> None:
@@ -119,18 +118,21 @@ def check_sides(width: int, height: int) -> None:
         )
 
 
-def check_values(pixels: NDArray, white: int = 2**16 - 1) -> None:
+def check_values(pixels: NDArray) -> None:
     """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8
     bits.
 
     Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four.
-    ``white`` is the value of white.
+    In ``pixels`` of 8 bits, they have been taken already.
     """
     lowest, highest = pixels.min(), pixels.max()
+    dark = 15 if pixels.dtype == np.uint8 else 4095
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
-        raise BitDepthError('it has floats or 32 bits per channel')
-    if 0 < highest <= white // 16:
-        raise BitDepthError('it has 16 bits, but no value above 4095, so it would be nearly black')
+        raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
+    if 0 < highest <= dark:
+        raise BitDepthError(
+            f'it has 16 bits, but no value above 4095, so it would be nearly black. {SCALE_IT}'
+        )
 
 
 def count_pages(image: Image.Image) -> int:
@@ -142,11 +144,9 @@ def count_pages(image: Image.Image) -> int:
         return 1
     if image.format != 'TIFF':
         return image.n_frames
-    begin, num_pages = image.tell(), 0
-    for page in ImageSequence.Iterator(image):
-        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
-        if not page.tag_v2.get(254, 0) & 5:
-            num_pages += 1
+    begin = image.tell()
+    # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+    num_pages = sum(not page.tag_v2.get(254, 0) & 5 for page in ImageSequence.Iterator(image))
     image.seek(begin)
     return num_pages
 
@@ -170,17 +170,12 @@ def is_rotated(image: Image.Image, path: Path) -> bool:
     stored = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
         return True
-    if orientation >= 5:
-        stored = stored.T
-    if orientation in (3, 4, 7, 8):
-        stored = stored[::-1]
-    if orientation in (2, 3, 6, 7):
-        stored = stored[:, ::-1]
-    return np.array_equal(rotated, stored)
+    upright = Image.fromarray(stored)
+    upright.getexif()[ExifTags.Base.Orientation] = orientation
+    return np.array_equal(rotated, ImageOps.exif_transpose(upright))
 
 
-@dataclass(frozen=True)
-class DecodingSettings:
+class DecodingSettings(NamedTuple):
     """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF
     rotation.
     """
@@ -196,11 +191,14 @@ def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})
-    flag, backend = load.get('color_type', 'color'), load.get('imdecode_backend') or 'cv2'
-    return DecodingSettings(flag, backend, 'ApplyExifAsAnnotated' in transforms)
+    return DecodingSettings(
+        load.get('color_type', 'color'),
+        load.get('imdecode_backend') or 'cv2',
+        'ApplyExifAsAnnotated' in transforms,
+    )
 
 
-def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_image(path: Path, decoding: DecodingSettings) -> tuple[NDArray[np.uint8], Size]:
     """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
 
     Pillow decodes the file first, because it rejects decompression bombs and truncated files, which
@@ -210,14 +208,14 @@ def load_image(path: str, decoding: DecodingSettings) -> tuple[NDArray[np.uint8]
     # Imported here, because reading a folder needs only Pillow.
     import mmcv
 
-    stored_size, _ = decode_image(Path(path))
-    loaded = mmcv.imfrombytes(Path(path).read_bytes(), flag=decoding.flag, backend=decoding.backend)
+    stored_size, _ = decode_image(path)
+    loaded = mmcv.imfrombytes(path.read_bytes(), flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
         raise ValueError(f'{decoding.backend} cannot decode it')
     return loaded, stored_size
 
 
-def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def read_sizes(path: Path) -> tuple[Size, Size]:
     """Return an image's (width, height) as stored, and after EXIF rotation.
 
     Raise a UserError for unreadable files.
@@ -226,7 +224,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
         return get_sizes(image)
 
 
-def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
+def get_sizes(image: Image.Image) -> tuple[Size, Size]:
     """Return an open image's (width, height) as stored, and after EXIF rotation."""
     # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
     is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
@@ -234,22 +232,14 @@ def get_sizes(image: Image.Image) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return an image's EXIF orientation, 1 to 8. 1 is upright."""
+    """Return an image's EXIF orientation, 1 to 8. 1 is upright, as are images with other values."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation) or 1)
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return orientation if orientation in range(1, 9) else 1
     # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without
     # rotation.
     except Exception:
         return 1
-
-
-def pack(colour: Sequence[int]) -> int:
-    """Return a number for a colour [red, green, blue], or for the value [grey] of a pixel.
-
-    Those of colours are larger than all values. Raise a ValueError for others than 0 to 255.
-    """
-    first = [1] if len(colour) > 1 else []
-    return int.from_bytes(bytes([*first, *colour]), 'big')
 
 
 def read_map(
@@ -272,19 +262,19 @@ def read_map(
 def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
     """Return labels (height, width) from a file of colours, or of one channel.
 
-    ``values`` has the label of each colour (:func:`pack`). Raise a UserError for another one.
+    ``values`` has the label of each colour (:data:`Values`). Raise a UserError for another one.
     """
     if max(values) <= IGNORE_INDEX:
         pixels = read_segmentation_map(path)
     else:
         with open_or_reject(path) as image:
             channels = np.asarray(image.convert('RGB'), int)
-        pixels = channels @ [1 << 16, 1 << 8, 1] + pack([0, 0, 0])
-    known = np.array(sorted(values))
+        pixels = channels @ [1 << 16, 1 << 8, 1] + (1 << 24)
+    known, labels = np.array(sorted(values.items())).T
     places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
     if (known[places] != pixels).any():
         raise UserError(f'{path} has colours or values of no class')
-    return np.array([values[value] for value in known.tolist()], np.uint8)[places]
+    return labels.astype(np.uint8)[places]
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:

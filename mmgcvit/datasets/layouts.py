@@ -7,10 +7,10 @@ add a layout, add a row to the table of its format.
 
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ SPLIT_NAME = re.compile(
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
     r'[_\- ]?(?:set|data|images)?\d*'
 )
-AUXILIARY = '.aux.xml'  # files that GDAL writes beside images
+TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
 
 
 def get_split(name: str) -> str | None:
@@ -32,8 +32,7 @@ def get_split(name: str) -> str | None:
     return match.lastgroup if match else None
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a tool puts files. In paths, ``{split}`` stands for the name of a split."""
 
     tools: str  # which write it
@@ -45,8 +44,7 @@ class Layout:
     task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A layout, and the function that reads a folder that fits it for a value of ``--task``."""
 
     layout: Layout
@@ -56,13 +54,14 @@ class Match:
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
+PairsBySplit = Mapping[str, Sequence[Pair]]
 FilesByName = dict[str, list[Path]]  # the key is a name without suffix
 
 
 class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
-    by_split: dict[str, list[Pair]]
+    by_split: PairsBySplit
     images: list[Path]  # those without an annotation file or map
     annotations: list[Path]  # those without an image
 
@@ -76,11 +75,14 @@ class Folder:
     outputs: Sequence[Path]  # what mmgcvit's commands have written
 
     def list_files(self, *suffixes: str) -> list[Path]:
-        """Return the files with one of these suffixes, in any case."""
+        """Return the files with one of these suffixes, in any case.
+
+        Those that GDAL writes beside images are left out.
+        """
         return [
             file
             for file in self.files
-            if file.suffix.lower() in suffixes and not file.name.lower().endswith(AUXILIARY)
+            if file.suffix.lower() in suffixes and not file.name.lower().endswith('.aux.xml')
         ]
 
     @cached_property
@@ -96,28 +98,27 @@ def list_files(folder: Path) -> Folder:
     """
     # A link to a folder above would list this folder again.
     seen = set(map(str, folder.resolve().parents))
-    files, outputs, tops = [], [], deque([folder])
+    files, outputs, tops = [], [], [folder]
     while tops:
-        for parent, folders, names in os.walk(tops.popleft(), onerror=raise_unreadable):
+        for parent, folders, names in os.walk(tops.pop(0), onerror=raise_unreadable):
             real = os.path.realpath(parent)
             if real in seen:
                 folders.clear()
                 continue
             seen.add(real)
-            written = list_outputs(Path(parent), [*folders, *names])
-            outputs += [Path(parent, name) for name in sorted(written)]
-            hidden = {name for name in (*folders, *names) if name.startswith(('.', '@eaDir'))}
-            skipped = written | hidden
+            top, everything = Path(parent), [*folders, *names]
+            inside = top.relative_to(folder)
+            written = list_outputs(top, everything)
+            outputs += [inside / name for name in sorted(written)]
+            skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
             folders[:] = sorted(set(folders) - skipped)
-            tops.extend(Path(parent, name) for name in folders if Path(parent, name).is_symlink())
-            paths = [Path(parent, name) for name in names if name not in skipped]
-            # Pipes and devices would be waited for. Dangling links are missing files.
-            files += [path for path in paths if path.is_file() or not path.exists()]
-    return Folder(
-        folder,
-        [path.relative_to(folder) for path in sorted(files)],
-        [path.relative_to(folder) for path in outputs],
-    )
+            tops.extend(top / name for name in folders if (top / name).is_symlink())
+            for name in set(names) - skipped:
+                path = top / name
+                # Pipes and devices would be waited for. Dangling links are missing files.
+                if path.is_file() or not path.exists():
+                    files.append(inside / name)
+    return Folder(folder, sorted(files), outputs)
 
 
 def raise_unreadable(error: OSError) -> None:
@@ -143,7 +144,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
         UserError: A split has several folders.
     """
     expression = compile_pattern(pattern or '.')
-    found, folders = {}, {}
+    found, folders = defaultdict(partial(defaultdict, list)), {}
     for file in files:
         match = expression.fullmatch(str(file.parent))
         if match is None:
@@ -157,7 +158,7 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
                 f'{folder.path} has the folders {first} and {file.parent} for {split}. Rename or '
                 'move one of them'
             )
-        found.setdefault(split, {}).setdefault(file.stem, []).append(file)
+        found[split][file.stem].append(file)
     return found
 
 
@@ -173,14 +174,14 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
     pairs = Pairs({}, [], [])
     for split in sorted({*images, *others}):
-        own_images, own_others = images.get(split, {}), others.get(split, {})
+        own_images, own_others = images[split], others[split]
         if layout.endings:
             own_images, own_others = divide(own_images, layout.endings)
         if split == 'test' and not own_others:
             continue  # images for testing need no annotations
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
-            found, annotations = own_images.get(name, []), own_others.get(name, [])
+            found, annotations = own_images[name], own_others[name]
             if len(found) == len(annotations) == 1:
                 pairs.by_split[split].append((*found, *annotations))
             else:
@@ -191,13 +192,13 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
 
 def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
     """Return images and maps by their common names. The names of maps have one of the endings."""
-    images, maps = {}, {}
+    images, maps = defaultdict(list), defaultdict(list)
     for name, found in files.items():
-        ending = next((each for each in endings if name.lower().endswith(each)), '')
-        if ending:
-            maps.setdefault(name[: -len(ending)], []).extend(found)
+        stem = re.sub(f'(?i)({"|".join(endings)})$', '', name)
+        if stem == name:
+            images[re.sub('(?i)_img$', '', name)] += found
         else:
-            images.setdefault(re.sub('(?i)_img$', '', name), []).extend(found)
+            maps[stem] += found
     return images, maps
 
 
@@ -214,8 +215,10 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     ]
     notes = []
     if unread:
-        count = format_count(len(unread), 'image')
-        notes.append(f'left out, because nothing says what they show: {count} ({shorten(unread)})')
+        notes.append(
+            f'left out, because nothing says what they show: {format_count(len(unread), "image")} '
+            f'({shorten(unread)})'
+        )
     if folder.outputs:
         notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(folder.outputs)}')
     return notes

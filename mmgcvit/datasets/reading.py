@@ -1,4 +1,4 @@
-"""Read the files of many images in threads, and make a split of their objects."""
+"""Read the files of many images in threads, and make splits of their objects."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,54 +19,56 @@ class AnnotatedImage(NamedTuple):
     problems: Sequence[str] = ()  # about objects that could not be parsed
 
 
-def read_each(read: Callable[[Any], Any], files: Iterable[Any]) -> tuple[list[Any], list[str]]:
-    """Call ``read`` with each file, in threads.
-
-    Returns:
-        The results, and the messages of the UserErrors that it raised for other files.
-    """
-    with ThreadPoolExecutor() as pool:
-        readings = [pool.submit(read, file) for file in files]
-    results, errors = [], []
-    for reading in readings:
-        try:
-            results.append(reading.result())
-        except UserError as error:
-            errors.append(str(error))
-    return results, errors
-
-
 def read_splits(
     read: Callable[[Any], Any], by_split: Mapping[str, Iterable[Any]]
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    """Call ``read`` with each file of each split. Return the results by split, and the errors."""
-    found, problems = {}, []
-    for split, files in by_split.items():
-        found[split], errors = read_each(read, files)
-        problems += errors
-    return found, problems
+    """Call ``read`` with each file of each split, in threads.
+
+    Returns:
+        The results by split, and the messages of the UserErrors that it raised for other files.
+    """
+    found, errors = {}, []
+    with ThreadPoolExecutor() as pool:
+        for split, files in by_split.items():
+            found[split] = []
+            for reading in [pool.submit(read, file) for file in files]:
+                try:
+                    found[split].append(reading.result())
+                except UserError as error:
+                    errors.append(str(error))
+    return found, errors
 
 
-def make_split(
-    folder: Path, classes: Sequence[str], images: Iterable[AnnotatedImage]
-) -> ObjectSplit:
-    """Return images as a split with COCO annotations.
+def make_splits(
+    folder: Path, classes: Sequence[str], found: Mapping[str, Iterable[AnnotatedImage]]
+) -> tuple[dict[str, ObjectSplit], list[str]]:
+    """Return splits with COCO annotations, and the problems of their images.
 
     Args:
         folder: The dataset's folder, to which the names of images become relative.
         classes: All class names of the dataset, in their order.
-        images: The images, whose objects have these classes.
+        found: The images of each split, whose objects have these classes.
     """
     categories = make_coco_categories(classes)
     ids = {category['name']: category['id'] for category in categories}
     root = make_absolute(folder)
-    entries, annotations = [], []
-    for image_id, image in enumerate(images, start=1):
-        path = make_absolute(image.path)
-        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
-        width, height = image.size
-        entries.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
-        for class_name, values in image.objects:
-            keys = {'image_id': image_id, 'category_id': ids[class_name]}
-            annotations.append({'id': len(annotations) + 1, **keys, **values})
-    return ObjectSplit(folder.resolve(), entries, annotations, categories)
+    splits, problems = {}, []
+    for split, images in found.items():
+        entries, annotations = [], []
+        for image_id, image in enumerate(images, start=1):
+            path = make_absolute(image.path)
+            name = str(path.relative_to(root) if path.is_relative_to(root) else path)
+            width, height = image.size
+            entries.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
+            problems += image.problems
+            for class_name, values in image.objects:
+                annotations.append(
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': image_id,
+                        'category_id': ids[class_name],
+                        **values,
+                    }
+                )
+        splits[split] = ObjectSplit(folder.resolve(), entries, annotations, categories)
+    return splits, problems

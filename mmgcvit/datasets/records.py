@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,19 @@ from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
-from .decoding import IGNORE_INDEX, Values, read_values
+from .decoding import Size, Values, read_values
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
-Size = tuple[int, int]  # (width, height) in pixels
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
 
 
-class SplitImages:
-    """The images of a split, of either type, with a folder and names in it."""
-
-    image_folder: Path
-
-    @property
-    def image_paths(self) -> list[Path]:
-        """The paths of the images."""
-        return [self.image_folder / name for name in self.image_names]
-
-
 @dataclass(frozen=True)
-class ObjectSplit(SplitImages):
-    """The images of a split with boxes or masks of objects, as COCO's file lists them."""
+class SplitImages:
+    """The images of a split, of either type."""
 
     image_folder: Path
-    images: Sequence[Entry]  # id, file_name, width, height
-    annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
-    categories: Sequence[Entry]  # id, name
+    images: Sequence[Entry]  # with file_name, which is relative to image_folder
 
     @property
     def image_names(self) -> list[str]:
@@ -51,8 +38,35 @@ class ObjectSplit(SplitImages):
         return [image['file_name'] for image in self.images]
 
     @property
+    def image_paths(self) -> list[Path]:
+        """The paths of the images."""
+        return [self.image_folder / name for name in self.image_names]
+
+    def select(self, indices: Collection[int]) -> 'Split':
+        """Return a split with only the images of these indices."""
+        return replace(self, images=[self.images[index] for index in sorted(indices)])
+
+    def count_classes(self) -> Counter[str]:
+        """Return the number of objects of each class; of labelled images, that of images."""
+        counts = Counter()
+        for classes in self.list_classes():
+            counts.update(classes)
+        return counts
+
+
+@dataclass(frozen=True)
+class ObjectSplit(SplitImages):
+    """The images of a split with boxes or masks of objects, as COCO's file lists them.
+
+    An image also has an id, a width and a height.
+    """
+
+    annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
+    categories: Sequence[Entry]  # id, name
+
+    @property
     def sizes(self) -> list[Size]:
-        """The annotated (width, height) of each image; of labelled images None."""
+        """The annotated (width, height) of each image."""
         return [(image['width'], image['height']) for image in self.images]
 
     @property
@@ -60,36 +74,29 @@ class ObjectSplit(SplitImages):
         """The annotations without those of ignored objects."""
         return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
 
-    def get_sizes(self, annotations: Sequence[Entry]) -> NDArray[np.float64]:
+    def find_images(self, annotations: Iterable[Entry]) -> list[Entry]:
+        """Return the image of each annotation."""
+        images = {image['id']: image for image in self.images}
+        return [images[annotation['image_id']] for annotation in annotations]
+
+    def get_sizes(self, annotations: Iterable[Entry]) -> NDArray[np.float64]:
         """Return the annotated (width, height) of the image of each annotation (n, 2)."""
-        sizes = {image['id']: (image['width'], image['height']) for image in self.images}
-        rows = [sizes[annotation['image_id']] for annotation in annotations]
-        return np.array(rows, float).reshape(-1, 2)
+        repeated = replace(self, images=self.find_images(annotations))
+        return np.array(repeated.sizes, float).reshape(-1, 2)
 
-    def list_image_names(self, annotations: Iterable[Entry]) -> list[str]:
-        """Return the name of the image of each annotation."""
-        names = {image['id']: image['file_name'] for image in self.images}
-        return [names[annotation['image_id']] for annotation in annotations]
-
-    def list_classes(self) -> list[set[str]]:
-        """Return the names of the classes in each image, without those of ignored objects."""
+    def list_classes(self) -> list[Counter[str]]:
+        """Return the number of objects of each class in each image, without ignored ones."""
         names = {category['id']: category['name'] for category in self.categories}
-        found = {image['id']: set() for image in self.images}
+        found = {image['id']: Counter() for image in self.images}
         for annotation in self.objects:
-            found[annotation['image_id']].add(names[annotation['category_id']])
+            found[annotation['image_id']][names[annotation['category_id']]] += 1
         return list(found.values())
 
-    def count_classes(self) -> Counter[str]:
-        """Return the number of objects of each class; of labelled images, that of images."""
-        names = {category['id']: category['name'] for category in self.categories}
-        return Counter(names[annotation['category_id']] for annotation in self.objects)
-
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
-        """Return a split with only the images of these indices."""
-        images = [self.images[index] for index in sorted(indices)]
-        ids = {image['id'] for image in images}
+        split = super().select(indices)
+        ids = {image['id'] for image in split.images}
         annotations = [entry for entry in self.annotations if entry['image_id'] in ids]
-        return replace(self, images=images, annotations=annotations)
+        return replace(split, annotations=annotations)
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         """Write the annotation file that OpenMMLab's dataset of this type reads.
@@ -103,68 +110,51 @@ class ObjectSplit(SplitImages):
             'categories': self.categories,
         }
         write_text(file, json.dumps(content))
-        images = make_portable_path(self.image_folder)
-        return {f'{name}_images': images, f'{name}_annotations': make_portable_path(file)}
+        return {
+            f'{name}_images': make_portable_path(self.image_folder),
+            f'{name}_annotations': make_portable_path(file),
+        }
 
 
 @dataclass(frozen=True)
 class LabelSplit(SplitImages):
-    """The images of a split with a label each: a class index, or the path of a semantic map."""
+    """The images of a split with a label each: a class index, or the path of a semantic map.
 
-    image_folder: Path  # the names of images and of maps are relative to it
-    image_names: Sequence[str]
-    labels: Sequence[str]  # written beside the image names
-    class_indices: Sequence[frozenset[int]]  # of each image; for maps with IGNORE_INDEX
-    class_names: Sequence[str]  # by class index
+    An image also has this label, which is written beside its name, and the names of its classes.
+    The path of a map is relative to ``image_folder``.
+    """
+
     # The class index by the value of a pixel in maps, or empty.
     map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
-
-    @property
-    def sizes(self) -> list[None]:
-        return [None] * len(self.image_names)
+    sizes = repeat(None)  # unknown
 
     def list_classes(self) -> list[set[str]]:
-        return [
-            {self.class_names[index] for index in indices if index != IGNORE_INDEX}
-            for indices in self.class_indices
-        ]
-
-    def count_classes(self) -> Counter[str]:
-        return Counter(name for names in self.list_classes() for name in names)
-
-    def select(self, indices: Collection[int]) -> 'LabelSplit':
-        chosen = sorted(indices)
-        return replace(
-            self,
-            image_names=[self.image_names[index] for index in chosen],
-            labels=[self.labels[index] for index in chosen],
-            class_indices=[self.class_indices[index] for index in chosen],
-        )
+        """Return the names of the classes in each image."""
+        return [image['classes'] for image in self.images]
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         file = folder / f'{name}.txt'
         images = make_portable_path(self.image_folder)
         variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
-        labels, separator = self.labels, ' '  # which mmpretrain's CustomDataset expects
+        separator = ' '  # which mmpretrain's CustomDataset expects
+        are_converted = any(value != index for value, index in self.map_values.items())
         if self.map_values:
-            variables[f'{name}_labels'] = images
+            variables[f'{name}_labels'] = '' if are_converted else images
             separator = '\t'  # which PairedSegDataset expects
-        if any(value != index for value, index in self.map_values.items()):
-            variables[f'{name}_labels'] = ''
-            labels = [self.convert_map(folder / name, label) for label in labels]
-        lines = []
-        for image_name, label in zip(self.image_names, labels, strict=True):
+        text = ''
+        for image in self.images:
+            label = image['label']
+            if are_converted:
+                # Write a map whose values are class indices.
+                pixels = read_values(self.image_folder / label, self.map_values)
+                target = (folder / name / label).with_suffix('.png')
+                label = make_portable_path(write_image(target, pixels))
             # CustomDataset removes blanks at the beginning of a line.
-            start = './' if image_name[0].isspace() else ''
-            lines.append(f'{start}{image_name}{separator}{label}\n')
-        write_text(file, ''.join(lines))
+            start = './' if image['file_name'][0].isspace() else ''
+            text += f'{start}{image["file_name"]}{separator}{label}\n'
+        write_text(file, text)
         return variables
-
-    def convert_map(self, folder: Path, label: str) -> str:
-        """Write a map whose values are class indices. Return its path."""
-        labels = read_values(self.image_folder / label, self.map_values)
-        return make_portable_path(write_image((folder / label).with_suffix('.png'), labels))
 
 
 Split = ObjectSplit | LabelSplit
@@ -202,12 +192,13 @@ class DatasetInfo:
         return escape_controls('\n'.join([first_line, *self.notes]))
 
     def _describe_objects(self) -> str:
-        num_objects = sum(len(split.objects) for split in self.splits.values())
-        num_ignored = sum(len(split.annotations) for split in self.splits.values()) - num_objects
+        splits = self.splits.values()
+        num_objects = sum(len(split.objects) for split in splits)
+        num_ignored = sum(len(split.annotations) for split in splits) - num_objects
         text = f'{num_objects} objects'
         if num_ignored:
             text += f', {num_ignored} ignored (difficult or crowds)'
-        num_empty = self.splits['train'].list_classes().count(set())
+        num_empty = self.splits['train'].list_classes().count(Counter())
         if num_empty:
             images = format_count(num_empty, 'training image')
             text += f' ({images} without objects: background in training)'
@@ -228,11 +219,6 @@ def make_object_key(annotation: Entry) -> tuple[Any, ...]:
     if are_numbers(box):
         key = tuple(round(value, 1) for value in box)
     return annotation['category_id'], key, annotation.get('iscrowd') or 0
-
-
-def get_mask(annotation: Entry, with_masks: bool) -> Any:
-    """Return an annotation's mask, or None if masks are not trained or it has none."""
-    return (annotation.get('segmentation') or None) if with_masks else None
 
 
 def list_coco_categories() -> list[Entry]:

@@ -105,7 +105,7 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
             return convert_to_bgr(convert_pillow(image))
         name = os.fspath(image)
         with open_file(name) as path:
-            pixels, _ = load_image(path, decoding)
+            pixels, _ = load_image(Path(path), decoding)
         return convert_to_bgr(pixels)
     # Decoders raise errors of any type on damaged files.
     except Exception as error:

@@ -121,11 +121,11 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
 def test_few_images_small_objects_and_a_dominating_class_are_reasons(
     counts, small, words, tmp_path
 ):
-    labels = np.repeat(range(len(counts)), counts).tolist()
-    names = [f'{i}.png' for i in range(len(labels))]
     classes = ('cat', 'dog')[: len(counts)]
-    indices = [frozenset([label]) for label in labels]
-    train = LabelSplit(tmp_path, names, labels, indices, classes)
+    images = []
+    for name, count in zip(classes, counts, strict=True):
+        images += count * [{'file_name': 'a.png', 'classes': {name}}]
+    train = LabelSplit(tmp_path, images)
     dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, {'train': train})
     reasons = find_weaknesses(dataset, small)
     for word, reason in zip(words, reasons, strict=True):

@@ -66,7 +66,7 @@ def check_coco(
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
-    numbers = Counter(split.list_image_names(split.objects))
+    numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
     problems[FULL_IMAGES] = [
         f'{name} has {number}, the limit is {max_objects}'
         for name, number in numbers.items()

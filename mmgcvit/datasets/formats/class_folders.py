@@ -26,10 +26,7 @@ WITH_SPLITS = Layout(
 )
 WITHOUT_SPLITS = Layout(TOOLS, IMAGE_FOLDER, 'cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
-# Such files beside images are annotations that are not read.
-ANNOTATION_SUFFIXES = ('.json', '.csv', '.xml', '.txt')
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
-CLASSIFY = 'classify'
 
 Images = dict[str, dict[str, list[Path]]]  # by split and class
 
@@ -47,19 +44,20 @@ def match_layouts(folder: Folder) -> list[Match]:
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
     deep = [file for file in folder.images if len(file.parts) > depth + 1]
     classes = sorted(found.get('train', ()))
-    annotations = []
-    for file in folder.list_files(*ANNOTATION_SUFFIXES):
-        if len(file.parts) > depth and file.parts[depth - 1] in classes:
-            annotations.append(file)
+    annotations = [  # beside images, which are not read
+        file
+        for file in folder.list_files('.json', '.csv', '.xml', '.txt')
+        if len(file.parts) > depth and file.parts[depth - 1] in classes
+    ]
     misfit = ''
     if splits and len(splits) < len(tops):
         misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
     elif len(set(map(get_split, splits))) < len(splits):
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
-    elif not classes and not deep:
-        return []
     elif deep:
         misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
+    elif not classes:
+        return []
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:
@@ -77,21 +75,20 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
     names = tuple(sorted(found['train']))
     splits = {}
     for split, images in found.items():
-        others = sorted(images.keys() - set(names))
+        others = sorted(set(images).difference(names))
         if others:
             raise UserError(
                 f'{folder.path}: {split} has the class folders {shorten(others)}, but train has '
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        files, labels, indices = [], [], []
-        for label, name in enumerate(names):
-            for file in images.get(name, ()):
-                files.append(str(file))
-                labels.append(str(label))
-                indices.append(frozenset([label]))
-        splits[split] = LabelSplit(folder.path.resolve(), files, labels, indices, names)
-    if task != CLASSIFY:
+        entries = [
+            {'file_name': str(file), 'label': label, 'classes': {name}}
+            for label, name in enumerate(names)
+            for file in images.get(name, ())
+        ]
+        splits[split] = LabelSplit(folder.path.resolve(), entries)
+    if task != 'classify':
         check_no_pairs(folder.path, found['train'])
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
 
@@ -104,19 +101,18 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     """
     index = {}  # of the folders before
     for name in sorted(images):
-        files = images[name]
-        pairs = [(file, find_partner(file, index)) for file in files]
-        folders = Counter(partner.parent for _, partner in pairs if partner)
-        index = index_names(files) | index
-        for other, number in folders.most_common(1):
-            num_files = min(len(files), len(images[other.name]))
-            if number < MIN_PAIRS * num_files:
-                continue
-            same = [file for file, partner in pairs if have_same_size(root, file, partner)]
-            if len(same) >= MIN_PAIRS * num_files:
+        num_pairs = Counter()  # by the folder of the partner
+        for file in images[name]:
+            partner = find_partner(file, index)
+            if partner and have_same_size(root / file, root / partner):
+                num_pairs[partner.parent.name] += 1
+        index = index_names(images[name]) | index
+        for other, number in num_pairs.items():
+            num_files = min(len(images[name]), len(images[other]))
+            if number >= MIN_PAIRS * num_files:
                 raise UserError(
-                    f'{root}: {len(same)} of {num_files} images in {name} have a partner of their '
-                    f'name and size in {other.name}. Are they images and their maps? Then call '
+                    f'{root}: {number} of {num_files} images in {name} have a partner of their '
+                    f'name and size in {other}. Are they images and their maps? Then call '
                     'the folders images and masks. Are they classes? Then add --task classify'
                 )
 
@@ -126,8 +122,11 @@ def index_names(files: Sequence[Path]) -> dict[str, Path]:
     index = {}
     for file in files:
         name = file.stem
-        index |= {name: file, f'{name.rpartition("_")[0]}_*': file}
-        index[f'*_{name.partition("_")[2]}'] = file
+        index |= {
+            name: file,
+            f'{name.rpartition("_")[0]}_*': file,
+            f'*_{name.partition("_")[2]}': file,
+        }
     return index
 
 
@@ -144,9 +143,9 @@ def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
     return partner
 
 
-def have_same_size(root: Path, file: Path, other: Path | None) -> bool:
+def have_same_size(file: Path, other: Path) -> bool:
     """Return whether two images can be read and have the same size."""
     try:
-        return other is not None and read_sizes(root / file) == read_sizes(root / other)
+        return read_sizes(file) == read_sizes(other)
     except UserError:
         return False

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from ..layouts import Folder, Layout, Match, compile_pattern, get_split
+from ..layouts import TRAIN_NAMES, Folder, Layout, Match, compile_pattern, get_split
 from ..records import DatasetInfo, Entry, ObjectSplit
 from ..rules.coco import (
     BRUSH_MASKS,
@@ -106,15 +106,14 @@ LAYOUTS = (
         TOP,
     ),
 )
-# Further names of splits: CVAT's for images without one, and MMYOLO's for training.
-ALIASES = {'default': 'train', 'trainval': 'train'}
+Content = dict[str, Any]  # of a COCO file
 
 
 class CocoFile(NamedTuple):
     """The COCO file of a split, relative to the dataset's folder."""
 
     path: Path
-    content: dict[str, Any]
+    content: Content
     image_folder: Path
 
 
@@ -127,9 +126,8 @@ def match_layouts(folder: Folder) -> list[Match]:
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
         if files:
-            num_fitting, misfit = find_misfit(folder, files)
             read = partial(read_dataset, folder, files, contents)
-            matches.append(Match(layout, read, misfit, num_fitting))
+            matches.append(Match(layout, read, *find_misfit(folder, files)))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
@@ -153,7 +151,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     return contents
 
 
-def format_issue(place: Path | str, reasons: Sequence[str]) -> str:
+def format_issue(place: Path, reasons: Sequence[str]) -> str:
     """Return a message that a file is not in COCO's format."""
     return Issue(NOT_COCO, str(place), reasons).format()
 
@@ -176,8 +174,8 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
         if match is None:
             continue
         name = match['split']
-        split = get_split(name) or ALIASES.get(name.lower())
-        if has_one and split is None:
+        split = get_split(name)
+        if split is None and (has_one or name.lower() in TRAIN_NAMES):
             split = 'train'
         if split in found:
             raise UserError(
@@ -189,26 +187,25 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
     return found
 
 
-def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[int, str]:
-    """Return how many COCO files fit a layout, and why the next one does not fit, or ''."""
+def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
+    """Return '' or why a COCO file does not fit a layout, and how many files before it fit."""
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
-        return 0, f'there is {names}, but no file for training'
+        return f'there is {names}, but no file for training', 0
     for number, file in enumerate(files.values()):
         missing = find_missing_keys(file.content)
         if missing:
-            return number, format_issue(file.path, missing)
+            return format_issue(file.path, missing), number
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
-            return number, (
-                f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
-            )
-    return len(files), ''
+            misfit = f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
+            return misfit, number
+    return '', len(files)
 
 
-def list_file_names(content: dict[str, Any]) -> list[str]:
+def list_file_names(content: Content) -> list[str]:
     """Return the names of images in a COCO file, with slashes as on Linux."""
     return [str(image['file_name']).replace('\\', '/') for image in content['images']]
 
@@ -223,28 +220,28 @@ def read_dataset(
     entries = [entry for file in files.values() for entry in file.content['annotations']]
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
+    file = files['train']
     try:
-        categories = make_categories(folder.path / files['train'].path, files['train'].content)
+        categories = make_categories(file.content)
         for split, file in files.items():
             splits[split] = read_split(folder, file, categories, mask_rule, problems)
     except UserError:
         raise
     # A value has another type than in COCO's format, for example an id that is a list.
     except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        names = shorten([file.path for file in files.values()])
-        message = format_issue(f'{folder.path}: {names}', [get_first_line(error)])
+        message = format_issue(folder.path / file.path, [get_first_line(error)])
         raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
-    dataset = DatasetInfo(
-        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, problems=problems
-    )
+    notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:
-        return dataset.add_notes([f'COCO files of no split were not read: {shorten(others)}'])
-    return dataset
+        notes.append(f'COCO files of no split were not read: {shorten(others)}')
+    return DatasetInfo(
+        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
+    )
 
 
-def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
+def make_categories(content: Content) -> list[Entry]:
     """Return the categories of training, with names that are strings, and new ids.
 
     mmdet looks classes up by their names. Roboflow's first category has no objects and is the
@@ -255,10 +252,9 @@ def make_categories(path: Path, content: dict[str, Any]) -> list[Entry]:
     parents = {category.get('supercategory') for category in categories[1:]}
     if categories and parents == {categories[0]['name']} and categories[0]['id'] not in used:
         categories = categories[1:]
-    ids = number_entries(categories, path)
     return [
-        {**category, 'id': ids[category['id']], 'name': str(category['name'])}
-        for category in categories
+        {**category, 'id': new_id, 'name': str(category['name'])}
+        for new_id, category in enumerate(categories, start=1)
     ]
 
 
@@ -288,15 +284,15 @@ def read_split(
     path, content = folder.path / file.path, file.content
     root = folder.path.resolve()
     image_folder = (root / file.image_folder).resolve()
-    names = list_file_names(content)
-    for name in names:
+    image_ids, images = number_entries(content['images'], path), []
+    for image, name in zip(content['images'], list_file_names(content), strict=True):
         # The folder of the images may be a link to another place.
         leaves_it = '..' in name or name.startswith('/')
         if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
             raise UserError(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'
             )
-    image_ids = number_entries(content['images'], path)
+        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     number_entries(content['categories'], path)
     category_ids = match_categories(path, content, categories)
     annotations = []
@@ -309,17 +305,18 @@ def read_split(
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
         else:
-            new = {**entry, 'id': len(annotations) + 1, 'iscrowd': max(iscrowd, ignore)}
+            new = {
+                **entry,
+                'id': len(annotations) + 1,
+                'image_id': image_ids[entry['image_id']],
+                'category_id': category_ids[entry['category_id']],
+                'iscrowd': max(iscrowd, ignore),
+            }
             if is_crowd_mask(entry):
                 problems[mask_rule].append(place)
                 new['iscrowd'] = int(mask_rule == CROWD_MASKS)
-            new['image_id'] = image_ids[entry['image_id']]
-            new['category_id'] = category_ids[entry['category_id']]
             new.pop('ignore', None)  # pycocotools scores objects with this key
             annotations.append(new)
-    images = []
-    for image, name in zip(content['images'], names, strict=True):
-        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
     return ObjectSplit(image_folder, images, annotations, categories)
 
 
@@ -328,9 +325,7 @@ def is_crowd_mask(entry: Entry) -> bool:
     return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
 
 
-def match_categories(
-    path: Path, content: dict[str, Any], categories: Sequence[Entry]
-) -> dict[Any, int]:
+def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
     """Return the ids of training's categories by a file's own ids.
 
     Raise a UserError if objects have other classes than training.

@@ -21,8 +21,6 @@ FORMATS = {
     'class folders': class_folders,
 }
 STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
-DETECT = 'detect'
-LABELME_KEY = '"shapes"'
 CONVERT_LABELME = (
     'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
     'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
@@ -58,8 +56,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         UserError: The folder fits no layout or several, or has too many errors.
     """
     folder = list_files(find_folder(path))
-    dataset = find_match(folder).read(task)
-    dataset = choose_annotation_types(dataset, task)
+    dataset = choose_annotation_types(find_match(folder).read(task), task)
     return judge(dataset.add_notes(describe_left_out(folder, dataset)))
 
 
@@ -71,7 +68,6 @@ def find_match(folder: Folder) -> Match:
         if misfits and class_folders in formats:
             break
         matches = [match for module in formats for match in module.match_layouts(folder)]
-        misfits += [match for match in matches if match.misfit]
         fitting = [match for match in matches if not match.misfit]
         if len(fitting) > 1:
             names = '; '.join(match.layout.tools for match in fitting)
@@ -81,6 +77,7 @@ def find_match(folder: Folder) -> Match:
             )
         if fitting:
             return fitting[0]
+        misfits += matches
     raise UserError(describe_misfit(folder, misfits))
 
 
@@ -95,15 +92,17 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
         return (
             f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
         )
-    count = format_count(len(folder.images), 'image')
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:
         what = f'. These files are not annotations of a known format: {others}'
-    files = folder.list_files('.json')[:1]
-    if files and LABELME_KEY in (folder.path / files[0]).read_text(errors='replace'):
-        return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
-    return f'the folder {folder.path} has {count}{what}. Expected one of these: {KNOWN_FORMATS}'
+    for file in folder.list_files('.json')[:1]:
+        if '"shapes"' in (folder.path / file).read_text(errors='replace'):
+            return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
+    return (
+        f'the folder {folder.path} has {format_count(len(folder.images), "image")}{what}. Expected '
+        f'one of these: {KNOWN_FORMATS}'
+    )
 
 
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
@@ -113,7 +112,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
-    if num_masks == 0 or task == DETECT or dataset.annotation_types != ('boxes',):
+    if num_masks == 0 or task == 'detect':
         return dataset
     if num_masks > 0.9 * len(objects):
         return replace(dataset, annotation_types=('masks', 'boxes'))

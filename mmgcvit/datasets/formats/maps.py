@@ -6,7 +6,7 @@ tell which of both they are, so ``--task`` must say it.
 """
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,37 +16,48 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, Values, pack, read_map
-from ..layouts import Folder, Layout, Match, Pair, Pairs, pair_files
-from ..reading import AnnotatedImage, make_split, read_splits
+from ..decoding import IGNORE_INDEX, Values, read_map
+from ..layouts import Folder, Layout, Match, Pair, Pairs, PairsBySplit, pair_files
+from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
-from .voc import SEGMENTATION_LISTS, read_image_sets
+from .voc import read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
-WHITE_ON_BLACK = {0, 255}  # the values of maps in which 255 is a class or is ignored
 # Regions of an object are far apart if they span more than so many times the largest one.
 MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
 CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
-# Tools, their documentation, and their folders of images and of maps.
 ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
-FIFTYONE = 'https://docs.voxel51.com/user_guide/export_datasets.html'
-ADE20K = 'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md'
-MMSEG = (
-    'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md'
-)
-LABELME = 'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation'
-CVAT = 'https://docs.cvat.ai/docs/dataset_management/formats/format-smask'
-ROBOFLOW = 'https://roboflow.com/formats/semantic-segmentation-masks'
+# Tools, their documentation, and their folders of images and of maps.
 FOLDERS = (
     ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
-    ('FiftyOne (maps)', FIFTYONE, 'data', 'labels'),
+    (
+        'FiftyOne (maps)',
+        'https://docs.voxel51.com/user_guide/export_datasets.html',
+        'data',
+        'labels',
+    ),
     ('images and labels (maps)', ULTRALYTICS, 'images', 'labels'),
-    ('ADE20K (maps)', ADE20K, 'images', 'annotations'),
-    ('mmsegmentation (maps)', MMSEG, 'img_dir', 'ann_dir'),
-    ('labelme (maps)', LABELME, 'JPEGImages', 'SegmentationClass'),
+    (
+        'ADE20K (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
+        'images',
+        'annotations',
+    ),
+    (
+        'mmsegmentation (maps)',
+        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
+        'img_dir',
+        'ann_dir',
+    ),
+    (
+        'labelme (maps)',
+        'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
+        'JPEGImages',
+        'SegmentationClass',
+    ),
 )
 SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
@@ -69,7 +80,7 @@ LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
     Layout(
         'CVAT (segmentation masks)',
-        CVAT,
+        'https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
         f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
         'ImageSets/Segmentation/train.txt (or default.txt)',
         'JPEGImages',
@@ -78,7 +89,7 @@ LAYOUTS = (
     ),
     Layout(
         'Roboflow (semantic segmentation masks)',
-        ROBOFLOW,
+        'https://roboflow.com/formats/semantic-segmentation-masks',
         f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
         '{split}',
         '{split}',
@@ -103,25 +114,24 @@ ASK = (
 )
 
 
-def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layouts of images with maps that a folder fits or nearly fits.
+def match_layouts(folder: Folder) -> Iterator[Match]:
+    """Yield the layouts of images with maps that a folder fits or nearly fits.
 
     A layout fits if an image in its folder has a map of the same name.
     """
-    matches, has_colours = [], (folder.path / COLOURS).is_file()
+    has_colours = (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
         if layout.annotations == 'SegmentationClass' and has_colours != (COLOURS in layout.tree):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
-            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
+            yield Match(layout, partial(read_dataset, folder, layout, pairs))
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
-            matches.append(Match(layout, misfit=f'no image has a map of its name ({names})'))
+            yield Match(layout, misfit=f'no image has a map of its name ({names})')
         elif not layout.endings and any(pair_files(folder, layout, OTHERS).by_split.values()):
             misfit = f'the maps in {layout.annotations} are not PNG, BMP or TIFF. Save them as PNG'
-            matches.append(Match(layout, misfit=misfit))
-    return matches
+            yield Match(layout, misfit=misfit)
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
@@ -134,18 +144,19 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         task = layout.task
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
-    by_split, unknown = pairs.by_split, []
-    maps = [file for each in by_split.values() for _, file in each]
-    if '{split}' not in layout.images and not layout.endings:
-        by_split, unknown = read_image_sets(folder, by_split['train'], SEGMENTATION_LISTS)
+    maps = [file for each in pairs.by_split.values() for _, file in each]
+    by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
     names, values = read_classes(folder)
     if task == SEMANTIC:
         dataset = read_semantic_maps(folder.path, by_split, names, values)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
-    problems = {UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems}
-    return replace(dataset, maps=maps, problems=problems)
+    return replace(
+        dataset,
+        maps=maps,
+        problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
+    )
 
 
 def read_classes(folder: Folder) -> tuple[list[str], Values]:
@@ -156,10 +167,9 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
     """
-    tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
-    colours = folder.path / COLOURS
-    if colours.is_file():
-        tables = [colours]
+    tables = [folder.path / COLOURS]
+    if not tables[0].is_file():
+        tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
     names, values = [], {}
     if tables:
         classes, *others = map(read_table, tables)
@@ -170,8 +180,7 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
             )
         names = list(classes.values())
         values = {value: index for index, value in enumerate(classes)}
-        if tables != [colours]:
-            values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+        values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
     for file in (folder.path / name for name in NAMES_FILES):
         if not names and file.is_file():
             names = [line.strip() for line in read_text(file).strip().split('\n')]
@@ -201,7 +210,8 @@ def read_table(file: Path) -> dict[int, str]:
             numbers = [int(part) for part in text.split(',')]
             if len(numbers) != (3 if is_colours else 1):
                 raise ValueError
-            value = pack(numbers)
+            # bytes raises a ValueError for others than 0 to 255.
+            value = int.from_bytes(bytes([1] * is_colours + numbers), 'big')
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
@@ -218,7 +228,7 @@ def read_table(file: Path) -> dict[int, str]:
 
 
 def read_semantic_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str], values: Values
+    folder: Path, by_split: PairsBySplit, names: Sequence[str], values: Values
 ) -> DatasetInfo:
     """Read maps whose values are class indices, and 255 where there is none.
 
@@ -231,47 +241,51 @@ def read_semantic_maps(
         values: The class index by the value of a pixel; empty: values are class indices.
     """
     found, problems = read_splits(partial(read_labels, folder, values), by_split)
-    labels_by_map = {file: each for rows in found.values() for _, file, each in rows}
+    labels_by_map = {file: each for rows in found.values() for (_, file), each in rows}
     labels = set().union(*labels_by_map.values())
     if not values:
-        if labels == WHITE_ON_BLACK and len(names) == 2:
+        if labels == {0, IGNORE_INDEX} and len(names) == 2:
             dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
             return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
-        check_white(folder, labels_by_map)
+        if labels <= {0, 1, IGNORE_INDEX}:
+            check_white(folder, labels_by_map)
     notes = []
     if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names, notes = check_labels(folder, labels, names)
     values = values or {index: index for index in range(len(names))}
     splits = {}
     for split, rows in found.items():
-        images, maps, indices = [], [], []
-        for image, file, own_labels in rows:
-            if own_labels == {IGNORE_INDEX}:
+        images = []
+        for (image, file), own_labels in rows:
+            classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
+            if classes:
+                entry = {'file_name': str(image), 'label': str(file), 'classes': classes}
+                images.append(entry)
+            else:
                 problems.append(f'{folder / file} has no labelled pixel: all are 255')
-                continue
-            images.append(image)
-            maps.append(file)
-            indices.append(own_labels)
-        splits[split] = LabelSplit(folder.resolve(), images, maps, indices, names, values)
-    problems = {UNUSABLE_MAPS: problems}
+        splits[split] = LabelSplit(folder.resolve(), images, values)
     return DatasetInfo(
-        folder, 'semantic maps', ('seg_maps',), tuple(names), splits, tuple(notes), problems
+        folder,
+        'semantic maps',
+        ('seg_maps',),
+        tuple(names),
+        splits,
+        tuple(notes),
+        {UNUSABLE_MAPS: problems},
     )
 
 
-def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[str, str, frozenset[int]]:
-    """Return an image, its map, and the labels in it."""
+def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[Pair, set[int]]:
+    """Return an image with its map, and the labels in the map."""
     image, map_file = pair
-    pixels = read_map(folder / map_file, folder / image, values)
-    return str(image), str(map_file), frozenset(np.unique(pixels).tolist())
+    return pair, set(np.unique(read_map(folder / map_file, folder / image, values)).tolist())
 
 
-def check_white(folder: Path, labels_by_map: Mapping[str, Collection[int]]) -> None:
+def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> None:
     """Raise a UserError if 255 may be the second class, since some maps have it and others 1."""
     white = [file for file, labels in labels_by_map.items() if IGNORE_INDEX in labels]
     others = [file for file, labels in labels_by_map.items() if 1 in labels]
-    is_binary = set().union(*labels_by_map.values()) <= {0, 1, IGNORE_INDEX}
-    if is_binary and white and others and set(white).isdisjoint(others):
+    if white and others and set(white).isdisjoint(others):
         raise UserError(
             f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
             f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
@@ -310,9 +324,7 @@ def check_labels(
     )
 
 
-def read_instance_maps(
-    folder: Path, by_split: Mapping[str, Sequence[Pair]], names: Sequence[str]
-) -> DatasetInfo:
+def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str]) -> DatasetInfo:
     """Read maps that give each object of an image a number; 0 is background."""
     names = tuple(names) or ('object',)
     if len(names) > 1:
@@ -321,11 +333,7 @@ def read_instance_maps(
             f'({shorten(names)}). Keep one name in it, or add --task semantic'
         )
     found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
-    splits, scattered = {}, []
-    for split, images in found.items():
-        splits[split] = make_split(folder, names, images)
-        for image in images:
-            scattered += image.problems
+    splits, scattered = make_splits(folder, names, found)
     return DatasetInfo(
         folder,
         'instance label maps',
@@ -339,6 +347,8 @@ def read_instance_maps(
 def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     """Read the objects that the map of an image numbers, all of one class.
 
+    In 8 bits, 255 is background, unless there is a 254.
+
     Args:
         folder: The dataset's folder.
         name: The name of the class.
@@ -350,16 +360,19 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     from pycocotools import mask as coco_mask
 
     image, map_file = folder / pair[0], folder / pair[1]
-    labels = read_map(map_file, image, with_instances=True)
-    labels = np.asfortranarray(labels)  # the order that pycocotools needs
-    numbers = list_instances(labels)
-    if labels.dtype == np.uint8 and len(numbers) == IGNORE_INDEX:
-        raise UserError(
-            f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. Save '
-            'it with 16 bits'
-        )
+    # pycocotools needs this order.
+    labels = np.asfortranarray(read_map(map_file, image, with_instances=True))
+    numbers = set(np.unique(labels).tolist()) - {0}
+    if labels.dtype == np.uint8:
+        if len(numbers) == IGNORE_INDEX:
+            raise UserError(
+                f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
+                'Save it with 16 bits'
+            )
+        if IGNORE_INDEX - 1 not in numbers:
+            numbers.discard(IGNORE_INDEX)
     objects, scattered = [], []
-    for number in numbers:
+    for number in sorted(numbers):
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
         box = coco_mask.toBbox(mask).tolist()
@@ -386,11 +399,3 @@ def is_scattered(crop: NDArray[np.uint8]) -> bool:
     number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
     largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
     return number > 2 and max(crop.shape) > MIN_SCATTER * largest
-
-
-def list_instances(labels: NDArray[np.integer]) -> list[int]:
-    """Return the numbers of objects. In 8 bits, 255 is background, unless there is a 254."""
-    numbers = {*np.unique(labels).tolist()} - {0}
-    if labels.dtype == np.uint8 and IGNORE_INDEX - 1 not in numbers:
-        numbers.discard(IGNORE_INDEX)
-    return sorted(numbers)

@@ -5,8 +5,7 @@ lists in ``ImageSets/Main``. The package supervision reads such files too, but i
 ``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -15,8 +14,19 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, Pairs, get_split, pair_files
-from ..reading import AnnotatedImage, make_split, read_splits
+from ..layouts import (
+    TRAIN_NAMES,
+    Folder,
+    Layout,
+    Match,
+    Pair,
+    Pairs,
+    PairsBySplit,
+    compile_pattern,
+    get_split,
+    pair_files,
+)
+from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.coco import parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
@@ -54,19 +64,14 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
     ),
     Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
 )
-LISTS = re.compile(r'ImageSets/Main/([^/]+)\.txt', re.IGNORECASE)
-SEGMENTATION_LISTS = re.compile(r'ImageSets/Segmentation/([^/]+)\.txt', re.IGNORECASE)
-TRAINVAL = 'trainval'  # VOC's list for training beside or without train.txt
-TRAIN_LISTS = ('default', TRAINVAL)  # with that of CVAT
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
-def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layouts that a folder's XML files fit or nearly fit."""
+def match_layouts(folder: Folder) -> Iterator[Match]:
+    """Yield the layouts that a folder's XML files fit or nearly fit."""
     files = folder.list_files('.xml')
     if not files:
-        return []
-    matches = []
+        return
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, ['.xml'])
         paired = {file for found in pairs.by_split.values() for _, file in found}
@@ -76,44 +81,47 @@ def match_layouts(folder: Folder) -> list[Match]:
             misfit = f'no image has an XML file of its name ({shorten(files)})'
         elif others:
             misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
-        read = partial(read_dataset, folder, layout, pairs)
-        matches.append(Match(layout, read, misfit, len(paired)))
-    return matches
+        yield Match(layout, partial(read_dataset, folder, layout, pairs), misfit, len(paired))
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
-    by_split, unknown = pairs.by_split, []
-    if '{split}' not in layout.annotations:
-        by_split, unknown = read_image_sets(folder, by_split['train'])
+    by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Main')
     by_split, errors = read_splits(partial(read_image, folder.path), by_split)
     errors += [
         f'{folder.path / file}: no image, or several, have its name' for file in pairs.annotations
     ]
     images = [image for found in by_split.values() for image in found]
-    wrong = [problem for image in images for problem in image.problems]
     classes = tuple(sorted({name for image in images for name, _ in image.objects}))
+    from_0 = find_files_from_0(images)
+    convert = partial(convert_boxes, first=0 if from_0 else 1)
+    splits, wrong = make_splits(
+        folder.path, classes, {split: map(convert, found) for split, found in by_split.items()}
+    )
     if not by_split.get('train') or not classes:
         hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
         raise UserError(
             f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
             f'{hint}'
         )
-    from_0 = find_files_from_0(images)
-    convert = partial(convert_boxes, first=0 if from_0 else 1)
-    splits = {}
-    for split, found in by_split.items():
-        splits[split] = make_split(folder.path, classes, map(convert, found))
-    problems = {UNUSABLE_XML: errors, WRONG_OBJECTS: wrong, UNKNOWN_LINES: unknown}
-    problems[ZERO_BASED] = from_0
     return DatasetInfo(
-        folder.path, 'Pascal VOC (XML)', ('boxes',), classes, splits, problems=problems
+        folder.path,
+        'Pascal VOC (XML)',
+        ('boxes',),
+        classes,
+        splits,
+        problems={
+            UNUSABLE_XML: errors,
+            WRONG_OBJECTS: wrong,
+            UNKNOWN_LINES: unknown,
+            ZERO_BASED: from_0,
+        },
     )
 
 
 def read_image_sets(
-    folder: Folder, pairs: Sequence[Pair], place: re.Pattern[str] = LISTS
-) -> tuple[dict[str, list[Pair]], list[str]]:
+    folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
+) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
     Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
@@ -121,16 +129,21 @@ def read_image_sets(
     it.
 
     Args:
-        folder: The dataset's folder. Without a list, all images are for training.
-        pairs: All images with their XML files or maps.
-        place: Where the lists are.
+        folder: The dataset's folder.
+        layout: Its layout. One with folders of splits has no lists.
+        by_split: The images with their XML files or maps. Without a list, all are for training.
+        subfolder: The folder in ``ImageSets`` that has the lists.
     """
-    by_name = {file.stem: (image, file) for image, file in pairs}
+    if '{split}' in layout.images:
+        return by_split, []
+    by_name = {pair[1].stem: pair for pair in by_split['train']}
+    place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists, unknown = {}, {}
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
-        name = match[1].lower() if match else ''
-        split = TRAINVAL if name in TRAIN_LISTS else get_split(name)
+        name = match['split'].lower() if match else ''
+        # Such lists are for training beside or without train.txt.
+        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue
         listed = lists.setdefault(split, {})
@@ -142,8 +155,8 @@ def read_image_sets(
             elif line.strip():
                 unknown[f'{split}: {line!r}'] = None
     if not lists:
-        return {'train': list(pairs)}, []
-    rest = lists.pop(TRAINVAL, {})
+        return by_split, []
+    rest = lists.pop('trainval', {})
     if 'train' not in lists:
         held_out = set().union(*lists.values())
         lists['train'] = {name: rest[name] for name in rest if name not in held_out}
@@ -173,14 +186,14 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from None
     if root.tag.lower() != 'annotation':
         raise UserError(f'{file} has the root {root.tag!r} instead of annotation')
-    size = parse_side(root.findtext('size/width')), parse_side(root.findtext('size/height'))
+    size = parse_side(root.findtext('size/width', '')), parse_side(root.findtext('size/height', ''))
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
         _, size = read_sizes(image)
     objects, problems = [], []
     for number, element in enumerate(root.iter('object'), start=1):
-        name = (element.findtext('name') or '').strip()
-        difficult = (element.findtext('difficult') or '').strip()
+        name = element.findtext('name', '').strip()
+        difficult = element.findtext('difficult', '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         corners, flag = parse_corners(values), parse_flag(difficult)
         if name and corners and flag is not None:
@@ -221,14 +234,18 @@ def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
         left, top, right, bottom = entry['corners']
         x, y = left - first, top - first
         width, height = right - x, bottom - y
-        box = {'bbox': [x, y, width, height], 'area': width * height}
-        objects.append((name, {**box, 'iscrowd': entry['iscrowd']}))
+        values = {
+            'bbox': [x, y, width, height],
+            'area': width * height,
+            'iscrowd': entry['iscrowd'],
+        }
+        objects.append((name, values))
     return image._replace(objects=objects)
 
 
-def parse_side(text: str | None) -> int:
+def parse_side(text: str) -> int:
     """Return a side of an image, or 0. It has few digits; Python rejects thousands of them."""
-    text = (text or '').strip()
+    text = text.strip()
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 

@@ -22,8 +22,8 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, get_split, list_files
-from ..reading import AnnotatedImage, make_split, read_splits
+from ..layouts import Folder, Layout, Match, Pair, get_split, list_files
+from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
@@ -60,8 +60,7 @@ labels/train/a.txt""",
         'data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
     ),
 )
-YAML_NAMES = ('data', 'dataset')  # of YAML files that must be YOLO's
-NUM_BOX_VALUES, MIN_POLYGON_VALUES = 4, 6  # in a box, and in a polygon with the fewest corners
+NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 MIN_OUTSIDE = 0.1  # the share of lines whose width and height, as a point, are outside
@@ -79,16 +78,16 @@ def match_layouts(folder: Folder) -> list[Match]:
     for file in folder.list_files('.yaml', '.yml'):
         if len(file.parts) > 1:
             continue
-        if file.stem in YAML_NAMES or '\ntrain:' in f'\n{read_text(folder.path / file)}':
+        if file.stem in ('data', 'dataset') or '\ntrain:' in f'\n{read_text(folder.path / file)}':
             matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
-    texts = {str(file) for file in folder.list_files('.txt')}
-    labelled = [image for image in folder.images if str(make_label_path(image)) in texts]
+    texts = set(folder.list_files('.txt'))
+    labelled = [image for image in folder.images if make_label_path(image) in texts]
     if labelled and not matches:
         label_file = make_label_path(labelled[0])
         names = ['first class', 'second class']
-        for file in (Path(CLASSES), label_file.with_name(CLASSES)):
-            if (folder.path / file).is_file():
-                names = read_text(folder.path / file).strip().split('\n')
+        for file in (folder.path / CLASSES, (folder.path / label_file).with_name(CLASSES)):
+            if file.is_file():
+                names = read_text(file).strip().split('\n')
         misfit = (
             f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
             f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
@@ -102,11 +101,8 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    folders = list(image.parts[:-1])
-    if 'images' in folders:
-        last = len(folders) - 1 - folders[::-1].index('images')
-        folders[last] = 'labels'
-    return Path(*folders, f'{image.stem}.txt')
+    folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
+    return Path(folder[1:], f'{image.stem}.txt')
 
 
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
@@ -117,31 +113,28 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         raise UserError(f'{file}: {error}') from None
     if not root.resolve().is_relative_to(folder.path.resolve()):
         notes.append(f"the images are read from {root}, which is the 'path' in {file}")
-    label_files = {
-        image: find_label_file(root, image) for paths in images.values() for image in paths
-    }
+    pairs, num_images = {}, Counter()  # with and by label files
     for split, paths in images.items():
-        num_unlabelled = sum(not label_files[path].is_file() for path in paths)
+        label_files = [find_label_file(root, path) for path in paths]
+        pairs[split] = zip(paths, label_files, strict=True)
+        num_images.update(label_files)
+        num_unlabelled = sum(not label_file.is_file() for label_file in label_files)
         if num_unlabelled == len(paths) and split != 'test':
             raise UserError(
                 f'{file}: no image of {split} has a label file. Expected for example '
-                f'{label_files[paths[0]]}'
+                f'{label_files[0]}'
             )
         if num_unlabelled:
-            count = format_count(num_unlabelled, 'image')
-            notes.append(f'{split}: {count} without a label file, thus without objects')
-    num_images = Counter(label_files.values())
-    found, errors = read_splits(partial(read_image, label_files, num_images, names), images)
-    splits, wrong = {}, []
-    for split, annotated in found.items():
-        splits[split] = make_split(folder.path, names, annotated)
-        for image in annotated:
-            wrong += image.problems
-        if have_keypoints(annotated):
-            raise UserError(Issue(KEYPOINTS, str(file)).format())
+            notes.append(
+                f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus '
+                'without objects'
+            )
+    found, errors = read_splits(partial(read_image, num_images, names), pairs)
+    splits, wrong = make_splits(folder.path, names, found)
+    if any(map(have_keypoints, found.values())):
+        raise UserError(Issue(KEYPOINTS, str(file)).format())
     others = [find_label_file(root, folder.path / image) for image in folder.images]
-    unused = find_unused_labels(label_files.values(), others, names)
-    problems = {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused}
+    unused = find_unused_labels(num_images, others, names)
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -149,7 +142,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         tuple(names),
         splits,
         tuple(notes),
-        problems,
+        {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused},
     )
 
 
@@ -179,7 +172,7 @@ def read_settings(file: Path) -> tuple[list[str], Path, dict[str, list[Path]], l
             images[split] = list_images(root, settings[split])
         except UserError as error:
             if split == 'train':
-                raise UserError(f'{error}. Change it, or add the images') from None
+                raise
             notes.append(f'{split} is left out: {file} {error}')
     if 'train' not in images:
         raise UserError(
@@ -195,21 +188,25 @@ def list_images(root: Path, source: Any) -> list[Path]:
     """
     names = source if isinstance(source, list) else [source]
     prefix = '' if (root / CVAT_FOLDER).exists() else CVAT_FOLDER
-    images = {}  # whose keys are ordered and differ
+    images = []
     for name in names:
         path = find_path(root, str(name))
         if path.is_dir():
-            images.update((path / file, None) for file in list_files(path).images)
+            images += [path / file for file in list_files(path).images]
         elif path.is_file():
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):
                 if line:
-                    images[find_path(path.parent, line.removeprefix(prefix))] = None
+                    images.append(find_path(path.parent, line.removeprefix(prefix)))
         else:
-            raise UserError(f'names {name}, which does not exist in {root}')
-    if not any(path.is_file() for path in images):
-        raise UserError(f'names {shorten(names)}, which contains no images')
-    return list(images)
+            raise UserError(
+                f'names {name}, which does not exist in {root}. Change it, or add the images'
+            )
+    if not any(map(Path.is_file, images)):
+        raise UserError(
+            f'names {shorten(names)}, which contains no images. Change it, or add the images'
+        )
+    return list(dict.fromkeys(images))
 
 
 def find_path(root: Path, name: str) -> Path:
@@ -258,25 +255,19 @@ def find_unused_labels(
     return unused
 
 
-def read_image(
-    label_files: Mapping[Path, Path],
-    num_images: Mapping[Path, int],
-    names: Sequence[str],
-    image: Path,
-) -> AnnotatedImage:
+def read_image(num_images: Mapping[Path, int], names: Sequence[str], pair: Pair) -> AnnotatedImage:
     """Read an image's size and objects.
 
     Args:
-        label_files: The label file of each image, which need not exist.
         num_images: The number of images of each label file.
         names: The class names, by the indices in label files.
-        image: The image.
+        pair: The image, and its label file, which need not exist.
 
     Raises:
         UserError: The image cannot be read, or another image has the same label file.
     """
+    image, file = pair
     _, size = read_sizes(image)
-    file = label_files[image]
     if not file.is_file():
         return AnnotatedImage(image, size)
     if num_images[file] > 1:
@@ -303,8 +294,7 @@ def read_labels(
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
             label, values = -1, []
-        is_polygon = len(values) >= MIN_POLYGON_VALUES and len(values) % 2 == 0
-        has_shape = len(values) == NUM_BOX_VALUES or is_polygon
+        has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
         if has_shape and label in range(len(names)) and all(map(isfinite, values)):
             objects.append((names[int(label)], make_coco_entries(values, size)))
         elif line.strip():
@@ -342,18 +332,17 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     for image in images:
         for _, entry in image.objects:
             for polygon in entry.get('segmentation', ()):
-                points = np.reshape(polygon, (-1, 2)) / image.size
-                lines.append(points.ravel())
+                lines.append(np.reshape(polygon, (-1, 2)) / image.size)
     if len(set(map(len, lines))) != 1:
         return False
     values = np.array(lines)
-    centres, sides = values[:, None, :2], values[:, None, 2:4]
+    centres, sides, keypoints = values[:, :1], values[:, 1:2], values[:, 2:]
     limits = sides / 2 + KEYPOINT_MARGIN
     are_outside = (abs(sides - centres) > limits).any((1, 2))
     for step in (2, 3):
-        if (values.shape[1] - 4) % step:
+        if keypoints[0].size % step:
             continue
-        points = values[:, 4:].reshape(len(lines), -1, step)
+        points = keypoints.reshape(len(lines), -1, step)
         positions, flags = points[..., :2], points[..., 2:].round(2)
         are_inside = (abs(positions - centres) <= limits) | (positions == 0)
         if are_inside.all() and np.isin(flags, (0, 1, 2)).all():
@@ -369,8 +358,14 @@ def parse_yaml(text: str) -> dict[str, Any]:
 
     All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
     """
+    depth = 0
     try:
-        check_yaml(text)
+        for event in yaml.parse(text, yaml.BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            # Aliases can grow without bound.
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+                raise ValueError('aliases or deep nesting')
         settings = yaml.load(text, yaml.BaseLoader)
     # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
     # ValueError.
@@ -388,16 +383,6 @@ def parse_yaml(text: str) -> dict[str, Any]:
         if value not in YAML_NULL:
             renamed[name] = value
     return renamed
-
-
-def check_yaml(text: str) -> None:
-    """Raise a ValueError for aliases, which can grow without bound, and for deep nesting."""
-    depth = 0
-    for event in yaml.parse(text, yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-            raise ValueError('aliases or deep nesting')
 
 
 def parse_names(settings: Mapping[str, Any]) -> list[str]:

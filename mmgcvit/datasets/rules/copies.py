@@ -7,7 +7,7 @@ a copy of it.
 from collections import defaultdict
 
 from ...errors import UserError, shorten
-from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
+from ..records import DatasetInfo, Entry, ObjectSplit, Split, make_object_key
 from .images import identify_contents
 from .rule import Effect, Problems, Rule
 
@@ -37,15 +37,15 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
     first, repeated = [], []
     for annotation in split.annotations:
         masks = seen[annotation['image_id'], make_object_key(annotation)]
-        mask = get_mask(annotation, with_masks)
+        mask = (with_masks and annotation.get('segmentation')) or None
         if mask in masks:
             repeated.append(annotation)
         else:
             masks.append(mask)
             first.append(annotation)
-    names = split.list_image_names(repeated)
     examples = [
-        f'annotation {entry["id"]} of {name}' for entry, name in zip(repeated, names, strict=True)
+        f'annotation {entry["id"]} of {image["file_name"]}'
+        for entry, image in zip(repeated, split.find_images(repeated), strict=True)
     ]
     return first, examples
 

@@ -73,7 +73,7 @@ def check_image(
         if decoding is None:
             stored_size, size = decode_image(path)
         else:
-            pixels, stored_size = load_image(str(path), decoding)
+            pixels, stored_size = load_image(path, decoding)
             size = pixels.shape[1::-1]
     except FileNotFoundError:
         return MISSING, str(path), None

@@ -118,13 +118,13 @@ def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Ent
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
     right, problems = [], {}
-    names = split.list_image_names(annotations)
-    for entry, rule, name in zip(annotations, rules, names, strict=True):
+    images = split.find_images(annotations)
+    for entry, rule, image in zip(annotations, rules, images, strict=True):
         if rule is None:
             right.append(entry)
         else:
-            example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
-            problems.setdefault(rule, []).append(example)
+            place = f'annotation {entry["id"]} of {image["file_name"]}'
+            problems.setdefault(rule, []).append(f'{place}, bbox {entry["bbox"]!s:.80}')
     return right, problems
 
 

@@ -4,8 +4,8 @@ datasets have.
 ``write_example`` writes a small one, ``make_datasets`` draws any for property tests.
 """
 
-import itertools
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,16 +24,14 @@ WIDTH, HEIGHT = 96, 72
 SPLIT_NAMES = {
     'train': [
         'train',
-        'Train',
         'TRAIN',
         'training',
-        'Training',
         'train_set',
         'train2017',
         'trainset',
         'train-images',
     ],
-    'val': ['val', 'valid', 'Validation', 'VAL', 'val2017', 'val_set', 'dev'],
+    'val': ['val', 'valid', 'Validation', 'val2017', 'val_set', 'dev'],
     'test': ['test', 'Test', 'testing', 'TESTING', 'test_set', 'test2017'],
 }
 # Stems that are the same in all splits, and stems with a meaning for a file list, a shell, YAML or
@@ -97,13 +95,11 @@ CLASSES = [
 ]
 
 
-def write(
-    path: Path, content: str | np.ndarray | Image.Image, encoding: str = 'utf-8', **options: Any
-) -> None:
+def write(path: Path, content: str | np.ndarray | Image.Image, **options: Any) -> None:
     """Write text or an image, and create its folder. ``options`` are those of Pillow's ``save``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, str):
-        path.write_text(content, encoding=encoding)
+        path.write_text(content, encoding='utf-8')
     else:
         image = content if isinstance(content, Image.Image) else Image.fromarray(content)
         image.save(path, **options)
@@ -124,8 +120,8 @@ class Thing(NamedTuple):
 class Photo:
     """An image. Its label is that of class folders and maps.
 
-    Its colour, which no other image has, identifies it. A textured image is noise with its objects
-    in red and blue.
+    Its grey level, which no other image has, identifies it. A textured image is noise with its
+    objects in red and blue.
     """
 
     stem: str
@@ -140,8 +136,7 @@ class Photo:
         return self.stem + self.suffix
 
     def write(self, path: Path) -> None:
-        colour = 40 * (self.number % 6), 40 * (self.number // 6 % 6), 40 * (self.number // 36)
-        pixels = np.full((HEIGHT, WIDTH, 3), colour, np.uint8)
+        pixels = np.full((HEIGHT, WIDTH, 3), 10 * self.number, np.uint8)
         if self.is_textured:
             pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
@@ -155,10 +150,7 @@ class Photo:
 
 def read_number(path: str | Path) -> int:
     """Return the number of the image in a file."""
-    red, green, blue = (
-        round(value / 40) for value in Image.open(path).convert('RGB').getpixel((0, 0))
-    )
-    return red + 6 * green + 36 * blue
+    return round(Image.open(path).convert('L').getpixel((0, 0)) / 10)
 
 
 @dataclass
@@ -192,25 +184,16 @@ class Made:
         """What ``--task`` must say."""
         return 'semantic' if self.format == 'maps' else None
 
-    @property
-    def expected_classes(self) -> tuple[str, ...]:
-        names = self.classes
-        if self.format == 'classes':
-            names = sorted(names)
-        elif self.format == 'voc':
-            photos = itertools.chain(*self.photos.values())
-            names = sorted({thing.name for photo in photos for thing in photo.things})
-        return tuple(names)
-
 
 def add_clutter(root: Path) -> None:
-    """Add what is not data: hidden files, thumbnails, links that lead back, and what mmgcvit
-    writes.
+    """Add what is not data: hidden files, thumbnails, files of GDAL, links that lead back, and what
+    mmgcvit writes.
     """
     for folder in [path for path in (root, *root.rglob('*')) if path.is_dir()]:
         for name in (
             '._a.jpg',
             '._a.xml',
+            'a.jpg.aux.xml',
             '._a.txt',
             '.DS_Store',
             'Thumbs.db',
@@ -226,9 +209,9 @@ def add_clutter(root: Path) -> None:
         'run/1/vis_data/a.jpg',
     ):
         write(root / name, 'x')
-    for name in 'cd':
+    for name, other in ('cd', 'dc'):
         (root / name).mkdir()
-        (root / name / 'other').symlink_to(root / ('d' if name == 'c' else 'c'))
+        (root / name / 'other').symlink_to(root / other)
 
 
 def encode_box(box: list[int]) -> dict[str, Any]:
@@ -238,28 +221,36 @@ def encode_box(box: list[int]) -> dict[str, Any]:
 
 
 def to_coco(made: Made, split: str, prefix: str = '') -> str:
-    """Return a COCO file. Ids may begin at 0, or be on both sides of 2**63.
+    """Return a COCO file. Ids begin at 0, and may be on both sides of 2**63.
 
-    Loosely written files have null or no iscrowd for objects that are not crowds, ignore for some
-    that are, and categories in another order in other splits.
+    Loosely written files have a byte order mark, null or no iscrowd for objects that are not
+    crowds, ignore for some that are, and categories in another order in other splits.
     """
     is_loose = 'loose' in made.options
-    first_id = 0 if 'from_0' in made.options else 1
     scale = 2**62 if 'big_ids' in made.options else 1
     categories = [{'id': 7 * i * scale, 'name': name} for i, name in enumerate(made.classes)]
-    ids = {category['name']: category['id'] for category in categories}
     images, annotations = [], []
     for photo in made.photos[split]:
         image_id = scale * len(images)
-        name = prefix + photo.name
-        images.append({'id': image_id, 'file_name': name, 'width': WIDTH, 'height': HEIGHT})
+        images.append(
+            {
+                'id': image_id,
+                'file_name': prefix + photo.name,
+                'width': WIDTH,
+                'height': HEIGHT,
+            }
+        )
         for thing in photo.things:
             left, top, right, bottom = thing.box
             width, height = right - left, bottom - top
             is_odd = len(annotations) % 2
-            entry = {'id': first_id + scale * len(annotations), 'image_id': image_id}
-            entry |= {'category_id': ids[thing.name], 'bbox': [left, top, width, height]}
-            entry['area'] = width * height
+            entry = {
+                'id': scale * len(annotations),
+                'image_id': image_id,
+                'category_id': 7 * scale * made.classes.index(thing.name),
+                'bbox': [left, top, width, height],
+                'area': width * height,
+            }
             if thing.is_crowd and is_loose and is_odd:
                 entry['ignore'] = 1
             elif thing.is_crowd or not is_loose:
@@ -277,47 +268,40 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
             annotations.append(entry)
     if is_loose and split != 'train':
         categories.reverse()
-    return json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    return '\ufeff' * is_loose + json.dumps(content)
 
 
 def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str = '') -> None:
     for split, folder in made.folders.items():
         slash = '\\' if 'windows' in made.options else '/'
-        encoding = 'utf-8-sig' if 'loose' in made.options else 'utf-8'
-        write(
-            root / annotations.format(folder),
-            to_coco(made, split, prefix.format(slash, folder)),
-            encoding,
-        )
+        content = to_coco(made, split, prefix.format(slash, folder))
+        write(root / annotations.format(folder), content)
 
 
 def to_yolo(made: Made, photo: Photo) -> str:
     lines = []
     for name, (left, top, right, bottom), has_mask, _ in photo.things:
-        corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
-        corners.append(((left + right) / 2, top))
-        values = [((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)]
-        if 'keypoints' in made.options:
-            values += [((left + right) / 2, top + shift) for shift in (3, 6)]
-        values = np.reshape(corners if has_mask else values, (-1, 2)) / (WIDTH, HEIGHT)
+        middle = (left + right) / 2
+        points = [(middle, (top + bottom) / 2), (right - left, bottom - top)]
+        if has_mask:
+            points = [(left, top), (left, bottom), (right, bottom), (right, top), (middle, top)]
+        elif 'keypoints' in made.options:
+            points += [(middle, top + 3), (middle, top + 6)]
+        values = np.divide(points, (WIDTH, HEIGHT))
         lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
     return '\n'.join(lines)
 
 
-def write_yolo(
-    made: Made, root: Path, image: str, label: str, source: str, lists: bool = False
-) -> None:
-    settings = {
-        'names': dict(enumerate(made.classes)) if 'as_dict' in made.options else made.classes
-    }
-    settings['nc'] = len(made.classes)
+def write_yolo(made: Made, root: Path, image: str, label: str, source: str = '') -> None:
+    names = dict(enumerate(made.classes)) if 'as_dict' in made.options else made.classes
+    settings = {'names': names, 'nc': len(names)}
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
             if photo.things or 'no_empty_files' not in made.options:
                 write(root / label.format(folder) / f'{photo.stem}.txt', to_yolo(made, photo))
-        settings[split] = source.format(folder)
-        if lists:
-            settings[split] = f'{split}.txt'
+        settings[split] = source.format(folder) or f'{split}.txt'
+        if not source:
             start = './' if 'windows' in made.options else 'data/'  # CVAT's, without such a folder
             write(
                 root / f'{split}.txt',
@@ -329,11 +313,11 @@ def write_yolo(
     )
 
 
-def to_voc(made: Made, photo: Photo, folder: str) -> str:
+def to_voc(made: Made, photo: Photo) -> str:
     is_loose = 'loose' in made.options
     width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
     name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
-    text = f'<folder>{escape(folder)}</folder><filename>{name}</filename>'
+    text = f'<filename>{name}</filename>'
     text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
         left, top, right, bottom = thing.box
@@ -347,13 +331,13 @@ def to_voc(made: Made, photo: Photo, folder: str) -> str:
 
 def write_voc(made: Made, root: Path, image: str, xml: str, lists: str = '') -> None:
     for split, folder in made.folders.items():
-        names = []
+        names = ''
         for photo in made.photos[split]:
             path = root / f'{xml.format(folder)}{photo.stem}.xml'
-            write(path, to_voc(made, photo, Path(image.format(folder)).name))
-            names.append(f'{path.stem}\n')
+            write(path, to_voc(made, photo))
+            names += f'{path.stem}\n'
         if lists:
-            write(root / lists / f'{split}.txt', ''.join(names))
+            write(root / lists / f'{split}.txt', names)
             write(root / lists / f'cat_{split}.txt', 'a -1\n')
 
 
@@ -362,9 +346,7 @@ def write_maps(made: Made, root: Path, image: str, label: str) -> None:
         write(root / 'classes.txt', '\n'.join(made.classes))
     for split, folder in made.folders.items():
         for photo in made.photos[split]:
-            labels = Image.new(
-                'P' if 'loose' in made.options else 'L', (WIDTH, HEIGHT), photo.label
-            )
+            labels = Image.new('L', (WIDTH, HEIGHT), photo.label)
             if 'loose' in made.options:
                 labels.putpalette([0, 0, 0, 200, 90, 30] * 128)
             for thing in photo.things:
@@ -381,7 +363,9 @@ LAYOUTS = {
         'COCO 2017': ('{}/', 'annotations/instances_{}.json'),
         'CVAT and Datumaro (COCO)': ('images/{}/', 'annotations/instances_{}.json'),
         'CVAT until 2024, and Datumaro with merged images (COCO)': (
-            *('images/{} ', 'annotations/instances_{}.json', '{1} '),
+            'images/{} ',
+            'annotations/instances_{}.json',
+            '{1} ',
         ),
         'Roboflow and RF-DETR (COCO)': ('{}/', '{}/_annotations.coco.json'),
         "mmdet's configs (COCO)": ('{}/', 'annotations/{}.json'),
@@ -394,7 +378,7 @@ LAYOUTS = {
     'yolo': {
         'Ultralytics and FiftyOne (YOLO)': ('images/{}/', 'labels/{}', 'images/{}'),
         'Roboflow (YOLO)': ('{}/images/', '{}/labels', '../{}/images'),
-        'CVAT (Ultralytics YOLO)': ('images/{}/', 'labels/{}', '', True),
+        'CVAT (Ultralytics YOLO)': ('images/{}/', 'labels/{}'),
         'labelImg (YOLO), with a data.yaml': ('{}/', '{}', './{}'),
     },
     'voc': {
@@ -418,7 +402,7 @@ LAYOUTS = {
     },
 }
 # What is drawn for datasets. Further options are faults that rules find: corners, brush, keypoints.
-OPTIONS = ('from_0', 'loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
+OPTIONS = ('loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
 
 # The layouts of small examples.
@@ -447,17 +431,14 @@ def make_example(
     Segmentation maps have a background too, and no class names.
     """
     classes = ['class 0', 'class 1', 'class 2'] if data_format == 'maps' else ['disc', 'square']
-    boxes, photos, number = ((8, 10, 40, 42), (50, 20, 86, 60)), {}, 0
-    for split, count in numbers.items():
-        photos[split] = []
-        for _ in range(count):
-            things = [
-                Thing(name, box, data_format == 'coco')
-                for name, box in zip(classes[-2:], boxes, strict=True)
-            ]
-            label = number % 2 if data_format == 'classes' else 0
-            photos[split].append(Photo(str(number), '.jpg', number, things, label, is_textured))
-            number += 1
+    photos = {split: [] for split in numbers}
+    for number, split in enumerate(Counter(numbers).elements()):
+        things = [
+            Thing(classes[-2], (8, 10, 40, 42), data_format == 'coco'),
+            Thing(classes[-1], (50, 20, 86, 60), data_format == 'coco'),
+        ]
+        label = number % 2 if data_format == 'classes' else 0
+        photos[split].append(Photo(str(number), '.jpg', number, things, label, is_textured))
     return Made(data_format, layout, photos, {split: split for split in photos}, classes, set())
 
 
@@ -472,8 +453,9 @@ def make_datasets(draw: st.DrawFn) -> Made:
     options = draw(st.sets(st.sampled_from(OPTIONS)))
     names = [name for name in CLASSES if has_splits or get_split(name) is None]
     classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
-    held_out = draw(st.sampled_from([(), ('val',), ('val', 'test')])) if has_splits else ()
-    folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in ('train', *held_out)}
+    num_splits = draw(st.integers(1, 3)) if has_splits else 1
+    splits = [*SPLIT_NAMES][:num_splits]
+    folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in splits}
     if data_format == 'maps' and 'as_dict' in options:
         classes = [f'class {index}' for index in range(len(classes))]
     with_masks = data_format in ('coco', 'yolo') and draw(st.booleans())

@@ -95,12 +95,12 @@ def write_file(file, content):
 
 def write_labels(values, shape=(HEIGHT, WIDTH)):
     """Return a function that fills all segmentation maps with values, repeated."""
-    labels = np.resize(np.array(values, np.uint8), shape)
+    labels = np.resize(np.uint8(values), shape)
     return lambda root: [write(path, labels) for path in root.rglob('*.png')]
 
 
 def remove(name):
-    return lambda root: (shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name)
+    return lambda root: shutil.move(root / name, root.parent)
 
 
 def copy(name, new):
@@ -116,15 +116,10 @@ def edit(pattern, old, new):
     ]
 
 
-def move_into(name):
-    """Return a function that moves the dataset into a folder of its own."""
-
-    def move(root):
-        root.rename(root.with_name(name))
-        root.mkdir()
-        root.with_name(name).rename(root / name)
-
-    return move
+def move_into_export(root):
+    root.rename(root.with_name('export'))
+    root.mkdir()
+    root.with_name('export').rename(root / 'export')
 
 
 def replace_settings_by_names(root):
@@ -208,17 +203,14 @@ FAULTS = {
         (copy('JPEGImages', 'images'), 'fits several layouts (VOC2012'),
     ],
     'coco': [
-        (remove('train'), 'none of the images that annotations/train.json lists (0.jpg, 1.jpg'),
-        (remove('val'), 'val.json lists (4.jpg, 5.jpg) is in '),
+        (remove('val'), 'none of the images that annotations/val.json lists (4.jpg, 5.jpg) is in '),
         (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
-        (remove('annotations/train.json'), 'but no file for training'),
         (leave_test_file, 'there is test.json, but no file for training'),
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
         (move_image_out, 'lists images outside of'),
         (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
-        (move_into('export'), 'in none of the places'),
         (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],
     'maps': [
@@ -235,13 +227,12 @@ FAULTS = {
         (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
-        (move_into('export'), 'or pass the folder of the dataset, such as '),
+        (move_into_export, 'or pass the folder of the dataset, such as '),
         (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
     ],
     'classes': [
         (copy('train', 'training'), 'folders train, training, val stand for one split'),
         (copy('train/disc', 'cat'), 'the folders cat, train, val are splits and others'),
-        (copy('train/disc', 'train/disc '), 'equal but for case'),
         (
             write_file('train/disc/a.csv', 'a'),
             'not annotations of a known format: train/disc/a.csv',

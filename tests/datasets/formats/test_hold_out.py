@@ -34,12 +34,11 @@ def make_dataset(annotation_type, images, folder):
         listed = [{'id': image, 'file_name': image} for image in images]
         split = ObjectSplit(root, listed, objects, categories)
     else:
-        found = [[*map(NAMES.index, names)] for names in images.values()]
+        found = images.values()
         if annotation_type == 'classes':
-            found = [[min(indices, default=0)] for indices in found]
-        names = [*images]
-        indices = [frozenset({*each, 255}) for each in found]
-        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
+            found = [{min(names, default=NAMES[0])} for names in found]
+        pairs = zip(images, found, strict=True)
+        split = LabelSplit(root, [{'file_name': each, 'classes': names} for each, names in pairs])
     return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 

@@ -9,12 +9,12 @@ from mmgcvit.errors import UserError
 
 from .made import LAYOUTS, write, write_example
 
-PAIRS = {
-    'frames and maps': ('frames/{}.png', 'ground_truth/{}.png'),
-    'with an ending': ('photos/ISIC_{}.jpg', 'maps/ISIC_{}_segmentation.png'),
-    'with a beginning': ('imgs/img_{}.jpg', 'gts/gt_{}.png'),
-    'in a split': ('train/CameraRGB/{}.png', 'train/CameraSeg/{}.png'),
-}
+PAIRS = [
+    ('frames/{}.png', 'ground_truth/{}.png'),
+    ('photos/ISIC_{}.jpg', 'maps/ISIC_{}_segmentation.png'),  # with an ending
+    ('imgs/img_{}.jpg', 'gts/gt_{}.png'),  # with a beginning
+    ('train/CameraRGB/{}.png', 'train/CameraSeg/{}.png'),
+]
 
 
 def test_each_declared_layout_has_an_example():
@@ -34,7 +34,7 @@ def test_the_pages_of_layouts_and_rules_are_those_of_the_lists():
     assert data_pages.RULES_PAGE.read_text() == data_pages.render_rules(), advice
 
 
-@pytest.mark.parametrize('names', PAIRS.values(), ids=PAIRS)
+@pytest.mark.parametrize('names', PAIRS)
 def test_photos_and_their_maps_are_not_two_classes_unless_the_task_says_so(names, tmp_path):
     for number in range(12):
         for index, name in enumerate(names):
@@ -52,9 +52,8 @@ def test_photos_and_their_maps_are_not_two_classes_unless_the_task_says_so(names
 def test_images_that_are_not_read_are_counted(tmp_path):
     """Those that no list of YOLO names, whose labels are no reason to refuse them."""
     write_example(tmp_path, 'yolo')
-    settings = (tmp_path / 'data.yaml').read_text()
-    (tmp_path / 'data.yaml').write_text(settings.replace('train: images', 'train: train.txt'))
-    (tmp_path / 'train.txt').write_text('images/0.jpg\nimages/1.jpg\n')
+    write(tmp_path / 'data.yaml', 'train: train.txt\nnames: [disc, square]')
+    write(tmp_path / 'train.txt', 'images/0.jpg\nimages/1.jpg\n')
     dataset = read_folder(tmp_path)
     assert len(dataset.splits['train'].image_names) == 2
     assert 'nothing says what they show: 4 images' in str(dataset)
