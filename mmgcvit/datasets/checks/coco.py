@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 
 from ...config import iter_dicts, iter_transforms
@@ -20,7 +21,7 @@ from ..rules.coco import (
     read_json,
 )
 from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
-from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_object_problems
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects, find_object_problems
 from ..rules.rule import MAX_UNUSABLE, Issue, Report, make_issues
 from .images import ImageFile
 
@@ -31,8 +32,7 @@ def check_coco(
     dataset: BaseDataset,
     settings: ConfigDict,
     is_scored: bool,
-    model: ConfigDict,
-    max_objects: float,
+    cfg: Config,
     report: Report,
 ) -> list[ImageFile]:
     """Check and count the annotations of a CocoDataset.
@@ -41,8 +41,7 @@ def check_coco(
         dataset: The dataset, whose annotations need not be loaded.
         settings: Its config.
         is_scored: Whether it is for validation or test.
-        model: The config of the model.
-        max_objects: How many objects it finds in an image at most.
+        cfg: The config that trains or tests a model on it.
         report: What is found is added to it.
 
     Returns:
@@ -66,6 +65,9 @@ def check_coco(
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
+    model = cfg.get('model') or ConfigDict()
+    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
+    max_objects = inf if predicts_tiles else find_max_objects(model)
     numbers = Counter(split.list_image_names(split.objects))
     problems[FULL_IMAGES] = [
         f'{name} has {number}, the limit is {max_objects}'

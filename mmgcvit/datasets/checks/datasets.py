@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ from rich.progress import Progress
 
 from ...config import LOADERS, iter_settings
 from ..decoding import IGNORE_INDEX, read_segmentation_map
-from ..rules.objects import find_max_objects
-from ..rules.rule import Effect, Issue, Report, Rule
+from ..rules.rule import Issue, Report, make_config_rule
 from .coco import check_coco
 from .images import check_images, check_lists
 from .sources import find_format, get_data_path, iter_datasets
 
-OTHER_NUM_CLASSES = Rule(
+OTHER_NUM_CLASSES = make_config_rule(
     'another number of classes than the model predicts',
     'Set num_classes of the heads to it',
-    in_folder=Effect.NONE,
 )
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
@@ -35,8 +32,6 @@ def check_datasets(
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
     report, model = Report(), cfg.get('model') or ConfigDict()
-    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
-    max_objects = inf if predicts_tiles else find_max_objects(model)
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -50,7 +45,7 @@ def check_datasets(
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, model, max_objects, report)
+            images = check_coco(dataset, settings, is_scored, cfg, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
@@ -102,13 +97,12 @@ def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict)
     num_classes = len(dataset.metainfo.get('classes') or ())
     misfits = []
     for setting, head in iter_settings(model, 'model'):
-        if not HEAD.search(setting) or not isinstance(head, dict) or head.get('class_agnostic'):
-            continue
-        number = head.get('num_classes', num_classes)
-        # A classifier may have more outputs than there are classes.
-        has_spare_outputs = data_format == 'imagenet' and number > num_classes
-        if number != num_classes and not has_spare_outputs:
-            misfits.append(f'{setting}.num_classes={number}')
+        if HEAD.search(setting) and isinstance(head, dict) and not head.get('class_agnostic'):
+            number = head.get('num_classes', num_classes)
+            # A classifier may have more outputs than there are classes.
+            is_too_many = number > num_classes and data_format != 'imagenet'
+            if number < num_classes or is_too_many:
+                misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
         return []
     example = f'{num_classes} classes, and {", ".join(misfits)}'

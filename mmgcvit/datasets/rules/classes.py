@@ -7,20 +7,17 @@ from pathlib import Path
 
 from ...errors import UserError, shorten
 from ..records import OBJECT_TYPES, DatasetInfo
-from .rule import Effect, Rule
+from .rule import Effect, make_folder_note, make_folder_rule
 
-CLASS_NAMES = Rule(
+CLASS_NAMES = make_folder_rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '
     'Unicode form',
     'Rename them',
     in_folder=Effect.REJECTED,
-    in_config=Effect.NONE,
 )
-MISSING_CLASSES = Rule(
+MISSING_CLASSES = make_folder_note(
     'classes that a split lacks, or that only one image has',
     'Add images of them',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 
 

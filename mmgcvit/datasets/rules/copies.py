@@ -9,19 +9,15 @@ from collections import defaultdict
 from ...errors import UserError, shorten
 from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
 from .images import identify_contents
-from .rule import Effect, Problems, Rule
+from .rule import Effect, Problems, Rule, make_folder_note
 
-SHARED_IMAGES = Rule(
+SHARED_IMAGES = make_folder_note(
     'training images that are also in validation or test (left out of training)',
     'Keep them in one split',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
-REPEATED_IMAGES = Rule(
+REPEATED_IMAGES = make_folder_note(
     'images that a split has more than once (the first one is read)',
     'Keep the one with the right annotations',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 REPEATED_OBJECTS = Rule(
     'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
@@ -35,19 +31,16 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[En
     """Return the annotations without repeated ones, and a text that names each repeated one."""
     seen = defaultdict(list)
     first, repeated = [], []
-    for annotation in split.annotations:
+    names = split.list_image_names(split.annotations)
+    for annotation, name in zip(split.annotations, names, strict=True):
         masks = seen[annotation['image_id'], make_object_key(annotation)]
         mask = get_mask(annotation, with_masks)
         if mask in masks:
-            repeated.append(annotation)
+            repeated.append(f'annotation {annotation["id"]} of {name}')
         else:
             masks.append(mask)
             first.append(annotation)
-    names = split.list_image_names(repeated)
-    examples = [
-        f'annotation {entry["id"]} of {name}' for entry, name in zip(repeated, names, strict=True)
-    ]
-    return first, examples
+    return first, repeated
 
 
 def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Split]:

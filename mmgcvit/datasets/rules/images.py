@@ -18,12 +18,11 @@ from ..decoding import (
     load_image,
 )
 from ..records import Size
-from .rule import Effect, Rule
+from .rule import Rule, make_folder_rule
 
-UNUSABLE_NAME = Rule(
+UNUSABLE_NAME = make_folder_rule(
     'names of images with a tab, a line break or invalid UTF-8',
     'Rename them',
-    in_config=Effect.NONE,
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')

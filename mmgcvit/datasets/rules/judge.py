@@ -1,6 +1,7 @@
 """Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,12 +18,11 @@ from .objects import (
     get_corners,
     is_box_mask,
 )
-from .rule import MAX_UNUSABLE, Effect, Problems, Rule, make_issues
+from .rule import MAX_UNUSABLE, Effect, Issue, Problems, make_folder_rule, make_issues
 
-ROTATED_BOXES = Rule(
+ROTATED_BOXES = make_folder_rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
-    in_config=Effect.NONE,
 )
 
 
@@ -57,21 +57,22 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
     empty = [f'object of {name}' for name in labelled if not splits[name].objects]
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
-    noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
-    notes = [issue.format() for issue in make_issues(noted, '')]
-    if any(problems.values()):
-        notes.append(reject_or_describe(dataset, problems, totals, empty))
+    issues = make_issues(problems, '')
+    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
+    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
+    if left_out:
+        notes.append(reject_or_describe(dataset, left_out, totals, empty))
     return replace(dataset, splits=splits).add_notes(notes)
 
 
 def reject_or_describe(
-    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str]
+    dataset: DatasetInfo, issues: Sequence[Issue], totals: Counter[str], empty: Sequence[str]
 ) -> str:
     """Return a note about what is left out.
 
     Args:
         dataset: The dataset, for messages.
-        problems: Examples of what is left out, by rule.
+        issues: What is left out.
         totals: The number of images, objects and files, with those that are left out.
         empty: Splits that have no image or no object left.
 
@@ -80,15 +81,13 @@ def reject_or_describe(
             empty.
     """
     counts = Counter()
-    for rule, examples in problems.items():
-        counts[rule.unit] += len(examples)
+    for issue in issues:
+        counts[issue.rule.unit] += len(issue.examples)
     count = ', '.join(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
-        if number
     )
-    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems, '')]
-    named = escape_controls(''.join(lines))
+    named = escape_controls(''.join(f'\n  {issue.format(MANY)}' for issue in issues))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         limit = f'No {empty[0]} can be used'

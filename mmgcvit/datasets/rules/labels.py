@@ -9,7 +9,7 @@ from ...errors import UserError
 from ..decoding import read_segmentation_map
 from ..records import Size
 from .images import OTHER_SIZE
-from .rule import Effect, Rule
+from .rule import Effect, Rule, make_config_rule
 
 NO_IMAGES = Rule(
     'lists no images',
@@ -21,15 +21,14 @@ OTHER_LABELS = Rule(
     'Change the classes or reduce_zero_label in the config',
     in_folder=Effect.REJECTED,
 )
-OTHER_ORDER = Rule(
+OTHER_ORDER = make_config_rule(
     'class folders in another order than the classes of the config',
     'Sort the classes',
-    in_folder=Effect.NONE,
 )
-NO_MAP = Rule(
+# Folders have unusable maps instead.
+NO_MAP = make_config_rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
-    in_folder=Effect.NONE,  # which has unusable maps
 )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...config import iter_dicts
 from ..records import Entry, ObjectSplit, are_numbers
-from .rule import Effect, Problems, Rule
+from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
@@ -19,44 +20,36 @@ MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
-def make_rule(
-    problem: str,
-    in_config: Effect = Effect.STOPS_IF_MANY,
-    remedy: str = 'Correct or remove them',
-) -> Rule:
-    return Rule(problem, remedy, unit='object', in_config=in_config)
-
-
-NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
-OUTSIDE = make_rule(
+make_object_rule = partial(
+    Rule, remedy='Correct or remove them', unit='object', in_config=Effect.STOPS_IF_MANY
+)
+NOT_FINITE = make_object_rule('bbox or area are not finite numbers', in_config=Effect.STOPS)
+OUTSIDE = make_object_rule(
     'the box or mask leaves the image',
     remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
     '[centre x, centre y, width, height] in fractions of the image',
 )
-NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
-NO_MASK = make_rule(
+NO_AREA = make_object_rule('the box is under a pixel in width or height, or its area is 0')
+NO_MASK = make_object_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    Effect.STOPS,
+    in_config=Effect.STOPS,
 )
 # In validation and test, it stops a run.
-FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
-DIFFERENT = make_rule('box and mask contradict each other')
-RING = make_rule(
+FEW_POINTS = make_object_rule('the mask is a polygon of fewer than three points, or without area')
+DIFFERENT = make_object_rule('box and mask contradict each other')
+RING = make_object_rule(
     'by its area, the mask has a hole, which would be filled',
     remedy='Export the masks as RLE: polygons have no holes',
 )
-FULL_IMAGES = Rule(
+FULL_IMAGES = make_config_rule(
     'images with more objects than the model finds in one',
     'In a template, raise max_objects. In another config, raise max_per_img of test_cfg and of its '
     'proposals. A query of DINO or Mask2Former finds one object at most',
-    in_folder=Effect.NONE,
     in_config=Effect.NOTED,
 )
-BOX_MASKS = Rule(
+BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are',
     'Train boxes: --task detect',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 
 Array = NDArray[Any]
@@ -75,12 +68,6 @@ def are_inside(corners: Array, sizes: Array) -> Array:
     """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
     return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
-
-
-def have_area(corners: Array, sizes: Array) -> Array:
-    """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
-    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
-    return (visible >= 1).all(1)
 
 
 def find_max_objects(model: Any) -> float:
@@ -110,9 +97,10 @@ def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Ent
     corners = get_corners(annotations)
     areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
     areas = np.array(areas, float)
+    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
-    rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
+    rules[(areas <= 0) | (visible < 1).any(1)] = NO_AREA
     rules[~are_inside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
     if with_masks:
@@ -205,8 +193,8 @@ def measure_area(polygon: Sequence[float]) -> float:
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def decode_counts(text: str) -> list[int] | None:
-    """Decode the counts of COCO's compressed RLE, or return None if the text is invalid.
+def decode_counts(text: str) -> list[int]:
+    """Decode the counts of COCO's compressed RLE, or return none if the text is invalid.
 
     pycocotools does not check the text, and may read beyond its end. A character has five bits,
     and a sixth that says whether more follow. From the fourth count on, differences from the count
@@ -214,7 +202,7 @@ def decode_counts(text: str) -> list[int] | None:
     """
     # No image needs a number of more than 12 characters.
     if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
-        return None
+        return []
     counts = []
     for number in re.findall('[P-o]*[0-O]', text):
         codes = [ord(character) - 48 for character in number]
