@@ -56,6 +56,8 @@ WEIGHTS = {
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
 # MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
+# The variables of templates with the length of a training, and what they count.
+LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
 # The least and the usual limit of objects in an image, and the margin by which it is over the
 # fullest one.
 MIN_MAX_OBJECTS, CROWD_MARGIN = 100, 1.5
@@ -113,8 +115,7 @@ def make_config(
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     template_path = Path(get_config_path(template.config))
-    settings = choose_settings(template, size, options)
-    head = read_head(template_path) | settings
+    head = read_head(template_path) | choose_settings(template, size, options)
     check_texts(dataset, work_dir, head['pretrained'] or '')
     dataset = split_validation(dataset)
     train = dataset.splits['train']
@@ -130,7 +131,8 @@ def make_config(
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or choose_epochs(template, size, num_images)
-    head |= choose_length(head, epochs, num_images)
+    variable, length = choose_length(head, epochs, num_images)
+    head[variable] = length
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
@@ -163,7 +165,7 @@ def make_config(
         'weaknesses': find_weaknesses(dataset, remedy),
     }
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
-    training += format_length(head)
+    training += format_count(length, LENGTHS[variable])
     if head.get('tiles'):
         training += f', on tiles of {head["tiles"]} px'
 
@@ -186,7 +188,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     for template in templates:
         if task in (None, template.option):
             return template
-    tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
+    tasks = ' or '.join(template.option for template in templates)
     raise UserError(
         f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
@@ -264,11 +266,11 @@ def choose_epochs(template: Template, size: str, num_images: int) -> int:
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
-def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict[str, int]:
-    """Return the variable with the length of a training: in epochs, or in iterations."""
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
+    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
     if 'max_epochs' in head:
-        return {'max_epochs': epochs}
-    return {'max_iters': epochs * ceil(num_images / head['batch_size'])}
+        return 'max_epochs', epochs
+    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
 
 
 def locate_data(folder: Path, work_dir: Path) -> str:
@@ -330,13 +332,6 @@ def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
     return text
 
 
-def format_length(settings: Mapping[str, Any]) -> str:
-    """Return the length of a training as text, from ``max_iters`` or ``max_epochs``."""
-    if 'max_iters' in settings:
-        return format_count(settings['max_iters'], 'iteration')
-    return format_count(settings['max_epochs'], 'epoch')
-
-
 def format_init_weights(head: Mapping[str, Any]) -> str:
     """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
@@ -383,20 +378,17 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
     made = annotations.parent / config.name
-    head = Config.fromfile(made)
-    num_images = 0
-    if 'max_iters' in head:
-        num_images = len(read_text(annotations).splitlines())
-    length = choose_length(head, epochs, num_images)
-    text = format_length(length)
-    if all(cfg.train_cfg[name] == value for name, value in length.items()):
+    # Iterations are counted only where the annotations are a list of images.
+    num_images = len(read_text(annotations).splitlines())
+    variable, length = choose_length(Config.fromfile(made), epochs, num_images)
+    text = format_count(length, LENGTHS[variable])
+    if cfg.train_cfg[variable] == length:
         return config, text
-    if all(done[name] >= value for name, value in length.items()):
+    if done[variable] >= length:
         raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, fill_template(made, length))
-    longer = Config.fromfile(path)
+    longer = Config.fromstring(fill_template(made, {variable: length}), '.py')
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         cfg[name] = longer[name]
+    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text

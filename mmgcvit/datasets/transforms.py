@@ -130,16 +130,15 @@ class RandomTile(BaseTransform):
             raise UserError(
                 'mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations'
             )
-        height, width = results['img'].shape[:2]
         corners = [instance['bbox'] for instance in results['instances']]
         boxes = np.array(corners, float).reshape(-1, 2, 2)
-        lowest, highest = 0, np.maximum((width - self.side, height - self.side), 0)
+        lowest, highest = 0, np.maximum(np.subtract(results['img'].shape[1::-1], self.side), 0)
         if len(boxes) and np.random.rand() < OBJECT_TILES:
             centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
             lowest = np.clip(centre - self.side + 1, 0, highest)
             highest = np.clip(centre, 0, highest)
-        corner = np.random.randint(lowest, highest + 1)
-        tile = np.s_[corner[1] : corner[1] + self.side, corner[0] : corner[0] + self.side]
+        left, top = corner = np.random.randint(lowest, highest + 1)
+        tile = np.s_[top : top + self.side, left : left + self.side]
         results['img'] = results['img'][tile]
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         cut = np.clip(boxes - corner, 0, results['img_shape'][::-1])

@@ -1,6 +1,6 @@
 """Apply the rules to a config's dataset in COCO's format."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -20,8 +20,9 @@ from ..rules.coco import (
     has_size,
     read_json,
 )
-from ..rules.copies import REPEATED_OBJECTS, find_repeated_objects
-from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects, find_object_problems
+from ..rules.copies import REPEATED_OBJECTS
+from ..rules.judge import leave_out_objects
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects
 from ..rules.rule import MAX_UNUSABLE, Issue, Report, make_issues
 from .images import ImageFile
 
@@ -56,9 +57,8 @@ def check_coco(
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
     try:
         split = make_split(dataset, content, classes)
-        right, problems = find_object_problems(split, with_masks)
-        _, problems[REPEATED_OBJECTS] = find_repeated_objects(split, with_masks)
-        problems |= find_content_problems(content, classes, is_scored)
+        problems = defaultdict(list, find_content_problems(content, classes, is_scored))
+        right = leave_out_objects(split, with_masks, problems)
         counts = split.count_classes()
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
@@ -74,11 +74,12 @@ def check_coco(
         for name, number in numbers.items()
         if number > max_objects
     ]
-    is_trained = any(not entry.get('ignore') and not entry.get('iscrowd') for entry in right)
+    is_trained = any(not entry.get('ignore') for entry in right.objects)
     if not is_scored and not is_trained:
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
     num_objects = len(split.annotations) + len(problems[UNLISTED])
-    are_many = num_objects - len(right) > MAX_UNUSABLE * num_objects
+    num_right = len(right.annotations) + len(problems[REPEATED_OBJECTS])
+    are_many = num_objects - num_right > MAX_UNUSABLE * num_objects
     for issue in make_issues(problems, path, are_many):
         # pycocotools raises an error for a mask without area.
         stops_scores = is_scored and issue.rule == FEW_POINTS

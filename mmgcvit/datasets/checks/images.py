@@ -43,14 +43,15 @@ def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
         report: Issues, and the number of images of each class, are added to it.
     """
     place = get_data_path(dataset)
+    entries, reasons = [], []
     try:
         entries = dataset.load_data_list()
     # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
     except Exception as error:
-        report.issues.append(Issue(NO_IMAGES, place, [get_first_line(error)]))
-        return []
+        reasons = [get_first_line(error)]
     if not entries:
-        report.issues.append(Issue(NO_IMAGES, place))
+        report.issues.append(Issue(NO_IMAGES, place, reasons))
+        return []
     classes = dataset.metainfo.get('classes') or ()
     labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
     problems = {

@@ -44,10 +44,11 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     """Return notes about classes that a split lacks, or that only one image has."""
     what = 'an object of ' if dataset.annotation_types[0] in OBJECT_TYPES else ''
-    found, counts = {}, Counter()  # in how many images of each split, and of all, each class is
-    for split_name, split in dataset.splits.items():
-        found[split_name] = Counter(name for names in split.list_classes() for name in names)
-        counts += found[split_name]
+    found = {  # in how many images of each split each class is
+        split_name: Counter(name for names in split.list_classes() for name in names)
+        for split_name, split in dataset.splits.items()
+    }
+    counts = sum(found.values(), Counter())
     untrained = [name for name in dataset.classes if name not in found['train']]
     single = [name for name in dataset.classes if counts[name] == 1]
     missing = [

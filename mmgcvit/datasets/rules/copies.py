@@ -6,14 +6,13 @@ a copy of it.
 
 from collections import defaultdict
 
-from ...errors import UserError, shorten
 from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
 from .images import identify_contents
 from .rule import Effect, Problems, Rule, make_folder_note
 
 SHARED_IMAGES = make_folder_note(
     'training images that are also in validation or test (left out of training)',
-    'Keep them in one split',
+    'Keep them in one split. Without a validation split, a fifth of the images is held out',
 )
 REPEATED_IMAGES = make_folder_note(
     'images that a split has more than once (the first one is read)',
@@ -64,11 +63,5 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Spli
                 problems[REPEATED_IMAGES].append(str(path))
             else:
                 kept[content] = index
-        if name == 'train' and split.image_names and not kept:
-            raise UserError(
-                f'{dataset.folder}: all training images are also in validation or test '
-                f'({shorten(split.image_names)}). Put other images into one of the splits, or '
-                'remove val: then a fifth of train is held out for it'
-            )
         splits[name] = split.select(kept.values())
     return splits

@@ -59,7 +59,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
-    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
+    # Where nothing is left of a split, noted copies are a reason too.
+    left_out = [issue for issue in issues if empty or issue.rule.in_folder != Effect.NOTED]
     if left_out:
         notes.append(reject_or_describe(dataset, left_out, totals, empty))
     return replace(dataset, splits=splits).add_notes(notes)
