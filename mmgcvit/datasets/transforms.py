@@ -61,8 +61,8 @@ class SkipUnreadable(BaseTransform):
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                sizes = '{} x {}, but the annotations say {} x {}'.format(*size, *annotated_size)
-                raise ValueError(f'it is {sizes}')
+                sizes = '{} x {}, but the annotations say {} x {}'
+                raise ValueError(f'it is {sizes.format(*size, *annotated_size)}')
             return self.augment(loaded)
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:

@@ -52,8 +52,8 @@ def check_coco(
     content = read_content(path, is_scored, report)
     if content is None:
         return []
-    classes = dataset.metainfo.get('classes')
-    classes = classes or [category['name'] for category in content['categories']]
+    names = [category['name'] for category in content['categories']]
+    classes = dataset.metainfo.get('classes') or names
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
     try:
         split = make_split(dataset, content, classes)
@@ -121,7 +121,7 @@ def has_other_assigner(model: ConfigDict) -> bool:
 
     Those without this setting do, such as all matchers of mmdet.
     """
-    assigners = [part['assigner'] for part in iter_dicts(model) if part.get('assigner')]
+    assigners = filter(None, (part.get('assigner') for part in iter_dicts(model)))
     return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
 
 

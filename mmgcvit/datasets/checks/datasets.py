@@ -31,7 +31,7 @@ def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    report, model = Report(), cfg.get('model') or ConfigDict()
+    report, model = Report([], [], []), cfg.get('model') or ConfigDict()
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:

@@ -106,8 +106,8 @@ def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
         needed = keys | {'iscrowd'} if is_read else keys
         for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
-            if not needed <= entry.keys():
-                absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            if absent:
                 missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
     return missing
 

@@ -5,8 +5,10 @@ a copy of it.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 
-from ..records import DatasetInfo, Entry, ObjectSplit, Split, get_mask, make_object_key
+from ..records import ObjectSplit, Split, get_mask, make_object_key
 from .images import identify_contents
 from .rule import Effect, Problems, Rule, make_folder_note
 
@@ -26,34 +28,31 @@ REPEATED_OBJECTS = Rule(
 )
 
 
-def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], list[str]]:
-    """Return the annotations without repeated ones, and a text that names each repeated one."""
-    seen = defaultdict(list)
-    first, repeated = [], []
+def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split without repeated objects. Add them to ``problems``."""
+    seen, first = defaultdict(list), []
     names = split.list_image_names(split.annotations)
     for annotation, name in zip(split.annotations, names, strict=True):
         masks = seen[annotation['image_id'], make_object_key(annotation)]
         mask = get_mask(annotation, with_masks)
         if mask in masks:
-            repeated.append(f'annotation {annotation["id"]} of {name}')
+            problems[REPEATED_OBJECTS].append(f'annotation {annotation["id"]} of {name}')
         else:
             masks.append(mask)
             first.append(annotation)
-    return first, repeated
+    return replace(split, annotations=first)
 
 
-def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Split]:
-    """Return the splits of a dataset without copies of images. Add them to ``problems``.
+def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[str, Split]:
+    """Return splits without copies of images. Add them to ``problems``.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
-    contents = identify_contents(
-        [path for split in dataset.splits.values() for path in split.image_paths]
-    )
-    others = [split for name, split in dataset.splits.items() if name != 'train']
+    contents = identify_contents([path for split in splits.values() for path in split.image_paths])
+    others = [split for name, split in splits.items() if name != 'train']
     held_out = {contents[path] for split in others for path in split.image_paths}
-    splits = {}
-    for name, split in dataset.splits.items():
+    selected = {}
+    for name, split in splits.items():
         kept = {}  # the index of the first image with a content
         for index, path in enumerate(split.image_paths):
             content = contents[path]
@@ -63,5 +62,5 @@ def leave_out_copies(dataset: DatasetInfo, problems: Problems) -> dict[str, Spli
                 problems[REPEATED_IMAGES].append(str(path))
             else:
                 kept[content] = index
-        splits[name] = split.select(kept.values())
-    return splits
+        selected[name] = split.select(kept.values())
+    return selected

@@ -9,14 +9,14 @@ from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split
 from .classes import check_class_names
-from .copies import REPEATED_OBJECTS, find_repeated_objects, leave_out_copies
+from .copies import leave_out_copies, leave_out_repeated
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
     are_inside,
-    find_object_problems,
     get_corners,
     is_box_mask,
+    leave_out_wrong,
 )
 from .rule import MAX_UNUSABLE, Effect, Issue, Problems, make_folder_rule, make_issues
 
@@ -40,23 +40,23 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             image or no object left.
     """
     check_class_names(dataset.folder, dataset.classes)
-    problems = defaultdict(list, dataset.problems)
-    totals = Counter()
+    problems, splits, totals = defaultdict(list, dataset.problems), {}, Counter()
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
             totals[rule.unit] += len(examples)
-    for split in dataset.splits.values():
+    for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
-    splits = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
-    labelled = [name for name, split in splits.items() if split.objects]
-    splits = leave_out_copies(replace(dataset, splits=splits), problems)
+        splits[name] = leave_out_images(split, problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits = {name: leave_out_objects(splits[name], with_masks, problems) for name in splits}
+    for name, split in leave_out_copies(splits, problems).items():
+        splits[name] = leave_out_objects(split, with_masks, problems)
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
-    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    empty = [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    for name, split in dataset.splits.items():
+        if split.objects and not splits[name].objects:
+            empty.append(f'object of {name}')
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     # Where nothing is left of a split, noted copies are a reason too.
@@ -112,27 +112,20 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
         else:
             usable.append(index)
     split = split.select(usable)
-    if not split.annotations:
-        return split
-    rotated, paths = find_rotated(split), split.image_paths
-    problems[ROTATED_BOXES] += [str(paths[index]) for index in sorted(rotated)]
-    return split.select(set(range(len(paths))) - rotated)
+    return leave_out_rotated(split, problems) if split.annotations else split
 
 
 def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
     """Return a split without objects that cannot be used. Add them to ``problems``."""
     if not split.annotations:
         return split
-    annotations, repeated = find_repeated_objects(split, with_masks)
-    problems[REPEATED_OBJECTS] += repeated
-    right, found = find_object_problems(replace(split, annotations=annotations), with_masks)
-    for rule, examples in found.items():
-        problems[rule] += examples
-    return replace(split, annotations=right)
+    split = leave_out_repeated(split, with_masks, problems)
+    return leave_out_wrong(split, with_masks, problems)
 
 
-def find_rotated(split: ObjectSplit) -> set[int]:
-    """Return the images with the size before their EXIF rotation but boxes after it.
+def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
+    """Return a split without images with the size before their EXIF rotation but boxes after it.
+    Add them to ``problems``.
 
     Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show
     the rotated image but write the size before. Boxes tell it that fit only one of both pictures:
@@ -141,13 +134,14 @@ def find_rotated(split: ObjectSplit) -> set[int]:
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
     fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
     if not (fit_after & ~fit_before).any():
-        return set()
-    rotated = set()
-    for index, (size, path) in enumerate(zip(split.sizes, split.image_paths, strict=True)):
+        return split
+    rotated = {}  # the paths of images by their ids
+    for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
         before, after = read_sizes(path)
         if size == before != after:
-            rotated.add(index)
-    ids = {split.images[index]['id'] for index in rotated}
-    is_rotated = [entry['image_id'] in ids for entry in split.annotations]
-    fits_better = fit_after[is_rotated].sum() > fit_before[is_rotated].sum()
-    return rotated if fits_better else set()
+            rotated[image['id']] = str(path)
+    is_rotated = [entry['image_id'] in rotated for entry in split.annotations]
+    if fit_after[is_rotated].sum() <= fit_before[is_rotated].sum():
+        return split
+    problems[ROTATED_BOXES] += rotated.values()
+    return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import iter_dicts
-from ..records import Entry, ObjectSplit, are_numbers
+from ..records import ObjectSplit, are_numbers
 from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
@@ -86,12 +87,13 @@ def find_max_objects(model: Any) -> float:
     return min(limit for limit in limits if limit and limit > 0)
 
 
-def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
-    """Return the objects that break no rule, and examples of the others by their rule.
+def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split with the objects that break no rule.
 
     Args:
         split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
+        problems: Examples of the others are added to it, by their rule.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners = get_corners(annotations)
@@ -105,15 +107,14 @@ def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Ent
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
-    right, problems = [], {}
-    names = split.list_image_names(annotations)
+    right, names = [], split.list_image_names(annotations)
     for entry, rule, name in zip(annotations, rules, names, strict=True):
         if rule is None:
             right.append(entry)
         else:
             example = f'annotation {entry["id"]} of {name}, bbox {entry["bbox"]!s:.80}'
-            problems.setdefault(rule, []).append(example)
-    return right, problems
+            problems[rule].append(example)
+    return replace(split, annotations=right)
 
 
 def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:

@@ -1,7 +1,7 @@
 """A rule for datasets, what follows where it is broken, and the issues that rules find."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import NamedTuple
@@ -65,9 +65,9 @@ class Issue(NamedTuple):
 class Report:
     """What is wrong with the datasets of a config, and what they contain. The checks add to it."""
 
-    issues: list[Issue] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    summaries: list[str] = field(default_factory=list)
+    issues: list[Issue]
+    notes: list[str]
+    summaries: list[str]
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a line for each issue that stops the run, or for each that does not."""
