@@ -33,6 +33,8 @@ from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
+from .datasets.checks.made import coco_content
+
 MAX_SECONDS = 60
 MANY = settings(max_examples=150)
 FORBIDDEN = (
@@ -352,15 +354,7 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(content):
             assert all(entries.get(name) is None for name in ('best_ckpt', 'last_ckpt_x'))
 
 
-COCO = {
-    'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 5, 'height': 5}],
-    'annotations': [
-        {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}
-    ],
-    'categories': [{'id': 1, 'name': 'a'}],
-}
-
-
+COCO = coco_content()
 ODD = st.fixed_dictionaries(
     {key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO}
 )

@@ -25,12 +25,10 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import list_files
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
-from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
-from mmgcvit.mmdet_fixes import MAX_DETECTIONS
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.tasks import MINI, TEMPLATES
 
@@ -80,7 +78,6 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
         rf'{TEMPLATES[annotation_type].mini_weights}$|gcvit_{size}_224\S+-[0-9a-f]{{8}}.pth$|1k_large',
         checkpoint,
     )
-    assert len(made.path.read_text().splitlines()) < 250
 
 
 def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
@@ -141,14 +138,16 @@ def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_pa
     path, summary = make_config(dataset, tmp_path / 'run', tiles=tiles)
     cfg = Config.fromfile(path)
     assert cfg.max_objects == cfg.model.test_cfg.rcnn.max_per_img == limit
-    assert ('the fullest image has 144 objects, so up to 300 are found' in summary) == (not tiles)
-    assert ('their masks take up to' in summary) == (not tiles)
+    for words in (
+        'the fullest image has 144 objects, so up to 300 are found',
+        'their masks take up to',
+        'Train on tiles of 32 px: --tiles (about',
+    ):
+        assert (words in summary) == (not tiles)
     if not tiles:
         for proposals in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn):
             assert (proposals.nms_pre, proposals.max_per_img) == (3000, 1500)
-    assert ('Train on tiles of 32 px: --tiles (about' in summary) == (not tiles)
-    evaluator = Evaluator([{**cfg.val_evaluator, 'metric': 'bbox'}])
-    assert evaluator.metrics[0].proposal_nums == 3 * [MAX_DETECTIONS]
+    assert cfg.val_evaluator.type == 'mmgcvit.CocoMetric'
 
 
 @pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])
@@ -165,21 +164,19 @@ def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path
 
 
 def test_all_scores_of_a_line_count_all_detections():
-    """Of 150 objects, all are found: mmdet's own mAP counts 100 of them."""
+    """Of 150 objects, all are found: mmdet's own mAP counts 100 of them, so that it is 0.667."""
     boxes = torch.tensor([[6.0 * (i % 15), 6.0 * (i // 15)] for i in range(150)])
     boxes = torch.cat([boxes, boxes + 5], 1)
     instances = [{'bbox': box, 'bbox_label': 0, 'mask': None} for box in boxes.tolist()]
     labels, scores = torch.zeros(150, dtype=int), torch.linspace(1, 0.5, 150)
     sample = {'ori_shape': (72, 96), 'img_id': 1, 'instances': instances}
     sample['pred_instances'] = {'bboxes': boxes, 'labels': labels, 'scores': scores}
-    expected = {'mmdet.CocoMetric': (0.667, 1), 'mmgcvit.CocoMetric': (1, 1)}
-    for name, values in expected.items():
-        evaluator = Evaluator([{'type': name, 'metric': 'bbox'}])
-        evaluator.dataset_meta = {'classes': ('disc',)}
-        evaluator.process([sample], {})
-        found = evaluator.evaluate(1)
-        found = found['coco/bbox_mAP'], found['coco/bbox_mAP_50']
-        assert found == pytest.approx(values, abs=0.01)
+    evaluator = Evaluator([{'type': 'mmgcvit.CocoMetric', 'metric': 'bbox'}])
+    evaluator.dataset_meta = {'classes': ('disc',)}
+    evaluator.process([sample], {})
+    found = evaluator.evaluate(1)
+    for name in ('bbox_mAP', 'bbox_mAP_50'):
+        assert found[f'coco/{name}'] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize('size', [(200, 130), (200, 140)])
@@ -224,26 +221,20 @@ def write_white(root, image, labels):
     return root / 'images' / image.name
 
 
-@pytest.mark.parametrize(
-    ('write_map', 'task'),
-    [(write_colours, None), (write_table, None), (write_white, 'semantic')],
-    ids=['CVAT', 'Roboflow', '0 and 255'],
-)
-def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
-    write_map, task, tmp_path
-):
-    expected = {}
+@pytest.mark.parametrize('write_map', [write_colours, write_table, write_white])
+def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(write_map, tmp_path):
+    expected, is_white = {}, write_map is write_white
     for number in range(4):
         random = np.random.default_rng(number)
-        labels = random.integers(0, 2 if write_map is write_white else 3, (30, 40))
+        labels = random.integers(0, 2 if is_white else 3, (30, 40))
         if number == 0:
             labels[:] = 1
         image = write_map(tmp_path / 'data', Path(f'{number}.jpg'), labels)
         write(image, random.integers(0, 255, (30, 40, 3), np.uint8))
         expected[image.name] = labels
-    dataset = read_folder(tmp_path / 'data', task)
+    dataset = read_folder(tmp_path / 'data', 'semantic' if is_white else None)
     assert dataset.classes[:2] == ('background', SECOND)
-    assert ('val' in dataset.splits) == (task is None)
+    assert ('val' in dataset.splits) != is_white
     path, _ = make_config(dataset, tmp_path / 'run', size=MINI)
     cfg, found = Config.fromfile(path), {}
     check_data(cfg, LOADERS[:2])
@@ -260,11 +251,9 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(
     ('name', 'text', 'words'),
     [
         ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
-        ('train/_classes.csv', '0, a\n7, b\n7, c', '7 for the classes b and c'),
         ('train/_classes.csv', '0, a\n7, b, c', "the line '7, b, c'. Expected NAME"),
         ('train/_classes.csv', '0, a\n7, "b', """the line '7, "b'. Expected NAME"""),
         ('labelmap.txt', '\n'.join(f'{i}:0,0,{i}::' for i in range(256)), '256 classes of pixels'),
-        ('labelmap.txt', 'a:0,0,0::\nb', "the line 'b'. Expected NAME"),
         ('labelmap.txt', 'a:0,0,0::\nb:1,2::', "the line 'b:1,2::'. Expected NAME"),
         ('labelmap.txt', '# label:color_rgb:parts', "the line ''. Expected NAME"),
         ('labelmap.txt', 'a:0,0,0::\n# b', "the line '# b'. Expected NAME"),
@@ -331,7 +320,7 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
 @pytest.mark.parametrize('annotation_type', DATA)
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
-    read.
+    read (formats/test_rules.py).
     """
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)
@@ -359,9 +348,6 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
         with torch.no_grad():
             model.eval().test_step(pseudo_collate([load(val, *size)]))
         model.train()
-    Image.new('RGB', (321, 1)).save(image)
-    _, problem, _ = check_image(image)
-    assert 'image.png (it is 321 x 1, one side over 320 times' in problem
 
 
 @pytest.mark.parametrize('annotation_type', DATA)
@@ -374,12 +360,11 @@ def test_a_written_config_is_its_template_with_other_first_lines(annotation_type
     template = (ROOT / 'configs' / TEMPLATES[annotation_type].config).read_text()
     mark = '# Derived from the settings above.'
     assert written.partition(mark)[1:] == template.partition(mark)[1:]
-    heads = [
-        f'# {text.partition(mark)[0].partition("# The network: ")[2]}'
-        for text in (written, template)
-    ]
-    assert len({tuple(re.findall('^#.*', head, flags=re.M)) for head in heads}) == 1
-    assert len({tuple(re.findall(r'^(\w+) =', head, flags=re.M)) for head in heads}) == 1
+    starts = []  # comments, and names of variables
+    for text in (written, template):
+        head = text.partition(mark)[0].partition('# The network: ')[2]
+        starts.append(re.findall(r'^(#.*|\w+ =)', head, flags=re.M))
+    assert starts[0] == starts[1]
 
 
 @pytest.mark.parametrize('annotation_type', DATA)

@@ -82,12 +82,9 @@ def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
     for _ in range(3):
         assert len(list(loader)) == len(NAMES)
     (tmp_path / 'images' / 'c.jpg').write_text('Hello')
-    with pytest.raises(UserError) as error, explain_loader_errors():
+    words = rf'^{tmp_path}/images/c.jpg cannot be loaded \(failed to load image.*\Z'
+    with pytest.raises(UserError, match=words), explain_loader_errors():
         list(loader)
-    assert str(error.value).startswith(
-        f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image'
-    )
-    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +137,8 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     instances = []
     for label, mask in enumerate(masks):
         instance = {'bbox': find_box(mask), 'bbox_label': label, 'ignore_flag': 0}
-        instances.append({**instance, 'mask': encode(mask, kind)})
+        instance['mask'] = encode(mask, kind)
+        instances.append(instance)
     position = np.arange(np.prod(size)).reshape(*size, 1)
     np.random.seed(seed)
     cut = RandomTile(side)({'img': position, 'ori_shape': size, 'instances': instances})
@@ -151,7 +149,7 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     assert tile.shape == found['img_shape'] == tuple(np.minimum(side, size))
     top, left = divmod(int(tile[0, 0]), size[1])
     window = np.s_[:, top : top + side, left : left + side]
-    np.testing.assert_array_equal(tile, position[None, ..., 0][window][0])
+    np.testing.assert_array_equal(tile, position[window[1:]][..., 0])
     parts = masks[window]
     shown = np.flatnonzero(parts.any((1, 2)))
     assert found['gt_bboxes_labels'].tolist() == shown.tolist()

@@ -99,18 +99,14 @@ def write_rotated_coco(root):
     return settings
 
 
-def write_labels(path, labels=None):
-    labels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3 if labels is None else labels
-    write(path, labels.astype(np.uint8))
-
-
 def write_ade20k(root):
     """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their
     config.
     """
     for name in NAMES:
         write(root / 'images' / name, pixels())
-        write_labels(root / 'labels' / name.replace('.jpg', '.png'))
+        labels = np.resize(np.arange(3, dtype=np.uint8), (HEIGHT, WIDTH))
+        write(root / 'labels' / name.replace('.jpg', '.png'), labels)
     return {
         'type': 'BaseSegDataset',
         'data_root': str(root),
