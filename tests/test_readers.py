@@ -228,7 +228,7 @@ def name(value):
 
 # Parts of pickles: (number of objects that it takes from the stack, number that it puts there,
 # opcodes).
-NAMES = [key.replace('.', ' ').replace(' ', '.', key.count('.') - 1) for key in ALLOWED]
+NAMES = [' '.join(key.rsplit('.', 1)) for key in ALLOWED]
 NAMES += [
     'posix system',
     'builtins eval',
@@ -257,16 +257,16 @@ TEXTS = [
 ]
 SET_ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches'))
 SET_ATTRIBUTES += text('__name__') + text('ran') + b'u\x86b'
+VALUE_CODES = [*map(name, NAMES), *map(text, TEXTS), b'}', b']', b')', b'\x8f', b'N', b'\x88']
+VALUE_CODES += [b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a', b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f']
+VALUE_CODES += [b'G\x7f\xf8\x00\x00\x00\x00\x00\x00']
 PARTS = [
-    *((0, 1, name(value)) for value in NAMES),
-    *((0, 1, text(value)) for value in TEXTS),
-    *((0, 1, code) for code in (b'}', b']', b')', b'\x8f', b'N', b'\x88', b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a')),
-    *((0, 1, code) for code in (b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f', b'G' + b'\x7f\xf8' + bytes(6))),
+    *((0, 1, code) for code in VALUE_CODES),
     *((1, 1, code) for code in (b'\x85', b'Q', b'\x94', SET_ATTRIBUTES)),
     (1, 2, b'2'),
     *((2, 1, code) for code in (b'\x86', b'R', b'b', b'\x81', b'a')),
     *((3, 1, code) for code in (b'\x87', b's')),
-]  # fmt: skip
+]
 # A persistent id that makes torch compare a function's source code, and write it to ran.patch.
 MODULE_ID = (
     b'(' + text('module') + name('builtins set') + SET_ATTRIBUTES + text('a') + text('b\n') + b'tQ'

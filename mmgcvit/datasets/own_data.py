@@ -161,7 +161,7 @@ def make_config(
         'no_flip': not head['flip'],
         **{name: head.get(name) for name in KEPT_OPTIONS},
         'image_side': image_side,
-        'pretrained': options.get('pretrained') and str(options['pretrained']),
+        'pretrained': options.get('pretrained'),
         'weaknesses': find_weaknesses(dataset, remedy),
     }
     training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
@@ -214,7 +214,7 @@ def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -
     if 'lr' in given:
         settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
     if 'pretrained' in given:
-        given |= {'pretrained': resolve_weights(str(given['pretrained'])), 'load_from': None}
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
     return settings | given
 
 
@@ -238,7 +238,7 @@ def resolve_weights(pretrained: str) -> str | None:
 
 def check_texts(dataset: DatasetInfo, work_dir: Path, weights: str) -> None:
     """Raise a UserError for a work dir in the dataset, and for texts that a config cannot have."""
-    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
+    if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
             'TMPDIR)'
@@ -275,8 +275,7 @@ def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tupl
 
 def locate_data(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data, relative to the work dir if both move with the current one."""
-    is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
-    if is_fixed:
+    if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 

@@ -13,7 +13,7 @@ from .copies import leave_out_copies, leave_out_repeated
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import (
     BOX_MASKS,
-    are_inside,
+    are_outside,
     get_corners,
     is_box_mask,
     leave_out_wrong,
@@ -132,8 +132,11 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     more of them must fit the rotated one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
-    fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
-    if not (fit_after & ~fit_before).any():
+    misfits_before, misfits_after = (
+        are_outside(corners, sizes),
+        are_outside(corners, sizes[:, ::-1]),
+    )
+    if not (misfits_before & ~misfits_after).any():
         return split
     rotated = {}  # the paths of images by their ids
     for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
@@ -141,7 +144,7 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
         if size == before != after:
             rotated[image['id']] = str(path)
     is_rotated = [entry['image_id'] in rotated for entry in split.annotations]
-    if fit_after[is_rotated].sum() <= fit_before[is_rotated].sum():
+    if misfits_after[is_rotated].sum() >= misfits_before[is_rotated].sum():
         return split
     problems[ROTATED_BOXES] += rotated.values()
     return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])

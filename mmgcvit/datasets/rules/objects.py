@@ -62,13 +62,17 @@ def get_corners(annotations: Entries) -> Array:
     boxes = [annotation['bbox'] for annotation in annotations]
     rows = [box if are_numbers(box) and len(box) == 4 else [np.nan] * 4 for box in boxes]
     values = np.array(rows, float).reshape(-1, 4)
-    return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
+    values[:, 2:] += values[:, :2]
+    return values
 
 
-def are_inside(corners: Array, sizes: Array) -> Array:
-    """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
+def are_outside(corners: Array, sizes: Array) -> Array:
+    """Return whether corners (n, 4) leave images of ``sizes`` (n, 2) by more than :data:`MARGIN`.
+
+    Those that are NaN do not.
+    """
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
-    return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
+    return ((corners[:, :2] < -margin) | (corners[:, 2:] > sizes + margin)).any(1)
 
 
 def find_max_objects(model: Any) -> float:
@@ -103,7 +107,7 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
     rules[(areas <= 0) | (visible < 1).any(1)] = NO_AREA
-    rules[~are_inside(corners, sizes)] = OUTSIDE
+    rules[are_outside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
@@ -133,7 +137,7 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
     limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
     rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
-    rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
+    rules[are_outside(edges, sizes)] = OUTSIDE
 
 
 def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:

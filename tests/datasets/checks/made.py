@@ -94,7 +94,7 @@ def write_rotated_coco(root):
     annotated.
     """
     settings = write_coco(root)
-    write_exif_rotated(root / 'images' / 'b.jpg')
+    write_exif_rotated(root / 'images/b.jpg')
     settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
     return settings
 

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules import RULES, classes, coco, copies, images, judge, labels, objects
+from mmgcvit.datasets.rules import RULES, classes, coco, copies, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.datasets.rules.rule import Effect
@@ -247,10 +247,10 @@ ROWS = [
     ),
     (coco.NO_SIZE, edit_coco('images', height='9'), COCO[2:]),
     (coco.NO_OBJECTS, edit_all(lambda content, stem: content['annotations'].clear()), COCO[2:]),
-    (labels.NO_IMAGES, write_text, ('classes config',)),
-    (labels.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
-    (labels.OTHER_LABELS, write_map(HIGH_MAP), ('maps config', 'maps semantic')),
-    (labels.NO_MAP, write_text, ('maps config',)),
+    (images.NO_IMAGES, write_text, ('classes config',)),
+    (images.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
+    (images.OTHER_LABELS, write_map(HIGH_MAP), ('maps config', 'maps semantic')),
+    (images.NO_MAP, write_text, ('maps config',)),
     (classes.CLASS_NAMES, name_alike, BOXED),
     (classes.MISSING_CLASSES, add_class, (*BOXED, 'maps semantic')),
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
@@ -272,7 +272,7 @@ WORDS = {
     classes.CLASS_NAMES: ['equal but for case'],
     classes.MISSING_CLASSES: ['no training image has '],
     coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
-    labels.OTHER_LABELS: ['have the values', labels.OTHER_LABELS.problem],
+    images.OTHER_LABELS: ['have the values', images.OTHER_LABELS.problem],
 }
 OF_TRAINING = (*COPIES, add_class)
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
@@ -352,6 +352,6 @@ def test_the_table_has_each_rule_in_folders_and_in_configs():
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
     expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
-    elsewhere = {(labels.OTHER_ORDER, True)}
-    reader = {(rule, False) for rule in (coco.NO_OBJECTS, labels.NO_IMAGES)}
+    elsewhere = {(images.OTHER_ORDER, True)}
+    reader = {(rule, False) for rule in (coco.NO_OBJECTS, images.NO_IMAGES)}
     assert expected - places == elsewhere | reader
