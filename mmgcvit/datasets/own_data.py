@@ -126,8 +126,9 @@ def make_config(
             )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
+    image_size, tile_side = head['image_size'], head.get('tiles')
     if 'max_objects' in head:
-        fullest = max(count_fullest(split, head['tiles']) for split in dataset.splits.values())
+        fullest = max(count_fullest(split, tile_side) for split in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or choose_epochs(template, size, num_images)
@@ -137,14 +138,14 @@ def make_config(
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
     notes = find_missing_classes(dataset)
-    small_objects, remedy = find_small_objects(train, head['image_size'], head.get('tiles')), ''
+    small_objects, remedy = find_small_objects(train, image_size, tile_side), ''
     if small_objects:
-        remedy, advice = advise_tiles(template, size, head['image_size'], train)
+        remedy, advice = advise_tiles(template, size, image_size, train)
         notes.append(f'{small_objects}. {advice}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
-        time = estimate_time(template, size, epochs * num_images, head['image_size'])
+        time = estimate_time(template, size, epochs * num_images, image_size)
         notes.append(f'--size {size} trains {time} on a CPU (estimate). --size mini takes minutes')
     # About a hundred of the images.
     paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
@@ -164,10 +165,10 @@ def make_config(
         'pretrained': options.get('pretrained'),
         'weaknesses': find_weaknesses(dataset, remedy),
     }
-    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
-    training += format_count(length, LENGTHS[variable])
-    if head.get('tiles'):
-        training += f', on tiles of {head["tiles"]} px'
+    duration = format_count(length, LENGTHS[variable])
+    training = f'trains {template.network}, --size {size}, at {image_size} px, {duration}'
+    if tile_side:
+        training += f', on tiles of {tile_side} px'
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
@@ -287,9 +288,8 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():
-        if name == 'test' and not any(split.list_classes()):
-            continue
-        variables |= split.write(folder, name)
+        if name != 'test' or any(split.list_classes()):
+            variables |= split.write(folder, name)
     return variables
 
 

@@ -80,10 +80,10 @@ class SkipUnreadable(BaseTransform):
                 f'{message}, after {self.max_unreadable} others. Repair them ('
                 "'mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
             )
+        message += ' and is replaced by another sample'
         count = f'{len(self.unreadable)} of at most {self.max_unreadable}'
         # Log with level ERROR, because ranks other than 0 print nothing below it.
-        line = escape_controls(f'{message} and is replaced by another sample ({count})')
-        print_log(line, 'current', logging.ERROR)
+        print_log(escape_controls(f'{message} ({count})'), 'current', logging.ERROR)
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
+from numpy.testing import assert_array_equal
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
@@ -146,14 +147,14 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     assert tile.shape == found['img_shape'] == tuple(np.minimum(side, size))
     top, left = divmod(int(tile[0, 0]), size[1])
     window = np.s_[:, top : top + side, left : left + side]
-    np.testing.assert_array_equal(tile, position[window[1:]][..., 0])
+    assert_array_equal(tile, position[window[1:]][..., 0])
     parts = masks[window]
     shown = np.flatnonzero(parts.any((1, 2)))
     assert found['gt_bboxes_labels'].tolist() == shown.tolist()
-    np.testing.assert_array_equal(found['gt_masks'].masks, parts[shown])
+    assert_array_equal(found['gt_masks'].masks, parts[shown])
     assert found['gt_bboxes'].tensor.tolist() == [find_box(part) for part in parts[shown]]
     visible = parts[shown].sum((1, 2)) / masks[shown].sum((1, 2))
-    np.testing.assert_array_equal(found['gt_ignore_flags'], visible < MIN_VISIBLE - 1e-6)
+    assert_array_equal(found['gt_ignore_flags'], visible < MIN_VISIBLE - 1e-6)
 
 
 def find_box(mask):

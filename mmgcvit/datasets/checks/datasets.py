@@ -82,8 +82,7 @@ def check_datasets(
         # annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, cfg, report)
+            images = check_coco(dataset, settings, loader != LOADERS[0], cfg, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
@@ -156,8 +155,7 @@ def check_coco(
                 'the model has no ignore_iof_thr above 0'
             )
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
-    pairs = zip(split.image_paths, split.sizes, strict=True)
-    return [ImageFile(str(image), size) for image, size in pairs]
+    return list(map(ImageFile, map(str, split.image_paths), split.sizes))
 
 
 def read_content(path: str, is_scored: bool, report: Report) -> Content | None:

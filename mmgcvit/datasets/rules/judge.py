@@ -132,10 +132,8 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     more of them must fit the rotated one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
-    misfits_before, misfits_after = (
-        are_outside(corners, sizes),
-        are_outside(corners, sizes[:, ::-1]),
-    )
+    misfits_before = are_outside(corners, sizes)
+    misfits_after = are_outside(corners, sizes[:, ::-1])
     if not (misfits_before & ~misfits_after).any():
         return split
     rotated = {}  # the paths of images by their ids

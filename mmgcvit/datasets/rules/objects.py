@@ -81,13 +81,12 @@ def find_max_objects(model: Any) -> float:
     ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
     has a limit of its own.
     """
-    limits = [inf]
+    limits = [inf, getattr(model, 'num_queries', 0)]
     for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
         limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
     for part in ('module', 'panoptic_head'):
         if hasattr(model, part):
             limits.append(find_max_objects(getattr(model, part)))
-    limits.append(getattr(model, 'num_queries', 0))
     return min(limit for limit in limits if limit and limit > 0)
 
 

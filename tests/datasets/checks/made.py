@@ -11,7 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 from rich.progress import Progress
 
-from mmgcvit.config import enter_scope
+from mmgcvit.config import LOADERS, enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
 
 from ..formats.made import write
@@ -132,5 +132,4 @@ def config(dataset, loader='train_dataloader', **settings):
 def check(cfg, images=None):
     """Check all datasets of a config and return the report."""
     enter_scope(cfg)
-    loaders = [name for name in cfg if name.endswith('_dataloader')]
-    return check_datasets(cfg, loaders, images, Progress(disable=True))
+    return check_datasets(cfg, LOADERS, images, Progress(disable=True))

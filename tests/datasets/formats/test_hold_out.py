@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.hold_out import split_validation
-from mmgcvit.datasets.records import DatasetInfo, LabelSplit, ObjectSplit
+from mmgcvit.datasets.reading import AnnotatedImage, make_split
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.errors import UserError
 
@@ -24,22 +25,16 @@ def make_dataset(annotation_type, images, folder):
     """Return a dataset of images, whose classes are known."""
     root = Path(folder)
     if annotation_type == 'boxes':
-        # Classes that an image lacks are there as crowds.
-        objects = [
-            {'image_id': image, 'category_id': i, 'iscrowd': int(name not in images[image])}
-            for image in images
-            for i, name in enumerate(NAMES)
-        ]
-        categories = [{'id': i, 'name': name} for i, name in enumerate(NAMES)]
-        listed = [{'id': image, 'file_name': image} for image in images]
-        split = ObjectSplit(root, listed, objects, categories)
+        annotated = []
+        for name, found in images.items():
+            # Classes that an image lacks are there as crowds.
+            objects = [(each, {'iscrowd': int(each not in found)}) for each in NAMES]
+            annotated.append(AnnotatedImage(root / name, (9, 9), objects))
+        split = make_split(root, NAMES, annotated)
     else:
-        found = [[*map(NAMES.index, names)] for names in images.values()]
-        if annotation_type == 'classes':
-            found = [[min(indices, default=0)] for indices in found]
         names = [*images]
-        indices = [frozenset({*each, 255}) for each in found]
-        split = LabelSplit(root, names, names, indices, NAMES, annotation_type == 'seg_maps')
+        indices = [frozenset([*map(NAMES.index, found), 255]) for found in images.values()]
+        split = LabelSplit(root, names, names, indices, NAMES)
     return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
 
 
