@@ -52,8 +52,9 @@ FORBIDDEN = (
     'os.mkdir',
     'shutil.rmtree',
 )
-PLAIN = (dict, list, tuple, set, str, bytes, bytearray, int, float, complex, type(None))
-PLAIN += (Tensor, torch.dtype, torch.device)
+CONTAINERS = (dict, list, tuple, set)
+PLAIN = (*CONTAINERS, str, bytes, bytearray, int, float, complex, type(None), Tensor)
+PLAIN += (torch.dtype, torch.device)
 events = {'are_watched': False, 'seen': []}
 
 
@@ -142,7 +143,7 @@ def check_plain(value):
     while rest:
         value = rest.pop()
         assert isinstance(value, PLAIN), type(value)
-        if id(value) not in seen and isinstance(value, (dict, list, tuple, set)):
+        if id(value) not in seen and isinstance(value, CONTAINERS):
             seen.add(id(value))
             rest += [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
@@ -189,10 +190,13 @@ def write_tar(file):
 
 
 WHOLE = save_bytes(torch.save, WEIGHTS)
-LEGACY = save_bytes(torch.save, WEIGHTS, _use_new_zipfile_serialization=False)
 # Archives whose code torch would run.
 ARCHIVES = [save_bytes(write_tar), save_bytes(torch.jit.save, torch.jit.script(nn.Linear(1, 1)))]
-OTHERS = [LEGACY, save(WEIGHTS['state_dict']), *ARCHIVES]
+OTHERS = [
+    save_bytes(torch.save, WEIGHTS, _use_new_zipfile_serialization=False),
+    save(WEIGHTS['state_dict']),
+    *ARCHIVES,
+]
 
 
 @try_inputs(mutations([WHOLE]), WHOLE)
@@ -373,11 +377,13 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(content):
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
-FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(ran) (w) file closefile\n%%EOF\n'
 
 
-PICTURES = [save_bytes(Image.fromarray(PIXELS).save, format=name) for name in FORMATS]
+PICTURES = [
+    save_bytes(Image.fromarray(PIXELS).save, format=name)
+    for name in ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
+]
 
 
 @try_inputs(mutations(PICTURES), EPS)

@@ -69,15 +69,15 @@ def make(tmp_path):
     [(name, size) for name, template in TEMPLATES.items() for size in template.networks],
 )
 def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, make):
-    made = make(annotation_type, size=size)
-    check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
-    build_on_meta(made.cfg)
-    heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
+    cfg = make(annotation_type, size=size).cfg
+    check_data(cfg, LOADERS[:2])
+    build_on_meta(cfg)
+    heads = set(re.findall(r"'num_classes': (\d+)", str(cfg.model.to_dict())))
     assert heads == {'3' if annotation_type == 'seg_maps' else '2'}
-    assert (made.cfg.started_with.image_side is None) == (annotation_type == 'classes')
-    arch = made.cfg.model.backbone.arch
-    assert arch == size or (size == MINI and arch.embed_dims == 16)
-    checkpoint = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
+    assert (cfg.started_with.image_side is None) == (annotation_type == 'classes')
+    backbone = cfg.model.backbone
+    assert backbone.arch == size or (size == MINI and backbone.arch.embed_dims == 16)
+    checkpoint = cfg.load_from if size == MINI else backbone.init_cfg.checkpoint
     # All but the largest have the first digits of their SHA-256 in the name, which the download
     # verifies.
     assert re.search(
@@ -90,10 +90,11 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
     """Without one, the validation split is scored."""
     folder = tmp_path / 'masks/annotations'
     assert make('masks').cfg.test_evaluator.ann_file.endswith('/val.json')
-    annotations = json.loads((folder / 'val.json').read_text())
+    content = json.loads((folder / 'val.json').read_text())
     shutil.copytree(tmp_path / 'masks/val', tmp_path / 'masks/test')
-    for objects, name in ((annotations['annotations'], '/test.json'), ([], '/val.json')):
-        (folder / 'test.json').write_text(json.dumps({**annotations, 'annotations': objects}))
+    for objects, name in ((content['annotations'], '/test.json'), ([], '/val.json')):
+        content['annotations'] = objects
+        (folder / 'test.json').write_text(json.dumps(content))
         cfg = make('masks').cfg
         for part in (cfg.test_evaluator, cfg.test_dataloader.dataset):
             assert part.ann_file.endswith(name)
@@ -103,25 +104,26 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
 def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     write(weights := tmp_path / 'nvidia/own.pth', '')
     made = make('boxes', size='small', epochs=7, image_size=320, pretrained=str(weights))
-    assert (made.cfg.train_cfg.max_epochs, made.cfg.param_scheduler[1].end) == (7, 7)
-    assert made.cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
-    assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
+    cfg = made.cfg
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 7
+    assert cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
+    assert cfg.model.backbone.init_cfg.checkpoint == str(weights)
     assert 'commercial' not in made.summary
     assert 'YOLO (data.yaml), 5 images (train), 1 image (val)' in made.summary
     assert 'Faster R-CNN, --size small, at 320 px, 7 epochs' in made.summary
     assert torch.cuda.is_available() or 'minutes on a CPU (estimate)' in made.summary
-    made = make('boxes', size='small', pretrained='timm://gcvit_small')
-    assert 'not for commercial use' in made.summary
+    summary = make('boxes', size='small', pretrained='timm://gcvit_small').summary
+    assert 'not for commercial use' in summary
     made = make('seg_maps', pretrained='none', size=MINI, epochs=3)
     assert made.cfg.train_cfg.max_iters == 3, '4 images in batches of 8'
     assert made.cfg.load_from is made.cfg.model.backbone.init_cfg is None
     assert 'scores will be low' in made.summary
-    made = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0)
-    assert (made.cfg.train_dataloader.batch_size, made.cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
-    assert made.cfg.auto_scale_lr == {'enable': False, 'base_batch_size': None}
-    assert [made.cfg[loader].num_workers for loader in LOADERS[:2]] == [0, 0]
-    made = make('masks', task='detect')
-    assert 'with_mask' not in made.cfg.train_dataloader.dataset.pipeline[2]
+    cfg = make('classes', size=MINI, batch_size=3, lr=0.5, workers=0).cfg
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (3, 0.5)
+    assert cfg.auto_scale_lr == {'enable': False, 'base_batch_size': None}
+    assert cfg.train_dataloader.num_workers == cfg.val_dataloader.num_workers == 0
+    cfg = make('masks', task='detect').cfg
+    assert 'with_mask' not in cfg.train_dataloader.dataset.pipeline[2]
 
 
 def read_discs(folder, boxes, has_mask):
@@ -323,12 +325,12 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
     with build_in_scope(cfg.default_scope):
         settings = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
         model = revert_sync_batchnorm(MODELS.build(settings))
-    image, label_map = tmp_path / 'image.png', tmp_path / 'map.png'
+    image, label_map = f'{tmp_path}/image.png', f'{tmp_path}/map.png'
 
     def load(dataset, width, height):
-        info = dataset.get_data_info(0) | {'img_path': str(image), 'width': width, 'height': height}
+        info = dataset.get_data_info(0) | {'img_path': image, 'width': width, 'height': height}
         if 'seg_map_path' in info:
-            info['seg_map_path'] = str(label_map)
+            info['seg_map_path'] = label_map
         outline = [0, 0, width, 0, width, height, 0, height]
         for instance in info.get('instances', ()):
             instance |= {'bbox': [0, 0, width, height], 'mask': [outline]}
@@ -429,18 +431,17 @@ def test_invalid_options_are_rejected(options, words, make, tmp_path, monkeypatc
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('data_format', DATA.values())
-def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
+def test_one_command_trains_a_model_on_a_folder(annotation_type, tmp_path):
     """For class folders, also resume by the same command and by the config, train longer, and train
     anew.
     """
-    write_example(tmp_path / 'photos', data_format)
+    write_example(tmp_path / 'photos', DATA[annotation_type])
     run, found, again = tmp_path / 'run', tmp_path / 'found', tmp_path / 'again'
     mmgcvit, cpu = partial(call, '', '-m', 'mmgcvit'), ('--device', 'cpu')
     train = partial(mmgcvit, 'train')
     data = '--data', tmp_path / 'photos', '--epochs'
     own = *data, 1, '--work-dir', run
-    output = train(*own, *(['--task', 'semantic'] if data_format == 'maps' else []))
+    output = train(*own, *(['--task', 'semantic'] if annotation_type == 'seg_maps' else []))
     assert re.search(r'((bbox|segm)_mAP|mIoU|accuracy/top1.*val_loss): ', output)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     mmgcvit('predict', run, photo, '--out-dir', found, *cpu)
@@ -448,7 +449,7 @@ def test_one_command_trains_a_model_on_a_folder(data_format, tmp_path):
     assert {file.parts[0] for file in list_files(tmp_path).files} == {'photos'}, (
         'outputs are not data'
     )
-    if data_format != 'classes':
+    if annotation_type != 'classes':
         return
     for source in (own, [run / 'made/photos.py']):
         output = train(*source, '--resume', *cpu)

@@ -53,9 +53,9 @@ def load_names(dataset):
 @pytest.mark.parametrize(
     ('write', 'damage', 'file', 'words'),
     [
-        (write_coco, cut, 'images/b.jpg', 'images/b.jpg cannot be loaded (failed to load'),
+        (write_coco, cut, 'images/b.jpg', '{}/images/b.jpg cannot be loaded (failed to load'),
         (write_coco, write_exif_rotated, 'images/b.jpg', '(it is 30 x 40, but the'),
-        (write_ade20k, cut, 'labels/b.png', 'images/b.jpg with {}/labels/b.png cannot be loaded'),
+        (write_ade20k, cut, 'labels/b.png', '{0}/images/b.jpg with {0}/labels/b.png cannot be'),
     ],
 )
 def test_an_unreadable_image_is_replaced_and_logged_once(
@@ -66,7 +66,6 @@ def test_an_unreadable_image_is_replaced_and_logged_once(
     for _ in range(3):
         assert 'b.jpg' not in load_names(dataset)
     (line,) = logged
-    assert line.startswith(f'{tmp_path}/images/b.jpg')
     assert words.format(tmp_path) in line
     assert '(1 of at most 20)' in line
 

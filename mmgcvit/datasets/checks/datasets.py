@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from ...config import LOADERS, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
-from ..decoding import IGNORE_INDEX, get_decoding_settings, read_segmentation_map
+from ..decoding import IGNORE_INDEX, get_decoding_settings
 from ..records import Entry, ObjectSplit
 from ..rules.coco import (
     NO_OBJECTS,
@@ -29,7 +29,6 @@ from ..rules.coco import (
     has_size,
     read_json,
 )
-from ..rules.copies import REPEATED_OBJECTS
 from ..rules.images import (
     MAX_THREADS,
     MISSING,
@@ -42,7 +41,7 @@ from ..rules.images import (
     find_other_labels,
     find_other_order,
 )
-from ..rules.judge import leave_out_objects
+from ..rules.judge import REPEATED_OBJECTS, leave_out_objects
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects
 from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
@@ -330,11 +329,10 @@ def list_labels(info: dict[str, Any]) -> set[int]:
     """Return the labels of an image, or those in its map; all if the map cannot be read."""
     if 'gt_label' in info:
         return set(np.ravel(info['gt_label']).tolist())
+    from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps
+
     try:
-        labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
+        labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
     except Exception:  # the map is on a server, or damaged, which the validation reports
         return set(range(IGNORE_INDEX))
-    if info['reduce_zero_label']:  # mmseg does this before it selects classes
-        labels = [IGNORE_INDEX if label in (0, IGNORE_INDEX) else label - 1 for label in labels]
-    label_map = info.get('label_map') or {}
-    return {label_map.get(label, label) for label in labels}
+    return set(np.unique(labels).tolist())

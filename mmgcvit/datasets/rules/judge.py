@@ -1,16 +1,21 @@
 """Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
-from ..records import DatasetInfo, ObjectSplit, Split
+from ..records import DatasetInfo, ObjectSplit, Split, get_mask, make_object_key
 from .classes import check_class_names
-from .copies import leave_out_copies, leave_out_repeated
-from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
+from .images import (
+    MAX_THREADS,
+    UNUSABLE_NAME,
+    check_image,
+    has_unusable_name,
+    identify_contents,
+)
 from .objects import (
     BOX_MASKS,
     are_outside,
@@ -18,11 +23,36 @@ from .objects import (
     is_box_mask,
     leave_out_wrong,
 )
-from .rule import MAX_UNUSABLE, Effect, Issue, Problems, make_folder_rule, make_issues
+from .rule import (
+    MAX_UNUSABLE,
+    Effect,
+    Issue,
+    Problems,
+    Rule,
+    make_folder_note,
+    make_folder_rule,
+    make_issues,
+)
 
 ROTATED_BOXES = make_folder_rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
+)
+# Images are the same if their files have the same bytes, whatever their names. A link to an image
+# is a copy of it.
+SHARED_IMAGES = make_folder_note(
+    'training images that are also in validation or test (left out of training)',
+    'Keep them in one split. Without a validation split, a fifth of the images is held out',
+)
+REPEATED_IMAGES = make_folder_note(
+    'images that a split has more than once (the first one is read)',
+    'Keep the one with the right annotations',
+)
+REPEATED_OBJECTS = Rule(
+    'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
+    'Remove the copies',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NOTED,
 )
 
 
@@ -115,14 +145,6 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
     return leave_out_rotated(split, problems) if split.annotations else split
 
 
-def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
-    """Return a split without objects that cannot be used. Add them to ``problems``."""
-    if not split.annotations:
-        return split
-    split = leave_out_repeated(split, with_masks, problems)
-    return leave_out_wrong(split, with_masks, problems)
-
-
 def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     """Return a split without images with the size before their EXIF rotation but boxes after it.
     Add them to ``problems``.
@@ -146,3 +168,49 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
         return split
     problems[ROTATED_BOXES] += rotated.values()
     return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
+
+
+def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[str, Split]:
+    """Return splits without copies of images. Add them to ``problems``.
+
+    Training lacks the images of other splits. Of the same images in one split, the first one stays.
+    """
+    contents = identify_contents([path for split in splits.values() for path in split.image_paths])
+    others = [split for name, split in splits.items() if name != 'train']
+    held_out = {contents[path] for split in others for path in split.image_paths}
+    selected = {}
+    for name, split in splits.items():
+        kept = {}  # the index of the first image with a content
+        for index, path in enumerate(split.image_paths):
+            content = contents[path]
+            if name == 'train' and content in held_out:
+                problems[SHARED_IMAGES].append(str(path))
+            elif content in kept:
+                problems[REPEATED_IMAGES].append(str(path))
+            else:
+                kept[content] = index
+        selected[name] = split.select(kept.values())
+    return selected
+
+
+def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
+    """Return a split without objects that cannot be used. Add them to ``problems``."""
+    if not split.annotations:
+        return split
+    split = leave_out_repeated(split, with_masks, problems)
+    return leave_out_wrong(split, with_masks, problems)
+
+
+def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split without repeated objects. Add them to ``problems``."""
+    seen, first = defaultdict(list), []
+    names = split.list_image_names(split.annotations)
+    for annotation, name in zip(split.annotations, names, strict=True):
+        masks = seen[annotation['image_id'], make_object_key(annotation)]
+        mask = get_mask(annotation, with_masks)
+        if mask in masks:
+            problems[REPEATED_OBJECTS].append(f'annotation {annotation["id"]} of {name}')
+        else:
+            masks.append(mask)
+            first.append(annotation)
+    return replace(split, annotations=first)

@@ -32,7 +32,6 @@ from .made import (
 
 # The box of each object, in columns.
 RLE = {'size': [HEIGHT, WIDTH], 'counts': [63, *[12, 18] * 9, 12, 855]}
-NEGATIVE = [-5, HEIGHT * WIDTH + 5]
 
 
 def coco(change):
@@ -72,7 +71,7 @@ FAULTS = [
     (first('annotations', id=[10]), "COCO's format ("),
     (append('categories', id=3, name='cat'), 'name cat'),
     (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'nor RLE'),
-    (first('annotations', segmentation=RLE | {'counts': NEGATIVE}), 'nor RLE'),
+    (first('annotations', segmentation=RLE | {'counts': [-5, 1205]}), 'nor RLE'),
     (class_folders(('1', '10', '2'), ('1', '2', '10')), "'10' would be called '2'"),
     (class_folders((), ('a',)), 'No such file'),
     (first('annotations', id=0), 'annotations id 0'),
@@ -139,7 +138,6 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
 
 
 RPN = {'rpn_head': {'num_classes': 1}}
-BOX_HEADS = [{'num_classes': 2}, {'num_classes': 80}]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +145,7 @@ BOX_HEADS = [{'num_classes': 2}, {'num_classes': 80}]
     [
         (
             write_coco,
-            {'roi_head': {'bbox_head': BOX_HEADS, **RPN}},
+            {'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], **RPN}},
             'roi_head.bbox_head.1.num_classes=80',
         ),
         (write_ade20k, {'decode_head': {'num_classes': 150}}, 'decode_head.num_classes=150'),
@@ -191,8 +189,8 @@ def test_the_test_command_names_crowded_images_once(call, work_dirs, digits):
     root = f'{digits}/coco/'
     options = [f'test_dataloader.dataset.data_root={root}']
     options += [f'test_evaluator.ann_file={root}annotations/instances_val2017.json']
-    folder = work_dirs['detection']
-    code, output = call('test', folder, '--device', 'cpu', '--cfg-options', *options)
+    command = 'test', work_dirs['detection'], '--device', 'cpu', '--cfg-options'
+    code, output = call(*command, *options)
     assert (code, output.count('more objects than the model finds')) == (0, 1)
     assert 'the limit is 3' in output
 

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules import RULES, classes, coco, copies, images, judge, objects
+from mmgcvit.datasets.rules import RULES, classes, coco, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.datasets.rules.rule import Effect
@@ -218,10 +218,10 @@ ROWS = [
     (images.OTHER_SIZE, write_map(SMALL_MAP), ('maps config',)),
     (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
-    (copies.REPEATED_IMAGES, COPIES[0], ALL),
-    (copies.SHARED_IMAGES, COPIES[1], ALL),
-    (copies.REPEATED_OBJECTS, repeat_thing, BOXED),
-    (copies.REPEATED_OBJECTS, edit_all(append_object), ('coco config',)),
+    (judge.REPEATED_IMAGES, COPIES[0], ALL),
+    (judge.SHARED_IMAGES, COPIES[1], ALL),
+    (judge.REPEATED_OBJECTS, repeat_thing, BOXED),
+    (judge.REPEATED_OBJECTS, edit_all(append_object), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
     (objects.OUTSIDE, set_box(90, 60, 130, 90), BOXED),
     (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
