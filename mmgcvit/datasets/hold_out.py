@@ -130,10 +130,10 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
         for position, index in members:
             digest = hashlib.sha256(f'{name} {parts[position]}'.encode()).digest()
             groups[digest].append(index)
-    fifth = VAL_FRACTION * len(names)
+    fifth = ceil(VAL_FRACTION * len(names))
     ordered = [groups[digest] for digest in sorted(groups)]
-    small = [group for group in ordered if len(group) <= ceil(fifth)]
-    large = sorted((group for group in ordered if len(group) > ceil(fifth)), key=len)
+    small = [group for group in ordered if len(group) <= fifth]
+    large = sorted((group for group in ordered if len(group) > fifth), key=len)
     are_few = 2 * sum(map(len, small)) < fifth
     return large + small if are_few else small + large
 

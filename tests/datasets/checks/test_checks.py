@@ -189,8 +189,7 @@ def test_the_test_command_names_crowded_images_once(call, work_dirs, digits):
     root = f'{digits}/coco/'
     options = [f'test_dataloader.dataset.data_root={root}']
     options += [f'test_evaluator.ann_file={root}annotations/instances_val2017.json']
-    command = 'test', work_dirs['detection'], '--device', 'cpu', '--cfg-options'
-    code, output = call(*command, *options)
+    code, output = call('test', work_dirs['detection'], '--device=cpu', '--cfg-options', *options)
     assert (code, output.count('more objects than the model finds')) == (0, 1)
     assert 'the limit is 3' in output
 
