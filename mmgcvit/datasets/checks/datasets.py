@@ -1,5 +1,6 @@
 """Check each dataset of a config: first its annotation file or file list, then its images."""
 
+import os
 import random
 import re
 import warnings
@@ -37,7 +38,6 @@ from ..rules.images import (
     OTHER_ORDER,
     check_image,
     check_map,
-    find_missing,
     find_other_labels,
     find_other_order,
 )
@@ -245,18 +245,20 @@ def check_images(
         num_images: How many random ones of them are decoded, with their maps.
         progress: A progress bar.
     """
-    paths = [path for image in images for path in (image.path, image.map_path) if path]
-    missing = find_missing(paths)
-    problems, absent = {MISSING: missing}, set(missing)
-    images = [image for image in images if absent.isdisjoint((image.path, image.map_path))]
+    problems, decoded = defaultdict(list), set(images)
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
-        images = random.Random(len(images)).sample(images, num_images)
+        decoded = set(random.Random(len(images)).sample(images, num_images))
     decoding, known_labels = get_decoding_settings(settings), list_known_labels(dataset)
     place = get_data_path(dataset)
 
     def check(image: ImageFile) -> list[tuple[Rule, str]]:
+        paths = filter(None, (image.path, image.map_path))
+        # Path.exists raises an error for names that are too long.
+        missing = [(MISSING, path) for path in paths if not os.path.exists(path)]  # noqa: PTH110
+        if missing or image not in decoded:
+            return missing
         rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
         found = [(rule, example)] if rule else []
         if image.map_path and size:
@@ -269,7 +271,7 @@ def check_images(
         results = pool.map(check, images)
         for found in progress.track(results, len(images), description=place):
             for rule, example in found:
-                problems.setdefault(rule, []).append(example)
+                problems[rule].append(example)
     return make_issues(problems, place)
 
 
@@ -317,7 +319,7 @@ def find_unscored(dataset: Any) -> str | None:
         elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
             problem = 'labels of at most one class'
             num_classes = len(dataset.metainfo.get('classes') or range(IGNORE_INDEX))
-            labels |= list_labels(info) & set(range(num_classes))
+            labels |= list_labels(info).intersection(range(num_classes))
             if len(labels) > 1:
                 return None
         else:

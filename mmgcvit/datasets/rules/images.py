@@ -71,13 +71,6 @@ def has_unusable_name(name: str) -> bool:
     return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
 
 
-def find_missing(paths: Sequence[str]) -> list[str]:
-    """Return the files that are missing. Threads look them up, because disks may be remote."""
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        exist = pool.map(os.path.exists, paths)
-        return [path for path, exists in zip(paths, exist, strict=True) if not exists]
-
-
 def check_image(
     path: Path, annotated_size: Size | None = None, decoding: DecodingSettings | None = None
 ) -> tuple[Rule | None, str, Size | None]:
