@@ -28,11 +28,11 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
     """
     seen = {}
     for name in classes:
-        if any(unicodedata.category(character) == 'Cc' for character in name):
-            raise UserError(f'{folder} has the class {name!r}, with control characters. Rename it')
         form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
-        if not form:
-            raise UserError(f'{folder} has the classes {name!r}. Give each class a name')
+        if not form or any(unicodedata.category(character) == 'Cc' for character in name):
+            raise UserError(
+                f'{folder} has the class {name!r}, with control characters or empty. Rename it'
+            )
         if form in seen:
             raise UserError(
                 f'{folder} has the classes {seen[form]!r} and {name!r}, equal but for case, blanks '

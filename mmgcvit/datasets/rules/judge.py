@@ -83,10 +83,10 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    empty = []
     for name, split in dataset.splits.items():
-        if split.objects and not splits[name].objects:
-            empty.append(f'object of {name}')
+        if not splits[name].image_names or (split.objects and not splits[name].objects):
+            empty.append(name)
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     # Where nothing is left of a split, noted copies are a reason too.
@@ -121,7 +121,7 @@ def reject_or_describe(
     named = escape_controls(''.join(f'\n  {issue.format(MANY)}' for issue in issues))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
-        limit = f'No {empty[0]} can be used'
+        limit = f'No image or no object of {empty[0]} can be used'
     are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
     if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
@@ -176,8 +176,12 @@ def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[st
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
     contents = identify_contents([path for split in splits.values() for path in split.image_paths])
-    others = [split for name, split in splits.items() if name != 'train']
-    held_out = {contents[path] for split in others for path in split.image_paths}
+    held_out = {
+        contents[path]
+        for name, split in splits.items()
+        if name != 'train'
+        for path in split.image_paths
+    }
     selected = {}
     for name, split in splits.items():
         kept = {}  # the index of the first image with a content

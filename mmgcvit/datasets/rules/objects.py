@@ -100,8 +100,9 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners = get_corners(annotations)
-    areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
-    areas = np.array(areas, float)
+    areas = np.array(
+        [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations], float
+    )
     visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
@@ -124,9 +125,8 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     """Set the rules of objects whose mask is invalid, outside, or unlike its box."""
     edges = np.full(corners.shape, np.nan)
     for index in np.flatnonzero(rules == None):  # noqa: E711
-        width, height = map(int, sizes[index])
         entry = annotations[index]
-        measured = measure_mask(entry.get('segmentation'), width, height)
+        measured = measure_mask(entry.get('segmentation'), *map(int, sizes[index]))
         if isinstance(measured, Rule):
             rules[index] = measured
         elif is_ring(entry['segmentation'], entry['area']):
