@@ -33,6 +33,8 @@ from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
+from .datasets.checks.made import coco_content
+
 MAX_SECONDS = 60
 MANY = settings(max_examples=150)
 FORBIDDEN = (
@@ -50,8 +52,9 @@ FORBIDDEN = (
     'os.mkdir',
     'shutil.rmtree',
 )
-PLAIN = (dict, list, tuple, set, str, bytes, bytearray, int, float, complex, type(None))
-PLAIN += (Tensor, torch.dtype, torch.device)
+CONTAINERS = (dict, list, tuple, set)
+PLAIN = (*CONTAINERS, str, bytes, bytearray, int, float, complex, type(None), Tensor)
+PLAIN += (torch.dtype, torch.device)
 events = {'are_watched': False, 'seen': []}
 
 
@@ -140,7 +143,7 @@ def check_plain(value):
     while rest:
         value = rest.pop()
         assert isinstance(value, PLAIN), type(value)
-        if id(value) not in seen and isinstance(value, (dict, list, tuple, set)):
+        if id(value) not in seen and isinstance(value, CONTAINERS):
             seen.add(id(value))
             rest += [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
@@ -187,10 +190,13 @@ def write_tar(file):
 
 
 WHOLE = save_bytes(torch.save, WEIGHTS)
-LEGACY = save_bytes(torch.save, WEIGHTS, _use_new_zipfile_serialization=False)
 # Archives whose code torch would run.
 ARCHIVES = [save_bytes(write_tar), save_bytes(torch.jit.save, torch.jit.script(nn.Linear(1, 1)))]
-OTHERS = [LEGACY, save(WEIGHTS['state_dict']), *ARCHIVES]
+OTHERS = [
+    save_bytes(torch.save, WEIGHTS, _use_new_zipfile_serialization=False),
+    save(WEIGHTS['state_dict']),
+    *ARCHIVES,
+]
 
 
 @try_inputs(mutations([WHOLE]), WHOLE)
@@ -226,7 +232,7 @@ def name(value):
 
 # Parts of pickles: (number of objects that it takes from the stack, number that it puts there,
 # opcodes).
-NAMES = [key.replace('.', ' ').replace(' ', '.', key.count('.') - 1) for key in ALLOWED]
+NAMES = [' '.join(key.rsplit('.', 1)) for key in ALLOWED]
 NAMES += [
     'posix system',
     'builtins eval',
@@ -255,16 +261,16 @@ TEXTS = [
 ]
 SET_ATTRIBUTES = b'N}(' + b''.join(text(x) + b'\x88' for x in ('items', 'keys', 'dump_patches'))
 SET_ATTRIBUTES += text('__name__') + text('ran') + b'u\x86b'
+VALUE_CODES = [*map(name, NAMES), *map(text, TEXTS), b'}', b']', b')', b'\x8f', b'N', b'\x88']
+VALUE_CODES += [b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a', b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f']
+VALUE_CODES += [b'G\x7f\xf8\x00\x00\x00\x00\x00\x00']
 PARTS = [
-    *((0, 1, name(value)) for value in NAMES),
-    *((0, 1, text(value)) for value in TEXTS),
-    *((0, 1, code) for code in (b'}', b']', b')', b'\x8f', b'N', b'\x88', b'K\x03', b'J\xff\xff\xff\xff', b'C\x01a')),
-    *((0, 1, code) for code in (b'h\x00', b'h\x01', b'\x8a\x02\xff\x7f', b'G' + b'\x7f\xf8' + bytes(6))),
+    *((0, 1, code) for code in VALUE_CODES),
     *((1, 1, code) for code in (b'\x85', b'Q', b'\x94', SET_ATTRIBUTES)),
     (1, 2, b'2'),
     *((2, 1, code) for code in (b'\x86', b'R', b'b', b'\x81', b'a')),
     *((3, 1, code) for code in (b'\x87', b's')),
-]  # fmt: skip
+]
 # A persistent id that makes torch compare a function's source code, and write it to ran.patch.
 MODULE_ID = (
     b'(' + text('module') + name('builtins set') + SET_ATTRIBUTES + text('a') + text('b\n') + b'tQ'
@@ -352,15 +358,7 @@ def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(content):
             assert all(entries.get(name) is None for name in ('best_ckpt', 'last_ckpt_x'))
 
 
-COCO = {
-    'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 5, 'height': 5}],
-    'annotations': [
-        {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 1, 1], 'area': 1, 'iscrowd': 0}
-    ],
-    'categories': [{'id': 1, 'name': 'a'}],
-}
-
-
+COCO = coco_content()
 ODD = st.fixed_dictionaries(
     {key: st.lists(st.just(COCO[key][0]) | VALUES, max_size=3) | VALUES for key in COCO}
 )
@@ -379,11 +377,13 @@ def test_a_mutated_json_file_is_valid_or_one_sentence(content):
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
-FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(ran) (w) file closefile\n%%EOF\n'
 
 
-PICTURES = [save_bytes(Image.fromarray(PIXELS).save, format=name) for name in FORMATS]
+PICTURES = [
+    save_bytes(Image.fromarray(PIXELS).save, format=name)
+    for name in ('PNG', 'JPEG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
+]
 
 
 @try_inputs(mutations(PICTURES), EPS)

@@ -55,5 +55,5 @@ with suppress(ImportError):
 
         def get_cat_ids(self, idx: int) -> list[int]:
             """Return the classes in the map of an image, for mmengine's ClassBalancedDataset."""
-            num_classes = len(self.metainfo['classes'])
-            return sorted(list_labels(self.get_data_info(idx)) & set(range(num_classes)))
+            classes = range(len(self.metainfo['classes']))
+            return sorted(list_labels(self.get_data_info(idx)).intersection(classes))

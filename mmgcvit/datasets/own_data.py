@@ -46,16 +46,18 @@ TIMM_RELEASE = (
     'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit/'
 )
 WEIGHTS = {
-    'xxtiny': TIMM_RELEASE + 'gcvit_xxtiny_224_nvidia-d1d86009.pth',
-    'xtiny': TIMM_RELEASE + 'gcvit_xtiny_224_nvidia-274b92b7.pth',
-    'tiny': TIMM_RELEASE + 'gcvit_tiny_224_nvidia-ac783954.pth',
-    'small': TIMM_RELEASE + 'gcvit_small_224_nvidia-4e98afa2.pth',
-    'base': TIMM_RELEASE + 'gcvit_base_224_nvidia-f009139b.pth',
+    'xxtiny': f'{TIMM_RELEASE}gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': f'{TIMM_RELEASE}gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': f'{TIMM_RELEASE}gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': f'{TIMM_RELEASE}gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': f'{TIMM_RELEASE}gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
 # MIN_EPOCHS epochs.
 NUM_SEEN, MIN_EPOCHS = 6000, 12
+# The variables of templates with the length of a training, and what they count.
+LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
 # The least and the usual limit of objects in an image, and the margin by which it is over the
 # fullest one.
 MIN_MAX_OBJECTS, CROWD_MARGIN = 100, 1.5
@@ -113,8 +115,7 @@ def make_config(
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     template_path = Path(get_config_path(template.config))
-    settings = choose_settings(template, size, options)
-    head = read_head(template_path) | settings
+    head = read_head(template_path) | choose_settings(template, size, options)
     check_texts(dataset, work_dir, head['pretrained'] or '')
     dataset = split_validation(dataset)
     train = dataset.splits['train']
@@ -125,24 +126,26 @@ def make_config(
             )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
+    image_size, tile_side = head['image_size'], head.get('tiles')
     if 'max_objects' in head:
-        fullest = max(count_fullest(split, head['tiles']) for split in dataset.splits.values())
+        fullest = max(count_fullest(split, tile_side) for split in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or choose_epochs(template, size, num_images)
-    head |= choose_length(head, epochs, num_images)
+    variable, length = choose_length(head, epochs, num_images)
+    head[variable] = length
 
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
     notes = find_missing_classes(dataset)
-    small_objects, remedy = find_small_objects(train, head['image_size'], head.get('tiles')), ''
+    small_objects, remedy = find_small_objects(train, image_size, tile_side), ''
     if small_objects:
-        remedy, advice = advise_tiles(template, size, head['image_size'], train)
+        remedy, advice = advise_tiles(template, size, image_size, train)
         notes.append(f'{small_objects}. {advice}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, fullest))
     if size != MINI and not torch.cuda.is_available():
-        time = estimate_time(template, size, epochs * num_images, head['image_size'])
+        time = estimate_time(template, size, epochs * num_images, image_size)
         notes.append(f'--size {size} trains {time} on a CPU (estimate). --size mini takes minutes')
     # About a hundred of the images.
     paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
@@ -159,13 +162,13 @@ def make_config(
         'no_flip': not head['flip'],
         **{name: head.get(name) for name in KEPT_OPTIONS},
         'image_side': image_side,
-        'pretrained': options.get('pretrained') and str(options['pretrained']),
+        'pretrained': options.get('pretrained'),
         'weaknesses': find_weaknesses(dataset, remedy),
     }
-    training = f'trains {template.network}, --size {size}, at {head["image_size"]} px, '
-    training += format_length(head)
-    if head.get('tiles'):
-        training += f', on tiles of {head["tiles"]} px'
+    duration = format_count(length, LENGTHS[variable])
+    training = f'trains {template.network}, --size {size}, at {image_size} px, {duration}'
+    if tile_side:
+        training += f', on tiles of {tile_side} px'
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)
@@ -186,7 +189,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     for template in templates:
         if task in (None, template.option):
             return template
-    tasks = ' or '.join(dict.fromkeys(template.option for template in templates))
+    tasks = ' or '.join(template.option for template in templates)
     raise UserError(
         f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
@@ -212,7 +215,7 @@ def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -
     if 'lr' in given:
         settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
     if 'pretrained' in given:
-        given |= {'pretrained': resolve_weights(str(given['pretrained'])), 'load_from': None}
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
     return settings | given
 
 
@@ -236,7 +239,7 @@ def resolve_weights(pretrained: str) -> str | None:
 
 def check_texts(dataset: DatasetInfo, work_dir: Path, weights: str) -> None:
     """Raise a UserError for a work dir in the dataset, and for texts that a config cannot have."""
-    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
+    if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
             'TMPDIR)'
@@ -264,17 +267,16 @@ def choose_epochs(template: Template, size: str, num_images: int) -> int:
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
-def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> dict[str, int]:
-    """Return the variable with the length of a training: in epochs, or in iterations."""
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
+    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
     if 'max_epochs' in head:
-        return {'max_epochs': epochs}
-    return {'max_iters': epochs * ceil(num_images / head['batch_size'])}
+        return 'max_epochs', epochs
+    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
 
 
 def locate_data(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data, relative to the work dir if both move with the current one."""
-    is_fixed = any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
-    if is_fixed:
+    if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 
@@ -286,9 +288,8 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():
-        if name == 'test' and not any(split.list_classes()):
-            continue
-        variables |= split.write(folder, name)
+        if name != 'test' or any(split.list_classes()):
+            variables |= split.write(folder, name)
     return variables
 
 
@@ -328,13 +329,6 @@ def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
-
-
-def format_length(settings: Mapping[str, Any]) -> str:
-    """Return the length of a training as text, from ``max_iters`` or ``max_epochs``."""
-    if 'max_iters' in settings:
-        return format_count(settings['max_iters'], 'iteration')
-    return format_count(settings['max_epochs'], 'epoch')
 
 
 def format_init_weights(head: Mapping[str, Any]) -> str:
@@ -383,20 +377,17 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
     made = annotations.parent / config.name
-    head = Config.fromfile(made)
-    num_images = 0
-    if 'max_iters' in head:
-        num_images = len(read_text(annotations).splitlines())
-    length = choose_length(head, epochs, num_images)
-    text = format_length(length)
-    if all(cfg.train_cfg[name] == value for name, value in length.items()):
+    # Iterations are counted only where the annotations are a list of images.
+    num_images = len(read_text(annotations).splitlines())
+    variable, length = choose_length(Config.fromfile(made), epochs, num_images)
+    text = format_count(length, LENGTHS[variable])
+    if cfg.train_cfg[variable] == length:
         return config, text
-    if all(done[name] >= value for name, value in length.items()):
+    if done[variable] >= length:
         raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, fill_template(made, length))
-    longer = Config.fromfile(path)
+    longer = Config.fromstring(fill_template(made, {variable: length}), '.py')
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         cfg[name] = longer[name]
+    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
     write_text(path, cfg.pretty_text)
     return path, text

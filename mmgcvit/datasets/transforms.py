@@ -61,8 +61,8 @@ class SkipUnreadable(BaseTransform):
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
-                sizes = '{} x {}, but the annotations say {} x {}'.format(*size, *annotated_size)
-                raise ValueError(f'it is {sizes}')
+                sizes = '{} x {}, but the annotations say {} x {}'
+                raise ValueError(f'it is {sizes.format(*size, *annotated_size)}')
             return self.augment(loaded)
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
@@ -80,10 +80,10 @@ class SkipUnreadable(BaseTransform):
                 f'{message}, after {self.max_unreadable} others. Repair them ('
                 "'mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
             )
+        message += ' and is replaced by another sample'
         count = f'{len(self.unreadable)} of at most {self.max_unreadable}'
         # Log with level ERROR, because ranks other than 0 print nothing below it.
-        line = escape_controls(f'{message} and is replaced by another sample ({count})')
-        print_log(line, 'current', logging.ERROR)
+        print_log(escape_controls(f'{message} ({count})'), 'current', logging.ERROR)
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
@@ -130,16 +130,15 @@ class RandomTile(BaseTransform):
             raise UserError(
                 'mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations'
             )
-        height, width = results['img'].shape[:2]
         corners = [instance['bbox'] for instance in results['instances']]
         boxes = np.array(corners, float).reshape(-1, 2, 2)
-        lowest, highest = 0, np.maximum((width - self.side, height - self.side), 0)
+        lowest, highest = 0, np.maximum(np.subtract(results['img'].shape[1::-1], self.side), 0)
         if len(boxes) and np.random.rand() < OBJECT_TILES:
             centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
             lowest = np.clip(centre - self.side + 1, 0, highest)
             highest = np.clip(centre, 0, highest)
-        corner = np.random.randint(lowest, highest + 1)
-        tile = np.s_[corner[1] : corner[1] + self.side, corner[0] : corner[0] + self.side]
+        left, top = corner = np.random.randint(lowest, highest + 1)
+        tile = np.s_[top : top + self.side, left : left + self.side]
         results['img'] = results['img'][tile]
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         cut = np.clip(boxes - corner, 0, results['img_shape'][::-1])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
+from numpy.testing import assert_array_equal
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
@@ -52,9 +53,9 @@ def load_names(dataset):
 @pytest.mark.parametrize(
     ('write', 'damage', 'file', 'words'),
     [
-        (write_coco, cut, 'images/b.jpg', 'images/b.jpg cannot be loaded (failed to load'),
+        (write_coco, cut, 'images/b.jpg', '{}/images/b.jpg cannot be loaded (failed to load'),
         (write_coco, write_exif_rotated, 'images/b.jpg', '(it is 30 x 40, but the'),
-        (write_ade20k, cut, 'labels/b.png', 'images/b.jpg with {}/labels/b.png cannot be loaded'),
+        (write_ade20k, cut, 'labels/b.png', '{0}/images/b.jpg with {0}/labels/b.png cannot be'),
     ],
 )
 def test_an_unreadable_image_is_replaced_and_logged_once(
@@ -65,7 +66,6 @@ def test_an_unreadable_image_is_replaced_and_logged_once(
     for _ in range(3):
         assert 'b.jpg' not in load_names(dataset)
     (line,) = logged
-    assert line.startswith(f'{tmp_path}/images/b.jpg')
     assert words.format(tmp_path) in line
     assert '(1 of at most 20)' in line
 
@@ -78,16 +78,13 @@ def test_exif_rotation_is_corrected(tmp_path):
 def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
     dataset = build(write_coco(tmp_path), max_unreadable=1)
     loader = DataLoader(dataset, num_workers=workers, collate_fn=pseudo_collate)
-    (tmp_path / 'images' / 'b.jpg').write_text('Hello')
+    (tmp_path / 'images/b.jpg').write_text('Hello')
     for _ in range(3):
         assert len(list(loader)) == len(NAMES)
-    (tmp_path / 'images' / 'c.jpg').write_text('Hello')
-    with pytest.raises(UserError) as error, explain_loader_errors():
+    (tmp_path / 'images/c.jpg').write_text('Hello')
+    words = rf'^{tmp_path}/images/c.jpg cannot be loaded \(failed to load image.*\Z'
+    with pytest.raises(UserError, match=words), explain_loader_errors():
         list(loader)
-    assert str(error.value).startswith(
-        f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image'
-    )
-    assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +93,9 @@ def test_too_many_unreadable_images_raise_a_one_line_error(workers, tmp_path):
 def test_pipelines_that_load_images_are_wrapped(loading):
     load = [{'type': name} for name in loading]
     rest = [{'type': 'Resize'}, {'type': 'LoadAnnotations'}]
-    pipeline = {'pipeline': load + rest}
     hook = {'type': 'PipelineSwitchHook', 'switch_pipeline': load + rest}
-    repeated = {'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', **pipeline}}
+    dataset = {'type': 'CocoDataset', 'pipeline': load + rest}
+    repeated = {'type': 'RepeatDataset', 'dataset': dataset}
     cfg = config(repeated, custom_hooks=[{'type': 'EMAHook'}, hook])
     skip_unreadable(cfg, 7)
     expected = rest
@@ -106,7 +103,7 @@ def test_pipelines_that_load_images_are_wrapped(loading):
         options = {'transforms': load, 'augmentations': rest, 'unreadable_images': 7}
         expected = [{'type': 'mmgcvit.SkipUnreadable', **options}]
     assert cfg.train_dataloader.dataset.dataset.pipeline == expected
-    assert cfg.custom_hooks == [{'type': 'EMAHook'}, {**hook, 'switch_pipeline': expected}]
+    assert cfg.custom_hooks[1].switch_pipeline == expected
 
 
 def encode(mask, kind):
@@ -123,24 +120,22 @@ def encode(mask, kind):
 
 @given(
     st.integers(0, 2**32 - 1),
-    st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    st.tuples(*2 * [st.integers(8, 60)]),
     st.integers(4, 80),
-    st.lists(
-        st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40)),
-        max_size=5,
-    ),
+    st.lists(st.tuples(*4 * [st.integers(0, 50)]), max_size=5),
     st.sampled_from(['polygon', 'RLE', 'uncompressed RLE']),
 )
 def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, places, kind):
     """Bitmaps are made of the tile only. The image has in each pixel its position."""
     masks = np.zeros((len(places), *size), np.uint8)
     for mask, (left, top, width, height) in zip(masks, places, strict=True):
-        mask[top : top + height, left : left + width] = 1
+        mask[top : top + height + 1, left : left + width + 1] = 1
     masks = masks[masks.any((1, 2))]
     instances = []
     for label, mask in enumerate(masks):
         instance = {'bbox': find_box(mask), 'bbox_label': label, 'ignore_flag': 0}
-        instances.append({**instance, 'mask': encode(mask, kind)})
+        instance['mask'] = encode(mask, kind)
+        instances.append(instance)
     position = np.arange(np.prod(size)).reshape(*size, 1)
     np.random.seed(seed)
     cut = RandomTile(side)({'img': position, 'ori_shape': size, 'instances': instances})
@@ -151,14 +146,14 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     assert tile.shape == found['img_shape'] == tuple(np.minimum(side, size))
     top, left = divmod(int(tile[0, 0]), size[1])
     window = np.s_[:, top : top + side, left : left + side]
-    np.testing.assert_array_equal(tile, position[None, ..., 0][window][0])
+    assert_array_equal(tile, position[window[1:]][..., 0])
     parts = masks[window]
     shown = np.flatnonzero(parts.any((1, 2)))
     assert found['gt_bboxes_labels'].tolist() == shown.tolist()
-    np.testing.assert_array_equal(found['gt_masks'].masks, parts[shown])
+    assert_array_equal(found['gt_masks'].masks, parts[shown])
     assert found['gt_bboxes'].tensor.tolist() == [find_box(part) for part in parts[shown]]
     visible = parts[shown].sum((1, 2)) / masks[shown].sum((1, 2))
-    np.testing.assert_array_equal(found['gt_ignore_flags'], visible < MIN_VISIBLE - 1e-6)
+    assert_array_equal(found['gt_ignore_flags'], visible < MIN_VISIBLE - 1e-6)
 
 
 def find_box(mask):

@@ -1,10 +1,15 @@
 """Check each dataset of a config: first its annotation file or file list, then its images."""
 
+import os
+import random
 import re
-from collections.abc import Sequence
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config, ConfigDict
@@ -12,31 +17,58 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, iter_settings
-from ..decoding import IGNORE_INDEX, read_segmentation_map
-from ..rules.objects import find_max_objects
-from ..rules.rule import Effect, Issue, Report, Rule
-from .coco import check_coco
-from .images import check_images, check_lists
+from ...config import LOADERS, iter_dicts, iter_settings, iter_transforms
+from ...errors import get_first_line
+from ..decoding import IGNORE_INDEX, get_decoding_settings
+from ..records import Entry, ObjectSplit
+from ..rules.coco import (
+    NO_OBJECTS,
+    NOT_COCO,
+    UNLISTED,
+    find_content_problems,
+    find_missing_keys,
+    has_size,
+    read_json,
+)
+from ..rules.images import (
+    MAX_THREADS,
+    MISSING,
+    NO_IMAGES,
+    OTHER_LABELS,
+    OTHER_ORDER,
+    check_image,
+    check_map,
+    find_other_labels,
+    find_other_order,
+)
+from ..rules.judge import REPEATED_OBJECTS, leave_out_objects
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects
+from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
 
-OTHER_NUM_CLASSES = Rule(
+OTHER_NUM_CLASSES = make_config_rule(
     'another number of classes than the model predicts',
     'Set num_classes of the heads to it',
-    in_folder=Effect.NONE,
 )
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
+Content = Mapping[str, Sequence[Entry]]
+
+
+class ImageFile(NamedTuple):
+    """The path of an image and, if they exist, its annotated size and its map's path."""
+
+    path: str
+    annotated_size: tuple[int, int] | None = None
+    map_path: str | None = None
 
 
 def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    report, model = Report(), cfg.get('model') or ConfigDict()
-    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
-    max_objects = inf if predicts_tiles else find_max_objects(model)
+    report, model = Report([], [], []), cfg.get('model') or ConfigDict()
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -49,13 +81,225 @@ def check_datasets(
         # annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            is_scored = loader != LOADERS[0]
-            images = check_coco(dataset, settings, is_scored, model, max_objects, report)
+            images = check_coco(dataset, settings, loader != LOADERS[0], cfg, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
         report.issues += check_num_classes(dataset, data_format, model)
     return report
+
+
+def check_coco(
+    dataset: BaseDataset,
+    settings: ConfigDict,
+    is_scored: bool,
+    cfg: Config,
+    report: Report,
+) -> list[ImageFile]:
+    """Check and count the annotations of a CocoDataset.
+
+    Args:
+        dataset: The dataset, whose annotations need not be loaded.
+        settings: Its config.
+        is_scored: Whether it is for validation or test.
+        cfg: The config that trains or tests a model on it.
+        report: What is found is added to it.
+
+    Returns:
+        Its images whose size is valid.
+    """
+    path = dataset.ann_file
+    content = read_content(path, is_scored, report)
+    if content is None:
+        return []
+    names = [category['name'] for category in content['categories']]
+    classes = dataset.metainfo.get('classes') or names
+    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
+    try:
+        split = make_split(dataset, content, classes)
+        problems = defaultdict(list, find_content_problems(content, classes, is_scored))
+        right = leave_out_objects(split, with_masks, problems)
+        counts = split.count_classes()
+    # These errors mean that a value has another type than in COCO's format, for example an id that
+    # is a list.
+    except (TypeError, AttributeError, ArithmeticError) as error:
+        report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
+        return []
+    model = cfg.get('model') or ConfigDict()
+    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
+    max_objects = inf if predicts_tiles else find_max_objects(model)
+    numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
+    problems[FULL_IMAGES] = [
+        f'{name} has {number}, the limit is {max_objects}'
+        for name, number in numbers.items()
+        if number > max_objects
+    ]
+    is_trained = any(not entry.get('ignore') for entry in right.objects)
+    if not is_scored and not is_trained:
+        problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
+    num_objects = len(split.annotations) + len(problems[UNLISTED])
+    num_right = len(right.annotations) + len(problems[REPEATED_OBJECTS])
+    are_many = num_objects - num_right > MAX_UNUSABLE * num_objects
+    for issue in make_issues(problems, path, are_many):
+        # pycocotools raises an error for a mask without area.
+        stops_scores = is_scored and issue.rule == FEW_POINTS
+        report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
+    text = ', '.join(f'{counts[name]} {name}' for name in classes)
+    num_ignored = len(split.annotations) - counts.total()
+    if num_ignored:
+        text += f'; {num_ignored} ignored'
+        if has_other_assigner(model) and not is_scored:
+            report.notes.append(
+                f'{path}: training takes ignored objects for background, because an assigner of '
+                'the model has no ignore_iof_thr above 0'
+            )
+    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+    return list(map(ImageFile, map(str, split.image_paths), split.sizes))
+
+
+def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
+    """Return the lists of a COCO file, whose entries have all keys.
+
+    Report another file, and return None.
+    """
+    content, problem = read_json(Path(path))
+    if is_scored and isinstance(content, dict) and 'annotations' not in content:
+        report.notes.append(
+            f'{path} has no annotations, so predictions on its images cannot be scored'
+        )
+        content = {**content, 'annotations': []}
+    missing = [problem] if problem else find_missing_keys(content, is_scored)
+    if missing:
+        report.issues.append(Issue(NOT_COCO, path, missing))
+        return None
+    return content
+
+
+def has_other_assigner(model: ConfigDict) -> bool:
+    """Return whether an assigner of the model takes ignored objects for background.
+
+    Those without this setting do, such as all matchers of mmdet.
+    """
+    assigners = filter(None, (part.get('assigner') for part in iter_dicts(model)))
+    return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
+
+
+def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
+    """Return the images with a valid size, and their objects of the config's classes."""
+    images = [image for image in content['images'] if has_size(image)]
+    image_ids = {image['id'] for image in images}
+    category_ids = {each['id'] for each in content['categories'] if each['name'] in classes}
+    objects = [
+        entry
+        for entry in content['annotations']
+        if entry['category_id'] in category_ids and entry['image_id'] in image_ids
+    ]
+    folder = Path(dataset.data_prefix.get('img', ''))
+    return ObjectSplit(folder, images, objects, content['categories'])
+
+
+def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
+    """Check the images that a dataset lists, their labels, and the order of class folders.
+
+    Args:
+        dataset: A dataset of images with a label or a semantic map each.
+        report: Issues, and the number of images of each class, are added to it.
+    """
+    place = get_data_path(dataset)
+    entries, reasons = [], []
+    try:
+        entries = dataset.load_data_list()
+    # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
+    except Exception as error:
+        reasons = [get_first_line(error)]
+    if not entries:
+        report.issues.append(Issue(NO_IMAGES, place, reasons))
+        return []
+    classes = dataset.metainfo.get('classes') or ()
+    labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
+    problems = {
+        OTHER_LABELS: find_other_labels(labels, len(classes)),
+        OTHER_ORDER: find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
+    }
+    report.issues += make_issues(problems, place)
+    counts = Counter(labels.values())
+    by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
+    summary = f'{place}: {len(entries)} images'
+    report.summaries.append(f'{summary}: {by_class}' if labels and classes else summary)
+    return [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+
+
+def check_images(
+    dataset: BaseDataset,
+    settings: ConfigDict,
+    images: Sequence[ImageFile],
+    num_images: int | None,
+    progress: Progress,
+) -> list[Issue]:
+    """Look for all files of a dataset's images. Decode ``num_images`` of them (None: all).
+
+    Args:
+        dataset: The dataset, which need not be loaded.
+        settings: Its config, whose pipeline says how images are decoded.
+        images: Its images.
+        num_images: How many random ones of them are decoded, with their maps.
+        progress: A progress bar.
+    """
+    problems, decoded = defaultdict(list), set(images)
+    if num_images is not None and len(images) > num_images:
+        # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
+        # a resumed run check the same images as before, so that it is not stopped by others.
+        decoded = set(random.Random(len(images)).sample(images, num_images))
+    decoding, known_labels = get_decoding_settings(settings), list_known_labels(dataset)
+    place = get_data_path(dataset)
+
+    def check(image: ImageFile) -> list[tuple[Rule, str]]:
+        paths = filter(None, (image.path, image.map_path))
+        # Path.exists raises an error for names that are too long.
+        missing = [(MISSING, path) for path in paths if not os.path.exists(path)]  # noqa: PTH110
+        if missing or image not in decoded:
+            return missing
+        rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
+        found = [(rule, example)] if rule else []
+        if image.map_path and size:
+            found += check_map(Path(image.map_path), size, known_labels)
+        return found
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
+        # Ignore Pillow's warnings about odd metadata and large images.
+        warnings.simplefilter('ignore')
+        results = pool.map(check, images)
+        for found in progress.track(results, len(images), description=place):
+            for rule, example in found:
+                problems[rule].append(example)
+    return make_issues(problems, place)
+
+
+def list_known_labels(dataset: Any) -> set[int]:
+    """Return the values that the maps of a dataset may have; none where it has no classes."""
+    # If the config selects some of the classes, the keys of label_map are all original labels.
+    classes = getattr(dataset, 'label_map', None) or dataset.metainfo.get('classes')
+    if not classes or not hasattr(dataset, 'reduce_zero_label'):
+        return set()
+    num_labels = len(classes) + bool(dataset.reduce_zero_label)
+    return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
+
+
+def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict) -> list[Issue]:
+    """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
+    num_classes = len(dataset.metainfo.get('classes') or ())
+    misfits = []
+    for setting, head in iter_settings(model, 'model'):
+        if HEAD.search(setting) and isinstance(head, dict) and not head.get('class_agnostic'):
+            number = head.get('num_classes', num_classes)
+            # A classifier may have more outputs than there are classes.
+            is_too_many = number > num_classes and data_format != 'imagenet'
+            if number < num_classes or is_too_many:
+                misfits.append(f'{setting}.num_classes={number}')
+    if not num_classes or not misfits:
+        return []
+    example = f'{num_classes} classes, and {", ".join(misfits)}'
+    return [Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])]
 
 
 def find_unscored(dataset: Any) -> str | None:
@@ -75,7 +319,7 @@ def find_unscored(dataset: Any) -> str | None:
         elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
             problem = 'labels of at most one class'
             num_classes = len(dataset.metainfo.get('classes') or range(IGNORE_INDEX))
-            labels |= list_labels(info) & set(range(num_classes))
+            labels |= list_labels(info).intersection(range(num_classes))
             if len(labels) > 1:
                 return None
         else:
@@ -87,29 +331,10 @@ def list_labels(info: dict[str, Any]) -> set[int]:
     """Return the labels of an image, or those in its map; all if the map cannot be read."""
     if 'gt_label' in info:
         return set(np.ravel(info['gt_label']).tolist())
+    from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps
+
     try:
-        labels = np.unique(read_segmentation_map(Path(info['seg_map_path']))).tolist()
+        labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
     except Exception:  # the map is on a server, or damaged, which the validation reports
         return set(range(IGNORE_INDEX))
-    if info['reduce_zero_label']:  # mmseg does this before it selects classes
-        labels = [IGNORE_INDEX if label in (0, IGNORE_INDEX) else label - 1 for label in labels]
-    label_map = info.get('label_map') or {}
-    return {label_map.get(label, label) for label in labels}
-
-
-def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict) -> list[Issue]:
-    """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
-    num_classes = len(dataset.metainfo.get('classes') or ())
-    misfits = []
-    for setting, head in iter_settings(model, 'model'):
-        if not HEAD.search(setting) or not isinstance(head, dict) or head.get('class_agnostic'):
-            continue
-        number = head.get('num_classes', num_classes)
-        # A classifier may have more outputs than there are classes.
-        has_spare_outputs = data_format == 'imagenet' and number > num_classes
-        if number != num_classes and not has_spare_outputs:
-            misfits.append(f'{setting}.num_classes={number}')
-    if not num_classes or not misfits:
-        return []
-    example = f'{num_classes} classes, and {", ".join(misfits)}'
-    return [Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])]
+    return set(np.unique(labels).tolist())

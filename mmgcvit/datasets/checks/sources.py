@@ -11,8 +11,13 @@ from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_da
 from ...errors import UserError
 
 # The formats of dataset classes, and of their subclasses; None: they are not checked.
-FORMATS = {'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CocoDataset': 'coco'}
-FORMATS |= {'CocoPanopticDataset': None, 'LVISV05Dataset': None}
+FORMATS = {
+    'BaseSegDataset': 'ade20k',
+    'CustomDataset': 'imagenet',
+    'CocoDataset': 'coco',
+    'CocoPanopticDataset': None,
+    'LVISV05Dataset': None,
+}
 # Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a
 # dataloader worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}

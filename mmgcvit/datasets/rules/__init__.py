@@ -2,10 +2,10 @@
 and the subpackage ``checks`` to a config.
 """
 
-from . import classes, coco, copies, images, judge, labels, objects, parsing
+from . import classes, coco, images, judge, objects, parsing
 from .rule import Rule
 
-MODULES = (images, judge, copies, objects, coco, labels, classes, parsing)
+MODULES = (images, judge, objects, coco, classes, parsing)
 # Modules import rules of each other.
 RULES = tuple(
     dict.fromkeys(

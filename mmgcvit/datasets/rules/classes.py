@@ -7,20 +7,17 @@ from pathlib import Path
 
 from ...errors import UserError, shorten
 from ..records import OBJECT_TYPES, DatasetInfo
-from .rule import Effect, Rule
+from .rule import Effect, make_folder_note, make_folder_rule
 
-CLASS_NAMES = Rule(
+CLASS_NAMES = make_folder_rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '
     'Unicode form',
     'Rename them',
     in_folder=Effect.REJECTED,
-    in_config=Effect.NONE,
 )
-MISSING_CLASSES = Rule(
+MISSING_CLASSES = make_folder_note(
     'classes that a split lacks, or that only one image has',
     'Add images of them',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 
 
@@ -31,11 +28,11 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
     """
     seen = {}
     for name in classes:
-        if any(unicodedata.category(character) == 'Cc' for character in name):
-            raise UserError(f'{folder} has the class {name!r}, with control characters. Rename it')
         form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
-        if not form:
-            raise UserError(f'{folder} has the classes {name!r}. Give each class a name')
+        if not form or any(unicodedata.category(character) == 'Cc' for character in name):
+            raise UserError(
+                f'{folder} has the class {name!r}, with control characters or empty. Rename it'
+            )
         if form in seen:
             raise UserError(
                 f'{folder} has the classes {seen[form]!r} and {name!r}, equal but for case, blanks '
@@ -47,10 +44,11 @@ def check_class_names(folder: Path, classes: Sequence[str]) -> None:
 def find_missing_classes(dataset: DatasetInfo) -> list[str]:
     """Return notes about classes that a split lacks, or that only one image has."""
     what = 'an object of ' if dataset.annotation_types[0] in OBJECT_TYPES else ''
-    found, counts = {}, Counter()  # in how many images of each split, and of all, each class is
-    for split_name, split in dataset.splits.items():
-        found[split_name] = Counter(name for names in split.list_classes() for name in names)
-        counts += found[split_name]
+    found = {  # in how many images of each split each class is
+        split_name: Counter(name for names in split.list_classes() for name in names)
+        for split_name, split in dataset.splits.items()
+    }
+    counts = sum(found.values(), Counter())
     untrained = [name for name in dataset.classes if name not in found['train']]
     single = [name for name in dataset.classes if counts[name] == 1]
     missing = [

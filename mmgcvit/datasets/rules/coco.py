@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import MANY, get_first_line, shorten
 from ..records import Entry, are_numbers
-from .rule import Effect, Problems, Rule
+from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 NOT_COCO = Rule(
     "is not an annotation file in COCO's format",
@@ -26,18 +26,14 @@ WRONG_FLAGS = Rule(
     'Write 0, or 1 for groups of objects',
     unit='object',
 )
-BRUSH_MASKS = Rule(
+BRUSH_MASKS = make_folder_note(
     "masks in RLE with iscrowd 1 that are read as objects, since all masks are (CVAT's brush "
     'writes them so)',
     'Write iscrowd 0, or remove crowds',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
-CROWD_MASKS = Rule(
+CROWD_MASKS = make_folder_note(
     "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
     "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 # Readers of folders give ids and categories anew, so these rules are for configs only.
 DUPLICATE_IDS = Rule(
@@ -45,15 +41,14 @@ DUPLICATE_IDS = Rule(
     'Use ids from 1 on',
     in_folder=Effect.REJECTED,
 )
-OTHER_CATEGORIES = Rule(
+OTHER_CATEGORIES = make_config_rule(
     'categories in another order than the classes of the config, or with other names',
     'Copy their names and order',
-    in_folder=Effect.NONE,
 )
-NO_SIZE = Rule(
+# Folders have images of another size instead.
+NO_SIZE = make_config_rule(
     'images without a positive width and height',
     'Write both in pixels, as integers',
-    in_folder=Effect.NONE,  # which has images of another size
 )
 NO_OBJECTS = Rule(
     'nothing to train on',
@@ -105,14 +100,14 @@ def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
     missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
     if missing:
         return missing
-    all_needed = dict(KEYS)
-    if is_scored:  # pycocotools, which computes the scores, reads iscrowd of all annotations
-        all_needed['annotations'] = KEYS['annotations'] | {'iscrowd'}
-    for name, needed in all_needed.items():
+    for name, keys in KEYS.items():
+        # pycocotools, which computes the scores, reads iscrowd of all annotations.
+        is_read = is_scored and name == 'annotations'
+        needed = keys | {'iscrowd'} if is_read else keys
         for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
-            if not needed <= entry.keys():
-                absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            if absent:
                 missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
     return missing
 

@@ -1,12 +1,16 @@
-"""Rules for image files: they exist, can be decoded, and have the annotated size."""
+"""Rules for image files, which exist, can be decoded, and have the annotated size, and for their
+labels, which are class indices in lists, and values in segmentation maps.
+"""
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ...errors import get_first_line
+import numpy as np
+
+from ...errors import UserError, get_first_line
 from ...files import compute_sha256
 from ..decoding import (
     SCALE_IT,
@@ -16,14 +20,14 @@ from ..decoding import (
     PagesError,
     decode_image,
     load_image,
+    read_segmentation_map,
 )
 from ..records import Size
-from .rule import Effect, Rule
+from .rule import Effect, Rule, make_config_rule, make_folder_rule
 
-UNUSABLE_NAME = Rule(
+UNUSABLE_NAME = make_folder_rule(
     'names of images with a tab, a line break or invalid UTF-8',
     'Rename them',
-    in_config=Effect.NONE,
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
@@ -37,6 +41,25 @@ OTHER_SIZE = Rule(
     'Change annotations, or replace files. If it is the size before an EXIF rotation, add '
     'mmgcvit.ApplyExifAsAnnotated to the pipeline',
 )
+NO_IMAGES = Rule(
+    'lists no images',
+    'Change data_prefix, ann_file, classes or suffixes in the config',
+    in_folder=Effect.REJECTED,
+)
+OTHER_LABELS = Rule(
+    'labels that belong to no class',
+    'Change the classes or reduce_zero_label in the config',
+    in_folder=Effect.REJECTED,
+)
+OTHER_ORDER = make_config_rule(
+    'class folders in another order than the classes of the config',
+    'Sort the classes',
+)
+# Folders have unusable maps instead.
+NO_MAP = make_config_rule(
+    'unreadable segmentation maps',
+    'Save class indices as pixel values in 8-bit single-channel PNG files',
+)
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
 MAX_THREADS = 16
@@ -46,13 +69,6 @@ def has_unusable_name(name: str) -> bool:
     """Return whether a name cannot be in a list of files."""
     is_valid_utf8 = name.encode(errors='replace').decode() == name
     return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
-
-
-def find_missing(paths: Sequence[str]) -> list[str]:
-    """Return the files that are missing. Threads look them up, because disks may be remote."""
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        exist = pool.map(os.path.exists, paths)
-        return [path for path, exists in zip(paths, exist, strict=True) if not exists]
 
 
 def check_image(
@@ -106,3 +122,43 @@ def identify_contents(paths: Sequence[Path]) -> dict[Path, str | Path]:
             return compute_sha256(path) if num_files[sizes[path]] > 1 else path
 
         return dict(zip(sizes, pool.map(identify, sizes), strict=True))
+
+
+def find_other_labels(labels: Mapping[str, int], num_classes: int) -> list[str]:
+    """Return the images whose label is not the index of a class."""
+    return [
+        f'{path} has label {label}'
+        for path, label in labels.items()
+        if num_classes and not 0 <= label < num_classes
+    ]
+
+
+def find_other_order(folder_indices: Mapping[str, int], classes: Sequence[str]) -> list[str]:
+    """Return the class folders that would have another folder's name.
+
+    mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the config's classes.
+    """
+    return [
+        f'{name!r} would be called {classes[label]!r}'
+        for name, label in folder_indices.items()
+        if name in classes and classes[label] != name
+    ]
+
+
+def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule, str]]:
+    """Return the rules that a segmentation map breaks, with examples.
+
+    ``size`` is the (width, height) of its image, and ``known`` has the values that its pixels may
+    have (none: any).
+    """
+    try:
+        labels = read_segmentation_map(path)
+    except UserError as error:
+        return [(NO_MAP, str(error))]
+    found, shape = [], labels.shape
+    if shape[::-1] != size:
+        found.append((OTHER_SIZE, f'{path} is {shape[1]} x {shape[0]}, not {size[0]} x {size[1]}'))
+    others = [str(label) for label in np.unique(labels).tolist() if known and label not in known]
+    if others:
+        found.append((OTHER_LABELS, f'{path} has label {", ".join(others)}'))
+    return found

@@ -1,28 +1,58 @@
 """Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ...errors import MANY, UserError, escape_controls, format_count
 from ..decoding import read_sizes
-from ..records import DatasetInfo, ObjectSplit, Split
+from ..records import DatasetInfo, ObjectSplit, Split, make_object_key
 from .classes import check_class_names
-from .copies import REPEATED_OBJECTS, find_repeated_objects, leave_out_copies
-from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
+from .images import (
+    MAX_THREADS,
+    UNUSABLE_NAME,
+    check_image,
+    has_unusable_name,
+    identify_contents,
+)
 from .objects import (
     BOX_MASKS,
-    are_inside,
-    find_object_problems,
+    are_outside,
     get_corners,
     is_box_mask,
+    leave_out_wrong,
 )
-from .rule import MAX_UNUSABLE, Effect, Problems, Rule, make_issues
+from .rule import (
+    MAX_UNUSABLE,
+    Effect,
+    Issue,
+    Problems,
+    Rule,
+    make_folder_note,
+    make_folder_rule,
+    make_issues,
+)
 
-ROTATED_BOXES = Rule(
+ROTATED_BOXES = make_folder_rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
-    in_config=Effect.NONE,
+)
+# Images are the same if their files have the same bytes, whatever their names. A link to an image
+# is a copy of it.
+SHARED_IMAGES = make_folder_note(
+    'training images that are also in validation or test (left out of training)',
+    'Keep them in one split. Without a validation split, a fifth of the images is held out',
+)
+REPEATED_IMAGES = make_folder_note(
+    'images that a split has more than once (the first one is read)',
+    'Keep the one with the right annotations',
+)
+REPEATED_OBJECTS = Rule(
+    'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
+    'Remove the copies',
+    in_folder=Effect.NOTED,
+    in_config=Effect.NOTED,
 )
 
 
@@ -40,38 +70,40 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             image or no object left.
     """
     check_class_names(dataset.folder, dataset.classes)
-    problems = defaultdict(list, dataset.problems)
-    totals = Counter()
+    problems, splits, totals = defaultdict(list, dataset.problems), {}, Counter()
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
             totals[rule.unit] += len(examples)
-    for split in dataset.splits.values():
+    for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
-    splits = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
-    labelled = [name for name, split in splits.items() if split.objects]
-    splits = leave_out_copies(replace(dataset, splits=splits), problems)
+        splits[name] = leave_out_images(split, problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    splits = {name: leave_out_objects(splits[name], with_masks, problems) for name in splits}
+    for name, split in leave_out_copies(splits, problems).items():
+        splits[name] = leave_out_objects(split, with_masks, problems)
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
-    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
-    noted = {rule: problems.pop(rule) for rule in list(problems) if rule.in_folder == Effect.NOTED}
-    notes = [issue.format() for issue in make_issues(noted, '')]
-    if any(problems.values()):
-        notes.append(reject_or_describe(dataset, problems, totals, empty))
+    empty = []
+    for name, split in dataset.splits.items():
+        if not splits[name].image_names or (split.objects and not splits[name].objects):
+            empty.append(name)
+    issues = make_issues(problems, '')
+    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
+    # Where nothing is left of a split, noted copies are a reason too.
+    left_out = [issue for issue in issues if empty or issue.rule.in_folder != Effect.NOTED]
+    if left_out:
+        notes.append(reject_or_describe(dataset, left_out, totals, empty))
     return replace(dataset, splits=splits).add_notes(notes)
 
 
 def reject_or_describe(
-    dataset: DatasetInfo, problems: Problems, totals: Counter[str], empty: list[str]
+    dataset: DatasetInfo, issues: Sequence[Issue], totals: Counter[str], empty: Sequence[str]
 ) -> str:
     """Return a note about what is left out.
 
     Args:
         dataset: The dataset, for messages.
-        problems: Examples of what is left out, by rule.
+        issues: What is left out.
         totals: The number of images, objects and files, with those that are left out.
         empty: Splits that have no image or no object left.
 
@@ -80,18 +112,16 @@ def reject_or_describe(
             empty.
     """
     counts = Counter()
-    for rule, examples in problems.items():
-        counts[rule.unit] += len(examples)
+    for issue in issues:
+        counts[issue.rule.unit] += len(issue.examples)
     count = ', '.join(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
-        if number
     )
-    lines = [f'\n  {issue.format(MANY)}' for issue in make_issues(problems, '')]
-    named = escape_controls(''.join(lines))
+    named = escape_controls(''.join(f'\n  {issue.format(MANY)}' for issue in issues))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
-        limit = f'No {empty[0]} can be used'
+        limit = f'No image or no object of {empty[0]} can be used'
     are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
     if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
@@ -112,42 +142,80 @@ def leave_out_images(split: Split, problems: Problems) -> Split:
         else:
             usable.append(index)
     split = split.select(usable)
-    if not split.annotations:
-        return split
-    rotated, paths = find_rotated(split), split.image_paths
-    problems[ROTATED_BOXES] += [str(paths[index]) for index in sorted(rotated)]
-    return split.select(set(range(len(paths))) - rotated)
+    return leave_out_rotated(split, problems) if split.annotations else split
 
 
-def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
-    """Return a split without objects that cannot be used. Add them to ``problems``."""
-    if not split.annotations:
-        return split
-    annotations, repeated = find_repeated_objects(split, with_masks)
-    problems[REPEATED_OBJECTS] += repeated
-    right, found = find_object_problems(replace(split, annotations=annotations), with_masks)
-    for rule, examples in found.items():
-        problems[rule] += examples
-    return replace(split, annotations=right)
-
-
-def find_rotated(split: ObjectSplit) -> set[int]:
-    """Return the images with the size before their EXIF rotation but boxes after it.
+def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
+    """Return a split without images with the size before their EXIF rotation but boxes after it.
+    Add them to ``problems``.
 
     Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show
     the rotated image but write the size before. Boxes tell it that fit only one of both pictures:
     more of them must fit the rotated one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
-    fit_before, fit_after = are_inside(corners, sizes), are_inside(corners, sizes[:, ::-1])
-    if not (fit_after & ~fit_before).any():
-        return set()
-    rotated = set()
-    for index, (size, path) in enumerate(zip(split.sizes, split.image_paths, strict=True)):
+    misfits_before = are_outside(corners, sizes)
+    misfits_after = are_outside(corners, sizes[:, ::-1])
+    if not (misfits_before & ~misfits_after).any():
+        return split
+    rotated = {}  # the paths of images by their ids
+    for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
         before, after = read_sizes(path)
         if size == before != after:
-            rotated.add(index)
-    ids = {split.images[index]['id'] for index in rotated}
-    is_rotated = [entry['image_id'] in ids for entry in split.annotations]
-    fits_better = fit_after[is_rotated].sum() > fit_before[is_rotated].sum()
-    return rotated if fits_better else set()
+            rotated[image['id']] = str(path)
+    is_rotated = [entry['image_id'] in rotated for entry in split.annotations]
+    if misfits_after[is_rotated].sum() >= misfits_before[is_rotated].sum():
+        return split
+    problems[ROTATED_BOXES] += rotated.values()
+    return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
+
+
+def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[str, Split]:
+    """Return splits without copies of images. Add them to ``problems``.
+
+    Training lacks the images of other splits. Of the same images in one split, the first one stays.
+    """
+    contents = identify_contents([path for split in splits.values() for path in split.image_paths])
+    held_out = {
+        contents[path]
+        for name, split in splits.items()
+        if name != 'train'
+        for path in split.image_paths
+    }
+    selected = {}
+    for name, split in splits.items():
+        kept = {}  # the index of the first image with a content
+        for index, path in enumerate(split.image_paths):
+            content = contents[path]
+            if name == 'train' and content in held_out:
+                problems[SHARED_IMAGES].append(str(path))
+            elif content in kept:
+                problems[REPEATED_IMAGES].append(str(path))
+            else:
+                kept[content] = index
+        selected[name] = split.select(kept.values())
+    return selected
+
+
+def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
+    """Return a split without objects that cannot be used. Add them to ``problems``."""
+    if not split.annotations:
+        return split
+    split = leave_out_repeated(split, with_masks, problems)
+    return leave_out_wrong(split, with_masks, problems)
+
+
+def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split without repeated objects. Add them to ``problems``."""
+    seen, first = defaultdict(list), []
+    images = split.find_images(split.annotations)
+    for annotation, image in zip(split.annotations, images, strict=True):
+        masks = seen[annotation['image_id'], make_object_key(annotation)]
+        mask = (with_masks and annotation.get('segmentation')) or None
+        if mask in masks:
+            place = f'annotation {annotation["id"]} of {image["file_name"]}'
+            problems[REPEATED_OBJECTS].append(place)
+        else:
+            masks.append(mask)
+            first.append(annotation)
+    return replace(split, annotations=first)

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -9,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import iter_dicts
-from ..records import Entry, ObjectSplit, are_numbers
-from .rule import Effect, Problems, Rule
+from ..records import ObjectSplit, are_numbers
+from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
@@ -19,44 +21,36 @@ MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
-def make_rule(
-    problem: str,
-    in_config: Effect = Effect.STOPS_IF_MANY,
-    remedy: str = 'Correct or remove them',
-) -> Rule:
-    return Rule(problem, remedy, unit='object', in_config=in_config)
-
-
-NOT_FINITE = make_rule('bbox or area are not finite numbers', Effect.STOPS)
-OUTSIDE = make_rule(
+make_object_rule = partial(
+    Rule, remedy='Correct or remove them', unit='object', in_config=Effect.STOPS_IF_MANY
+)
+NOT_FINITE = make_object_rule('bbox or area are not finite numbers', in_config=Effect.STOPS)
+OUTSIDE = make_object_rule(
     'the box or mask leaves the image',
     remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
     '[centre x, centre y, width, height] in fractions of the image',
 )
-NO_AREA = make_rule('the box is under a pixel in width or height, or its area is 0')
-NO_MASK = make_rule(
+NO_AREA = make_object_rule('the box is under a pixel in width or height, or its area is 0')
+NO_MASK = make_object_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    Effect.STOPS,
+    in_config=Effect.STOPS,
 )
 # In validation and test, it stops a run.
-FEW_POINTS = make_rule('the mask is a polygon of fewer than three points, or without area')
-DIFFERENT = make_rule('box and mask contradict each other')
-RING = make_rule(
+FEW_POINTS = make_object_rule('the mask is a polygon of fewer than three points, or without area')
+DIFFERENT = make_object_rule('box and mask contradict each other')
+RING = make_object_rule(
     'by its area, the mask has a hole, which would be filled',
     remedy='Export the masks as RLE: polygons have no holes',
 )
-FULL_IMAGES = Rule(
+FULL_IMAGES = make_config_rule(
     'images with more objects than the model finds in one',
     'In a template, raise max_objects. In another config, raise max_per_img of test_cfg and of its '
     'proposals. A query of DINO or Mask2Former finds one object at most',
-    in_folder=Effect.NONE,
     in_config=Effect.NOTED,
 )
-BOX_MASKS = Rule(
+BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are',
     'Train boxes: --task detect',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
 
 Array = NDArray[Any]
@@ -68,19 +62,17 @@ def get_corners(annotations: Entries) -> Array:
     boxes = [annotation['bbox'] for annotation in annotations]
     rows = [box if are_numbers(box) and len(box) == 4 else [np.nan] * 4 for box in boxes]
     values = np.array(rows, float).reshape(-1, 4)
-    return np.hstack([values[:, :2], values[:, :2] + values[:, 2:]])
+    values[:, 2:] += values[:, :2]
+    return values
 
 
-def are_inside(corners: Array, sizes: Array) -> Array:
-    """Return whether corners (n, 4) are in images of ``sizes`` (n, 2) or their :data:`MARGIN`."""
+def are_outside(corners: Array, sizes: Array) -> Array:
+    """Return whether corners (n, 4) leave images of ``sizes`` (n, 2) by more than :data:`MARGIN`.
+
+    Those that are NaN do not.
+    """
     margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
-    return ((corners[:, :2] >= -margin) & (corners[:, 2:] <= sizes + margin)).all(1)
-
-
-def have_area(corners: Array, sizes: Array) -> Array:
-    """Return whether the visible parts of boxes (n, 4) have sides of a pixel or more."""
-    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
-    return (visible >= 1).all(1)
+    return ((corners[:, :2] < -margin) | (corners[:, 2:] > sizes + margin)).any(1)
 
 
 def find_max_objects(model: Any) -> float:
@@ -89,52 +81,52 @@ def find_max_objects(model: Any) -> float:
     ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
     has a limit of its own.
     """
-    limits = [inf]
+    limits = [inf, getattr(model, 'num_queries', 0)]
     for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
         limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
     for part in ('module', 'panoptic_head'):
         if hasattr(model, part):
             limits.append(find_max_objects(getattr(model, part)))
-    limits.append(getattr(model, 'num_queries', 0))
     return min(limit for limit in limits if limit and limit > 0)
 
 
-def find_object_problems(split: ObjectSplit, with_masks: bool) -> tuple[list[Entry], Problems]:
-    """Return the objects that break no rule, and examples of the others by their rule.
+def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split with the objects that break no rule.
 
     Args:
         split: Images with objects, whose values may have any type.
         with_masks: Whether masks are trained.
+        problems: Examples of the others are added to it, by their rule.
     """
     annotations, sizes = split.annotations, split.get_sizes(split.annotations)
     corners = get_corners(annotations)
-    areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
-    areas = np.array(areas, float)
+    areas = np.array(
+        [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations], float
+    )
+    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
     rules = np.full(len(annotations), None, object)
     # Later assignments win: a box that is not finite is not reported as outside.
-    rules[(areas <= 0) | ~have_area(corners, sizes)] = NO_AREA
-    rules[~are_inside(corners, sizes)] = OUTSIDE
+    rules[(areas <= 0) | (visible < 1).any(1)] = NO_AREA
+    rules[are_outside(corners, sizes)] = OUTSIDE
     rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
-    right, problems = [], {}
-    images = split.find_images(annotations)
+    right, images = [], split.find_images(annotations)
     for entry, rule, image in zip(annotations, rules, images, strict=True):
         if rule is None:
             right.append(entry)
         else:
             place = f'annotation {entry["id"]} of {image["file_name"]}'
-            problems.setdefault(rule, []).append(f'{place}, bbox {entry["bbox"]!s:.80}')
-    return right, problems
+            problems[rule].append(f'{place}, bbox {entry["bbox"]!s:.80}')
+    return replace(split, annotations=right)
 
 
 def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
     """Set the rules of objects whose mask is invalid, outside, or unlike its box."""
     edges = np.full(corners.shape, np.nan)
     for index in np.flatnonzero(rules == None):  # noqa: E711
-        width, height = map(int, sizes[index])
         entry = annotations[index]
-        measured = measure_mask(entry.get('segmentation'), width, height)
+        measured = measure_mask(entry.get('segmentation'), *map(int, sizes[index]))
         if isinstance(measured, Rule):
             rules[index] = measured
         elif is_ring(entry['segmentation'], entry['area']):
@@ -144,7 +136,7 @@ def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array
     sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
     limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
     rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
-    rules[np.isfinite(edges).all(1) & ~are_inside(edges, sizes)] = OUTSIDE
+    rules[are_outside(edges, sizes)] = OUTSIDE
 
 
 def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
@@ -205,8 +197,8 @@ def measure_area(polygon: Sequence[float]) -> float:
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def decode_counts(text: str) -> list[int] | None:
-    """Decode the counts of COCO's compressed RLE, or return None if the text is invalid.
+def decode_counts(text: str) -> list[int]:
+    """Decode the counts of COCO's compressed RLE, or return none if the text is invalid.
 
     pycocotools does not check the text, and may read beyond its end. A character has five bits,
     and a sixth that says whether more follow. From the fourth count on, differences from the count
@@ -214,7 +206,7 @@ def decode_counts(text: str) -> list[int] | None:
     """
     # No image needs a number of more than 12 characters.
     if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
-        return None
+        return []
     counts = []
     for number in re.findall('[P-o]*[0-O]', text):
         codes = [ord(character) - 48 for character in number]

@@ -1,47 +1,39 @@
 """Rules for what readers cannot parse in the folder of a dataset."""
 
-from .rule import Effect, Rule
+from .rule import Effect, make_folder_note, make_folder_rule
 
-
-def make_rule(problem: str, remedy: str, unit: str = 'image') -> Rule:
-    return Rule(problem, remedy, unit, in_config=Effect.NONE)
-
-
-WRONG_LINES = make_rule(
+WRONG_LINES = make_folder_rule(
     'lines of YOLO that are not an object',
     'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: an index of '
     'names, and fractions of width and height, not pixels',
     unit='object',
 )
-KEYPOINTS = Rule(
+KEYPOINTS = make_folder_rule(
     'all lines of YOLO are boxes with keypoints inside of them, which are not supported',
     'Export boxes or polygons',
     in_folder=Effect.REJECTED,
-    in_config=Effect.NONE,
 )
-UNUSED_LABELS = make_rule(
+UNUSED_LABELS = make_folder_rule(
     'files of YOLO with objects, but without an image', 'Add the images, or remove the files'
 )
-WRONG_OBJECTS = make_rule(
+WRONG_OBJECTS = make_folder_rule(
     'objects of Pascal VOC without a name or a box',
     'Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult',
     unit='object',
 )
-ZERO_BASED = Rule(
+ZERO_BASED = make_folder_note(
     'XML files with coordinates under 1, or most with fractions, so that boxes count from 0, not 1',
     'Correct them if the tool counts from 1',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )
-UNUSABLE_XML = make_rule('XML files that cannot be used', 'Export them again, or remove them')
-UNKNOWN_LINES = make_rule('lines of ImageSets that name no XML file or map', 'Correct them')
-UNPAIRED = make_rule(
+UNUSABLE_XML = make_folder_rule(
+    'XML files that cannot be used', 'Export them again, or remove them'
+)
+UNKNOWN_LINES = make_folder_rule('lines of ImageSets that name no XML file or map', 'Correct them')
+UNPAIRED = make_folder_rule(
     'images without a map, or maps without an image', 'Add the other one, with the same name'
 )
-UNUSABLE_MAPS = make_rule('maps that cannot be used', 'Repair or remove them')
-SCATTERED = Rule(
+UNUSABLE_MAPS = make_folder_rule('maps that cannot be used', 'Repair or remove them')
+SCATTERED = make_folder_note(
     'objects in several regions far apart, which share a number',
     'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NONE,
 )

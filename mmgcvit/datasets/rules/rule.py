@@ -1,8 +1,9 @@
 """A rule for datasets, what follows where it is broken, and the issues that rules find."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 from ...errors import shorten
@@ -32,6 +33,11 @@ class Rule:
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
 
+# Rules that only folders can break, or only configs, and those that a line names.
+make_folder_rule = partial(Rule, in_config=Effect.NONE)
+make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
+make_config_rule = partial(Rule, in_folder=Effect.NONE)
+
 # For each broken rule, examples: which image or object it is, and its values.
 Problems = dict[Rule, list[str]]
 
@@ -59,9 +65,9 @@ class Issue(NamedTuple):
 class Report:
     """What is wrong with the datasets of a config, and what they contain. The checks add to it."""
 
-    issues: list[Issue] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    summaries: list[str] = field(default_factory=list)
+    issues: list[Issue]
+    notes: list[str]
+    summaries: list[str]
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a line for each issue that stops the run, or for each that does not."""
@@ -75,10 +81,9 @@ def make_issues(
 
     ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the images or objects have problems.
     """
-    issues = []
-    for rule, examples in problems.items():
-        is_too_much = rule.in_config == Effect.STOPS_IF_MANY and are_many
-        stops_run = rule.in_config == Effect.STOPS or is_too_much
-        if examples:
-            issues.append(Issue(rule, place, examples, stops_run))
-    return issues
+    stopping = (Effect.STOPS, Effect.STOPS_IF_MANY) if are_many else (Effect.STOPS,)
+    return [
+        Issue(rule, place, examples, rule.in_config in stopping)
+        for rule, examples in problems.items()
+        if examples
+    ]

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 from rich.progress import Progress
 
-from mmgcvit.config import enter_scope
+from mmgcvit.config import LOADERS, enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
 
 from ..formats.made import write
@@ -94,14 +94,9 @@ def write_rotated_coco(root):
     annotated.
     """
     settings = write_coco(root)
-    write_exif_rotated(root / 'images' / 'b.jpg')
+    write_exif_rotated(root / 'images/b.jpg')
     settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
     return settings
-
-
-def write_labels(path, labels=None):
-    labels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3 if labels is None else labels
-    write(path, labels.astype(np.uint8))
 
 
 def write_ade20k(root):
@@ -110,7 +105,8 @@ def write_ade20k(root):
     """
     for name in NAMES:
         write(root / 'images' / name, pixels())
-        write_labels(root / 'labels' / name.replace('.jpg', '.png'))
+        labels = np.resize(np.arange(3, dtype=np.uint8), (HEIGHT, WIDTH))
+        write(root / 'labels' / name.replace('.jpg', '.png'), labels)
     return {
         'type': 'BaseSegDataset',
         'data_root': str(root),
@@ -136,5 +132,4 @@ def config(dataset, loader='train_dataloader', **settings):
 def check(cfg, images=None):
     """Check all datasets of a config and return the report."""
     enter_scope(cfg)
-    loaders = [name for name in cfg if name.endswith('_dataloader')]
-    return check_datasets(cfg, loaders, images, Progress(disable=True))
+    return check_datasets(cfg, LOADERS, images, Progress(disable=True))

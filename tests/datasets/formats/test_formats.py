@@ -181,7 +181,7 @@ FAULTS = {
         (edit('data.yaml', '^', f'a: {10000 * "["}\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'a: &a [1]\nb: [*a]\n'), 'aliases or deep nesting'),
         (edit('data.yaml', '^', 'training: images\n'), 'several keys for train'),
-        (edit('data.yaml', 'square', "''"), "classes ''"),
+        (edit('data.yaml', 'square', "''"), "the class '', with"),
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
         (copy('data.yaml', 'dataset.yaml'), 'fits several layouts'),

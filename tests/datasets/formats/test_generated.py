@@ -19,7 +19,7 @@ from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.hold_out import split_validation
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules.copies import REPEATED_IMAGES, SHARED_IMAGES
+from mmgcvit.datasets.rules.judge import REPEATED_IMAGES, SHARED_IMAGES
 from mmgcvit.tasks import MINI
 
 from .made import SPLIT_NAMES, make_datasets, read_number

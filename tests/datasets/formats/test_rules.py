@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules import RULES, classes, coco, copies, images, judge, labels, objects
+from mmgcvit.datasets.rules import RULES, classes, coco, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.datasets.rules.rule import Effect
@@ -203,10 +203,10 @@ ROWS = [
     (images.OTHER_SIZE, write_map(SMALL_MAP), ('maps config',)),
     (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
-    (copies.REPEATED_IMAGES, copy_to('train'), ALL),
-    (copies.SHARED_IMAGES, copy_to('val'), ALL),
-    (copies.REPEATED_OBJECTS, repeat_thing, BOXED),
-    (copies.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
+    (judge.REPEATED_IMAGES, copy_to('train'), ALL),
+    (judge.SHARED_IMAGES, copy_to('val'), ALL),
+    (judge.REPEATED_OBJECTS, repeat_thing, BOXED),
+    (judge.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
     (objects.OUTSIDE, set_box(90, 60, 130, 90), BOXED),
     (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
@@ -235,10 +235,10 @@ ROWS = [
     ),
     (coco.NO_SIZE, edit_coco('images', height='9'), COCO[2:]),
     (coco.NO_OBJECTS, edit_all(lambda content, stem: content['annotations'].clear()), COCO[2:]),
-    (labels.NO_IMAGES, write_text, ('classes config',)),
-    (labels.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
-    (labels.OTHER_LABELS, write_map(HIGH_MAP), ('maps config', 'maps semantic')),
-    (labels.NO_MAP, write_text, ('maps config',)),
+    (images.NO_IMAGES, write_text, ('classes config',)),
+    (images.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
+    (images.OTHER_LABELS, write_map(HIGH_MAP), ('maps config', 'maps semantic')),
+    (images.NO_MAP, write_text, ('maps config',)),
     (classes.CLASS_NAMES, name_alike, BOXED),
     (classes.MISSING_CLASSES, add_class, (*BOXED, 'maps semantic')),
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
@@ -260,9 +260,9 @@ WORDS = {
     classes.CLASS_NAMES: ['equal but for case'],
     classes.MISSING_CLASSES: ['no training image has '],
     coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
-    labels.OTHER_LABELS: ['have the values', labels.OTHER_LABELS.problem],
+    images.OTHER_LABELS: ['have the values', images.OTHER_LABELS.problem],
 }
-OF_TRAINING = (copies.REPEATED_IMAGES, copies.SHARED_IMAGES, classes.MISSING_CLASSES)
+OF_TRAINING = (judge.REPEATED_IMAGES, judge.SHARED_IMAGES, classes.MISSING_CLASSES)
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
 
 
@@ -340,5 +340,5 @@ def test_the_table_has_each_rule_in_folders_and_in_configs():
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
     expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
-    elsewhere = {(labels.OTHER_ORDER, True), (coco.NO_OBJECTS, False), (labels.NO_IMAGES, False)}
+    elsewhere = {(images.OTHER_ORDER, True), (coco.NO_OBJECTS, False), (images.NO_IMAGES, False)}
     assert expected - places == elsewhere
