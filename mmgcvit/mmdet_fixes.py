@@ -13,6 +13,7 @@ from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 from .ops.packages import import_task_package
 from .private_api import replace_globals
@@ -23,9 +24,7 @@ import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
-from mmdet.models import task_modules  # noqa: E402
-from mmdet.models.layers import MLP  # noqa: E402
-from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
+from mmdet.models import layers, task_modules  # noqa: E402
 from mmdet.models.task_modules import AssignResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
 from mmdet.structures.mask import BitmapMasks  # noqa: E402
@@ -114,16 +113,14 @@ class FCNMaskHead(mmdet.FCNMaskHead):
 
 def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
     """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
-    boxes = result.pos_priors.clamp(min=0)
-    boxes[:, 0::2].clamp_(max=masks.width)
-    boxes[:, 1::2].clamp_(max=masks.height)
+    boxes = clip_boxes_to_image(result.pos_priors, (masks.height, masks.width))
     objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
     rois = torch.cat([numbers.unsqueeze(1), boxes], 1)
     maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
     return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
 
 
-class RefPointHead(MLP):
+class RefPointHead(layers.MLP):
     """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0
     and detrex.
 
@@ -169,7 +166,7 @@ class DINO(mmdet.DINO):
 
 
 @MODELS.register_module()
-class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
+class MSDeformAttnPixelDecoder(layers.MSDeformAttnPixelDecoder):
     """mmdet's pixel decoder of Mask2Former in float32, as in the authors' code.
 
     Remove it when mmdet's is so too.
@@ -180,7 +177,7 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
         smallest first.
         """
         with torch.autocast(feats[0].device.type, enabled=False):
-            return super().forward([x.float() for x in feats])
+            return super().forward(make_float32(feats))
 
 
 class IgnoringAssigner:
@@ -302,13 +299,13 @@ class ApplyExifAsAnnotated(BaseTransform):
         )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        image = results['img']
         annotated_shape = results.get('height'), results.get('width')
-        is_swapped = image.shape[:2] == annotated_shape[::-1]
-        if is_swapped and image.shape[:2] != annotated_shape:
+        height, width = results['img'].shape[:2]
+        if annotated_shape == (width, height) and width != height:
             unrotated = self.load_unrotated({'img_path': results['img_path']})
             if unrotated['img_shape'] == annotated_shape:
-                results.update(unrotated, img=unrotated['img'].astype(image.dtype))
+                image = unrotated['img'].astype(results['img'].dtype)
+                results.update(unrotated, img=image)
         return results
 
 
