@@ -101,10 +101,10 @@ class FCNMaskHead(mmdet.FCNMaskHead):
         targets, and those of images without positive boxes, which RoIAlign on CUDA may reject.
         """
         targets = []
-        is_soft = rcnn_train_cfg.get('soft_mask_target', False)
+        is_soft = rcnn_train_cfg.get('soft_mask_target')
         for result, objects in zip(sampling_results, batch_gt_instances, strict=True):
             is_bitmap = isinstance(objects.masks, BitmapMasks) and not is_soft
-            if is_bitmap and len(result.pos_priors) > 0:
+            if is_bitmap and len(result.pos_priors):
                 targets.append(crop_masks(result, objects.masks, rcnn_train_cfg.mask_size))
             else:
                 targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
@@ -221,12 +221,11 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     mmdet matches each object with its best boxes in a loop, which waits at each object.
     """
 
-    def __init__(
-        self, match_low_quality: bool = True, gt_max_assign_all: bool = True, **kwargs: Any
-    ) -> None:
-        self.matches_best = match_low_quality and gt_max_assign_all
-        kwargs['match_low_quality'] = match_low_quality and not gt_max_assign_all
-        super().__init__(gt_max_assign_all=gt_max_assign_all, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.matches_best = self.match_low_quality and self.gt_max_assign_all
+        if self.matches_best:
+            self.match_low_quality = False  # of mmdet's loop
 
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
         """Assign n boxes to k objects, given their IoU (k, n) and the objects' labels (k,)."""
@@ -273,10 +272,12 @@ class HungarianAssigner(task_modules.HungarianAssigner):
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the
         ground truth.
         """
-        items = pred_instances.items()
         # The limit is larger than a network's usual logits, and than the side of any image in
         # pixels.
-        finite = {name: values.float().nan_to_num().clamp(-1e6, 1e6) for name, values in items}
+        finite = {
+            name: values.float().nan_to_num().clamp(-1e6, 1e6)
+            for name, values in pred_instances.items()
+        }
         with torch.autocast(pred_instances.scores.device.type, enabled=False):
             return super().assign(InstanceData(**finite), *args, **kwargs)
 

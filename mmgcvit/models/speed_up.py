@@ -50,10 +50,9 @@ class OneDNNLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         is_plain = not is_tracing() and type(self.weight) is nn.Parameter
-        is_float32 = x.dtype == self.weight.dtype == torch.float32
-        is_on_cpu = x.device.type == self.weight.device.type == 'cpu'
+        is_float32_on_cpu = x.dtype == torch.float32 and x.device.type == 'cpu'
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if not (is_plain and is_float32 and is_on_cpu and is_large):
+        if not (is_plain and is_float32_on_cpu and is_large):
             return super().forward(x)
         tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from traceback import walk_tb
 
+from packaging.version import Version
+
 from ..errors import BROKEN_PACKAGES, MissingPackageError, check_installed, get_first_line
 from .finder import COMPILED_MODULE
 
@@ -69,13 +71,14 @@ def explain_failed_import(package: str, error: Exception) -> str:
             "torch. Make a new environment ('make install VENV=.venv-new'), or recompile them "
             '(docs/installation.md)'
         )
-    if package == 'mmpretrain' and find_spec('transformers'):
-        major, *_ = version('transformers').split('.')
-        if int(major) >= 5:
-            return (
-                'mmpretrain cannot be imported with this version of transformers. '
-                "Run: pip install 'transformers<5'"
-            )
-    problem = f'{package} cannot be imported ({type(error).__name__}: {reason})'
-    advice = f"or to see where it fails, run: python -c 'import mmgcvit, {package}.models'"
-    return f'{problem}. Install it again with what it needs (docs/installation.md), {advice}'
+    has_transformers = package == 'mmpretrain' and find_spec('transformers')
+    if has_transformers and Version(version('transformers')).major >= 5:
+        return (
+            'mmpretrain cannot be imported with this version of transformers. '
+            "Run: pip install 'transformers<5'"
+        )
+    return (
+        f'{package} cannot be imported ({type(error).__name__}: {reason}). Install it again with '
+        'what it needs (docs/installation.md), or to see where it fails, run: python -c '
+        f"'import mmgcvit, {package}.models'"
+    )

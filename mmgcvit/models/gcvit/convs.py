@@ -69,7 +69,7 @@ class PointwiseConv(nn.Conv2d):
         return super().forward(x)
 
 
-class FusedMBConv(nn.Module):
+class FusedMBConv(nn.Sequential):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H,
     W) to the same.
 
@@ -84,7 +84,7 @@ class FusedMBConv(nn.Module):
         self.pointwise = PointwiseConv(embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
+        return x + super().forward(x)
 
 
 class Downsampler(nn.Module):

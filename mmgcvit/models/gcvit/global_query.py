@@ -15,16 +15,13 @@ from ..layers.resizing import resize
 from .convs import FusedMBConv
 
 
-class FeatureExtractor(nn.Module):
+class FeatureExtractor(nn.Sequential):
     """One step of the generator: FusedMBConv, then max pooling with stride 2 if ``pooled``."""
 
     def __init__(self, embed_dims: int, pooled: bool) -> None:
         super().__init__()
         self.conv = FusedMBConv(embed_dims)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.conv(x))
 
 
 class GlobalQueryGenerator(nn.Module):

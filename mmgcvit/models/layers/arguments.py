@@ -30,8 +30,8 @@ def is_int(value: Any, minimum: int) -> bool:
 
 
 def is_sequence(value: Any) -> bool:
-    """Return whether a value is a list, a tuple or another sequence, but not str or bytes."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    """Return whether a value is a list, a tuple or a range."""
+    return isinstance(value, list | tuple | range)
 
 
 def check_bool(name: str, value: Any) -> None:
@@ -49,8 +49,8 @@ def check_ints(name: str, values: Any, length: int) -> None:
 def check_divisors(name: str, values: Sequence[int], dividends: Sequence[int]) -> None:
     """Raise a ValueError unless each value, of a stage, divides the dividend of that stage."""
     for i, value in enumerate(values):
-        is_valid = dividends[i] % value == 0
-        require(f'{name}[{i}]', value, is_valid, f'a divisor of {dividends[i]}')
+        dividend = dividends[i]
+        require(f'{name}[{i}]', value, dividend % value == 0, f'a divisor of {dividend}')
 
 
 def make_pair(size: Any) -> tuple:
@@ -89,13 +89,12 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = [None if size is None else make_pair(size) for size in sizes]
-    is_valid = len(windows) == num_stages
-    is_valid = is_valid and all(window is None or is_pair(window, 1) for window in windows)
+    are_pairs = all(window is None or is_pair(window, 1) for window in windows)
     expected = (
         'an int of at least 1 (or None for LSA), or one such or a pair (h, w) for each of the '
         f'{num_stages} stages'
     )
-    require('window_size', window_size, is_valid, expected)
+    require('window_size', window_size, are_pairs and len(windows) == num_stages, expected)
     return windows
 
 

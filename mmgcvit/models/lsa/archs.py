@@ -77,11 +77,9 @@ IMAGENET_T = {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SH
 IMAGENET_S = {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 ARCHS = {
     #                          C                     depths        heads
-    'imagenet-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (4, 4, 4, 4), **IMAGENET_T),
+    'imagenet-tiny': LSAArch((192,) * 4, (2, 4, 4, 4), (4,) * 4, **IMAGENET_T),
     'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), **IMAGENET_S),
-    'cifar-tiny': LSAArch(
-        (192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR
-    ),
-    'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
-    'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
+    'cifar-tiny': LSAArch((192,) * 4, (2, 4, 4, 4), (3,) * 4, num_kv_heads=(1,) * 4, **CIFAR),
+    'cifar-small': LSAArch((384,) * 4, (2, 4, 4, 4), (6,) * 4, **CIFAR),
+    'cifar-base': LSAArch((768,) * 4, (3,) * 4, (12,) * 4, **CIFAR),
 }

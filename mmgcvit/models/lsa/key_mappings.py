@@ -41,9 +41,7 @@ ORIGINAL = KeyMapping(
     short_name='original',
 )
 
-OWN = make_own_mapping(signature_key='stem.convs.0.weight')
-
-KEY_MAPPINGS = (ORIGINAL, OWN)
+KEY_MAPPINGS = (ORIGINAL, make_own_mapping(signature_key='stem.convs.0.weight'))
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:

@@ -26,10 +26,10 @@ class ShiftedPatchEmbedding(nn.Module):
         self.shifts = arch.shifts
         self.shift_mode = arch.shift_mode
         num_convs = 1 if arch.shifts is None or arch.shared_conv else len(arch.shifts)
-        layout = (arch.kernel_size, arch.stride, arch.padding)
-        self.convs = nn.ModuleList()
-        for _ in range(num_convs):
-            self.convs.append(nn.Conv2d(in_channels, arch.embed_dims[0], *layout))
+        self.convs = nn.ModuleList(
+            nn.Conv2d(in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+            for _ in range(num_convs)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         images = pad_images(images, self.stride)
