@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from mmdet import models as mmdet
-from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
-from mmdet.models.task_modules import RandomSampler as MMDetRandomSampler
+from mmdet.models import task_modules
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
@@ -25,31 +24,24 @@ from PIL import Image
 
 from mmgcvit import mmdet_fixes
 from mmgcvit.config import iter_dicts
-from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, FCNMaskHead, RandomSampler
+from tools.get_flops import count_parameters
 
+from .configs.models import ENTRIES, build_on_meta, read
 from .conftest import ROOT
 
-DATA = ROOT / 'tests' / 'data'
 NAN, INF = float('nan'), float('inf')
 MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
-SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+# The channels of the variant tiny, and as few blocks as possible.
+SMALL = {'embed_dims': 64, 'depths': (1,) * 4, 'num_heads': (2, 4, 8, 16), 'mlp_ratio': 1}
 
 
 def small_detector(name):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg = read(name)
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope('mmdet')
     cfg.model.backbone.update(arch=SMALL, init_cfg=None)
-    after = cfg.model.get('neck') or cfg.model.panoptic_head
-    after.in_channels = [16 * 2**i for i in cfg.model.backbone.get('out_indices', range(4))]
-    if cfg.model.type == 'RTMDet':
-        cfg.model.neck.norm_cfg.num_groups = 8
-    if 'panoptic_head' in cfg.model:
-        cfg.model.train_cfg.num_points = 100
-        cfg.model.panoptic_head.transformer_decoder.num_layers = 3
     if 'num_queries' in cfg.model:
-        cfg.model.update(num_queries=20)
-        cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
+        cfg.model.num_queries = 20  # of the 85 tokens of an image
     model = MODELS.build(cfg.model)
     # Before init_weights, some parameters of mmdet's DINO are uninitialised memory.
     model.init_weights()
@@ -118,7 +110,8 @@ def test_configs_use_these_modules_instead_of_mmdets():
     ours = {name for name, kind in vars(mmdet_fixes).items() if isinstance(kind, type)}
     for name in ('*rcnn*', 'cascade*', 'custom_coco', 'dino*', 'other_heads/*'):
         for path in (ROOT / 'configs').glob(f'{name}.py'):
-            types = {part.get('type') for part in iter_dicts(Config.fromfile(path).model)}
+            name = path.relative_to(ROOT / 'configs').with_suffix('')
+            types = {part.get('type') for part in iter_dicts(read(name).model)}
             assert not ours & types, path
 
 
@@ -140,46 +133,45 @@ def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
         objects.append(InstanceData(masks=masks))
     found, expected = (
         head(num_convs=0).get_targets(results, objects, rcnn_train_cfg=cfg)
-        for head in (FCNMaskHead, mmdet.FCNMaskHead)
+        for head in (mmdet_fixes.FCNMaskHead, mmdet.FCNMaskHead)
     )
     assert torch.equal(found, expected)
 
 
 def test_samples_are_drawn_on_the_boxes_device_and_equal_mmdets_on_a_cpu():
     drawn = []
-    for kind in (RandomSampler, MMDetRandomSampler):
+    for package in (task_modules, mmdet_fixes):
         torch.manual_seed(0)
-        drawn.append(kind(9, 0.5).random_choice(torch.arange(50) * 2, 9))
+        sampler = package.RandomSampler(9, 0.5)
+        drawn.append(sampler.random_choice(torch.arange(50) * 2, 9))
     assert torch.equal(*drawn)
-    assert RandomSampler(9, 0.5).random_choice(torch.empty(50, device='meta'), 9).is_meta
+    assert sampler.random_choice(torch.empty(50, device='meta'), 9).is_meta
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])
 @pytest.mark.parametrize('value', [None, NAN, INF, -INF, 3e38])
 def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(value, part):
     init_default_scope('mmdet')
-    costs = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model.train_cfg.assigner
+    settings = read('dino_gcvit_t_12e').model.train_cfg.assigner
     objects = InstanceData(
         bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0])
     )
     found = InstanceData(bboxes=torch.rand(20, 4) * 50 + 20, scores=torch.randn(20, 5) * 4)
     if value is not None:
         found[part][:] = value
-    assigned = TASK_UTILS.build(costs).assign(found, objects, {'img_shape': (64, 64)}).gt_inds
+    ours, theirs = (
+        package.HungarianAssigner(settings.match_costs) for package in (mmdet_fixes, task_modules)
+    )
+    assigned = ours.assign(found, objects, {'img_shape': (64, 64)}).gt_inds
     assert (assigned > 0).sum() == 2
     if value is None:
-        expected = MMDetHungarianAssigner(costs.match_costs).assign(
-            found, objects, {'img_shape': (64, 64)}
-        )
-        assert torch.equal(assigned, expected.gt_inds)
+        expected = theirs.assign(found, objects, {'img_shape': (64, 64)}).gt_inds
+        assert torch.equal(assigned, expected)
 
 
 # The settings of all assigners in configs, by their text, but matchers, which check-data names.
-DETECTORS = [
-    Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')
-]
 ASSIGNERS = {}
-for part in iter_dicts(DETECTORS):
+for part in iter_dicts([read(name).model for name in (*PARTS, 'cascade_gcvit_t')]):
     settings = part.get('assigner')
     if settings and 'Hungarian' not in settings.type:
         ASSIGNERS[str(settings)] = settings
@@ -219,35 +211,29 @@ def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
     pixels[:, :30], exif[0x0112] = 255, orientation
     Image.fromarray(pixels).save(path, exif=exif)
     sizes = dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}
-    results = ApplyExifAsAnnotated().transform(
-        LoadImageFromFile().transform({'img_path': str(path), **sizes})
-    )
+    results = LoadImageFromFile().transform({'img_path': str(path), **sizes})
+    results = mmdet_fixes.ApplyExifAsAnnotated().transform(results)
     is_stored = annotated == (60, 40) or orientation == 1
     assert np.array_equal(results['img'], pixels) == is_stored
     shape = (40, 60) if is_stored else (60, 40)
     assert results['img'].shape[:2] == results['img_shape'] == results['ori_shape'] == shape
 
 
-DINO_CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
-
-
-@pytest.mark.parametrize('config', DINO_CONFIGS, ids=lambda path: path.stem)
-def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(config):
+@pytest.mark.parametrize('name', [name for name in ENTRIES if 'dino_' in name])
+def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(name):
     """With both distributions of mmdet. DINO's outputs: checkpoints/test_dino.py.
 
     tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's
     dino-4scale_r50_8xb2-12e_coco, without the backbone's.
     """
-    init_default_scope('mmdet')
-    settings = Config.fromfile(config).model
-    settings.backbone = {'type': 'ResNet', 'depth': 50}
-    settings.neck.in_channels = [512, 1024, 2048]
-    with torch.device('meta'):
-        model = MODELS.build(settings)
+    cfg = read(name)
+    cfg.model.backbone = {'type': 'ResNet', 'depth': 50}
+    cfg.model.neck.in_channels = [512, 1024, 2048]
+    model = build_on_meta(cfg)
     lines = [
         f'{name} {tuple(x.shape)}'
         for name, x in model.state_dict().items()
         if not name.startswith('backbone')
     ]
-    assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
-    assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
+    assert lines == (ROOT / 'tests/data/dino_r50_mmdet.txt').read_text().splitlines()
+    assert count_parameters(model) == 47_702_412
