@@ -50,6 +50,9 @@ CASES |= {
     name: (partial(small_lsa, {**SMALL, **arch}, out_indices=None), PlainLSA, [(48, 48), (33, 47)])
     for name, arch in LSAS.items()
 }
+for window_size in [(5, (3, 4), 1), (1, 2, (2, 9))]:
+    build = partial(small_lsa, SMALL, out_indices=None, window_size=window_size)
+    CASES[f'windows {window_size}'] = (build, PlainLSA, [(48, 48), (33, 100)])
 
 
 @pytest.mark.parametrize('is_faster', [False, True], ids=['plain', 'speed_up'])

@@ -4,6 +4,8 @@ The bias is gathered pair by pair of tokens, the global query repeated for every
 made of plain products, each step a tensor of its own.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -35,7 +37,15 @@ def position_bias(position):
     return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
 
 
-def attention(attn, windows, q_global, batch):
+def attend_in_windows(x, window, attend):
+    """Apply a function to the windows (B*nW, N, C) of a map (B, H, W, C), zero-padded."""
+    height, width = x.shape[1:3]
+    padded = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
+    attended = attend(partition(padded, window))
+    return merge_windows(attended, window, padded.shape)[:, :height, :width]
+
+
+def attention(attn, windows, q_global):
     """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N,
     d).
     """
@@ -43,14 +53,19 @@ def attention(attn, windows, q_global, batch):
         q, k, v = split(linear(attn.qkv, windows), 3, attn.num_heads)
     else:
         k, v = split(linear(attn.kv, windows), 2, attn.num_heads)
-        q = q_global.repeat_interleave(len(windows) // batch, dim=0)
-    scores = q @ k.mT * q.shape[-1] ** -0.5 + position_bias(attn.position)
-    return linear(attn.proj, (scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+        q = q_global.repeat_interleave(len(windows) // len(q_global), dim=0)
+    return weigh(attn, q, k, v, position_bias(attn.position))
 
 
 def split(x, chunks, num_heads):
-    """Split (B*nW, N, chunks*C) into ``chunks`` tensors (B*nW, nH, N, d)."""
-    return x.unflatten(-1, (chunks, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    """Split (..., N, chunks*C) into ``chunks`` tensors (..., nH, N, d)."""
+    return [part.unflatten(-1, (num_heads, -1)).transpose(-2, -3) for part in x.chunk(chunks, -1)]
+
+
+def weigh(attn, q, k, v, bias=0):
+    """Return the weighted sums of values (..., nH, N, d), merged and projected: (..., N, C)."""
+    weights = (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(-1)
+    return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
 
 
 def linear(layer, x):
@@ -59,8 +74,7 @@ def linear(layer, x):
 
 def scaled(residual, branch):
     """Apply layer scale if the model has it."""
-    gamma = getattr(residual.layer_scale, 'gamma', 1)
-    return branch * gamma
+    return branch * getattr(residual.layer_scale, 'gamma', 1)
 
 
 def run_mlp(mlp, x):
@@ -68,11 +82,8 @@ def run_mlp(mlp, x):
 
 
 def run_block(block, x, q_global):
-    batch, height, width, _ = x.shape
-    window = h, w = block.attn.window_size
-    padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
-    windows = attention(block.attn, partition(padded, window), q_global, batch)
-    attended = merge_windows(windows, window, padded.shape)[:, :height, :width]
+    attend = partial(attention, block.attn, q_global=q_global)
+    attended = attend_in_windows(layer_norm(block.norm1, x), block.attn.window_size, attend)
     x = x + scaled(block.attn_residual, attended)
     return x + scaled(block.mlp_residual, run_mlp(block.mlp, layer_norm(block.norm2, x)))
 
@@ -97,7 +108,8 @@ def global_query(generator, x):
         if isinstance(extractor.pool, nn.MaxPool2d):
             x = F.max_pool2d(x, 3, stride=2, padding=1)
     x = F.interpolate(x, size=generator.window_size, mode='bicubic', align_corners=False)
-    return x.flatten(2).transpose(1, 2).unflatten(2, (generator.num_heads, -1)).transpose(1, 2)
+    (queries,) = split(x.flatten(2).transpose(1, 2), 1, generator.num_heads)
+    return queries
 
 
 class PlainBackbone(nn.Module):

@@ -7,7 +7,15 @@ products. It reads weights and settings of the model's layers, but calls none of
 import torch
 import torch.nn.functional as F
 
-from ..gcvit.plain import PlainBackbone, layer_norm, linear, run_mlp
+from ..gcvit.plain import (
+    PlainBackbone,
+    attend_in_windows,
+    layer_norm,
+    linear,
+    run_mlp,
+    split,
+    weigh,
+)
 
 
 def shift(images, dy, dx, mode):
@@ -26,18 +34,22 @@ def mirrored(places, length):
     return torch.where(places < length, places, 2 * (length - 1) - places)
 
 
-def heads(x, num_heads):
-    """Split heads: (B, ..., N, C) to (B, ..., nH, N, d)."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
-
-
 def attention(attn, queries, others):
     """Attend from queries (..., Q, C) to keys (..., K, C); return (..., Q, C)."""
-    q = heads(linear(attn.q, queries), attn.num_heads)
-    k, v = (heads(x, attn.num_kv_heads) for x in linear(attn.kv, others).chunk(2, -1))
-    k, v = (x.repeat_interleave(attn.num_heads // attn.num_kv_heads, dim=-3) for x in (k, v))
-    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-    return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
+    (q,) = split(linear(attn.q, queries), 1, attn.num_heads)
+    group_size = attn.num_heads // attn.num_kv_heads
+    keys_and_values = split(linear(attn.kv, others), 2, attn.num_kv_heads)
+    return weigh(attn, q, *(x.repeat_interleave(group_size, dim=-3) for x in keys_and_values))
+
+
+def self_attention(attn, x):
+    """Attend in the windows of a map (B, H, W, C): as many as the largest window needs, and as
+    equal as possible.
+    """
+    size = x.shape[1:3]
+    limits = zip(size, attn.window_size or size, strict=True)
+    window = [-(-side // -(-side // largest)) for side, largest in limits]
+    return attend_in_windows(x, window, lambda tokens: attention(attn, tokens, tokens))
 
 
 def add_position(position, x):
@@ -49,7 +61,7 @@ def add_position(position, x):
 
 
 class PlainLSA(PlainBackbone):
-    """The plain formulation of LSA, without windows."""
+    """The plain formulation of LSA."""
 
     def embed(self, stem, images):
         """Embed images (B, 3, H, W) as tokens (B, H, W, C), and shifted copies as (T, B, H, W, C)."""
@@ -73,8 +85,7 @@ class PlainLSA(PlainBackbone):
                 copies = normed.movedim(0, 3)  # (B, H, W, T, C)
                 x = x[0] + attention(block.attn, copies[..., :1, :], copies).squeeze(3)
             else:
-                tokens = normed.flatten(1, 2)
-                x = x + attention(block.attn, tokens, tokens).view_as(x)
+                x = x + self_attention(block.attn, normed)
             x = x + run_mlp(block.mlp, layer_norm(stage.norm2, x))
         return x
 
