@@ -41,11 +41,11 @@ class RPNHead(mmdet.RPNHead):
     bfloat16.
     """
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
+        """Return two tuples over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
         of A anchors.
         """
-        return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
+        return tuple(map(make_float32, super().forward(x)))
 
 
 class Float32RoIHead:
@@ -117,7 +117,7 @@ def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> 
     objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
     rois = torch.cat([numbers.unsqueeze(1), boxes], 1)
     maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
-    return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
+    return (roi_align(maps, rois, size).squeeze(1) >= 0.5).float()
 
 
 class RefPointHead(layers.MLP):
@@ -205,8 +205,7 @@ class IgnoringAssigner:
         if not gt_instances_ignore or len(boxes) == 0:
             return result
         iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
-        is_background = result.gt_inds == 0
-        result.gt_inds[is_background & (iofs > self.max_iof)] = -1
+        result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
         # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss
         # gradients.
         if (result.gt_inds < 0).all():
@@ -230,7 +229,7 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
         """Assign n boxes to k objects, given their IoU (k, n) and the objects' labels (k,)."""
         result = super().assign_wrt_overlaps(overlaps, gt_labels)
-        if self.matches_best and overlaps.numel() > 0:
+        if self.matches_best and overlaps.numel():
             best = overlaps.amax(1, keepdim=True)
             is_best = (overlaps == best) & (best >= self.min_pos_iou)
             numbers = torch.arange(1, len(overlaps) + 1, device=overlaps.device).unsqueeze(1)
@@ -335,8 +334,7 @@ class UnlimitedCOCOeval(COCOeval):
 
     def summarize(self) -> None:
         """Compute the scores, and print them."""
-        limit = self.params.maxDets[-1]
         self.params.maxDets = [100, 100, 100]  # the limit under which it looks scores up
         with redirect_stdout(io.StringIO()) as text:
             super().summarize()
-        print(text.getvalue().replace('maxDets=100 ', f'maxDets={limit} '), end='')  # noqa: T201
+        print(text.getvalue().replace('maxDets=100 ', f'maxDets={MAX_DETECTIONS} '), end='')  # noqa: T201

@@ -31,11 +31,11 @@ class Reference:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict with the original keys, without index buffers."""
-        weights = {}
-        for key, value in self.data.items():
-            if key.startswith('w:'):
-                weights[key.removeprefix('w:')] = torch.from_numpy(value).float()
-        return weights
+        return {
+            key.removeprefix('w:'): torch.from_numpy(value).float()
+            for key, value in self.data.items()
+            if key.startswith('w:')
+        }
 
     def backbone_config(self) -> dict:
         return {'type': f'mmgcvit.{self.network.__name__}', 'arch': self.arch, **self.settings}

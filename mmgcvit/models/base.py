@@ -112,9 +112,9 @@ class PyramidBackbone(PretrainedModel):
         """Raise a ValueError unless ``images`` are floats (B, in_channels, H, W), with sides of at
         least 32 px.
         """
-        is_valid = images.ndim == 4 and images.shape[1] == self.in_channels
-        is_valid = is_valid and min(images.shape[2:]) >= MIN_IMAGE_SIZE
-        if not (is_valid and images.is_floating_point()):
+        has_channels = images.ndim == 4 and images.shape[1] == self.in_channels
+        is_large = has_channels and min(images.shape[2:]) >= MIN_IMAGE_SIZE
+        if not (is_large and images.is_floating_point()):
             raise ValueError(
                 f'images have shape {tuple(images.shape)} and {images.dtype}; expected floats (B, '
                 f'{self.in_channels}, H, W), with H and W at least {MIN_IMAGE_SIZE}'

@@ -84,7 +84,7 @@ class AbsorbedShiftAttention(ShiftAttention):
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)  # (T, M, C)
         key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
-        value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
+        _, value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, 1, -1)).unbind()
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
         projected_q = self.ungroup_heads(self.group_heads(scaled) @ key_weight)  # (M, nH, C)

@@ -33,7 +33,12 @@ def import_task_package(package: str) -> None:
             import_module(f'{package}.datasets')
     except Exception as error:  # a broken package may raise any exception
         broken = find_broken_package(error) or package
-        block_package(broken, explain_failed_import(broken, error))
+        BROKEN_PACKAGES[broken] = explain_failed_import(broken, error)
+        # Imported again, it would register its classes twice, which raises other errors.
+        for name in list(sys.modules):
+            if name.startswith(f'{broken}.'):
+                del sys.modules[name]
+        sys.modules[broken] = None
         if broken == package:
             raise MissingPackageError(BROKEN_PACKAGES[package]) from error
         warnings.warn(BROKEN_PACKAGES[broken], stacklevel=2)
@@ -48,18 +53,6 @@ def find_broken_package(error: BaseException) -> str | None:
         if package in TASK_PACKAGES:
             broken = package
     return broken
-
-
-def block_package(package: str, reason: str) -> None:
-    """Let each later import of a package raise a ModuleNotFoundError, as if it were missing.
-
-    Imported again, it would register its classes twice, which raises other errors.
-    """
-    BROKEN_PACKAGES[package] = reason
-    for name in list(sys.modules):
-        if name.startswith(f'{package}.'):
-            del sys.modules[name]
-    sys.modules[package] = None
 
 
 def explain_failed_import(package: str, error: Exception) -> str:

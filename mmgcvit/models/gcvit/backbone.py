@@ -93,8 +93,8 @@ class GCViT(PyramidBackbone):
         windows = resolve_windows(window_size, NUM_STAGES)
         require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
         num_poolings = count_poolings(windows, pretrain_img_size)
-        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
-        drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
+        last_rate = resolve_drop_path_rate(drop_path_rate, arch)
+        drop_path_rates = compute_drop_path_rates(last_rate, arch.depths)
         super().__init__(in_channels, arch.stage_dims, out_indices, frozen_stages, init_cfg)
         self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(

@@ -38,9 +38,9 @@ class GlobalQueryGenerator(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.extractors = nn.Sequential()
-        for _ in range(max(num_poolings, 1)):
-            self.extractors.append(FeatureExtractor(embed_dims, pooled=num_poolings > 0))
+        self.extractors = nn.Sequential(
+            *(FeatureExtractor(embed_dims, num_poolings > 0) for _ in range(max(num_poolings, 1)))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""

@@ -62,6 +62,5 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
 
 def count_patches(size: Size, arch: LSAArch) -> Size:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    margin = 2 * arch.padding - arch.kernel_size
-    height, width = (round_up(side, arch.stride) + margin for side in size)
-    return height // arch.stride + 1, width // arch.stride + 1
+    margin, stride = 2 * arch.padding - arch.kernel_size, arch.stride
+    return tuple((round_up(side, stride) + margin) // stride + 1 for side in size)

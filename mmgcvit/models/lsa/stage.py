@@ -66,7 +66,7 @@ class Stage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         embed_dims = arch.embed_dims[index]
-        heads = (arch.num_heads[index], arch.num_kv_heads[index])
+        dims_and_heads = (embed_dims, arch.num_heads[index], arch.num_kv_heads[index])
         has_copies = index == 0 and arch.shifts is not None
         # The copies share a position embedding, or each has its own.
         has_positions = has_copies and not arch.shared_position
@@ -77,9 +77,9 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
             if i == 0 and has_copies:
-                attn = self.first_attention_type(embed_dims, *heads)
+                attn = self.first_attention_type(*dims_and_heads)
             else:
-                attn = SelfAttention(embed_dims, *heads, window_size)
+                attn = SelfAttention(*dims_and_heads, window_size)
             self.blocks.append(Block(embed_dims, attn, arch.mlp_ratio, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
