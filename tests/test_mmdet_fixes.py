@@ -203,7 +203,7 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
 
 
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])
-@pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None], ids=str)
+@pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None])
 def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
     annotated, orientation, tmp_path
 ):

@@ -32,7 +32,7 @@ from .backbones import (
 # Between two results in float32, each within 1e-5 of the exact one: chunks and batches have other
 # kernels.
 TWICE_ROUNDED = {'atol': 2e-5, 'rtol': 0}
-one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
+one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa])
 
 
 @pytest.fixture(params=BACKBONES.values(), ids=[*BACKBONES])
@@ -74,7 +74,7 @@ def test_any_options_compute_maps_of_strides_4_to_32_and_round_trip_a_state_dict
         'arch': {**arch, 'depths': depths, 'mlp_ratio': mlp_ratio},
         'window_size': [window] * 4,
     }
-    model, other = build(**arguments).eval().to(dtype), build(**arguments).eval().to(dtype)
+    model, other = (build(**arguments).eval().to(dtype) for _ in range(2))
     image = torch.randn(1, 3, *size, dtype=dtype)
     with torch.no_grad():
         maps = model(image)
@@ -240,13 +240,11 @@ def test_large_weights_and_images_stay_finite_under_autocast(build, device):
         assert all(torch.isfinite(x).all() for x in finite), dtype
 
 
-@pytest.mark.parametrize(
-    'network', [partial(GCViT, 'xxtiny'), partial(LSA, 'cifar-tiny')], ids=['gcvit', 'lsa']
-)
-def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network):
-    model = network()
+@pytest.mark.parametrize(('network', 'arch'), [(GCViT, 'xxtiny'), (LSA, 'cifar-tiny')])
+def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network, arch):
+    model = network(arch)
     # GC ViT's convolutions are initialised as torch's default.
-    kinds = nn.Linear if isinstance(model, GCViT) else (nn.Linear, nn.Conv2d)
+    kinds = nn.Linear if network is GCViT else (nn.Linear, nn.Conv2d)
     layers = [layer for layer in model.modules() if isinstance(layer, kinds)]
     assert not any(layer.bias is not None and layer.bias.any() for layer in layers)
     tables = [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))]

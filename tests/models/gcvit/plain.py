@@ -29,12 +29,12 @@ def merge_windows(windows, window, shape):
 
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
-    h, w = ((side + 1) // 2 for side in position.grid)
+    h, w = position.window_size
     y = torch.arange(h).repeat_interleave(w)
     x = torch.arange(w).repeat(h)
-    rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
+    rows = (y[:, None] - y + h - 1) * (2 * w - 1) + (x[:, None] - x + w - 1)
     table = position.relative_position_bias_table
-    return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
+    return table[rows.to(table.device)].permute(2, 0, 1)
 
 
 def attend_in_windows(x, window, attend):

@@ -20,16 +20,16 @@ from ..gcvit.plain import (
 
 def shift(images, dy, dx, mode):
     """Move the content of images (B, C, H, W) down and to the right."""
-    if mode == 'circular':
-        return images.roll((dy, dx), dims=(2, 3))
     height, width = images.shape[2:]
-    rows = torch.arange(height, device=images.device) - dy
-    columns = torch.arange(width, device=images.device) - dx
-    return images[:, :, mirrored(rows, height)][:, :, :, mirrored(columns, width)]
+    rows, columns = find_sources(height, dy, mode), find_sources(width, dx, mode)
+    return images[:, :, rows][:, :, :, columns]
 
 
-def mirrored(places, length):
-    """Reflect indices beyond the first and last position."""
+def find_sources(length, step, mode):
+    """Return the position from which each one gets its content: from the other end, or mirrored."""
+    places = torch.arange(length) - step
+    if mode == 'circular':
+        return places % length
     places = places.abs()
     return torch.where(places < length, places, 2 * (length - 1) - places)
 
