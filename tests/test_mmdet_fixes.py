@@ -166,11 +166,11 @@ def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(valu
     ours, theirs = (
         package.HungarianAssigner(settings.match_costs) for package in (mmdet_fixes, task_modules)
     )
-    assigned = ours.assign(found, objects, {'img_shape': (64, 64)}).gt_inds
+    arguments = (found, objects, {'img_shape': (64, 64)})
+    assigned = ours.assign(*arguments).gt_inds
     assert (assigned > 0).sum() == 2
     if value is None:
-        expected = theirs.assign(found, objects, {'img_shape': (64, 64)}).gt_inds
-        assert torch.equal(assigned, expected)
+        assert torch.equal(assigned, theirs.assign(*arguments).gt_inds)
 
 
 # The settings of all assigners in configs, by their text, but matchers, which check-data names.

@@ -210,14 +210,14 @@ def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
     expected, exact_gradients = compute_maps_and_gradients(
         deepcopy(model).double(), images.double()
     )
-    exact_gradients = torch.cat([x.flatten() for x in exact_gradients])
+    exact_gradients = nn.utils.parameters_to_vector(exact_gradients)
     model, images = model.to(device), images.to(device)
     for dtype, near in {None: 1e-5, **dict.fromkeys(HALF_DTYPES, 2e-2)}.items():
         maps, gradients = compute_maps_and_gradients(model, images, dtype)
         for found, exact in zip(maps, expected, strict=True):
             assert (found.cpu() - exact).norm() <= near * exact.norm(), dtype
         # In which terms nearly cancel.
-        gradients = torch.cat([x.cpu().flatten() for x in gradients])
+        gradients = nn.utils.parameters_to_vector(gradients).cpu()
         assert (gradients - exact_gradients).norm() <= 6 * near * exact_gradients.norm(), dtype
 
 
@@ -249,5 +249,5 @@ def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network,
     assert not any(layer.bias is not None and layer.bias.any() for layer in layers)
     tables = [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))]
     for weights in ([layer.weight for layer in layers], tables):
-        flat = torch.cat([x.flatten() for x in weights])
+        flat = nn.utils.parameters_to_vector(weights)
         assert flat.std().item() == pytest.approx(0.02, rel=0.02)

@@ -47,11 +47,11 @@ CASES = {
     for name, (arguments, size) in GCVITS.items()
 }
 CASES |= {
-    name: (partial(small_lsa, {**SMALL, **arch}, out_indices=None), PlainLSA, [(48, 48), (33, 47)])
+    name: (partial(small_lsa, {**SMALL, **arch}), PlainLSA, [(48, 48), (33, 47)])
     for name, arch in LSAS.items()
 }
 for window_size in [(5, (3, 4), 1), (1, 2, (2, 9))]:
-    build = partial(small_lsa, SMALL, out_indices=None, window_size=window_size)
+    build = partial(small_lsa, SMALL, window_size=window_size)
     CASES[f'windows {window_size}'] = (build, PlainLSA, [(48, 48), (33, 100)])
 
 
