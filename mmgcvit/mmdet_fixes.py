@@ -13,6 +13,7 @@ from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 from .ops.packages import import_task_package
 from .private_api import replace_globals
@@ -23,9 +24,7 @@ import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
-from mmdet.models import task_modules  # noqa: E402
-from mmdet.models.layers import MLP  # noqa: E402
-from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder  # noqa: E402
+from mmdet.models import layers, task_modules  # noqa: E402
 from mmdet.models.task_modules import AssignResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
 from mmdet.structures.mask import BitmapMasks  # noqa: E402
@@ -42,11 +41,11 @@ class RPNHead(mmdet.RPNHead):
     bfloat16.
     """
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
+        """Return two tuples over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
         of A anchors.
         """
-        return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
+        return tuple(map(make_float32, super().forward(x)))
 
 
 class Float32RoIHead:
@@ -102,10 +101,10 @@ class FCNMaskHead(mmdet.FCNMaskHead):
         targets, and those of images without positive boxes, which RoIAlign on CUDA may reject.
         """
         targets = []
-        is_soft = rcnn_train_cfg.get('soft_mask_target', False)
+        is_soft = rcnn_train_cfg.get('soft_mask_target')
         for result, objects in zip(sampling_results, batch_gt_instances, strict=True):
             is_bitmap = isinstance(objects.masks, BitmapMasks) and not is_soft
-            if is_bitmap and len(result.pos_priors) > 0:
+            if is_bitmap and len(result.pos_priors):
                 targets.append(crop_masks(result, objects.masks, rcnn_train_cfg.mask_size))
             else:
                 targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
@@ -114,16 +113,14 @@ class FCNMaskHead(mmdet.FCNMaskHead):
 
 def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
     """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
-    boxes = result.pos_priors.clamp(min=0)
-    boxes[:, 0::2].clamp_(max=masks.width)
-    boxes[:, 1::2].clamp_(max=masks.height)
+    boxes = clip_boxes_to_image(result.pos_priors, (masks.height, masks.width))
     objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
     rois = torch.cat([numbers.unsqueeze(1), boxes], 1)
     maps = torch.from_numpy(masks.masks).to(boxes.device)[objects].to(boxes.dtype).unsqueeze(1)
-    return (roi_align(maps, rois, size, 1.0, 0, 'avg', True).squeeze(1) >= 0.5).float()
+    return (roi_align(maps, rois, size).squeeze(1) >= 0.5).float()
 
 
-class RefPointHead(MLP):
+class RefPointHead(layers.MLP):
     """MLP from encoded reference boxes to positional queries, as in the authors' DINO, mmdet 3.3.0
     and detrex.
 
@@ -169,7 +166,7 @@ class DINO(mmdet.DINO):
 
 
 @MODELS.register_module()
-class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
+class MSDeformAttnPixelDecoder(layers.MSDeformAttnPixelDecoder):
     """mmdet's pixel decoder of Mask2Former in float32, as in the authors' code.
 
     Remove it when mmdet's is so too.
@@ -180,7 +177,7 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
         smallest first.
         """
         with torch.autocast(feats[0].device.type, enabled=False):
-            return super().forward([x.float() for x in feats])
+            return super().forward(make_float32(feats))
 
 
 class IgnoringAssigner:
@@ -208,8 +205,7 @@ class IgnoringAssigner:
         if not gt_instances_ignore or len(boxes) == 0:
             return result
         iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
-        is_background = result.gt_inds == 0
-        result.gt_inds[is_background & (iofs > self.max_iof)] = -1
+        result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1
         # Without any sample, mmdet's heads leave out losses, and DistributedDataParallel would miss
         # gradients.
         if (result.gt_inds < 0).all():
@@ -224,17 +220,16 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     mmdet matches each object with its best boxes in a loop, which waits at each object.
     """
 
-    def __init__(
-        self, match_low_quality: bool = True, gt_max_assign_all: bool = True, **kwargs: Any
-    ) -> None:
-        self.matches_best = match_low_quality and gt_max_assign_all
-        kwargs['match_low_quality'] = match_low_quality and not gt_max_assign_all
-        super().__init__(gt_max_assign_all=gt_max_assign_all, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.matches_best = self.match_low_quality and self.gt_max_assign_all
+        if self.matches_best:
+            self.match_low_quality = False  # of mmdet's loop
 
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
         """Assign n boxes to k objects, given their IoU (k, n) and the objects' labels (k,)."""
         result = super().assign_wrt_overlaps(overlaps, gt_labels)
-        if self.matches_best and overlaps.numel() > 0:
+        if self.matches_best and overlaps.numel():
             best = overlaps.amax(1, keepdim=True)
             is_best = (overlaps == best) & (best >= self.min_pos_iou)
             numbers = torch.arange(1, len(overlaps) + 1, device=overlaps.device).unsqueeze(1)
@@ -276,10 +271,12 @@ class HungarianAssigner(task_modules.HungarianAssigner):
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the
         ground truth.
         """
-        items = pred_instances.items()
         # The limit is larger than a network's usual logits, and than the side of any image in
         # pixels.
-        finite = {name: values.float().nan_to_num().clamp(-1e6, 1e6) for name, values in items}
+        finite = {
+            name: values.float().nan_to_num().clamp(-1e6, 1e6)
+            for name, values in pred_instances.items()
+        }
         with torch.autocast(pred_instances.scores.device.type, enabled=False):
             return super().assign(InstanceData(**finite), *args, **kwargs)
 
@@ -302,13 +299,13 @@ class ApplyExifAsAnnotated(BaseTransform):
         )
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        image = results['img']
         annotated_shape = results.get('height'), results.get('width')
-        is_swapped = image.shape[:2] == annotated_shape[::-1]
-        if is_swapped and image.shape[:2] != annotated_shape:
+        height, width = results['img'].shape[:2]
+        if annotated_shape == (width, height) and width != height:
             unrotated = self.load_unrotated({'img_path': results['img_path']})
             if unrotated['img_shape'] == annotated_shape:
-                results.update(unrotated, img=unrotated['img'].astype(image.dtype))
+                image = unrotated['img'].astype(results['img'].dtype)
+                results.update(unrotated, img=image)
         return results
 
 
@@ -337,8 +334,7 @@ class UnlimitedCOCOeval(COCOeval):
 
     def summarize(self) -> None:
         """Compute the scores, and print them."""
-        limit = self.params.maxDets[-1]
         self.params.maxDets = [100, 100, 100]  # the limit under which it looks scores up
         with redirect_stdout(io.StringIO()) as text:
             super().summarize()
-        print(text.getvalue().replace('maxDets=100 ', f'maxDets={limit} '), end='')  # noqa: T201
+        print(text.getvalue().replace('maxDets=100 ', f'maxDets={MAX_DETECTIONS} '), end='')  # noqa: T201

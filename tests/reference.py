@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.models.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 
 DATA = Path(__file__).parent / 'data'
 NUM_CLASSES = 11
@@ -32,11 +31,11 @@ class Reference:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the state dict with the original keys, without index buffers."""
-        weights = {}
-        for key, value in self.data.items():
-            if key.startswith('w:'):
-                weights[key.removeprefix('w:')] = torch.from_numpy(value).float()
-        return weights
+        return {
+            key.removeprefix('w:'): torch.from_numpy(value).float()
+            for key, value in self.data.items()
+            if key.startswith('w:')
+        }
 
     def backbone_config(self) -> dict:
         return {'type': f'mmgcvit.{self.network.__name__}', 'arch': self.arch, **self.settings}
@@ -73,13 +72,19 @@ REFERENCES = [
     *CLASSIFIERS,
 ]
 
-TINY = {'img_size': 112, 'embed_dims': (32,) * 4, 'depths': (2, 2, 1, 1), 'num_heads': (4,) * 4}
-TINY |= {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
-SMALL = {**TINY, 'img_size': 64, 'embed_dims': (16, 32, 64), 'depths': (2, 1, 2)}
-SMALL |= {'num_heads': (2, 4, 8), 'kernel_size': 4, 'stride': 4}
-CIFAR = {'img_size': 32, 'embed_dims': (24,) * 4, 'depths': (2, 1, 1, 1), 'num_heads': (3,) * 4}
-CIFAR |= {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS}
-CIFAR['num_kv_heads'] = (1,) * 4
+TINY = vars(LSA.archs['imagenet-tiny']) | {
+    'img_size': 112,
+    'embed_dims': (32,) * 4,
+    'depths': (2, 2, 1, 1),
+}
+SMALL = vars(LSA.archs['imagenet-small']) | {
+    'img_size': 64,
+    'embed_dims': (16, 32, 64),
+    'depths': (2, 1, 2),
+    'num_heads': (2, 4, 8),
+    'num_kv_heads': None,
+}
+CIFAR = vars(LSA.archs['cifar-tiny']) | {'embed_dims': (24,) * 4, 'depths': (2, 1, 1, 1)}
 LSA_REFERENCES = [
     Reference('lsa_imagenet_tiny_like', LSA, TINY, {'out_indices': (3,)}),
     Reference('lsa_imagenet_small_like', LSA, SMALL, {'out_indices': (2,)}),

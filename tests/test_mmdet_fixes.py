@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from mmdet import models as mmdet
-from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
-from mmdet.models.task_modules import RandomSampler as MMDetRandomSampler
+from mmdet.models import task_modules
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
@@ -25,31 +24,24 @@ from PIL import Image
 
 from mmgcvit import mmdet_fixes
 from mmgcvit.config import iter_dicts
-from mmgcvit.mmdet_fixes import ApplyExifAsAnnotated, FCNMaskHead, RandomSampler
+from tools.get_flops import count_parameters
 
+from .configs.models import ENTRIES, build_on_meta, read
 from .conftest import ROOT
 
-DATA = ROOT / 'tests' / 'data'
 NAN, INF = float('nan'), float('inf')
 MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
-SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+# The channels of the variant tiny, and as few blocks as possible.
+SMALL = {'embed_dims': 64, 'depths': (1,) * 4, 'num_heads': (2, 4, 8, 16), 'mlp_ratio': 1}
 
 
 def small_detector(name):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg = read(name)
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope('mmdet')
     cfg.model.backbone.update(arch=SMALL, init_cfg=None)
-    after = cfg.model.get('neck') or cfg.model.panoptic_head
-    after.in_channels = [16 * 2**i for i in cfg.model.backbone.get('out_indices', range(4))]
-    if cfg.model.type == 'RTMDet':
-        cfg.model.neck.norm_cfg.num_groups = 8
-    if 'panoptic_head' in cfg.model:
-        cfg.model.train_cfg.num_points = 100
-        cfg.model.panoptic_head.transformer_decoder.num_layers = 3
     if 'num_queries' in cfg.model:
-        cfg.model.update(num_queries=20)
-        cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
+        cfg.model.num_queries = 20  # of the 85 tokens of an image
     model = MODELS.build(cfg.model)
     # Before init_weights, some parameters of mmdet's DINO are uninitialised memory.
     model.init_weights()
@@ -122,6 +114,12 @@ def test_configs_use_these_modules_instead_of_mmdets():
             assert not ours & types, path
 
 
+def draw_boxes(rng, number):
+    """Return boxes (n, 4) on a coarse grid, where some are equal."""
+    corners = 5.3 * rng.integers(-2, 10, (2, number, 2)).astype(np.float32)
+    return torch.from_numpy(np.concatenate([corners.min(0), corners.max(0)], 1))
+
+
 @pytest.mark.parametrize('kind', ['bitmaps', 'soft targets', 'polygons'])
 @given(st.integers(0, 2**32 - 1))
 def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
@@ -130,9 +128,8 @@ def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
     cfg = ConfigDict(mask_size=7, soft_mask_target=kind == 'soft targets')
     results, objects = [], []
     for num_boxes, num_objects in ((0, 0), rng.integers(1, 9, 2)):
-        corners = rng.uniform(-10, 50, (2, num_boxes, 2)).astype(np.float32)
-        boxes = torch.from_numpy(np.concatenate([corners.min(0), corners.max(0)], 1))
         assigned = torch.from_numpy(rng.integers(0, max(num_objects, 1), num_boxes))
+        boxes = draw_boxes(rng, num_boxes)
         results.append(SimpleNamespace(pos_priors=boxes, pos_assigned_gt_inds=assigned))
         masks = BitmapMasks(rng.integers(0, 2, (num_objects, 30, 40), np.uint8), 30, 40)
         if kind == 'polygons':
@@ -140,61 +137,56 @@ def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
         objects.append(InstanceData(masks=masks))
     found, expected = (
         head(num_convs=0).get_targets(results, objects, rcnn_train_cfg=cfg)
-        for head in (FCNMaskHead, mmdet.FCNMaskHead)
+        for head in (mmdet_fixes.FCNMaskHead, mmdet.FCNMaskHead)
     )
     assert torch.equal(found, expected)
 
 
 def test_samples_are_drawn_on_the_boxes_device_and_equal_mmdets_on_a_cpu():
     drawn = []
-    for kind in (RandomSampler, MMDetRandomSampler):
+    for package in (task_modules, mmdet_fixes):
         torch.manual_seed(0)
-        drawn.append(kind(9, 0.5).random_choice(torch.arange(50) * 2, 9))
+        sampler = package.RandomSampler(9, 0.5)
+        drawn.append(sampler.random_choice(torch.arange(50) * 2, 9))
     assert torch.equal(*drawn)
-    assert RandomSampler(9, 0.5).random_choice(torch.empty(50, device='meta'), 9).is_meta
+    assert sampler.random_choice(torch.empty(50, device='meta'), 9).is_meta
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])
 @pytest.mark.parametrize('value', [None, NAN, INF, -INF, 3e38])
 def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(value, part):
     init_default_scope('mmdet')
-    costs = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model.train_cfg.assigner
+    settings = read('dino_gcvit_t_12e').model.train_cfg.assigner
     objects = InstanceData(
         bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0])
     )
     found = InstanceData(bboxes=torch.rand(20, 4) * 50 + 20, scores=torch.randn(20, 5) * 4)
     if value is not None:
         found[part][:] = value
-    assigned = TASK_UTILS.build(costs).assign(found, objects, {'img_shape': (64, 64)}).gt_inds
+    ours, theirs = (
+        package.HungarianAssigner(settings.match_costs) for package in (mmdet_fixes, task_modules)
+    )
+    arguments = (found, objects, {'img_shape': (64, 64)})
+    assigned = ours.assign(*arguments).gt_inds
     assert (assigned > 0).sum() == 2
     if value is None:
-        expected = MMDetHungarianAssigner(costs.match_costs).assign(
-            found, objects, {'img_shape': (64, 64)}
-        )
-        assert torch.equal(assigned, expected.gt_inds)
+        assert torch.equal(assigned, theirs.assign(*arguments).gt_inds)
 
 
 # The settings of all assigners in configs, by their text, but matchers, which check-data names.
-DETECTORS = [
-    Config.fromfile(ROOT / 'configs' / f'{name}.py').model for name in (*PARTS, 'cascade_gcvit_t')
-]
 ASSIGNERS = {}
-for part in iter_dicts(DETECTORS):
+for part in iter_dicts([read(name).model for name in (*PARTS, 'cascade_gcvit_t')]):
     settings = part.get('assigner')
     if settings and 'Hungarian' not in settings.type:
         ASSIGNERS[str(settings)] = settings
-BOXES = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=4)
 
 
 @pytest.mark.parametrize('name', ASSIGNERS)
-@given(st.lists(BOXES, min_size=3, max_size=3))
-def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmdet(name, parts):
+@given(st.integers(0, 2**32 - 1))
+def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmdet(name, seed):
     init_default_scope('mmdet')
-    tensors = []
-    for part in parts:
-        corners = [(x, y, x + width, y + height) for x, y, width, height in part]
-        tensors.append(torch.tensor(corners).reshape(-1, 4).float())
-    (boxes, objects, ignored), settings = tensors, ASSIGNERS[name]
+    rng, settings = np.random.default_rng(seed), ASSIGNERS[name]
+    boxes, objects, ignored = (draw_boxes(rng, number) for number in rng.integers(0, 5, 3))
     predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(len(boxes), 1))
     truth = InstanceData(bboxes=objects, labels=torch.zeros(len(objects), dtype=torch.long))
     theirs = {**settings, 'type': settings.type.replace('mmgcvit', 'mmdet')}
@@ -211,7 +203,7 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
 
 
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])
-@pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None], ids=str)
+@pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None])
 def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
     annotated, orientation, tmp_path
 ):
@@ -219,35 +211,29 @@ def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
     pixels[:, :30], exif[0x0112] = 255, orientation
     Image.fromarray(pixels).save(path, exif=exif)
     sizes = dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}
-    results = ApplyExifAsAnnotated().transform(
-        LoadImageFromFile().transform({'img_path': str(path), **sizes})
-    )
+    results = LoadImageFromFile().transform({'img_path': str(path), **sizes})
+    results = mmdet_fixes.ApplyExifAsAnnotated().transform(results)
     is_stored = annotated == (60, 40) or orientation == 1
     assert np.array_equal(results['img'], pixels) == is_stored
     shape = (40, 60) if is_stored else (60, 40)
     assert results['img'].shape[:2] == results['img_shape'] == results['ori_shape'] == shape
 
 
-DINO_CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
-
-
-@pytest.mark.parametrize('config', DINO_CONFIGS, ids=lambda path: path.stem)
-def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(config):
+@pytest.mark.parametrize('name', [name for name in ENTRIES if 'dino_' in name])
+def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(name):
     """With both distributions of mmdet. DINO's outputs: checkpoints/test_dino.py.
 
     tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's
     dino-4scale_r50_8xb2-12e_coco, without the backbone's.
     """
-    init_default_scope('mmdet')
-    settings = Config.fromfile(config).model
-    settings.backbone = {'type': 'ResNet', 'depth': 50}
-    settings.neck.in_channels = [512, 1024, 2048]
-    with torch.device('meta'):
-        model = MODELS.build(settings)
+    cfg = read(name)
+    cfg.model.backbone = {'type': 'ResNet', 'depth': 50}
+    cfg.model.neck.in_channels = [512, 1024, 2048]
+    model = build_on_meta(cfg)
     lines = [
         f'{name} {tuple(x.shape)}'
         for name, x in model.state_dict().items()
         if not name.startswith('backbone')
     ]
-    assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
-    assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
+    assert lines == (ROOT / 'tests/data/dino_r50_mmdet.txt').read_text().splitlines()
+    assert count_parameters(model) == 47_702_412

@@ -1,19 +1,13 @@
 """Base class of the backbones: forward pass, freezing and depths of parameters."""
 
-import re
 from collections.abc import Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor, nn
 
-from .layers.arguments import (
-    MIN_IMAGE_SIZE,
-    InitCfg,
-    is_int,
-    is_sequence,
-    require,
-)
+from .layers.arguments import MIN_IMAGE_SIZE, InitCfg, is_int, is_sequence, require
 from .layers.blocks import LayerNorm
 from .pretrained import PretrainedModel
 
@@ -44,10 +38,13 @@ class PyramidBackbone(PretrainedModel):
         self.register_load_state_dict_post_hook(reset_buffers)
         given = list(out_indices) if is_sequence(out_indices) else []
         chosen = [i for i in range(len(stage_dims)) if i in given]
-        is_valid = given and given == chosen
-        last = len(stage_dims) - 1
-        expected = f'a list of stage indices between 0 and {last}, each once, in ascending order'
-        require('out_indices', out_indices, is_valid, expected)
+        require(
+            'out_indices',
+            out_indices,
+            given and given == chosen,
+            f'a list of stage indices between 0 and {len(stage_dims) - 1}, each once, in ascending '
+            'order',
+        )
         self.in_channels = in_channels
         self.out_indices = tuple(chosen)
         self.stage_dims = stage_dims
@@ -55,11 +52,13 @@ class PyramidBackbone(PretrainedModel):
         self.num_features = stage_dims[chosen[-1]]
         self.frozen_stages = frozen_stages
         is_valid = is_int(frozen_stages, -1) and frozen_stages <= self.num_stages
-        expected = (
-            '-1 (freeze nothing), 0 (the stem) or up to '
-            f'{self.num_stages} (the stem and that many stages)'
+        require(
+            'frozen_stages',
+            frozen_stages,
+            is_valid,
+            f'-1 (freeze nothing), 0 (the stem) or up to {self.num_stages} (the stem and that many '
+            'stages)',
         )
-        require('frozen_stages', frozen_stages, is_valid, expected)
         for i in chosen:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
@@ -71,9 +70,8 @@ class PyramidBackbone(PretrainedModel):
         0.02, their biases by 0. Other layers keep torch's default, and position biases and
         embeddings initialise themselves.
         """
-        dims = self.stage_dims
         self.downsamplers = nn.ModuleList(
-            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
+            self.downsampler_type(*dims) for dims in pairwise(self.stage_dims[: self.num_stages])
         )
         for layer in self.modules():
             if isinstance(layer, layer_types):
@@ -114,9 +112,9 @@ class PyramidBackbone(PretrainedModel):
         """Raise a ValueError unless ``images`` are floats (B, in_channels, H, W), with sides of at
         least 32 px.
         """
-        is_valid = images.ndim == 4 and images.shape[1] == self.in_channels
-        is_valid = is_valid and min(images.shape[2:]) >= MIN_IMAGE_SIZE
-        if not (is_valid and images.is_floating_point()):
+        has_channels = images.ndim == 4 and images.shape[1] == self.in_channels
+        is_large = has_channels and min(images.shape[2:]) >= MIN_IMAGE_SIZE
+        if not (is_large and images.is_floating_point()):
             raise ValueError(
                 f'images have shape {tuple(images.shape)} and {images.dtype}; expected floats (B, '
                 f'{self.in_channels}, H, W), with H and W at least {MIN_IMAGE_SIZE}'
@@ -154,20 +152,17 @@ class PyramidBackbone(PretrainedModel):
         ``prefix`` is that of the backbone in the model, for example ``'backbone.'``. The second
         result is the number of different depths.
         """
-        depths = [len(stage.blocks) for stage in self.stages]
-        depth = last = sum(depths) + 1
-        parts = r'(stem|stages|downsamplers)\.(?:(\d+)\.)?(?:blocks\.(\d+)\.)?'
-        match = re.match(re.escape(prefix) + parts, param_name)
-        if match:
-            part, stage, block = match.groups(default='0')
-            num_before = sum(depths[: int(stage)])
-            if part == 'stem':
-                depth = 0
-            elif part == 'stages':
-                depth = num_before + 1 + int(block)
-            else:
-                depth = num_before + depths[int(stage)]
-        return depth, last + 1
+        depths, depth = {f'{prefix}stem.': 0}, 0  # by the beginning of parameter names
+        for i, stage in enumerate(self.stages):
+            depths[f'{prefix}stages.{i}.'] = depth + 1
+            for j in range(len(stage.blocks)):
+                depth += 1
+                depths[f'{prefix}stages.{i}.blocks.{j}.'] = depth
+            depths[f'{prefix}downsamplers.{i}.'] = depth
+        last = depth + 1
+        # A block comes after its stage, so the last match is the longest.
+        matching = [depths[start] for start in depths if param_name.startswith(start)]
+        return matching[-1] if matching else last, last + 1
 
 
 def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:

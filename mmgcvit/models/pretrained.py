@@ -92,10 +92,11 @@ class PretrainedModel(BaseModule):
         default all.
         """
         attributes = cls.describe_shapes(tensors, num_stages)
-        names = []
-        for name in cls.archs:
-            if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes:
-                names.append(name)
+        names = [
+            name
+            for name in cls.archs
+            if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes
+        ]
         return Arch(names, attributes)
 
 
@@ -108,9 +109,8 @@ def build_meta_tensors(network: type[PretrainedModel], name: str) -> dict[str, T
 
 def count_blocks(keys: Iterable[str]) -> Counter[int]:
     """Count the blocks of each stage from the keys of a state dict."""
-    matches = [re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', key) for key in keys]
-    blocks = {match.groups() for match in matches if match}
-    return Counter(int(stage) for stage, _ in blocks)
+    blocks = re.findall(r'^stages\.(\d+)\.blocks\.(\d+)\.', '\n'.join(keys), re.MULTILINE)
+    return Counter(int(stage) for stage, _ in set(blocks))
 
 
 def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:

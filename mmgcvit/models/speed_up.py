@@ -50,10 +50,9 @@ class OneDNNLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         is_plain = not is_tracing() and type(self.weight) is nn.Parameter
-        is_float32 = x.dtype == self.weight.dtype == torch.float32
-        is_on_cpu = x.device.type == self.weight.device.type == 'cpu'
+        is_float32_on_cpu = x.dtype == torch.float32 and x.device.type == 'cpu'
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if not (is_plain and is_float32 and is_on_cpu and is_large):
+        if not (is_plain and is_float32_on_cpu and is_large):
             return super().forward(x)
         tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)
@@ -85,7 +84,7 @@ class AbsorbedShiftAttention(ShiftAttention):
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)  # (T, M, C)
         key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
-        value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
+        _, value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, 1, -1)).unbind()
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
         projected_q = self.ungroup_heads(self.group_heads(scaled) @ key_weight)  # (M, nH, C)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch.autograd.functional import vjp
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -49,11 +50,10 @@ def roi_align_backward(
     """Write RoIAlign's gradient by its maps to ``grad_input`` (B, C, H, W), from ``grad_output``
     (n, C, h, w).
     """
-    with torch.enable_grad():
-        # RoIAlign is linear in the maps, so its gradient does not depend on their values.
-        maps = torch.zeros_like(grad_input).requires_grad_()
-        output = roi_align(maps, rois, **options)
-    grad_input.copy_(torch.autograd.grad(output, maps, grad_output)[0])
+    align = functools.partial(roi_align, rois=rois, **options)
+    # RoIAlign is linear in the maps, so its gradient does not depend on their values.
+    _, gradient = vjp(align, torch.zeros_like(grad_input), grad_output)
+    grad_input.copy_(gradient)
 
 
 def roi_align(
@@ -89,10 +89,9 @@ def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options: Any
 ) -> None:
     """Write the derivative of each element of the focal loss by its logit to ``grad_input``."""
-    with torch.enable_grad():
-        logits = input.detach().requires_grad_()
-        loss = sigmoid_focal_loss(logits, target, weight, **options).sum()
-    grad_input.copy_(torch.autograd.grad(loss, logits)[0])
+    loss = functools.partial(sigmoid_focal_loss, target=target, weight=weight, **options)
+    _, gradient = vjp(loss, input, torch.ones_like(input))
+    grad_input.copy_(gradient)
 
 
 def sigmoid_focal_loss(
@@ -144,15 +143,13 @@ def ms_deform_attn_backward(
     mmcv keeps no graph, so recompute the forward pass.
     """
     locations, weights, grad_output, *grads = tensors  # grads: of value, locations and weights
-    with torch.enable_grad():
-        value, locations, weights = inputs = [
-            x.detach().requires_grad_() for x in (value, locations, weights)
-        ]
-        output = ms_deform_attn_forward(
-            value, spatial_shapes, level_starts, locations, weights, im2col_step
-        )
-    for grad, result in zip(grads, torch.autograd.grad(output, inputs, grad_output), strict=True):
-        grad.copy_(result)
+
+    def attend(value: Tensor, *others: Tensor) -> Tensor:
+        return ms_deform_attn_forward(value, spatial_shapes, level_starts, *others, im2col_step)
+
+    _, gradients = vjp(attend, (value, locations, weights), grad_output)
+    for grad, gradient in zip(grads, gradients, strict=True):
+        grad.copy_(gradient)
 
 
 def get_compiler_version() -> str:

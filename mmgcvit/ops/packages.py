@@ -9,6 +9,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from traceback import walk_tb
 
+from packaging.version import Version
+
 from ..errors import BROKEN_PACKAGES, MissingPackageError, check_installed, get_first_line
 from .finder import COMPILED_MODULE
 
@@ -31,7 +33,12 @@ def import_task_package(package: str) -> None:
             import_module(f'{package}.datasets')
     except Exception as error:  # a broken package may raise any exception
         broken = find_broken_package(error) or package
-        block_package(broken, explain_failed_import(broken, error))
+        BROKEN_PACKAGES[broken] = explain_failed_import(broken, error)
+        # Imported again, it would register its classes twice, which raises other errors.
+        for name in list(sys.modules):
+            if name.startswith(f'{broken}.'):
+                del sys.modules[name]
+        sys.modules[broken] = None
         if broken == package:
             raise MissingPackageError(BROKEN_PACKAGES[package]) from error
         warnings.warn(BROKEN_PACKAGES[broken], stacklevel=2)
@@ -48,18 +55,6 @@ def find_broken_package(error: BaseException) -> str | None:
     return broken
 
 
-def block_package(package: str, reason: str) -> None:
-    """Let each later import of a package raise a ModuleNotFoundError, as if it were missing.
-
-    Imported again, it would register its classes twice, which raises other errors.
-    """
-    BROKEN_PACKAGES[package] = reason
-    for name in list(sys.modules):
-        if name.startswith(f'{package}.'):
-            del sys.modules[name]
-    sys.modules[package] = None
-
-
 def explain_failed_import(package: str, error: Exception) -> str:
     """Return why a package cannot be imported, and what to do."""
     reason = get_first_line(error)
@@ -69,13 +64,14 @@ def explain_failed_import(package: str, error: Exception) -> str:
             "torch. Make a new environment ('make install VENV=.venv-new'), or recompile them "
             '(docs/installation.md)'
         )
-    if package == 'mmpretrain' and find_spec('transformers'):
-        major, *_ = version('transformers').split('.')
-        if int(major) >= 5:
-            return (
-                'mmpretrain cannot be imported with this version of transformers. '
-                "Run: pip install 'transformers<5'"
-            )
-    problem = f'{package} cannot be imported ({type(error).__name__}: {reason})'
-    advice = f"or to see where it fails, run: python -c 'import mmgcvit, {package}.models'"
-    return f'{problem}. Install it again with what it needs (docs/installation.md), {advice}'
+    has_transformers = package == 'mmpretrain' and find_spec('transformers')
+    if has_transformers and Version(version('transformers')).major >= 5:
+        return (
+            'mmpretrain cannot be imported with this version of transformers. '
+            "Run: pip install 'transformers<5'"
+        )
+    return (
+        f'{package} cannot be imported ({type(error).__name__}: {reason}). Install it again with '
+        'what it needs (docs/installation.md), or to see where it fails, run: python -c '
+        f"'import mmgcvit, {package}.models'"
+    )

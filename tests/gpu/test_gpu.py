@@ -51,8 +51,8 @@ def make_backbone(name, **arguments):
 
 def read_gradients(model):
     """Return a copy of the gradients, by name."""
-    gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
-    return {name: gradient.clone() for name, gradient in gradients.items()}
+    parameters = model.named_parameters()
+    return {name: x.grad.clone() for name, x in parameters if x.grad is not None}
 
 
 @pytest.mark.parametrize('name', FAMILIES)

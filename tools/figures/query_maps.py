@@ -49,8 +49,9 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     inputs = view.record_inputs([stage.global_query for stage in stages.values()])
     queries = {}
     for (index, stage), (x,) in zip(stages.items(), inputs, strict=True):
-        q_global = stage.global_query(x)[0]  # (nH, h*w, d)
-        queries[index] = q_global.unflatten(1, stage.window_size).float().cpu().numpy()
+        generator = stage.global_query
+        q_global = generator(x)[0]  # (nH, h*w, d)
+        queries[index] = q_global.unflatten(1, generator.window_size).float().cpu().numpy()
     return Queries(view, queries)
 
 

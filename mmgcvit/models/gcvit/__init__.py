@@ -1,6 +1,5 @@
 """GC ViT. Start reading in backbone.py."""
 
-from .archs import ARCHS, GCViTArch
 from .backbone import GCViT
 
-__all__ = ['ARCHS', 'GCViT', 'GCViTArch']
+__all__ = ['GCViT']

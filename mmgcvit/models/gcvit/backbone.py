@@ -90,20 +90,17 @@ class GCViT(PyramidBackbone):
     ) -> None:
         check_bool('with_cp', with_cp)
         arch = resolve_arch(arch, self.archs)
-        dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
         num_poolings = count_poolings(windows, pretrain_img_size)
-        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
-        drop_path_rates = compute_drop_path_rates(drop_path_rate, arch.depths)
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
-        self.stem = self.stem_type(self.in_channels, arch.embed_dims)
-        self.stages = nn.ModuleList()
-        for i in range(self.num_stages):
-            stage = self.stage_type(
-                arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp
-            )
-            self.stages.append(stage)
+        last_rate = resolve_drop_path_rate(drop_path_rate, arch)
+        drop_path_rates = compute_drop_path_rates(last_rate, arch.depths)
+        super().__init__(in_channels, arch.stage_dims, out_indices, frozen_stages, init_cfg)
+        self.stem = self.stem_type(in_channels, arch.embed_dims)
+        self.stages = nn.ModuleList(
+            self.stage_type(arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)
+            for i in range(self.num_stages)
+        )
         # The authors leave convolutions at torch's default.
         self.finish_init(layer_types=(nn.Linear,))
 

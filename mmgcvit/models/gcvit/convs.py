@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..layers.blocks import LayerNorm, cast_for_autocast
 
 
-class SqueezeExcite(nn.Module):
+class SqueezeExcite(nn.Sequential):
     """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of the channels'
     means.
     """
@@ -28,13 +28,12 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean((2, 3))
-        weights = self.excite(self.act(self.squeeze(means))).sigmoid()
+        weights = super().forward(x.mean((2, 3))).sigmoid()
         return x * weights[:, :, None, None]
 
 
 class DepthwiseConv(nn.Conv2d):
-    """3x3 convolution of each channel on its own: (B, C, H, W) to the same.
+    """Convolution of each channel on its own: (B, C, H, W) to the same.
 
     On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and
     channels-last after it. For channels-last maps torch uses cuDNN, which compiles a plan for each
@@ -44,9 +43,6 @@ class DepthwiseConv(nn.Conv2d):
     size. In validation and tests, sizes differ in segmentation.
     """
 
-    def __init__(self, embed_dims: int) -> None:
-        super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
-
     def forward(self, x: Tensor) -> Tensor:
         uses_cudnn = self.training and torch.backends.cudnn.benchmark
         if x.is_cuda and not uses_cudnn:
@@ -55,13 +51,10 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PointwiseConv(nn.Conv2d):
-    """1x1 convolution: (B, C, H, W) to the same.
+    """1x1 convolution without bias: (B, C, H, W) to (B, C', H, W).
 
     On CUDA it is a matrix product, which needs no plan of cuDNN's.
     """
-
-    def __init__(self, embed_dims: int) -> None:
-        super().__init__(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
@@ -69,7 +62,7 @@ class PointwiseConv(nn.Conv2d):
         return super().forward(x)
 
 
-class FusedMBConv(nn.Module):
+class FusedMBConv(nn.Sequential):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H,
     W) to the same.
 
@@ -78,13 +71,15 @@ class FusedMBConv(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.depthwise = DepthwiseConv(embed_dims)
+        self.depthwise = DepthwiseConv(
+            embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False
+        )
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = PointwiseConv(embed_dims)
+        self.pointwise = PointwiseConv(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
+        return x + super().forward(x)
 
 
 class Downsampler(nn.Module):

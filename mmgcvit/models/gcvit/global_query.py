@@ -15,16 +15,13 @@ from ..layers.resizing import resize
 from .convs import FusedMBConv
 
 
-class FeatureExtractor(nn.Module):
+class FeatureExtractor(nn.Sequential):
     """One step of the generator: FusedMBConv, then max pooling with stride 2 if ``pooled``."""
 
     def __init__(self, embed_dims: int, pooled: bool) -> None:
         super().__init__()
         self.conv = FusedMBConv(embed_dims)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.conv(x))
 
 
 class GlobalQueryGenerator(nn.Module):
@@ -41,9 +38,9 @@ class GlobalQueryGenerator(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.extractors = nn.Sequential()
-        for _ in range(max(num_poolings, 1)):
-            self.extractors.append(FeatureExtractor(embed_dims, pooled=num_poolings > 0))
+        self.extractors = nn.Sequential(
+            *(FeatureExtractor(embed_dims, num_poolings > 0) for _ in range(max(num_poolings, 1)))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""

@@ -110,9 +110,8 @@ TIMM = KeyMapping(
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
-
-KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
+# The ablations with Swin's patch embedding have this key too.
+KEY_MAPPINGS = (ORIGINAL, TIMM, make_own_mapping(signature_key='stem.proj.weight'))
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:

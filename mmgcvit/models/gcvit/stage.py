@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
+from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from .archs import GCViTArch
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
@@ -26,7 +26,7 @@ class Block(nn.Module):
         self,
         embed_dims: int,
         attn: nn.Module,
-        hidden_dims: int,
+        mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rate: float,
     ) -> None:
@@ -35,7 +35,7 @@ class Block(nn.Module):
         self.attn = attn
         self.attn_residual = Residual(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
-        self.mlp = Mlp(embed_dims, hidden_dims)
+        self.mlp = Mlp(embed_dims, mlp_ratio)
         self.mlp_residual = Residual(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
@@ -69,7 +69,6 @@ class Stage(nn.Module):
         with_cp: bool,
     ) -> None:
         super().__init__()
-        self.window_size = window_size
         self.with_cp = with_cp
         dims, num_heads = arch.stage_dims[index], arch.num_heads[index]
         self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
@@ -78,17 +77,13 @@ class Stage(nn.Module):
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.
             self.global_query.requires_grad_(False)
-        hidden_dims = int(dims * arch.mlp_ratio)
         self.blocks = nn.ModuleList()
         for i, drop_path_rate in enumerate(drop_path_rates):
             attention_type = self.attention_types[i % len(self.attention_types)]
             attn = attention_type(dims, num_heads, window_size)
-            self.blocks.append(Block(dims, attn, hidden_dims, arch.layer_scale, drop_path_rate))
+            self.blocks.append(Block(dims, attn, arch.mlp_ratio, arch.layer_scale, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""
         # One query serves all blocks and windows; attend repeats it per window.
-        q_global = self.global_query(x)
-        for block in self.blocks:
-            x = run_block(block, x, q_global, with_cp=self.with_cp)
-        return x
+        return run_blocks(self.blocks, x, self.global_query(x), with_cp=self.with_cp)

@@ -30,8 +30,14 @@ def is_int(value: Any, minimum: int) -> bool:
 
 
 def is_sequence(value: Any) -> bool:
-    """Return whether a value is a list, a tuple or another sequence, but not str or bytes."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    """Return whether a value is a list, a tuple or a range."""
+    return isinstance(value, list | tuple | range)
+
+
+def are_ints(values: Any, length: int, minimum: int) -> bool:
+    """Return whether values are a list of ``length`` ints of at least ``minimum``."""
+    has_length = is_sequence(values) and len(values) == length
+    return has_length and all(is_int(value, minimum) for value in values)
 
 
 def check_bool(name: str, value: Any) -> None:
@@ -41,26 +47,20 @@ def check_bool(name: str, value: Any) -> None:
 
 def check_ints(name: str, values: Any, length: int) -> None:
     """Raise a ValueError unless the values are a list of ``length`` ints >= 1."""
-    is_valid = is_sequence(values) and len(values) == length
-    is_valid = is_valid and all(is_int(value, 1) for value in values)
+    is_valid = are_ints(values, length, 1)
     require(name, values, is_valid, f'a list of {length} ints of at least 1, one per stage')
 
 
 def check_divisors(name: str, values: Sequence[int], dividends: Sequence[int]) -> None:
     """Raise a ValueError unless each value, of a stage, divides the dividend of that stage."""
     for i, value in enumerate(values):
-        is_valid = dividends[i] % value == 0
-        require(f'{name}[{i}]', value, is_valid, f'a divisor of {dividends[i]}')
+        dividend = dividends[i]
+        require(f'{name}[{i}]', value, dividend % value == 0, f'a divisor of {dividend}')
 
 
 def make_pair(size: Any) -> tuple:
     """Return a pair as a tuple, and a single value twice."""
     return tuple(size) if is_sequence(size) else (size, size)
-
-
-def is_pair(value: Any, minimum: int) -> bool:
-    """Return whether a value is a pair of ints of at least ``minimum``."""
-    return len(value) == 2 and all(is_int(side, minimum) for side in value)
 
 
 def resolve_img_size(img_size: ImageSize) -> Size:
@@ -69,7 +69,7 @@ def resolve_img_size(img_size: ImageSize) -> Size:
     """
     size = make_pair(img_size)
     expected = f'at least {MIN_IMAGE_SIZE} px: an int or a pair (height, width)'
-    require('pretrain_img_size', img_size, is_pair(size, MIN_IMAGE_SIZE), expected)
+    require('pretrain_img_size', img_size, are_ints(size, 2, MIN_IMAGE_SIZE), expected)
     return size
 
 
@@ -89,13 +89,12 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     """
     sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = [None if size is None else make_pair(size) for size in sizes]
-    is_valid = len(windows) == num_stages
-    is_valid = is_valid and all(window is None or is_pair(window, 1) for window in windows)
+    are_pairs = all(window is None or are_ints(window, 2, 1) for window in windows)
     expected = (
         'an int of at least 1 (or None for LSA), or one such or a pair (h, w) for each of the '
         f'{num_stages} stages'
     )
-    require('window_size', window_size, is_valid, expected)
+    require('window_size', window_size, are_pairs and len(windows) == num_stages, expected)
     return windows
 
 

@@ -4,11 +4,14 @@ Shapes: B batch, nW windows of one image, N queries and M keys of a window, C ch
     d = C/nH.
 """
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .sdpa import fold_windows, sdpa
-
 QKV = tuple[Tensor, Tensor, Tensor]  # queries, keys and values
+# The largest batch of torch's attention kernels, by device type: CUDA limits the y and z dimensions
+# of a grid.
+MAX_BATCH = {'cuda': 65535}
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
@@ -40,6 +43,32 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)  # (B*nW, nH, N, d)
     out = out.reshape(batch, num_windows, *out.shape[1:])
     return out.transpose(-3, -2).flatten(-2)
+
+
+def fold_windows(x: Tensor) -> Tensor:
+    """Merge images and windows into one batch: (B, nW, nH, N, d) to (B*nW, nH, N, d).
+
+    In memory tokens come before heads. This holds for the kernel's result too, so that heads are
+    merged without a copy.
+    """
+    return x.transpose(2, 3).flatten(0, 1).transpose(1, 2)
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Compute softmax(q k^T / sqrt(d) + bias) v by a fused kernel.
+
+    Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (nH, N, M). Return
+    (B*nW, nH, N, d). If the device limits the batch, call the kernel for parts of it.
+    """
+    # Fused kernels assume contiguous channels and do not check.
+    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
+    if bias is not None:
+        bias = bias.unsqueeze(0)  # with three dimensions, torch uses a slower kernel on CPUs
+    limit = MAX_BATCH.get(v.device.type, len(v))
+    if len(v) <= limit:
+        return F.scaled_dot_product_attention(q, k, v, bias)
+    parts = zip(q.split(limit), k.split(limit), v.split(limit), strict=True)
+    return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -42,19 +42,17 @@ class LayerNorm(nn.LayerNorm):
         return super().forward(x.to(self.weight.dtype))
 
 
-class Mlp(nn.Module):
-    """Two linear layers with an exact (erf) GELU on the ``hidden_dims`` channels between them:
-    (..., C) to (..., C).
+class Mlp(nn.Sequential):
+    """Two linear layers with an exact (erf) GELU between them, on ``mlp_ratio`` times as many
+    channels, rounded down: (..., C) to (..., C).
     """
 
-    def __init__(self, embed_dims: int, hidden_dims: int) -> None:
+    def __init__(self, embed_dims: int, mlp_ratio: float) -> None:
         super().__init__()
+        hidden_dims = int(embed_dims * mlp_ratio)
         self.fc1 = nn.Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_dims, embed_dims)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
 
 
 class LayerScale(nn.Module):
@@ -102,8 +100,8 @@ class Residual(nn.Module):
 
     def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> None:
         super().__init__()
-        has_scale = layer_scale is not None
-        self.layer_scale = LayerScale(embed_dims, layer_scale) if has_scale else nn.Identity()
+        is_unscaled = layer_scale is None
+        self.layer_scale = nn.Identity() if is_unscaled else LayerScale(embed_dims, layer_scale)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
@@ -111,8 +109,14 @@ class Residual(nn.Module):
         return x + self.drop_path(self.layer_scale(branch))
 
 
-def run_block(block: nn.Module, *inputs: Any, with_cp: bool) -> Tensor:
-    """Apply a block. With activation checkpointing, recompute it in the backward pass."""
-    if with_cp:
-        return checkpoint(block, *inputs, use_reentrant=False)
-    return block(*inputs)
+def run_blocks(blocks: nn.ModuleList, x: Tensor, *others: Any, with_cp: bool) -> Tensor:
+    """Apply blocks to a map, one after the other; ``others`` are inputs of each block.
+
+    With activation checkpointing, recompute each block in the backward pass.
+    """
+    for block in blocks:
+        if with_cp:
+            x = checkpoint(block, x, *others, use_reentrant=False)
+        else:
+            x = block(x, *others)
+    return x

@@ -77,7 +77,7 @@ class RelativePositionBias(PositionTable):
     def __init__(self, window_size: Window, num_heads: int) -> None:
         h, w = window_size
         super().__init__((2 * h - 1, 2 * w - 1))  # one position per offset
-        self.window_size = (h, w)
+        self.window_size = window_size
         self.relative_position_bias_table = self.make_table(prod(self.grid), num_heads)
         self.register_buffer('index', None, persistent=False)
         self.reset_buffers()
@@ -109,9 +109,7 @@ def compute_position_index(window_size: Window) -> Tensor:
     one number per token, y * (2w-1) + x, suffices.
     """
     h, w = window_size
-    row_length = 2 * w - 1
-    y = torch.arange(h) * row_length
-    x = torch.arange(w)
-    token = (y[:, None] + x).flatten()
-    centre = (h - 1) * row_length + (w - 1)  # the row of the offset (0, 0)
-    return token[:, None] - token + centre
+    y = torch.arange(h) * (2 * w - 1)
+    token = (y[:, None] + torch.arange(w)).flatten()
+    # The last number is also the row of the offset (0, 0).
+    return token[:, None] - token + token[-1]

@@ -34,13 +34,13 @@ def resize(x: Tensor, size: Size) -> Tensor:
     is_cached = not is_traced and type(x) in (Tensor, nn.Parameter)
     make_matrix = make_cached_matrix if is_cached else make_bicubic_matrix
     precise = torch.promote_types(x.dtype, torch.float32)
-    rows = make_matrix(x.shape[-2], size[0], x.device).to(precise)
-    columns = make_matrix(x.shape[-1], size[1], x.device).to(precise)
     # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic
     # sizes.
     images = x.to(precise).flatten(0, -3)
-    batch = images.shape[0]
-    rows, columns = rows.expand(batch, -1, -1), columns.expand(batch, -1, -1)
+    rows, columns = [
+        make_matrix(x.shape[i - 2], size[i], x.device).to(precise).expand(images.shape[0], -1, -1)
+        for i in (0, 1)
+    ]
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
         resized = rows @ images @ columns.transpose(1, 2)
     return resized.unflatten(0, x.shape[:-2]).to(x.dtype)

@@ -1,6 +1,6 @@
 """LSA. Start reading in backbone.py."""
 
-from .archs import ARCHS, LSAArch
+from .archs import LSAArch
 from .backbone import LSA
 
-__all__ = ['ARCHS', 'LSA', 'LSAArch']
+__all__ = ['LSA', 'LSAArch']

@@ -14,10 +14,10 @@ from ..layers.attention import (
     QKV,
     attend,
     compute_attention_weights,
+    sdpa,
     split_heads,
     split_qkv,
 )
-from ..layers.sdpa import sdpa
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 
@@ -43,15 +43,11 @@ class GroupedAttention(nn.Module):
         """Split into keys and values, repeated for all query heads: (..., N, 2*nKV*d) to two (...,
         nH, N, d).
         """
-        k, v = split_qkv(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
-        return self.repeat_heads(k), self.repeat_heads(v)
-
-    def repeat_heads(self, x: Tensor) -> Tensor:
-        """Repeat each key/value head for its G query heads: (..., nKV, N, d) to (..., nH, N, d)."""
         group_size = self.num_heads // self.num_kv_heads
-        leading = [-1] * (x.ndim - 2)
+        repeats = [-1] * (kv.ndim - 1) + [group_size, -1, -1]
+        parts = split_qkv(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
         # Groups of one head stay a view; repeat_interleave would copy them.
-        return x.unsqueeze(-3).expand(*leading, group_size, -1, -1).flatten(-4, -3)
+        return tuple(x.unsqueeze(-3).expand(repeats).flatten(-4, -3) for x in parts)
 
 
 class SelfAttention(GroupedAttention):
@@ -72,8 +68,8 @@ class SelfAttention(GroupedAttention):
         size = x.shape[1:3]
         window_size = balance_window(self.window_size, size)
         windows = window_partition(x, window_size)
-        q, k, v = self.project(windows, windows)
-        return window_reverse(self.proj(attend(q, k, v)), window_size, size)
+        attended = attend(*self.project(windows, windows))
+        return window_reverse(self.proj(attended), window_size, size)
 
     def compute_attention_weights(self, x: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), to draw them."""
@@ -91,8 +87,8 @@ class ShiftAttention(GroupedAttention):
 
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""
-        q, k, v = self.project_patches(copies.flatten(1, -2))
-        attended = sdpa(q, k, v).flatten(1)  # (M, nH, 1, d) to (M, C)
+        qkv = self.project_patches(copies.flatten(1, -2))
+        attended = sdpa(*qkv).flatten(1)  # (M, nH, 1, d) to (M, C)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
     def project_patches(self, patches: Tensor) -> QKV:

@@ -98,18 +98,16 @@ class LSA(PyramidBackbone):
         windows = resolve_windows(window_size, num_stages)
         if pretrain_img_size is None:
             pretrain_img_size = arch.img_size
-        img_size = resolve_img_size(pretrain_img_size)
         drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         if out_indices is None:
             out_indices = range(num_stages)
         super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         self.stem = self.stem_type(in_channels, arch)
         # The size (h, w) of the position embedding, which each downsampler halves.
-        grid = count_patches(img_size, arch)
+        grid = count_patches(resolve_img_size(pretrain_img_size), arch)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
             self.stages.append(self.stage_type(arch, i, grid, windows[i], drop_path_rate, with_cp))
-            h, w = grid
-            grid = (ceil_div(h, 2), ceil_div(w, 2))
+            grid = tuple(ceil_div(side, 2) for side in grid)
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))

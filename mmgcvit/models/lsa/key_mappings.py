@@ -5,6 +5,7 @@ Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains 
 """
 
 from collections.abc import Mapping
+from operator import floordiv
 from typing import Any
 
 from torch import Tensor
@@ -41,9 +42,7 @@ ORIGINAL = KeyMapping(
     short_name='original',
 )
 
-OWN = make_own_mapping(signature_key='stem.convs.0.weight')
-
-KEY_MAPPINGS = (ORIGINAL, OWN)
+KEY_MAPPINGS = (ORIGINAL, make_own_mapping(signature_key='stem.convs.0.weight'))
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
@@ -56,11 +55,8 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
     """
     blocks = count_blocks(tensors)
     stages = sorted(blocks)[:num_stages]
-    embed_dims, num_heads = [], []
-    for i in stages:
-        channels = len(tensors[f'stages.{i}.norm1.weight'])
-        embed_dims.append(channels)
-        num_heads.append(channels // (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2))
+    embed_dims = [len(tensors[f'stages.{i}.norm1.weight']) for i in stages]
+    kv_dims = [len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages]
     num_convs = sum(name.startswith('stem.convs.') for name in tensors) // 2  # weights and biases
     position = tensors['stages.0.position.pos_embed']
     num_positions = len(position) if position.ndim == 3 else 1
@@ -69,7 +65,7 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None
     return {
         'embed_dims': tuple(embed_dims),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(num_heads),
+        'num_heads': tuple(map(floordiv, embed_dims, kv_dims)),
         'num_kv_heads': (1,) * len(stages),
         'kernel_size': kernel_size,
         'stride': kernel_size,

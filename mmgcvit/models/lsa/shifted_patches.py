@@ -26,10 +26,10 @@ class ShiftedPatchEmbedding(nn.Module):
         self.shifts = arch.shifts
         self.shift_mode = arch.shift_mode
         num_convs = 1 if arch.shifts is None or arch.shared_conv else len(arch.shifts)
-        layout = (arch.kernel_size, arch.stride, arch.padding)
-        self.convs = nn.ModuleList()
-        for _ in range(num_convs):
-            self.convs.append(nn.Conv2d(in_channels, arch.embed_dims[0], *layout))
+        self.convs = nn.ModuleList(
+            nn.Conv2d(in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+            for _ in range(num_convs)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         images = pad_images(images, self.stride)
@@ -62,6 +62,5 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
 
 def count_patches(size: Size, arch: LSAArch) -> Size:
     """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    margin = 2 * arch.padding - arch.kernel_size
-    height, width = (round_up(side, arch.stride) + margin for side in size)
-    return height // arch.stride + 1, width // arch.stride + 1
+    margin, stride = 2 * arch.padding - arch.kernel_size, arch.stride
+    return tuple((round_up(side, stride) + margin) // stride + 1 for side in size)

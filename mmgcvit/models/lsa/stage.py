@@ -11,7 +11,7 @@ first block turns them into one.
 from torch import Tensor, nn
 
 from ..layers.arguments import Size, Window
-from ..layers.blocks import LayerNorm, Mlp, Residual, run_block
+from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from ..layers.position import PositionEmbedding
 from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
@@ -27,12 +27,12 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float
+        self, embed_dims: int, attn: nn.Module, mlp_ratio: float, drop_path_rate: float
     ) -> None:
         super().__init__()
         self.attn = attn
         self.attn_residual = Residual(embed_dims, None, drop_path_rate)
-        self.mlp = Mlp(embed_dims, hidden_dims)
+        self.mlp = Mlp(embed_dims, mlp_ratio)
         self.mlp_residual = Residual(embed_dims, None, drop_path_rate)
 
     def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
@@ -66,7 +66,7 @@ class Stage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         embed_dims = arch.embed_dims[index]
-        heads = (arch.num_heads[index], arch.num_kv_heads[index])
+        dims_and_heads = (embed_dims, arch.num_heads[index], arch.num_kv_heads[index])
         has_copies = index == 0 and arch.shifts is not None
         # The copies share a position embedding, or each has its own.
         has_positions = has_copies and not arch.shared_position
@@ -74,22 +74,19 @@ class Stage(nn.Module):
         self.position = PositionEmbedding(embed_dims, grid, copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
-        hidden_dims = int(embed_dims * arch.mlp_ratio)
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
             if i == 0 and has_copies:
-                attn = self.first_attention_type(embed_dims, *heads)
+                attn = self.first_attention_type(*dims_and_heads)
             else:
-                attn = SelfAttention(embed_dims, *heads, window_size)
-            self.blocks.append(Block(embed_dims, attn, hidden_dims, drop_path_rate))
+                attn = SelfAttention(*dims_and_heads, window_size)
+            self.blocks.append(Block(embed_dims, attn, arch.mlp_ratio, drop_path_rate))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""
         x = self.position(x)
-        for block in self.blocks:
-            # All blocks share two norms, as in the authors' code.
-            x = run_block(block, x, self.norm1, self.norm2, with_cp=self.with_cp)
-        return x
+        # All blocks share two norms, as in the authors' code.
+        return run_blocks(self.blocks, x, self.norm1, self.norm2, with_cp=self.with_cp)
 
 
 class Downsampler(nn.Module):

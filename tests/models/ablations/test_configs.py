@@ -14,9 +14,10 @@ ABLATIONS, BASELINES = (
     sorted(f'{folder}/{path.stem}' for path in (ROOT / 'configs' / folder).glob('*.py'))
     for folder in ('ablations', 'baselines')
 )
+PAGE = (ROOT / 'docs' / 'ablations.md').read_text()
 CELLS = re.findall(
     r'\[`(\w+)`\]\(\.\./configs/((?:\w+/)?\w+)\.py\) \| (.*) \| ([\d.]+) \| ([\d.]*) \|$',
-    (ROOT / 'docs' / 'ablations.md').read_text(),
+    PAGE,
     re.MULTILINE,
 )
 # What docs/ablations.md says of each config: millions of parameters, billions of multiply-adds,
@@ -33,9 +34,7 @@ SIZES = {
 
 
 def test_every_ablation_has_a_config_or_option_and_the_docs_name_it():
-    in_rows = re.findall(
-        r'^\| `mmgcvit\.(\w+)`', (ROOT / 'docs' / 'ablations.md').read_text(), re.MULTILINE
-    )
+    in_rows = re.findall(r'^\| `mmgcvit\.(\w+)`', PAGE, re.MULTILINE)
     used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in ABLATIONS}
     assert used.union(in_rows) == {*ALL, 'LSA'}
     assert {*ABLATIONS, *BASELINES} <= set(FIGURES)

@@ -21,19 +21,14 @@ ALL = [
 ]
 
 
-def get_options(name):
-    """Return the arguments of a small network."""
-    if name.startswith('LSA'):
-        return {'arch': dict(LSA_ARCH, shared_position=True)}
-    return {'arch': GCVIT, 'window_size': (7, 5, 4, 3)}
-
-
 @pytest.mark.parametrize('name', ALL)
 def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, tmp_path):
     """Each parameter gets a gradient, at a size that no window divides; an image's maps do not
     depend on its batch.
     """
-    options = get_options(name)
+    options = {'arch': GCVIT, 'window_size': (7, 5, 4, 3)}
+    if name.startswith('LSA'):
+        options = {'arch': dict(LSA_ARCH, shared_position=True)}
     trained = MODELS.get(f'mmgcvit.{name}')(**options)
     images = torch.rand(3, 3, 75, 101)
     maps = trained(images)

@@ -22,12 +22,12 @@ LSA_ARCH = {
 }
 
 
-def small_gcvit(**arguments):
-    return GCViT(**{'arch': GCVIT, **arguments})
+def small_gcvit(arch=GCVIT, **arguments):
+    return GCViT(arch, **arguments)
 
 
 def small_lsa(arch=None, **arguments):
-    return LSA(**{'arch': {**LSA_ARCH, **(arch or {})}, 'out_indices': (0, 1, 2, 3), **arguments})
+    return LSA({**LSA_ARCH, **(arch or {})}, **arguments)
 
 
 # The constructors of small backbones by name.

@@ -50,7 +50,6 @@ LSAS = [
 @pytest.mark.parametrize(
     ('network', 'arch', 'rows'),
     [(GCViT, GCVIT, BOTH + GCVITS), (LSA, LSA_ARCH, BOTH + LSAS)],
-    ids=['gcvit', 'lsa'],
 )
 def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
     for name, value, words in rows:
@@ -61,7 +60,7 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
             network(**{'arch': arch, name: value})
 
 
-@pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
+@pytest.mark.parametrize('build', [small_gcvit, small_lsa])
 def test_bad_images_are_rejected_with_what_is_allowed(build):
     model = build()
     for shape in [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)]:

@@ -5,7 +5,7 @@ import torch
 from packaging.version import Version
 from torch._dynamo.testing import CompileCounter
 
-from mmgcvit.models.layers import sdpa
+from mmgcvit.models.layers import attention
 
 from .backbones import BACKBONES
 
@@ -40,7 +40,7 @@ def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeyp
 
     A graph break or a further recompilation is an error.
     """
-    monkeypatch.setitem(sdpa.MAX_BATCH, 'cpu', sdpa.MAX_BATCH['cuda'])
+    monkeypatch.setitem(attention.MAX_BATCH, 'cpu', attention.MAX_BATCH['cuda'])
     options = {} if name == 'gcvit' else FEWER_BLOCKS
     # Four stages take three times as long.
     out_indices = (0, 1) if training else (0,)

@@ -1,5 +1,8 @@
-"""Outputs and gradients are those of the plain formulations, of a network as built and sped up."""
+"""Outputs and gradients are those of the plain formulations in float64, of a network as built and
+sped up.
+"""
 
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -44,12 +47,15 @@ CASES = {
     for name, (arguments, size) in GCVITS.items()
 }
 CASES |= {
-    name: (partial(small_lsa, {**SMALL, **arch}, out_indices=None), PlainLSA, [(48, 48), (33, 47)])
+    name: (partial(small_lsa, {**SMALL, **arch}), PlainLSA, [(48, 48), (33, 47)])
     for name, arch in LSAS.items()
 }
+for window_size in [(5, (3, 4), 1), (1, 2, (2, 9))]:
+    build = partial(small_lsa, SMALL, window_size=window_size)
+    CASES[f'windows {window_size}'] = (build, PlainLSA, [(48, 48), (33, 100)])
 
 
-@pytest.mark.parametrize('is_faster', [False, True], ids=['plain', 'speed_up'])
+@pytest.mark.parametrize('is_faster', [False, True])
 @pytest.mark.parametrize('case', CASES)
 def test_outputs_and_gradients_equal_the_plain_ones(case, is_faster, device, monkeypatch):
     """Outputs within 1e-5 of a map's largest value; the gradient of each parameter within 1e-4 of
@@ -59,23 +65,23 @@ def test_outputs_and_gradients_equal_the_plain_ones(case, is_faster, device, mon
     model = build(drop_path_rate=0.0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
-    plain = plain_type(model.to(device))
+    plain = plain_type(deepcopy(model.to(device)).double())
     if is_faster:
         monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: True)
         monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
         monkeypatch.setattr(speed_up, 'MIN_ONEDNN_ELEMENTS', 0)
     for size in sizes:
         images = torch.randn(2, 3, *size, device=device)
-        plain_maps, plain_gradients = compute_maps_and_gradients(plain, images)
+        plain_maps, plain_gradients = compute_maps_and_gradients(plain, images.double())
         if is_faster:
             speed_up.speed_up(model)
         maps, gradients = compute_maps_and_gradients(model.train(), images)
         with torch.no_grad():
             inferred = model.eval()(images)
-        for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
-            tolerance = {'atol': 1e-5 * expected.abs().max().item(), 'rtol': 1e-5}
-            torch.testing.assert_close(found, expected, **tolerance)
-            torch.testing.assert_close(also_found, expected, **tolerance)
+        for found, also_found, exact in zip(maps, inferred, plain_maps, strict=True):
+            tolerance = {'atol': 1e-5 * exact.abs().max().item(), 'rtol': 1e-5}
+            torch.testing.assert_close(found.double(), exact, **tolerance)
+            torch.testing.assert_close(also_found.double(), exact, **tolerance)
         largest = max(gradient.norm() for gradient in plain_gradients)
         for found, expected in zip(gradients, plain_gradients, strict=True):
             assert (found - expected).norm() <= 1e-6 * largest + 1e-4 * expected.norm()

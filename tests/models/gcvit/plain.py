@@ -4,6 +4,8 @@ The bias is gathered pair by pair of tokens, the global query repeated for every
 made of plain products, each step a tensor of its own.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -17,24 +19,33 @@ def partition(x, window):
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, channels)
 
 
-def merge_windows(windows, window, batch, height, width):
-    """Merge windows (B*nW, N, C) into their map (B, H, W, C)."""
+def merge_windows(windows, window, shape):
+    """Merge windows (B*nW, N, C) into their map (B, H, W, C), of this shape."""
+    batch, height, width, _ = shape
     h, w = window
     x = windows.reshape(batch, height // h, width // w, h, w, -1)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, -1)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(shape)
 
 
 def position_bias(position):
     """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
-    h, w = ((side + 1) // 2 for side in position.grid)
+    h, w = position.window_size
     y = torch.arange(h).repeat_interleave(w)
     x = torch.arange(w).repeat(h)
-    rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
+    rows = (y[:, None] - y + h - 1) * (2 * w - 1) + (x[:, None] - x + w - 1)
     table = position.relative_position_bias_table
-    return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
+    return table[rows.to(table.device)].permute(2, 0, 1)
 
 
-def attention(attn, windows, q_global, batch):
+def attend_in_windows(x, window, attend):
+    """Apply a function to the windows (B*nW, N, C) of a map (B, H, W, C), zero-padded."""
+    height, width = x.shape[1:3]
+    padded = F.pad(x, (0, 0, 0, -width % window[1], 0, -height % window[0]))
+    attended = attend(partition(padded, window))
+    return merge_windows(attended, window, padded.shape)[:, :height, :width]
+
+
+def attention(attn, windows, q_global):
     """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N,
     d).
     """
@@ -42,14 +53,19 @@ def attention(attn, windows, q_global, batch):
         q, k, v = split(linear(attn.qkv, windows), 3, attn.num_heads)
     else:
         k, v = split(linear(attn.kv, windows), 2, attn.num_heads)
-        q = q_global.repeat_interleave(len(windows) // batch, dim=0)
-    scores = q @ k.mT * q.shape[-1] ** -0.5 + position_bias(attn.position)
-    return linear(attn.proj, (scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+        q = q_global.repeat_interleave(len(windows) // len(q_global), dim=0)
+    return weigh(attn, q, k, v, position_bias(attn.position))
 
 
 def split(x, chunks, num_heads):
-    """Split (B*nW, N, chunks*C) into ``chunks`` tensors (B*nW, nH, N, d)."""
-    return x.unflatten(-1, (chunks, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    """Split (..., N, chunks*C) into ``chunks`` tensors (..., nH, N, d)."""
+    return [part.unflatten(-1, (num_heads, -1)).transpose(-2, -3) for part in x.chunk(chunks, -1)]
+
+
+def weigh(attn, q, k, v, bias=0):
+    """Return the weighted sums of values (..., nH, N, d), merged and projected: (..., N, C)."""
+    weights = (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(-1)
+    return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
 
 
 def linear(layer, x):
@@ -58,19 +74,18 @@ def linear(layer, x):
 
 def scaled(residual, branch):
     """Apply layer scale if the model has it."""
-    gamma = getattr(residual.layer_scale, 'gamma', 1)
-    return branch * gamma
+    return branch * getattr(residual.layer_scale, 'gamma', 1)
+
+
+def run_mlp(mlp, x):
+    return linear(mlp.fc2, F.gelu(linear(mlp.fc1, x)))
 
 
 def run_block(block, x, q_global):
-    batch, height, width, _ = x.shape
-    window = h, w = block.attn.window_size
-    padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
-    windows = attention(block.attn, partition(padded, window), q_global, batch)
-    attended = merge_windows(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
+    attend = partial(attention, block.attn, q_global=q_global)
+    attended = attend_in_windows(layer_norm(block.norm1, x), block.attn.window_size, attend)
     x = x + scaled(block.attn_residual, attended)
-    hidden = F.gelu(linear(block.mlp.fc1, layer_norm(block.norm2, x)))
-    return x + scaled(block.mlp_residual, linear(block.mlp.fc2, hidden))
+    return x + scaled(block.mlp_residual, run_mlp(block.mlp, layer_norm(block.norm2, x)))
 
 
 def layer_norm(norm, x):
@@ -85,14 +100,6 @@ def fused_mbconv(conv, x):
     return x + F.conv2d(found * weights[:, :, None, None], conv.pointwise.weight)
 
 
-def downsample(downsampler, x):
-    """Downsample (B, H, W, C) to (B, H/2, W/2, C_out)."""
-    x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
-    x = fused_mbconv(downsampler.conv, x)
-    x = F.conv2d(x, downsampler.reduction.weight, stride=2, padding=1)
-    return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))
-
-
 def global_query(generator, x):
     """Pool a map (B, H, W, C) to the global queries (B, nH, N, d) of one window."""
     x = x.permute(0, 3, 1, 2).contiguous()
@@ -100,30 +107,48 @@ def global_query(generator, x):
         x = fused_mbconv(extractor.conv, x)
         if isinstance(extractor.pool, nn.MaxPool2d):
             x = F.max_pool2d(x, 3, stride=2, padding=1)
-    if tuple(x.shape[2:]) != tuple(generator.window_size):
-        x = F.interpolate(x, size=generator.window_size, mode='bicubic', align_corners=False)
-    return x.flatten(2).transpose(1, 2).unflatten(2, (generator.num_heads, -1)).transpose(1, 2)
+    x = F.interpolate(x, size=generator.window_size, mode='bicubic', align_corners=False)
+    (queries,) = split(x.flatten(2).transpose(1, 2), 1, generator.num_heads)
+    return queries
 
 
-class PlainGCViT(nn.Module):
-    """Compute the output of the GCViT ``model`` from its weights, without drop path."""
+class PlainBackbone(nn.Module):
+    """Base class of networks that compute the output of a ``model`` from its weights, without drop
+    path.
+    """
 
     def __init__(self, model):
         super().__init__()
         self.model = model
 
     def forward(self, images):
-        model = self.model
-        x = F.conv2d(images, model.stem.proj.weight, model.stem.proj.bias, stride=2, padding=1)
-        x = downsample(model.stem.downsample, x.permute(0, 2, 3, 1))
-        maps = []
+        model, x, maps = self.model, self.embed(self.model.stem, images), []
         for i, stage in enumerate(model.stages):
             if i:
-                x = downsample(model.downsamplers[i - 1], x)
-            q_global = global_query(stage.global_query, x)
-            for block in stage.blocks:
-                x = run_block(block, x, q_global)
+                x = self.downsample(model.downsamplers[i - 1], x)
+            x = self.run_stage(stage, x)
             if i in model.out_indices:
                 norm = model.get_submodule(f'norm{i}')
                 maps.append(layer_norm(norm, x).permute(0, 3, 1, 2).contiguous())
         return tuple(maps)
+
+
+class PlainGCViT(PlainBackbone):
+    """The plain formulation of GCViT."""
+
+    def embed(self, stem, images):
+        x = F.conv2d(images, stem.proj.weight, stem.proj.bias, stride=2, padding=1)
+        return self.downsample(stem.downsample, x.permute(0, 2, 3, 1))
+
+    def run_stage(self, stage, x):
+        q_global = global_query(stage.global_query, x)
+        for block in stage.blocks:
+            x = run_block(block, x, q_global)
+        return x
+
+    def downsample(self, downsampler, x):
+        """Downsample (B, H, W, C) to (B, H/2, W/2, C_out)."""
+        x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
+        x = fused_mbconv(downsampler.conv, x)
+        x = F.conv2d(x, downsampler.reduction.weight, stride=2, padding=1)
+        return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))

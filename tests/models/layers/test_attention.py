@@ -11,7 +11,7 @@ from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.device import disable_cudnn_attention
-from mmgcvit.models.layers import sdpa
+from mmgcvit.models.layers import attention
 from mmgcvit.models.layers.attention import attend, compute_attention_weights
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
@@ -47,7 +47,7 @@ def test_attention_is_its_definition_also_with_more_windows_than_a_launch_takes(
     torch.testing.assert_close(weights, scores.softmax(-1))
     options = itertools.product([1, 2, 5, 6, 7], [q, q[:, :1]], [None, trained_bias])
     for size, queries, bias in options:
-        monkeypatch.setitem(sdpa.MAX_BATCH, 'cpu', size)
+        monkeypatch.setitem(attention.MAX_BATCH, 'cpu', size)
         weights = compute_attention_weights(queries, k, bias)
         expected = (weights @ v).transpose(2, 3).flatten(3)  # with merged heads
         torch.testing.assert_close(attend(queries, k, v, bias), expected)

@@ -6,108 +6,91 @@ products. It reads weights and settings of the model's layers, but calls none of
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from ..gcvit.plain import layer_norm, linear
+from ..gcvit.plain import (
+    PlainBackbone,
+    attend_in_windows,
+    layer_norm,
+    linear,
+    run_mlp,
+    split,
+    weigh,
+)
 
 
 def shift(images, dy, dx, mode):
     """Move the content of images (B, C, H, W) down and to the right."""
-    if mode == 'circular':
-        return images.roll((dy, dx), dims=(2, 3))
     height, width = images.shape[2:]
-    rows = torch.arange(height, device=images.device) - dy
-    columns = torch.arange(width, device=images.device) - dx
-    return images[:, :, mirrored(rows, height)][:, :, :, mirrored(columns, width)]
+    rows, columns = find_sources(height, dy, mode), find_sources(width, dx, mode)
+    return images[:, :, rows][:, :, :, columns]
 
 
-def mirrored(places, length):
-    """Reflect indices beyond the first and last position."""
+def find_sources(length, step, mode):
+    """Return the position from which each one gets its content: from the other end, or mirrored."""
+    places = torch.arange(length) - step
+    if mode == 'circular':
+        return places % length
     places = places.abs()
     return torch.where(places < length, places, 2 * (length - 1) - places)
 
 
-def heads(x, num_heads):
-    """Split heads: (B, ..., N, C) to (B, ..., nH, N, d)."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
-
-
 def attention(attn, queries, others):
     """Attend from queries (..., Q, C) to keys (..., K, C); return (..., Q, C)."""
-    q = heads(linear(attn.q, queries), attn.num_heads)
-    k, v = (heads(x, attn.num_kv_heads) for x in linear(attn.kv, others).chunk(2, -1))
-    k, v = (x.repeat_interleave(attn.num_heads // attn.num_kv_heads, dim=-3) for x in (k, v))
-    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-    return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
+    (q,) = split(linear(attn.q, queries), 1, attn.num_heads)
+    group_size = attn.num_heads // attn.num_kv_heads
+    keys_and_values = split(linear(attn.kv, others), 2, attn.num_kv_heads)
+    return weigh(attn, q, *(x.repeat_interleave(group_size, dim=-3) for x in keys_and_values))
 
 
-def patches(stem, conv, images):
-    """Apply one convolution to images (B, 3, H, W); return (B, C, h, w)."""
-    return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=conv.padding)
+def self_attention(attn, x):
+    """Attend in the windows of a map (B, H, W, C): as many as the largest window needs, and as
+    equal as possible.
+    """
+    size = x.shape[1:3]
+    limits = zip(size, attn.window_size or size, strict=True)
+    window = [-(-side // -(-side // largest)) for side, largest in limits]
+    return attend_in_windows(x, window, lambda tokens: attention(attn, tokens, tokens))
 
 
-def add_position(position, x, size):
-    """Add the position embedding, resized to the map, to tokens (..., N, C)."""
-    embedding = position.pos_embed
-    if position.grid != size:
-        images = embedding.transpose(-1, -2).reshape(-1, x.shape[-1], *position.grid)
-        images = F.interpolate(images, size=size, mode='bicubic', align_corners=False)
-        tokens = images.flatten(2).transpose(1, 2)
-        embedding = tokens.reshape(*embedding.shape[:-2], -1, x.shape[-1])
-    return x + embedding.unsqueeze(-3)
+def add_position(position, x):
+    """Add the position embedding, resized, to a map (B, H, W, C) or copies (T, B, H, W, C)."""
+    images = position.pos_embed.mT.reshape(-1, x.shape[-1], *position.grid)
+    images = F.interpolate(images, size=x.shape[-3:-1], mode='bicubic', align_corners=False)
+    embedding = images.permute(0, 2, 3, 1)  # (T, H, W, C), or (1, H, W, C)
+    return x + (embedding.unsqueeze(1) if x.ndim == 5 else embedding)
 
 
-class PlainLSA(nn.Module):
-    """Compute the output of the LSA ``model`` from its weights, without drop path or windows."""
+class PlainLSA(PlainBackbone):
+    """The plain formulation of LSA."""
 
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images):
-        model, stem = self.model, self.model.stem
-        right, below = -images.shape[3] % stem.stride, -images.shape[2] % stem.stride
-        images = F.pad(images, (0, right, 0, below))
-        x, size = self.embed(images)
+    def embed(self, stem, images):
+        """Embed images (B, 3, H, W) as tokens (B, H, W, C), and shifted copies as (T, B, H, W, C)."""
+        images = F.pad(
+            images, (0, -images.shape[3] % stem.stride, 0, -images.shape[2] % stem.stride)
+        )
         maps = []
-        for i, stage in enumerate(model.stages):
-            if i:
-                x, size = self.downsample(model.downsamplers[i - 1], x, size)
-            x = self.run_stage(stage, x, size)
-            if i in model.out_indices:
-                normed = layer_norm(model.get_submodule(f'norm{i}'), x)
-                maps.append(normed.transpose(1, 2).unflatten(2, size))
-        return tuple(maps)
-
-    def embed(self, images):
-        """Embed images (B, 3, H, W) as tokens (B, N, C), and shifted copies as (T, B, N, C)."""
-        stem = self.model.stem
-        if stem.shifts is None:
-            x = patches(stem, stem.convs[0], images)
-            return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
-        copies = []
-        for i, (dy, dx) in enumerate(stem.shifts):
+        for i, (dy, dx) in enumerate(stem.shifts or [(0, 0)]):
             conv = stem.convs[i % len(stem.convs)]
-            copies.append(patches(stem, conv, shift(images, dy, dx, stem.shift_mode)))
-        tokens = torch.stack(copies).flatten(3).transpose(2, 3)
-        return tokens, tuple(copies[0].shape[2:])
+            copy = shift(images, dy, dx, stem.shift_mode)
+            x = F.conv2d(copy, conv.weight, conv.bias, stride=stem.stride, padding=conv.padding)
+            maps.append(x.permute(0, 2, 3, 1))
+        return torch.stack(maps) if stem.shifts else maps[0]
 
-    def run_stage(self, stage, x, size):
-        """Apply one block to tokens (B, N, C) or shifted copies (T, B, N, C); return (B, N, C)."""
-        x = add_position(stage.position, x, size)
+    def run_stage(self, stage, x):
+        """Apply a stage to a map (B, H, W, C) or shifted copies (T, B, H, W, C)."""
+        x = add_position(stage.position, x)
         for block in stage.blocks:
-            if x.ndim == 4:
-                normed = layer_norm(stage.norm1, x).permute(1, 2, 0, 3)  # (B, N, T, C)
-                x = x[0] + attention(block.attn, normed[:, :, :1], normed).squeeze(2)
+            normed = layer_norm(stage.norm1, x)
+            if x.ndim == 5:
+                copies = normed.movedim(0, 3)  # (B, H, W, T, C)
+                x = x[0] + attention(block.attn, copies[..., :1, :], copies).squeeze(3)
             else:
-                normed = layer_norm(stage.norm1, x)
-                x = x + attention(block.attn, normed, normed)
-            x = x + linear(block.mlp.fc2, F.gelu(linear(block.mlp.fc1, layer_norm(stage.norm2, x))))
+                x = x + self_attention(block.attn, normed)
+            x = x + run_mlp(block.mlp, layer_norm(stage.norm2, x))
         return x
 
-    def downsample(self, downsampler, x, size):
-        x, conv = x.transpose(1, 2).unflatten(2, size), downsampler.conv
-        x = F.conv2d(x, conv.weight, conv.bias, padding=1)
+    def downsample(self, downsampler, x):
+        conv = downsampler.conv
+        x = F.conv2d(x.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=1)
         x = layer_norm(downsampler.norm, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        x = F.max_pool2d(x, 3, stride=2, padding=1)
-        return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
+        return F.max_pool2d(x, 3, stride=2, padding=1).permute(0, 2, 3, 1)
