@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit import GCViT
-from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
+from mmgcvit.checkpoints.reading import read_checkpoint
 
 from .fork_server import free_port
 from .tools.commands import call
@@ -109,9 +109,7 @@ def names(folder):
 
 def last(folder):
     """Read the checkpoint that last_checkpoint names."""
-    path = Path((folder / 'last_checkpoint').read_text())
-    check_intact(path)
-    return read_checkpoint(str(path))
+    return read_checkpoint((folder / 'last_checkpoint').read_text())
 
 
 class RunsACommand:

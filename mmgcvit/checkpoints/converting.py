@@ -1,11 +1,10 @@
-"""Convert weights to the keys of mmpretrain or another implementation (external keys); save
-checkpoints atomically.
+"""Convert weights to the keys of mmpretrain or another implementation (external keys); save them
+atomically.
 """
 
 import re
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -18,7 +17,8 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .pretrained import OUTPUT_NORMS, check_complete, reject_part
+from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
+from .reading import raise_checkpoint_error
 from .translating import KeyMapping, StateDict
 from .weights import (
     BIAS_TABLE,
@@ -32,32 +32,36 @@ from .weights import (
 INDEX_NAME = 'relative_position_index'
 
 
-def save_checkpoint(content: Any, path: Path) -> None:
-    """Save a checkpoint with ``torch.save``, atomically."""
+def save_weights(tensors: StateDict, path: Path) -> None:
+    """Write weights atomically: a safetensors file by the suffix, or with ``torch.save`` a
+    checkpoint with the key ``state_dict``.
+    """
     with write_atomically(path) as unfinished:
-        torch.save(content, unfinished)
+        if path.suffix == '.safetensors':
+            check_installed(f'writing {path}', 'safetensors')
+            from safetensors.torch import save
+
+            content = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            # The save_file of safetensors would make a file that only its owner can read.
+            unfinished.write_bytes(save(content, {'format': 'pt', 'mmgcvit': __version__}))
+        else:
+            torch.save({'state_dict': tensors}, unfinished)
 
 
-def save_safetensors(tensors: StateDict, path: Path) -> None:
-    """Write a safetensors file atomically."""
-    check_installed(f'writing {path}', 'safetensors')
-    from safetensors.torch import save
-
-    content = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # The save_file of safetensors would make a file that only its owner can read.
-    with write_atomically(path) as unfinished:
-        unfinished.write_bytes(save(content, {'format': 'pt', 'mmgcvit': __version__}))
-
-
-def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return the content of a checkpoint with other keys.
+def convert(weights: Weights, to: str) -> StateDict:
+    """Return weights with other keys.
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
     weights, or weights are missing.
     """
     network, tensors = weights.network, weights.tensors
-    with reject_part(weights.source, network.__name__), torch.device('meta'):
+    with (
+        raise_checkpoint_error(
+            f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
+        ),
+        torch.device('meta'),
+    ):
         model = network(network.infer_arch(tensors).attributes)
         expected = model.state_dict()
         expected |= nn.LayerNorm(model.num_features).state_dict(prefix=FINAL_NORM)
@@ -67,7 +71,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
-            return {'state_dict': make_state_dict(weights, mapping)}
+            return make_state_dict(weights, mapping)
     if to != 'mmpretrain':
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
@@ -77,24 +81,28 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
-    return {'state_dict': state_dict}
+    return state_dict
 
 
-def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
-    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights
-    are not TAO's DINO.
+def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
+    """Return the weights of mmdet's DINO, and its config, or None if the weights are not TAO's
+    DINO.
     """
     source = weights.source
     tensors = translate_dino(weights.state_dict, source)
     if tensors is None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
-    with reject_part(source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
+    with (
+        raise_checkpoint_error(f'{source} has only a part of DINO', WHOLE_NETWORK),
+        build_in_scope('mmdet'),
+        torch.device('meta'),
+    ):
         cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)
-    return {'state_dict': tensors}, cfg
+    return tensors, cfg
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
@@ -130,5 +138,5 @@ def rename_output_norm(tensors: StateDict) -> StateDict:
 
 def get_last_norm(tensors: StateDict) -> str:
     """Return the prefix of the last stage's output norm, for example ``norm3.``."""
-    stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
-    return f'norm{max(int(stage[1]) for stage in stages if stage)}.'
+    stages = re.findall(r'\bstages\.(\d+)\.', ' '.join(tensors))
+    return f'norm{max(map(int, stages))}.'

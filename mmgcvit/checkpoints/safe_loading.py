@@ -86,14 +86,12 @@ def read_for_mmengine(
     has no weights.
     """
     content = read_checkpoint(source)
-    is_dict = isinstance(content, Mapping)
     # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
-    has_weights = is_dict and any(map(select_tensors, (content, *content.values())))
-    if has_weights or not is_dict or 'state_dict' in content:
+    has_weights = not isinstance(content, dict) or 'state_dict' in content
+    if has_weights or any(map(select_tensors, (content, *content.values()))):
         state_dict, _ = find_state_dict(content, source)
-        state_dict = translate_dino(state_dict, source) or state_dict
         others = content if 'state_dict' in content else {}
-        content = {**others, 'state_dict': state_dict}
+        content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
     if not is_resumed:
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)

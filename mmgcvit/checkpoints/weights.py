@@ -19,6 +19,7 @@ from .translating import KeyMapping, StateDict
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
+TOP_LEVEL = 'the top level'  # stands for the checkpoint itself in messages
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the
 # last stage.
 FINAL_NORM = 'final_norm.'
@@ -97,17 +98,14 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
     it has no others.
     """
-    content = content if isinstance(content, Mapping) else {}
-    keys = EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS
-    candidates = [(content.get(key), key in EMA_KEYS) for key in keys]
-    if not ema:
-        candidates.append((content, False))
-    for values, is_ema in candidates:
-        tensors = select_tensors(values)
+    places = {**content, TOP_LEVEL: content} if isinstance(content, Mapping) else {}
+    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
+    for key in keys:
+        tensors = select_tensors(places.get(key))
         if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
             raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
         if tensors:
-            return tensors, is_ema
+            return tensors, key in EMA_KEYS
     raise CheckpointError(
         f'{source} has no weights under {", ".join(keys)}. Remove --ema (ema=True) if it has no EMA '
         'weights. If it has a whole model (nn.Module), save its state_dict()'

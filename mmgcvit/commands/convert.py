@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')
-    from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors
+    from ..checkpoints.converting import convert, convert_dino, save_weights
     from ..checkpoints.weights import read_weights
 
     weights = read_weights(source, args.prefix, args.ema)
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     if args.to is None and args.prefix is None:
         detector = convert_dino(weights)
     if detector:
-        content, cfg = detector
+        tensors, cfg = detector
         config = target.with_suffix('.py')
         check_target(config, '.py')
         weights.unused.clear()
@@ -54,16 +54,13 @@ def main(args: argparse.Namespace) -> None:
                 f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
                 'original or (only for GC ViT) --to timm'
             )
-        content = convert(weights, to)
-    if suffix == '.safetensors':
-        save_safetensors(content['state_dict'], target)
-    else:
-        save_checkpoint(content, target)
+        tensors = convert(weights, to)
+    save_weights(tensors, target)
     network, unused = weights.network, weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
-        f'{len(content["state_dict"])} tensors written to {target}, {len(unused)} in the file are '
+        f'{len(tensors)} tensors written to {target}, {len(unused)} in the file are '
         f'unused{f" ({shorten(unused)})" if unused else ""}'
     )
     if detector:
