@@ -19,7 +19,7 @@ from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
 from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
 from .reading import raise_checkpoint_error
-from .translating import KeyMapping, StateDict
+from .translating import KeyMapping, StateDict, invert, translate
 from .weights import (
     BIAS_TABLE,
     FINAL_NORM,
@@ -110,12 +110,13 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
 
     Raise a CheckpointError if a tensor has none.
     """
-    state_dict = {}
+    state_dict, rows = {}, invert(key_mapping.rows)
     for name, tensor in rename_output_norm(weights.tensors).items():
-        external_key = key_mapping.to_external_key(name)
+        external_key = translate(name, rows)
         if external_key is None:
             raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
-        state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
+        is_conv = re.search(key_mapping.convs, name)
+        state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
             side = infer_window_side(tensor)

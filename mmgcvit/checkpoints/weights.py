@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, format_count, shorten
 from ..registry import list_networks
 from .reading import read_checkpoint
-from .translating import KeyMapping, StateDict
+from .translating import KeyMapping, StateDict, translate
 
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
@@ -79,15 +79,15 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
-        external_key = name.removeprefix(prefix)
+        external_key, local_key = name.removeprefix(prefix), None
         if name.startswith(prefix):
-            local_key = key_mapping.to_local_key(external_key)
+            local_key = translate(external_key, key_mapping.rows)
         elif name.startswith(head_prefix):
             local_key = 'head.fc.' + name.removeprefix(head_prefix)
-        else:
-            local_key = None
         if local_key is not None:
-            weights.tensors[local_key] = key_mapping.to_local_shape(local_key, tensor)
+            if tensor.ndim > 1 and re.search(key_mapping.convs, local_key):
+                tensor = tensor.flatten(1)
+            weights.tensors[local_key] = tensor
         elif not re.search(key_mapping.ignored, external_key):
             weights.unused.append(name)
     check_finite(weights.tensors, source)
@@ -182,7 +182,6 @@ def infer_window_side(table: Tensor) -> int:
     return isqrt(len(table)) // 2 + 1
 
 
-def get_running_statistics(model: nn.Module) -> StateDict:
-    """Return the running statistics (buffers) of batch and instance norms by name."""
-    buffers = dict(model.named_buffers())
-    return {name: buffer for name, buffer in buffers.items() if name.endswith(RUNNING_STATISTICS)}
+def list_running_statistics(model: nn.Module) -> list[Tensor]:
+    """Return the running statistics (buffers) of batch and instance norms."""
+    return [buffer for name, buffer in model.named_buffers() if name.endswith(RUNNING_STATISTICS)]

@@ -9,6 +9,7 @@ from torch import nn
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits
 from mmgcvit.checkpoints.safe_loading import Checkpoint
+from mmgcvit.checkpoints.translating import translate
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
@@ -19,7 +20,7 @@ from ..reference import LSA_REFERENCES, REFERENCES
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
 TINY = LSA_REFERENCES[0]
 WEIGHTS = DENSE.weights()
-LOADED = {ORIGINAL.to_local_key(name): tensor for name, tensor in WEIGHTS.items()}
+LOADED = {translate(name, ORIGINAL.rows): tensor for name, tensor in WEIGHTS.items()}
 
 
 @pytest.fixture
