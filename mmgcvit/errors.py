@@ -39,7 +39,8 @@ PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
     'mmpose': None,  # docs/other_tasks.md has several steps for it
     'mmrotate': None,
 }
-REQUIRED_PACKAGES = ('torch', 'mmengine', 'mmcv')  # of all commands
+# Of the packages that all commands need.
+MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}
 
@@ -97,7 +98,7 @@ def format_missing(feature: str, *missing: str) -> str:
     for package in missing:
         if package in BROKEN_PACKAGES:
             return BROKEN_PACKAGES[package]
-    missing = list_missing(REQUIRED_PACKAGES) or missing
+    missing = list_missing(MINIMUM_VERSIONS) or missing
     verb = 'is' if len(missing) == 1 else 'are'
     sentence = f'{feature} needs {", ".join(missing)}, which {verb} not installed'
     return f'{sentence}. {advise_installation(missing)}'
@@ -124,13 +125,12 @@ def advise_installation(missing: Sequence[str]) -> str:
 
 def escape_controls(text: str) -> str:
     """Escape the control characters of a text, except newlines."""
-
-    def escape(character: str) -> str:
-        if character.isprintable() or character == '\n':
-            return character
-        return character.encode('unicode_escape').decode()
-
-    return ''.join(map(escape, text))
+    escaped = ''
+    for character in text:
+        if not character.isprintable() and character != '\n':
+            character = character.encode('unicode_escape').decode()
+        escaped += character
+    return escaped
 
 
 def shorten(names: Sequence[object], max_names: int = 3) -> str:

@@ -55,7 +55,7 @@ def expand_user(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def make_portable_path(path: Path) -> str:
+def make_portable_path(path: str | Path) -> str:
     """Make a path relative if it is in the current folder, so that this folder can be moved, and
     otherwise absolute.
     """
@@ -88,11 +88,7 @@ def read_text(file: Path) -> str:
 
 def compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:

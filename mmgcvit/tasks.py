@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 MINI = 'mini'
-SIZES = ('xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large')  # the other values of --size
-# The time of a training by size, relative to tiny.
+# The time of a training by the value of --size, relative to tiny.
 COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
 

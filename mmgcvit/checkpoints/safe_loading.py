@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError, escape_controls, shorten
 from ..files import URL_SCHEMES
-from ..private_api import get_checkpoint_loader
+from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
@@ -64,13 +63,13 @@ def safe_checkpoint_loading(
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
-    previous_loaders = {scheme: get_checkpoint_loader(scheme) for scheme in SCHEMES}
-    CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
+    loaders = get_checkpoint_loaders()
+    previous_loaders = dict(loaders)
+    loaders.update(dict.fromkeys(SCHEMES, load_from_files_as_data))
     try:
         yield
     finally:
-        for scheme, loader in previous_loaders.items():
-            CheckpointLoader.register_scheme(scheme, loader, force=True)
+        loaders.update(previous_loaders)
 
 
 def read_for_mmengine(

@@ -39,9 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..checkpoints.weights import read_weights
 
     weights = read_weights(source, args.prefix, args.ema)
-    detector = None
-    if args.to is None and args.prefix is None:
-        detector = convert_dino(weights)
+    detector = None if args.to or args.prefix else convert_dino(weights)
     if detector:
         tensors, cfg = detector
         config = target.with_suffix('.py')

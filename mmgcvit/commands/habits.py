@@ -13,7 +13,7 @@ def read_habits(command: str) -> dict[str, str]:
     The command ``mmgcvit`` has the names of commands, the others those of their options.
     """
     table = ConfigParser(delimiters='=', interpolation=None)
-    table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
+    table.read(Path(__file__).with_name('habits.ini'), encoding='utf-8')
     habits = {}
     for commands in table.sections():
         if command in commands.split():

@@ -58,11 +58,11 @@ def main() -> None:
         print(format_usage())
     elif name == '--version':
         print(format_versions())
-    elif ' ' in name:  # a sentence of habits.ini
-        raise SystemExit(f'mmgcvit has no command {word!r}. {name}')
     else:
-        suggestion = suggest(name, COMMANDS)
-        raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
+        advice = f'{suggest(name, COMMANDS)}\n{format_usage()}'
+        if ' ' in name:  # a sentence of habits.ini
+            advice = f'. {name}'
+        raise SystemExit(f'mmgcvit has no command {word!r}{advice}')
 
 
 class OutputFile(FileIO):
@@ -98,8 +98,8 @@ def open_streams() -> None:
             buffer = BufferedWriter(OutputFile(number, 'w', closefd=False))
             encoding = getattr(stream, 'encoding', None)
             # File names on Linux need not be UTF-8.
-            stream = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
-            setattr(sys, name, stream)
+            text = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
+            setattr(sys, name, text)
 
 
 def format_versions() -> str:
@@ -142,8 +142,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
-        number = interrupt.args[0] if interrupt.args else signal.SIGINT
-        raise SystemExit(128 + number) from None
+        raise SystemExit(128 + (interrupt.args or [signal.SIGINT])[0]) from None
     except Exception as error:
         message = explain_error(error)
         if message is None:
@@ -159,13 +158,13 @@ def explain_error(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
         return format_missing('this command', error.name)
-    if not isinstance(error, OSError):
-        return None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f'{error.strerror}. Free some disk space, then start it again (train: with --resume)'
-    if error.filename is None:  # the traceback says more than the message
-        return None
-    return escape_controls(f'{error.filename}: {error.strerror}')
+    if isinstance(error, OSError):
+        reason = error.strerror
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f'{reason}. Free some disk space, then start it again (train: with --resume)'
+        if error.filename:
+            return escape_controls(f'{error.filename}: {reason}')
+    return None  # the traceback says more than the message
 
 
 @contextmanager
@@ -173,8 +172,7 @@ def hide_warnings() -> Iterator[None]:
     """Hide needless warnings, unless the user has set others (-W, PYTHONWARNINGS)."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
-            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-                warnings.simplefilter('ignore', category)
+            warnings.simplefilter('ignore', FutureWarning)  # Python hides DeprecationWarning
             # Pillow warns about unusual metadata and large images.
             warnings.filterwarnings('ignore', module='PIL')
             warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)

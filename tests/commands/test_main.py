@@ -144,8 +144,10 @@ def test_unexpected_errors_keep_their_traceback(error, command):
 
 def test_needless_warnings_are_hidden(monkeypatch):
     monkeypatch.setattr(sys, 'warnoptions', [])
-    with warnings.catch_warnings(record=True) as warned, hide_warnings():
-        warnings.warn('old', DeprecationWarning, stacklevel=1)
-        warnings.warn('wrong', UserWarning, stacklevel=1)
-        warnings.warn('Default ``avg_non_ignore`` is False, if you', UserWarning, stacklevel=1)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter('always')
+        with hide_warnings():
+            warnings.warn('old', FutureWarning, stacklevel=1)
+            warnings.warn('wrong', stacklevel=1)
+            warnings.warn('Default ``avg_non_ignore`` is False, if you', stacklevel=1)
     assert [str(warning.message) for warning in warned] == ['wrong']
