@@ -97,36 +97,29 @@ def write_yolo(root, photos):
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
 
 
-def write_objects(root, split, photos):
-    """Write photos in the format of the demo's objects: one class, in COCO's format and as maps."""
-    for folder in (split, f'maps/{split}', 'annotations'):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+def write_objects(root, photos):
+    """Write validation photos in the format of the demo's objects: one class, in COCO's format and
+    as maps.
+    """
+    for folder in ('val', 'maps/val', 'annotations'):
+        (root / folder).mkdir(parents=True)
     images, annotations = [], []
     for number, photo in enumerate(photos):
         height, width = photo.image.shape[:2]
         name = f'{photo.stem}.jpg'
         images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
-        outlines = [outline for _, outline in photo.objects]
-        for outline in outlines:
+        label_map = np.zeros((height, width), np.uint8)
+        for _, outline in photo.objects:
+            cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
             w, h = np.ptp(outline, axis=0)
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': number,
-                    'category_id': 1,
-                    'bbox': [*outline.min(0), w, h],
-                    'area': w * h,
-                    'iscrowd': 0,
-                    'segmentation': [outline.ravel().tolist()],
-                }
-            )
-        pixels = [outline.round().astype(int) for outline in outlines]
-        label_map = cv2.fillPoly(np.zeros((height, width), np.uint8), pixels, 1)
-        Image.fromarray(photo.image).save(root / split / name, quality=100)
-        Image.fromarray(label_map).save(root / 'maps' / split / f'{photo.stem}.png')
+            entry = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1}
+            entry |= {'bbox': [*outline.min(0), w, h], 'area': w * h, 'iscrowd': 0}
+            annotations.append({**entry, 'segmentation': [outline.ravel().tolist()]})
+        Image.fromarray(photo.image).save(root / 'val' / name, quality=100)
+        Image.fromarray(label_map).save(root / 'maps' / 'val' / f'{photo.stem}.png')
     categories = [{'id': 1, 'name': 'object'}]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
-    (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+    (root / 'annotations' / 'instances_val.json').write_text(json.dumps(content))
 
 
 if __name__ == '__main__':

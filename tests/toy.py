@@ -13,7 +13,6 @@ from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmgcvit import GCViT
 from mmgcvit.checkpoints.reading import read_checkpoint
 
 from .fork_server import free_port
@@ -32,8 +31,6 @@ ITERATIONS = (
     'default_hooks.logger.type=LoggerHook',
     'default_hooks.logger.log_metric_by_epoch=False',
 )
-ARCH = {'embed_dims': 4, 'depths': (1,) * 4, 'num_heads': (1,) * 4, 'mlp_ratio': 1}
-ARCH['layer_scale'] = 1.0
 NUM_CLASSES = 3
 
 
@@ -72,10 +69,6 @@ class ChangingScore(BaseMetric):
 
     def compute_metrics(self, results):
         return {'score': sum(results) * 1e4 % 1}
-
-
-def backbone():
-    return GCViT(arch=ARCH, window_size=(2, 2, 2, 1), out_indices=(3,))
 
 
 def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):

@@ -39,9 +39,9 @@ COMMANDS = {
 DEPENDENCY = re.compile(
     r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
 )
-# Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed
-# memory is kept.
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+# Parameters of glibc's mallopt: M_MMAP_THRESHOLD, from which size blocks have pages of their own,
+# and M_TRIM_THRESHOLD, how much freed memory is kept.
+MALLOPT_PARAMETERS = (-3, -1)
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
@@ -187,5 +187,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
-    for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+    for parameter in MALLOPT_PARAMETERS:
         mallopt(parameter, (1 << 31) - 1)

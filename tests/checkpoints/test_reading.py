@@ -57,23 +57,23 @@ TENSORS = {
 save_legacy = partial(torch.save, _use_new_zipfile_serialization=False)
 
 
-@pytest.mark.parametrize('save', [torch.save, save_legacy], ids=['zip', 'legacy'])
+@pytest.mark.parametrize('save', [torch.save, save_legacy])
 @pytest.mark.parametrize('protocol', [2, 4])
 def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
     save, protocol, tmp_path
 ):
-    weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
-    parts = {'tensors': TENSORS, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}
-    save(DATA | LEFT_OUT | {'scores': SCORES} | parts, tmp_path / 'x.pth', pickle_protocol=protocol)
+    weights = nn.BatchNorm1d(3).state_dict()
+    weights.update(TENSORS)
+    parts = {'scores': SCORES, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}
+    save(DATA | LEFT_OUT | parts, tmp_path / 'x.pth', pickle_protocol=protocol)
     found = read_checkpoint(tmp_path / 'x.pth')
-    tensors, loaded = found.pop('tensors'), found.pop('weights')
+    loaded = found.pop('weights')
     assert found == {**DATA, 'scores': SCORES}
     assert {type(score) for score in found['scores']} == {float, int, bool}, "Python's numbers"
-    for read, written in ((tensors, TENSORS), (loaded, weights)):
-        assert read.keys() == written.keys()
-        for name, tensor in written.items():
-            assert (type(read[name]), read[name].dtype) == (torch.Tensor, tensor.dtype), name
-            assert torch.equal(read[name], tensor), name
+    assert loaded.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert (type(loaded[name]), loaded[name].dtype) == (torch.Tensor, tensor.dtype), name
+        assert torch.equal(loaded[name], tensor), name
     # Versions by which modules rename keys when they are loaded
     assert loaded._metadata == weights._metadata
     assert not (tmp_path / 'ran').exists()
@@ -99,12 +99,11 @@ def test_safetensors_files_are_recognised_by_their_content(tmp_path):
     assert torch.equal(read_checkpoint(tmp_path / 'model.bin')['a'], torch.arange(6.0))
 
 
-@pytest.mark.parametrize('source', ['s3://bucket/x.pth', 'torchvision://resnet50'])
-def test_other_sources_of_mmengine_are_refused_with_what_to_do(source):
+def test_other_sources_of_mmengine_are_refused_with_what_to_do():
     with pytest.raises(
-        CheckpointError, match=f'{source}. Expected a file on this machine, or an http'
+        CheckpointError, match=r'resnet50\. Expected a file on this machine, or an h'
     ):
-        read_checkpoint(source)
+        read_checkpoint('torchvision://resnet50')
 
 
 def test_only_timms_gcvit_models_are_loaded_and_an_error_of_timm_is_one_sentence(monkeypatch):
@@ -124,6 +123,9 @@ LIMITED = (
     'x_nvimagenet.pth',
     'models--timm--gcvit_tiny/x.pth',
     'timm://no',
+    'https://hf.co/nvidia/x.pth',
+    'gcvit_tiny.in1k/x.pt',
+    'link.pth',
 )
 FREE = (
     'mini.pt',
@@ -135,9 +137,7 @@ FREE = (
 )
 
 
-@pytest.mark.parametrize(
-    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE]
-)
+@pytest.mark.parametrize('name', LIMITED + FREE)
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
     """No file of these names exists. The warning comes first."""
     monkeypatch.chdir(tmp_path)

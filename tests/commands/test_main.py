@@ -41,7 +41,6 @@ def run_made(word='word'):
     [
         ('UNRELATED', '1', ['PASSIVE', '1000']),
         ('GOMP_SPINCOUNT', '7', [None, '7']),
-        ('OMP_WAIT_POLICY', 'ACTIVE', ['ACTIVE', None]),
         ('KMP_BLOCKTIME', '1', [None, None]),
     ],
 )
@@ -53,11 +52,11 @@ def test_waiting_threads_sleep_unless_the_user_chose(variable, value, shown, com
     assert [os.environ.get(name) for name in WAITING] == shown
 
 
-@pytest.mark.parametrize('launcher', ['none', 'pytorch', 'slurm', 'mpi'])
+@pytest.mark.parametrize('launcher', ['none', 'slurm'])
 def test_sigterm_ends_child_processes_and_ranks_of_a_launcher_at_once(
     launcher, command, monkeypatch
 ):
-    """slurm and MPI set no RANK."""
+    """slurm sets no RANK."""
 
     def run_child(args):
         if (child := os.fork()) == 0:
