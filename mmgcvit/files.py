@@ -123,10 +123,10 @@ def check_writable(folder: Path, name: str) -> None:
         ) from None
 
 
-def check_target(target: Path, suffix: str, overwrite: bool = False) -> None:
+def check_target(target: Path, *suffixes: str, overwrite: bool = False) -> None:
     """Reject a file that has another suffix, exists or cannot be written."""
-    if target.suffix != suffix:
-        raise UserError(f'{target}: expected a name that ends in {suffix}')
+    if target.suffix.lower() not in suffixes:
+        raise UserError(f'{target}: expected a name that ends in {" or ".join(suffixes)}')
     if target.is_dir() or (target.exists() and not overwrite):
         raise UserError(f'{target} already exists. Choose another file, or remove it')
     check_writable(target.parent, str(target))

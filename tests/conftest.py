@@ -48,6 +48,7 @@ DEVICES = ['cpu']
 if torch.cuda.is_available():
     DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
 ROOT = Path(__file__).parent.parent
+os.chdir(ROOT)  # since data paths in configs are relative to it
 
 
 def pytest_collection_modifyitems(items):
@@ -72,15 +73,6 @@ def global_state(monkeypatch):
     monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
     # On GPUs torch allows TensorFloat-32 in convolutions, and mmgcvit's commands in all products.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-
-
-@pytest.fixture(scope='session', autouse=True)
-def in_project_root():
-    """Run tests in the project's root, because data paths in configs are relative to it."""
-    before = Path.cwd()
-    os.chdir(ROOT)
-    yield
-    os.chdir(before)
 
 
 @pytest.fixture(scope='session')

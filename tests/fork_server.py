@@ -27,16 +27,14 @@ from .programs import ROOT, SECONDS, get_tail
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
-SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
 # OpenMMLab package imports for its default scope, and those that the commands import.
 PRELOADED = ['tests', 'mmgcvit', 'tests.task_packages']
 PRELOADED += [f'{package}.{part}' for package in PACKAGES for part in PARTS]
 PRELOADED += ['mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors']
 PRELOADED += ['matplotlib.pyplot', 'timm', 'supervision']
-for subpackage in SUBPACKAGES:
-    files = (ROOT / 'mmgcvit' / subpackage).glob('[!_]*.py')
-    PRELOADED += [f'mmgcvit.{subpackage}.{file.stem}' for file in files]
+for file in (ROOT / 'mmgcvit').glob('[!.]*/[!_]*.py'):
+    PRELOADED.append(f'mmgcvit.{file.parent.name}.{file.stem}')
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 

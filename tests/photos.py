@@ -62,23 +62,21 @@ def make_photo(number):
     source = read(BACKGROUNDS[number % len(BACKGROUNDS)])
     zoom = 1.2 * max(height / source.shape[0], width / source.shape[1])
     source = cv2.resize(source, None, fx=zoom, fy=zoom)
-    top = random.integers(0, source.shape[0] - height + 1)
-    left = random.integers(0, source.shape[1] - width + 1)
+    top, left = random.integers(0, np.subtract(source.shape[:2], (height, width)) + 1)
     image = source[top : top + height, left : left + width].copy()
     objects, taken = [], np.zeros((height, width), np.uint8)
     for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
         path, outline = CUT_OUTS[label]
-        size = random.uniform(0.25, 0.5) * min(width, height)
-        scale = size / np.ptp(outline, axis=0).max()
-        extent = np.ptp(outline, axis=0) * scale
-        start = random.uniform((0, 0), (width, height) - extent)
+        extent = np.ptp(outline, axis=0)
+        scale = random.uniform(0.25, 0.5) * min(width, height) / extent.max()
+        start = random.uniform((0, 0), (width, height) - extent * scale)
         polygon = ((outline - outline.min(0)) * scale + start).round(1)
         mask = cv2.fillPoly(np.zeros_like(taken), [polygon.round().astype(np.int32)], 1)
         if (mask & taken).any():
             continue
         taken |= mask
-        matrix = np.array([[scale, 0, 0], [0, scale, 0]])
-        matrix[:, 2] = start - outline.min(0) * scale
+        x, y = start - outline.min(0) * scale
+        matrix = np.array([[scale, 0, x], [0, scale, y]])
         pasted = cv2.warpAffine(read(path), matrix, (width, height), flags=cv2.INTER_AREA)
         alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
         image = (alpha * pasted + (1 - alpha) * image).astype(np.uint8)

@@ -16,10 +16,10 @@ from .conftest import ROOT
     ('name', 'message'),
     [
         (
-            'data_root',
-            r"no effect, because 'data_root' is not a setting but a variable in .*config\.py",
+            'norm_cfg.type',
+            r"no effect, because 'norm_cfg' is not a setting but a variable in .*config\.py or its "
+            r'_base_\. Edit it there, or override the settings that use it$',
         ),
-        ('norm_cfg.type', 'Edit it there, or override the settings that use it$'),
         (
             'train_dataloder.batch_size',
             r'Runner reads no such setting; did you mean train_dataloader\.batch_size\?',
@@ -29,7 +29,7 @@ from .conftest import ROOT
 )
 def test_cfg_options_without_effect_are_rejected(name, message, tmp_path):
     config = tmp_path / 'config.py'
-    config.write_text("data_root = 'data/here'\nnorm_cfg = {'type': 'BN'}\ntrain_dataloader = {}")
+    config.write_text("norm_cfg = {'type': 'BN'}\ntrain_dataloader = {}")
     with pytest.raises(UserError) as error:
         read_config(config, {'load_from': 'x.pth', name: 1})
     assert re.search(message, str(error.value))

@@ -31,7 +31,6 @@ ITERATIONS = (
     'default_hooks.logger.type=LoggerHook',
     'default_hooks.logger.log_metric_by_epoch=False',
 )
-NUM_CLASSES = 3
 
 
 @MODELS.register_module()
@@ -39,7 +38,7 @@ class ToyClassifier(BaseModel):
     def __init__(self, backbone):
         super().__init__()
         self.backbone = MODELS.build(backbone)
-        self.head = nn.ModuleDict({'fc': nn.Linear(32, NUM_CLASSES)})
+        self.head = nn.ModuleDict({'fc': nn.Linear(32, 3)})
 
     def forward(self, inputs, labels=None, mode='tensor'):
         scores = self.head['fc'](self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))

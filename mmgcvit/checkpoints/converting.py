@@ -37,7 +37,7 @@ def save_weights(tensors: StateDict, path: Path) -> None:
     checkpoint with the key ``state_dict``.
     """
     with write_atomically(path) as unfinished:
-        if path.suffix == '.safetensors':
+        if path.suffix.lower() == '.safetensors':
             check_installed(f'writing {path}', 'safetensors')
             from safetensors.torch import save
 

@@ -49,11 +49,11 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} '
             f"{arch}. Use another checkpoint, or set the model's arch to that of the checkpoint"
         )
-    tensors, last_norm = weights.tensors, f'norm{num_stages - 1}.'
+    tensors = weights.tensors
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
-    is_classifier = tuple(backbone.out_indices) == (num_stages - 1,)
-    if is_classifier and f'{FINAL_NORM}weight' in tensors:
+    if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
+        last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)

@@ -143,11 +143,10 @@ def find_network(
     matches = []
     for network, key_mapping in list_key_mappings():
         for name in state_dict:
-            if f'.{name}'.endswith(f'.{key_mapping.signature_key}'):
-                found_prefix = name.removesuffix(key_mapping.signature_key)
+            found_prefix = name.removesuffix(key_mapping.signature_key)
+            is_found = found_prefix != name and f'.{found_prefix}'.endswith('.')
+            if is_found and prefix in (None, found_prefix, found_prefix.rstrip('.')):
                 matches.append((network, key_mapping, found_prefix))
-    if prefix is not None:
-        matches = [match for match in matches if match[2].rstrip('.') == prefix.rstrip('.')]
     if len(matches) == 1:
         return matches[0]
     if matches:

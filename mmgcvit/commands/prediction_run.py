@@ -16,11 +16,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import supervision as sv
 from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import (
-    OptionalModule,
     UserError,
     escape_controls,
     format_count,
@@ -46,8 +46,6 @@ from ..inference.results import (
     list_categories,
     make_records,
 )
-
-sv = OptionalModule('supervision', 'predicting videos')
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9

@@ -14,7 +14,6 @@ import pytest
 import timm
 import torch
 from mmengine.config import ConfigDict
-from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
@@ -38,7 +37,6 @@ LEFT_OUT = {
     'config': ConfigDict(a=1),
     'array': np.arange(3),
     'objects': np.array(['a'], dtype=object),
-    'log': HistoryBuffer([1.0], [1]),
     'path': Path('x'),
     'inside a list': [1, Fraction(1, 3)],
     'a function': argparse.ArgumentParser,
