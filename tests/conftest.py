@@ -127,11 +127,16 @@ def photo(picture, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def empty_folder(tmp_path, monkeypatch):
+    """Change to an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def call(empty_folder, monkeypatch, capsys):
     """Return a function that runs a command in this process, in a temporary folder; it returns exit
     code and output.
     """
-    monkeypatch.chdir(tmp_path)
 
     def call(name, *arguments):
         monkeypatch.setattr(sys, 'argv', [])

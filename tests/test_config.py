@@ -46,11 +46,8 @@ def test_config_of_another_task_names_its_missing_package(monkeypatch):
 
 @pytest.mark.parametrize('prefix', ['', 'configs/', 'mmgcvit::'])
 @pytest.mark.parametrize('suffix', ['', '.py'])
-def test_configs_of_the_project_are_found_by_name_without_a_clone(
-    prefix, suffix, tmp_path, monkeypatch
-):
+def test_configs_of_the_project_are_found_by_name_without_a_clone(prefix, suffix, empty_folder):
     """Relative paths to existing files come first."""
-    monkeypatch.chdir(tmp_path)
     name = f'{prefix}demo/mask_rcnn_gcvit_objects{suffix}'
     assert locate_config(name) == str(ROOT / 'configs' / 'demo' / 'mask_rcnn_gcvit_objects.py')
     files = find_model_files(name)

@@ -16,6 +16,7 @@ from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBi
 
 from ..reference import LSA_REFERENCES, REFERENCES
 
+pytestmark = pytest.mark.usefixtures('empty_folder')
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
 TINY = LSA_REFERENCES[0]
 WEIGHTS = DENSE.weights()
@@ -23,7 +24,7 @@ LOADED = {translate(name, ORIGINAL.rows): tensor for name, tensor in WEIGHTS.ite
 
 
 @pytest.fixture
-def load(tmp_path, monkeypatch):
+def load(monkeypatch):
     """Load a checkpoint's content into a backbone through ``init_cfg``.
 
     Return the backbone and the log line.
@@ -34,9 +35,8 @@ def load(tmp_path, monkeypatch):
     )
 
     def load(content, reference=DENSE, arguments=None, **options):
-        path = tmp_path / 'checkpoint'
-        torch.save(content, path)
-        init_cfg = {'type': 'Pretrained', 'checkpoint': str(path), **options}
+        torch.save(content, 'x.pth')
+        init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth', **options}
         model = reference.backbone(init_cfg=init_cfg, **(arguments or {}))
         model.init_weights()
         return model, lines[-1]
@@ -146,18 +146,18 @@ def test_published_archs_are_inferred_from_their_weights(network):
     ],
 )
 def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(
-    source, target, message, tmp_path
+    source, target, message
 ):
-    torch.save(source.state_dict(), tmp_path / 'x.pth')
-    target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    torch.save(source.state_dict(), 'x.pth')
+    target.init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth'}
     with pytest.raises(CheckpointError, match=message):
         target.init_weights()
 
 
 @pytest.mark.parametrize('reference', [DENSE, TINY])
-def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
+def test_a_rejected_checkpoint_changes_no_weights(reference):
     """The invalid tensors are among the last to be loaded."""
-    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth'}
     model = reference.backbone(init_cfg=init_cfg)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
@@ -167,21 +167,21 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
         ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
         ({**before, table: oblong}, '35, .* wrong shape or dtype'),
     ):
-        torch.save(weights, tmp_path / 'x.pth')
+        torch.save(weights, 'x.pth')
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
         assert_same(model, before)
 
 
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()])
-def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
+def test_from_pretrained_infers_the_arch_from_the_weights(made):
     weights = made.state_dict()
-    torch.save({'state_dict': add_prefix('backbone.', weights)}, tmp_path / 'x.pth')
-    assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), weights)
+    torch.save({'state_dict': add_prefix('backbone.', weights)}, 'x.pth')
+    assert_same(type(made).from_pretrained('x.pth', drop_path_rate=0.0), weights)
 
 
-def test_from_pretrained_needs_an_arch_that_is_not_published(tmp_path):
-    path = tmp_path / 'own.pth'
+def test_from_pretrained_needs_an_arch_that_is_not_published():
+    path = 'own.pth'
     torch.save(DENSE.backbone().state_dict(), path)
     with pytest.raises(
         CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 8.*Set arch='
@@ -234,14 +234,14 @@ def test_every_table_on_a_grid_is_known_as_a_position_table():
     'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
 )
 @torch.no_grad()
-def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
+def test_outputs_of_the_authors_implementation_within_2e_5(reference, device):
     """``init_cfg`` names a checkpoint with the authors' keys.
 
     Bias tables are resized to other windows.
     """
-    weights, checkpoint = reference.weights(), str(tmp_path / 'original.pth.tar')
-    torch.save({'state_dict': weights}, checkpoint)
-    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': checkpoint})
+    weights = reference.weights()
+    torch.save({'state_dict': weights}, 'original.pth.tar')
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': 'original.pth.tar'})
     model.init_weights()
     found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
     for head in ('head', 'mlp_head'):

@@ -23,6 +23,7 @@ from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand
 
+pytestmark = pytest.mark.usefixtures('empty_folder')
 # Values that are read unchanged.
 DATA = {
     'plain': {'a': [1, -1, 2**100, 1.5, True, None, 'ä', b'\xff', (1, (2, 3))]},
@@ -57,14 +58,12 @@ save_legacy = partial(torch.save, _use_new_zipfile_serialization=False)
 
 @pytest.mark.parametrize('save', [torch.save, save_legacy])
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
-    save, protocol, tmp_path
-):
+def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(save, protocol):
     weights = nn.BatchNorm1d(3).state_dict()
     weights.update(TENSORS)
-    parts = {'scores': SCORES, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}
-    save(DATA | LEFT_OUT | parts, tmp_path / 'x.pth', pickle_protocol=protocol)
-    found = read_checkpoint(tmp_path / 'x.pth')
+    parts = {'scores': SCORES, 'weights': weights, 'bad': RunsACommand('ran')}
+    save(DATA | LEFT_OUT | parts, 'x.pth', pickle_protocol=protocol)
+    found = read_checkpoint('x.pth')
     loaded = found.pop('weights')
     assert found == {**DATA, 'scores': SCORES}
     assert {type(score) for score in found['scores']} == {float, int, bool}, "Python's numbers"
@@ -74,27 +73,27 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
         assert torch.equal(loaded[name], tensor), name
     # Versions by which modules rename keys when they are loaded
     assert loaded._metadata == weights._metadata
-    assert not (tmp_path / 'ran').exists()
+    assert not Path('ran').exists()
 
 
-def test_torchs_own_restriction_to_weights_is_no_obstacle(tmp_path, monkeypatch):
+def test_torchs_own_restriction_to_weights_is_no_obstacle(monkeypatch):
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
-    torch.save(TENSORS, tmp_path / 'x.pth')
-    assert read_checkpoint(tmp_path / 'x.pth').keys() == TENSORS.keys()
+    torch.save(TENSORS, 'x.pth')
+    assert read_checkpoint('x.pth').keys() == TENSORS.keys()
     assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
 
 
-def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code(tmp_path):
-    for content in (RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
-        torch.save(content, tmp_path / 'x.pth')
+def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code():
+    for content in (RunsACommand('ran'), [nn.Linear(1, 1)], np.arange(3)):
+        torch.save(content, 'x.pth')
         with pytest.raises(CheckpointError, match='could run code'):
-            read_checkpoint(tmp_path / 'x.pth')
-    assert not (tmp_path / 'ran').exists()
+            read_checkpoint('x.pth')
+    assert not Path('ran').exists()
 
 
-def test_safetensors_files_are_recognised_by_their_content(tmp_path):
-    save_file({'a': torch.arange(6.0)}, tmp_path / 'model.bin')
-    assert torch.equal(read_checkpoint(tmp_path / 'model.bin')['a'], torch.arange(6.0))
+def test_safetensors_files_are_recognised_by_their_content():
+    save_file({'a': torch.arange(6.0)}, 'model.bin')
+    assert torch.equal(read_checkpoint('model.bin')['a'], torch.arange(6.0))
 
 
 def test_other_sources_of_mmengine_are_refused_with_what_to_do():
@@ -136,11 +135,10 @@ FREE = (
 
 
 @pytest.mark.parametrize('name', LIMITED + FREE)
-def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
+def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
     """No file of these names exists. The warning comes first."""
-    monkeypatch.chdir(tmp_path)
     for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
-        (tmp_path / name_of_link).symlink_to(file)
+        Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
     monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)
