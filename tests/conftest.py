@@ -128,8 +128,9 @@ def photo(picture, tmp_path):
 
 @pytest.fixture
 def empty_folder(tmp_path, monkeypatch):
-    """Change to an empty folder."""
+    """Change to an empty folder, and return it."""
     monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

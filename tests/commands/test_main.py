@@ -122,6 +122,10 @@ def test_a_command_whose_terminal_is_closed_does_its_work(tmp_path):
     ('error', 'sentence'),
     [
         (UserError('take another'), 'take another'),
+        (
+            ModuleNotFoundError(name='pycocotools'),
+            'this command needs pycocotools, which is not installed. Run: pip install pycocotools',
+        ),
         (OSError(errno.EACCES, 'no', 'a\x1b[2J.py'), r'a\x1b[2J.py: no'),
         (
             OSError(errno.ENOSPC, 'No space left', 'x.pth'),
