@@ -36,7 +36,6 @@ DATA = {
 LEFT_OUT = {
     'options': argparse.Namespace(lr=0.1),
     'config': ConfigDict(a=1),
-    'array': np.arange(3),
     'objects': np.array(['a'], dtype=object),
     'path': Path('x'),
     'inside a list': [1, Fraction(1, 3)],
@@ -45,7 +44,6 @@ LEFT_OUT = {
 }
 SCORES = [np.float64(0.1), np.float32(1.5), np.int64(3), np.bool_(True)]
 TENSORS = {
-    'float': torch.arange(6.0).reshape(2, 3),
     'transposed': torch.arange(6.0).reshape(2, 3).T,
     'a part': torch.arange(6)[2:4],
     'empty': torch.zeros(0, 3),

@@ -29,10 +29,10 @@ def command(monkeypatch):
     return run
 
 
-def run_made(word='word'):
+def run_made(word='word', command='made'):
     """Run the command. Return what it ends with."""
     with pytest.raises(SystemExit) as ended:
-        run_command('made', [word])
+        run_command(command, [word])
     return ended.value.code
 
 
@@ -135,7 +135,10 @@ def test_a_command_whose_terminal_is_closed_does_its_work(tmp_path):
 )
 def test_errors_that_a_user_can_fix_are_one_sentence(error, sentence, command):
     command.side_effect = error
+    script = sys.modules['mmgcvit.commands.made']
+    script.__file__ = 'script.py'
     assert run_made() == f'made: {sentence}'
+    assert run_made(command=script) == f'script: {sentence}'
 
 
 @pytest.mark.parametrize('error', [KeyError('x'), OSError(errno.EINVAL, 'no')])
