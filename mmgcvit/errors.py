@@ -100,8 +100,10 @@ def format_missing(feature: str, *missing: str) -> str:
             return BROKEN_PACKAGES[package]
     missing = list_missing(MINIMUM_VERSIONS) or missing
     verb = 'is' if len(missing) == 1 else 'are'
-    sentence = f'{feature} needs {", ".join(missing)}, which {verb} not installed'
-    return f'{sentence}. {advise_installation(missing)}'
+    return (
+        f'{feature} needs {", ".join(missing)}, which {verb} not installed. '
+        f'{advise_installation(missing)}'
+    )
 
 
 def advise_installation(missing: Sequence[str]) -> str:

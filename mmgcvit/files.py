@@ -169,9 +169,9 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     # cv2.imwrite would not report a full disk.
     is_encoded, content = cv2.imencode(path.suffix, picture)
     if not is_encoded:
-        size = f'{picture.shape[1]} x {picture.shape[0]} pixels'
         raise UserError(
-            f'{path} cannot be written: {path.suffix} does not support a picture of {size}'
+            f'{path} cannot be written: {path.suffix} does not support a picture of '
+            f'{picture.shape[1]} x {picture.shape[0]} pixels'
         )
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())

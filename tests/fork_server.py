@@ -17,6 +17,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
@@ -112,16 +113,12 @@ def run_on_ranks(function, arguments):
     results by rank.
     """
     ensure_running()
-    port = str(free_port())
+    call = partial(call_on_rank, function, len(arguments), str(free_port()))
     with ProcessPoolExecutor(len(arguments), CONTEXT) as pool:
-        calls = [
-            pool.submit(call_on_rank, rank, len(arguments), port, function, own)
-            for rank, own in enumerate(arguments)
-        ]
-        return [call.result(SECONDS) for call in calls]
+        return list(pool.map(call, range(len(arguments)), arguments, timeout=SECONDS))
 
 
-def call_on_rank(rank, num_ranks, port, function, arguments):
+def call_on_rank(function, num_ranks, port, rank, arguments):
     """Join the process group and call the function."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(num_ranks))
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)

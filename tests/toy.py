@@ -38,10 +38,10 @@ class ToyClassifier(BaseModel):
     def __init__(self, backbone):
         super().__init__()
         self.backbone = MODELS.build(backbone)
-        self.head = nn.ModuleDict({'fc': nn.Linear(32, 3)})
+        self.head = nn.Linear(32, 3)
 
     def forward(self, inputs, labels=None, mode='tensor'):
-        scores = self.head['fc'](self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))
+        scores = self.head(self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))
         if mode == 'loss':
             return {'loss': nn.functional.cross_entropy(scores, torch.as_tensor(labels))}
         return list(scores)
@@ -94,9 +94,8 @@ def train_in_two(work_dir, *options, **more):
 
 def names(folder):
     """Return the names of the checkpoints, whole or not, and of last_checkpoint."""
-    files = [path for path in folder.iterdir() if path.is_file()]
-    endings = ('.pth', '.unfinished', 'last_checkpoint')
-    return sorted(path.name for path in files if path.name.endswith(endings))
+    files = [path.name for path in folder.iterdir() if path.is_file()]
+    return sorted(name for name in files if name.endswith(('.pth', '.unfinished', 'checkpoint')))
 
 
 def last(folder):

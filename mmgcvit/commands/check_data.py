@@ -89,8 +89,9 @@ def check_folder(args: argparse.Namespace) -> None:
         for name, split in dataset.splits.items():
             counts = split.count_classes()
             text = ', '.join(f'{counts[each]} {each}' for each in dataset.classes)
-            num_images = format_count(len(split.image_names), 'image')
-            print(escape_controls(f'{name}: {num_images}: {text}'))
+            print(
+                escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
+            )
         print(f'{args.config}: no problem in its data stops a training')
         if args.contact_sheet is not None:
             write_sheet(args, read_config(config))

@@ -181,8 +181,8 @@ class PredictionRun:
             raise UserError(f'{video}: no frame can be read')
         # OpenCV reads a damaged video up to the damage.
         if num_frames < MIN_FRAMES * info.total_frames:
-            frames = f'{num_frames} of about {info.total_frames} frames'
-            print(escape_controls(f'{video}: {frames} can be read'))
+            message = f'{video}: {num_frames} of about {info.total_frames} frames can be read'
+            print(escape_controls(message))
         # OpenCV does not report a full disk.
         if self.args.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')

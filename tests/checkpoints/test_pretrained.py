@@ -230,9 +230,7 @@ def test_every_table_on_a_grid_is_known_as_a_position_table():
     assert sorted(names) == sorted(POSITION_TABLES)
 
 
-@pytest.mark.parametrize(
-    'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
-)
+@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES])
 @torch.no_grad()
 def test_outputs_of_the_authors_implementation_within_2e_5(reference, device):
     """``init_cfg`` names a checkpoint with the authors' keys.
