@@ -18,7 +18,6 @@ import pytest
 import torch
 from hypothesis import Phase, settings
 from mmengine.registry import DefaultScope
-from packaging.version import Version
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.inference.model_files import load
@@ -41,7 +40,7 @@ for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
 
 # Half-precision dtypes that torch supports on a CPU.
 HALF_DTYPES = [torch.bfloat16]
-if Version(torch.__version__) >= Version('2.3'):
+if torch.__version__ >= (2, 3):
     HALF_DTYPES.append(torch.float16)
 # Values of the fixture `device`: always the CPU, and a GPU if there is one.
 DEVICES = ['cpu']

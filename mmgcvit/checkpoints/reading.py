@@ -59,7 +59,13 @@ def read_checkpoint(source: str | Path) -> Any:
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
-    return read_safetensors(path) if check_intact(path) else read_torch(path)
+    if not check_intact(path):
+        return read_torch(path)
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors.torch import load_file
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
+        return load_file(path)
 
 
 @contextmanager
@@ -137,14 +143,6 @@ def is_script(path: Path) -> bool:
     if damaged:
         raise zipfile.BadZipFile(damaged)
     return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
-
-
-def read_safetensors(path: Path) -> StateDict:
-    check_installed(f'reading {path}', 'safetensors')
-    from safetensors.torch import load_file
-
-    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        return load_file(path)
 
 
 def read_torch(path: Path) -> Any:
