@@ -143,13 +143,15 @@ def shorten(names: Sequence[object], max_names: int = 3) -> str:
     return text
 
 
-def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
+def suggest(
+    name: str, known_names: Iterable[str], format_name: Callable[[str], object] = str
+) -> str:
     """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none
     is similar.
     """
     known = {known_name.lower(): known_name for known_name in known_names}
     for similar in difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY):
-        return f'; did you mean {escape_controls(format_name(known[similar]))}?'
+        return f'; did you mean {format_name(known[similar])}?'
     return ''
 
 

@@ -74,8 +74,8 @@ def suggest_folder(path: Path) -> str:
     """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is
     similar.
     """
-    folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}
-    return suggest(path.name, folders, folders.get)
+    names = [folder.name for folder in path.parent.glob('*') if folder.is_dir()]
+    return suggest(path.name, names, path.with_name)
 
 
 def read_text(file: Path) -> str:
