@@ -19,9 +19,6 @@ from .dino import translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
-# Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
-# torchvision:// etc.
-SCHEMES = ('', *URL_SCHEMES)
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 RUN_FILE_NAME = re.compile(
@@ -65,7 +62,8 @@ def safe_checkpoint_loading(
 
     loaders = get_checkpoint_loaders()
     previous_loaders = dict(loaders)
-    loaders.update(dict.fromkeys(SCHEMES, load_from_files_as_data))
+    # By prefix of the path: local files ('') and URLs, but not mmengine's torchvision:// etc.
+    loaders.update(dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data))
     try:
         yield
     finally:

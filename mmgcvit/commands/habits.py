@@ -22,12 +22,6 @@ def read_habits(command: str) -> dict[str, str]:
     return habits
 
 
-def translate_command(word: str) -> str:
-    """Return the command that a word means, or a sentence for the user, or the word."""
-    name = word.replace('_', '-')
-    return read_habits('mmgcvit').get(name.partition('=')[0], name)
-
-
 def translate_options(command: str, arguments: Sequence[str]) -> list[str]:
     """Return a command's arguments with options under their names here.
 

@@ -20,7 +20,7 @@ from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, s
 from ..interrupts import handle_signals
 from ..private_api import NEEDLESS_WARNINGS
 from ..version import __version__
-from .habits import translate_command
+from .habits import read_habits
 from .options import parse_args
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
@@ -51,7 +51,8 @@ def main() -> None:
     """Run the command that the arguments of this process name."""
     open_streams()
     word = sys.argv[1] if len(sys.argv) > 1 else '--help'
-    name = translate_command(word)
+    name = word.replace('_', '-')
+    name = read_habits('mmgcvit').get(name.partition('=')[0], name)
     if name in COMMANDS:
         run_command(name, sys.argv[2:])
     elif name in ('-h', '--help'):

@@ -106,9 +106,8 @@ class PredictionRun:
                         if isinstance(prediction, Segmentation):
                             drawn = self.outputs.write_label_map(path, prediction.label_map)
                             entry['label_map'] = str(drawn)
-                        names = {'image_id': image_id, 'file_name': path}
-                        records = make_records(prediction, self.categories)
-                        results += [names | record for record in records]
+                        for record in make_records(prediction, self.categories):
+                            results.append({'image_id': image_id, 'file_name': path, **record})
                     entries.append(entry)
                     self.count(path, prediction)
                     self.sizes[path] = size
