@@ -1,10 +1,11 @@
-"""Convert weights to the keys of mmpretrain or another implementation (external keys); save them
-atomically.
+"""Convert weights to the keys of mmpretrain or another implementation (external keys); save
+checkpoints atomically.
 """
 
 import re
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -32,24 +33,24 @@ from .weights import (
 INDEX_NAME = 'relative_position_index'
 
 
-def save_weights(tensors: StateDict, path: Path) -> None:
-    """Write weights atomically: a safetensors file by the suffix, or with ``torch.save`` a
-    checkpoint with the key ``state_dict``.
+def save_checkpoint(content: Any, path: Path) -> None:
+    """Save a checkpoint atomically: with ``torch.save``, or only its ``state_dict`` in a file with
+    the suffix ``.safetensors``.
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
             check_installed(f'writing {path}', 'safetensors')
             from safetensors.torch import save
 
-            content = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            tensors = {name: x.contiguous() for name, x in content['state_dict'].items()}
             # The save_file of safetensors would make a file that only its owner can read.
-            unfinished.write_bytes(save(content, {'format': 'pt', 'mmgcvit': __version__}))
+            unfinished.write_bytes(save(tensors, {'format': 'pt', 'mmgcvit': __version__}))
         else:
-            torch.save({'state_dict': tensors}, unfinished)
+            torch.save(content, unfinished)
 
 
-def convert(weights: Weights, to: str) -> StateDict:
-    """Return weights with other keys.
+def convert(weights: Weights, to: str) -> dict[str, Any]:
+    """Return the content of a checkpoint with other keys.
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
@@ -71,7 +72,7 @@ def convert(weights: Weights, to: str) -> StateDict:
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
-            return make_state_dict(weights, mapping)
+            return {'state_dict': make_state_dict(weights, mapping)}
     if to != 'mmpretrain':
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
@@ -81,12 +82,12 @@ def convert(weights: Weights, to: str) -> StateDict:
     for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
-    return state_dict
+    return {'state_dict': state_dict}
 
 
-def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
-    """Return the weights of mmdet's DINO, and its config, or None if the weights are not TAO's
-    DINO.
+def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
+    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights
+    are not TAO's DINO.
     """
     source = weights.source
     tensors = translate_dino(weights.state_dict, source)
@@ -102,7 +103,7 @@ def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)
-    return tensors, cfg
+    return {'state_dict': tensors}, cfg
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:

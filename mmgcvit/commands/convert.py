@@ -35,13 +35,13 @@ def main(args: argparse.Namespace) -> None:
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')
-    from ..checkpoints.converting import convert, convert_dino, save_weights
+    from ..checkpoints.converting import convert, convert_dino, save_checkpoint
     from ..checkpoints.weights import read_weights
 
     weights = read_weights(source, args.prefix, args.ema)
     detector = None if args.to or args.prefix else convert_dino(weights)
     if detector:
-        tensors, cfg = detector
+        content, cfg = detector
         config = target.with_suffix('.py')
         check_target(config, '.py')
         weights.unused.clear()
@@ -52,13 +52,13 @@ def main(args: argparse.Namespace) -> None:
                 f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
                 'original or (only for GC ViT) --to timm'
             )
-        tensors = convert(weights, to)
-    save_weights(tensors, target)
+        content = convert(weights, to)
+    save_checkpoint(content, target)
     network, unused = weights.network, weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
-        f'{len(tensors)} tensors written to {target}, {len(unused)} in the file are '
+        f'{len(content["state_dict"])} tensors written to {target}, {len(unused)} in the file are '
         f'unused{f" ({shorten(unused)})" if unused else ""}'
     )
     if detector:
