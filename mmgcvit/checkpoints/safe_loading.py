@@ -60,14 +60,14 @@ def safe_checkpoint_loading(
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
-    loaders = get_checkpoint_loaders()
-    previous_loaders = dict(loaders)
+    previous_loaders = dict(get_checkpoint_loaders())
     # By prefix of the path: local files ('') and URLs, but not mmengine's torchvision:// etc.
-    loaders.update(dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data))
+    get_checkpoint_loaders().update(dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data))
     try:
         yield
     finally:
-        loaders.update(previous_loaders)
+        # If a package has registered a loader meanwhile, this is another dict.
+        get_checkpoint_loaders().update(previous_loaders)
 
 
 def read_for_mmengine(
