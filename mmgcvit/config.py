@@ -82,14 +82,12 @@ def locate_config(name: str) -> str:
     return str(path) if path.is_file() else name
 
 
-def get_name_and_work_dir(
-    folder: str | Path, work_dir: str | Path | None = None
-) -> tuple[str, Path]:
+def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None) -> tuple[str, Path]:
     """Return the name of the config that is written for a dataset, and the work dir, by default
     ``work_dirs/NAME``.
     """
     name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
-    return name, Path(make_portable_path(Path(work_dir or f'work_dirs/{name}')))
+    return name, Path(make_portable_path(work_dir or f'work_dirs/{name}'))
 
 
 def enter_scope(cfg: Config) -> None:
@@ -247,13 +245,10 @@ def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """
     if not dataset:
         return
-    wrapped = dataset.get('datasets')
-    if 'dataset' in dataset:
-        wrapped = [dataset.dataset]
+    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
     if wrapped is None:
         yield dataset
-        return
-    for inner in wrapped:
+    for inner in wrapped or ():
         yield from iter_unwrapped_datasets(inner)
 
 

@@ -19,9 +19,7 @@ def check_gpus() -> None:
     """Raise a UserError if the machine has a GPU, not hidden, that torch cannot use and would
     silently ignore.
     """
-    if torch.cuda.is_available() or are_gpus_hidden():
-        return
-    gpus = find_gpus()
+    gpus = [] if torch.cuda.is_available() else find_gpus()
     if not gpus:
         return
     reason = 'torch gives no reason'
@@ -38,19 +36,15 @@ def check_gpus() -> None:
     )
 
 
-def are_gpus_hidden() -> bool:
-    """Return whether ``CUDA_VISIBLE_DEVICES`` hides all GPUs: users set '' or -1, and slurm
-    ``NoDevFiles``.
-    """
-    first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
-    return first in ('', 'NoDevFiles') or first.startswith('-')
-
-
 def find_gpus() -> list[str]:
-    """Find NVIDIA GPUs without torch.
+    """Find NVIDIA GPUs without torch, unless ``CUDA_VISIBLE_DEVICES`` hides them all: users set ''
+    or -1, and slurm ``NoDevFiles``.
 
     Return the paths of their device files, or their names in nvidia-smi.
     """
+    first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
+    if first in ('', 'NoDevFiles') or first.startswith('-'):
+        return []
     gpus = [str(path) for path in sorted(DEVICE_FOLDER.glob('nvidia[0-9]*'))]
     if gpus or not shutil.which('nvidia-smi'):
         return gpus

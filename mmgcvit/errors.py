@@ -39,7 +39,8 @@ PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
     'mmpose': None,  # docs/other_tasks.md has several steps for it
     'mmrotate': None,
 }
-REQUIRED_PACKAGES = ('torch', 'mmengine', 'mmcv')  # of all commands
+# Of the packages that all commands need.
+MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}
 
@@ -97,10 +98,12 @@ def format_missing(feature: str, *missing: str) -> str:
     for package in missing:
         if package in BROKEN_PACKAGES:
             return BROKEN_PACKAGES[package]
-    missing = list_missing(REQUIRED_PACKAGES) or missing
+    missing = list_missing(MINIMUM_VERSIONS) or missing
     verb = 'is' if len(missing) == 1 else 'are'
-    sentence = f'{feature} needs {", ".join(missing)}, which {verb} not installed'
-    return f'{sentence}. {advise_installation(missing)}'
+    return (
+        f'{feature} needs {", ".join(missing)}, which {verb} not installed. '
+        f'{advise_installation(missing)}'
+    )
 
 
 def advise_installation(missing: Sequence[str]) -> str:
@@ -124,13 +127,12 @@ def advise_installation(missing: Sequence[str]) -> str:
 
 def escape_controls(text: str) -> str:
     """Escape the control characters of a text, except newlines."""
-
-    def escape(character: str) -> str:
-        if character.isprintable() or character == '\n':
-            return character
-        return character.encode('unicode_escape').decode()
-
-    return ''.join(map(escape, text))
+    escaped = ''
+    for character in text:
+        if not character.isprintable() and character != '\n':
+            character = character.encode('unicode_escape').decode()
+        escaped += character
+    return escaped
 
 
 def shorten(names: Sequence[object], max_names: int = 3) -> str:
@@ -141,13 +143,15 @@ def shorten(names: Sequence[object], max_names: int = 3) -> str:
     return text
 
 
-def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
+def suggest(
+    name: str, known_names: Iterable[str], format_name: Callable[[str], object] = str
+) -> str:
     """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none
     is similar.
     """
     known = {known_name.lower(): known_name for known_name in known_names}
     for similar in difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY):
-        return f'; did you mean {escape_controls(format_name(known[similar]))}?'
+        return f'; did you mean {format_name(known[similar])}?'
     return ''
 
 

@@ -55,7 +55,7 @@ def expand_user(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def make_portable_path(path: Path) -> str:
+def make_portable_path(path: str | Path) -> str:
     """Make a path relative if it is in the current folder, so that this folder can be moved, and
     otherwise absolute.
     """
@@ -74,8 +74,8 @@ def suggest_folder(path: Path) -> str:
     """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is
     similar.
     """
-    folders = {folder.name: str(folder) for folder in path.parent.glob('*') if folder.is_dir()}
-    return suggest(path.name, folders, folders.get)
+    names = [folder.name for folder in path.parent.glob('*') if folder.is_dir()]
+    return suggest(path.name, names, path.with_name)
 
 
 def read_text(file: Path) -> str:
@@ -88,11 +88,7 @@ def read_text(file: Path) -> str:
 
 def compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
@@ -127,10 +123,10 @@ def check_writable(folder: Path, name: str) -> None:
         ) from None
 
 
-def check_target(target: Path, suffix: str, overwrite: bool = False) -> None:
+def check_target(target: Path, *suffixes: str, overwrite: bool = False) -> None:
     """Reject a file that has another suffix, exists or cannot be written."""
-    if target.suffix != suffix:
-        raise UserError(f'{target}: expected a name that ends in {suffix}')
+    if target.suffix.lower() not in suffixes:
+        raise UserError(f'{target}: expected a name that ends in {" or ".join(suffixes)}')
     if target.is_dir() or (target.exists() and not overwrite):
         raise UserError(f'{target} already exists. Choose another file, or remove it')
     check_writable(target.parent, str(target))
@@ -173,9 +169,9 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     # cv2.imwrite would not report a full disk.
     is_encoded, content = cv2.imencode(path.suffix, picture)
     if not is_encoded:
-        size = f'{picture.shape[1]} x {picture.shape[0]} pixels'
         raise UserError(
-            f'{path} cannot be written: {path.suffix} does not support a picture of {size}'
+            f'{path} cannot be written: {path.suffix} does not support a picture of '
+            f'{picture.shape[1]} x {picture.shape[0]} pixels'
         )
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content.tobytes())

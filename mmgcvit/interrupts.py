@@ -40,17 +40,16 @@ class Interrupts:
         """Raise a KeyboardInterrupt, or only note the signal if the program defers it."""
         if os.getpid() != self.process:  # a child process, which inherits the handlers
             os._exit(128 + number)
-        is_first = self.received == 0
-        # Launchers send ranks the signals that their process group gets too.
-        is_repeated_by_user = number == signal.SIGINT and 'RANK' not in os.environ
-        if not is_first and not is_repeated_by_user:
+        if self.received:
+            # Launchers send ranks the signals that their process group gets too.
+            if number == signal.SIGINT and 'RANK' not in os.environ:
+                raise KeyboardInterrupt(self.received)
             return
-        if is_first:
-            self.received = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
-            for peer in self.peers:  # they may wait for data for long
-                with suppress(ProcessLookupError):
-                    os.kill(peer, number)
-        if not self.is_deferred or not is_first:
+        self.received = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
+        for peer in self.peers:  # they may wait for data for long
+            with suppress(ProcessLookupError):
+                os.kill(peer, number)
+        if not self.is_deferred:
             raise KeyboardInterrupt(self.received)
         # From now on, torch's handler would raise an error wherever a data worker ends.
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)

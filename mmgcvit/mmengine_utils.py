@@ -45,22 +45,17 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
             # The error itself may have attributes that cannot be pickled.
             error, reason = caught, f'rank 0 stopped: {type(caught).__name__}: {caught}'
     if group is not None:
-        wait_for_all(group)
+        barrier = dist.barrier(group, async_op=True)
+        while not barrier.is_completed():  # wait() alone would not let Python handle signals
+            time.sleep(POLL_INTERVAL)
+        barrier.wait()  # raises an error if a rank was killed
+        dist.destroy_process_group(group)
         sent = [result, reason]
         broadcast_object_list(sent)
         result, reason = sent
     if reason:
         raise error or UserError(reason)
     return result
-
-
-def wait_for_all(group: dist.ProcessGroup) -> None:
-    """Wait until all ranks of a process group get here, and destroy the group."""
-    barrier = dist.barrier(group, async_op=True)
-    while not barrier.is_completed():  # wait() alone would not let Python handle signals
-        time.sleep(POLL_INTERVAL)
-    barrier.wait()  # raises an error if a rank was killed
-    dist.destroy_process_group(group)
 
 
 @contextmanager

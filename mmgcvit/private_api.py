@@ -39,8 +39,8 @@ STARTUP_MESSAGES = re.compile(
 )
 
 
-def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
-    """Return the function that loads checkpoints whose paths begin with ``scheme``.
+def get_checkpoint_loaders() -> dict[str, Callable[..., dict[str, Any]]]:
+    """Return the functions that load checkpoints, by the prefixes of their paths.
 
     ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when
     OpenMMLab's packages load checkpoints with ``weights_only=True`` and execute no config of a
@@ -48,7 +48,7 @@ def get_checkpoint_loader(scheme: str) -> Callable[..., dict[str, Any]]:
     """
     from mmengine.runner import CheckpointLoader
 
-    return CheckpointLoader._get_checkpoint_loader(scheme)
+    return CheckpointLoader._schemes
 
 
 def list_vis_backends(visualizer: Any) -> Iterable[Any]:

@@ -8,9 +8,7 @@ modules in their ``locations``.
 
 from importlib import import_module
 
-from .errors import MissingPackageError, check_installed
-
-MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
+from .errors import MINIMUM_VERSIONS, MissingPackageError, check_installed
 
 
 def check_requirements() -> None:

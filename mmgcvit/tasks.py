@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 MINI = 'mini'
-SIZES = ('xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large')  # the other values of --size
-# The time of a training by size, relative to tiny.
+# The time of a training by the value of --size, relative to tiny.
 COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
 
@@ -39,8 +38,6 @@ class Task:
     counted: str  # what a confusion matrix counts
     # What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
     score: str
-    # The template by type of annotations (``DatasetInfo.annotation_types``).
-    templates: Mapping[str, Template]
 
 
 MASKS = Template(
@@ -99,25 +96,13 @@ CLASSES = Template(
     mini_head={'image_size': 64, 'lr': 1e-3},
     cpu_seconds=20,
 )
-DETECTION = Task(
-    'detection', 'mmdet', 'PackDetInputs', 'objects', 'F1', {'boxes': BOXES, 'masks': MASKS}
-)
-SEGMENTATION = Task(
-    'segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU', {'seg_maps': SEG_MAPS}
-)
+DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1')
+SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU')
 CLASSIFICATION = Task(
-    'classification',
-    'mmpretrain',
-    'PackInputs',
-    'images',
-    'score of the true class',
-    {'classes': CLASSES},
+    'classification', 'mmpretrain', 'PackInputs', 'images', 'score of the true class'
 )
 TASKS = (DETECTION, SEGMENTATION, CLASSIFICATION)
 TASK_BY_NAME = {task.name: task for task in TASKS}
 TASK_BY_SCOPE = {task.scope: task for task in TASKS}
-TEMPLATES = {
-    annotation_type: template
-    for task in TASKS
-    for annotation_type, template in task.templates.items()
-}
+# By type of annotations (``DatasetInfo.annotation_types``).
+TEMPLATES = {'boxes': BOXES, 'masks': MASKS, 'seg_maps': SEG_MAPS, 'classes': CLASSES}

@@ -18,7 +18,6 @@ import pytest
 import torch
 from hypothesis import Phase, settings
 from mmengine.registry import DefaultScope
-from packaging.version import Version
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.inference.model_files import load
@@ -41,13 +40,14 @@ for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
 
 # Half-precision dtypes that torch supports on a CPU.
 HALF_DTYPES = [torch.bfloat16]
-if Version(torch.__version__) >= Version('2.3'):
+if torch.__version__ >= (2, 3):
     HALF_DTYPES.append(torch.float16)
 # Values of the fixture `device`: always the CPU, and a GPU if there is one.
 DEVICES = ['cpu']
 if torch.cuda.is_available():
     DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
 ROOT = Path(__file__).parent.parent
+os.chdir(ROOT)  # since data paths in configs are relative to it
 
 
 def pytest_collection_modifyitems(items):
@@ -72,15 +72,6 @@ def global_state(monkeypatch):
     monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
     # On GPUs torch allows TensorFloat-32 in convolutions, and mmgcvit's commands in all products.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-
-
-@pytest.fixture(scope='session', autouse=True)
-def in_project_root():
-    """Run tests in the project's root, because data paths in configs are relative to it."""
-    before = Path.cwd()
-    os.chdir(ROOT)
-    yield
-    os.chdir(before)
 
 
 @pytest.fixture(scope='session')
@@ -138,11 +129,17 @@ def photo(picture, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def empty_folder(tmp_path, monkeypatch):
+    """Change to an empty folder, and return it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(empty_folder, monkeypatch, capsys):
     """Return a function that runs a command in this process, in a temporary folder; it returns exit
     code and output.
     """
-    monkeypatch.chdir(tmp_path)
 
     def call(name, *arguments):
         monkeypatch.setattr(sys, 'argv', [])

@@ -17,6 +17,7 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
@@ -27,16 +28,14 @@ from .programs import ROOT, SECONDS, get_tail
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
-SUBPACKAGES = ('commands', 'engine', 'inference', 'evaluation', 'export')
 # mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each
 # OpenMMLab package imports for its default scope, and those that the commands import.
 PRELOADED = ['tests', 'mmgcvit', 'tests.task_packages']
 PRELOADED += [f'{package}.{part}' for package in PACKAGES for part in PARTS]
 PRELOADED += ['mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors']
 PRELOADED += ['matplotlib.pyplot', 'timm', 'supervision']
-for subpackage in SUBPACKAGES:
-    files = (ROOT / 'mmgcvit' / subpackage).glob('[!_]*.py')
-    PRELOADED += [f'mmgcvit.{subpackage}.{file.stem}' for file in files]
+for file in (ROOT / 'mmgcvit').glob('[!.]*/[!_]*.py'):
+    PRELOADED.append(f'mmgcvit.{file.parent.name}.{file.stem}')
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 
@@ -114,16 +113,12 @@ def run_on_ranks(function, arguments):
     results by rank.
     """
     ensure_running()
-    port = str(free_port())
+    call = partial(call_on_rank, function, len(arguments), str(free_port()))
     with ProcessPoolExecutor(len(arguments), CONTEXT) as pool:
-        calls = [
-            pool.submit(call_on_rank, rank, len(arguments), port, function, own)
-            for rank, own in enumerate(arguments)
-        ]
-        return [call.result(SECONDS) for call in calls]
+        return list(pool.map(call, range(len(arguments)), arguments, timeout=SECONDS))
 
 
-def call_on_rank(rank, num_ranks, port, function, arguments):
+def call_on_rank(function, num_ranks, port, rank, arguments):
     """Join the process group and call the function."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(num_ranks))
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)

@@ -20,18 +20,27 @@ CHANGES = ('open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir')
 IGNORED = re.compile(r'\d{8}_\d{6}/|\.lock$|\.unfinished$')
 
 
-class Moments:
-    """An audit hook that copies ``folder`` into ``states`` before each change of a file, and after
-    each opening.
+def copy_at_changes(folder, states):
+    """Add an audit hook that copies ``folder`` into ``states`` before each change of a file, and
+    after each opening.
     """
+    seen, is_copying = set(), False
 
-    def __init__(self, folder, states):
-        self.folder, self.states = Path(folder), Path(states)
-        self.seen = set()
-        self.is_copying = False
+    def copy(files):
+        key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
+        if key in seen:
+            return
+        seen.add(key)
+        for name, content in files.items():
+            copied = states / f'{len(seen):03d}' / name
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes(content)
+            if (folder / name).exists():
+                shutil.copystat(folder / name, copied)
 
-    def __call__(self, event, arguments):
-        if self.is_copying or event not in CHANGES:
+    def hook(event, arguments):
+        nonlocal is_copying
+        if is_copying or event not in CHANGES:
             return
         path, *_ = arguments
         if not isinstance(path, (str, os.PathLike)):
@@ -39,26 +48,16 @@ class Moments:
         path = Path(path).absolute()
         flags = arguments[2] if event == 'open' else os.O_WRONLY
         is_changing = flags & (os.O_WRONLY | os.O_RDWR)
-        if not is_changing or not path.is_relative_to(self.folder):
+        if not is_changing or not path.is_relative_to(folder):
             return
-        self.is_copying = True
-        files = read_files(self.folder)
-        self.copy(files)
+        is_copying = True
+        files = read_files(folder)
+        copy(files)
         if flags & os.O_TRUNC and not path.is_dir():  # a temporary file has the folder's path
-            self.copy(files | {str(path.relative_to(self.folder)): b''})
-        self.is_copying = False
+            copy(files | {str(path.relative_to(folder)): b''})
+        is_copying = False
 
-    def copy(self, files):
-        key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))
-        if key in self.seen:
-            return
-        self.seen.add(key)
-        for name, content in files.items():
-            copied = self.states / f'{len(self.seen):03d}' / name
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            copied.write_bytes(content)
-            if (self.folder / name).exists():
-                shutil.copystat(self.folder / name, copied)
+    sys.addaudithook(hook)
 
 
 def read_files(folder):
@@ -87,6 +86,6 @@ def restore(state, folder):
 
 
 if __name__ == '__main__':
-    sys.addaudithook(Moments(*sys.argv[1:3]))
+    copy_at_changes(*map(Path, sys.argv[1:3]))
     sys.argv = ['mmgcvit', *sys.argv[3:]]
     main()

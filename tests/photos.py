@@ -62,23 +62,21 @@ def make_photo(number):
     source = read(BACKGROUNDS[number % len(BACKGROUNDS)])
     zoom = 1.2 * max(height / source.shape[0], width / source.shape[1])
     source = cv2.resize(source, None, fx=zoom, fy=zoom)
-    top = random.integers(0, source.shape[0] - height + 1)
-    left = random.integers(0, source.shape[1] - width + 1)
+    top, left = random.integers(0, np.subtract(source.shape[:2], (height, width)) + 1)
     image = source[top : top + height, left : left + width].copy()
     objects, taken = [], np.zeros((height, width), np.uint8)
     for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
         path, outline = CUT_OUTS[label]
-        size = random.uniform(0.25, 0.5) * min(width, height)
-        scale = size / np.ptp(outline, axis=0).max()
-        extent = np.ptp(outline, axis=0) * scale
-        start = random.uniform((0, 0), (width, height) - extent)
+        extent = np.ptp(outline, axis=0)
+        scale = random.uniform(0.25, 0.5) * min(width, height) / extent.max()
+        start = random.uniform((0, 0), (width, height) - extent * scale)
         polygon = ((outline - outline.min(0)) * scale + start).round(1)
         mask = cv2.fillPoly(np.zeros_like(taken), [polygon.round().astype(np.int32)], 1)
         if (mask & taken).any():
             continue
         taken |= mask
-        matrix = np.array([[scale, 0, 0], [0, scale, 0]])
-        matrix[:, 2] = start - outline.min(0) * scale
+        x, y = start - outline.min(0) * scale
+        matrix = np.array([[scale, 0, x], [0, scale, y]])
         pasted = cv2.warpAffine(read(path), matrix, (width, height), flags=cv2.INTER_AREA)
         alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
         image = (alpha * pasted + (1 - alpha) * image).astype(np.uint8)
@@ -97,36 +95,29 @@ def write_yolo(root, photos):
     (root / 'data.yaml').write_text(f'train: images\nnames: [{", ".join(CLASSES)}]\n')
 
 
-def write_objects(root, split, photos):
-    """Write photos in the format of the demo's objects: one class, in COCO's format and as maps."""
-    for folder in (split, f'maps/{split}', 'annotations'):
-        (root / folder).mkdir(parents=True, exist_ok=True)
+def write_objects(root, photos):
+    """Write validation photos in the format of the demo's objects: one class, in COCO's format and
+    as maps.
+    """
+    for folder in ('val', 'maps/val', 'annotations'):
+        (root / folder).mkdir(parents=True)
     images, annotations = [], []
     for number, photo in enumerate(photos):
         height, width = photo.image.shape[:2]
         name = f'{photo.stem}.jpg'
         images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
-        outlines = [outline for _, outline in photo.objects]
-        for outline in outlines:
+        label_map = np.zeros((height, width), np.uint8)
+        for _, outline in photo.objects:
+            cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
             w, h = np.ptp(outline, axis=0)
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': number,
-                    'category_id': 1,
-                    'bbox': [*outline.min(0), w, h],
-                    'area': w * h,
-                    'iscrowd': 0,
-                    'segmentation': [outline.ravel().tolist()],
-                }
-            )
-        pixels = [outline.round().astype(int) for outline in outlines]
-        label_map = cv2.fillPoly(np.zeros((height, width), np.uint8), pixels, 1)
-        Image.fromarray(photo.image).save(root / split / name, quality=100)
-        Image.fromarray(label_map).save(root / 'maps' / split / f'{photo.stem}.png')
+            entry = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1}
+            entry |= {'bbox': [*outline.min(0), w, h], 'area': w * h, 'iscrowd': 0}
+            annotations.append({**entry, 'segmentation': [outline.ravel().tolist()]})
+        Image.fromarray(photo.image).save(root / 'val' / name, quality=100)
+        Image.fromarray(label_map).save(root / 'maps' / 'val' / f'{photo.stem}.png')
     categories = [{'id': 1, 'name': 'object'}]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
-    (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+    (root / 'annotations' / 'instances_val.json').write_text(json.dumps(content))
 
 
 if __name__ == '__main__':

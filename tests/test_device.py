@@ -50,13 +50,9 @@ def test_unusable_gpu_raises_torchs_error_unless_hidden(no_gpu, monkeypatch):
     ) as said:
         check_gpus()
     assert 'CUDA_VISIBLE_DEVICES=-1' in str(said.value)
-    for value in ('-1', '', ' ', '-1,0', 'NoDevFiles'):
+    for value in ('-1', '', ' ', '-1,0', 'NoDevFiles', '0', '0,-1'):
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', value)
-        check_gpus()
-    for value in ('0', '0,-1'):
-        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', value)
-        with pytest.raises(UserError):
-            check_gpus()
+        assert bool(find_gpus()) == value.startswith('0')
 
 
 @pytest.mark.parametrize(

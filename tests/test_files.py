@@ -48,9 +48,8 @@ def test_unwritable_folder_is_rejected_early(tmp_path):
 def test_commands_at_once_get_paths_of_their_own(name, create, tmp_path):
     """An empty folder, too, may be one that another command is about to write to."""
     with ThreadPoolExecutor(8) as pool:
-        created = [
-            *pool.map(lambda _: create_numbered(tmp_path / name.format(''), create), range(40))
-        ]
+        paths = [tmp_path / name.format('')] * 40
+        created = list(pool.map(create_numbered, paths, [create] * 40))
     assert {path.name for path in created} == {
         name.format(number) for number in ['', *range(2, 41)]
     }

@@ -18,8 +18,8 @@ CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
 TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
 ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
 SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
-NETWORKS = [path.parent.name for path in sorted((PACKAGE / 'models').glob('*/__init__.py'))]
-NETWORKS = [name for name in NETWORKS if name not in ('layers', 'ablations')]
+FOLDERS = {path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')}
+NETWORKS = sorted(FOLDERS - {'layers', 'ablations'})
 NETWORK_MODULES = tuple(f'mmgcvit.models.{name}.' for name in (*NETWORKS, 'ablations'))
 
 
@@ -54,8 +54,7 @@ def test_subpackage_imports_only_subpackages_below_it():
 @pytest.mark.parametrize('folder', ['layers', *NETWORKS])
 def test_layers_import_no_network_and_networks_do_not_import_each_other(folder):
     """Only their key mappings import checkpoints, so the other files need only layers."""
-    others = {*NETWORKS, 'ablations'} - {folder}
-    rejected = tuple(f'mmgcvit.models.{name}.' for name in others)
+    rejected = tuple(f'mmgcvit.models.{name}.' for name in FOLDERS - {folder, 'layers'})
     for file in (PACKAGE / 'models' / folder).glob('*.py'):
         for name in IMPORTS[file]:
             assert not name.startswith(rejected), file

@@ -13,8 +13,7 @@ from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmgcvit import GCViT
-from mmgcvit.checkpoints.reading import check_intact, read_checkpoint
+from mmgcvit.checkpoints.reading import read_checkpoint
 
 from .fork_server import free_port
 from .tools.commands import call
@@ -32,9 +31,6 @@ ITERATIONS = (
     'default_hooks.logger.type=LoggerHook',
     'default_hooks.logger.log_metric_by_epoch=False',
 )
-ARCH = {'embed_dims': 4, 'depths': (1,) * 4, 'num_heads': (1,) * 4, 'mlp_ratio': 1}
-ARCH['layer_scale'] = 1.0
-NUM_CLASSES = 3
 
 
 @MODELS.register_module()
@@ -42,10 +38,10 @@ class ToyClassifier(BaseModel):
     def __init__(self, backbone):
         super().__init__()
         self.backbone = MODELS.build(backbone)
-        self.head = nn.ModuleDict({'fc': nn.Linear(32, NUM_CLASSES)})
+        self.head = nn.Linear(32, 3)
 
     def forward(self, inputs, labels=None, mode='tensor'):
-        scores = self.head['fc'](self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))
+        scores = self.head(self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))
         if mode == 'loss':
             return {'loss': nn.functional.cross_entropy(scores, torch.as_tensor(labels))}
         return list(scores)
@@ -74,10 +70,6 @@ class ChangingScore(BaseMetric):
         return {'score': sum(results) * 1e4 % 1}
 
 
-def backbone():
-    return GCViT(arch=ARCH, window_size=(2, 2, 2, 1), out_indices=(3,))
-
-
 def train(work_dir, *options, settings=(), config=CONFIG, folder=None, **environment):
     """Train the toy model. Return the output."""
     command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
@@ -102,16 +94,13 @@ def train_in_two(work_dir, *options, **more):
 
 def names(folder):
     """Return the names of the checkpoints, whole or not, and of last_checkpoint."""
-    files = [path for path in folder.iterdir() if path.is_file()]
-    endings = ('.pth', '.unfinished', 'last_checkpoint')
-    return sorted(path.name for path in files if path.name.endswith(endings))
+    files = [path.name for path in folder.iterdir() if path.is_file()]
+    return sorted(name for name in files if name.endswith(('.pth', '.unfinished', 'checkpoint')))
 
 
 def last(folder):
     """Read the checkpoint that last_checkpoint names."""
-    path = Path((folder / 'last_checkpoint').read_text())
-    check_intact(path)
-    return read_checkpoint(str(path))
+    return read_checkpoint((folder / 'last_checkpoint').read_text())
 
 
 class RunsACommand:

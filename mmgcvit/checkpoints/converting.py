@@ -18,8 +18,9 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .pretrained import OUTPUT_NORMS, check_complete, reject_part
-from .translating import KeyMapping, StateDict
+from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
+from .reading import raise_checkpoint_error
+from .translating import KeyMapping, StateDict, invert, translate
 from .weights import (
     BIAS_TABLE,
     FINAL_NORM,
@@ -33,20 +34,19 @@ INDEX_NAME = 'relative_position_index'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
-    """Save a checkpoint with ``torch.save``, atomically."""
+    """Save a checkpoint atomically: with ``torch.save``, or only its ``state_dict`` in a file with
+    the suffix ``.safetensors``.
+    """
     with write_atomically(path) as unfinished:
-        torch.save(content, unfinished)
+        if path.suffix.lower() == '.safetensors':
+            check_installed(f'writing {path}', 'safetensors')
+            from safetensors.torch import save
 
-
-def save_safetensors(tensors: StateDict, path: Path) -> None:
-    """Write a safetensors file atomically."""
-    check_installed(f'writing {path}', 'safetensors')
-    from safetensors.torch import save
-
-    content = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # The save_file of safetensors would make a file that only its owner can read.
-    with write_atomically(path) as unfinished:
-        unfinished.write_bytes(save(content, {'format': 'pt', 'mmgcvit': __version__}))
+            tensors = {name: x.contiguous() for name, x in content['state_dict'].items()}
+            # The save_file of safetensors would make a file that only its owner can read.
+            unfinished.write_bytes(save(tensors, {'format': 'pt', 'mmgcvit': __version__}))
+        else:
+            torch.save(content, unfinished)
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
@@ -57,7 +57,12 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     weights, or weights are missing.
     """
     network, tensors = weights.network, weights.tensors
-    with reject_part(weights.source, network.__name__), torch.device('meta'):
+    with (
+        raise_checkpoint_error(
+            f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
+        ),
+        torch.device('meta'),
+    ):
         model = network(network.infer_arch(tensors).attributes)
         expected = model.state_dict()
         expected |= nn.LayerNorm(model.num_features).state_dict(prefix=FINAL_NORM)
@@ -89,7 +94,11 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
     if tensors is None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
-    with reject_part(source, 'DINO'), build_in_scope('mmdet'), torch.device('meta'):
+    with (
+        raise_checkpoint_error(f'{source} has only a part of DINO', WHOLE_NETWORK),
+        build_in_scope('mmdet'),
+        torch.device('meta'),
+    ):
         cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
@@ -102,12 +111,13 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
 
     Raise a CheckpointError if a tensor has none.
     """
-    state_dict = {}
+    state_dict, rows = {}, invert(key_mapping.rows)
     for name, tensor in rename_output_norm(weights.tensors).items():
-        external_key = key_mapping.to_external_key(name)
+        external_key = translate(name, rows)
         if external_key is None:
             raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
-        state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
+        is_conv = re.search(key_mapping.convs, name)
+        state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
         if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
             side = infer_window_side(tensor)
@@ -130,5 +140,5 @@ def rename_output_norm(tensors: StateDict) -> StateDict:
 
 def get_last_norm(tensors: StateDict) -> str:
     """Return the prefix of the last stage's output norm, for example ``norm3.``."""
-    stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
-    return f'norm{max(int(stage[1]) for stage in stages if stage)}.'
+    stages = re.findall(r'\bstages\.(\d+)\.', ' '.join(tensors))
+    return f'norm{max(map(int, stages))}.'

@@ -6,6 +6,7 @@ the original GC ViT.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -77,9 +78,9 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
         if name.startswith(prefix)
     }
     num_layers = count_modules(external, 'transformer.decoder.layers.')
-    rows = ROWS + make_neck_rows(external)
+    rows = [*ROWS, *make_neck_rows(external)]
     for external_prefix, local_prefix, parts in mapping.rows:
-        rows += ((BACKBONE + external_prefix, f'backbone.{local_prefix}', parts),)
+        rows.append((BACKBONE + external_prefix, f'backbone.{local_prefix}', parts))
     tensors = {}
     for name, tensor in external.items():
         # In mmdet the encoder's heads follow those of the decoder's layers.
@@ -102,21 +103,20 @@ def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
     return None
 
 
-def make_neck_rows(external: StateDict) -> tuple[Row, ...]:
-    """Make the rows of the neck, whose convolutions TAO numbers together.
+def make_neck_rows(external: StateDict) -> Iterator[Row]:
+    """Yield the rows of the neck, whose convolutions TAO numbers together.
 
     Projections of the backbone's maps are 1 x 1 convolutions. The levels below have 3 x 3
     convolutions.
     """
-    projections = [name for name in external if name.startswith('input_proj.')]
-    num_maps = len([name for name in projections if external[name].shape[2:] == (1, 1)])
-    rows = []
+    num_maps = 0
+    for name, tensor in external.items():
+        num_maps += name.startswith('input_proj.') and tensor.shape[2:] == (1, 1)
     for level in range(count_modules(external, 'input_proj.')):
         local_prefix = f'neck.convs.{level}.'
         if level >= num_maps:
             local_prefix = f'neck.extra_convs.{level - num_maps}.'
-        rows.append((f'input_proj.{level}.', local_prefix, PROJECTION))
-    return tuple(rows)
+        yield f'input_proj.{level}.', local_prefix, PROJECTION
 
 
 def select_classes(local_key: str, tensor: Tensor) -> Tensor:
@@ -167,5 +167,5 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
 
 def count_modules(tensors: StateDict, prefix: str) -> int:
     """Return how many modules ``prefix0``, ``prefix1``, ... have tensors."""
-    rest = [name.removeprefix(prefix) for name in tensors if name.startswith(prefix)]
-    return len({name.split('.')[0] for name in rest})
+    depth = prefix.count('.')
+    return len({name.split('.')[depth] for name in tensors if name.startswith(prefix)})

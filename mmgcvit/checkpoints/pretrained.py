@@ -3,14 +3,13 @@ mmengine model.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isqrt
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, get_first_line, shorten
+from ..errors import CheckpointError, shorten
+from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
 from .weights import (
@@ -50,11 +49,11 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} '
             f"{arch}. Use another checkpoint, or set the model's arch to that of the checkpoint"
         )
-    tensors, last_norm = weights.tensors, f'norm{num_stages - 1}.'
+    tensors = weights.tensors
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
-    is_classifier = tuple(backbone.out_indices) == (num_stages - 1,)
-    if is_classifier and f'{FINAL_NORM}weight' in tensors:
+    if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
+        last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)
@@ -85,21 +84,10 @@ def infer_checkpoint_arch(
             f'{weights.source} has weights of {weights.network.__name__}, but the model is '
             f'{network.__name__}. Use a checkpoint of {network.__name__}'
         )
-    with reject_part(weights.source, network.__name__):
+    with raise_checkpoint_error(
+        f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
+    ):
         return network.infer_arch(weights.tensors, num_stages)
-
-
-@contextmanager
-def reject_part(source: str, network: str) -> Iterator[None]:
-    """Turn errors of inferring the arch from incomplete weights, or of building it, into a
-    CheckpointError.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise CheckpointError(
-            f'{source} has only a part of {network} ({get_first_line(error)}). {WHOLE_NETWORK}'
-        ) from None
 
 
 def check_complete(
@@ -115,17 +103,16 @@ def check_complete(
     Names that match the regular expression ``optional`` may be missing. Position tables are resized
     if their numbers of rows are squares.
     """
-    missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
+    missing, invalid = [], []
+    for name, wanted in expected.items():
+        if name not in tensors:
+            if not re.match(optional, name):
+                missing.append(name)
+        elif not is_same_kind(name, tensors[name], wanted):
+            found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensors[name], wanted))
+            invalid.append(f'{name} {found} instead of {needed}')
     if missing:
         raise CheckpointError(f'{source} lacks {format_tensors(missing)} of the model. {advice}')
-    invalid = []
-    for name, tensor in tensors.items():
-        if name not in expected:
-            continue
-        wanted = expected[name]
-        if not is_same_kind(name, tensor, wanted):
-            found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensor, wanted))
-            invalid.append(f'{name} {found} instead of {needed}')
     if invalid:
         raise CheckpointError(
             f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'

@@ -8,6 +8,8 @@ import os
 import re
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,10 +59,24 @@ def read_checkpoint(source: str | Path) -> Any:
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
-    check_intact(path)
-    if is_safetensors(path):
-        return read_safetensors(path)
-    return read_torch(path)
+    if not check_intact(path):
+        return read_torch(path)
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors.torch import load_file
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
+        return load_file(path)
+
+
+@contextmanager
+def raise_checkpoint_error(problem: str, advice: str) -> Iterator[None]:
+    """Turn any error, as a damaged or crafted file can raise any, into a CheckpointError:
+    ``PROBLEM (first line of the error). ADVICE``.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(f'{problem} ({get_first_line(error)}). {advice}') from None
 
 
 def find_limit(source: str) -> str | None:
@@ -85,72 +101,64 @@ def resolve_file(source: str) -> Path:
     return path
 
 
-def check_intact(path: Path) -> None:
+def check_intact(path: Path) -> bool:
     """Verify the CRC-32 checksums in a file of ``torch.save``, which ``torch.load`` does not.
+    Return whether it is a safetensors file instead.
 
     Safetensors files and files of torch before 1.6 have none: reading them detects only a wrong
-    length. Raise a CheckpointError if the file is damaged, or is not a checkpoint.
+    length. Raise a CheckpointError if the file is damaged, is not a checkpoint, or is an archive
+    that ``torch.load`` reads without ``pickle_module``: TorchScript or tar.
     """
     with path.open('rb') as file:
-        head = file.read(2)
-    if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
+        head = file.read(9)
+    # The length of a JSON header, and the header.
+    if head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size:
+        return True
+    is_zip = head.startswith(b'PK\x03\x04')
+    if not is_zip and not head.startswith(b'\x80'):
         raise CheckpointError(
             f'{path} is not a checkpoint, because neither torch.save nor safetensors wrote it. Use '
             'another file'
         )
-    if head != b'PK':
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damage = archive.testzip()
-            for info in archive.infolist():
-                # torch does not read what has the flag of a folder, and returns other memory.
-                if info.external_attr & FOLDER_FLAG:
-                    damage = info.filename
-    except Exception as error:  # zipfile raises its own errors, and those of zlib and struct
-        damage = get_first_line(error)
-    if damage:
-        raise CheckpointError(f'{path} is damaged ({damage}). {ADVICE}')
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
+        is_other = is_script(path) if is_zip else tarfile.is_tarfile(path)
+    if is_other:
+        raise CheckpointError(
+            f'{path} is a TorchScript or tar archive, which can run code or write files when torch '
+            f'loads it. {SAVE_WEIGHTS}'
+        )
+    return False
 
 
-def is_safetensors(path: Path) -> bool:
-    """Return whether a file begins like a safetensors file: with the length of a JSON header and
-    the header.
+def is_script(path: Path) -> bool:
+    """Return whether an archive is TorchScript. Raise a BadZipFile, or another error, if it is
+    damaged.
     """
-    with path.open('rb') as file:
-        head = file.read(9)
-    return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
-
-
-def read_safetensors(path: Path) -> StateDict:
-    check_installed(f'reading {path}', 'safetensors')
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    # safetensors raises its own errors, and KeyError for dtypes that torch lacks.
-    except Exception as error:
-        raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+        for info in archive.infolist():
+            # torch does not read what has the flag of a folder, and returns other memory.
+            if info.external_attr & FOLDER_FLAG:
+                damaged = info.filename
+    if damaged:
+        raise zipfile.BadZipFile(damaged)
+    return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
 
 
 def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
     # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
     forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
+    advice = 'If it is a checkpoint, it is damaged: copy or download it again'
     try:
-        reject_other_archive(path)
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
         # reader.
-        with path.open('rb') as file:
+        with (
+            raise_checkpoint_error(f'{path} cannot be read by torch', advice),
+            path.open('rb') as file,
+        ):
             content = torch.load(file, 'cpu', SAFE_PICKLE, weights_only=False)
-        is_data = remove_placeholders(content, {})
-    except CheckpointError:
-        raise
-    except Exception as error:  # a damaged or crafted pickle can raise anything
-        raise CheckpointError(
-            f'{path} cannot be read by torch ({get_first_line(error)}). If it is a checkpoint, it '
-            'is damaged: copy or download it again'
-        ) from None
+            is_data = remove_placeholders(content, {})
     finally:
         if forced is not None:
             os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = forced
@@ -160,22 +168,6 @@ def read_torch(path: Path) -> Any:
             f'lists and dicts, because other classes could run code. {SAVE_WEIGHTS}'
         )
     return content
-
-
-def reject_other_archive(path: Path) -> None:
-    """Reject archives that ``torch.load`` reads without ``pickle_module``: TorchScript and tar."""
-    with path.open('rb') as file:
-        is_zip = file.read(4) == b'PK\x03\x04'
-    if is_zip:
-        kind = 'TorchScript'
-        is_other = 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
-    else:
-        kind, is_other = 'tar', tarfile.is_tarfile(path)
-    if is_other:
-        raise CheckpointError(
-            f'{path} is a {kind} archive, which can run code or write files when torch loads it. '
-            f'{SAVE_WEIGHTS}'
-        )
 
 
 def download(url: str) -> Path:
@@ -190,7 +182,11 @@ def download(url: str) -> Path:
     if path.is_file():
         return path
     digest = HASH_IN_NAME.search(path.name)
-    try:
+    advice = (
+        'Download it with a browser, and pass the file instead of the URL (train --data: '
+        '--pretrained FILE)'
+    )
+    with raise_checkpoint_error(f'{url} could not be downloaded', advice):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():  # another process may have downloaded it meanwhile
@@ -198,11 +194,6 @@ def download(url: str) -> Path:
                     prefix = digest and digest[1]
                     torch.hub.download_url_to_file(url, str(new), prefix, progress=False)
                     check_intact(new)
-    except Exception as error:  # the network, the server, the file or the disk
-        raise CheckpointError(
-            f'{url} could not be downloaded ({get_first_line(error)}). Download it with a browser, '
-            'and pass the file instead of the URL (train --data: --pretrained FILE)'
-        ) from None
     return path
 
 
@@ -224,10 +215,6 @@ def read_timm(name: str) -> StateDict:
     # timm.create_model also takes 'hf-hub:OWNER/NAME', with files of anyone.
     if not name.startswith('gcvit_'):
         raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
-    try:
+    advice = 'Check the name and the network connection'
+    with raise_checkpoint_error(f'timm could not load {name}', advice):
         return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # the network, the server or the disk failed, or the name is wrong
-        raise CheckpointError(
-            f'timm could not load {name} ({get_first_line(error)}). Check the name and the network '
-            'connection'
-        ) from error

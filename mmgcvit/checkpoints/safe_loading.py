@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError, escape_controls, shorten
 from ..files import URL_SCHEMES
-from ..private_api import get_checkpoint_loader
+from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
-# Prefixes of the paths whose loaders are replaced: local files ('') and URLs, but not mmengine's
-# torchvision:// etc.
-SCHEMES = ('', *URL_SCHEMES)
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
 RUN_FILE_NAME = re.compile(
@@ -64,13 +60,14 @@ def safe_checkpoint_loading(
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
-    previous_loaders = {scheme: get_checkpoint_loader(scheme) for scheme in SCHEMES}
-    CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
+    previous_loaders = dict(get_checkpoint_loaders())
+    # By prefix of the path: local files ('') and URLs, but not mmengine's torchvision:// etc.
+    get_checkpoint_loaders().update(dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data))
     try:
         yield
     finally:
-        for scheme, loader in previous_loaders.items():
-            CheckpointLoader.register_scheme(scheme, loader, force=True)
+        # If a package has registered a loader meanwhile, this is another dict.
+        get_checkpoint_loaders().update(previous_loaders)
 
 
 def read_for_mmengine(
@@ -86,14 +83,12 @@ def read_for_mmengine(
     has no weights.
     """
     content = read_checkpoint(source)
-    is_dict = isinstance(content, Mapping)
     # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
-    has_weights = is_dict and any(map(select_tensors, (content, *content.values())))
-    if has_weights or not is_dict or 'state_dict' in content:
+    has_weights = not isinstance(content, dict) or 'state_dict' in content
+    if has_weights or any(map(select_tensors, (content, *content.values()))):
         state_dict, _ = find_state_dict(content, source)
-        state_dict = translate_dino(state_dict, source) or state_dict
         others = content if 'state_dict' in content else {}
-        content = {**others, 'state_dict': state_dict}
+        content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
     if not is_resumed:
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)

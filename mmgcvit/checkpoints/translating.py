@@ -41,29 +41,6 @@ class KeyMapping:
     # A regular expression for the local keys of linear weights that are 1x1 convolutions there
     convs: str = '(?!)'
 
-    def to_local_key(self, external: str) -> str | None:
-        """Return the local key of an external key, or None if no row matches."""
-        return translate(external, self.rows)
-
-    def to_external_key(self, local: str) -> str | None:
-        """Return the external key of a local key, or None if no row matches."""
-        rows = []
-        for external_prefix, local_prefix, parts in self.rows:
-            inverse = {local_part: external_part for external_part, local_part in parts.items()}
-            rows.append((local_prefix, external_prefix, inverse))
-        return translate(local, rows)
-
-    def to_local_shape(self, local: str, tensor: Tensor) -> Tensor:
-        """Reshape an external tensor to its local shape.
-
-        Tensors without the shape of a convolution stay.
-        """
-        return tensor.flatten(1) if tensor.ndim > 1 and re.search(self.convs, local) else tensor
-
-    def to_external_shape(self, local: str, tensor: Tensor) -> Tensor:
-        """Reshape a local tensor to its external shape."""
-        return tensor[:, :, None, None] if re.search(self.convs, local) else tensor
-
 
 def make_own_mapping(signature_key: str) -> KeyMapping:
     """Make the mapping of this package's own checkpoints."""
@@ -89,3 +66,11 @@ def translate(key: str, rows: Iterable[Row]) -> str | None:
                 filled = re.sub(r'\{\w+\}', '{}', new_prefix).format(*match.groups())
                 return filled + new_part + rest.removeprefix(part)
     return None
+
+
+def invert(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that translate in the other direction."""
+    inverse: list[Row] = []
+    for prefix, new_prefix, parts in rows:
+        inverse.append((new_prefix, prefix, {new_part: part for part, new_part in parts.items()}))
+    return inverse

@@ -123,26 +123,21 @@ def remove_placeholders(value: Any, answers: Answers) -> bool:
     since positions may have a meaning. Raise a RecursionError if a container contains itself.
     ``answers`` holds the results, because a pickle can refer to a container any number of times.
     """
-    if not isinstance(value, dict | list | tuple | set):
-        return isinstance(value, DATA)
-    if id(value) not in answers:
+    if id(value) in answers:
+        return answers[id(value)]
+    if isinstance(value, dict):
+        # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs
+        # ``_metadata``.
+        for name in {*getattr(value, '__dict__', ())} - {'_metadata'}:
+            delattr(value, name)
+        for key, item in list(value.items()):
+            is_key_data = remove_placeholders(key, answers)
+            if not remove_placeholders(item, answers) or not is_key_data:
+                del value[key]
         is_data = True
-        if isinstance(value, dict):
-            remove_entries(value, answers)
-        else:
-            is_data = all(remove_placeholders(item, answers) for item in value)
-        answers[id(value)] = is_data
-    return answers[id(value)]
-
-
-def remove_entries(value: dict[Any, Any], answers: Answers) -> None:
-    """Remove the entries of a dict whose key or value has a placeholder."""
-    # A pickle can set attributes of subclasses of dict, such as ``items``. nn.Module needs
-    # ``_metadata``.
-    attributes = getattr(value, '__dict__', {})
-    for name in {*attributes} - {'_metadata'}:
-        delattr(value, name)
-    for key, item in list(value.items()):
-        is_key_data = remove_placeholders(key, answers)
-        if not remove_placeholders(item, answers) or not is_key_data:
-            del value[key]
+    elif isinstance(value, list | tuple | set):
+        is_data = all(remove_placeholders(item, answers) for item in value)
+    else:
+        return isinstance(value, DATA)
+    answers[id(value)] = is_data
+    return is_data

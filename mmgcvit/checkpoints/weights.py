@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, format_count, shorten
 from ..registry import list_networks
 from .reading import read_checkpoint
-from .translating import KeyMapping, StateDict
+from .translating import KeyMapping, StateDict, translate
 
 # Keys of a checkpoint under which a state dict may be, with EMA weights and with other weights.
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
+TOP_LEVEL = 'the top level'  # stands for the checkpoint itself in messages
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the
 # last stage.
 FINAL_NORM = 'final_norm.'
@@ -78,15 +79,15 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
-        external_key = name.removeprefix(prefix)
+        external_key, local_key = name.removeprefix(prefix), None
         if name.startswith(prefix):
-            local_key = key_mapping.to_local_key(external_key)
+            local_key = translate(external_key, key_mapping.rows)
         elif name.startswith(head_prefix):
             local_key = 'head.fc.' + name.removeprefix(head_prefix)
-        else:
-            local_key = None
         if local_key is not None:
-            weights.tensors[local_key] = key_mapping.to_local_shape(local_key, tensor)
+            if tensor.ndim > 1 and re.search(key_mapping.convs, local_key):
+                tensor = tensor.flatten(1)
+            weights.tensors[local_key] = tensor
         elif not re.search(key_mapping.ignored, external_key):
             weights.unused.append(name)
     check_finite(weights.tensors, source)
@@ -97,17 +98,14 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
     it has no others.
     """
-    content = content if isinstance(content, Mapping) else {}
-    keys = EMA_KEYS if ema else PLAIN_KEYS + EMA_KEYS
-    candidates = [(content.get(key), key in EMA_KEYS) for key in keys]
-    if not ema:
-        candidates.append((content, False))
-    for values, is_ema in candidates:
-        tensors = select_tensors(values)
+    places = {**content, TOP_LEVEL: content} if isinstance(content, Mapping) else {}
+    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
+    for key in keys:
+        tensors = select_tensors(places.get(key))
         if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
             raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
         if tensors:
-            return tensors, is_ema
+            return tensors, key in EMA_KEYS
     raise CheckpointError(
         f'{source} has no weights under {", ".join(keys)}. Remove --ema (ema=True) if it has no EMA '
         'weights. If it has a whole model (nn.Module), save its state_dict()'
@@ -145,11 +143,10 @@ def find_network(
     matches = []
     for network, key_mapping in list_key_mappings():
         for name in state_dict:
-            if f'.{name}'.endswith(f'.{key_mapping.signature_key}'):
-                found_prefix = name.removesuffix(key_mapping.signature_key)
+            found_prefix = name.removesuffix(key_mapping.signature_key)
+            is_found = found_prefix != name and f'.{found_prefix}'.endswith('.')
+            if is_found and prefix in (None, found_prefix, found_prefix.rstrip('.')):
                 matches.append((network, key_mapping, found_prefix))
-    if prefix is not None:
-        matches = [match for match in matches if match[2].rstrip('.') == prefix.rstrip('.')]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -184,7 +181,6 @@ def infer_window_side(table: Tensor) -> int:
     return isqrt(len(table)) // 2 + 1
 
 
-def get_running_statistics(model: nn.Module) -> StateDict:
-    """Return the running statistics (buffers) of batch and instance norms by name."""
-    buffers = dict(model.named_buffers())
-    return {name: buffer for name, buffer in buffers.items() if name.endswith(RUNNING_STATISTICS)}
+def list_running_statistics(model: nn.Module) -> list[Tensor]:
+    """Return the running statistics (buffers) of batch and instance norms."""
+    return [buffer for name, buffer in model.named_buffers() if name.endswith(RUNNING_STATISTICS)]

@@ -16,13 +16,11 @@ from rich.progress import Progress
 
 from ..config import LOADERS, enter_scope, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
-from ..files import check_writable, write_image
+from ..files import check_target, write_image
 from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,29 +57,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int | None:
     """Check a config (a Python file) or a folder."""
     check_at_least(args, images=0)
-    check_sheet(args)
+    if args.contact_sheet is not None:
+        check_target(args.contact_sheet, '.jpg', '.jpeg', '.png', overwrite=True)
+    elif args.augmented:
+        raise UserError(
+            '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented'
+        )
     path = Path(args.config)
     # A config in YAML is not read: a file that comes with a dataset must not run a program.
     if path.suffix == '.py' or not path.exists():
         return check_config_data(args, read_config(path, parse_cfg_options(args.cfg_options)))
     return check_folder(args)
-
-
-def check_sheet(args: argparse.Namespace) -> None:
-    """Raise a UserError if the contact sheet cannot be written."""
-    sheet = args.contact_sheet
-    if sheet is None:
-        if args.augmented:
-            raise UserError(
-                '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove '
-                '--augmented'
-            )
-        return
-    if sheet.suffix.lower() not in SHEET_SUFFIXES:
-        raise UserError(
-            f'--contact-sheet {sheet}: expected a name that ends in {" or ".join(SHEET_SUFFIXES)}'
-        )
-    check_writable(sheet.parent, f'--contact-sheet {sheet}')
 
 
 def check_folder(args: argparse.Namespace) -> None:
@@ -103,8 +89,9 @@ def check_folder(args: argparse.Namespace) -> None:
         for name, split in dataset.splits.items():
             counts = split.count_classes()
             text = ', '.join(f'{counts[each]} {each}' for each in dataset.classes)
-            num_images = format_count(len(split.image_names), 'image')
-            print(escape_controls(f'{name}: {num_images}: {text}'))
+            print(
+                escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
+            )
         print(f'{args.config}: no problem in its data stops a training')
         if args.contact_sheet is not None:
             write_sheet(args, read_config(config))
@@ -128,17 +115,13 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     enter_scope(cfg)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
-    errors, warnings = report.format_messages(), report.format_messages(stops_run=False)
-    notes = [*report.summaries, *report.notes]
-    if not notes and not errors:
+    lines, errors = [*report.summaries, *report.notes], report.format_messages()
+    if not lines and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
-    for effect, lines in (
-        ('', notes),
-        ('stops the run: ', errors),
-        ('does not stop the run: ', warnings),
-    ):
-        for line in lines:
-            print(f'{effect}{escape_controls(line)}')
+    lines += [f'stops the run: {error}' for error in errors]
+    for warning in report.format_messages(stops_run=False):
+        lines.append(f'does not stop the run: {warning}')
+    print(escape_controls('\n'.join(lines)))
     if args.contact_sheet is not None:
         write_sheet(args, cfg)
     if errors:

@@ -29,19 +29,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    source, target, suffix = args.source, args.target, args.target.suffix
+    source, target, suffix = args.source, args.target, args.target.suffix.lower()
     # The config of a detector gets the name of the checkpoint, with the suffix .py.
     check_target(target, '.pth' if suffix == '.py' else suffix)
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')
-    from ..checkpoints.converting import convert, convert_dino, save_checkpoint, save_safetensors
+    from ..checkpoints.converting import convert, convert_dino, save_checkpoint
     from ..checkpoints.weights import read_weights
 
     weights = read_weights(source, args.prefix, args.ema)
-    detector = None
-    if args.to is None and args.prefix is None:
-        detector = convert_dino(weights)
+    detector = None if args.to or args.prefix else convert_dino(weights)
     if detector:
         content, cfg = detector
         config = target.with_suffix('.py')
@@ -55,10 +53,7 @@ def main(args: argparse.Namespace) -> None:
                 'original or (only for GC ViT) --to timm'
             )
         content = convert(weights, to)
-    if suffix == '.safetensors':
-        save_safetensors(content['state_dict'], target)
-    else:
-        save_checkpoint(content, target)
+    save_checkpoint(content, target)
     network, unused = weights.network, weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_target(args.target, '.onnx', args.overwrite)
+    check_target(args.target, '.onnx', overwrite=args.overwrite)
     files = find_model_files(args.config, args.checkpoint)
     from ..export.onnx_file import export_onnx
     from .loading import load_silently

@@ -13,19 +13,13 @@ def read_habits(command: str) -> dict[str, str]:
     The command ``mmgcvit`` has the names of commands, the others those of their options.
     """
     table = ConfigParser(delimiters='=', interpolation=None)
-    table.read_string(Path(__file__).with_name('habits.ini').read_text(encoding='utf-8'))
+    table.read(Path(__file__).with_name('habits.ini'), encoding='utf-8')
     habits = {}
     for commands in table.sections():
         if command in commands.split():
             for names, meaning in table[commands].items():
                 habits |= dict.fromkeys(names.split(), ' '.join(meaning.split()))
     return habits
-
-
-def translate_command(word: str) -> str:
-    """Return the command that a word means, or a sentence for the user, or the word."""
-    name = word.replace('_', '-')
-    return read_habits('mmgcvit').get(name.partition('=')[0], name)
 
 
 def translate_options(command: str, arguments: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, s
 from ..interrupts import handle_signals
 from ..private_api import NEEDLESS_WARNINGS
 from ..version import __version__
-from .habits import translate_command
+from .habits import read_habits
 from .options import parse_args
 
 # The help text of each command. The module of check-data is check_data.py, and so on.
@@ -39,9 +39,9 @@ COMMANDS = {
 DEPENDENCY = re.compile(
     r'torch|torchvision|(onedl-)?mm(engine|cv|det|seg|pretrain|pose|rotate)[\w-]*'
 )
-# Parameters of glibc's mallopt: from which size blocks have pages of their own, and how much freed
-# memory is kept.
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+# Parameters of glibc's mallopt: M_MMAP_THRESHOLD, from which size blocks have pages of their own,
+# and M_TRIM_THRESHOLD, how much freed memory is kept.
+MALLOPT_PARAMETERS = (-3, -1)
 # How threads of OpenMP wait: those of Intel and LLVM sleep at once, those of GNU spin for a moment
 # first.
 WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
@@ -51,18 +51,19 @@ def main() -> None:
     """Run the command that the arguments of this process name."""
     open_streams()
     word = sys.argv[1] if len(sys.argv) > 1 else '--help'
-    name = translate_command(word)
+    name = word.replace('_', '-')
+    name = read_habits('mmgcvit').get(name.partition('=')[0], name)
     if name in COMMANDS:
         run_command(name, sys.argv[2:])
     elif name in ('-h', '--help'):
         print(format_usage())
     elif name == '--version':
         print(format_versions())
-    elif ' ' in name:  # a sentence of habits.ini
-        raise SystemExit(f'mmgcvit has no command {word!r}. {name}')
     else:
-        suggestion = suggest(name, COMMANDS)
-        raise SystemExit(f'mmgcvit has no command {word!r}{suggestion}\n{format_usage()}')
+        advice = f'{suggest(name, COMMANDS)}\n{format_usage()}'
+        if ' ' in name:  # a sentence of habits.ini
+            advice = f'. {name}'
+        raise SystemExit(f'mmgcvit has no command {word!r}{advice}')
 
 
 class OutputFile(FileIO):
@@ -98,8 +99,8 @@ def open_streams() -> None:
             buffer = BufferedWriter(OutputFile(number, 'w', closefd=False))
             encoding = getattr(stream, 'encoding', None)
             # File names on Linux need not be UTF-8.
-            stream = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
-            setattr(sys, name, stream)
+            text = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
+            setattr(sys, name, text)
 
 
 def format_versions() -> str:
@@ -142,8 +143,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
-        number = interrupt.args[0] if interrupt.args else signal.SIGINT
-        raise SystemExit(128 + number) from None
+        raise SystemExit(128 + (interrupt.args or [signal.SIGINT])[0]) from None
     except Exception as error:
         message = explain_error(error)
         if message is None:
@@ -159,13 +159,13 @@ def explain_error(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError) and error.name in PIP_PACKAGES:
         return format_missing('this command', error.name)
-    if not isinstance(error, OSError):
-        return None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f'{error.strerror}. Free some disk space, then start it again (train: with --resume)'
-    if error.filename is None:  # the traceback says more than the message
-        return None
-    return escape_controls(f'{error.filename}: {error.strerror}')
+    if isinstance(error, OSError):
+        reason = error.strerror
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f'{reason}. Free some disk space, then start it again (train: with --resume)'
+        if error.filename:
+            return escape_controls(f'{error.filename}: {reason}')
+    return None  # the traceback says more than the message
 
 
 @contextmanager
@@ -173,8 +173,7 @@ def hide_warnings() -> Iterator[None]:
     """Hide needless warnings, unless the user has set others (-W, PYTHONWARNINGS)."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
-            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
-                warnings.simplefilter('ignore', category)
+            warnings.simplefilter('ignore', FutureWarning)  # Python hides DeprecationWarning
             # Pillow warns about unusual metadata and large images.
             warnings.filterwarnings('ignore', module='PIL')
             warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)
@@ -189,5 +188,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
-    for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+    for parameter in MALLOPT_PARAMETERS:
         mallopt(parameter, (1 << 31) - 1)

@@ -15,18 +15,14 @@ from ..tasks import TEMPLATES
 from .habits import translate_options
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
-CONFIG_OR_WORK_DIR = 'a config file, or the work dir of a run'
 MAX_NUMBER = 10**9  # the largest number that an option may have
 # The option ``--task``.
 TASK = {
-    'choices': list(dict.fromkeys(template.option for template in TEMPLATES.values())),
+    'choices': [template.option for template in TEMPLATES.values()],
     'help': 'default: by annotations; maps: segment (instances) or semantic',
 }
 # The levels of ``augment`` at the head of the templates configs/custom_*.py.
 AUGMENTATIONS = ('none', 'light', 'strong')
-OPTIONAL_CHECKPOINT = (
-    "checkpoint file or URL (default: the work dir's best or newest; configs/demo have their own)"
-)
 
 
 def parse_args(command: ModuleType) -> argparse.Namespace:
@@ -127,8 +123,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the arguments CONFIG [CHECKPOINT], of which ``find_model_files`` finds the files."""
-    parser.add_argument('config', type=locate_config, metavar='CONFIG', help=CONFIG_OR_WORK_DIR)
-    parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=OPTIONAL_CHECKPOINT)
+    text = 'a config file, or the work dir of a run'
+    parser.add_argument('config', type=locate_config, metavar='CONFIG', help=text)
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        metavar='CHECKPOINT',
+        help="checkpoint file or URL (default: the work dir's best or newest; configs/demo have "
+        'their own)',
+    )
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:

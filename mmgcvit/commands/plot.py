@@ -103,7 +103,7 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str] = ()) -> Figure:
         )
     # base_lr is lr without the factors of layers.
     keys = keys or [key for key in known if not key.endswith(('base_lr', *DETAILED_SCORES))]
-    panels = [(key, unit) for key, unit in panels if key in keys]
+    panels = [panel for panel in panels if panel[0] in keys]
     num_columns = min(3, len(panels))
     num_rows = ceil(len(panels) / num_columns)
     figure = Figure(figsize=(5 * num_columns, 3.2 * num_rows), layout='constrained')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from ..errors import UserError, check_installed, format_count
 from ..files import FILES, FOLDERS, PICTURES
@@ -40,16 +39,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
-    parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
     parser.add_argument(
-        '--no-save-pred', action='store_true', help='write no JSON, CSV and segmentation maps'
+        '--no-save-vis', action='store_false', dest='draw', help='write no pictures'
     )
+    text = 'write no JSON, CSV and segmentation maps'
+    parser.add_argument('--no-save-pred', action='store_false', dest='write', help=text)
 
 
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    checkpoint, patterns = split_checkpoint_and_inputs(args)
+    checkpoint, patterns = args.checkpoint, args.inputs
+    # Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's
+    # query, tells them apart.
+    if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
+        checkpoint, patterns = None, [checkpoint, *patterns]
     check_at_least(args, batch_size=1, tiles=32, score_thr=0)
     files = find_model_files(args.config, checkpoint)
     if not patterns:
@@ -78,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
         )
     for name in args.classes or ():
         find_label(name, model.classes)
-    create_out_dir(args, PICTURES, () if args.no_save_pred else FILES)
+    create_out_dir(args, PICTURES, FILES if args.write else ())
     run = PredictionRun(model, images, videos, args)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
         run.predict()
@@ -87,17 +91,3 @@ def main(args: argparse.Namespace) -> None:
             f'{format_count(run.num_failed, "input")} could not be predicted. See the messages '
             'above'
         )
-
-
-def split_checkpoint_and_inputs(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Return the checkpoint (or None) and the inputs.
-
-    Without a checkpoint, argparse stores the first input as one. The suffix tells them apart.
-    """
-    first = args.checkpoint
-    if first is None:
-        return None, []
-    path = first.partition('?')[0]  # without a URL's query
-    if Path(path).suffix.lower() in CHECKPOINT_SUFFIXES:
-        return first, args.inputs
-    return None, [first, *args.inputs]

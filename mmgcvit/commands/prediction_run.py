@@ -16,11 +16,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import supervision as sv
 from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import (
-    OptionalModule,
     UserError,
     escape_controls,
     format_count,
@@ -42,13 +42,10 @@ from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
-    Record,
     Segmentation,
     list_categories,
     make_records,
 )
-
-sv = OptionalModule('supervision', 'predicting videos')
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9
@@ -69,8 +66,6 @@ class PredictionRun:
     ) -> None:
         self.model, self.images, self.videos, self.args = model, images, videos, args
         self.outputs = Outputs(args.out_dir, [*images, *videos])
-        self.draw = not args.no_save_vis  # pictures and videos
-        self.write = not args.no_save_pred  # JSON and CSV files and segmentation maps
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
@@ -89,7 +84,7 @@ class PredictionRun:
                     with self.skip_errors(video):
                         self.predict_video(video)
         finally:
-            if self.write:
+            if self.args.write:
                 write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
             self.print_summary()
 
@@ -102,15 +97,22 @@ class PredictionRun:
             for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
                 with self.skip_errors(path):
                     prediction = outcome.get(path)
-                    entry = self.write_pictures(image_id, path, image, prediction)
-                    records = make_records(prediction, self.categories) if self.write else []
+                    height, width = size = image.shape[:2]
+                    entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
+                    if self.args.draw:
+                        picture = self.model.draw(image, prediction)
+                        entry['drawn'] = str(self.outputs.write_picture(path, picture))
+                    if self.args.write:
+                        if isinstance(prediction, Segmentation):
+                            drawn = self.outputs.write_label_map(path, prediction.label_map)
+                            entry['label_map'] = str(drawn)
+                        for record in make_records(prediction, self.categories):
+                            results.append({'image_id': image_id, 'file_name': path, **record})
                     entries.append(entry)
-                    names = {'image_id': image_id, 'file_name': path}
-                    results += [names | record for record in records]
                     self.count(path, prediction)
-                    self.sizes[path] = image.shape[:2]
+                    self.sizes[path] = size
         finally:
-            if self.write:
+            if self.args.write:
                 content = {'categories': self.categories, 'images': entries}
                 write_json(self.outputs.folder / IMAGES, content)
                 write_json(self.outputs.folder / PREDICTIONS, results)
@@ -120,19 +122,6 @@ class PredictionRun:
         self.counts[name] = count_classes(prediction)
         if isinstance(prediction, Detections) and prediction.is_limited:
             self.limited.append(name)
-
-    def write_pictures(
-        self, image_id: int, path: str, image: np.ndarray, prediction: Prediction
-    ) -> Record:
-        """Write an image's picture and segmentation map. Return its entry in ``images.json``."""
-        height, width = image.shape[:2]
-        entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
-        if self.draw:
-            picture = self.model.draw(image, prediction)
-            entry['drawn'] = str(self.outputs.write_picture(path, picture))
-        if self.write and isinstance(prediction, Segmentation):
-            entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-        return entry
 
     def read_images(self) -> Iterator[tuple[int, str, np.ndarray]]:
         """Yield (image id, path, image) of each image. Skip files that cannot be read."""
@@ -171,31 +160,30 @@ class PredictionRun:
             for (index, image), outcome in self.predict_in_batches(enumerate(images)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
-                if self.draw:
+                if self.args.draw:
                     picture = model.draw(image, prediction)
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
-                        height, width = picture.shape[:2]
-                        size = sv.VideoInfo(width, height, rate)
+                        size = sv.VideoInfo(*picture.shape[1::-1], rate)
                         sink = files.enter_context(sv.VideoSink(drawn, size))
                     sink.write_frame(picture)
-                if self.write:
+                if self.args.write:
                     if index == 0:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
-                    lines.write(json.dumps(entry, allow_nan=False) + '\n')
+                    print(json.dumps(entry, allow_nan=False), file=lines)
                 self.count(name, prediction)
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
         # OpenCV reads a damaged video up to the damage.
         if num_frames < MIN_FRAMES * info.total_frames:
-            read = f'{num_frames} of about {info.total_frames} frames'
-            print(escape_controls(f'{video}: {read} can be read'))
+            message = f'{video}: {num_frames} of about {info.total_frames} frames can be read'
+            print(escape_controls(message))
         # OpenCV does not report a full disk.
-        if self.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
+        if self.args.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
             raise UserError(f'{drawn} is incomplete. The disk may be full')
 
     @contextmanager
@@ -203,17 +191,13 @@ class PredictionRun:
         """Print an error for an image or video, and count it. Raise that of a full disk."""
         try:
             yield
-        except UserError as error:
-            message = str(error)
         # Drawing and encoding raise errors of any type, also if memory runs out.
         except Exception as error:
             if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            message = f'{path}: {get_first_line(error)}'
-        else:
-            return
-        self.num_failed += 1
-        print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
+            self.num_failed += 1
+            message = error if isinstance(error, UserError) else f'{path}: {get_first_line(error)}'
+            print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
 
     def print_summary(self) -> None:
         """Print what has been predicted and written."""

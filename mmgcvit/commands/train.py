@@ -18,7 +18,7 @@ from ..config import (
 )
 from ..errors import UserError, escape_controls, format_count, shorten
 from ..files import expand_user
-from ..tasks import MINI, SIZES
+from ..tasks import COSTS
 from .options import (
     AUGMENTATIONS,
     CONFIG,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 DATA_OPTIONS: dict[str, dict[str, Any]] = {
     'task': TASK,
     'size': {
-        'choices': (MINI, *SIZES),
+        'choices': tuple(COSTS),
         'help': 'network size; xxtiny, xtiny and large are for classification only (default: tiny '
         'with a GPU, else mini)',
     },

@@ -97,7 +97,7 @@ def load_config(
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
     work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
-    cfg.work_dir = make_portable_path(Path(work_dir))
+    cfg.work_dir = make_portable_path(work_dir)
     return cfg
 
 

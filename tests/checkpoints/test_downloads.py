@@ -2,9 +2,10 @@
 
 import time
 from concurrent.futures import ProcessPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,29 +20,25 @@ PROCESSES = 4
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serve ``content``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay
-    of ``seconds``.
-    """
+    """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
+    file, asked = tmp_path / 'x.pth', []
+    torch.save({'a': torch.arange(100_000.0)}, file)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.server.asked.append(self.path)
-            time.sleep(self.server.seconds)
-            self.send_response(200 if self.path.endswith('.pth') else 404)
-            self.end_headers()
-            self.wfile.write(self.server.content)
+    class Handler(SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            asked.append(path)
+            time.sleep(0.2)
+            return str(file if path.endswith('.pth') else tmp_path / 'missing')
 
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as served:
-        served.content, served.seconds, served.asked = (tmp_path / 'x.pth').read_bytes(), 0, []
-        served.address = f'http://127.0.0.1:{served.server_port}/x.pth'
-        Thread(target=served.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
-        yield served
-        served.shutdown()
+    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_port}/x.pth'
+        yield SimpleNamespace(address=address, file=file, asked=asked)
+        server.shutdown()
 
 
 def cached(address):
@@ -58,18 +55,14 @@ def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, 
     assert cached(server.address) == [get_cache_path(server.address).name]
 
 
-def test_urls_with_equal_file_names_without_a_hash_have_separate_cache_files(server, tmp_path):
+def test_urls_with_equal_file_names_without_a_hash_have_separate_cache_files(server):
     """File names with a hash are torch.hub's, so that files that torch or mmengine downloaded are
     found.
     """
     assert get_cache_path('https://a/model.pth') != get_cache_path('https://b/model.pth')
-    name = f'x-{compute_sha256(tmp_path / "x.pth")[:8]}.pth'
+    name = f'x-{compute_sha256(server.file)[:8]}.pth'
     read_checkpoint(server.address.replace('x.pth', name))
-    assert (tmp_path / 'cache' / 'hub' / 'checkpoints' / name).is_file()
-
-
-def keep(content):
-    return content
+    assert (server.file.parent / 'cache' / 'hub' / 'checkpoints' / name).is_file()
 
 
 @pytest.mark.parametrize(
@@ -77,12 +70,12 @@ def keep(content):
     [
         (lambda _: b'<html>Please log in</html>', 'x.pth', 'is not a checkpoint'),
         (lambda content: content[:100_000], 'x.pth', 'is damaged'),
-        (keep, 'x-01234567.pth', 'invalid hash value'),
-        (keep, 'y.bin', 'HTTP Error 404'),
+        (bytes, 'x-01234567.pth', 'invalid hash value'),
+        (bytes, 'y.bin', 'HTTP Error 404'),
     ],
 )
 def test_a_damaged_or_failed_download_leaves_no_file(change, name, message, server):
-    server.content = change(server.content)
+    server.file.write_bytes(change(server.file.read_bytes()))
     words = rf'could not be downloaded \(.*{message}.* instead of the URL'
     with pytest.raises(CheckpointError, match=words):
         read_checkpoint(server.address.replace('x.pth', name))
@@ -94,7 +87,6 @@ def read_keys(address):
 
 
 def test_one_process_downloads_while_the_others_wait_without_a_collective(server):
-    server.seconds = 0.5
     with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
         assert (
             list(pool.map(read_keys, [server.address] * PROCESSES, timeout=60))

@@ -9,21 +9,22 @@ from torch import nn
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits
 from mmgcvit.checkpoints.safe_loading import Checkpoint
+from mmgcvit.checkpoints.translating import translate
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
 
-from .. import toy
 from ..reference import LSA_REFERENCES, REFERENCES
 
+pytestmark = pytest.mark.usefixtures('empty_folder')
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
 TINY = LSA_REFERENCES[0]
 WEIGHTS = DENSE.weights()
-LOADED = {ORIGINAL.to_local_key(name): tensor for name, tensor in WEIGHTS.items()}
+LOADED = {translate(name, ORIGINAL.rows): tensor for name, tensor in WEIGHTS.items()}
 
 
 @pytest.fixture
-def load(tmp_path, monkeypatch):
+def load(monkeypatch):
     """Load a checkpoint's content into a backbone through ``init_cfg``.
 
     Return the backbone and the log line.
@@ -33,11 +34,10 @@ def load(tmp_path, monkeypatch):
         'mmgcvit.checkpoints.pretrained.print_log', lambda line, *_: lines.append(line)
     )
 
-    def load(content, reference=DENSE, arguments=None, device='cpu', **options):
-        path = tmp_path / 'checkpoint'
-        torch.save(content, path)
-        init_cfg = {'type': 'Pretrained', 'checkpoint': str(path), **options}
-        model = reference.backbone(init_cfg=init_cfg, **(arguments or {})).to(device)
+    def load(content, reference=DENSE, arguments=None, **options):
+        torch.save(content, 'x.pth')
+        init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth', **options}
+        model = reference.backbone(init_cfg=init_cfg, **(arguments or {}))
         model.init_weights()
         return model, lines[-1]
 
@@ -54,20 +54,10 @@ def add_prefix(prefix, tensors, factor=1):
 
 
 @pytest.mark.parametrize(
-    'content',
-    [
-        WEIGHTS,
-        {'model': WEIGHTS, 'epoch': 3},
-        *(
-            {'state_dict': add_prefix(prefix, WEIGHTS)}
-            for prefix in ('module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.')
-        ),
-        {'state_dict': add_prefix('model.model.backbone.0.body.', WEIGHTS)},  # NVIDIA TAO's
-    ],
-    ids=range(7),
+    'prefix', ['', 'module.', 'module.student.backbone.', '_orig_mod.', 'net._orig_mod.']
 )
-def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(content, load):
-    assert_same(load(content)[0], LOADED)
+def test_weights_are_found_under_any_prefix(prefix, load):
+    assert_same(load(add_prefix(prefix, WEIGHTS))[0], LOADED)
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
@@ -102,7 +92,6 @@ def test_prefix_selects_one_of_several_networks(load):
             {'state_dict': dict.fromkeys('abcde', torch.zeros(1))},
             r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)',
         ),
-        ([1, 2], 'has no weights'),
         (WEIGHTS | {'a.lora_up': torch.ones(1)}, 'has LoRA matrices'),
     ],
 )
@@ -144,11 +133,10 @@ def test_published_archs_are_inferred_from_their_weights(network):
     [
         (GCViT('xxtiny'), GCViT('xtiny'), "GCViT 'xxtiny', but the model is GCViT 'xtiny'"),
         (
+            ODD.backbone(),
             DENSE.backbone(),
-            GCViT({**toy.ARCH, 'embed_dims': 16}),
-            'of embed_dims 8, depths .*, but the model is .*16',
+            'of embed_dims 8, .*layer_scale 1, but the model is .* layer_scale None',
         ),
-        (ODD.backbone(), DENSE.backbone(), 'layer_scale 1, but the model is .* layer_scale None'),
         (
             TINY.backbone(),
             LSA({**TINY.arch, 'num_kv_heads': (1,) * 4}),
@@ -156,21 +144,20 @@ def test_published_archs_are_inferred_from_their_weights(network):
         ),
         (TINY.backbone(), GCViT('xxtiny'), 'has weights of LSA, but the model is GCViT'),
     ],
-    ids=range(5),
 )
 def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(
-    source, target, message, tmp_path
+    source, target, message
 ):
-    torch.save(source.state_dict(), tmp_path / 'x.pth')
-    target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    torch.save(source.state_dict(), 'x.pth')
+    target.init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth'}
     with pytest.raises(CheckpointError, match=message):
         target.init_weights()
 
 
-@pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
-def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
+@pytest.mark.parametrize('reference', [DENSE, TINY])
+def test_a_rejected_checkpoint_changes_no_weights(reference):
     """The invalid tensors are among the last to be loaded."""
-    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth'}
     model = reference.backbone(init_cfg=init_cfg)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
@@ -180,28 +167,28 @@ def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
         ({**before, last: torch.zeros(3)}, rf'1 tensor \({last} \(3,\).* wrong shape or dtype'),
         ({**before, table: oblong}, '35, .* wrong shape or dtype'),
     ):
-        torch.save(weights, tmp_path / 'x.pth')
+        torch.save(weights, 'x.pth')
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
         assert_same(model, before)
 
 
-@pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
-def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
+@pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()])
+def test_from_pretrained_infers_the_arch_from_the_weights(made):
     weights = made.state_dict()
-    torch.save({'state_dict': add_prefix('backbone.', weights)}, tmp_path / 'x.pth')
-    assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), weights)
+    torch.save({'state_dict': add_prefix('backbone.', weights)}, 'x.pth')
+    assert_same(type(made).from_pretrained('x.pth', drop_path_rate=0.0), weights)
 
 
-def test_from_pretrained_needs_an_arch_that_is_not_published(tmp_path):
-    path = tmp_path / 'own.pth'
-    torch.save(toy.backbone().state_dict(), path)
+def test_from_pretrained_needs_an_arch_that_is_not_published():
+    path = 'own.pth'
+    torch.save(DENSE.backbone().state_dict(), path)
     with pytest.raises(
-        CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*Set arch='
+        CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 8.*Set arch='
     ):
         GCViT.from_pretrained(path)
-    loaded = GCViT.from_pretrained(path, arch=toy.ARCH, window_size=8, out_indices=(1, 3))
-    assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
+    loaded = GCViT.from_pretrained(path, arch=DENSE.arch, window_size=8, out_indices=(1, 3))
+    assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [16, 64]
 
 
 @pytest.fixture
@@ -224,7 +211,6 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
     [
         ({'0.weight': torch.zeros(3, 3)}, r"0\.weight.*wrong shape .* fit the config's model"),
         ({'0.running_var': torch.tensor([1.0, torch.nan])}, r'\(0\.running_var\) with NaN'),
-        ({'0.weight': torch.full((2,), torch.inf)}, r'\(0\.weight\) with NaN or infinity'),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
@@ -244,18 +230,16 @@ def test_every_table_on_a_grid_is_known_as_a_position_table():
     assert sorted(names) == sorted(POSITION_TABLES)
 
 
-@pytest.mark.parametrize(
-    'reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name
-)
+@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES])
 @torch.no_grad()
-def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
+def test_outputs_of_the_authors_implementation_within_2e_5(reference, device):
     """``init_cfg`` names a checkpoint with the authors' keys.
 
     Bias tables are resized to other windows.
     """
-    weights, checkpoint = reference.weights(), str(tmp_path / 'original.pth.tar')
-    torch.save({'state_dict': weights}, checkpoint)
-    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': checkpoint})
+    weights = reference.weights()
+    torch.save({'state_dict': weights}, 'original.pth.tar')
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': 'original.pth.tar'})
     model.init_weights()
     found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
     for head in ('head', 'mlp_head'):

@@ -14,7 +14,6 @@ import pytest
 import timm
 import torch
 from mmengine.config import ConfigDict
-from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
@@ -24,6 +23,7 @@ from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand
 
+pytestmark = pytest.mark.usefixtures('empty_folder')
 # Values that are read unchanged.
 DATA = {
     'plain': {'a': [1, -1, 2**100, 1.5, True, None, 'ä', b'\xff', (1, (2, 3))]},
@@ -36,9 +36,7 @@ DATA = {
 LEFT_OUT = {
     'options': argparse.Namespace(lr=0.1),
     'config': ConfigDict(a=1),
-    'array': np.arange(3),
     'objects': np.array(['a'], dtype=object),
-    'log': HistoryBuffer([1.0], [1]),
     'path': Path('x'),
     'inside a list': [1, Fraction(1, 3)],
     'a function': argparse.ArgumentParser,
@@ -46,7 +44,6 @@ LEFT_OUT = {
 }
 SCORES = [np.float64(0.1), np.float32(1.5), np.int64(3), np.bool_(True)]
 TENSORS = {
-    'float': torch.arange(6.0).reshape(2, 3),
     'transposed': torch.arange(6.0).reshape(2, 3).T,
     'a part': torch.arange(6)[2:4],
     'empty': torch.zeros(0, 3),
@@ -57,54 +54,51 @@ TENSORS = {
 save_legacy = partial(torch.save, _use_new_zipfile_serialization=False)
 
 
-@pytest.mark.parametrize('save', [torch.save, save_legacy], ids=['zip', 'legacy'])
+@pytest.mark.parametrize('save', [torch.save, save_legacy])
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(
-    save, protocol, tmp_path
-):
-    weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
-    parts = {'tensors': TENSORS, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}
-    save(DATA | LEFT_OUT | {'scores': SCORES} | parts, tmp_path / 'x.pth', pickle_protocol=protocol)
-    found = read_checkpoint(tmp_path / 'x.pth')
-    tensors, loaded = found.pop('tensors'), found.pop('weights')
+def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(save, protocol):
+    weights = nn.BatchNorm1d(3).state_dict()
+    weights.update(TENSORS)
+    parts = {'scores': SCORES, 'weights': weights, 'bad': RunsACommand('ran')}
+    save(DATA | LEFT_OUT | parts, 'x.pth', pickle_protocol=protocol)
+    found = read_checkpoint('x.pth')
+    loaded = found.pop('weights')
     assert found == {**DATA, 'scores': SCORES}
     assert {type(score) for score in found['scores']} == {float, int, bool}, "Python's numbers"
-    for read, written in ((tensors, TENSORS), (loaded, weights)):
-        assert read.keys() == written.keys()
-        for name, tensor in written.items():
-            assert (type(read[name]), read[name].dtype) == (torch.Tensor, tensor.dtype), name
-            assert torch.equal(read[name], tensor), name
+    assert loaded.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert (type(loaded[name]), loaded[name].dtype) == (torch.Tensor, tensor.dtype), name
+        assert torch.equal(loaded[name], tensor), name
     # Versions by which modules rename keys when they are loaded
     assert loaded._metadata == weights._metadata
-    assert not (tmp_path / 'ran').exists()
+    assert not Path('ran').exists()
 
 
-def test_torchs_own_restriction_to_weights_is_no_obstacle(tmp_path, monkeypatch):
+def test_torchs_own_restriction_to_weights_is_no_obstacle(monkeypatch):
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
-    torch.save(TENSORS, tmp_path / 'x.pth')
-    assert read_checkpoint(tmp_path / 'x.pth').keys() == TENSORS.keys()
+    torch.save(TENSORS, 'x.pth')
+    assert read_checkpoint('x.pth').keys() == TENSORS.keys()
     assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
 
 
-def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code(tmp_path):
-    for content in (RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
-        torch.save(content, tmp_path / 'x.pth')
+def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code():
+    for content in (RunsACommand('ran'), [nn.Linear(1, 1)], np.arange(3)):
+        torch.save(content, 'x.pth')
         with pytest.raises(CheckpointError, match='could run code'):
-            read_checkpoint(tmp_path / 'x.pth')
-    assert not (tmp_path / 'ran').exists()
+            read_checkpoint('x.pth')
+    assert not Path('ran').exists()
 
 
-def test_safetensors_files_are_recognised_by_their_content(tmp_path):
-    save_file({'a': torch.arange(6.0)}, tmp_path / 'model.bin')
-    assert torch.equal(read_checkpoint(tmp_path / 'model.bin')['a'], torch.arange(6.0))
+def test_safetensors_files_are_recognised_by_their_content():
+    save_file({'a': torch.arange(6.0)}, 'model.bin')
+    assert torch.equal(read_checkpoint('model.bin')['a'], torch.arange(6.0))
 
 
-@pytest.mark.parametrize('source', ['s3://bucket/x.pth', 'torchvision://resnet50'])
-def test_other_sources_of_mmengine_are_refused_with_what_to_do(source):
+def test_other_sources_of_mmengine_are_refused_with_what_to_do():
     with pytest.raises(
-        CheckpointError, match=f'{source}. Expected a file on this machine, or an http'
+        CheckpointError, match=r'resnet50\. Expected a file on this machine, or an h'
     ):
-        read_checkpoint(source)
+        read_checkpoint('torchvision://resnet50')
 
 
 def test_only_timms_gcvit_models_are_loaded_and_an_error_of_timm_is_one_sentence(monkeypatch):
@@ -124,6 +118,9 @@ LIMITED = (
     'x_nvimagenet.pth',
     'models--timm--gcvit_tiny/x.pth',
     'timm://no',
+    'https://hf.co/nvidia/x.pth',
+    'gcvit_tiny.in1k/x.pt',
+    'link.pth',
 )
 FREE = (
     'mini.pt',
@@ -135,14 +132,11 @@ FREE = (
 )
 
 
-@pytest.mark.parametrize(
-    'name', [*LIMITED, 'https://hf.co/nvidia/x.pth', 'gcvit_tiny.in1k/x.pt', 'link.pth', *FREE]
-)
-def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch, tmp_path):
+@pytest.mark.parametrize('name', LIMITED + FREE)
+def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
     """No file of these names exists. The warning comes first."""
-    monkeypatch.chdir(tmp_path)
     for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
-        (tmp_path / name_of_link).symlink_to(file)
+        Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
     monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)

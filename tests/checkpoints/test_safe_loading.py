@@ -88,7 +88,6 @@ def read_runtime_info(file, work_dir=None, **entries):
     hub = {
         'log_scalars': {'loss': HistoryBuffer([1.0], [1])},
         'runtime_info': {'cfg': 'import os', 'epoch': 1, **entries},
-        'resumed_keys': dict.fromkeys(['cfg', 'epoch', 'loss', *entries], True),
     }
     torch.save({'state_dict': WEIGHTS, 'message_hub': hub}, file)
     hub = read_for_mmengine(str(file), work_dir).content['message_hub']

@@ -10,7 +10,7 @@ import pytest
 
 from ..datasets.formats.made import write_example
 from ..inference.conftest import CLASSES, config_of, picture_of
-from ..moments import list_states, restore, run
+from ..moments import list_states, read_files, restore, run
 
 PREDICT = 'predict ../run photos --device cpu'
 COMMANDS = [
@@ -22,8 +22,8 @@ COMMANDS = [
 
 
 def read(folder):
-    files = (path for path in folder.rglob('*') if path.is_file() and path.suffix != '.unfinished')
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    files = read_files(folder).items()
+    return {name: content for name, content in files if not name.endswith('.unfinished')}
 
 
 @pytest.fixture

@@ -7,21 +7,20 @@ import shutil
 import torch
 from safetensors.torch import load_file
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.files import compute_sha256
 
 
 def test_published_file_in_the_work_dir_has_the_weights_without_training_state(
-    work_dir, tmp_path, capsys
+    work_dir, tmp_path, call
 ):
     run = shutil.copytree(work_dir, tmp_path / 'run')
-    run_command('publish', [run])
+    _, printed = call('publish', run)
     target = run / 'model.safetensors'
     trained = torch.load(work_dir / 'epoch_1.pth', weights_only=False)['state_dict']
     published = load_file(target)
     assert set(published) == set(trained)
     assert all(torch.equal(published[name], trained[name]) for name in trained)
-    assert compute_sha256(target) in capsys.readouterr().out
+    assert compute_sha256(target) in printed
     # The file has default permissions.
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode

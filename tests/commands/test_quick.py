@@ -42,7 +42,6 @@ MISTAKES = {
     'train --data . --launcher pytorch': '--data trains in one process',
     f'train --data . --epochs {"1" * 400}': '11: expected at least 1, and at most 1,000,000,000',
     'train --data . --lr nan': '--lr nan: expected at least 0',
-    'predict x --score-thr nan': '--score-thr nan: expected at least 0',
     'train docs': 'there is no config docs',
     'test configs/mask_rcnn_gcvit_t.py missing.pth': 'there is no checkpoint missing.pth',
     'test DEMO missing.pth --out scores.json': '--out scores.json: expected a name',

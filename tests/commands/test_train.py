@@ -84,22 +84,13 @@ def test_a_run_is_resumed_with_some_of_its_own_options_also_those_by_default(
             reject(join(second))
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Change to an empty folder."""
-    folder = tmp_path / 'project'
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
-    project, monkeypatch
+    empty_folder, monkeypatch
 ):
     start('a/photos')
-    write_example(project / 'b' / 'photos', 'classes')
-    (project / 'link').symlink_to('a')
-    for path in ('a/photos', './a/../a/photos/', project / 'a/photos', 'link/photos'):
+    write_example(Path('b/photos'), 'classes')
+    Path('link').symlink_to('a')
+    for path in ('a/photos', './a/../a/photos/', empty_folder / 'a/photos', 'link/photos'):
         assert resume(path)
     work_dir = '--work-dir ../work_dirs/photos'
     monkeypatch.chdir('a')
@@ -109,11 +100,11 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
         UserError, match=r'the work dir of a run on .*/a/photos, not on photos\. Set another'
     ):
         resume('photos', work_dir)
-    monkeypatch.chdir(project.rename(project.with_name('moved')))
+    monkeypatch.chdir(empty_folder.rename(empty_folder.with_name('moved')))
     assert resume('a/photos')
 
 
-def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(project):
+def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(empty_folder):
     config = start('photos', '--size mini --fine-tune head --epochs 5')
     for options in ('', '--epochs 5', '--workers 0'):
         assert resume(options=options) == config
@@ -135,7 +126,7 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
         ('', '--tiles', False),
     ],
 )
-def test_tiles_without_a_side_are_those_of_the_run(first, second, is_same, project):
+def test_tiles_without_a_side_are_those_of_the_run(first, second, is_same, empty_folder):
     """Its objects are large, so that tiles have the image size by default."""
     start('photos', f'--size mini --image-size 192 {first}', 'coco')
     if is_same:

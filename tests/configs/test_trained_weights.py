@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     """A folder with the data that the table's scores are of."""
     folder = tmp_path_factory.mktemp('folder')
     call('', TOOLS / 'make_digits.py', folder / 'data' / 'digits', '--train', 1)
-    write_objects(folder / 'data' / 'objects', 'val', map(make_photo, range(60)))
+    write_objects(folder / 'data' / 'objects', map(make_photo, range(60)))
     return folder
 
 

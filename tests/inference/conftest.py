@@ -6,8 +6,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints.converting import save_checkpoint
-
 from ..tools.commands import CONFIGS
 
 # The config of each task, and the class names in its checkpoints.
@@ -39,7 +37,7 @@ def make_work_dir(folder, task, cfg=None):
         'optimizer': torch.optim.SGD(model.parameters(), 0.1).state_dict(),
         'meta': {'dataset_meta': {'classes': CLASSES[task], 'palette': palette}},
     }
-    save_checkpoint(content, folder / 'epoch_1.pth')
+    torch.save(content, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     return folder
 

@@ -29,7 +29,7 @@ from ...datasets.checks.datasets import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
 from ...mmengine_utils import ends_step
-from ...private_api import get_checkpoint_loader
+from ...private_api import get_checkpoint_loaders
 from ...registry import HOOKS
 from ..loops import ResumableLoop
 
@@ -247,7 +247,7 @@ class SafeLoadHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         # This package's commands have entered the context already, before they built the runner.
-        if get_checkpoint_loader('').__module__ != safe_checkpoint_loading.__module__:
+        if get_checkpoint_loaders()[''].__module__ != safe_checkpoint_loading.__module__:
             self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
     def after_run(self, runner: Any) -> None:

@@ -205,4 +205,4 @@ def list_next_commands(runner: Runner) -> list[str]:
 
 def quote(path: str) -> str:
     """Quote a path for a shell. A path inside the current folder becomes relative to it."""
-    return shlex.quote(make_portable_path(Path(path)))
+    return shlex.quote(make_portable_path(path))

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from ...checkpoints.weights import get_running_statistics
+from ...checkpoints.weights import list_running_statistics
 from ...errors import MANY, UserError, shorten
 from ...mmengine_utils import ends_step, get_image_name, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
@@ -42,7 +42,7 @@ class SkipNonFiniteStepHook(Hook):
         self.consecutive = 0
 
     def before_train(self, runner: Runner) -> None:
-        self.statistics = list(get_running_statistics(unwrap_model(runner)).values())
+        self.statistics = list_running_statistics(unwrap_model(runner))
         for wrapper in list_optim_wrappers(runner):
             wrapper.optimizer.register_step_pre_hook(self.check_step)
         self.start_step()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.hold_out import split_validation
-from mmgcvit.datasets.reading import AnnotatedImage, make_split
+from mmgcvit.datasets.reading import AnnotatedImage, make_splits
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.errors import UserError
@@ -30,12 +30,11 @@ def make_dataset(annotation_type, images, folder):
             # Classes that an image lacks are there as crowds.
             objects = [(each, {'iscrowd': int(each not in found)}) for each in NAMES]
             annotated.append(AnnotatedImage(root / name, (9, 9), objects))
-        split = make_split(root, NAMES, annotated)
+        splits, _ = make_splits(root, NAMES, {'train': annotated})
     else:
-        found = images.values()
-        pairs = zip(images, found, strict=True)
-        split = LabelSplit(root, [{'file_name': each, 'classes': names} for each, names in pairs])
-    return DatasetInfo(root, '', (annotation_type,), NAMES, {'train': split})
+        listed = [{'file_name': each, 'classes': names} for each, names in images.items()]
+        splits = {'train': LabelSplit(root, listed)}
+    return DatasetInfo(root, '', (annotation_type,), NAMES, splits)
 
 
 def hold_out(annotation_type, images, folder='/data'):
