@@ -20,6 +20,7 @@ from mmengine.dist import all_gather_object, init_dist, is_distributed
 from mmengine.utils.dl_utils import set_multi_processing
 from rich.progress import Progress
 
+from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
@@ -29,7 +30,7 @@ from ..files import make_portable_path
 from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
 from .hooks.cudnn_benchmark import CudnnBenchmarkHook
-from .hooks.progress import ProgressHook
+from .hooks.progress import open_progress
 from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
@@ -199,8 +200,14 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
 
 
-def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
-    """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
+@contextmanager
+def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> Iterator[Runner]:
+    """Yield mmengine's runner of a config, which gets the content of ``checkpoint`` for its
+    ``load_from``.
+
+    Until the context ends, load checkpoints safely, explain the errors of data workers and, if
+    ``progress``, show the progress.
+    """
     runner_type = cfg.get('runner_type', 'Runner')
     if runner_type != 'Runner':
         raise UserError(
@@ -215,12 +222,18 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
-    runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
-    speed_up(runner.model)
-    runner.register_hook(CudnnBenchmarkHook())
-    if progress is not None:
-        runner.register_hook(progress)
-    return runner
+    with (
+        safe_checkpoint_loading(cfg.work_dir, checkpoint),
+        open_progress(progress) as hook,
+        explain_loader_errors(),
+    ):
+        del checkpoint  # mmengine frees its content after loading
+        runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
+        speed_up(runner.model)
+        runner.register_hook(CudnnBenchmarkHook())
+        if hook is not None:
+            runner.register_hook(hook)
+        yield runner
 
 
 def count_cpus() -> int:

@@ -9,7 +9,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
 from ..datasets.checks.sources import find_format
@@ -23,9 +22,8 @@ from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from ..tasks import DETECTION
-from .hooks.progress import open_progress
 from .hooks.val_visualization import ShowDirHook
-from .setup import build_runner, check_data, explain_loader_errors, join_process_group
+from .setup import check_data, join_process_group, open_runner
 from .work_dir import Runner
 
 
@@ -57,12 +55,7 @@ def run_test(
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer
     # state.
     cfg.load_from, cfg.resume = loaded.source, False
-    with (
-        safe_checkpoint_loading(cfg.work_dir, loaded),
-        open_progress(progress) as hook,
-        explain_loader_errors(),
-    ):
-        runner = build_runner(cfg, hook)
+    with open_runner(cfg, loaded, progress) as runner:
         check_fits(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)

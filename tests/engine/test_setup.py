@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmgcvit.engine.hooks.cudnn_benchmark import CudnnBenchmarkHook
-from mmgcvit.engine.setup import build_runner
+from mmgcvit.engine.setup import open_runner
 
 from .random_training import GivenScore, make_config, make_evaluation, read_last_state, run
 
@@ -31,8 +31,10 @@ def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
 
 def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
     text = Config.pretty_text.fget
-    with mock.patch.object(Config, 'pretty_text', property(formatted := mock.Mock(wraps=text))):
-        runner = build_runner(make_config(tmp_path, EPOCHS), None)
+    with (
+        mock.patch.object(Config, 'pretty_text', property(formatted := mock.Mock(wraps=text))),
+        open_runner(make_config(tmp_path, EPOCHS), None, progress=False) as runner,
+    ):
         runner.train()
     assert formatted.call_count == 1
     saved = read_last_state(tmp_path, ['meta'])['meta']

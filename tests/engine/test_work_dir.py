@@ -60,10 +60,8 @@ def get_choice(work_dir, option, **settings):
     """Return whether a run resumes, its checkpoint's name and whether the optimizer's state is
     read.
     """
-    is_resumed, checkpoint = choose_checkpoint(
-        Config({'work_dir': str(work_dir), **settings}), option
-    )
-    return is_resumed, checkpoint.source, 'optimizer' in checkpoint.content
+    checkpoint = choose_checkpoint(Config({'work_dir': str(work_dir), **settings}), option)
+    return checkpoint.is_resumed, checkpoint.source, 'optimizer' in checkpoint.content
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
@@ -75,7 +73,7 @@ def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     assert get_choice(work_dir, None, resume=True) == (True, latest, True)
     assert get_choice(work_dir, earlier) == (True, earlier, True)
     cfg = Config({'work_dir': str(work_dir)})
-    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
+    assert choose_checkpoint(cfg, None, overwrite=True) is None
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
     cfg.load_from = earlier

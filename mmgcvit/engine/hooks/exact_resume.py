@@ -29,9 +29,9 @@ from ...errors import CheckpointError
 from ...files import write_text
 from ...mmengine_utils import call_on_rank_0
 from ...registry import HOOKS
-from ..loops import DATA_POSITION, ResumableLoop, get_length
-from ..settings import SETTINGS, get_plain_settings
+from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
+from .new_schedule import SETTINGS, get_plain_settings
 
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch
 # 3".
@@ -54,9 +54,7 @@ class ExactResumeHook(Hook):
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the
     # training.
     priority = 'LOWEST'
-
-    def __init__(self) -> None:
-        self.is_training = False
+    is_training = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
@@ -71,7 +69,14 @@ class ExactResumeHook(Hook):
         if path is None:
             return
         is_own_loop = isinstance(runner.train_loop, ResumableLoop)
-        check_resumable(checkpoint, path, is_own_loop)
+        missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
+        if is_own_loop and DATA_POSITION not in checkpoint.get('meta', {}):
+            missing.append(DATA_POSITION)
+        if missing:
+            raise CheckpointError(
+                f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
+                f'its weights: --cfg-options load_from={path}'
+            )
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
@@ -100,24 +105,6 @@ class ExactResumeHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
-
-
-def check_resumable(checkpoint: dict[str, Any], path: Path, is_own_loop: bool) -> None:
-    """Raise a CheckpointError if a run cannot resume from a checkpoint."""
-    missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    if is_own_loop and DATA_POSITION not in checkpoint.get('meta', {}):
-        missing.append(DATA_POSITION)
-    if missing:
-        raise CheckpointError(
-            f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
-            f'its weights: --cfg-options load_from={path}'
-        )
-
-
-def format_position(runner: Runner) -> str:
-    """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    unit, done, _ = get_length(runner)
-    return f'{unit} {done}'
 
 
 def is_validation_missing(runner: Runner) -> bool:
