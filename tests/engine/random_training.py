@@ -27,6 +27,8 @@ from mmgcvit.interrupts import handle_signals
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 COUNTER = count()
 IMAGES = 11
+EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
+ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')  # of a checkpoint
 
 
@@ -90,7 +92,7 @@ class SignalHook(Hook):
     def __init__(self, iteration, number=signal.SIGINT, moment='iteration'):
         self.iteration, self.number, self.moment = iteration, number, moment
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
+    def before_train_iter(self, runner, **_):
         if runner.iter + 1 != self.iteration or self.moment in ('end', 'wait'):
             return
         signal.raise_signal(self.number)
@@ -99,7 +101,7 @@ class SignalHook(Hook):
                 worker.kill()
                 worker.join()
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(self, runner, **_):
         if runner.iter + 1 != self.iteration:
             return
         if self.moment == 'end':
@@ -117,8 +119,8 @@ def make_config(
     """
     checkpoint = {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1}
     checkpoint |= {'interval': saves or 1, 'by_epoch': saves is None}
+    checkpoint |= {'save_best': 'toy/mAP', 'rule': 'greater'}
     warm_up = {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5}
-    optimizer = {'type': 'AdamW', 'lr': 1e-2}
     settings = {
         'default_scope': 'mmengine',
         'work_dir': str(work_dir),
@@ -133,7 +135,10 @@ def make_config(
             'sampler': {'type': sampler, 'shuffle': True},
         },
         'train_cfg': loop,
-        'optim_wrapper': {'optimizer': optimizer, 'accumulative_counts': accumulated},
+        'optim_wrapper': {
+            'optimizer': {'type': 'AdamW', 'lr': 1e-2},
+            'accumulative_counts': accumulated,
+        },
         'param_scheduler': [warm_up, {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5}],
         'default_hooks': {
             'checkpoint': checkpoint,

@@ -60,16 +60,12 @@ def train_step(model, size):
     torch.manual_seed(0)
     model.zero_grad()
     sum(found.square().mean() for found in model.backbone(torch.rand(1, 3, *size))).backward()
-    named = (
-        (name, p.grad)
-        for name, p in model.named_parameters()
-        if not name.endswith(('kv.bias', 'qkv.bias'))
-    )
-    return {
-        name: gradient / gradient.abs().max().clamp(min=1e-9)
-        for name, gradient in named
-        if gradient is not None
-    }
+    gradients = {}
+    for name, parameter in model.named_parameters():
+        gradient = parameter.grad
+        if gradient is not None and not name.endswith('kv.bias'):
+            gradients[name] = gradient / gradient.abs().max().clamp(min=1e-9)
+    return gradients
 
 
 @pytest.mark.parametrize('with_cp', [False, pytest.param(True, marks=pytest.mark.long)])

@@ -21,8 +21,11 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.errors import UserError
 
 from ..tools.commands import train as train_task
+from ..toy import names
 from .random_training import (
+    EPOCHS,
     IMAGES,
+    ITERATIONS,
     NO_SHRINKING,
     RandomImages,
     SignalHook,
@@ -32,8 +35,6 @@ from .random_training import (
     run,
 )
 
-EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
-ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
 SEEDED = {'randomness': {'seed': 5, 'diff_rank_seed': True}}
 
 
@@ -52,8 +53,7 @@ def train_whole_and_resumed(folder, hook, workers=(0, 0), **options):
     assert run(make_config(resumed, **options, workers=workers[0]), hook) == signal.SIGINT
     run(resume_config(resumed, **options, workers=workers[1]))
     assert_same(read_last_state(resumed), read_last_state(whole))
-    names = [sorted(path.name for path in run.glob('*.pth')) for run in (whole, resumed)]
-    assert names[0] == names[1]
+    assert names(resumed) == names(whole)
 
 
 def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():

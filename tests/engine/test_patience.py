@@ -17,6 +17,8 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
 from .random_training import (
+    EPOCHS,
+    ITERATIONS,
     NO_SHRINKING,
     GivenScore,
     RandomImages,
@@ -26,14 +28,14 @@ from .random_training import (
     run,
 )
 
-ITERATIONS = 4  # per epoch, and per validation
+LENGTH = 4  # iterations per epoch, and per validation
 
 
 class PositionHook(Hook):
     """Count the validations, also those before a run was resumed."""
 
     def before_val_epoch(self, runner):
-        self.position = runner.iter // ITERATIONS - 1
+        self.position = runner.iter // LENGTH - 1
 
 
 def find_end(scores, patience, intervals, stops):
@@ -44,7 +46,7 @@ def find_end(scores, patience, intervals, stops):
     """
     best, best_number, since_best = -0.5, None, 0
     for number, score in enumerate(scores, start=1):
-        interval = intervals[sum(stop <= number * ITERATIONS for stop in stops)]
+        interval = intervals[sum(stop <= number * LENGTH for stop in stops)]
         if number % interval and number < len(scores):
             continue
         score = score if math.isfinite(score) else -1
@@ -66,30 +68,27 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
         st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6)
     )
     patience = data.draw(st.integers(1, 3))
-    stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * ITERATIONS - 1), max_size=2)))
+    stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * LENGTH - 1), max_size=2)))
     intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
     metric = GivenScore(lambda: scores[hook.position])
-    stops = [stop for stop in stops if stop <= end * ITERATIONS]
+    stops = [stop for stop in stops if stop <= end * LENGTH]
     with TemporaryDirectory() as work_dir:
         for interval, stop in zip(intervals, [*stops, None], strict=False):
-            loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': len(scores)}
-            loop['val_interval'] = interval
+            loop = EPOCHS | {'max_epochs': len(scores), 'val_interval': interval}
             if not by_epoch:
-                length = len(scores) * ITERATIONS
-                loop = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': length}
-                loop['val_interval'] = interval * ITERATIONS
+                length = len(scores) * LENGTH
+                loop = ITERATIONS | {'max_iters': length, 'val_interval': interval * LENGTH}
             is_resumed = any(Path(work_dir).iterdir())
             cfg = make_config(work_dir, loop, resume=is_resumed, **make_evaluation(metric))
-            cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
             hooks = [hook] if stop is None else [hook, SignalHook(stop)]
             run(cfg, *hooks)
         last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
-        assert last['meta']['iter'] == end * ITERATIONS
+        assert last['meta']['iter'] == end * LENGTH
         names = [path.name for path in Path(work_dir).glob('best_*')]
-        assert names == ([f'best_toy_mAP_iter_{best * ITERATIONS}.pth'] if best else [])
+        assert names == ([f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else [])
 
 
 @DATASETS.register_module()
@@ -99,10 +98,8 @@ class ImagesOfOneClass(RandomImages):
 
 
 def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
-    loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2, 'val_interval': 1}
-    cfg = make_config(tmp_path, loop, **make_evaluation(GivenScore(lambda: 1.0)))
+    cfg = make_config(tmp_path, EPOCHS, **make_evaluation(GivenScore(lambda: 1.0)))
     cfg.log_level = 'WARNING'
-    cfg.default_hooks.checkpoint.update({'save_best': 'auto', 'rule': 'greater'})
     cfg.val_dataloader.dataset = {'type': 'ImagesOfOneClass'}
     run(deepcopy(cfg))
     assert not [*tmp_path.glob('best_*')]

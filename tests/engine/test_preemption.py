@@ -21,6 +21,8 @@ from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 
 from ..fork_server import run_on_ranks
 from .random_training import (
+    EPOCHS,
+    ITERATIONS,
     RandomImages,
     SignalHook,
     assert_same,
@@ -29,10 +31,7 @@ from .random_training import (
     run,
 )
 
-LOOPS = {
-    'epochs': {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3},
-    'iterations': {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 7},
-}
+LOOPS = {'epochs': EPOCHS, 'iterations': ITERATIONS | {'max_iters': 7}}
 MOMENTS = ('iteration', 'end', 'wait')
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 RECEIVERS = [(0,), (0, 1), (1,), (0, 1), (0,)]  # ranks of two
@@ -98,12 +97,12 @@ def test_two_ranks_stop_together_wherever_one_or_both_get_a_signal(loop, tmp_pat
 
 def test_a_checkpoint_is_saved_by_time_and_the_next_one_replaces_it(tmp_path):
     """Also before a validation. With one kept, the last of them and of the others is left."""
-    cfg = make_config(tmp_path, LOOPS['epochs'], saves=None, randomness={'seed': 5})
+    cfg = make_config(tmp_path, EPOCHS, saves=None, randomness={'seed': 5})
     cfg.default_hooks.checkpoint.update(time_interval=0)
     seen = []
 
     class FilesHook(Hook):
-        def before_train_iter(self, runner, batch_idx, data_batch=None):
+        def before_train_iter(self, runner, **_):
             seen.append(sorted(path.name for path in tmp_path.glob('*.pth')))
 
     run(cfg, FilesHook())

@@ -12,15 +12,13 @@ import pytest
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
-from .random_training import GivenScore, make_config, make_evaluation, run
+from .random_training import EPOCHS, ITERATIONS, GivenScore, make_config, make_evaluation, run
 
-EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
-ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}
 LOSSES = ['log: .*', 'epoch 1 of 2: loss [0-9.]+', 'epoch 2 of 2: loss [0-9.]+', 'finished']
 # Loop, whether there are validations, whether predictions can be drawn, and the printed lines.
 RUNS = {
     'epochs': (
-        EPOCHS,
+        EPOCHS | {'max_epochs': 2},
         True,
         True,
         [
@@ -39,7 +37,7 @@ RUNS = {
         ],
     ),
     'iterations': (
-        ITERATIONS,
+        ITERATIONS | {'max_iters': 4, 'val_interval': 4},
         True,
         False,
         [
@@ -52,7 +50,7 @@ RUNS = {
         ],
     ),
     'no validation': (
-        EPOCHS,
+        EPOCHS | {'max_epochs': 2},
         False,
         False,
         [*LOSSES, "last checkpoint: 'my run/epoch_2.pth'"],
@@ -71,12 +69,11 @@ def test_each_epoch_and_validation_prints_a_line_and_the_end_says_what_comes_nex
     monkeypatch.setenv('TERM', 'xterm')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(progress, 'can_draw_predictions', lambda cfg: can_draw)
-    options = {'saves': None if loop is EPOCHS else 4, 'log_level': 'INFO'}
+    options = {'saves': 4 if case == 'iterations' else None, 'log_level': 'INFO'}
     if has_validation:
         powers = count(1)  # of scores that fall: 0.5, 0.25, ...
         options |= make_evaluation(GivenScore(lambda: 1 / 2 ** next(powers)))
     cfg = make_config(tmp_path / 'my run', loop, **options)
-    cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
     stream = io.StringIO()
     stream.isatty = lambda: is_terminal
     hook = ProgressHook(stream)

@@ -9,16 +9,14 @@ from mmengine.hooks import Hook
 from mmgcvit.engine.hooks.cudnn_benchmark import CudnnBenchmarkHook
 from mmgcvit.engine.setup import open_runner
 
-from .random_training import GivenScore, make_config, make_evaluation, read_last_state, run
-
-EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
+from .random_training import EPOCHS, GivenScore, make_config, make_evaluation, read_last_state, run
 
 
 def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
     seen = {'train': set(), 'val': set()}
 
     class NoteHook(Hook):
-        def _before_iter(self, runner, batch_idx, data_batch=None, mode='train'):
+        def _before_iter(self, runner, mode, **_):
             seen[mode].add(torch.backends.cudnn.benchmark)
 
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', True)
@@ -38,4 +36,4 @@ def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
         runner.train()
     assert formatted.call_count == 1
     saved = read_last_state(tmp_path, ['meta'])['meta']
-    assert (saved['iter'], saved['cfg']) == (8, Config.pretty_text.fget(runner.cfg))
+    assert (saved['iter'], saved['cfg']) == (12, Config.pretty_text.fget(runner.cfg))
