@@ -20,8 +20,9 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.interrupts import handle_signals
+
+from ..toy import last
 
 # Phases of hypothesis' tests whose examples take seconds: a failing one is shown as it was found.
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -117,9 +118,14 @@ def make_config(
     """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or
     None for epochs.
     """
-    checkpoint = {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1}
-    checkpoint |= {'interval': saves or 1, 'by_epoch': saves is None}
-    checkpoint |= {'save_best': 'toy/mAP', 'rule': 'greater'}
+    checkpoint = {
+        'type': 'mmgcvit.AtomicCheckpointHook',
+        'max_keep_ckpts': 1,
+        'interval': saves or 1,
+        'by_epoch': saves is None,
+        'save_best': 'toy/mAP',
+        'rule': 'greater',
+    }
     warm_up = {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 5}
     settings = {
         'default_scope': 'mmengine',
@@ -184,7 +190,7 @@ def read_last_state(work_dir, parts=PARTS):
     """Read weights, EMA weights, optimizer and LR scheduler states from the last checkpoint of a
     work dir.
     """
-    content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
+    content = last(work_dir)
     return {name: content[name] for name in parts}
 
 

@@ -9,7 +9,6 @@ then the current epoch starts again.
 import json
 from collections import Counter
 from functools import partial
-from types import SimpleNamespace
 from typing import NamedTuple
 from unittest import mock
 
@@ -63,8 +62,7 @@ class FakeRunner:
 
     def __init__(self, session, rank, diff_rank_seed):
         self.rank, self.stop, self.trained = rank, session.stop, []
-        self.visualizer, self.optim_wrapper = SimpleNamespace(), None
-        self.model = SimpleNamespace(train=lambda: None, train_step=lambda *_, **__: {})
+        self.visualizer, self.model, self.optim_wrapper = mock.Mock(), mock.Mock(), None
         self._randomness_cfg = {'seed': session.seed, 'diff_rank_seed': diff_rank_seed}
         self.cfg = {}  # built by arguments
         self.set_seed(SEED if session.seed is None else session.seed)

@@ -102,16 +102,17 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
 
 
 def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
-    cfg = config_with(write_coco(tmp_path))
-    cut(tmp_path / 'images' / 'b.jpg')
+    cfg, image = config_with(write_coco(tmp_path)), tmp_path / 'images' / 'b.jpg'
+    check = partial(check_data, cfg, ['train_dataloader'])
+    cut(image)
     with pytest.raises(UserError, match=r'images/b\.jpg'):
-        check_data(cfg, ['train_dataloader'])
+        check()
     # With no images to open, annotations and missing files are still checked.
     cfg.data_checks = {'images': 0}
-    check_data(cfg, ['train_dataloader'])
-    (tmp_path / 'images' / 'b.jpg').unlink()
+    check()
+    image.unlink()
     with pytest.raises(UserError, match=r'images/b\.jpg'):
-        check_data(cfg, ['train_dataloader'])
+        check()
 
 
 # The base batch size, images per process and accumulation steps. HALVED has the base batch size and
@@ -132,21 +133,20 @@ def make_batches(base, images, steps, interval):
 
 
 @pytest.mark.parametrize(
-    ('settings', 'recipe', 'processes', 'recipe_size', 'size'),
+    ('settings', 'recipe', 'processes'),
     [
-        (PLAIN, PLAIN, 16, 16, 32),
-        ((16, 2, 4), PLAIN, 8, 16, 64),
-        (SUM, SUM, 4, 1024, 512),
-        (HALVED, PLAIN, 4, 16, 8),
-        (PLAIN, PLAIN, 8, 16, 16),
-        ((512, 256, 1), SUM, 4, 1024, 1024),
+        (PLAIN, PLAIN, 16),
+        ((16, 2, 4), PLAIN, 8),
+        (SUM, SUM, 4),
+        (HALVED, PLAIN, 4),
+        (PLAIN, PLAIN, 8),
+        ((512, 256, 1), SUM, 4),
     ],
 )
-def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(
-    settings, recipe, processes, recipe_size, size
-):
+def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes):
     """mmengine divides the batch size without accumulation by base_batch_size."""
-    (_, images, steps), (*_, recipe_steps) = settings, recipe
+    (_, images, steps), (base, _, recipe_steps) = settings, recipe
+    recipe_size, size = base * recipe_steps, processes * images * steps
     cfg = make_batches(*settings, interval=recipe_steps)
     warning = '. '.join(check_batch_size(cfg, make_batches(*recipe, recipe_steps), processes))
     text = f'effective batch size of {recipe_size}; this run has {size} ({processes} x '

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 
-from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
+from ..toy import last
 from .random_training import (
     EPOCHS,
     ITERATIONS,
@@ -49,9 +49,12 @@ def find_end(scores, patience, intervals, stops):
         interval = intervals[sum(stop <= number * LENGTH for stop in stops)]
         if number % interval and number < len(scores):
             continue
-        score = score if math.isfinite(score) else -1
-        best_number = number if score >= best else best_number
-        best, since_best = (score, 0) if score > best else (best, since_best + 1)
+        if not math.isfinite(score):
+            score = -1
+        if score >= best:
+            best_number = number
+        since_best = 0 if score > best else since_best + 1
+        best = max(best, score)
         if since_best == patience:
             return number, best_number
     return len(scores), best_number
@@ -59,17 +62,19 @@ def find_end(scores, patience, intervals, stops):
 
 @pytest.mark.parametrize('by_epoch', [True, False])
 @settings(max_examples=12, phases=NO_SHRINKING)
-@given(st.data())
+@given(
+    scores=st.lists(
+        st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6
+    ),
+    patience=st.integers(1, 3),
+    stops=st.sets(st.integers(1, 6 * LENGTH), max_size=2),
+    intervals=st.lists(st.integers(1, 3), min_size=3, max_size=3),
+)
 def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
-    by_epoch, data
+    by_epoch, scores, patience, stops, intervals
 ):
     """The interval of validations may change when the run is resumed."""
-    scores = data.draw(
-        st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6)
-    )
-    patience = data.draw(st.integers(1, 3))
-    stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * LENGTH - 1), max_size=2)))
-    intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
+    stops = sorted(stops)
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
     metric = GivenScore(lambda: scores[hook.position])
@@ -85,8 +90,7 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
             hooks = [hook] if stop is None else [hook, SignalHook(stop)]
             run(cfg, *hooks)
-        last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
-        assert last['meta']['iter'] == end * LENGTH
+        assert last(Path(work_dir))['meta']['iter'] == end * LENGTH
         names = [path.name for path in Path(work_dir).glob('best_*')]
         assert names == ([f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else [])
 
