@@ -113,10 +113,18 @@ class SignalHook(Hook):
 
 
 def make_config(
-    work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options
+    work_dir,
+    loop,
+    sampler='DefaultSampler',
+    workers=0,
+    accumulated=1,
+    images=3,
+    saves=1,
+    get_score=None,
+    **options,
 ):
     """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or
-    None for epochs.
+    None for epochs. With ``get_score``, the run validates: the score is what it returns.
     """
     checkpoint = {
         'type': 'mmgcvit.AtomicCheckpointHook',
@@ -152,17 +160,15 @@ def make_config(
         },
         'custom_hooks': [{'type': 'EMAHook'}],
     }
+    if get_score is not None:
+        settings['val_cfg'] = {}
+        settings['val_evaluator'] = Evaluator([GivenScore(get_score)])
+        settings['val_dataloader'] = {
+            'batch_size': 6,
+            'dataset': {'type': 'RandomImages'},
+            'sampler': {'type': 'DefaultSampler'},
+        }
     return Config(settings | options)
-
-
-def make_evaluation(metric):
-    """Return the config entries that make a run validate with a metric."""
-    loader = {
-        'batch_size': 6,
-        'dataset': {'type': 'RandomImages'},
-        'sampler': {'type': 'DefaultSampler'},
-    }
-    return {'val_cfg': {}, 'val_evaluator': Evaluator([metric]), 'val_dataloader': loader}
 
 
 def run(cfg, *hooks):

@@ -2,28 +2,14 @@
 
 import os
 import time
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
-
-
-class Image(Dataset):
-    """One image, which a function loads."""
-
-    def __init__(self, load):
-        self.load = load
-
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        return self.load()
 
 
 def test_a_batch_norm_that_gets_one_value_is_explained():
@@ -32,9 +18,9 @@ def test_a_batch_norm_that_gets_one_value_is_explained():
         pooled(torch.rand(1, 3, 2, 2))
 
 
-@pytest.mark.parametrize('load', [partial(time.sleep, 2), partial(os._exit, 9)])
+@pytest.mark.parametrize('load', [lambda batch: time.sleep(2), lambda batch: os._exit(9)])
 def test_a_worker_that_waits_for_ever_or_is_killed_ends_the_run_with_one_sentence(load):
-    loader = DataLoader(Image(load), num_workers=1, timeout=1)
+    loader = DataLoader([0], collate_fn=load, num_workers=1, timeout=1)
     with (
         pytest.raises(UserError, match=r'^DataLoader [^\n]*timeout=SECONDS[^\n]*$'),
         explain_loader_errors(),

@@ -20,11 +20,9 @@ from .random_training import (
     EPOCHS,
     ITERATIONS,
     NO_SHRINKING,
-    GivenScore,
     RandomImages,
     SignalHook,
     make_config,
-    make_evaluation,
     run,
 )
 
@@ -77,7 +75,6 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
     stops = sorted(stops)
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
-    metric = GivenScore(lambda: scores[hook.position])
     stops = [stop for stop in stops if stop <= end * LENGTH]
     with TemporaryDirectory() as work_dir:
         for interval, stop in zip(intervals, [*stops, None], strict=False):
@@ -86,7 +83,9 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
                 length = len(scores) * LENGTH
                 loop = ITERATIONS | {'max_iters': length, 'val_interval': interval * LENGTH}
             is_resumed = any(Path(work_dir).iterdir())
-            cfg = make_config(work_dir, loop, resume=is_resumed, **make_evaluation(metric))
+            cfg = make_config(
+                work_dir, loop, get_score=lambda: scores[hook.position], resume=is_resumed
+            )
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
             hooks = [hook] if stop is None else [hook, SignalHook(stop)]
             run(cfg, *hooks)
@@ -102,7 +101,7 @@ class ImagesOfOneClass(RandomImages):
 
 
 def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
-    cfg = make_config(tmp_path, EPOCHS, **make_evaluation(GivenScore(lambda: 1.0)))
+    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
     cfg.log_level = 'WARNING'
     cfg.val_dataloader.dataset = {'type': 'ImagesOfOneClass'}
     run(deepcopy(cfg))

@@ -12,7 +12,7 @@ import pytest
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
-from .random_training import EPOCHS, ITERATIONS, GivenScore, make_config, make_evaluation, run
+from .random_training import EPOCHS, ITERATIONS, make_config, run
 
 LOSSES = ['log: .*', 'epoch 1 of 2: loss [0-9.]+', 'epoch 2 of 2: loss [0-9.]+', 'finished']
 # Loop, whether there are validations, whether predictions can be drawn, and the printed lines.
@@ -72,7 +72,7 @@ def test_each_epoch_and_validation_prints_a_line_and_the_end_says_what_comes_nex
     options = {'saves': 4 if case == 'iterations' else None, 'log_level': 'INFO'}
     if has_validation:
         powers = count(1)  # of scores that fall: 0.5, 0.25, ...
-        options |= make_evaluation(GivenScore(lambda: 1 / 2 ** next(powers)))
+        options['get_score'] = lambda: 1 / 2 ** next(powers)
     cfg = make_config(tmp_path / 'my run', loop, **options)
     stream = io.StringIO()
     stream.isatty = lambda: is_terminal

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmgcvit.engine.hooks.cudnn_benchmark import CudnnBenchmarkHook
 from mmgcvit.engine.setup import open_runner
 
-from .random_training import EPOCHS, GivenScore, make_config, make_evaluation, read_last_state, run
+from .random_training import EPOCHS, make_config, read_last_state, run
 
 
 def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
@@ -20,7 +20,7 @@ def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
             seen[mode].add(torch.backends.cudnn.benchmark)
 
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', True)
-    cfg = make_config(tmp_path, EPOCHS, **make_evaluation(GivenScore(lambda: 1.0)))
+    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
     cfg.custom_hooks = [CudnnBenchmarkHook(), NoteHook()]
     cfg.env_cfg = {'cudnn_benchmark': True}
     run(cfg)

@@ -145,23 +145,6 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(train, run):
         assert line in log
 
 
-def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(train, run):
-    """The earlier config has another name. A file of the user is like it."""
-    assert train()[0] == 0
-    (logs,) = run.glob('*/vis_data')  # which have the second as their name
-    logs.parent.rename(run / 'logs')
-    (run / CONFIG.name).rename(run / 'earlier.py')
-    pictures = run / 'val_images'
-    pictures.mkdir()
-    users = [run / 'mine.py', pictures / 'mine.jpg']
-    for path in [*users, pictures / 'epoch_7.jpg']:
-        path.write_bytes(b'# caf\xe9')  # not UTF-8
-    (run / 'folder.py').mkdir()
-    assert train('--overwrite')[0] == 0
-    assert {path.name for path in run.glob('*.py')} == {CONFIG.name, 'mine.py', 'folder.py'}
-    assert list(pictures.iterdir()) == users[1:]
-
-
 def test_a_test_leaves_the_config_of_a_run_as_it_is(train, call, run):
     """With --tta, for example, the tested model is another one than that of the run."""
     assert train()[0] == 0
