@@ -97,8 +97,9 @@ def load_config(
     check_started_here(cfg, path)
     cfg.launcher = launcher
     # mmengine would drop link/.. from a path.
-    work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
-    cfg.work_dir = make_portable_path(Path(work_dir))
+    cfg.work_dir = make_portable_path(
+        Path(work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}')
+    )
     return cfg
 
 
@@ -110,10 +111,11 @@ def join_process_group(cfg: Config) -> None:
     """
     if cfg.launcher == 'none' or is_distributed():
         return
-    settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
+    environment = cfg.get('env_cfg', {})
+    settings = environment.get('dist_cfg', {})
     if torch.cuda.is_available():
         # Else init_dist would set spawn, and mmengine's runner warn of the other method.
-        set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}), distributed=True)
+        set_multi_processing(**environment.get('mp_cfg', {}), distributed=True)
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
@@ -190,8 +192,9 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """
     check_presence(cfg, dataloaders)
     enter_scope(cfg)
-    num_images = get_check_settings(cfg)['images']
-    report = check_datasets(cfg, dataloaders, num_images, Progress(disable=True))
+    report = check_datasets(
+        cfg, dataloaders, get_check_settings(cfg)['images'], Progress(disable=True)
+    )
     errors = report.format_messages()
     if errors:
         advice = "To check all images, run 'mmgcvit check-data CONFIG'"

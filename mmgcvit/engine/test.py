@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
@@ -61,7 +62,7 @@ def run_test(
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
         dataset = runner.test_loop.dataloader.dataset
         check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
-        warn_of_scores(runner)
+        warn_of_scores(runner, dataset, settings)
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'
@@ -75,17 +76,15 @@ def run_test(
         stop_workers(runner.test_dataloader)
 
 
-def warn_of_scores(runner: Runner) -> None:
+def warn_of_scores(runner: Runner, dataset: BaseDataset, settings: ConfigDict) -> None:
     """Warn if the test images give no score, or have more objects than the model finds.
 
     The check of the data has named such images of COCO files, and the limit of a model that
     predicts tiles is that of a tile.
     """
-    dataset = runner.test_loop.dataloader.dataset
     problem = find_unscored(dataset)
     if problem:
         runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
-    settings = next(iter_unwrapped_datasets(runner.cfg.test_dataloader.dataset))
     if 'side' in (runner.cfg.get('test_cfg') or ()) or find_format(settings) == 'coco':
         return
     limit = find_max_objects(runner.model)

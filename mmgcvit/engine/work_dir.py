@@ -78,9 +78,8 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
             'of --resume'
         )
         checkpoint = read_latest_checkpoint(work_dir, advice)
-        found = 'the work dir has no checkpoint, so a new training starts'
-        if checkpoint is not None:
-            found = checkpoint.source
+        none = 'the work dir has no checkpoint, so a new training starts'
+        found = checkpoint.source if checkpoint else none
         print_log(f'--resume: {found}', 'current')
         return checkpoint
     if not is_url(source) and not Path(source).is_file():

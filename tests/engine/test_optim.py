@@ -111,13 +111,15 @@ def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: capability is not None)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: capability)
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    settings = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic'}
-    settings['dtype'] = requested
-    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
-    wrapper = OPTIM_WRAPPERS.build({**settings, 'optimizer': optimizer})
-    if dtype is None:
-        assert type(wrapper) is OptimWrapper
-    else:
-        assert type(wrapper) is AmpOptimWrapper
+    wrapper = OPTIM_WRAPPERS.build(
+        {
+            'type': 'mmgcvit.AutoPrecisionOptimWrapper',
+            'loss_scale': 'dynamic',
+            'dtype': requested,
+            'optimizer': torch.optim.AdamW([nn.Parameter(torch.zeros(1))]),
+        }
+    )
+    assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
+    if dtype is not None:
         assert wrapper.cast_dtype == dtype
         assert wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)

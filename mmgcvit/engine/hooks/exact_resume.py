@@ -102,7 +102,7 @@ class ExactResumeHook(Hook):
                 history.max_length = MAX_HISTORY
 
     @master_only
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+    def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
 

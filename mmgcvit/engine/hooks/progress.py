@@ -94,11 +94,11 @@ class ProgressHook(Hook):
     def after_val_iter(self, runner: Runner, **kwargs: Any) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
-    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any]) -> None:
         self.bars.remove_task(self.evaluation)
         scores = [
             f'{name} {float(score):.4g}'
-            for name, score in (metrics or {}).items()
+            for name, score in metrics.items()
             if isinstance(score, Real) and score != -1  # COCO's score without objects
         ]
         self.console.print(f'{self.title}: {"  ".join(scores) or "none"}')

@@ -47,9 +47,6 @@ class DrawingHook(Hook):
                 runner, settings, has_masks, score_thr=score_thr
             )
 
-    def get_name(self, index: int) -> str:
-        return get_image_name(self.dataset.get_data_info(index))
-
     def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:
         """Draw the ground truth and a prediction for an image, whose longer side becomes ``side``
         px.
@@ -79,9 +76,9 @@ class ShowDirHook(DrawingHook):
     def before_test_epoch(self, runner: Runner) -> None:
         settings = runner.cfg.test_dataloader.dataset
         self.prepare(runner, settings, runner.test_loop, SCORE_THR)
-        names = [self.get_name(index) for index in range(len(self.dataset))]
-        self.indices = {name: index for index, name in enumerate(names)}
-        self.outputs = Outputs(Path(self.folder), names)
+        images = map(self.dataset.get_data_info, range(len(self.dataset)))
+        self.indices = {get_image_name(image): index for index, image in enumerate(images)}
+        self.outputs = Outputs(Path(self.folder), [*self.indices])
 
     def after_test_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
         for sample in outputs:
@@ -148,7 +145,7 @@ class ValVisualizationHook(DrawingHook):
         num_chosen = min(self.images, num_on_rank)
         for position in range(num_chosen):
             index = position * num_on_rank // num_chosen * get_world_size()
-            self.chosen[self.get_name(index)] = index
+            self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
 
     @stop_if_failing
     def after_val_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
