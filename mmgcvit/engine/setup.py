@@ -29,7 +29,7 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
 from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
-from .hooks.cudnn_benchmark import CudnnBenchmarkHook
+from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.progress import open_progress
 from .work_dir import FormattedConfig, Runner
 
@@ -155,9 +155,10 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
         code = 128 + (interrupt.args or [signal.SIGINT])[0]
     if not dist.is_initialized():
         return
-    if code == 0 and dist.get_backend() == 'gloo':
+    is_gloo = dist.get_backend() == 'gloo'
+    if is_gloo and code == 0:
         dist.barrier()
-    if code or dist.get_backend() == 'gloo':
+    if is_gloo or code:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)

@@ -17,7 +17,7 @@ from ..errors import UserError, check_installed
 from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
-from .hooks.new_schedule import NewScheduleHook
+from .hooks.exact_resume import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .setup import check_data, open_runner

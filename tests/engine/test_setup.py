@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmgcvit.engine.hooks.cudnn_benchmark import CudnnBenchmarkHook
+from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.setup import explain_loader_errors, open_runner
 from mmgcvit.errors import UserError
 

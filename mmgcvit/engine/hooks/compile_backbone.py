@@ -1,9 +1,10 @@
-"""Compile the backbone's blocks for training."""
+"""Compile the backbone's blocks, and let cuDNN time its kernels, in training only."""
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from packaging.version import Version
+from torch.backends import cudnn
 
 from ...errors import UserError
 from ...mmengine_utils import unwrap_model
@@ -73,3 +74,18 @@ class CompileBackboneHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         self.settings.__exit__(None, None, None)
+
+
+class CudnnBenchmarkHook(Hook):
+    """Switch off ``env_cfg.cudnn_benchmark`` in validations and tests.
+
+    Their images have many sizes, and cuDNN would time its kernels for each of them.
+    """
+
+    def before_val(self, runner: Runner) -> None:
+        self.in_training, cudnn.benchmark = cudnn.benchmark, False
+
+    def after_val(self, runner: Runner) -> None:
+        cudnn.benchmark = self.in_training
+
+    before_test, after_test = before_val, after_val

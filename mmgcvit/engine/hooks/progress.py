@@ -73,9 +73,11 @@ class ProgressHook(Hook):
         )
 
     def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
-        description = f'training, {format_loss(runner)}'
         self.bars.update(
-            self.training, completed=runner.iter + 1, description=description, refresh=True
+            self.training,
+            completed=runner.iter + 1,
+            description=f'training, {format_loss(runner)}',
+            refresh=True,
         )
 
     def after_train_epoch(self, runner: Runner) -> None:

@@ -35,16 +35,16 @@ class DrawingHook(Hook):
     beside the ground truth.
     """
 
-    def prepare(
-        self, runner: Runner, settings: ConfigDict, loop: BaseLoop, score_thr: float
-    ) -> None:
+    score_thr = SCORE_THR
+
+    def prepare(self, runner: Runner, settings: ConfigDict, loop: BaseLoop) -> None:
         """Build the dataset and a predictor."""
         # Images that are predicted in tiles have too many masks for the memory.
         has_masks = not isinstance(loop, TiledLoop)
         # The predictor only converts outputs of the model.
         with silence_output():
             self.dataset, self.predictor = build_dataset_and_predictor(
-                runner, settings, has_masks, score_thr=score_thr
+                runner, settings, has_masks, score_thr=self.score_thr
             )
 
     def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:
@@ -60,8 +60,14 @@ class DrawingHook(Hook):
             score, counts = score_image(ground_truth, prediction, classes)
             task = TASK_BY_NAME[self.predictor.task]
             title += f': {describe_image(task, score, counts, classes)}'
-        side = side or max(image.shape[:2])
-        return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
+        return draw_cells(
+            title,
+            image,
+            self.predictor.palette,
+            ground_truth,
+            prediction,
+            side or max(image.shape[:2]),
+        )
 
 
 class ShowDirHook(DrawingHook):
@@ -74,8 +80,7 @@ class ShowDirHook(DrawingHook):
         self.folder = folder
 
     def before_test_epoch(self, runner: Runner) -> None:
-        settings = runner.cfg.test_dataloader.dataset
-        self.prepare(runner, settings, runner.test_loop, SCORE_THR)
+        self.prepare(runner, runner.cfg.test_dataloader.dataset, runner.test_loop)
         images = map(self.dataset.get_data_info, range(len(self.dataset)))
         self.indices = {get_image_name(image): index for index, image in enumerate(images)}
         self.outputs = Outputs(Path(self.folder), [*self.indices])
@@ -139,8 +144,7 @@ class ValVisualizationHook(DrawingHook):
         self.predictions: dict[int, Prediction] = {}  # by index
         if self.chosen:
             return
-        settings = runner.cfg.val_dataloader.dataset
-        self.prepare(runner, settings, runner.val_loop, self.score_thr)
+        self.prepare(runner, runner.cfg.val_dataloader.dataset, runner.val_loop)
         num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         for position in range(num_chosen):
