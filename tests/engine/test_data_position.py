@@ -85,13 +85,15 @@ def run_session(
     diff_rank_seed=False,
     **batches,
 ):
-    """Train all ranks of a session. Return what each trained on, the next checkpoint's meta, and the loop."""
+    """Train all ranks of a session.
+
+    Return what each trained on, the next checkpoint's meta, and the loop.
+    """
     trained = []
     loader = {
         'dataset': Indices(range(session.images)),
         'sampler': {'type': sampler, 'shuffle': True, 'seed': SEED},
         'batch_size': session.batch_size,
-        'num_workers': 0,
         **batches,
     }
     for rank in range(session.processes):

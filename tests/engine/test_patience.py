@@ -58,7 +58,9 @@ def find_end(scores, patience, intervals, stops):
     return len(scores), best_number
 
 
-@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize(
+    ('loop', 'length', 'unit'), [(EPOCHS, 'max_epochs', 1), (ITERATIONS, 'max_iters', LENGTH)]
+)
 @settings(max_examples=12, phases=NO_SHRINKING)
 @given(
     scores=st.lists(
@@ -69,7 +71,7 @@ def find_end(scores, patience, intervals, stops):
     intervals=st.lists(st.integers(1, 3), min_size=3, max_size=3),
 )
 def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
-    by_epoch, scores, patience, stops, intervals
+    loop, length, unit, scores, patience, stops, intervals
 ):
     """The interval of validations may change when the run is resumed."""
     stops = sorted(stops)
@@ -78,17 +80,15 @@ def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_wi
     stops = [stop for stop in stops if stop <= end * LENGTH]
     with TemporaryDirectory() as work_dir:
         for interval, stop in zip(intervals, [*stops, None], strict=False):
-            loop = EPOCHS | {'max_epochs': len(scores), 'val_interval': interval}
-            if not by_epoch:
-                length = len(scores) * LENGTH
-                loop = ITERATIONS | {'max_iters': length, 'val_interval': interval * LENGTH}
             is_resumed = any(Path(work_dir).iterdir())
             cfg = make_config(
-                work_dir, loop, get_score=lambda: scores[hook.position], resume=is_resumed
+                work_dir,
+                loop | {length: len(scores) * unit, 'val_interval': interval * unit},
+                get_score=lambda: scores[hook.position],
+                resume=is_resumed,
             )
             cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
-            hooks = [hook] if stop is None else [hook, SignalHook(stop)]
-            run(cfg, *hooks)
+            run(cfg, hook, SignalHook(stop))
         assert last(Path(work_dir))['meta']['iter'] == end * LENGTH
         names = [path.name for path in Path(work_dir).glob('best_*')]
         assert names == ([f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else [])
