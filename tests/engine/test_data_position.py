@@ -122,12 +122,12 @@ def run_session(
 
 
 def run_sessions(sessions, **setup):
-    """Train until the end: the last session does not stop.
+    """Train until the end.
 
     Return what was trained on by session and rank, and the last loop.
     """
     checkpoint, results = None, []
-    for session in [*sessions[:-1], sessions[-1]._replace(stop=None)]:
+    for session in sessions:
         trained, checkpoint, loop = run_session(session, checkpoint, **setup)
         results.append(trained)
     return results, loop
@@ -135,7 +135,9 @@ def run_sessions(sessions, **setup):
 
 @st.composite
 def draw_sessions(draw):
-    """Draw sessions with one or two settings: a run is also resumed with the same ones."""
+    """Draw sessions with one or two settings: a run is also resumed with the same ones. The last
+    one does not stop.
+    """
     session = st.builds(
         Session,
         processes=st.integers(1, 4),
@@ -144,8 +146,8 @@ def draw_sessions(draw):
         images=st.just(draw(st.integers(20, 41))),
     )
     sessions = st.sampled_from(draw(st.lists(session, min_size=1, max_size=2)))
-    stops = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
-    return [draw(sessions)._replace(stop=stop) for stop in stops]
+    stops = draw(st.lists(st.integers(1, 12), max_size=3))
+    return [draw(sessions)._replace(stop=stop) for stop in [*stops, None]]
 
 
 @settings(max_examples=60)

@@ -46,9 +46,8 @@ from .random_training import (
     run,
 )
 
-MOMENTS = ('iteration', 'end', 'wait')
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-RECEIVERS = [(0,), (0, 1), (1,), (0, 1), (0,)]  # ranks of two
+RECEIVERS = [(0,), (0, 1), (1,), (0, 1)]  # ranks of two
 SEVEN_ITERATIONS = ITERATIONS | {'max_iters': 7}
 SEEDED = {'randomness': {'seed': 5, 'diff_rank_seed': True}}
 
@@ -229,10 +228,9 @@ def preempt_everywhere(folder, loop):
 
     train('whole')
     whole = read_last_state(Path(folder, 'whole'))
-    receivers = cycle(RECEIVERS)
-    for iteration, moment in product(range(1, 6), MOMENTS):
-        name = f'{iteration}-{moment}'
-        number, ranks = SIGNALS[iteration % 3], next(receivers)
+    moments = product(range(1, 6), ('iteration', 'end', 'wait'))
+    for (iteration, moment), ranks in zip(moments, cycle(RECEIVERS), strict=False):
+        name, number = f'{iteration}-{moment}', SIGNALS[iteration % 3]
         is_receiver = get_world_size() == 1 or get_rank() in ranks
         hooks = [SignalHook(iteration, number, moment)] if is_receiver else []
         assert train(name, *hooks) == signal.SIGTERM

@@ -52,25 +52,15 @@ def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
 
 
-@pytest.mark.parametrize(
-    ('enable', 'config', 'message'),
-    [
-        (
-            partial(check_batch_size, file_cfg=Config(), world_size=1),
-            {'auto_scale_lr': {'enable': True}},
-            r'--auto-scale-lr: the config has no .*\.base_batch_size',
-        ),
-        (enable_tta, {}, r'--tta: the config has no tta_model and no tta_pipeline\.'),
-        (
-            enable_tta,
-            {'test_cfg': {'side': 64}},
-            r'--tta cannot be used with tiles .* Remove --tta',
-        ),
-    ],
-)
-def test_options_that_the_config_does_not_support_are_rejected(enable, config, message):
-    with pytest.raises(UserError, match=message):
-        enable(Config(config))
+def test_options_that_the_config_does_not_support_are_rejected():
+    cfg = Config({'auto_scale_lr': {'enable': True}})
+    with pytest.raises(UserError, match=r'--auto-scale-lr: .* no .*\.base_batch_size'):
+        check_batch_size(cfg, cfg, 1)
+    with pytest.raises(UserError, match=r'--tta: the config has no tta_model and no tta_pipeline'):
+        enable_tta(cfg)
+    cfg.test_cfg = {'side': 64}
+    with pytest.raises(UserError, match=r'--tta cannot be used with tiles .* Remove --tta'):
+        enable_tta(cfg)
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,7 @@ class ImagesOfOneClass(RandomImages):
 
 
 def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
-    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
-    cfg.log_level = 'WARNING'
+    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0, log_level='WARNING')
     cfg.val_dataloader.dataset = {'type': 'ImagesOfOneClass'}
     run(deepcopy(cfg))
     assert not [*tmp_path.glob('best_*')]

@@ -21,18 +21,17 @@ from .random_training import EPOCHS, make_config, read_last_state, run
 
 
 def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
-    seen = {'train': set(), 'val': set()}
+    seen = set()
 
     class NoteHook(Hook):
         def _before_iter(self, runner, mode, **_):
-            seen[mode].add(torch.backends.cudnn.benchmark)
+            seen.add((mode, torch.backends.cudnn.benchmark))
 
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', True)
-    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0)
-    cfg.custom_hooks = [CudnnBenchmarkHook(), NoteHook()]
-    cfg.env_cfg = {'cudnn_benchmark': True}
-    run(cfg)
-    assert seen == {'train': {True}, 'val': {False}}
+    options = {'custom_hooks': [CudnnBenchmarkHook(), NoteHook()]}
+    options['env_cfg'] = {'cudnn_benchmark': True}
+    run(make_config(tmp_path, EPOCHS, get_score=lambda: 1.0, **options))
+    assert seen == {('train', True), ('val', False)}
 
 
 def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):

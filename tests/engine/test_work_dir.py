@@ -208,8 +208,9 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
         'train_dataloader.batch_size=2',
         'optim_wrapper.accumulative_counts=1',
         'train_cfg.max_epochs=1',
+        'train_dataloader.persistent_workers=True',
+        'train_dataloader.prefetch_factor=2',
     ]
-    settings += ['train_dataloader.persistent_workers=True', 'train_dataloader.prefetch_factor=2']
     train_in_two(run, '--auto-scale-lr', settings=settings, config=config, folder=tmp_path)
     assert last(run)['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
