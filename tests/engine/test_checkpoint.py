@@ -133,4 +133,4 @@ def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cau
         in call('train', CONFIG, '--work-dir', tmp_path)[1]
     )
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
-    assert last(Path(tmp_path))['meta']['epoch'] == 1
+    assert last(tmp_path)['meta']['epoch'] == 1

@@ -64,7 +64,6 @@ class FakeRunner:
         self.rank, self.stop, self.trained = rank, session.stop, []
         self.visualizer, self.model, self.optim_wrapper = mock.Mock(), mock.Mock(), None
         self._randomness_cfg = {'seed': session.seed, 'diff_rank_seed': diff_rank_seed}
-        self.cfg = {}  # built by arguments
         self.set_seed(SEED if session.seed is None else session.seed)
 
     def set_seed(self, seed):

@@ -37,7 +37,6 @@ from .random_training import (
     EPOCHS,
     IMAGES,
     ITERATIONS,
-    NO_SHRINKING,
     RandomImages,
     SignalHook,
     assert_same,
@@ -46,9 +45,6 @@ from .random_training import (
     run,
 )
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-RECEIVERS = [(0,), (0, 1), (1,), (0, 1)]  # ranks of two
-SEVEN_ITERATIONS = ITERATIONS | {'max_iters': 7}
 SEEDED = {'randomness': {'seed': 5, 'diff_rank_seed': True}}
 
 
@@ -83,7 +79,7 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
         assert len({*drawn}) == len(tuples)
 
 
-@settings(max_examples=15, phases=NO_SHRINKING)
+@settings(max_examples=15)
 @given(
     loop=st.sampled_from([EPOCHS, ITERATIONS]),
     is_infinite=st.booleans(),
@@ -155,7 +151,7 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(loader, tmp
 SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
 
 
-@settings(max_examples=8, phases=NO_SHRINKING)
+@settings(max_examples=8)
 @given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
 def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     before, after, stop, tmp_path_factory
@@ -229,8 +225,10 @@ def preempt_everywhere(folder, loop):
     train('whole')
     whole = read_last_state(Path(folder, 'whole'))
     moments = product(range(1, 6), ('iteration', 'end', 'wait'))
-    for (iteration, moment), ranks in zip(moments, cycle(RECEIVERS), strict=False):
-        name, number = f'{iteration}-{moment}', SIGNALS[iteration % 3]
+    receivers = cycle([(0,), (0, 1), (1,), (0, 1)])  # ranks of two
+    for (iteration, moment), ranks in zip(moments, receivers, strict=False):
+        name = f'{iteration}-{moment}'
+        number = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)[iteration % 3]
         is_receiver = get_world_size() == 1 or get_rank() in ranks
         hooks = [SignalHook(iteration, number, moment)] if is_receiver else []
         assert train(name, *hooks) == signal.SIGTERM
@@ -241,14 +239,14 @@ def preempt_everywhere(folder, loop):
         assert_same(read_last_state(Path(folder, name)), whole)
 
 
-@pytest.mark.parametrize('loop', [EPOCHS, SEVEN_ITERATIONS])
+@pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS])
 def test_a_run_that_gets_a_signal_at_any_moment_saves_once_and_resumes_exactly(loop, tmp_path):
     """It waits no longer for data."""
     with mock.patch.object(interrupts, 'MAX_DATA_WAIT'):
         preempt_everywhere(tmp_path, loop)
 
 
-@pytest.mark.parametrize('loop', [EPOCHS, pytest.param(SEVEN_ITERATIONS, marks=pytest.mark.long)])
+@pytest.mark.parametrize('loop', [EPOCHS, pytest.param(ITERATIONS, marks=pytest.mark.long)])
 def test_two_ranks_stop_together_wherever_one_or_both_get_a_signal(loop, tmp_path):
     run_on_ranks(preempt_everywhere, [(str(tmp_path), loop)] * 2)
 

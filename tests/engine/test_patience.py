@@ -4,8 +4,6 @@ interrupted.
 
 import math
 from copy import deepcopy
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +17,6 @@ from ..toy import last
 from .random_training import (
     EPOCHS,
     ITERATIONS,
-    NO_SHRINKING,
     RandomImages,
     SignalHook,
     make_config,
@@ -61,7 +58,7 @@ def find_end(scores, patience, intervals, stops):
 @pytest.mark.parametrize(
     ('loop', 'length', 'unit'), [(EPOCHS, 'max_epochs', 1), (ITERATIONS, 'max_iters', LENGTH)]
 )
-@settings(max_examples=12, phases=NO_SHRINKING)
+@settings(max_examples=12)
 @given(
     scores=st.lists(
         st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6
@@ -71,27 +68,26 @@ def find_end(scores, patience, intervals, stops):
     intervals=st.lists(st.integers(1, 3), min_size=3, max_size=3),
 )
 def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
-    loop, length, unit, scores, patience, stops, intervals
+    loop, length, unit, scores, patience, stops, intervals, tmp_path_factory
 ):
     """The interval of validations may change when the run is resumed."""
     stops = sorted(stops)
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
     stops = [stop for stop in stops if stop <= end * LENGTH]
-    with TemporaryDirectory() as work_dir:
-        for interval, stop in zip(intervals, [*stops, None], strict=False):
-            is_resumed = any(Path(work_dir).iterdir())
-            cfg = make_config(
-                work_dir,
-                loop | {length: len(scores) * unit, 'val_interval': interval * unit},
-                get_score=lambda: scores[hook.position],
-                resume=is_resumed,
-            )
-            cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
-            run(cfg, hook, SignalHook(stop))
-        assert last(Path(work_dir))['meta']['iter'] == end * LENGTH
-        names = [path.name for path in Path(work_dir).glob('best_*')]
-        assert names == ([f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else [])
+    work_dir = tmp_path_factory.mktemp('run')
+    for interval, stop in zip(intervals, [*stops, None], strict=False):
+        cfg = make_config(
+            work_dir,
+            loop | {length: len(scores) * unit, 'val_interval': interval * unit},
+            get_score=lambda: scores[hook.position],
+            resume=any(work_dir.iterdir()),
+            custom_hooks=[{'type': 'mmgcvit.PatienceHook', 'patience': patience}],
+        )
+        run(cfg, hook, SignalHook(stop))
+    assert last(work_dir)['meta']['iter'] == end * LENGTH
+    expected = [f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else []
+    assert [path.name for path in work_dir.glob('best_*')] == expected
 
 
 @DATASETS.register_module()

@@ -21,7 +21,7 @@ from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ..fork_server import run_on_ranks
-from .random_training import EPOCHS, NO_SHRINKING, make_config
+from .random_training import EPOCHS, make_config
 
 
 class TinyModel(BaseModel):
@@ -69,9 +69,11 @@ def train(work_dir, data, max_consecutive=3, wrapper=(), **options):
     """
     loop = EPOCHS | {'max_epochs': 1}
     cfg = make_config(work_dir, loop, images=2, log_level='WARNING', param_scheduler=None).to_dict()
-    hook = {'type': 'mmgcvit.SkipNonFiniteStepHook', 'max_consecutive': max_consecutive}
     cfg['default_hooks']['checkpoint']['max_keep_ckpts'] = 5
-    cfg['default_hooks']['skip_nonfinite'] = hook
+    cfg['default_hooks']['skip_nonfinite'] = {
+        'type': 'mmgcvit.SkipNonFiniteStepHook',
+        'max_consecutive': max_consecutive,
+    }
     cfg['train_dataloader'] |= {
         'dataset': data,
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
@@ -98,7 +100,7 @@ def read_log(work_dir):
     return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
-@settings(max_examples=12, phases=NO_SHRINKING)
+@settings(max_examples=12)
 @given(
     faults=st.dictionaries(
         st.integers(0, 15),
