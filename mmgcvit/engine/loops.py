@@ -140,9 +140,9 @@ class ResumableLoop:
         super().__init__(runner, loader, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
-            size = f'{get_world_size()} x {self.batch_sampler.batch_size} (processes x batch_size)'
             raise UserError(
-                f'train_dataloader has too few images for one batch of {size}. Use a smaller '
+                f'train_dataloader has too few images for one batch of {get_world_size()} x '
+                f'{self.batch_sampler.batch_size} (processes x batch_size). Use a smaller '
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 

@@ -140,8 +140,9 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     ``ProcessGroupGloo`` asks for the GIL while Python exits, also after ``destroy_process_group``.
     Remove this when the oldest Python is 3.14.
     """
-    variable = LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK')
-    os.environ['LOCAL_RANK'] = os.environ.get(variable, str(local_rank))
+    os.environ['LOCAL_RANK'] = os.environ.get(
+        LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK'), str(local_rank)
+    )
     code = 0
     try:
         yield

@@ -122,7 +122,7 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     present = {backend['type'] for backend in backends}
     for name in names:
         if TRACKERS[name] not in present:
-            backends.append(ConfigDict(type=TRACKERS[name]))
+            backends.append({'type': TRACKERS[name]})
     visualizer.vis_backends = backends
 
 

@@ -227,8 +227,9 @@ def get_plain_settings(cfg: Config) -> dict[str, Any]:
     # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
-    text = json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value)))
-    return json.loads(text)
+    return json.loads(
+        json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value)))
+    )
 
 
 def log_changes(cfg: Config, meta: Any) -> list[str]:
