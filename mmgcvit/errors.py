@@ -78,9 +78,7 @@ class OptionalModule:
 
 
 def check_installed(feature: str, *packages: str) -> None:
-    """Raise a MissingPackageError if one of a feature's ``packages``, all keys of
-    :data:`PIP_PACKAGES`, is missing.
-    """
+    """Raise a MissingPackageError if one of a feature's ``packages`` is missing."""
     missing = list_missing(packages)
     if missing:
         raise MissingPackageError(format_missing(feature, *missing))
@@ -113,7 +111,7 @@ def advise_installation(missing: Sequence[str]) -> str:
     installed = {distribution.name for distribution in distributions()}
     arguments = []
     for package in missing:
-        names = PIP_PACKAGES[package]
+        names = PIP_PACKAGES.get(package, package)
         if names is None:
             return 'docs/other_tasks.md says how to install it'
         if isinstance(names, tuple):

@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, count, islice, repeat
 from typing import Any
@@ -47,14 +48,17 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int = 0) -> No
         torch.default_generator.manual_seed(torch_seed)
 
 
+@dataclass
 class SeededIndices:
     """Indices of the samples in a batch.
 
     Iterating over them seeds the generators before each sample is loaded.
     """
 
-    def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
-        self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
+    indices: Sequence[int]
+    seed: int
+    rank: int
+    iteration: int
 
     def __iter__(self) -> Iterator[int]:
         for sample, index in enumerate(self.indices, start=1):
@@ -66,22 +70,16 @@ class SeededBatchSampler(Sampler):
     """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
 
     Call :meth:`start` first; until then it yields nothing. If ``sampler`` has an attribute
-    ``seed``, it is set to the run's seed. ``batch_sampler`` is a config or None, for torch's
-    ``BatchSampler``. ``endless`` repeats the data, as iteration-based loops need.
+    ``seed``, it is set to the run's seed. ``batch_sampler`` is a config. ``endless`` repeats the
+    data, as iteration-based loops need.
     """
 
     def __init__(
-        self,
-        sampler: Sampler,
-        batch_size: int,
-        batch_sampler: dict | None,
-        drop_last: bool,
-        endless: bool,
+        self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool
     ) -> None:
         self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
-        settings = batch_sampler or {'type': BatchSampler, 'drop_last': drop_last}
         self.batch_sampler = DATA_SAMPLERS.build(
-            settings, default_args={'sampler': sampler, 'batch_size': batch_size}
+            batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
         )
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank, self.world_size = get_rank(), get_world_size()
@@ -125,26 +123,26 @@ class ResumableLoop:
     has_new_settings = False
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        is_built = not isinstance(dataloader, dict)
-        if is_built or not dataloader.get('batch_size') or not dataloader.get('sampler'):
+        is_dict = isinstance(dataloader, dict)
+        if not (is_dict and dataloader.get('batch_size') and dataloader.get('sampler')):
             raise UserError(
                 'train_dataloader is not a dict with a batch_size and a sampler, so training could '
                 "not resume within an epoch. Set all three, or mmengine's loop, "
                 'train_cfg.type=EpochBasedTrainLoop'
             )
         loader = deepcopy(dataloader)
+        default = {'type': BatchSampler, 'drop_last': loader.pop('drop_last', False)}
         loader['batch_sampler'] = {
             'type': SeededBatchSampler,
-            'batch_sampler': loader.get('batch_sampler'),
-            'drop_last': loader.pop('drop_last', False),
+            'batch_sampler': loader.get('batch_sampler') or default,
             'endless': not self.is_by_epoch,
         }
         super().__init__(runner, loader, **kwargs)
         self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
-            size = f'{get_world_size()} x {self.batch_sampler.batch_size} (processes x batch_size)'
             raise UserError(
-                f'train_dataloader has too few images for one batch of {size}. Use a smaller '
+                f'train_dataloader has too few images for one batch of {get_world_size()} x '
+                f'{self.batch_sampler.batch_size} (processes x batch_size). Use a smaller '
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
@@ -153,10 +151,7 @@ class ResumableLoop:
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
         batches = iter(self.dataloader)
-        while True:
-            batch = self.load_next(batches)
-            if batch is None:
-                return
+        while (batch := self.load_next(batches)) is not None:
             yield batch
 
     def load_next(self, batches: Iterator[Any]) -> Any:
@@ -216,18 +211,22 @@ class ResumableLoop:
         meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch']  # 0 in an iteration-based run
         sampler.start(meta['seed'], meta['iter'], epoch, state['num_done'])
-        changes = []
-        for name, value in self.get_settings().items():
-            if state[name] != value:
-                changes.append(f'{name} {state[name]} -> {value}')
+        changes = [
+            f'{name} {state[name]} -> {value}'
+            for name, value in self.get_settings().items()
+            if state[name] != value
+        ]
         if changes:
             self.has_new_settings = True
             effect = 'the data order changes'
             if self.is_by_epoch:
                 sampler.num_done, sampler.iteration = 0, epoch * len(sampler)
                 effect = f'epoch {epoch + 1} starts at iteration {sampler.iteration}'
-            reason = f'settings have changed: {", ".join(changes)}'
-            print_log(f'{effect}, because {reason}', 'current', logging.WARNING)
+            print_log(
+                f'{effect}, because settings have changed: {", ".join(changes)}',
+                'current',
+                logging.WARNING,
+            )
         return sampler.iteration
 
 
@@ -260,13 +259,10 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 
     is_by_epoch = False
 
-    def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, dataloader, **kwargs)
+    def run(self) -> Any:
         stop_workers(self.dataloader)  # hooks set worker_init_fn later
         # If this were True, later versions of mmengine would not skip the placeholders.
         self.fast_forward_on_resume = False
-
-    def run(self) -> Any:
         self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.load_batches())
         return super().run()
 
@@ -288,3 +284,9 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
         return 'iteration', runner.iter, runner.max_iters
     return 'epoch', runner.epoch, runner.max_epochs
+
+
+def format_position(runner: Any) -> str:
+    """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
+    unit, done, _ = get_length(runner)
+    return f'{unit} {done}'

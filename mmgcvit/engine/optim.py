@@ -77,22 +77,20 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         decay_rate = self.paramwise_cfg.get('layer_decay_rate', 1)
         if decay_rate != 1:
             scales = compute_lr_scales(module, decay_rate)
-        defaults = {'lr': self.base_lr, 'weight_decay': self.base_wd}
         members_by_settings = {}
         for group in params:
-            settings = {**defaults, **group}
+            settings = {'lr': self.base_lr, 'weight_decay': self.base_wd, **group}
             for name in NOT_SETTINGS:
                 settings.pop(name, None)
             scale = scales.get(group['params'][0], 1)
             if scale != 1:
                 settings['lr'] *= scale
+            given = tuple(item for item in settings.items() if item[1] is not None)
             # In a dict, a parameter that several modules share occurs once.
-            members = members_by_settings.setdefault(tuple(settings.items()), {})
-            members |= dict.fromkeys(group['params'])
+            members_by_settings.setdefault(given, {}).update(dict.fromkeys(group['params']))
         params.clear()
         for settings, members in members_by_settings.items():
-            given = {name: value for name, value in settings if value is not None}
-            params.append({'params': list(members), **given})
+            params.append({'params': list(members), **dict(settings)})
 
 
 def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:

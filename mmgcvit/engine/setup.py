@@ -20,6 +20,7 @@ from mmengine.dist import all_gather_object, init_dist, is_distributed
 from mmengine.utils.dl_utils import set_multi_processing
 from rich.progress import Progress
 
+from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
@@ -28,8 +29,8 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
 from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
-from .hooks.cudnn_benchmark import CudnnBenchmarkHook
-from .hooks.progress import ProgressHook
+from .hooks.compile_backbone import CudnnBenchmarkHook
+from .hooks.progress import open_progress
 from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
@@ -109,10 +110,11 @@ def join_process_group(cfg: Config) -> None:
     """
     if cfg.launcher == 'none' or is_distributed():
         return
-    settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
+    environment = cfg.get('env_cfg', {})
+    settings = environment.get('dist_cfg', {})
     if torch.cuda.is_available():
         # Else init_dist would set spawn, and mmengine's runner warn of the other method.
-        set_multi_processing(**cfg.get('env_cfg', {}).get('mp_cfg', {}), distributed=True)
+        set_multi_processing(**environment.get('mp_cfg', {}), distributed=True)
         init_dist(cfg.launcher, **settings)
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
@@ -137,8 +139,9 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     ``ProcessGroupGloo`` asks for the GIL while Python exits, also after ``destroy_process_group``.
     Remove this when the oldest Python is 3.14.
     """
-    variable = LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK')
-    os.environ['LOCAL_RANK'] = os.environ.get(variable, str(local_rank))
+    os.environ['LOCAL_RANK'] = os.environ.get(
+        LOCAL_RANK_VARIABLES.get(launcher, 'LOCAL_RANK'), str(local_rank)
+    )
     code = 0
     try:
         yield
@@ -152,9 +155,10 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
         code = 128 + (interrupt.args or [signal.SIGINT])[0]
     if not dist.is_initialized():
         return
-    if code == 0 and dist.get_backend() == 'gloo':
+    is_gloo = dist.get_backend() == 'gloo'
+    if is_gloo and code == 0:
         dist.barrier()
-    if code or dist.get_backend() == 'gloo':
+    if is_gloo or code:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)
@@ -189,8 +193,9 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """
     check_presence(cfg, dataloaders)
     enter_scope(cfg)
-    num_images = get_check_settings(cfg)['images']
-    report = check_datasets(cfg, dataloaders, num_images, Progress(disable=True))
+    report = check_datasets(
+        cfg, dataloaders, get_check_settings(cfg)['images'], Progress(disable=True)
+    )
     errors = report.format_messages()
     if errors:
         advice = "To check all images, run 'mmgcvit check-data CONFIG'"
@@ -199,8 +204,14 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
 
 
-def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
-    """Build mmengine's runner from a config. Register ``progress``, unless it is None."""
+@contextmanager
+def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> Iterator[Runner]:
+    """Yield mmengine's runner of a config, which gets the content of ``checkpoint`` for its
+    ``load_from``.
+
+    Until the context ends, load checkpoints safely, explain the errors of data workers and, if
+    ``progress``, show the progress.
+    """
     runner_type = cfg.get('runner_type', 'Runner')
     if runner_type != 'Runner':
         raise UserError(
@@ -215,12 +226,18 @@ def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
                 loader.pop(name, None)  # torch rejects these settings
         if torch.cuda.is_available():
             loader.setdefault('pin_memory', True)
-    runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
-    speed_up(runner.model)
-    runner.register_hook(CudnnBenchmarkHook())
-    if progress is not None:
-        runner.register_hook(progress)
-    return runner
+    with (
+        safe_checkpoint_loading(cfg.work_dir, checkpoint),
+        open_progress(progress) as hook,
+        explain_loader_errors(),
+    ):
+        del checkpoint  # mmengine frees its content after loading
+        runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
+        speed_up(runner.model)
+        runner.register_hook(CudnnBenchmarkHook())
+        if hook is not None:
+            runner.register_hook(hook)
+        yield runner
 
 
 def count_cpus() -> int:

@@ -6,10 +6,10 @@ from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
 from ..datasets.checks.sources import find_format
@@ -23,9 +23,8 @@ from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from ..tasks import DETECTION
-from .hooks.progress import open_progress
 from .hooks.val_visualization import ShowDirHook
-from .setup import build_runner, check_data, explain_loader_errors, join_process_group
+from .setup import check_data, join_process_group, open_runner
 from .work_dir import Runner
 
 
@@ -57,18 +56,13 @@ def run_test(
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer
     # state.
     cfg.load_from, cfg.resume = loaded.source, False
-    with (
-        safe_checkpoint_loading(cfg.work_dir, loaded),
-        open_progress(progress) as hook,
-        explain_loader_errors(),
-    ):
-        runner = build_runner(cfg, hook)
+    with open_runner(cfg, loaded, progress) as runner:
         check_fits(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
         dataset = runner.test_loop.dataloader.dataset
         check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
-        warn_of_scores(runner)
+        warn_of_scores(runner, dataset, settings)
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'
@@ -82,17 +76,15 @@ def run_test(
         stop_workers(runner.test_dataloader)
 
 
-def warn_of_scores(runner: Runner) -> None:
+def warn_of_scores(runner: Runner, dataset: BaseDataset, settings: ConfigDict) -> None:
     """Warn if the test images give no score, or have more objects than the model finds.
 
     The check of the data has named such images of COCO files, and the limit of a model that
     predicts tiles is that of a tile.
     """
-    dataset = runner.test_loop.dataloader.dataset
     problem = find_unscored(dataset)
     if problem:
         runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
-    settings = next(iter_unwrapped_datasets(runner.cfg.test_dataloader.dataset))
     if 'side' in (runner.cfg.get('test_cfg') or ()) or find_format(settings) == 'coco':
         return
     limit = find_max_objects(runner.model)

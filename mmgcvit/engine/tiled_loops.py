@@ -26,8 +26,7 @@ def build_dataset_and_predictor(
     """
     scope = runner.cfg.default_scope
     dataset = build_dataset(settings, scope, masks=masks)
-    first = next(iter_unwrapped_datasets(settings))
-    meta = {'dataset_meta': dataset.metainfo}
+    first, meta = next(iter_unwrapped_datasets(settings)), {'dataset_meta': dataset.metainfo}
     return dataset, make_predictor(unwrap_model(runner), scope, first, meta, **options)
 
 
@@ -58,10 +57,8 @@ class TiledLoop:
         for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
             objects = outcome.get(get_image_name(sample))
             sample.pred_instances = InstanceData(
-                bboxes=torch.from_numpy(objects.boxes),
-                scores=torch.from_numpy(objects.scores),
-                labels=torch.from_numpy(objects.labels),
-            )
+                bboxes=objects.boxes, scores=objects.scores, labels=objects.labels
+            ).to_tensor()
             if objects.masks is not None:
                 sample.pred_instances.masks = self.encode_masks(objects.masks)
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
@@ -74,8 +71,7 @@ class TiledLoop:
         from mmdet.evaluation import CocoMetric
         from mmdet.structures.mask import encode_mask_results
 
-        takes_rle = all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics)
-        if takes_rle:
+        if all(isinstance(metric, CocoMetric) for metric in self.evaluator.metrics):
             return encode_mask_results(masks)
         return torch.from_numpy(np.asarray(masks))
 

@@ -3,8 +3,6 @@ mmengine's Runner.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from importlib.util import find_spec
 from multiprocessing import active_children
 
 import torch
@@ -12,19 +10,17 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
-from ..errors import UserError
+from ..errors import UserError, check_installed
 from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
-from .hooks.new_schedule import NewScheduleHook
+from .hooks.exact_resume import NewScheduleHook
 from .hooks.patience import PatienceHook
-from .hooks.progress import SummaryHook, open_progress
-from .settings import find_changes
-from .setup import build_runner, check_data, explain_loader_errors
+from .hooks.progress import SummaryHook
+from .setup import check_data, open_runner
 from .work_dir import Runner, StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
@@ -32,14 +28,6 @@ WRAPPERS_FOR_AMP = (
     'OptimWrapper',
     'AmpOptimWrapper',
     'AutoPrecisionOptimWrapper',
-)
-# If a setting with such a prefix differs from the resumed run's, NewScheduleHook recomputes the LR
-# schedule.
-SCHEDULE_SETTINGS = (
-    'train_cfg.max_',
-    'param_scheduler',
-    'optim_wrapper.optimizer.lr',
-    'auto_scale_lr',
 )
 
 
@@ -67,21 +55,18 @@ def train(
     add_trackers(cfg, log_to)
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warnings = check_batch_size(cfg, file_cfg, get_world_size())
-    with explain_loader_errors(), ExitStack() as stack:
-        cfg.resume, checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
-        cfg.load_from = checkpoint.source if checkpoint else None
-        stack.enter_context(safe_checkpoint_loading(cfg.work_dir, checkpoint))
-        skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-        call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
-        runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
+    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+    cfg.resume = checkpoint is not None and checkpoint.is_resumed
+    cfg.load_from = checkpoint and checkpoint.source
+    skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
+    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
+    with open_runner(cfg, checkpoint, progress) as runner:
         for warning in warnings:
             runner.logger.warning(warning)
         if checkpoint:
             check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
         if cfg.resume:
-            changes = call_on_rank_0(find_changes, cfg, checkpoint.content['meta'])
-            is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
-            runner.register_hook(NewScheduleHook(is_changed))
+            runner.register_hook(NewScheduleHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(StartHook())
         runner.register_hook(SummaryHook())
@@ -129,11 +114,7 @@ def enable_amp(cfg: Config) -> None:
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     """For ``--log-to``, add mmengine's visualization backends."""
-    missing = [name for name in names if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f'--log-to needs {" and ".join(missing)}. Run: pip install {" ".join(missing)}'
-        )
+    check_installed('--log-to', *names)
     if not names:
         return
     visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
@@ -141,7 +122,7 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     present = {backend['type'] for backend in backends}
     for name in names:
         if TRACKERS[name] not in present:
-            backends.append(ConfigDict(type=TRACKERS[name]))
+            backends.append({'type': TRACKERS[name]})
     visualizer.vis_backends = backends
 
 
@@ -162,7 +143,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str
             'learning rate is. Set it, or remove --auto-scale-lr'
         )
     warnings = []
-    if base is not None and batch_size is not None:
+    if base and batch_size:
         if base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             file_steps = steps  # an option has set the base for these steps
         recipe = round(base * file_steps)
@@ -170,11 +151,10 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str
             scaling.base_batch_size = recipe / steps
         size = world_size * batch_size * steps
         if size != recipe and not scaling.get('enable'):
-            product = f'{world_size} x {batch_size} x {steps}'
             warnings.append(
                 f'The learning rate is for an effective batch size of {recipe}; this run has '
-                f'{size} ({product}: processes x images x accumulation steps). Add '
-                '--auto-scale-lr, or change the batch size'
+                f'{size} ({world_size} x {batch_size} x {steps}: processes x images x accumulation '
+                'steps). Add --auto-scale-lr, or change the batch size'
             )
     for number, hook in enumerate(cfg.get('custom_hooks') or ()):
         interval = hook.get('interval', 1)

@@ -44,8 +44,8 @@ LOCK_TIMEOUT = 10
 
 def choose_checkpoint(
     cfg: Config, resume: str | None, overwrite: bool = False
-) -> tuple[bool, Checkpoint | None]:
-    """Return whether the run resumes, and the checkpoint that it starts from, for ``--resume`` and
+) -> Checkpoint | None:
+    """Return the checkpoint that a run resumes or starts from, for ``--resume`` and
     ``--overwrite``.
 
     ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without
@@ -58,16 +58,16 @@ def choose_checkpoint(
         if resume or cfg.get('resume'):
             checkpoint = read_resumed(resume or load_from or 'auto', work_dir)
             if checkpoint is not None:
-                return True, checkpoint
+                return checkpoint
         check_unused(work_dir)
     if not load_from:
-        return False, None
+        return None
     if Path(load_from).resolve() in map(Path.resolve, list_checkpoints(work_dir)):
         raise CheckpointError(
             f'the run would remove load_from={load_from} from its work dir. Copy it to another '
             'folder'
         )
-    return False, read_for_mmengine(load_from, work_dir, is_resumed=False)
+    return read_for_mmengine(load_from, work_dir, is_resumed=False)
 
 
 def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
@@ -78,9 +78,8 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
             'of --resume'
         )
         checkpoint = read_latest_checkpoint(work_dir, advice)
-        found = 'the work dir has no checkpoint, so a new training starts'
-        if checkpoint is not None:
-            found = checkpoint.source
+        none = 'the work dir has no checkpoint, so a new training starts'
+        found = checkpoint.source if checkpoint else none
         print_log(f'--resume: {found}', 'current')
         return checkpoint
     if not is_url(source) and not Path(source).is_file():
@@ -111,14 +110,9 @@ def list_run_files(work_dir: Path) -> list[Path]:
             if path.read_bytes() in written:
                 files.append(path)
     files += list_checkpoints(work_dir)
-    names = (
-        VALIDATED_FILE,
-        SCORE_THR_FILE,
-        f'{VAL_IMAGES}/epoch_*.jpg',
-        f'{VAL_IMAGES}/iter_*.jpg',
-    )
-    for name in names:
-        files += work_dir.glob(name)
+    pictures = [f'{VAL_IMAGES}/epoch_*.jpg', f'{VAL_IMAGES}/iter_*.jpg']
+    for pattern in (VALIDATED_FILE, SCORE_THR_FILE, *pictures):
+        files += work_dir.glob(pattern)
     return files
 
 

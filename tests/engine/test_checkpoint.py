@@ -72,7 +72,7 @@ def read_rate(folder):
     """Return the learning rate of the run that a work dir's config and all its checkpoints belong
     to, if any.
     """
-    wrappers = [Config.fromfile(path).optim_wrapper for path in folder.glob('*.py')]
+    wrappers = [Config.fromfile(path).optim_wrapper for path in folder.glob('*config.py')]
     for path in folder.glob('*.pth'):
         wrappers.append(read_checkpoint(path)['meta']['settings']['optim_wrapper'])
     (rate,) = {wrapper['optimizer']['lr'] for wrapper in wrappers} or {None}
@@ -81,12 +81,17 @@ def read_rate(folder):
 
 @pytest.mark.slow
 def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_path):
-    """Nothing of the earlier run is lost before the first iteration, and no file of it is left
-    after it.
+    """Nothing of the earlier run is lost before the first iteration. After it, no file of it is
+    left, and all others are. The earlier config has another name. A file of the user is like it.
     """
     folder = tmp_path / 'run'
     train(folder, settings=['optim_wrapper.optimizer.lr=0.01'])
-    (folder / 'score_thr.json').touch()
+    (folder / CONFIG.name).rename(folder / 'earlier_config.py')
+    for name in ('score_thr.json', 'mine.py', 'val_images/mine.jpg', 'val_images/epoch_7.jpg'):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b'# caf\xe9')  # not UTF-8
+    (folder / 'folder.py').mkdir()
     before = read_files(folder)
     again = ['--overwrite', '--cfg-options', 'optim_wrapper.optimizer.lr=0.02']
     states = list_states(folder, tmp_path / 'states', 'train', CONFIG, '--work-dir', folder, *again)
@@ -94,7 +99,9 @@ def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_pa
     rates = [read_rate(state) for state in [*states, folder]]
     assert rates == sorted(rates, key=[0.01, None, 0.02].index)
     assert {0.01, 0.02} <= {*rates}
-    assert not (folder / 'score_thr.json').exists()
+    kept = {'toy_config.py', 'mine.py', 'val_images/mine.jpg'}
+    left = {name for name in read_files(folder) if name.endswith(('.py', '.json', '.jpg'))}
+    assert {name for name in left if 'vis_data' not in name} == kept
     first_without_config = len(rates) - rates[::-1].index(0.01)
     restore(states[first_without_config], folder)
     train(folder, *again)
@@ -126,4 +133,4 @@ def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cau
         in call('train', CONFIG, '--work-dir', tmp_path)[1]
     )
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
-    assert last(Path(tmp_path))['meta']['epoch'] == 1
+    assert last(tmp_path)['meta']['epoch'] == 1

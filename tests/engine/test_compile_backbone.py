@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.engine.hooks.compile_backbone import MINIMUM_TORCH
+from mmgcvit.engine.hooks.compile_backbone import MINIMUM_TORCH, CompileBackboneHook
 from mmgcvit.errors import UserError
-from mmgcvit.registry import HOOKS
 
 from ..fork_server import run_on_ranks
 
@@ -35,7 +34,7 @@ def make_model(**arguments):
     return model
 
 
-def start_hook(model, **options):
+def start_hook(model):
     """Return the hook after ``before_train``, and a list of the graphs that are compiled from then
     on.
     """
@@ -47,7 +46,7 @@ def start_hook(model, **options):
         return graph
 
     # With fullgraph, a graph break and the limit of recompilations are errors.
-    hook = HOOKS.build({'type': 'CompileBackboneHook', **options})
+    hook = CompileBackboneHook()
     hook.options |= {'backend': record_graph, 'fullgraph': True}
     hook.before_train(SimpleNamespace(model=model))
     return hook, graphs
@@ -60,16 +59,12 @@ def train_step(model, size):
     torch.manual_seed(0)
     model.zero_grad()
     sum(found.square().mean() for found in model.backbone(torch.rand(1, 3, *size))).backward()
-    named = (
-        (name, p.grad)
-        for name, p in model.named_parameters()
-        if not name.endswith(('kv.bias', 'qkv.bias'))
-    )
-    return {
-        name: gradient / gradient.abs().max().clamp(min=1e-9)
-        for name, gradient in named
-        if gradient is not None
-    }
+    gradients = {}
+    for name, parameter in model.named_parameters():
+        gradient = parameter.grad
+        if gradient is not None and not name.endswith('kv.bias'):
+            gradients[name] = gradient / gradient.abs().max().clamp(min=1e-9)
+    return gradients
 
 
 @pytest.mark.parametrize('with_cp', [False, pytest.param(True, marks=pytest.mark.long)])
@@ -117,4 +112,4 @@ def test_a_backbone_without_our_blocks_is_rejected():
     start_hook(model)[0].after_train(None)
     model.backbone = nn.Conv2d(3, 4, 1)
     with pytest.raises(UserError, match='Conv2d has no blocks'):
-        HOOKS.build({'type': 'CompileBackboneHook'}).before_train(SimpleNamespace(model=model))
+        CompileBackboneHook().before_train(SimpleNamespace(model=model))

@@ -8,7 +8,7 @@ then the current epoch starts again.
 
 import json
 from collections import Counter
-from types import SimpleNamespace
+from functools import partial
 from typing import NamedTuple
 from unittest import mock
 
@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
 
 SEED = 5
+TWO_EPOCHS = partial(EpochBasedTrainLoop, max_epochs=2)
 
 
 class StoppedError(Exception):
@@ -61,10 +62,8 @@ class FakeRunner:
 
     def __init__(self, session, rank, diff_rank_seed):
         self.rank, self.stop, self.trained = rank, session.stop, []
-        self.visualizer, self.optim_wrapper = SimpleNamespace(), None
-        self.model = SimpleNamespace(train=lambda: None, train_step=lambda *_, **__: {})
+        self.visualizer, self.model, self.optim_wrapper = mock.Mock(), mock.Mock(), None
         self._randomness_cfg = {'seed': session.seed, 'diff_rank_seed': diff_rank_seed}
-        self.cfg = {}  # built by arguments
         self.set_seed(SEED if session.seed is None else session.seed)
 
     def set_seed(self, seed):
@@ -80,14 +79,12 @@ class FakeRunner:
 def run_session(
     session,
     checkpoint=None,
-    epochs=2,
-    iters=None,
+    make_loop=TWO_EPOCHS,
     sampler='DefaultSampler',
-    batch_sampler=None,
-    drop_last=False,
     diff_rank_seed=False,
+    **batches,
 ):
-    """Train all ranks of a session, by iterations if ``iters`` are given.
+    """Train all ranks of a session.
 
     Return what each trained on, the next checkpoint's meta, and the loop.
     """
@@ -96,9 +93,7 @@ def run_session(
         'dataset': Indices(range(session.images)),
         'sampler': {'type': sampler, 'shuffle': True, 'seed': SEED},
         'batch_size': session.batch_size,
-        'num_workers': 0,
-        'batch_sampler': batch_sampler and {'type': batch_sampler},
-        'drop_last': drop_last,
+        **batches,
     }
     for rank in range(session.processes):
         runner = FakeRunner(session, rank, diff_rank_seed)
@@ -108,11 +103,7 @@ def run_session(
             mock.patch('mmgcvit.engine.loops.get_rank', return_value=rank),
             mock.patch('mmgcvit.engine.loops.get_world_size', return_value=session.processes),
         ):
-            if iters is None:
-                loop = EpochBasedTrainLoop(runner, loader, max_epochs=epochs)
-            else:
-                loop = IterBasedTrainLoop(runner, loader, max_iters=iters)
-        runner.loop = loop
+            runner.loop = loop = make_loop(runner, loader)
         if checkpoint is not None:
             meta = json.loads(json.dumps(checkpoint))
             loop._epoch, loop._iter = meta['epoch'], loop.resume(meta)
@@ -130,12 +121,12 @@ def run_session(
 
 
 def run_sessions(sessions, **setup):
-    """Train until the end: the last session does not stop.
+    """Train until the end.
 
     Return what was trained on by session and rank, and the last loop.
     """
     checkpoint, results = None, []
-    for session in [*sessions[:-1], sessions[-1]._replace(stop=None)]:
+    for session in sessions:
         trained, checkpoint, loop = run_session(session, checkpoint, **setup)
         results.append(trained)
     return results, loop
@@ -143,7 +134,9 @@ def run_sessions(sessions, **setup):
 
 @st.composite
 def draw_sessions(draw):
-    """Draw sessions with one or two settings: a run is also resumed with the same ones."""
+    """Draw sessions with one or two settings: a run is also resumed with the same ones. The last
+    one does not stop.
+    """
     session = st.builds(
         Session,
         processes=st.integers(1, 4),
@@ -152,28 +145,29 @@ def draw_sessions(draw):
         images=st.just(draw(st.integers(20, 41))),
     )
     sessions = st.sampled_from(draw(st.lists(session, min_size=1, max_size=2)))
-    stops = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
-    return [draw(sessions)._replace(stop=stop) for stop in stops]
+    stops = draw(st.lists(st.integers(1, 12), max_size=3))
+    return [draw(sessions)._replace(stop=stop) for stop in [*stops, None]]
 
 
 @settings(max_examples=60)
 @given(
     sessions=draw_sessions(),
     epochs=st.integers(1, 3),
-    batch_sampler=st.sampled_from([None, 'mmdet.AspectRatioBatchSampler']),
-    drop_last=st.booleans(),
+    batches=st.sampled_from(
+        [{}, {'drop_last': True}, {'batch_sampler': {'type': 'mmdet.AspectRatioBatchSampler'}}]
+    ),
     diff_rank_seed=st.booleans(),
 )
 def test_every_epoch_trains_on_each_image_once_after_its_last_start(
-    sessions, epochs, batch_sampler, drop_last, diff_rank_seed
+    sessions, epochs, batches, diff_rank_seed
 ):
     """That is once, except images that fill up the last share of a rank or are dropped with an
     incomplete batch.
     """
-    if batch_sampler is not None:
-        drop_last = False
-    setup = {'batch_sampler': batch_sampler, 'drop_last': drop_last}
-    results, loop = run_sessions(sessions, epochs=epochs, diff_rank_seed=diff_rank_seed, **setup)
+    make_loop = partial(EpochBasedTrainLoop, max_epochs=epochs)
+    results, loop = run_sessions(
+        sessions, make_loop=make_loop, diff_rank_seed=diff_rank_seed, **batches
+    )
     for epoch in range(epochs):
         counts = Counter()
         for session, ranks in zip(sessions, results, strict=True):
@@ -184,7 +178,7 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(
                     counts, started = Counter(), session
                 counts.update(step.indices)
         assert counts.total() - len(counts) < started.processes
-        num_dropped = started.processes * (started.batch_size - 1) if drop_last else 0
+        num_dropped = started.processes * (started.batch_size - 1) if 'drop_last' in batches else 0
         assert session.images - num_dropped <= len(counts) <= session.images
     assert loop.epoch == epochs
     # The schedule, which counts iterations, ends with the last epoch.
@@ -200,7 +194,8 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(
 def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(
     sessions, iters, sampler
 ):
-    results, loop = run_sessions(sessions, iters=iters, sampler=sampler)
+    make_loop = partial(IterBasedTrainLoop, max_iters=iters)
+    results, loop = run_sessions(sessions, make_loop=make_loop, sampler=sampler)
     assert loop.iter == iters
     assert sum(len(ranks[0]) for ranks in results) == iters
     counts = Counter(index for rank in results[-1] for step in rank for index in step.indices)
@@ -210,18 +205,17 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(
 
 
 def test_each_epoch_has_its_own_order():
-    (steps,), _, loop = run_session(Session(), epochs=2)
+    (steps,), _, loop = run_session(Session())
     batches, length = [step.indices for step in steps], len(loop.dataloader)
     assert batches[:length] != batches[length:]
 
 
-@pytest.mark.parametrize('stop', [1, 6])
 @pytest.mark.parametrize(
     'changed', [{'images': 21}, {'processes': 2}, {'batch_size': 4}, {'seed': 6}]
 )
-def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(stop, changed):
+def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(changed):
     """The epoch has 7 iterations of 3 images before the change."""
-    _, meta, _ = run_session(Session(stop=stop))
+    _, meta, _ = run_session(Session(stop=6))
     with mock.patch('mmgcvit.engine.loops.print_log') as log:
         run_session(Session(**changed), meta)
     text = log.call_args.args[0]

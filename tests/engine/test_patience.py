@@ -4,8 +4,6 @@ interrupted.
 
 import math
 from copy import deepcopy
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -13,27 +11,26 @@ from hypothesis import strategies as st
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 
-from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.errors import UserError
 
+from ..toy import last
 from .random_training import (
-    NO_SHRINKING,
-    GivenScore,
+    EPOCHS,
+    ITERATIONS,
     RandomImages,
     SignalHook,
     make_config,
-    make_evaluation,
     run,
 )
 
-ITERATIONS = 4  # per epoch, and per validation
+LENGTH = 4  # iterations per epoch, and per validation
 
 
 class PositionHook(Hook):
     """Count the validations, also those before a run was resumed."""
 
     def before_val_epoch(self, runner):
-        self.position = runner.iter // ITERATIONS - 1
+        self.position = runner.iter // LENGTH - 1
 
 
 def find_end(scores, patience, intervals, stops):
@@ -44,52 +41,53 @@ def find_end(scores, patience, intervals, stops):
     """
     best, best_number, since_best = -0.5, None, 0
     for number, score in enumerate(scores, start=1):
-        interval = intervals[sum(stop <= number * ITERATIONS for stop in stops)]
+        interval = intervals[sum(stop <= number * LENGTH for stop in stops)]
         if number % interval and number < len(scores):
             continue
-        score = score if math.isfinite(score) else -1
-        best_number = number if score >= best else best_number
-        best, since_best = (score, 0) if score > best else (best, since_best + 1)
+        if not math.isfinite(score):
+            score = -1
+        if score >= best:
+            best_number = number
+        since_best = 0 if score > best else since_best + 1
+        best = max(best, score)
         if since_best == patience:
             return number, best_number
     return len(scores), best_number
 
 
-@pytest.mark.parametrize('by_epoch', [True, False])
-@settings(max_examples=12, phases=NO_SHRINKING)
-@given(st.data())
+@pytest.mark.parametrize(
+    ('loop', 'length', 'unit'), [(EPOCHS, 'max_epochs', 1), (ITERATIONS, 'max_iters', LENGTH)]
+)
+@settings(max_examples=12)
+@given(
+    scores=st.lists(
+        st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6
+    ),
+    patience=st.integers(1, 3),
+    stops=st.sets(st.integers(1, 6 * LENGTH), max_size=2),
+    intervals=st.lists(st.integers(1, 3), min_size=3, max_size=3),
+)
 def test_a_run_keeps_the_last_best_score_and_stops_after_patience_validations_without_a_better_one(
-    by_epoch, data
+    loop, length, unit, scores, patience, stops, intervals, tmp_path_factory
 ):
     """The interval of validations may change when the run is resumed."""
-    scores = data.draw(
-        st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, math.nan, math.inf]), min_size=1, max_size=6)
-    )
-    patience = data.draw(st.integers(1, 3))
-    stops = sorted(data.draw(st.sets(st.integers(1, len(scores) * ITERATIONS - 1), max_size=2)))
-    intervals = data.draw(st.lists(st.integers(1, 3), min_size=3, max_size=3))
+    stops = sorted(stops)
     end, best = find_end(scores, patience, intervals, stops)
     hook = PositionHook()
-    metric = GivenScore(lambda: scores[hook.position])
-    stops = [stop for stop in stops if stop <= end * ITERATIONS]
-    with TemporaryDirectory() as work_dir:
-        for interval, stop in zip(intervals, [*stops, None], strict=False):
-            loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': len(scores)}
-            loop['val_interval'] = interval
-            if not by_epoch:
-                length = len(scores) * ITERATIONS
-                loop = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': length}
-                loop['val_interval'] = interval * ITERATIONS
-            is_resumed = any(Path(work_dir).iterdir())
-            cfg = make_config(work_dir, loop, resume=is_resumed, **make_evaluation(metric))
-            cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'})
-            cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': patience}]
-            hooks = [hook] if stop is None else [hook, SignalHook(stop)]
-            run(cfg, *hooks)
-        last = read_checkpoint(Path(work_dir, 'last_checkpoint').read_text().strip())
-        assert last['meta']['iter'] == end * ITERATIONS
-        names = [path.name for path in Path(work_dir).glob('best_*')]
-        assert names == ([f'best_toy_mAP_iter_{best * ITERATIONS}.pth'] if best else [])
+    stops = [stop for stop in stops if stop <= end * LENGTH]
+    work_dir = tmp_path_factory.mktemp('run')
+    for interval, stop in zip(intervals, [*stops, None], strict=False):
+        cfg = make_config(
+            work_dir,
+            loop | {length: len(scores) * unit, 'val_interval': interval * unit},
+            get_score=lambda: scores[hook.position],
+            resume=any(work_dir.iterdir()),
+            custom_hooks=[{'type': 'mmgcvit.PatienceHook', 'patience': patience}],
+        )
+        run(cfg, hook, SignalHook(stop))
+    assert last(work_dir)['meta']['iter'] == end * LENGTH
+    expected = [f'best_toy_mAP_iter_{best * LENGTH}.pth'] if best else []
+    assert [path.name for path in work_dir.glob('best_*')] == expected
 
 
 @DATASETS.register_module()
@@ -99,10 +97,7 @@ class ImagesOfOneClass(RandomImages):
 
 
 def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
-    loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2, 'val_interval': 1}
-    cfg = make_config(tmp_path, loop, **make_evaluation(GivenScore(lambda: 1.0)))
-    cfg.log_level = 'WARNING'
-    cfg.default_hooks.checkpoint.update({'save_best': 'auto', 'rule': 'greater'})
+    cfg = make_config(tmp_path, EPOCHS, get_score=lambda: 1.0, log_level='WARNING')
     cfg.val_dataloader.dataset = {'type': 'ImagesOfOneClass'}
     run(deepcopy(cfg))
     assert not [*tmp_path.glob('best_*')]

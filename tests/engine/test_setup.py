@@ -1,39 +1,203 @@
-"""A run formats its config once, and lets cuDNN time its kernels in training only."""
+"""Options of train and test change the config or are rejected; the work dir, data and batch size
+are checked. A run formats its config once, and lets cuDNN time its kernels in training only. If its
+data workers or batch norms fail, it ends with one sentence.
+"""
 
+import os
+import time
+from functools import partial
 from unittest import mock
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.registry import VISBACKENDS
+from torch import nn
+from torch.utils.data import DataLoader
 
-from mmgcvit.engine.hooks.cudnn_benchmark import CudnnBenchmarkHook
-from mmgcvit.engine.setup import build_runner
+from mmgcvit import errors
+from mmgcvit.config import TRACKERS
+from mmgcvit.engine import setup
+from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
+from mmgcvit.engine.setup import (
+    check_data,
+    explain_loader_errors,
+    join_process_group,
+    load_config,
+    open_runner,
+)
+from mmgcvit.engine.test import enable_tta
+from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
+from mmgcvit.errors import UserError
 
-from .random_training import GivenScore, make_config, make_evaluation, read_last_state, run
+from ..datasets.checks.made import config as config_with
+from ..datasets.checks.made import cut, write_coco
+from .random_training import EPOCHS, make_config, read_last_state, run
 
-EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
+
+def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
+    cfg = Config({'optim_wrapper': {'type': OptimWrapper, 'loss_scale': 512.0}})
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match=r'needs a GPU, and torch finds none\. Remove --amp'):
+        enable_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    enable_amp(cfg)
+    assert cfg.optim_wrapper == {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 512.0}
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(UserError, match='ApexOptimWrapper'):
+        enable_amp(cfg)
+
+
+def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
+    monkeypatch.setattr(errors, 'find_spec', lambda name: name)
+    backends = [{'type': 'LocalVisBackend'}]
+    cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': backends}})
+    add_trackers(cfg, ['tensorboard'])
+    add_trackers(cfg, TRACKERS)
+    assert cfg.visualizer.type == 'DetLocalVisualizer'
+    types = [backend.type for backend in cfg.visualizer.vis_backends]
+    assert types == ['LocalVisBackend', *TRACKERS.values()]
+    assert {*TRACKERS.values()} < {*VISBACKENDS.module_dict}
+    monkeypatch.setattr(errors, 'find_spec', lambda name: name not in TRACKERS or None)
+    with pytest.raises(UserError, match='pip install tensorboard wandb'):
+        add_trackers(Config({}), ['tensorboard', 'wandb'])
+
+
+def test_options_that_the_config_does_not_support_are_rejected():
+    cfg = Config({'auto_scale_lr': {'enable': True}})
+    with pytest.raises(UserError, match=r'--auto-scale-lr: .* no .*\.base_batch_size'):
+        check_batch_size(cfg, cfg, 1)
+    with pytest.raises(UserError, match=r'--tta: the config has no tta_model and no tta_pipeline'):
+        enable_tta(cfg)
+    cfg.test_cfg = {'side': 64}
+    with pytest.raises(UserError, match=r'--tta cannot be used with tiles .* Remove --tta'):
+        enable_tta(cfg)
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()]
+)
+def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
+    launcher, variable, monkeypatch
+):
+    """The process with local rank 0 prints the error, while the others wait to be ended."""
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('time.sleep', slept := mock.Mock())
+    monkeypatch.delenv('RANK', raising=False)
+    for rank in '03':
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.setenv(variable, rank)
+        message = rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
+        with pytest.raises(UserError, match=message), setup.run_rank(launcher, 0):
+            join_process_group(Config({'launcher': launcher}))
+        assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
+
+
+def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_path, monkeypatch):
+    path = tmp_path / 'some_config.py'
+    path.write_text('env_cfg = dict(b=1, c=2)')
+    monkeypatch.chdir(tmp_path)
+    assert load_config(path).work_dir == 'work_dirs/some_config'
+    cfg = load_config(path, ['env_cfg.b=3'], 'here')
+    assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
+
+
+def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
+    cfg, image = config_with(write_coco(tmp_path)), tmp_path / 'images' / 'b.jpg'
+    check = partial(check_data, cfg, ['train_dataloader'])
+    cut(image)
+    with pytest.raises(UserError, match=r'images/b\.jpg'):
+        check()
+    # With no images to open, annotations and missing files are still checked.
+    cfg.data_checks = {'images': 0}
+    check()
+    image.unlink()
+    with pytest.raises(UserError, match=r'images/b\.jpg'):
+        check()
+
+
+# The base batch size, images per process and accumulation steps.
+PLAIN, SUM = (16, 2, 1), (512, 64, 2)
+
+
+def make_batches(base, images, steps, interval):
+    """Return a config with these batches, and with EMA of this interval."""
+    return Config(
+        {
+            'auto_scale_lr': {'base_batch_size': base},
+            'train_dataloader': {'batch_size': images},
+            'optim_wrapper': {'accumulative_counts': steps},
+            'custom_hooks': [{'type': 'EMAHook', 'interval': interval}],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ('settings', 'recipe', 'processes'),
+    [
+        (PLAIN, PLAIN, 16),
+        ((16, 2, 4), PLAIN, 8),
+        (SUM, SUM, 4),
+        ((8, 1, 2), PLAIN, 4),  # base batch size and images divided by the steps
+        (PLAIN, PLAIN, 8),
+        ((512, 256, 1), SUM, 4),
+    ],
+)
+def test_the_lr_follows_the_effective_batch_size_and_ema_the_steps(settings, recipe, processes):
+    """mmengine divides the batch size without accumulation by base_batch_size."""
+    (_, images, steps), (base, _, recipe_steps) = settings, recipe
+    recipe_size, size = base * recipe_steps, processes * images * steps
+    cfg = make_batches(*settings, interval=recipe_steps)
+    warning = '. '.join(check_batch_size(cfg, make_batches(*recipe, recipe_steps), processes))
+    text = f'effective batch size of {recipe_size}; this run has {size} ({processes} x '
+    assert (text in warning) == ('effective' in warning) == (recipe_size != size)
+    assert (f'Set custom_hooks.0.interval={steps}' in warning) == (steps != recipe_steps)
+    assert processes * images / cfg.auto_scale_lr.base_batch_size == size / recipe_size
+    cfg.auto_scale_lr.enable, cfg.custom_hooks = True, []
+    assert not check_batch_size(cfg, cfg, processes), 'the work dir has this config'
 
 
 def test_cudnn_times_its_kernels_in_training_only(tmp_path, monkeypatch):
-    seen = {'train': set(), 'val': set()}
+    seen = set()
 
     class NoteHook(Hook):
-        def _before_iter(self, runner, batch_idx, data_batch=None, mode='train'):
-            seen[mode].add(torch.backends.cudnn.benchmark)
+        def _before_iter(self, runner, mode, **_):
+            seen.add((mode, torch.backends.cudnn.benchmark))
 
     monkeypatch.setattr(torch.backends.cudnn, 'benchmark', True)
-    cfg = make_config(tmp_path, EPOCHS, **make_evaluation(GivenScore(lambda: 1.0)))
-    cfg.custom_hooks = [CudnnBenchmarkHook(), NoteHook()]
-    cfg.env_cfg = {'cudnn_benchmark': True}
-    run(cfg)
-    assert seen == {'train': {True}, 'val': {False}}
+    options = {
+        'custom_hooks': [CudnnBenchmarkHook(), NoteHook()],
+        'env_cfg': {'cudnn_benchmark': True},
+    }
+    run(make_config(tmp_path, EPOCHS, get_score=lambda: 1.0, **options))
+    assert seen == {('train', True), ('val', False)}
 
 
 def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
     text = Config.pretty_text.fget
-    with mock.patch.object(Config, 'pretty_text', property(formatted := mock.Mock(wraps=text))):
-        runner = build_runner(make_config(tmp_path, EPOCHS), None)
+    with (
+        mock.patch.object(Config, 'pretty_text', property(formatted := mock.Mock(wraps=text))),
+        open_runner(make_config(tmp_path, EPOCHS), None, progress=False) as runner,
+    ):
         runner.train()
     assert formatted.call_count == 1
     saved = read_last_state(tmp_path, ['meta'])['meta']
-    assert (saved['iter'], saved['cfg']) == (8, Config.pretty_text.fget(runner.cfg))
+    assert (saved['iter'], saved['cfg']) == (12, Config.pretty_text.fget(runner.cfg))
+
+
+def test_a_batch_norm_that_gets_one_value_is_explained():
+    norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+    with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():
+        norm(torch.rand(1, 3, 2, 2))
+
+
+@pytest.mark.parametrize('load', [lambda batch: time.sleep(2), lambda batch: os._exit(9)])
+def test_a_worker_that_waits_for_ever_or_is_killed_ends_the_run_with_one_sentence(load):
+    loader = DataLoader([0], collate_fn=load, num_workers=1, timeout=1)
+    with (
+        pytest.raises(UserError, match=r'^DataLoader [^\n]*timeout=SECONDS[^\n]*$'),
+        explain_loader_errors(),
+    ):
+        next(iter(loader))

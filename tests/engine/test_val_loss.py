@@ -44,8 +44,8 @@ def compute_val_losses(config, data):
         )
         hook, scores = ValLossHook(), {'mAP': 1.0}
         hook.before_val_epoch(runner)
-        for number, batch in enumerate(runner.val_dataloader):
-            hook.after_val_iter(runner, number, batch)
+        for batch in runner.val_dataloader:
+            hook.after_val_iter(runner, data_batch=batch)
         hook.after_val_epoch(runner, scores)
         losses.append(scores['val_loss'])
         # mmengine logs the mean of this history.

@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 import time
-from pathlib import Path
+from itertools import count
 from unittest import mock
 
 import pytest
@@ -20,9 +20,10 @@ from mmgcvit.engine import work_dir as work_dir_module
 from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
 from mmgcvit.errors import CheckpointError
 
-from .. import toy
 from ..moments import read_files
-from ..toy import CONFIG, last, train_in_two
+from ..toy import CONFIG, ToyClassifier, last, train_in_two
+
+NUMBERS = count()
 
 
 @pytest.fixture
@@ -38,6 +39,26 @@ def work_dir(tmp_path):
         os.utime(path, (epoch, epoch))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
     return tmp_path
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return the work dir of :func:`train`."""
+    return tmp_path / 'run'
+
+
+@pytest.fixture
+def train(call, run):
+    """Return a function that trains the toy model for an epoch, and returns the exit code and the
+    output.
+    """
+
+    def train(*options, settings=(), work_dir=run):
+        # mmengine has one logger and one visualizer for each name.
+        settings = [f'experiment_name={next(NUMBERS)}', 'train_cfg.max_epochs=1', *settings]
+        return call('train', CONFIG, '--work-dir', work_dir, *options, '--cfg-options', *settings)
+
+    return train
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
@@ -60,10 +81,8 @@ def get_choice(work_dir, option, **settings):
     """Return whether a run resumes, its checkpoint's name and whether the optimizer's state is
     read.
     """
-    is_resumed, checkpoint = choose_checkpoint(
-        Config({'work_dir': str(work_dir), **settings}), option
-    )
-    return is_resumed, checkpoint.source, 'optimizer' in checkpoint.content
+    checkpoint = choose_checkpoint(Config({'work_dir': str(work_dir), **settings}), option)
+    return checkpoint.is_resumed, checkpoint.source, 'optimizer' in checkpoint.content
 
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
@@ -75,7 +94,7 @@ def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     assert get_choice(work_dir, None, resume=True) == (True, latest, True)
     assert get_choice(work_dir, earlier) == (True, earlier, True)
     cfg = Config({'work_dir': str(work_dir)})
-    assert choose_checkpoint(cfg, None, overwrite=True) == (False, None)
+    assert choose_checkpoint(cfg, None, overwrite=True) is None
     with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such file'):
         choose_checkpoint(cfg, 'nowhere.pth')
     cfg.load_from = earlier
@@ -100,27 +119,23 @@ def test_a_resumed_run_does_not_replace_the_checkpoints_of_another(work_dir, tmp
             choose_checkpoint(Config({'work_dir': str(other)}), source)
 
 
-def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
+def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(train, run):
     """A rejected run changes nothing. A resumed one lists changed settings in one warning."""
-    train = ('train', CONFIG, '--work-dir', tmp_path)
-    # Of the same second, both runs have one logger.
-    assert call(*train, '--cfg-options', 'train_cfg.max_epochs=1', 'log_level=INFO')[0] == 0
-    before = read_files(tmp_path)
-    message = call(*train)[1]
-    assert (
-        "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)"
-        in message
-    )
-    assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
-    assert read_files(tmp_path) == before
-    changed = [
-        'optim_wrapper.optimizer.weight_decay=0.5',
-        'log_level=INFO',
-        'train_cfg.max_epochs=2',
-    ]
-    assert call(*train, '--resume', '--cfg-options', *changed)[0] == 0
-    assert (tmp_path / 'epoch_2.pth').is_file()
-    log = max(tmp_path.glob('*/*.log')).read_text()
+    assert train()[0] == 0
+    before = read_files(run)
+    message = train()[1]
+    for text in (
+        "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)",
+        '--resume',
+        '--work-dir',
+        '--overwrite',
+    ):
+        assert text in message
+    assert read_files(run) == before
+    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'train_cfg.max_epochs=2']
+    assert train('--resume', settings=['log_level=INFO', *changed])[0] == 0
+    assert (run / 'epoch_2.pth').is_file()
+    log = max(run.glob('*/*.log')).read_text()
     for line in (
         'resumed with other settings:\n',
         '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n',
@@ -130,85 +145,53 @@ def test_a_work_dir_with_checkpoints_is_rejected_or_resumed(call, tmp_path):
         assert line in log
 
 
-def test_overwrite_leaves_no_file_of_the_earlier_run_and_all_others(call, tmp_path):
-    """The earlier config has another name. A file of the user is like it."""
-
-    def train_in_run(name, *options):
-        # mmengine has one visualizer for each name.
-        settings = ('--cfg-options', f'experiment_name={name}', 'train_cfg.max_epochs=1')
-        assert call('train', CONFIG, '--work-dir', tmp_path / 'run', *options, *settings)[0] == 0
-
-    train_in_run('first')
-    written, pictures = tmp_path / 'run' / CONFIG.name, tmp_path / 'run' / 'val_images'
-    (logs,) = written.parent.glob('*/vis_data')  # which have the second as their name
-    logs.parent.rename(written.with_name('logs'))
-    written.rename(tmp_path / 'run' / 'earlier.py')
-    pictures.mkdir()
-    users = [tmp_path / 'run' / 'mine.py', pictures / 'mine.jpg']
-    for path in [*users, pictures / 'epoch_7.jpg']:
-        path.write_bytes(b'# caf\xe9')  # not UTF-8
-    (tmp_path / 'run' / 'folder.py').mkdir()
-    train_in_run('second', '--overwrite')
-    kept = {CONFIG.name, 'mine.py', 'folder.py'}
-    assert {path.name for path in written.parent.glob('*.py')} == kept
-    assert list(pictures.iterdir()) == users[1:]
-
-
-def test_a_test_leaves_the_config_of_a_run_as_it_is(call):
+def test_a_test_leaves_the_config_of_a_run_as_it_is(train, call, run):
     """With --tta, for example, the tested model is another one than that of the run."""
-    settings = ('--cfg-options', 'experiment_name=tested', 'train_cfg.max_epochs=1')
-    assert call('train', CONFIG, '--work-dir', 'run', *settings)[0] == 0
-    config = Path('run', CONFIG.name)
+    assert train()[0] == 0
+    config = run / CONFIG.name
     before = config.read_bytes()
-    for name, options in (('run/test', ()), ('run', ('--work-dir', 'run'))):
-        options += ('--cfg-options', f'experiment_name={name}')
-        code, printed = call('test', str(config), 'run/epoch_1.pth', *options)
+    for folder, options in ((run / 'test', ()), (run, ('--work-dir', run))):
+        options += ('--cfg-options', f'experiment_name={next(NUMBERS)}')
+        code, printed = call('test', str(config), str(run / 'epoch_1.pth'), *options)
         assert code == 0, printed
-        assert list(Path(name).glob('*/*.log'))
-    assert list(Path('run').rglob(CONFIG.name)) == [config]
+        assert list(folder.glob('*/*.log'))
+    assert list(run.rglob(CONFIG.name)) == [config]
     assert config.read_bytes() == before
 
 
-def test_a_run_does_not_start_in_a_work_dir_locked_by_another(call, tmp_path, monkeypatch):
+def test_a_run_does_not_start_in_a_work_dir_locked_by_another(train, run, monkeypatch):
     monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
-    with lock_work_dir(tmp_path):
-        message = call('train', CONFIG, '--work-dir', tmp_path)[1]
-    assert (
-        f'another training is running in . (process {os.getpid()} on {socket.gethostname()})'
-        in message
-    )
-    assert list_checkpoints(tmp_path) == []
-    message = call('train', CONFIG, '--work-dir', tmp_path / 'new' / 'run', '--resume', 'none.pth')[
-        1
-    ]
-    assert message.endswith('Pass a path or a URL')
-    message = call('train', CONFIG, '--work-dir', CONFIG / 'run')[1]
+    with lock_work_dir(run):
+        message = train()[1]
+    text = f'another training is running in run (process {os.getpid()} on {socket.gethostname()})'
+    assert text in message
+    assert list_checkpoints(run) == []
+    message = train(work_dir=CONFIG / 'run')[1]
     assert re.search(r'the work dir .*/run \(--work-dir\) cannot be written', message)
 
 
-@pytest.mark.parametrize('number', [errno.ENOSYS, 524])
-def test_a_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypatch):
+def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     """A lock file that a killed process left on another node, as filelock's soft locks do, is not a
     lock.
     """
     (tmp_path / '.lock').write_text('7\nanother-node\n')
-    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(number, os.strerror(number))))
+    error = OSError(errno.ENOSYS, 'no locks')
+    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=error))
     monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
     for _ in range(2):
         with lock_work_dir(tmp_path):
-            assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in log.call_args.args[0]
+            assert f'{tmp_path} cannot be locked (no locks)' in log.call_args.args[0]
 
 
-def test_resuming_from_weights_only_is_rejected(call, tmp_path):
-    weights, train = tmp_path / 'weights.pth', ('train', CONFIG, '--work-dir', tmp_path / 'other')
-    torch.save(
-        {'state_dict': toy.ToyClassifier(Config.fromfile(CONFIG).backbone).state_dict()}, weights
-    )
-    message = call(*train, '--resume', weights)[1]
+def test_resuming_from_weights_only_is_rejected(train, run):
+    weights = run.with_name('weights.pth')
+    model = ToyClassifier(Config.fromfile(CONFIG).backbone)
+    torch.save({'state_dict': model.state_dict()}, weights)
+    message = train('--resume', weights)[1]
     assert f'{weights} has no optimizer and no message_hub and no data_position' in message
-    assert not list((tmp_path / 'other').glob('*.pth'))
+    assert not list(run.glob('*.pth'))
     assert f'--cfg-options load_from={weights}' in message
-    assert call(*train, '--cfg-options', f'load_from={weights}', 'train_cfg.max_epochs=1')[0] == 0
+    assert train(settings=[f'load_from={weights}'])[0] == 0
 
 
 def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
@@ -225,8 +208,9 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
         'train_dataloader.batch_size=2',
         'optim_wrapper.accumulative_counts=1',
         'train_cfg.max_epochs=1',
+        'train_dataloader.persistent_workers=True',
+        'train_dataloader.prefetch_factor=2',
     ]
-    settings += ['train_dataloader.persistent_workers=True', 'train_dataloader.prefetch_factor=2']
     train_in_two(run, '--auto-scale-lr', settings=settings, config=config, folder=tmp_path)
     assert last(run)['optimizer']['param_groups'][0]['initial_lr'] == 1e-3
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
@@ -250,9 +234,9 @@ def test_a_work_dir_is_unlocked_also_while_a_data_worker_lives(tmp_path, monkeyp
         os.waitpid(worker, 0)
 
 
-def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(tmp_path):
-    printed = toy.train(tmp_path / 'run', settings=['log_level=INFO'])
-    (log,) = (tmp_path / 'run').glob('*/*.log')
+def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(train, run):
+    _, printed = train(settings=['log_level=INFO'])
+    (log,) = run.glob('*/*.log')
     for message in ('System environment:', 'Config:', 'Hooks will be executed'):
         assert message in log.read_text()
         assert message not in printed

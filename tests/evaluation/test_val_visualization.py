@@ -56,7 +56,7 @@ def validate(hook, runner):
         for number, batch in enumerate(runner.val_dataloader):
             draws = isinstance(hook, ValVisualizationHook)
             outputs = runner.model.val_step(batch) if draws else None
-            hook.after_val_iter(runner, number, batch, outputs)
+            hook.after_val_iter(runner, batch_idx=number, data_batch=batch, outputs=outputs)
     hook.after_val_epoch(runner)
     return random.random(), np.random.rand(), torch.rand(()).item()
 
@@ -78,12 +78,12 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     expected = [position * count // number for position in range(number)]
     assert [*hook.chosen.values()] == expected, 'spread over the data'
     for number, found in hook.predictions.items():
-        expected = model(load_sample(hook.drawer.dataset, number, model.classes)[0])
+        expected = model(load_sample(hook.dataset, number, model.classes)[0])
         for name in vars(found).keys() & {'boxes', 'label_map', 'scores'}:
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
-    palettes = [hook.drawer.dataset.metainfo.get('palette')]
-    assert hook.drawer.predictor.palette == choose_palette(len(model.classes), palettes)
+    palettes = [hook.dataset.metainfo.get('palette')]
+    assert hook.predictor.palette == choose_palette(len(model.classes), palettes)
 
 
 @pytest.mark.parametrize(

@@ -106,15 +106,14 @@ class AtomicCheckpointHook(CheckpointHook):
         self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
 
     def before_train(self, runner: Runner) -> None:
-        unscored = None
         if self.save_best and runner.val_loop:
             unscored = find_unscored(runner.val_dataloader.dataset)
-        if unscored:
-            self.save_best = None  # as PatienceHook and SummaryHook read it
-            runner.logger.warning(
-                f'the validation images have {unscored}, so their scores say nothing: no '
-                'checkpoint is saved as the best one, and commands use the last one'
-            )
+            if unscored:
+                self.save_best = None  # as PatienceHook and SummaryHook read it
+                runner.logger.warning(
+                    f'the validation images have {unscored}, so their scores say nothing: no '
+                    'checkpoint is saved as the best one, and commands use the last one'
+                )
         super().before_train(runner)
         self.note_save(0)
         if is_distributed():
@@ -123,8 +122,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
         for loop in filter(None, (runner.train_loop, runner.val_loop)):
-            initialise = loop.dataloader.worker_init_fn
-            loop.dataloader.worker_init_fn = partial(start_worker, initialise)
+            loader = loop.dataloader
+            loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
@@ -205,10 +204,10 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
-        scores = {}
+        scores = dict(metrics)
         for name, score in metrics.items():
-            is_absent = isinstance(score, Real) and (score == -1 or not isfinite(score))
-            scores[name] = None if is_absent else score
+            if isinstance(score, Real) and (score == -1 or not isfinite(score)):
+                scores[name] = None
         super()._save_best_checkpoint(runner, scores)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
@@ -242,10 +241,8 @@ class SafeLoadHook(Hook):
     start it.
     """
 
-    def __init__(self) -> None:
-        self.context = ExitStack()
-
     def before_run(self, runner: Any) -> None:
+        self.context = ExitStack()
         # This package's commands have entered the context already, before they built the runner.
         if get_checkpoint_loaders()[''].__module__ != safe_checkpoint_loading.__module__:
             self.context.enter_context(safe_checkpoint_loading(runner.work_dir))

@@ -1,9 +1,10 @@
-"""Compile the backbone's blocks for training."""
+"""Compile the backbone's blocks, and let cuDNN time its kernels, in training only."""
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from packaging.version import Version
+from torch.backends import cudnn
 
 from ...errors import UserError
 from ...mmengine_utils import unwrap_model
@@ -42,23 +43,22 @@ class CompileBackboneHook(Hook):
         self.options = {'dynamic': dynamic}  # of torch.compile
 
     def before_train(self, runner: Runner) -> None:
-        backbone, blocks = unwrap_model(runner).backbone, []
-        if isinstance(backbone, PyramidBackbone):
-            for index, stage in enumerate(backbone.stages):
-                blocks += [(index, block) for block in stage.blocks]
         if Version(torch.__version__) < Version(MINIMUM_TORCH):
             raise UserError(f'CompileBackboneHook needs torch {MINIMUM_TORCH} or later. Remove it')
-        if not blocks:
+        backbone, kinds = unwrap_model(runner).backbone, set()
+        if isinstance(backbone, PyramidBackbone):
+            for index, stage in enumerate(backbone.stages):
+                for block in stage.blocks:
+                    block.compile(**self.options)
+                    kinds.add((index, type(block), type(block.attn)))
+        if not kinds:
             raise UserError(
                 f'CompileBackboneHook: {type(backbone).__name__} has no blocks of this package. '
                 'Remove it'
             )
-        for _, block in blocks:
-            block.compile(**self.options)
         torch.compiler.set_stance('default')  # a validation that raised an error leaves another
         # torch's limit is for a method, beyond which it runs eager. Here blocks of all kinds share
         # one method.
-        kinds = {(stage, type(block), type(block.attn)) for stage, block in blocks}
         # With optimize_ddp, torch would split blocks at the buckets of DistributedDataParallel, and
         # compile each size.
         self.settings = patch_compiler(
@@ -74,3 +74,18 @@ class CompileBackboneHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         self.settings.__exit__(None, None, None)
+
+
+class CudnnBenchmarkHook(Hook):
+    """Switch off ``env_cfg.cudnn_benchmark`` in validations and tests.
+
+    Their images have many sizes, and cuDNN would time its kernels for each of them.
+    """
+
+    def before_val(self, runner: Runner) -> None:
+        self.in_training, cudnn.benchmark = cudnn.benchmark, False
+
+    def after_val(self, runner: Runner) -> None:
+        cudnn.benchmark = self.in_training
+
+    before_test, after_test = before_val, after_val

@@ -7,32 +7,47 @@ A run is resumed in this order:
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to
    ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-5. ``new_schedule.py`` recomputes the LR schedule if its settings or the epochs' lengths have
+5. :class:`NewScheduleHook` recomputes the LR schedule if its settings or the epochs' lengths have
    changed;
 6. :class:`ExactResumeHook` reruns an interrupted validation;
 7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
 
+import json
+import logging
+import warnings
 from bisect import bisect
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
-from ...errors import CheckpointError
+from ...config import iter_settings, list_known_keys
+from ...errors import CheckpointError, escape_controls
 from ...files import write_text
 from ...mmengine_utils import call_on_rank_0
 from ...registry import HOOKS
-from ..loops import DATA_POSITION, ResumableLoop, get_length
-from ..settings import SETTINGS, get_plain_settings
+from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
 
+SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
+ABSENT, MAX_LENGTH = '(none)', 60  # the text of a missing value, and the longest one of a value
+# Prefixes of the settings that decide the LR schedule.
+SCHEDULE_SETTINGS = (
+    'train_cfg.max_',
+    'param_scheduler',
+    'optim_wrapper.optimizer.lr',
+    'auto_scale_lr',
+)
 # A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch
 # 3".
 VALIDATED_FILE = 'validated'
@@ -54,9 +69,7 @@ class ExactResumeHook(Hook):
     # Convert what other hooks have added to a checkpoint, and validate after they have prepared the
     # training.
     priority = 'LOWEST'
-
-    def __init__(self) -> None:
-        self.is_training = False
+    is_training = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
@@ -71,12 +84,20 @@ class ExactResumeHook(Hook):
         if path is None:
             return
         is_own_loop = isinstance(runner.train_loop, ResumableLoop)
-        check_resumable(checkpoint, path, is_own_loop)
+        missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
+        if is_own_loop and DATA_POSITION not in checkpoint.get('meta', {}):
+            missing.append(DATA_POSITION)
+        if missing:
+            raise CheckpointError(
+                f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
+                f'its weights: --cfg-options load_from={path}'
+            )
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
             if isinstance(log, dict):  # which simplify has made of a HistoryBuffer
-                history, counts = log['history'].tolist(), log['counts'].tolist()
-                logs[name] = HistoryBuffer(history, counts, log['max_length'])
+                logs[name] = HistoryBuffer(
+                    log['history'].tolist(), log['counts'].tolist(), log['max_length']
+                )
         if is_own_loop:
             # mmengine continues at this iteration.
             checkpoint['meta']['iter'] = runner.train_loop.resume(checkpoint['meta'])
@@ -97,27 +118,9 @@ class ExactResumeHook(Hook):
                 history.max_length = MAX_HISTORY
 
     @master_only
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+    def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
-
-
-def check_resumable(checkpoint: dict[str, Any], path: Path, is_own_loop: bool) -> None:
-    """Raise a CheckpointError if a run cannot resume from a checkpoint."""
-    missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
-    if is_own_loop and DATA_POSITION not in checkpoint.get('meta', {}):
-        missing.append(DATA_POSITION)
-    if missing:
-        raise CheckpointError(
-            f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
-            f'its weights: --cfg-options load_from={path}'
-        )
-
-
-def format_position(runner: Runner) -> str:
-    """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    unit, done, _ = get_length(runner)
-    return f'{unit} {done}'
 
 
 def is_validation_missing(runner: Runner) -> bool:
@@ -158,3 +161,103 @@ def simplify(value: Any) -> Any:
     if isinstance(value, list):
         return list(map(simplify, value))
     return value
+
+
+class NewScheduleHook(Hook):
+    """Log which settings of a resumed run have changed, and recompute its LR schedule, as if the
+    run had always had the LR and schedule of its config.
+
+    mmengine would restore the LR and schedule of the checkpoint. They are recomputed if the config
+    has another number of epochs or iterations, another LR or other LR schedulers, or if batches are
+    of other images. Schedules that depend on scores, and those of several optimizers, are restored.
+    """
+
+    # Run after ExactResumeHook, which compares the settings of the data.
+    priority = 'LOWEST'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Replace what schedulers have set in the checkpoint by their first values."""
+        changes = log_changes(runner.cfg, checkpoint['meta'])
+        self.is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
+        self.is_changed |= getattr(runner.train_loop, 'has_new_settings', False)
+        if not self.is_changed:
+            return
+        schedulers = runner.param_schedulers or []
+        needs_scores = any(hasattr(scheduler, 'need_val_args') for scheduler in schedulers)
+        if needs_scores or isinstance(runner.optim_wrapper, OptimWrapperDict):
+            self.is_changed = False
+            runner.logger.warning(
+                'the LR schedule goes on as in the checkpoint, because it cannot be recomputed'
+            )
+            return
+        checkpoint.pop('param_schedulers', None)
+        state, groups = checkpoint['optimizer'], runner.optim_wrapper.param_groups
+        saved_groups = [*state['param_groups'], state.get('base_param_settings', {})]
+        for saved, group in zip(saved_groups, groups, strict=False):
+            for name in group:
+                if name == 'lr' or name.startswith('initial_') or f'initial_{name}' in group:
+                    saved[name] = group[name]
+
+    def before_train(self, runner: Runner) -> None:
+        if not self.is_changed:
+            return
+        with warnings.catch_warnings():
+            # mmengine warns if schedulers step before the optimizer does.
+            warnings.simplefilter('ignore', UserWarning)
+            for iteration in range(1, runner.iter + 1):
+                # An epoch ends after its last iteration, from which a run may resume.
+                epoch, rest = divmod(iteration, len(runner.train_dataloader))
+                ends_epoch = rest == 0 and epoch <= runner.epoch
+                # Those by epoch step after those by iteration.
+                for scheduler in sorted(runner.param_schedulers, key=attrgetter('by_epoch')):
+                    if ends_epoch or not scheduler.by_epoch:
+                        scheduler.step()
+        unit, _, length = get_length(runner)
+        runner.logger.info(
+            f'training goes on until {unit} {length}, with the LR and schedule of the config'
+        )
+
+
+def get_plain_settings(cfg: Config) -> dict[str, Any]:
+    """Return a config's settings, without its variables, in types of JSON, as checkpoints store
+    them.
+    """
+    known_keys = list_known_keys()
+    settings = {name: value for name, value in cfg.to_dict().items() if name in known_keys}
+    # mmengine's Runner copies data_preprocessor into the model. Move it, to compare configs.
+    if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
+        settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
+    return json.loads(
+        json.dumps(settings, default=lambda value: getattr(value, '__name__', str(value)))
+    )
+
+
+def log_changes(cfg: Config, meta: Any) -> list[str]:
+    """Log the settings that differ from those in a checkpoint's ``meta``.
+
+    Return ``name: old -> new`` for each, with its dotted name.
+    """
+    if SETTINGS not in meta:  # of another program
+        return []
+    old, new = flatten(meta[SETTINGS]), flatten(get_plain_settings(cfg))
+    changes = []
+    for name in {**old, **new}:
+        before, after = old.get(name, ABSENT), new.get(name, ABSENT)
+        # --resume sets load_from and resume.
+        if before != after and name not in ('load_from', 'resume'):
+            changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')
+    if changes:
+        lines = escape_controls('\n  '.join(changes))
+        print_log(f'resumed with other settings:\n  {lines}', 'current', logging.WARNING)
+    return changes
+
+
+def flatten(settings: Any) -> dict[str, str]:
+    """Return the settings of a nested config, but for the dicts and lists around them, as text by
+    dotted name.
+    """
+    return {
+        name.removeprefix('.'): repr(value)
+        for name, value in iter_settings(settings, '')
+        if not any(iter_settings(value, ''))
+    }

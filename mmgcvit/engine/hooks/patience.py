@@ -45,13 +45,12 @@ class PatienceHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
         info, (unit, done, _) = runner.message_hub.runtime_info, get_length(runner)
-        state = info.get(PATIENCE, {'position': 0, 'count': 0})
+        state = info.get(PATIENCE, {'position': 0, 'scores': [], 'count': 0})
         count = state['count']
         if state['position'] != done:
             scores = [info[name] for name in sorted(info) if name.startswith('best_score')]
             # There is none before the first score.
-            is_unchanged = not scores or scores == state.get('scores')
-            count = count + 1 if is_unchanged else 0
+            count = count + 1 if scores == state['scores'] else 0
             runner.message_hub.update_info(
                 PATIENCE, {'position': done, 'scores': scores, 'count': count}
             )

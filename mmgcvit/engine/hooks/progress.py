@@ -23,13 +23,11 @@ from ...config import can_draw_predictions
 from ...errors import format_duration
 from ...files import make_portable_path
 from ...private_api import HIDDEN_WARNINGS
-from ..loops import get_length
+from ..loops import format_position, get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
 # In seconds, from the first iteration, which is slow and does not tell how long a run takes.
 MIN_TIMED = 20
-# ProgressHook prints log records with this attribute, even if their level is lower than WARNING.
-ALWAYS_SHOWN = 'always_shown'
 
 
 class ProgressHook(Hook):
@@ -64,7 +62,7 @@ class ProgressHook(Hook):
     def show_record(self, record: logging.LogRecord) -> None:
         """Print warnings of the log, and :class:`.SummaryHook`'s records, above the bars."""
         message = record.getMessage()
-        is_shown = record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN)
+        is_shown = record.levelno >= logging.WARNING or record.module == 'progress'  # this file
         if is_shown and not HIDDEN_WARNINGS.search(message):
             self.console.print(message)
 
@@ -75,9 +73,11 @@ class ProgressHook(Hook):
         )
 
     def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
-        description = f'training, {format_loss(runner)}'
         self.bars.update(
-            self.training, completed=runner.iter + 1, description=description, refresh=True
+            self.training,
+            completed=runner.iter + 1,
+            description=f'training, {format_loss(runner)}',
+            refresh=True,
         )
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -86,8 +86,7 @@ class ProgressHook(Hook):
             self.console.print(f'epoch {done + 1} of {length}: {format_loss(runner)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
-        unit, done, _ = get_length(runner)
-        self.title = f'{unit} {done}, scores'
+        self.title = f'{format_position(runner)}, scores'
         self.evaluation = self.bars.add_task('validating', total=len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner) -> None:
@@ -97,11 +96,11 @@ class ProgressHook(Hook):
     def after_val_iter(self, runner: Runner, **kwargs: Any) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
-    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any]) -> None:
         self.bars.remove_task(self.evaluation)
         scores = [
             f'{name} {float(score):.4g}'
-            for name, score in (metrics or {}).items()
+            for name, score in metrics.items()
             if isinstance(score, Real) and score != -1  # COCO's score without objects
         ]
         self.console.print(f'{self.title}: {"  ".join(scores) or "none"}')
@@ -136,7 +135,8 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log soon how long the training takes, and at its end a summary.
+    """Log soon how long the training takes, and at its end a summary. With ``--progress``,
+    :class:`ProgressHook` prints both in the terminal too.
 
     mmengine's logger logs on rank 0 only.
     """
@@ -160,8 +160,8 @@ class SummaryHook(Hook):
         seconds = runner.message_hub.runtime_info.get('eta')
         if time.monotonic() > self.time and seconds is not None:
             self.time = inf
-            left = f'about {format_duration(seconds)} of training are left, and the validations'
-            runner.logger.info(left, extra={ALWAYS_SHOWN: True})
+            left = format_duration(seconds)
+            runner.logger.info(f'about {left} of training are left, and the validations')
 
     def after_train(self, runner: Runner) -> None:
         lines = ['finished']
@@ -174,8 +174,7 @@ class SummaryHook(Hook):
         commands = list_next_commands(runner)
         if commands:
             lines += ['next:', *(f'  mmgcvit {command}' for command in commands)]
-        # With --progress, ProgressHook prints this record in the terminal too.
-        runner.logger.info('\n'.join(lines), extra={ALWAYS_SHOWN: True})
+        runner.logger.info('\n'.join(lines))
 
 
 def format_checkpoints(runner: Runner) -> list[str]:

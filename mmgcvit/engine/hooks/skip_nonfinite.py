@@ -53,12 +53,12 @@ class SkipNonFiniteStepHook(Hook):
         self.are_losses_finite = True
         self.finite_steps: list[bool] = []  # of each optimizer whose gradients are checked here
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
         samples = data_batch.get('data_samples')
         if isinstance(samples, list):  # not the dict of a semi-supervised detector
             self.images += map(get_image_name, samples)
 
-    def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def check_step(self, optimizer: Optimizer, *_: Any) -> None:
         """Remove the gradients if one of them is not finite.
 
         torch calls this before each optimizer step.
@@ -77,9 +77,7 @@ class SkipNonFiniteStepHook(Hook):
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, outputs: dict[str, Any], **kwargs: Any) -> None:
         # The total loss is finite only if each loss is. One check waits for the GPU only once.
         if not torch.as_tensor(outputs.get('loss', 0)).isfinite():
             self.are_losses_finite = False
@@ -116,8 +114,7 @@ class SkipNonFiniteStepHook(Hook):
         )
         if self.consecutive < self.max_consecutive:
             return
-        rates = runner.optim_wrapper.get_lr().values()
-        lr = max(max(group) for group in rates)
+        lr = max(map(max, runner.optim_wrapper.get_lr().values()))
         raise UserError(
             f'Loss or gradients were NaN or infinite in {self.consecutive} consecutive steps, up '
             f'to iteration {runner.iter + 1}. Lower the learning rate (now {lr:.3g}), or check the '

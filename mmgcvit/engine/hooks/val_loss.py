@@ -23,19 +23,18 @@ class ValLossHook(Hook):
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.sum, self.num_images, self.num_loaded = 0.0, 0, 0
-
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        model = unwrap_model(runner)
-        batch = model.data_preprocessor(data_batch, training=False)
+        self.sum, self.num_loaded = 0.0, 0
         # Samplers distribute images to ranks round-robin, and repeat some, so that all ranks have
         # as many.
-        num_left = len(runner.val_dataloader.dataset) - get_rank()
-        num_own = max(0, -(-num_left // get_world_size()) - self.num_loaded)
+        own = range(get_rank(), len(runner.val_dataloader.dataset), get_world_size())
+        self.num_own = len(own)
+
+    def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
+        model = unwrap_model(runner)
+        batch = model.data_preprocessor(data_batch, training=False)
+        num_left = max(0, self.num_own - self.num_loaded)
         self.num_loaded += len(batch['data_samples'])
-        images, samples = batch['inputs'][:num_own], batch['data_samples'][:num_own]
+        images, samples = batch['inputs'][:num_left], batch['data_samples'][:num_left]
         if not samples:
             return
         scale_objects(samples)
@@ -56,10 +55,10 @@ class ValLossHook(Hook):
                 loss, _ = model.parse_losses(losses)
                 self.sum = self.sum + loss.double() * len(samples[part])
             model.training = False
-        self.num_images += len(samples)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        sums = torch.tensor([float(self.sum), self.num_images], dtype=torch.float64)
+        num_images = min(self.num_own, self.num_loaded)
+        sums = torch.tensor([float(self.sum), num_images], dtype=torch.float64)
         all_reduce(sums)
         loss = (sums[0] / sums[1]).item()
         # mmengine logs the mean of this history: keep no value of earlier validations.

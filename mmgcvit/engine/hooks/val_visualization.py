@@ -1,6 +1,6 @@
 """Draw predictions for validation and test images, beside the ground truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,22 @@ FOLDER = 'val_images'  # name of the folder for grids in the work dir
 SCORE_THR = 0.3  # of detections
 
 
-class SampleDrawer:
-    """Draw predictions of a runner's model for images of a config's dataset, beside the ground
-    truth.
+class DrawingHook(Hook):
+    """Base class of hooks that draw predictions of a run's model for images of a config's dataset,
+    beside the ground truth.
     """
 
-    def __init__(
-        self, runner: Runner, settings: ConfigDict, loop: BaseLoop, score_thr: float
-    ) -> None:
+    score_thr = SCORE_THR
+
+    def prepare(self, runner: Runner, settings: ConfigDict, loop: BaseLoop) -> None:
+        """Build the dataset and a predictor."""
         # Images that are predicted in tiles have too many masks for the memory.
         has_masks = not isinstance(loop, TiledLoop)
         # The predictor only converts outputs of the model.
         with silence_output():
             self.dataset, self.predictor = build_dataset_and_predictor(
-                runner, settings, has_masks, score_thr=score_thr
+                runner, settings, has_masks, score_thr=self.score_thr
             )
-
-    def get_name(self, index: int) -> str:
-        return get_image_name(self.dataset.get_data_info(index))
 
     def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:
         """Draw the ground truth and a prediction for an image, whose longer side becomes ``side``
@@ -64,7 +62,7 @@ class SampleDrawer:
         return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
 
 
-class ShowDirHook(Hook):
+class ShowDirHook(DrawingHook):
     """Draw all test images with predictions into a folder, for ``mmgcvit test --show-dir``.
 
     A picture has the path of its image in the folder that contains all images.
@@ -74,19 +72,15 @@ class ShowDirHook(Hook):
         self.folder = folder
 
     def before_test_epoch(self, runner: Runner) -> None:
-        settings = runner.cfg.test_dataloader.dataset
-        self.drawer = SampleDrawer(runner, settings, runner.test_loop, SCORE_THR)
-        names = [self.drawer.get_name(index) for index in range(len(self.drawer.dataset))]
-        self.indices = {name: index for index, name in enumerate(names)}
-        self.outputs = Outputs(Path(self.folder), names)
+        self.prepare(runner, runner.cfg.test_dataloader.dataset, runner.test_loop)
+        images = map(self.dataset.get_data_info, range(len(self.dataset)))
+        self.indices = {get_image_name(image): index for index, image in enumerate(images)}
+        self.outputs = Outputs(Path(self.folder), [*self.indices])
 
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_test_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
         for sample in outputs:
             name = get_image_name(sample)
-            prediction = self.drawer.predictor.read_sample(sample)
-            grid = draw_grid(self.drawer.draw(self.indices[name], prediction))
+            grid = draw_grid(self.draw(self.indices[name], self.predictor.read_sample(sample)))
             write_image(self.outputs.get_path('', name, '.jpg'), grid)
 
 
@@ -111,7 +105,7 @@ def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
 
 
 @HOOKS.register_module()
-class ValVisualizationHook(Hook):
+class ValVisualizationHook(DrawingHook):
     """Draw what each validation in a training predicts for the same images, beside the ground
     truth.
 
@@ -129,7 +123,6 @@ class ValVisualizationHook(Hook):
         self.score_thr, self.images = score_thr, images
         self.is_on = False  # whether validation images are drawn
         self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
-        self.predictions: dict[int, Prediction] = {}  # by index
 
     def before_train(self, runner: Runner) -> None:
         self.is_on = self.images > 0 and get_rank() == 0
@@ -140,25 +133,22 @@ class ValVisualizationHook(Hook):
 
         Samplers distribute images to ranks round-robin.
         """
-        self.predictions = {}
+        self.predictions: dict[int, Prediction] = {}  # by index
         if self.chosen:
             return
-        settings = runner.cfg.val_dataloader.dataset
-        self.drawer = SampleDrawer(runner, settings, runner.val_loop, self.score_thr)
-        num_on_rank = -(-len(self.drawer.dataset) // get_world_size())
+        self.prepare(runner, runner.cfg.val_dataloader.dataset, runner.val_loop)
+        num_on_rank = -(-len(self.dataset) // get_world_size())
         num_chosen = min(self.images, num_on_rank)
         for position in range(num_chosen):
             index = position * num_on_rank // num_chosen * get_world_size()
-            self.chosen[self.drawer.get_name(index)] = index
+            self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
 
     @stop_if_failing
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_val_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:
-                self.predictions[index] = self.drawer.predictor.read_sample(sample)
+                self.predictions[index] = self.predictor.read_sample(sample)
 
     @stop_if_failing
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
@@ -166,7 +156,7 @@ class ValVisualizationHook(Hook):
             return
         cells = []
         for index, prediction in sorted(self.predictions.items()):
-            cells += self.drawer.draw(index, prediction, PICTURE_SIDE)
+            cells += self.draw(index, prediction, PICTURE_SIDE)
         grid = draw_grid(cells)
         unit, step, _ = get_length(runner)
         name = f'epoch_{step}.jpg' if unit == 'epoch' else f'iter_{step}.jpg'
