@@ -87,6 +87,8 @@ def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_pa
     folder = tmp_path / 'run'
     train(folder, settings=['optim_wrapper.optimizer.lr=0.01'])
     (folder / CONFIG.name).rename(folder / 'earlier_config.py')
+    (logs,) = folder.glob('[0-9]*')
+    logs.rename(folder / '20260101_000000')  # two runs may start in the same second
     for name in ('score_thr.json', 'mine.py', 'val_images/mine.jpg', 'val_images/epoch_7.jpg'):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
