@@ -40,12 +40,15 @@ with suppress(ImportError):
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
-            shared = {'label_map': self.label_map, 'reduce_zero_label': self.reduce_zero_label}
             images = []
             # Names may have other characters at which splitlines would split.
             for line in Path(self.ann_file).read_text(encoding='utf-8').split('\n'):
                 if line:
-                    entry = {**shared, 'seg_fields': []}
+                    entry = {
+                        'label_map': self.label_map,
+                        'reduce_zero_label': self.reduce_zero_label,
+                        'seg_fields': [],
+                    }
                     for key, name in zip(
                         ('img_path', 'seg_map_path'), line.split('\t'), strict=True
                     ):

@@ -242,21 +242,16 @@ def read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def read_map(
-    path: Path, image: Path, values: Values | None = None, with_instances: bool = False
-) -> NDArray[np.integer]:
-    """Read the map of an image (:func:`read_segmentation_map`, :func:`read_values`).
-
-    Raise a UserError if their sizes differ.
+def check_map_size(labels: NDArray[np.integer], path: Path, image: Path) -> None:
+    """Raise a UserError if the labels in a map, which were read from ``path``, have another size
+    than its image.
     """
     _, size = read_sizes(image)
-    labels = read_values(path, values) if values else read_segmentation_map(path, with_instances)
     if labels.shape[::-1] != size:
         raise UserError(
             f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x '
             f'{size[1]}'
         )
-    return labels
 
 
 def read_values(path: Path, values: Values) -> NDArray[np.uint8]:

@@ -244,8 +244,9 @@ def check_texts(dataset: DatasetInfo, work_dir: Path, weights: str) -> None:
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
             'TMPDIR)'
         )
-    folders = (dataset.folder, work_dir, *(split.image_folder for split in dataset.splits.values()))
-    for text in map(str, (*dataset.classes, *folders, weights)):
+    texts = [*dataset.classes, dataset.folder, work_dir, weights]
+    texts += [split.image_folder for split in dataset.splits.values()]
+    for text in map(str, texts):
         # mmengine would change the text in a config, or it cannot be written into one.
         if '{{' in text or text.encode(errors='replace').decode() != text:
             raise UserError(

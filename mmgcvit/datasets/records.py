@@ -171,7 +171,7 @@ class DatasetInfo:
     annotation_types: tuple[str, ...]
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
-    notes: tuple[str, ...] = ()  # messages for the user
+    notes: Sequence[str] = ()  # messages for the user
     # Examples by rule of what a reader could not parse.
     problems: dict[Any, list[str]] = field(default_factory=dict)
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
@@ -186,23 +186,20 @@ class DatasetInfo:
             for name, split in self.splits.items()
         ]
         if self.annotation_types[0] in OBJECT_TYPES:
-            counts.append(self._describe_objects())
+            splits = self.splits.values()
+            num_objects = sum(len(split.objects) for split in splits)
+            num_ignored = sum(len(split.annotations) for split in splits) - num_objects
+            text = f'{num_objects} objects'
+            if num_ignored:
+                text += f', {num_ignored} ignored (difficult or crowds)'
+            num_empty = self.splits['train'].list_classes().count(Counter())
+            if num_empty:
+                images = format_count(num_empty, 'training image')
+                text += f' ({images} without objects: background in training)'
+            counts.append(text)
         classes = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         first_line = f'{self.folder}: {self.format}, {", ".join(counts)}, {classes}'
         return escape_controls('\n'.join([first_line, *self.notes]))
-
-    def _describe_objects(self) -> str:
-        splits = self.splits.values()
-        num_objects = sum(len(split.objects) for split in splits)
-        num_ignored = sum(len(split.annotations) for split in splits) - num_objects
-        text = f'{num_objects} objects'
-        if num_ignored:
-            text += f', {num_ignored} ignored (difficult or crowds)'
-        num_empty = self.splits['train'].list_classes().count(Counter())
-        if num_empty:
-            images = format_count(num_empty, 'training image')
-            text += f' ({images} without objects: background in training)'
-        return text
 
 
 def are_numbers(values: Any) -> bool:
@@ -210,15 +207,6 @@ def are_numbers(values: Any) -> bool:
     if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
         return False
     return all(abs(value) <= MAX_COORDINATE for value in values)  # False for NaN
-
-
-def make_object_key(annotation: Entry) -> tuple[Any, ...]:
-    """Return class, box and iscrowd. Boxes are rounded, because computed ones are not exact."""
-    box = annotation['bbox']
-    key = str(box)
-    if are_numbers(box):
-        key = tuple(round(value, 1) for value in box)
-    return annotation['category_id'], key, annotation.get('iscrowd') or 0
 
 
 def list_coco_categories() -> list[Entry]:

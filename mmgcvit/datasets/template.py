@@ -15,8 +15,17 @@ END_OF_HEAD = '# Derived from the settings above.'
 VARIABLE = re.compile(r'^(\w+) = (.*)$', re.MULTILINE)
 DOCSTRING = re.compile(r'\A""".*?"""\n', re.DOTALL)
 # The variables that all templates have at their head; fine_tune is the last one.
-NEEDED = {'classes', 'data_root', 'train_images', 'val_images', 'load_from', 'image_size'}
-NEEDED |= {'batch_size', 'flip', 'fine_tune'}
+NEEDED = {
+    'classes',
+    'data_root',
+    'train_images',
+    'val_images',
+    'load_from',
+    'image_size',
+    'batch_size',
+    'flip',
+    'fine_tune',
+}
 
 
 class ConfigPath(str):

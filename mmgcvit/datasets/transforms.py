@@ -80,10 +80,12 @@ class SkipUnreadable(BaseTransform):
                 f'{message}, after {self.max_unreadable} others. Repair them ('
                 "'mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
             )
-        message += ' and is replaced by another sample'
-        count = f'{len(self.unreadable)} of at most {self.max_unreadable}'
+        message += (
+            f' and is replaced by another sample ({len(self.unreadable)} of at most '
+            f'{self.max_unreadable})'
+        )
         # Log with level ERROR, because ranks other than 0 print nothing below it.
-        print_log(escape_controls(f'{message} ({count})'), 'current', logging.ERROR)
+        print_log(escape_controls(message), 'current', logging.ERROR)
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:

@@ -38,8 +38,6 @@ from ..rules.images import (
     OTHER_ORDER,
     check_image,
     check_map,
-    find_other_labels,
-    find_other_order,
 )
 from ..rules.judge import REPEATED_OBJECTS, leave_out_objects
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects
@@ -68,7 +66,7 @@ def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    report, model = Report([], [], []), cfg.get('model') or ConfigDict()
+    report = Report([], [], [])
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
@@ -85,7 +83,7 @@ def check_datasets(
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)
-        report.issues += check_num_classes(dataset, data_format, model)
+        report.issues += check_num_classes(dataset, data_format, cfg.get('model'))
     return report
 
 
@@ -125,7 +123,7 @@ def check_coco(
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
-    model = cfg.get('model') or ConfigDict()
+    model = cfg.get('model')
     predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
     max_objects = inf if predicts_tiles else find_max_objects(model)
     numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
@@ -175,7 +173,7 @@ def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
     return content
 
 
-def has_other_assigner(model: ConfigDict) -> bool:
+def has_other_assigner(model: ConfigDict | None) -> bool:
     """Return whether an assigner of the model takes ignored objects for background.
 
     Those without this setting do, such as all matchers of mmdet.
@@ -218,8 +216,17 @@ def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     classes = dataset.metainfo.get('classes') or ()
     labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
     problems = {
-        OTHER_LABELS: find_other_labels(labels, len(classes)),
-        OTHER_ORDER: find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
+        OTHER_LABELS: [
+            f'{path} has label {label}'
+            for path, label in labels.items()
+            if classes and not 0 <= label < len(classes)
+        ],
+        # mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the classes.
+        OTHER_ORDER: [
+            f'{name!r} would be called {classes[label]!r}'
+            for name, label in getattr(dataset, 'folder_to_idx', {}).items()
+            if name in classes and classes[label] != name
+        ],
     }
     report.issues += make_issues(problems, place)
     counts = Counter(labels.values())
@@ -285,7 +292,9 @@ def list_known_labels(dataset: Any) -> set[int]:
     return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
 
 
-def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict) -> list[Issue]:
+def check_num_classes(
+    dataset: BaseDataset, data_format: str, model: ConfigDict | None
+) -> list[Issue]:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
     misfits = []

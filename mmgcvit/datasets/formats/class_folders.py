@@ -7,6 +7,7 @@ this format is tried last.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -99,14 +100,20 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     Photos and their maps are: they have the same size, and the same name or one that begins or
     ends with the other's. With ``--task classify`` this is not asked.
     """
-    index = {}  # of the folders before
+    # Files of the folders before, by their names, also without ending and without beginning.
+    index = {}
     for name in sorted(images):
         num_pairs = Counter()  # by the folder of the partner
         for file in images[name]:
             partner = find_partner(file, index)
-            if partner and have_same_size(root / file, root / partner):
-                num_pairs[partner.parent.name] += 1
-        index = index_names(images[name]) | index
+            if partner:
+                with suppress(UserError):  # for images that cannot be read
+                    have_same_size = read_sizes(root / file) == read_sizes(root / partner)
+                    num_pairs[partner.parent.name] += have_same_size
+        for file in images[name]:
+            start, end = file.stem.rpartition('_')[0], file.stem.partition('_')[2]
+            for key in (file.stem, f'{start}_*', f'*_{end}'):
+                index.setdefault(key, file)
         for other, number in num_pairs.items():
             num_files = min(len(images[name]), len(images[other]))
             if number >= MIN_PAIRS * num_files:
@@ -115,19 +122,6 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
                     f'name and size in {other}. Are they images and their maps? Then call '
                     'the folders images and masks. Are they classes? Then add --task classify'
                 )
-
-
-def index_names(files: Sequence[Path]) -> dict[str, Path]:
-    """Return files by their names, and by their names without ending and without beginning."""
-    index = {}
-    for file in files:
-        name = file.stem
-        index |= {
-            name: file,
-            f'{name.rpartition("_")[0]}_*': file,
-            f'*_{name.partition("_")[2]}': file,
-        }
-    return index
 
 
 def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
@@ -141,11 +135,3 @@ def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
     if partner is None and similar and similar.suffix != file.suffix and '_' in name:
         return similar
     return partner
-
-
-def have_same_size(file: Path, other: Path) -> bool:
-    """Return whether two images can be read and have the same size."""
-    try:
-        return read_sizes(file) == read_sizes(other)
-    except UserError:
-        return False

@@ -236,9 +236,7 @@ def read_dataset(
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:
         notes.append(f'COCO files of no split were not read: {shorten(others)}')
-    return DatasetInfo(
-        folder.path, 'COCO (JSON)', ('boxes',), classes, splits, tuple(notes), problems
-    )
+    return DatasetInfo(folder.path, 'COCO (JSON)', ('boxes',), classes, splits, notes, problems)
 
 
 def make_categories(content: Content) -> list[Entry]:

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, Values, read_map
+from ..decoding import (
+    IGNORE_INDEX,
+    Values,
+    check_map_size,
+    read_segmentation_map,
+    read_values,
+)
 from ..layouts import Folder, Layout, Match, Pair, Pairs, PairsBySplit, pair_files
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
@@ -27,8 +33,6 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 # Regions of an object are far apart if they span more than so many times the largest one.
 MIN_SCATTER = 4
 OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
-CELLPOSE = 'https://cellpose.readthedocs.io/en/latest/train.html'
-CELLPOSE_ENDINGS = ('_cp_masks', '_masks')
 ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
 # Tools, their documentation, and their folders of images and of maps.
 FOLDERS = (
@@ -63,10 +67,9 @@ SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the number
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
 # How the first line of a table begins, if it is not of a class.
-HEADERS = {COLOURS: ('# label:color_rgb', '# label : color'), NAMES_TABLE: 'Pixel Value'}
+HEADERS = ('# label:color_rgb', '# label : color', 'Pixel Value')
 NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the latter is labelme's
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
-CELLPOSE_TREE = '{0}a_img.png or {0}a.png\n{0}a_masks.png or {0}a_cp_masks.png'
 
 
 def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
@@ -96,15 +99,17 @@ LAYOUTS = (
         ('_mask',),
         SEMANTIC,
     ),
-    Layout('cellpose', CELLPOSE, CELLPOSE_TREE.format(''), '', '', CELLPOSE_ENDINGS, INSTANCES),
-    Layout(
-        'cellpose',
-        CELLPOSE,
-        CELLPOSE_TREE.format('train/'),
-        '{split}',
-        '{split}',
-        CELLPOSE_ENDINGS,
-        INSTANCES,
+    *(
+        Layout(
+            'cellpose',
+            'https://cellpose.readthedocs.io/en/latest/train.html',
+            f'{folder}a_img.png or {folder}a.png\n{folder}a_masks.png or {folder}a_cp_masks.png',
+            place,
+            place,
+            ('_cp_masks', '_masks'),
+            INSTANCES,
+        )
+        for folder, place in (('', ''), ('train/', '{split}'))
     ),
 )
 ASK = (
@@ -181,7 +186,8 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
         names = list(classes.values())
         values = {value: index for index, value in enumerate(classes)}
         values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
-    for file in (folder.path / name for name in NAMES_FILES):
+    for name in NAMES_FILES:
+        file = folder.path / name
         if not names and file.is_file():
             names = [line.strip() for line in read_text(file).strip().split('\n')]
     if len(names) > IGNORE_INDEX:
@@ -198,7 +204,7 @@ def read_table(file: Path) -> dict[int, str]:
     Raise a UserError if a line cannot be parsed, or two classes have the same value.
     """
     lines = [line for line in read_text(file).split('\n') if line.strip()]
-    if lines and lines[0].startswith(HEADERS[file.name]):
+    if lines and lines[0].startswith(HEADERS):
         del lines[0]
     is_colours, names = file.name == COLOURS, {}
     for line in lines or ['']:
@@ -250,8 +256,12 @@ def read_semantic_maps(
         if labels <= {0, 1, IGNORE_INDEX}:
             check_white(folder, labels_by_map)
     notes = []
+    if not names:
+        notes.append(
+            'the classes have no names. To name them, write classes.txt with a name on each line'
+        )
     if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
-        names, notes = check_labels(folder, labels, names)
+        names = check_labels(folder, labels, names)
     values = values or {index: index for index in range(len(names))}
     splits = {}
     for split, rows in found.items():
@@ -259,8 +269,7 @@ def read_semantic_maps(
         for (image, file), own_labels in rows:
             classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
             if classes:
-                entry = {'file_name': str(image), 'label': str(file), 'classes': classes}
-                images.append(entry)
+                images.append({'file_name': str(image), 'label': str(file), 'classes': classes})
             else:
                 problems.append(f'{folder / file} has no labelled pixel: all are 255')
         splits[split] = LabelSplit(folder.resolve(), images, values)
@@ -270,7 +279,7 @@ def read_semantic_maps(
         ('seg_maps',),
         tuple(names),
         splits,
-        tuple(notes),
+        notes,
         {UNUSABLE_MAPS: problems},
     )
 
@@ -278,7 +287,10 @@ def read_semantic_maps(
 def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[Pair, set[int]]:
     """Return an image with its map, and the labels in the map."""
     image, map_file = pair
-    return pair, set(np.unique(read_map(folder / map_file, folder / image, values)).tolist())
+    path = folder / map_file
+    labels = read_values(path, values) if values else read_segmentation_map(path)
+    check_map_size(labels, path, folder / image)
+    return pair, set(np.unique(labels).tolist())
 
 
 def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> None:
@@ -293,10 +305,8 @@ def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> 
         )
 
 
-def check_labels(
-    folder: Path, labels: set[int], names: Sequence[str]
-) -> tuple[Sequence[str], list[str]]:
-    """Return the class names, and a note if they are made up.
+def check_labels(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
+    """Return the class names: those given, or made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
@@ -307,15 +317,12 @@ def check_labels(
         UserError: There is only one class, a value has no name, or without names a value is
             missing.
     """
-    highest, notes, missing = max(labels - {IGNORE_INDEX}), [], set()
+    highest, missing = max(labels - {IGNORE_INDEX}), set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
-        notes = [
-            'the classes have no names. To name them, write classes.txt with a name on each line'
-        ]
         missing = set(range(1, highest)) - labels
     if 0 < highest < len(names) and not missing:
-        return names, notes
+        return names
     raise UserError(
         f'{folder}: the segmentation maps have the values {shorten(sorted(labels), 8)}, and the '
         f'classes are {shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and '
@@ -361,7 +368,8 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
 
     image, map_file = folder / pair[0], folder / pair[1]
     # pycocotools needs this order.
-    labels = np.asfortranarray(read_map(map_file, image, with_instances=True))
+    labels = np.asfortranarray(read_segmentation_map(map_file, with_instances=True))
+    check_map_size(labels, map_file, image)
     numbers = set(np.unique(labels).tolist()) - {0}
     if labels.dtype == np.uint8:
         if len(numbers) == IGNORE_INDEX:

@@ -85,9 +85,9 @@ def match_layouts(folder: Folder) -> list[Match]:
     if labelled and not matches:
         label_file = make_label_path(labelled[0])
         names = ['first class', 'second class']
-        for file in (folder.path / CLASSES, (folder.path / label_file).with_name(CLASSES)):
-            if file.is_file():
-                names = read_text(file).strip().split('\n')
+        for file in sorted(texts):
+            if file.name == CLASSES:
+                names = read_text(folder.path / file).strip().split('\n')
         misfit = (
             f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
             f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
@@ -141,7 +141,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         ('boxes',),
         tuple(names),
         splits,
-        tuple(notes),
+        notes,
         {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused},
     )
 

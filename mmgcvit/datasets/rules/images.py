@@ -2,16 +2,12 @@
 labels, which are class indices in lists, and values in segmentation maps.
 """
 
-import os
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError, get_first_line
-from ...files import compute_sha256
 from ..decoding import (
     SCALE_IT,
     SPLIT_IT,
@@ -108,41 +104,6 @@ def check_image(
     width, height = (f'{side!r:.20}' for side in annotated_size)
     example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
     return OTHER_SIZE, example, size
-
-
-def identify_contents(paths: Sequence[Path]) -> dict[Path, str | Path]:
-    """Return for each file what all files with its bytes share: its SHA-256, or if no other file
-    has its size, its path.
-    """
-    with ThreadPoolExecutor() as pool:
-        sizes = dict(zip(paths, pool.map(os.path.getsize, paths), strict=True))
-        num_files = Counter(sizes.values())
-
-        def identify(path: Path) -> str | Path:
-            return compute_sha256(path) if num_files[sizes[path]] > 1 else path
-
-        return dict(zip(sizes, pool.map(identify, sizes), strict=True))
-
-
-def find_other_labels(labels: Mapping[str, int], num_classes: int) -> list[str]:
-    """Return the images whose label is not the index of a class."""
-    return [
-        f'{path} has label {label}'
-        for path, label in labels.items()
-        if num_classes and not 0 <= label < num_classes
-    ]
-
-
-def find_other_order(folder_indices: Mapping[str, int], classes: Sequence[str]) -> list[str]:
-    """Return the class folders that would have another folder's name.
-
-    mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the config's classes.
-    """
-    return [
-        f'{name!r} would be called {classes[label]!r}'
-        for name, label in folder_indices.items()
-        if name in classes and classes[label] != name
-    ]
 
 
 def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule, str]]:

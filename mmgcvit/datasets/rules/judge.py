@@ -6,23 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from ...errors import MANY, UserError, escape_controls, format_count
+from ...files import compute_sha256
 from ..decoding import read_sizes
-from ..records import DatasetInfo, ObjectSplit, Split, make_object_key
+from ..records import DatasetInfo, ObjectSplit, Split, are_numbers
 from .classes import check_class_names
-from .images import (
-    MAX_THREADS,
-    UNUSABLE_NAME,
-    check_image,
-    has_unusable_name,
-    identify_contents,
-)
-from .objects import (
-    BOX_MASKS,
-    are_outside,
-    get_corners,
-    is_box_mask,
-    leave_out_wrong,
-)
+from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
+from .objects import BOX_MASKS, are_outside, get_corners, is_box_mask, leave_out_wrong
 from .rule import (
     MAX_UNUSABLE,
     Effect,
@@ -175,7 +164,9 @@ def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[st
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     """
-    contents = identify_contents([path for split in splits.values() for path in split.image_paths])
+    paths = [path for split in splits.values() for path in split.image_paths]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        contents = dict(zip(paths, pool.map(compute_sha256, paths), strict=True))
     held_out = {
         contents[path]
         for name, split in splits.items()
@@ -198,19 +189,18 @@ def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[st
 
 
 def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
-    """Return a split without objects that cannot be used. Add them to ``problems``."""
+    """Return a split without objects that are repeated or wrong. Add them to ``problems``."""
     if not split.annotations:
         return split
-    split = leave_out_repeated(split, with_masks, problems)
-    return leave_out_wrong(split, with_masks, problems)
-
-
-def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
-    """Return a split without repeated objects. Add them to ``problems``."""
-    seen, first = defaultdict(list), []
+    seen, first = defaultdict(list), []  # the masks of equal objects, and the objects to keep
     images = split.find_images(split.annotations)
     for annotation, image in zip(split.annotations, images, strict=True):
-        masks = seen[annotation['image_id'], make_object_key(annotation)]
+        box = annotation['bbox']
+        key = str(box)
+        if are_numbers(box):  # rounded, because computed boxes are not exact
+            key = tuple(round(value, 1) for value in box)
+        is_crowd = annotation.get('iscrowd') or 0
+        masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
         mask = (with_masks and annotation.get('segmentation')) or None
         if mask in masks:
             place = f'annotation {annotation["id"]} of {image["file_name"]}'
@@ -218,4 +208,4 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
         else:
             masks.append(mask)
             first.append(annotation)
-    return replace(split, annotations=first)
+    return leave_out_wrong(replace(split, annotations=first), with_masks, problems)

@@ -145,7 +145,21 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
     ``mask`` is a COCO ``segmentation`` of any type.
     """
     if isinstance(mask, dict):
-        return measure_rle(mask, width, height)
+        counts = mask.get('counts')
+        if isinstance(counts, str):
+            counts = decode_counts(counts)
+        if not isinstance(counts, list) or mask.get('size') != [height, width]:
+            return NO_MASK
+        are_counts = all(type(count) is int and count >= 0 for count in counts)
+        if not are_counts or sum(counts) != height * width:
+            return NO_MASK
+        from pycocotools import mask as coco_mask  # imported here: polygons do not need it
+
+        rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
+        left, top, box_width, box_height = coco_mask.toBbox(rle).tolist()
+        if 0 in (box_width, box_height):
+            return FEW_POINTS
+        return [left, top, left + box_width, top + box_height]
     if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
         return NO_MASK
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
@@ -171,24 +185,6 @@ def is_box_mask(entry: Mapping[str, Any]) -> bool:
         return False
     corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
     return len(corners) == 4 and measure_area(mask[0]) > MIN_FILLED * width * height
-
-
-def measure_rle(mask: Mapping[str, Any], width: int, height: int) -> list[float] | Rule:
-    counts = mask.get('counts')
-    if isinstance(counts, str):
-        counts = decode_counts(counts)
-    if not isinstance(counts, list) or mask.get('size') != [height, width]:
-        return NO_MASK
-    are_counts = all(type(count) is int and count >= 0 for count in counts)
-    if not are_counts or sum(counts) != height * width:
-        return NO_MASK
-    from pycocotools import mask as coco_mask  # imported here, because polygons do not need it
-
-    rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
-    left, top, box_width, box_height = coco_mask.toBbox(rle).tolist()
-    if 0 in (box_width, box_height):
-        return FEW_POINTS
-    return [left, top, left + box_width, top + box_height]
 
 
 def measure_area(polygon: Sequence[float]) -> float:
