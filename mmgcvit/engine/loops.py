@@ -7,7 +7,6 @@ random number generators, and results do not depend on ``num_workers``.
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, count, islice, repeat
@@ -130,7 +129,7 @@ class ResumableLoop:
                 "not resume within an epoch. Set all three, or mmengine's loop, "
                 'train_cfg.type=EpochBasedTrainLoop'
             )
-        loader = deepcopy(dataloader)
+        loader = dataloader.copy()
         default = {'type': BatchSampler, 'drop_last': loader.pop('drop_last', False)}
         loader['batch_sampler'] = {
             'type': SeededBatchSampler,

@@ -33,13 +33,13 @@ WRAPPERS_FOR_AMP = (
 
 def train(
     cfg: Config,
-    amp: bool = False,
-    auto_scale_lr: bool = False,
-    resume: str | None = None,
-    overwrite: bool = False,
-    log_to: Sequence[str] = (),
-    progress: bool = False,
-    patience: int | None = None,
+    amp: bool,
+    auto_scale_lr: bool,
+    resume: str | None,
+    overwrite: bool,
+    log_to: Sequence[str],
+    progress: bool,
+    patience: int | None,
 ) -> None:
     """Train with a config from :func:`.setup.load_config`, which the other arguments change in
     place.
@@ -54,14 +54,14 @@ def train(
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
-    warnings = check_batch_size(cfg, file_cfg, get_world_size())
+    warning = check_batch_size(cfg, file_cfg, get_world_size())
     checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     with open_runner(cfg, checkpoint, progress) as runner:
-        for warning in warnings:
+        if warning:
             runner.logger.warning(warning)
         if checkpoint:
             check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
@@ -126,9 +126,8 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     visualizer.vis_backends = backends
 
 
-def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str]:
-    """Return warnings if the learning rate, or EMA's interval, is for other accumulation steps or
-    another batch size.
+def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | None:
+    """Return a warning if the learning rate is for another effective batch size, or None.
 
     The learning rate is for ``auto_scale_lr.base_batch_size`` times the accumulation steps of
     ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
@@ -142,29 +141,21 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> list[str
             '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its '
             'learning rate is. Set it, or remove --auto-scale-lr'
         )
-    warnings = []
-    if base and batch_size:
-        if base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-            file_steps = steps  # an option has set the base for these steps
-        recipe = round(base * file_steps)
-        if recipe != base * steps:
-            scaling.base_batch_size = recipe / steps
-        size = world_size * batch_size * steps
-        if size != recipe and not scaling.get('enable'):
-            warnings.append(
-                f'The learning rate is for an effective batch size of {recipe}; this run has '
-                f'{size} ({world_size} x {batch_size} x {steps}: processes x images x accumulation '
-                'steps). Add --auto-scale-lr, or change the batch size'
-            )
-    for number, hook in enumerate(cfg.get('custom_hooks') or ()):
-        interval = hook.get('interval', 1)
-        is_accumulating = max(steps, count_steps(file_cfg)) > 1
-        if get_type_name(hook) == 'EMAHook' and is_accumulating and interval != steps:
-            warnings.append(
-                f'EMA has an interval of {interval}, accumulation {steps} steps. Set '
-                f'custom_hooks.{number}.interval={steps}'
-            )
-    return warnings
+    if not base or not batch_size:
+        return None
+    if base != (file_cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        file_steps = steps  # an option has set the base for these steps
+    recipe = round(base * file_steps)
+    if recipe != base * steps:
+        scaling.base_batch_size = recipe / steps
+    size = world_size * batch_size * steps
+    if size == recipe or scaling.get('enable'):
+        return None
+    return (
+        f'The learning rate is for an effective batch size of {recipe}; this run has {size} '
+        f'({world_size} x {batch_size} x {steps}: processes x images x accumulation steps). Add '
+        '--auto-scale-lr, or change the batch size'
+    )
 
 
 def count_steps(cfg: Config) -> int:

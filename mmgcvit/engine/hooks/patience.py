@@ -38,8 +38,7 @@ class PatienceHook(Hook):
             )
         # The checkpoint of a resumed run was saved before the validation at its position, which
         # need not be repeated.
-        _, done, _ = get_length(runner)
-        if done > 0 and is_validation_due(runner):
+        if is_validation_due(runner):
             self.after_val_epoch(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:

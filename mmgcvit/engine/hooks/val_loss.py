@@ -23,20 +23,21 @@ class ValLossHook(Hook):
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.sum, self.num_loaded = 0.0, 0
+        self.sum, self.num_images = 0.0, 0
         # Samplers distribute images to ranks round-robin, and repeat some, so that all ranks have
         # as many.
         own = range(get_rank(), len(runner.val_dataloader.dataset), get_world_size())
-        self.num_own = len(own)
+        self.num_left = len(own)
 
     def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
-        num_left = max(0, self.num_own - self.num_loaded)
-        self.num_loaded += len(batch['data_samples'])
-        images, samples = batch['inputs'][:num_left], batch['data_samples'][:num_left]
+        images = batch['inputs'][: self.num_left]
+        samples = batch['data_samples'][: self.num_left]
         if not samples:
             return
+        self.num_left -= len(samples)
+        self.num_images += len(samples)
         scale_objects(samples)
         # Maps of different sizes cannot be stacked, so segmentors and detectors take one image at a
         # time.
@@ -57,8 +58,7 @@ class ValLossHook(Hook):
             model.training = False
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        num_images = min(self.num_own, self.num_loaded)
-        sums = torch.tensor([float(self.sum), num_images], dtype=torch.float64)
+        sums = torch.tensor([float(self.sum), self.num_images], dtype=torch.float64)
         all_reduce(sums)
         loss = (sums[0] / sums[1]).item()
         # mmengine logs the mean of this history: keep no value of earlier validations.
