@@ -31,10 +31,10 @@ from .work_dir import Runner
 def run_test(
     cfg: Config,
     checkpoint: str | Path,
-    show_dir: str | None,
-    out: str | None,
-    tta: bool,
-    progress: bool,
+    show_dir: str | None = None,
+    out: str | None = None,
+    tta: bool = False,
+    progress: bool = False,
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 

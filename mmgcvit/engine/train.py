@@ -33,13 +33,13 @@ WRAPPERS_FOR_AMP = (
 
 def train(
     cfg: Config,
-    amp: bool,
-    auto_scale_lr: bool,
-    resume: str | None,
-    overwrite: bool,
-    log_to: Sequence[str],
-    progress: bool,
-    patience: int | None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    resume: str | None = None,
+    overwrite: bool = False,
+    log_to: Sequence[str] = (),
+    progress: bool = False,
+    patience: int | None = None,
 ) -> None:
     """Train with a config from :func:`.setup.load_config`, which the other arguments change in
     place.

@@ -6,8 +6,10 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,11 +20,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ...config import can_draw_predictions
+from ...errors import format_duration
 from ...files import make_portable_path
 from ...private_api import HIDDEN_WARNINGS
 from ..loops import format_position, get_length
 from .skip_nonfinite import SKIPPED_STEPS
 
+# In seconds, from the first iteration, which is slow and does not tell how long a run takes.
+MIN_TIMED = 20
 # The attribute of a log record, given as ``extra``, by which :class:`ProgressHook` shows it.
 SHOWN = {'is_shown': True}
 
@@ -132,8 +137,8 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class SummaryHook(Hook):
-    """Log a summary at the end of a training. With ``--progress``, :class:`ProgressHook` prints it
-    in the terminal too.
+    """Log soon how long the training takes, and at its end a summary. With ``--progress``,
+    :class:`ProgressHook` prints both in the terminal too.
 
     mmengine's logger logs on rank 0 only.
     """
@@ -142,12 +147,24 @@ class SummaryHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
+        self.time: float | None = None
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(
                 f'this run has already trained {done} of {length} {unit}s. To train longer, '
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
+
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+        if self.time is None:
+            self.time = time.monotonic() + MIN_TIMED
+        # Of mmengine's IterTimerHook, without validations.
+        seconds = runner.message_hub.runtime_info.get('eta')
+        if time.monotonic() > self.time and seconds is not None:
+            self.time = inf
+            left = format_duration(seconds)
+            message = f'about {left} of training are left, and the validations'
+            runner.logger.info(message, extra=SHOWN)
 
     def after_train(self, runner: Runner) -> None:
         lines = ['finished']
