@@ -69,8 +69,16 @@ ALLOWED: dict[str, Any] = {
 # The types of values that are kept, besides containers. The others are placeholders, and what torch
 # makes for storages.
 DATA = (
-    *(str, bytes, bytearray, int, float, complex, type(None)),
-    *(torch.Tensor, torch.dtype, torch.device),
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    type(None),
+    torch.Tensor,
+    torch.dtype,
+    torch.device,
 )
 
 
