@@ -85,7 +85,8 @@ def check_options(module, arguments, monkeypatch):
     if '--help' in arguments:
         return
     monkeypatch.setattr(sys, 'argv', [module, *arguments])
-    args = parse_args(import_module(module.replace('-', '_')))
+    command = module.rpartition('.')[2]
+    args = parse_args(import_module(module.replace('-', '_')), command)
     config = str(getattr(args, 'config', ''))
     # The settings of a work dir are unknown here.
     if not config.endswith('.py'):
