@@ -34,8 +34,8 @@ class Checkpoint:
 
     source: str
     content: dict[str, Any]
-    work_dir: str | Path | None = None
-    is_resumed: bool = True
+    work_dir: str | Path | None
+    is_resumed: bool
 
     def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)

@@ -47,7 +47,7 @@ def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
 
 def test_mmengine_gets_a_given_content_once_and_then_reads_the_file(file):
     torch.save({'state_dict': WEIGHTS}, file)
-    given = Checkpoint(str(file), {'state_dict': {}})
+    given = Checkpoint(str(file), {'state_dict': {}}, None, True)
     with safe_checkpoint_loading(checkpoint=given):
         assert CheckpointLoader.load_checkpoint(str(file)) is given.content
         assert CheckpointLoader.load_checkpoint(str(file))['state_dict'] == WEIGHTS
