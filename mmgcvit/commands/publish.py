@@ -15,17 +15,22 @@ from .options import add_config_and_checkpoint
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
-    text = 'the file to write (default: model.safetensors in the work dir)'
-    parser.add_argument('target', metavar='OUT.safetensors', type=Path, nargs='?', help=text)
+    parser.add_argument(
+        'target',
+        metavar='OUT.safetensors',
+        type=Path,
+        nargs='?',
+        help='the file to write (default: model.safetensors in the work dir)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     checkpoint, target = args.checkpoint, args.target
-    if target is None and checkpoint is not None:
-        # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
-        checkpoint, target = None, Path(checkpoint)
     if target is None:
-        target = Path(args.config, 'model.safetensors')  # CONFIG is a work dir
+        # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
+        # Without one, CONFIG is a work dir.
+        target = Path(checkpoint or Path(args.config, 'model.safetensors'))
+        checkpoint = None
     check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_checkpoint
