@@ -102,8 +102,6 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
     for key in keys:
         tensors = select_tensors(places.get(key))
-        if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
-            raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
         if tensors:
             return tensors, key in EMA_KEYS
     raise CheckpointError(
