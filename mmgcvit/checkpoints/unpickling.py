@@ -139,8 +139,7 @@ def remove_placeholders(value: Any, answers: Answers) -> bool:
         for name in {*getattr(value, '__dict__', ())} - {'_metadata'}:
             delattr(value, name)
         for key, item in list(value.items()):
-            is_key_data = remove_placeholders(key, answers)
-            if not remove_placeholders(item, answers) or not is_key_data:
+            if not remove_placeholders(key, answers) or not remove_placeholders(item, answers):
                 del value[key]
         is_data = True
     elif isinstance(value, list | tuple | set):
