@@ -34,7 +34,6 @@ if not CONFIGS.is_dir():
 # mmgcvit reads data_checks; mmengine and OpenMMLab's scripts read the other keys.
 EXTRA_CONFIG_KEYS = (
     'activation_checkpointing',
-    'auto_scale_lr',
     'compile',
     'custom_imports',
     'data_checks',

@@ -52,7 +52,7 @@ def find_gpus() -> list[str]:
     return re.findall(r'^(GPU .*?)(?: \(UUID|$)', smi.stdout, re.MULTILINE)
 
 
-def resolve_device(name: str | None = None) -> torch.device:
+def resolve_device(name: str | None) -> torch.device:
     """Return the device for auto or None (a GPU if any), cpu, cuda or cuda:N.
 
     Raise a UserError if there is none.

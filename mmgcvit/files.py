@@ -18,8 +18,23 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.jp2', '.png', '.webp', '.bmp', '.gif')
-IMAGE_SUFFIXES += ('.tif', '.tiff', '.ppm', '.pgm', '.avif', '.heic')
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.jp2',
+    '.png',
+    '.webp',
+    '.bmp',
+    '.gif',
+    '.tif',
+    '.tiff',
+    '.ppm',
+    '.pgm',
+    '.avif',
+    '.heic',
+)
 URL_SCHEMES = ('http://', 'https://')
 TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,

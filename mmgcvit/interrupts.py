@@ -37,7 +37,14 @@ class Interrupts:
         self.handlers: dict[int, Any] = {}  # those that were replaced
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Raise a KeyboardInterrupt, or only note the signal if the program defers it."""
+        """Raise a KeyboardInterrupt, or only note the signal if the program defers it.
+
+        SIGALRM ends :meth:`wait_for`.
+        """
+        if number == signal.SIGALRM:
+            if self.is_waiting:
+                raise DataTimeoutError
+            return
         if os.getpid() != self.process:  # a child process, which inherits the handlers
             os._exit(128 + number)
         if self.received:
@@ -60,11 +67,6 @@ class Interrupts:
             # Nobody may read it: Ctrl-C ends tee too, and SIGHUP comes from a closed terminal.
             with suppress(OSError):
                 os.write(2, NOTE)  # sys.stderr may be in use
-
-    def end_wait(self, number: int, frame: FrameType | None) -> None:
-        """End :meth:`wait_for`."""
-        if self.is_waiting:
-            raise DataTimeoutError
 
     def wait_for(self, load: Callable[[], Any]) -> Any:
         """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
@@ -97,8 +99,7 @@ def handle_signals() -> Iterator[None]:
     INTERRUPTS.reset()
     for number in (*SIGNALS, signal.SIGALRM):
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
-            handle = INTERRUPTS.end_wait if number == signal.SIGALRM else INTERRUPTS.receive
-            INTERRUPTS.handlers[number] = signal.signal(number, handle)
+            INTERRUPTS.handlers[number] = signal.signal(number, INTERRUPTS.receive)
     try:
         yield
     except SyntaxError as error:

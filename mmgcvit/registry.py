@@ -46,16 +46,16 @@ DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
 METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
-HOOK_MODULES = (
-    'val_visualization',
-    'compile_backbone',
-    'checkpoint',
-    'exact_resume',
-    'skip_nonfinite',
-    'patience',
-    'val_loss',
+HOOKS = make_registry(
+    mmengine.HOOKS,
+    'mmgcvit.engine.hooks.val_visualization',
+    'mmgcvit.engine.hooks.compile_backbone',
+    'mmgcvit.engine.hooks.checkpoint',
+    'mmgcvit.engine.hooks.exact_resume',
+    'mmgcvit.engine.hooks.skip_nonfinite',
+    'mmgcvit.engine.hooks.patience',
+    'mmgcvit.engine.hooks.val_loss',
 )
-HOOKS = make_registry(mmengine.HOOKS, *(f'mmgcvit.engine.hooks.{name}' for name in HOOK_MODULES))
 LOOPS = make_registry(mmengine.LOOPS, 'mmgcvit.engine.loops', 'mmgcvit.engine.tiled_loops')
 OPTIM_WRAPPERS = make_registry(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = make_registry(

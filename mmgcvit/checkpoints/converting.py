@@ -5,7 +5,6 @@ checkpoints atomically.
 import re
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -33,24 +32,24 @@ from .weights import (
 INDEX_NAME = 'relative_position_index'
 
 
-def save_checkpoint(content: Any, path: Path) -> None:
-    """Save a checkpoint atomically: with ``torch.save``, or only its ``state_dict`` in a file with
-    the suffix ``.safetensors``.
+def save_checkpoint(state_dict: StateDict, path: Path) -> None:
+    """Save weights atomically: in a file with the suffix ``.safetensors``, or with ``torch.save``
+    under the key ``state_dict``.
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
             check_installed(f'writing {path}', 'safetensors')
             from safetensors.torch import save
 
-            tensors = {name: x.contiguous() for name, x in content['state_dict'].items()}
+            tensors = {name: x.contiguous() for name, x in state_dict.items()}
             # The save_file of safetensors would make a file that only its owner can read.
             unfinished.write_bytes(save(tensors, {'format': 'pt', 'mmgcvit': __version__}))
         else:
-            torch.save(content, unfinished)
+            torch.save({'state_dict': state_dict}, unfinished)
 
 
-def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return the content of a checkpoint with other keys.
+def convert(weights: Weights, to: str) -> StateDict:
+    """Return a state dict with other keys.
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
@@ -72,7 +71,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
-            return {'state_dict': make_state_dict(weights, mapping)}
+            return make_state_dict(weights, mapping)
     if to != 'mmpretrain':
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
@@ -82,12 +81,12 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor
-    return {'state_dict': state_dict}
+    return state_dict
 
 
-def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
-    """Return the content of a checkpoint of mmdet's DINO, and its config, or None if the weights
-    are not TAO's DINO.
+def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
+    """Return the state dict of mmdet's DINO, and its config, or None if the weights are not TAO's
+    DINO.
     """
     source = weights.source
     tensors = translate_dino(weights.state_dict, source)
@@ -103,7 +102,7 @@ def convert_dino(weights: Weights) -> tuple[dict[str, Any], Config] | None:
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_finite(tensors, source)
-    return {'state_dict': tensors}, cfg
+    return tensors, cfg
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:

@@ -46,16 +46,16 @@ ROWS = (
 )
 # Settings of the model that are the length of a tensor.
 LENGTHS = {
-    'num_queries': 'query_embedding.weight',
-    'bbox_head.num_classes': 'bbox_head.cls_branches.0.bias',
-    'encoder.layer_cfg.ffn_cfg.feedforward_channels': 'encoder.layers.0.ffn.layers.0.0.bias',
-    'decoder.layer_cfg.ffn_cfg.feedforward_channels': 'decoder.layers.0.ffn.layers.0.0.bias',
+    'model.num_queries': 'query_embedding.weight',
+    'model.bbox_head.num_classes': 'bbox_head.cls_branches.0.bias',
+    'model.encoder.layer_cfg.ffn_cfg.feedforward_channels': 'encoder.layers.0.ffn.layers.0.0.bias',
+    'model.decoder.layer_cfg.ffn_cfg.feedforward_channels': 'decoder.layers.0.ffn.layers.0.0.bias',
 }
 NUMBERS_OF_LEVELS = (
-    'num_feature_levels',
-    'neck.num_outs',
-    'encoder.layer_cfg.self_attn_cfg.num_levels',
-    'decoder.layer_cfg.cross_attn_cfg.num_levels',
+    'model.num_feature_levels',
+    'model.neck.num_outs',
+    'model.encoder.layer_cfg.self_attn_cfg.num_levels',
+    'model.decoder.layer_cfg.cross_attn_cfg.num_levels',
 )
 # The decoder has the same heads a second time.
 IGNORED = re.compile(r'transformer\.decoder\.(class|bbox)_embed\.|.*relative_position_index$')
@@ -136,23 +136,25 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     backbone = weights.tensors
     arch = weights.network.infer_arch(backbone)
     stages = range(len(arch.attributes['depths']))
-    table = f'stages.{{}}.blocks.0.attn.position.{BIAS_TABLE}'
-    windows = tuple(infer_window_side(backbone[table.format(stage)]) for stage in stages)
+    windows = tuple(
+        infer_window_side(backbone[f'stages.{stage}.blocks.0.attn.position.{BIAS_TABLE}'])
+        for stage in stages
+    )
     num_convs = count_modules(tensors, 'neck.convs.')
     num_levels = num_convs + count_modules(tensors, 'neck.extra_convs.')
     settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
     settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
-    num_detections = settings['num_queries'] * settings['bbox_head.num_classes']
-    settings |= {
-        'encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
-        'decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
-        'neck.in_channels': [
+    num_detections = settings['model.num_queries'] * settings['model.bbox_head.num_classes']
+    return settings | {
+        'model.encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
+        'model.decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
+        'model.neck.in_channels': [
             tensors[f'neck.convs.{level}.conv.weight'].shape[1] for level in range(num_convs)
         ],
-        'neck.bias': True,
-        'test_cfg.max_per_img': min(300, num_detections),
-        'data_preprocessor.pad_size_divisor': 1,  # as in TAO
-        'backbone': {
+        'model.neck.bias': True,
+        'model.test_cfg.max_per_img': min(300, num_detections),
+        'model.data_preprocessor.pad_size_divisor': 1,  # as in TAO
+        'model.backbone': {
             '_delete_': True,
             'type': f'mmgcvit.{weights.network.__name__}',
             'arch': arch.names[0] if arch.names else arch.attributes,
@@ -162,7 +164,6 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
             'out_indices': tuple(stage for stage in stages if f'norm{stage}.weight' in backbone),
         },
     }
-    return {f'model.{name}': value for name, value in settings.items()}
 
 
 def count_modules(tensors: StateDict, prefix: str) -> int:

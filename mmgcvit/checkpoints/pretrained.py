@@ -55,12 +55,11 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
         last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
+    check_complete(weights.source, tensors, model_tensors, OUTPUT_NORMS)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    check_complete(weights.source, matching, model_tensors, OUTPUT_NORMS)
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
-    backbone.load_state_dict(matching, strict=False)
-    initial = [name for name in model_tensors if name not in matching]
-    unused = weights.unused + [name for name in tensors if name not in model_tensors]
+    initial, unexpected = backbone.load_state_dict(tensors, strict=False)
+    unused = weights.unused + unexpected
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     print_log(
         f'{weights.network.__name__} {arch} from {weights.source} ({weights.key_mapping.name} keys'
@@ -140,7 +139,7 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     DistributedDataParallel from the checkpoint's keys.
     """
     source = checkpoint.source
-    loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
+    loaded = remove_module_prefix(checkpoint.content['state_dict'])
     model_tensors = remove_module_prefix(model.state_dict())
     if prefix:  # mmengine would list all other keys
         loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}

@@ -17,7 +17,7 @@ from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
-from .weights import find_state_dict, select_tensors
+from .weights import find_state_dict
 
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
@@ -34,8 +34,8 @@ class Checkpoint:
 
     source: str
     content: dict[str, Any]
-    work_dir: str | Path | None = None
-    is_resumed: bool = True
+    work_dir: str | Path | None
+    is_resumed: bool
 
     def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
@@ -83,12 +83,9 @@ def read_for_mmengine(
     has no weights.
     """
     content = read_checkpoint(source)
-    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
-    has_weights = not isinstance(content, dict) or 'state_dict' in content
-    if has_weights or any(map(select_tensors, (content, *content.values()))):
-        state_dict, _ = find_state_dict(content, source)
-        others = content if 'state_dict' in content else {}
-        content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
+    state_dict, _ = find_state_dict(content, source)
+    others = content if 'state_dict' in content else {}
+    content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
     if not is_resumed:
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)

@@ -69,8 +69,16 @@ ALLOWED: dict[str, Any] = {
 # The types of values that are kept, besides containers. The others are placeholders, and what torch
 # makes for storages.
 DATA = (
-    *(str, bytes, bytearray, int, float, complex, type(None)),
-    *(torch.Tensor, torch.dtype, torch.device),
+    str,
+    bytes,
+    bytearray,
+    int,
+    float,
+    complex,
+    type(None),
+    torch.Tensor,
+    torch.dtype,
+    torch.device,
 )
 
 
@@ -131,8 +139,7 @@ def remove_placeholders(value: Any, answers: Answers) -> bool:
         for name in {*getattr(value, '__dict__', ())} - {'_metadata'}:
             delattr(value, name)
         for key, item in list(value.items()):
-            is_key_data = remove_placeholders(key, answers)
-            if not remove_placeholders(item, answers) or not is_key_data:
+            if not remove_placeholders(key, answers) or not remove_placeholders(item, answers):
                 del value[key]
         is_data = True
     elif isinstance(value, list | tuple | set):

@@ -4,7 +4,7 @@ mapping.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -61,8 +61,8 @@ class Weights:
     ema: bool  # whether the tensors are EMA weights
     tensors: StateDict  # by local key; only classifiers have final_norm.* and head.fc.*
     # Keys without a local key, except those that key_mapping ignores
-    unused: list[str] = field(default_factory=list)
-    state_dict: StateDict = field(default_factory=dict)  # all tensors of the file, its own keys
+    unused: list[str]
+    state_dict: StateDict  # all tensors of the file, its own keys
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
@@ -75,7 +75,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     """
     state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
     network, key_mapping, prefix = find_network(state_dict, source, prefix)
-    weights = Weights(source, network, key_mapping, is_ema, {}, state_dict=state_dict)
+    tensors, unused = {}, []
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
@@ -87,11 +87,11 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
         if local_key is not None:
             if tensor.ndim > 1 and re.search(key_mapping.convs, local_key):
                 tensor = tensor.flatten(1)
-            weights.tensors[local_key] = tensor
+            tensors[local_key] = tensor
         elif not re.search(key_mapping.ignored, external_key):
-            weights.unused.append(name)
-    check_finite(weights.tensors, source)
-    return weights
+            unused.append(name)
+    check_finite(tensors, source)
+    return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict)
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
@@ -102,8 +102,6 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
     for key in keys:
         tensors = select_tensors(places.get(key))
-        if any(name.endswith(('.lora_up', '.lora_down')) for name in tensors):
-            raise CheckpointError(f'{source} has LoRA matrices. First merge them into the weights')
         if tensors:
             return tensors, key in EMA_KEYS
     raise CheckpointError(

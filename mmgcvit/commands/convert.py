@@ -17,11 +17,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'target', metavar='DST', type=Path, help='file to write: .pth or .safetensors'
     )
-    text = (
-        "format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of NVIDIA "
-        "TAO, mmdet's)"
+    parser.add_argument(
+        '--to',
+        choices=['mmpretrain', 'original', 'timm'],
+        help="format of the keys (default: that of mmpretrain's ImageClassifier; for a DINO of "
+        "NVIDIA TAO, mmdet's)",
     )
-    parser.add_argument('--to', choices=['mmpretrain', 'original', 'timm'], help=text)
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
     parser.add_argument(
         '--prefix', help='convert only tensors with this prefix, if SRC has several networks'
@@ -41,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
     weights = read_weights(source, args.prefix, args.ema)
     detector = None if args.to or args.prefix else convert_dino(weights)
     if detector:
-        content, cfg = detector
+        state_dict, cfg = detector
         config = target.with_suffix('.py')
         check_target(config, '.py')
         weights.unused.clear()
@@ -52,13 +53,13 @@ def main(args: argparse.Namespace) -> None:
                 f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
                 'original or (only for GC ViT) --to timm'
             )
-        content = convert(weights, to)
-    save_checkpoint(content, target)
+        state_dict = convert(weights, to)
+    save_checkpoint(state_dict, target)
     network, unused = weights.network, weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '
-        f'{len(content["state_dict"])} tensors written to {target}, {len(unused)} in the file are '
+        f'{len(state_dict)} tensors written to {target}, {len(unused)} in the file are '
         f'unused{f" ({shorten(unused)})" if unused else ""}'
     )
     if detector:

@@ -137,7 +137,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     try:
         if isinstance(command, str):
             command = import_module(f'.{name.replace("-", "_")}', __package__)
-        args = parse_args(command)
+        args = parse_args(command, name)
         is_rank = getattr(args, 'launcher', 'none') != 'none'
         with hide_warnings(), nullcontext() if is_rank else handle_signals():
             code = command.main(args)

@@ -25,8 +25,10 @@ TASK = {
 AUGMENTATIONS = ('none', 'light', 'strong')
 
 
-def parse_args(command: ModuleType) -> argparse.Namespace:
-    """Parse this process's arguments with the options of ``command``, the module of a command."""
+def parse_args(command: ModuleType, name: str) -> argparse.Namespace:
+    """Parse this process's arguments with the options of ``command``, the module of the command
+    ``name``.
+    """
     arguments = sys.argv[1:]
     # pathlib reads '' as the current folder.
     if any(re.fullmatch(r'(--[\w-]+=)?', word) for word in arguments):
@@ -37,7 +39,6 @@ def parse_args(command: ModuleType) -> argparse.Namespace:
     description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
     parser = argparse.ArgumentParser(description=description)
     command.add_options(parser)
-    name = command.__name__.rpartition('.')[2].replace('_', '-')
     args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
     if unknown:
         options = re.findall(r'(?<=--)[a-z][\w-]+', parser.format_help())
@@ -123,8 +124,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the arguments CONFIG [CHECKPOINT], of which ``find_model_files`` finds the files."""
-    text = 'a config file, or the work dir of a run'
-    parser.add_argument('config', type=locate_config, metavar='CONFIG', help=text)
+    parser.add_argument(
+        'config',
+        type=locate_config,
+        metavar='CONFIG',
+        help='a config file, or the work dir of a run',
+    )
     parser.add_argument(
         'checkpoint',
         nargs='?',

@@ -90,8 +90,8 @@ def read_session(file: Path) -> Curves:
     return curves
 
 
-def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str] = ()) -> Figure:
-    """Draw a panel for each key (default: all but ``base_lr`` and :data:`DETAILED_SCORES`), with
+def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> Figure:
+    """Draw a panel for each key (without keys: all but ``base_lr`` and :data:`DETAILED_SCORES`), with
     the key's curve of each named run.
     """
     panels = dict.fromkeys(name for curves in runs.values() for name in curves)

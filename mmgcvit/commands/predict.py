@@ -24,8 +24,12 @@ CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
     add_model_options(parser)
-    text = "images, videos, folders, URLs of images, or glob patterns ('photos/**/*.jpg')"
-    parser.add_argument('inputs', nargs='*', metavar='INPUT', help=text)
+    parser.add_argument(
+        'inputs',
+        nargs='*',
+        metavar='INPUT',
+        help="images, videos, folders, URLs of images, or glob patterns ('photos/**/*.jpg')",
+    )
     add_out_dir(
         parser, 'predictions', 'write into an existing folder and replace files of the same names'
     )
@@ -34,16 +38,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_integer(
         parser, '--tiles', 'predict large images in tiles of SIDE x SIDE pixels', metavar='SIDE'
     )
-    text = 'minimum score of detections (default: the one that train --data chose, else 0.3)'
-    parser.add_argument('--score-thr', '--pred-score-thr', type=float, metavar='SCORE', help=text)
+    parser.add_argument(
+        '--score-thr',
+        '--pred-score-thr',
+        type=float,
+        metavar='SCORE',
+        help='minimum score of detections (default: the one that train --data chose, else 0.3)',
+    )
     parser.add_argument(
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
     parser.add_argument(
         '--no-save-vis', action='store_false', dest='draw', help='write no pictures'
     )
-    text = 'write no JSON, CSV and segmentation maps'
-    parser.add_argument('--no-save-pred', action='store_false', dest='write', help=text)
+    parser.add_argument(
+        '--no-save-pred',
+        action='store_false',
+        dest='write',
+        help='write no JSON, CSV and segmentation maps',
+    )
 
 
 def main(args: argparse.Namespace) -> None:

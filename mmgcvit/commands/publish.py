@@ -15,27 +15,30 @@ from .options import add_config_and_checkpoint
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
-    text = 'the file to write (default: model.safetensors in the work dir)'
-    parser.add_argument('target', metavar='OUT.safetensors', type=Path, nargs='?', help=text)
+    parser.add_argument(
+        'target',
+        metavar='OUT.safetensors',
+        type=Path,
+        nargs='?',
+        help='the file to write (default: model.safetensors in the work dir)',
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     checkpoint, target = args.checkpoint, args.target
-    if target is None and checkpoint is not None:
-        # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
-        checkpoint, target = None, Path(checkpoint)
     if target is None:
-        target = Path(args.config, 'model.safetensors')  # CONFIG is a work dir
+        # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
+        # Without one, CONFIG is a work dir.
+        target = Path(checkpoint or Path(args.config, 'model.safetensors'))
+        checkpoint = None
     check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.pretrained import remove_module_prefix
-    from ..checkpoints.weights import find_state_dict
 
     checkpoint = read_model_checkpoint(files.checkpoint)
-    state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
-    tensors = remove_module_prefix(state_dict)
-    save_checkpoint({'state_dict': tensors}, target)
+    tensors = remove_module_prefix(checkpoint.content['state_dict'])
+    save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {compute_sha256(target)}')

@@ -33,8 +33,6 @@ from .options import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ..datasets.records import DatasetInfo
-
 # The options that require --data.
 DATA_OPTIONS: dict[str, dict[str, Any]] = {
     'task': TASK,
@@ -122,15 +120,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    check_args(args)
-    if args.data is None:
-        train_config(args)
-    else:
-        train_folder(args)
-
-
-def check_args(args: argparse.Namespace) -> None:
-    """Require a CONFIG or ``--data``, but not both. Reject options that do not fit it."""
+    """Train with a CONFIG or on ``--data``, but not both. Reject options that do not fit it."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected either a CONFIG or --data FOLDER, and not both')
     if args.data is None:
@@ -148,6 +138,11 @@ def check_args(args: argparse.Namespace) -> None:
     if args.tiles:  # 0 stands for the side that follows from the objects
         check_at_least(args, tiles=32)
     check_at_least(args, epochs=1, patience=1, image_size=32, batch_size=1, lr=0, workers=0)
+    hide_gpus(args.device)
+    if args.data is None:
+        train_config(args)
+    else:
+        train_folder(args)
 
 
 def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -159,7 +154,6 @@ def train_config(args: argparse.Namespace) -> None:
     """Train with a CONFIG."""
     if args.launcher == 'none':
         check_config(args.config)
-    hide_gpus(args.device)
     from ..engine.setup import check_machine, join_process_group, load_config, run_rank
     from ..engine.work_dir import lock_work_dir
     from ..mmengine_utils import call_on_rank_0
@@ -177,13 +171,13 @@ def train_folder(args: argparse.Namespace) -> None:
     from ..datasets.formats import find_folder, read_folder
 
     args.data = find_folder(args.data)
-    config = get_run_config(args)
-    work_dir = config.parent
+    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    config = work_dir / f'{name}.py'  # which mmengine writes
     is_resumed = args.resume and config.is_file()
     dataset = None if is_resumed else read_folder(args.data, args.task)
-    hide_gpus(args.device)
+    from ..datasets.own_data import make_config
     from ..engine.setup import check_machine, load_config
-    from ..engine.work_dir import lock_work_dir
+    from ..engine.work_dir import check_unused, lock_work_dir
     from ..evaluation.run_score import judge_run
 
     if args.progress is None:
@@ -192,9 +186,12 @@ def train_folder(args: argparse.Namespace) -> None:
     with lock_work_dir(work_dir):
         cfg_options = args.cfg_options or []
         if dataset:
-            config = write_config(args, dataset)
+            if not args.overwrite:
+                check_unused(work_dir)
+            config, summary = make_config(dataset, work_dir, **list_data_options(args))
+            print(escape_controls(f'{summary}\nconfig: {config}'))
         else:
-            config = find_resumed_config(args)
+            config = find_resumed_config(args, config)
             if args.workers is not None:
                 workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
                 cfg_options = workers + cfg_options
@@ -223,36 +220,14 @@ def run(cfg: Config, args: argparse.Namespace) -> None:
     )
 
 
-def get_run_config(args: argparse.Namespace) -> Path:
-    """Return the path of the config that mmengine writes into the work dir of a run with
-    ``--data``.
-    """
-    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
-    return work_dir / f'{name}.py'
-
-
-def write_config(args: argparse.Namespace, dataset: DatasetInfo) -> Path:
-    """Write the config for ``--data`` into the work dir. Return its path."""
-    from ..datasets.own_data import make_config
-    from ..engine.work_dir import check_unused
-
-    work_dir = get_run_config(args).parent
-    if not args.overwrite:
-        check_unused(work_dir)
-    config, summary = make_config(dataset, work_dir, **list_data_options(args))
-    print(escape_controls(f'{summary}\nconfig: {config}'))
-    return config
-
-
-def find_resumed_config(args: argparse.Namespace) -> Path:
+def find_resumed_config(args: argparse.Namespace, config: Path) -> Path:
     """Return the config of the run that ``--data --resume`` resumes, or a longer one.
 
-    Reject other data and options.
+    ``config`` is the one in the run's work dir. Reject other data and options.
     """
     from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
 
-    config = get_run_config(args)
     data = expand_user(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()

@@ -73,7 +73,7 @@ def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(
         head = nn.Linear(len(tensors['final_norm.weight']), classes)
     tensors |= head.state_dict(prefix='head.fc.')
     original, *_, own = network.key_mappings
-    converted = make_state_dict(Weights('here', network, own, False, tensors), original)
+    converted = make_state_dict(Weights('here', network, own, False, tensors, [], {}), original)
     found = [f'{name} {tuple(tensor.shape)}' for name, tensor in converted.items()]
     assert sorted(found) == sorted((DATA / file).read_text().splitlines())
 

@@ -85,19 +85,10 @@ def test_prefix_selects_one_of_several_networks(load):
         load(content)
 
 
-@pytest.mark.parametrize(
-    ('content', 'message'),
-    [
-        (
-            {'state_dict': dict.fromkeys('abcde', torch.zeros(1))},
-            r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)',
-        ),
-        (WEIGHTS | {'a.lora_up': torch.ones(1)}, 'has LoRA matrices'),
-    ],
-)
-def test_other_checkpoints_are_rejected(content, message, load):
+def test_other_checkpoints_are_rejected(load):
+    message = r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'
     with pytest.raises(CheckpointError, match=message):
-        load(content)
+        load({'state_dict': dict.fromkeys('abcde', torch.zeros(1))})
 
 
 @pytest.mark.parametrize(
@@ -201,7 +192,7 @@ def norm():
 
 @pytest.mark.parametrize('prefix', ['', 'module.module.'])
 def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
-    checkpoint = Checkpoint('x', {'state_dict': add_prefix(prefix, norm.state_dict())})
+    checkpoint = Checkpoint('x', {'state_dict': add_prefix(prefix, norm.state_dict())}, None, False)
     check_fits(norm, checkpoint)
     norm.load_state_dict(checkpoint.content['state_dict'])
 
@@ -216,7 +207,9 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
     """Only keys with ``prefix`` are checked."""
     others = {'head.weight': torch.zeros(1)}
-    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change, **others}})
+    changed = Checkpoint(
+        'x', {'state_dict': {**norm.state_dict(), **change, **others}}, None, False
+    )
     with pytest.raises(CheckpointError, match=message):
         check_fits(norm, changed)
     check_fits(norm, changed, prefix='mask')

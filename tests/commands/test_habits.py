@@ -39,7 +39,7 @@ def parse(monkeypatch):
 
     def parse(command, arguments):
         monkeypatch.setattr(sys, 'argv', [f'mmgcvit {command}', *arguments.split()])
-        return parse_args(MODULES[command])
+        return parse_args(MODULES[command], command)
 
     return parse
 
@@ -82,7 +82,7 @@ def test_an_empty_argument_is_rejected(empty, monkeypatch):
     """pathlib would read it as the current folder."""
     monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', 'run', empty])
     with pytest.raises(UserError, match='one of the arguments is empty'):
-        parse_args(MODULES['predict'])
+        parse_args(MODULES['predict'], 'predict')
 
 
 def test_a_word_for_a_command_is_this_command_or_answered(monkeypatch, capsys):

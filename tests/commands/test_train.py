@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.commands import train
+from mmgcvit.config import get_name_and_work_dir
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.own_data import make_config
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 
@@ -45,19 +47,25 @@ def parse(arguments):
     return parser.parse_args(shlex.split(arguments))
 
 
+def locate_run_config(args):
+    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
+    return work_dir / f'{name}.py'
+
+
 def start(data, options='', data_format='classes'):
     """Write what a first start leaves in its work dir. Return the config in it."""
     if not Path(data, 'train').exists():
         write_example(Path(data), data_format)
     args = parse(f'--data {data} {options}')
-    made = train.write_config(args, read_folder(args.data))
-    config = train.get_run_config(args)
+    config = locate_run_config(args)
+    made, _ = make_config(read_folder(args.data), config.parent, **train.list_data_options(args))
     Config.fromfile(made).dump(config)  # as mmengine does
     return config
 
 
 def resume(data='photos', options=''):
-    return train.find_resumed_config(parse(f'--data {data} --resume {options}'))
+    args = parse(f'--data {data} --resume {options}')
+    return train.find_resumed_config(args, locate_run_config(args))
 
 
 def reject(options):

@@ -85,7 +85,8 @@ def check_options(module, arguments, monkeypatch):
     if '--help' in arguments:
         return
     monkeypatch.setattr(sys, 'argv', [module, *arguments])
-    args = parse_args(import_module(module.replace('-', '_')))
+    command = module.rpartition('.')[2]
+    args = parse_args(import_module(module.replace('-', '_')), command)
     config = str(getattr(args, 'config', ''))
     # The settings of a work dir are unknown here.
     if not config.endswith('.py'):
@@ -104,7 +105,7 @@ def add_released_weights(clone):
     """Save random weights under the file name of the authors' release."""
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors), ORIGINAL)
+    state_dict = make_state_dict(Weights('', GCViT, ORIGINAL, False, tensors, [], {}), ORIGINAL)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 

@@ -44,7 +44,7 @@ def test_a_resumed_session_replaces_the_steps_that_it_trains_again(tmp_path):
 def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
     entries = [iteration(1), validation(1, **{'coco/bbox_mAP': 0.3, 'coco/bbox_mAP_50': 0.5})]
     runs = {name: read_curves(write_session(tmp_path / name, *entries)) for name in 'ab'}
-    panels = {axes.get_title(): axes for axes in draw_curves(runs).axes}
+    panels = {axes.get_title(): axes for axes in draw_curves(runs, []).axes}
     assert set(panels) == {'lr', 'loss', 'coco/bbox_mAP'}
     assert panels['loss'].get_xlabel() == 'iteration'
     assert panels['coco/bbox_mAP'].get_xlabel() == 'epoch'
