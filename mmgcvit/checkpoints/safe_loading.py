@@ -17,7 +17,7 @@ from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
-from .weights import find_state_dict
+from .weights import find_state_dict, select_tensors
 
 LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
 RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
@@ -83,9 +83,12 @@ def read_for_mmengine(
     has no weights.
     """
     content = read_checkpoint(source)
-    state_dict, _ = find_state_dict(content, source)
-    others = content if 'state_dict' in content else {}
-    content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
+    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
+    has_weights = not isinstance(content, dict) or 'state_dict' in content
+    if has_weights or any(map(select_tensors, (content, *content.values()))):
+        state_dict, _ = find_state_dict(content, source)
+        others = content if 'state_dict' in content else {}
+        content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
     if not is_resumed:
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)
