@@ -95,14 +95,14 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     source = path if path.is_dir() else path.parent / 'weights' / f'{path.stem}.safetensors'
     if checkpoint:
         source = expand_user(checkpoint)
-    if not source.exists() and checkpoint:
+    if source.exists():
+        return ModelFiles(file, str(source))
+    if checkpoint:
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
-    if not source.exists():
-        raise UserError(
-            f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
-            'instead'
-        )
-    return ModelFiles(file, str(source))
+    raise UserError(
+        f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
+        'instead'
+    )
 
 
 def find_config(path: Path) -> Path:
