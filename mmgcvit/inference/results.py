@@ -54,8 +54,7 @@ class Detections:
     def __iter__(self) -> Iterator[DetectedObject]:
         masks = [None] * len(self) if self.masks is None else self.masks
         scores, labels = self.scores.tolist(), self.labels.tolist()
-        for values in zip(self.boxes, scores, labels, self.class_names, masks, strict=True):
-            yield DetectedObject(*values)
+        return map(DetectedObject, self.boxes, scores, labels, self.class_names, masks)
 
     def __repr__(self) -> str:
         text = format_count(len(self), 'object')
