@@ -67,7 +67,10 @@ class SegmentorGraph(nn.Module):
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
         self.model = model
-        self.head = make_pooling_traceable(head)
+        self.head = deepcopy(head)
+        for module in self.head.modules():
+            if isinstance(module, nn.AdaptiveAvgPool2d):
+                module.__class__ = TraceablePooling
 
     def forward(self, images: Tensor) -> Tensor:
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
@@ -80,15 +83,6 @@ class SegmentorGraph(nn.Module):
         meta = {'img_shape': tuple(padded.shape[2:])}
         logits = self.head.predict(maps, [meta], None)
         return logits[..., : images.shape[2], : images.shape[3]]
-
-
-def make_pooling_traceable(head: nn.Module) -> nn.Module:
-    """Return a copy of a head that pools by :class:`TraceablePooling`."""
-    copied = deepcopy(head)
-    for module in copied.modules():
-        if isinstance(module, nn.AdaptiveAvgPool2d):
-            module.__class__ = TraceablePooling
-    return copied
 
 
 class TraceablePooling(nn.AdaptiveAvgPool2d):
