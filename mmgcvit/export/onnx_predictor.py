@@ -233,8 +233,6 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
                 '(height, width, 3) and uint8'
             )
         return image
-    if not Path(image).is_file():
-        raise ValueError(f'{image} does not exist')
     Image.init()
     try:
         with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
