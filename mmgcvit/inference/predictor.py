@@ -204,15 +204,16 @@ class Predictor(ABC, Generic[P]):
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order."""
         size = image.shape[:2]
-        loaded = {
-            'img': image,
-            'img_id': 0,
-            'img_path': None,
-            'img_shape': size,
-            'ori_shape': size,
-            'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
-        }
-        return self.pipeline(loaded)
+        return self.pipeline(
+            {
+                'img': image,
+                'img_id': 0,
+                'img_path': None,
+                'img_shape': size,
+                'ori_shape': size,
+                'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
+            }
+        )
 
     def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:
         """Convert a prediction of this model to records in COCO's results format, as in
@@ -247,8 +248,14 @@ class Detector(Predictor[Detections]):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        is_limited, labels = len(objects) >= self.limit, objects.labels.numpy()
-        return Detections(boxes, scores, labels, self.classes, masks, is_limited=is_limited)
+        return Detections(
+            boxes,
+            scores,
+            objects.labels.numpy(),
+            self.classes,
+            masks,
+            is_limited=len(objects) >= self.limit,
+        )
 
     def predict_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image.

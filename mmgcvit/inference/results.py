@@ -155,7 +155,7 @@ class Outcome:
 
     def get(self, name: object) -> Prediction:
         """Return the prediction, or raise the error with the image's name before it."""
-        if self.error is not None:
+        if self.error:
             raise UserError(f'{name}: {self.error}')
         return self.prediction
 
