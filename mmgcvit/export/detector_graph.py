@@ -212,7 +212,8 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
     # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
     number = shape_as_tensor(scores)[1]
     if max_scores > 0:
-        number = number.clamp(max=max_scores)
+        # A clamp of integers would become Clip, which TensorRT supports for floats only.
+        number = torch.minimum(number, torch.tensor(max_scores))
     return scores.topk(number, dim=1)
 
 

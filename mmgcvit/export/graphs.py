@@ -67,7 +67,10 @@ class SegmentorGraph(nn.Module):
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
         self.model = model
-        self.head = make_pooling_traceable(head)
+        self.head = deepcopy(head)
+        for module in self.head.modules():
+            if isinstance(module, nn.AdaptiveAvgPool2d):
+                module.__class__ = TraceablePooling
 
     def forward(self, images: Tensor) -> Tensor:
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
@@ -82,26 +85,12 @@ class SegmentorGraph(nn.Module):
         return logits[..., : images.shape[2], : images.shape[3]]
 
 
-def make_pooling_traceable(head: nn.Module) -> nn.Module:
-    """Return a copy of a head that pools by :class:`TraceablePooling`."""
-    copied = deepcopy(head)
-    for parent in list(copied.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d):
-                setattr(parent, name, TraceablePooling(child))
-    return copied
-
-
-class TraceablePooling(nn.Module):
+class TraceablePooling(nn.AdaptiveAvgPool2d):
     """``nn.AdaptiveAvgPool2d`` as two matrix products, because ONNX has no adaptive pooling."""
-
-    def __init__(self, pooling: nn.AdaptiveAvgPool2d) -> None:
-        super().__init__()
-        self.output_size = make_pair(pooling.output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""
-        for side, bins in zip(x.shape[2:], self.output_size, strict=True):
+        for side, bins in zip(x.shape[2:], make_pair(self.output_size), strict=True):
             # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins)
             # - 1.
             pixels = torch.arange(side, device=x.device)

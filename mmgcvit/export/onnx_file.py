@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
@@ -36,7 +35,16 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
-    module = build_export_module(predictor).eval()
+    if predictor.task == 'classification':
+        graph_type = ClassifierGraph
+    elif predictor.task == 'segmentation':
+        graph_type = SegmentorGraph
+    else:
+        from .detector_graph import TwoStageGraph
+
+        graph_type = TwoStageGraph
+    # Its output_axes maps the name of each output to its dynamic axes.
+    module = graph_type(predictor.network).eval()
     metadata = collect_metadata(predictor)
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
@@ -63,21 +71,6 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, unfinished)
         return compare(predictor, module, unfinished) if check else None
-
-
-def build_export_module(predictor: Predictor) -> nn.Module:
-    """Return the module to trace.
-
-    Its ``output_axes`` maps the name of each output to its dynamic axes.
-    """
-    model = predictor.network
-    if predictor.task == 'classification':
-        return ClassifierGraph(model)
-    if predictor.task == 'segmentation':
-        return SegmentorGraph(model)
-    from .detector_graph import TwoStageGraph
-
-    return TwoStageGraph(model)
 
 
 def collect_metadata(predictor: Predictor) -> dict[str, str]:

@@ -113,7 +113,7 @@ class OnnxPredictor:
         :class:`Classification`, as the file's model does.
         """
         image = read_image(image)
-        if self.task == 'detection' and 0 < self.tiles < max(image.shape[:2]):
+        if 0 < self.tiles < max(image.shape[:2]):
             return self.predict_in_tiles(image)
         return self.predict(image)
 
@@ -149,11 +149,11 @@ class OnnxPredictor:
         if self.task == 'segmentation':
             size = image.shape[1::-1]  # (width, height)
             logits = [cv2.resize(channel, size) for channel in outputs['logits'][0]]
-            label_map = np.argmax(logits, axis=0).astype(np.int32)
+            label_map = np.argmax(logits, axis=0)
             labels, areas = np.unique(label_map, return_counts=True)
             order = np.argsort(-areas, kind='stable')
             names = [self.classes[label] for label in labels[order]]
-            return Segmentation(label_map, labels[order].astype(np.int64), names, areas[order])
+            return Segmentation(label_map.astype(np.int32), labels[order], names, areas[order])
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: np.ndarray) -> np.ndarray:
@@ -227,14 +227,12 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     for files that training would not read as they are.
     """
     if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        if image.shape[2:] != (3,) or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(
                 f'an image has the shape {image.shape} and the dtype {image.dtype}. Expected '
                 '(height, width, 3) and uint8'
             )
         return image
-    if not Path(image).is_file():
-        raise ValueError(f'{image} does not exist')
     Image.init()
     try:
         with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:

@@ -118,8 +118,7 @@ def draw_objects(
     if with_scores and len(palette) == 1:  # the name on each object would hide others
         texts = [f'{score:.2f}' for score in prediction.scores]
     elif with_scores:
-        pairs = zip(texts, prediction.scores, strict=True)
-        texts = [f'{name} {score:.2f}' for name, score in pairs]
+        texts = [f'{found.class_name} {found.score:.2f}' for found in prediction]
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 

@@ -93,7 +93,7 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         is_here = here.samefile(place)
     else:
         # A copy of the config may be in another folder than the run's work dir.
-        base = here / work_dir if work_dir.is_dir() else parents[0]
+        base = work_dir if work_dir.is_dir() else parents[0]
         is_here = not data or (base / data).resolve().is_relative_to(here)
     if not is_here:
         raise UserError(

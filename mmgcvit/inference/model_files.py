@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
@@ -12,7 +12,7 @@ from ..files import compute_sha256, expand_user, is_url, suggest_folder
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Detector, Predictor
+    from .predictor import Predictor
 
 # In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
 # validation images.
@@ -25,25 +25,6 @@ class ModelFiles(NamedTuple):
     config: Path
     # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
     checkpoint: str
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    score_thr: None = None,
-) -> Predictor[Any]: ...
-
-
-@overload
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    *,
-    score_thr: float,
-) -> Detector: ...
 
 
 def load(
@@ -95,14 +76,14 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     source = path if path.is_dir() else path.parent / 'weights' / f'{path.stem}.safetensors'
     if checkpoint:
         source = expand_user(checkpoint)
-    if not source.exists() and checkpoint:
+    if source.exists():
+        return ModelFiles(file, str(source))
+    if checkpoint:
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
-    if not source.exists():
-        raise UserError(
-            f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
-            'instead'
-        )
-    return ModelFiles(file, str(source))
+    raise UserError(
+        f'{config} comes without weights. Pass a checkpoint after it, or the work dir of a run '
+        'instead'
+    )
 
 
 def find_config(path: Path) -> Path:

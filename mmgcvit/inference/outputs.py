@@ -23,7 +23,7 @@ from ..files import (
     write_image,
     write_text,
 )
-from ..tasks import CLASSIFICATION, SEGMENTATION, TASK_BY_NAME
+from ..tasks import SEGMENTATION, TASK_BY_NAME
 from .predictor import Predictor
 from .results import Classification, Prediction, Segmentation
 
@@ -130,8 +130,7 @@ def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
-    counted = 'class' if task == CLASSIFICATION.name else TASK_BY_NAME[task].counted
-    table.add_column(counted, overflow='fold')
+    table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
             table.add_row(escape_controls(name), format_counts(counter, classes, task))

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -172,13 +172,16 @@ class Predictor(ABC, Generic[P]):
         """
         try:
             return list(map(Outcome, self.predict_together(images)))
-        # Networks raise errors of any type for sizes that they do not support, and if memory runs
-        # out.
+        # Transforms raise errors of any type, and networks too for sizes that they do not support,
+        # and if memory runs out.
         except Exception as error:
             if len(images) > 1:
                 return [outcome for image in images for outcome in self.predict_batch([image])]
             if not isinstance(error, UserError):
-                error = UserError(f'the network fails on the image ({get_first_line(error)})')
+                error = UserError(
+                    'the test pipeline or the network fails on the image whose height and width '
+                    f'are {images[0].shape[:2]} ({get_first_line(error)})'
+                )
             return [Outcome(error=error)]
 
     def predict_together(self, images: Sequence[np.ndarray]) -> list[Prediction]:
@@ -199,27 +202,18 @@ class Predictor(ABC, Generic[P]):
             return [self.read_sample(sample) for sample in samples]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
-        """Apply the test pipeline to an image (height, width, 3) in BGR order.
-
-        Raise a UserError if that fails.
-        """
+        """Apply the test pipeline to an image (height, width, 3) in BGR order."""
         size = image.shape[:2]
-        loaded = {
-            'img': image,
-            'img_id': 0,
-            'img_path': None,
-            'img_shape': size,
-            'ori_shape': size,
-            'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
-        }
-        try:
-            return self.pipeline(loaded)
-        # Transforms raise errors of any type.
-        except Exception as error:
-            raise UserError(
-                'the test pipeline cannot prepare the image whose height and width are '
-                f'{size} ({get_first_line(error)})'
-            ) from None
+        return self.pipeline(
+            {
+                'img': image,
+                'img_id': 0,
+                'img_path': None,
+                'img_shape': size,
+                'ori_shape': size,
+                'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
+            }
+        )
 
     def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:
         """Convert a prediction of this model to records in COCO's results format, as in
@@ -254,8 +248,14 @@ class Detector(Predictor[Detections]):
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
-        is_limited, labels = len(objects) >= self.limit, objects.labels.numpy()
-        return Detections(boxes, scores, labels, self.classes, masks, is_limited=is_limited)
+        return Detections(
+            boxes,
+            scores,
+            objects.labels.numpy(),
+            self.classes,
+            masks,
+            is_limited=len(objects) >= self.limit,
+        )
 
     def predict_in_tiles(self, image: np.ndarray) -> Detections:
         """Detect the objects of a large image.
@@ -289,7 +289,7 @@ class Detector(Predictor[Detections]):
         masks = objects.mask
         if masks is not None:
             masks = masks.repack()
-        elif not len(objects) and getattr(self.network, 'with_mask', False):
+        elif getattr(self.network, 'with_mask', False):
             masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
         return Detections(
             objects.xyxy.astype(np.float32),
@@ -317,13 +317,13 @@ class Segmentor(Predictor[Segmentation]):
         """
         side, (height, width) = self.tiles, image.shape[:2]
         label_map = np.empty((height, width), np.int32)
-        columns = place_tiles(width, side)
         for top, row in place_tiles(height, side):
-            tiles = [image[top : top + side, left : left + side] for left, _ in columns]
-            parts = self(tiles, self.tiles_per_batch)
-            for (left, column), part in zip(columns, parts, strict=True):
-                replacing = part.label_map[row - top :, column - left :]
-                label_map[row : top + side, column : left + side] = replacing
+            columns = iter(place_tiles(width, side))
+            while batch := list(islice(columns, self.tiles_per_batch)):
+                tiles = [image[top : top + side, left : left + side] for left, _ in batch]
+                for (left, column), outcome in zip(batch, self.predict_batch(tiles), strict=True):
+                    replacing = outcome.get('a tile').label_map[row - top :, column - left :]
+                    label_map[row : top + side, column : left + side] = replacing
         return make_segmentation(label_map, self.classes)
 
 

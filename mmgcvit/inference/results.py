@@ -54,8 +54,7 @@ class Detections:
     def __iter__(self) -> Iterator[DetectedObject]:
         masks = [None] * len(self) if self.masks is None else self.masks
         scores, labels = self.scores.tolist(), self.labels.tolist()
-        for values in zip(self.boxes, scores, labels, self.class_names, masks, strict=True):
-            yield DetectedObject(*values)
+        return map(DetectedObject, self.boxes, scores, labels, self.class_names, masks)
 
     def __repr__(self) -> str:
         text = format_count(len(self), 'object')
@@ -156,21 +155,19 @@ class Outcome:
 
     def get(self, name: object) -> Prediction:
         """Return the prediction, or raise the error with the image's name before it."""
-        if self.error is not None:
+        if self.error:
             raise UserError(f'{name}: {self.error}')
         return self.prediction
 
 
-def find_label(name: str | int, classes: Sequence[str]) -> int:
-    """Return the index of the class with this name or index.
+def find_label(name: str, classes: Sequence[str]) -> int:
+    """Return the index of the class with this name.
 
     Raise a UserError if there is no such class.
     """
-    if name in classes:
-        return classes.index(name)
-    if str(name).isdecimal() and int(name) < len(classes):
-        return int(name)
-    raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
+    if name not in classes:
+        raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
+    return classes.index(name)
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[Record]:

@@ -17,8 +17,8 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import remove_score_threshold, run_session
-from mmgcvit.export.graphs import ClassifierGraph
+from mmgcvit.export.comparing import remove_score_threshold
+from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.files import write_image
@@ -52,7 +52,8 @@ def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(expor
     one = exported('mask_rcnn_gcvit_digits')
     _, content = remove_score_threshold(one.model, one.path.read_bytes())
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
-    found = run_session(session, torch.randn(3, 3, 33, 140))
+    values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
+    found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
     assert len({len(values) for values in found.values()}) == 1
     ranks = list(zip(found['image_indices'], -found['scores'], strict=True))
     assert ranks == sorted(ranks)

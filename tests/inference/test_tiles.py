@@ -2,7 +2,7 @@
 memory.
 """
 
-from unittest.mock import Mock
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmgcvit import load
 from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects
-from mmgcvit.inference.results import Segmentation
+from mmgcvit.inference.results import Outcome, Segmentation
 
 from .large_images import DEMO, TILE, matches, page_of
 
@@ -30,19 +30,21 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     assert found.class_id.tolist() == [1, 2, 3]
 
 
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200))
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200), st.integers(1, 5))
 def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_nearest(
-    height, width, side
+    height, width, side, batch_size
 ):
     """The stand-in gives each pixel a class that tells its position in the image."""
     image = np.zeros((height, width, 3), np.uint16)
     image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
 
-    def predict(tiles, batch_size):
+    def predict_batch(tiles):
+        assert len(tiles) <= batch_size
         assert len({tile.shape for tile in tiles}) == 1
-        return [Segmentation(tile @ [1, 1000, 0], None, None, None) for tile in tiles]
+        return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
 
-    model = Mock(side_effect=predict, tiles=side, classes=range(1 << 20))
+    model = SimpleNamespace(tiles=side, tiles_per_batch=batch_size, classes=range(1 << 20))
+    model.predict_batch = predict_batch
     found = Segmentor.predict_in_tiles(model, image)
     np.testing.assert_array_equal(found.label_map, image @ [1, 1000, 0])
 

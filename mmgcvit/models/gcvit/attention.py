@@ -20,7 +20,9 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass says in ``projection`` and :meth:`project` where q, k and v come from.
+    A subclass says in ``projection`` and ``project`` where q, k and v come from. ``project`` gets
+    windows (B, nW, N, C) and the global query, and returns q, k and v, (B, nW, nH, N, d) each, or q
+    as (B, 1, nH, N, d).
     """
 
     # The name of the linear layer before attention: one letter for each of q, k and v from it.
@@ -46,12 +48,6 @@ class WindowAttention(nn.Module):
         qkv = self.project(window_partition(x, self.window_size), q_global)
         attended = attend(*qkv, self.position())
         return window_reverse(self.proj(attended), self.window_size, x.shape[1:3])
-
-    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH,
-        N, d).
-        """
-        raise NotImplementedError
 
     def compute_attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) for visualisation.

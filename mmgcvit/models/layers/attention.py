@@ -76,7 +76,7 @@ def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) 
 
     The arguments are those of :func:`attend`. Return (B, nW, nH, N, M), indexed [..., query, key].
     """
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if bias is not None:
         scores = scores + bias
     return scores.softmax(-1)
