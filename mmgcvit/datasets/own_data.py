@@ -378,9 +378,10 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
     made = annotations.parent / config.name
-    # Iterations are counted only where the annotations are a list of images.
-    num_images = len(read_text(annotations).splitlines())
-    variable, length = choose_length(Config.fromfile(made), epochs, num_images)
+    head, num_images = Config.fromfile(made), 0
+    if 'max_iters' in head:  # the annotations are a list of images
+        num_images = len(read_text(annotations).splitlines())
+    variable, length = choose_length(head, epochs, num_images)
     text = format_count(length, LENGTHS[variable])
     if cfg.train_cfg[variable] == length:
         return config, text

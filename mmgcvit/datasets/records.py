@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +80,9 @@ class ObjectSplit(SplitImages):
 
     def get_sizes(self, annotations: Iterable[Entry]) -> NDArray[np.float64]:
         """Return the annotated (width, height) of the image of each annotation (n, 2)."""
-        repeated = replace(self, images=self.find_images(annotations))
-        return np.array(repeated.sizes, float).reshape(-1, 2)
+        images = self.find_images(annotations)
+        rows = [(image['width'], image['height']) for image in images]
+        return np.array(rows, float).reshape(-1, 2)
 
     def list_classes(self) -> list[Counter[str]]:
         """Return the number of objects of each class in each image, without ignored ones."""
@@ -127,7 +127,11 @@ class LabelSplit(SplitImages):
     # The class index by the value of a pixel in maps, or empty.
     map_values: Values = field(default_factory=dict)
     objects = annotations = ()  # there are none, so that rules for objects find nothing
-    sizes = repeat(None)  # unknown
+
+    @property
+    def sizes(self) -> list[None]:
+        """The annotated sizes, which are unknown."""
+        return [None] * len(self.images)
 
     def list_classes(self) -> list[set[str]]:
         """Return the names of the classes in each image."""

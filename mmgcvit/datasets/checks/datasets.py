@@ -39,8 +39,8 @@ from ..rules.images import (
     check_image,
     check_map,
 )
-from ..rules.judge import REPEATED_OBJECTS, leave_out_objects
-from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects
+from ..rules.judge import leave_out_repeated
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects, leave_out_wrong
 from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
 
@@ -116,7 +116,9 @@ def check_coco(
     try:
         split = make_split(dataset, content, classes)
         problems = defaultdict(list, find_content_problems(content, classes, is_scored))
-        right = leave_out_objects(split, with_masks, problems)
+        # mmdet reads repeated objects too.
+        leave_out_repeated(split, with_masks, problems)
+        right = leave_out_wrong(split, with_masks, problems)
         counts = split.count_classes()
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
@@ -136,8 +138,7 @@ def check_coco(
     if not is_scored and not is_trained:
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
     num_objects = len(split.annotations) + len(problems[UNLISTED])
-    num_right = len(right.annotations) + len(problems[REPEATED_OBJECTS])
-    are_many = num_objects - num_right > MAX_UNUSABLE * num_objects
+    are_many = num_objects - len(right.annotations) > MAX_UNUSABLE * num_objects
     for issue in make_issues(problems, path, are_many):
         # pycocotools raises an error for a mask without area.
         stops_scores = is_scored and issue.rule == FEW_POINTS

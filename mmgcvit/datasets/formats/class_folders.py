@@ -103,22 +103,24 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     # Files of the folders before, by their names, also without ending and without beginning.
     index = {}
     for name in sorted(images):
-        num_pairs = Counter()  # by the folder of the partner
-        for file in images[name]:
-            partner = find_partner(file, index)
-            if partner:
-                with suppress(UserError):  # for images that cannot be read
-                    have_same_size = read_sizes(root / file) == read_sizes(root / partner)
-                    num_pairs[partner.parent.name] += have_same_size
+        pairs = [(file, find_partner(file, index)) for file in images[name]]
+        folders = Counter(partner.parent.name for _, partner in pairs if partner)
         for file in images[name]:
             start, end = file.stem.rpartition('_')[0], file.stem.partition('_')[2]
             for key in (file.stem, f'{start}_*', f'*_{end}'):
                 index.setdefault(key, file)
-        for other, number in num_pairs.items():
+        for other, number in folders.most_common(1):
             num_files = min(len(images[name]), len(images[other]))
-            if number >= MIN_PAIRS * num_files:
+            if number < MIN_PAIRS * num_files:
+                continue
+            num_same = 0
+            for file, partner in pairs:
+                if partner:
+                    with suppress(UserError):  # for images that cannot be read
+                        num_same += read_sizes(root / file) == read_sizes(root / partner)
+            if num_same >= MIN_PAIRS * num_files:
                 raise UserError(
-                    f'{root}: {number} of {num_files} images in {name} have a partner of their '
+                    f'{root}: {num_same} of {num_files} images in {name} have a partner of their '
                     f'name and size in {other}. Are they images and their maps? Then call '
                     'the folders images and masks. Are they classes? Then add --task classify'
                 )

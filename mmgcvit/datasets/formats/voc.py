@@ -130,11 +130,11 @@ def read_image_sets(
 
     Args:
         folder: The dataset's folder.
-        layout: Its layout. One with folders of splits has no lists.
+        layout: Its layout. One with folders of splits, or with endings, has no lists.
         by_split: The images with their XML files or maps. Without a list, all are for training.
         subfolder: The folder in ``ImageSets`` that has the lists.
     """
-    if '{split}' in layout.images:
+    if '{split}' in layout.images or layout.endings:
         return by_split, []
     by_name = {pair[1].stem: pair for pair in by_split['train']}
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')

@@ -113,11 +113,10 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         raise UserError(f'{file}: {error}') from None
     if not root.resolve().is_relative_to(folder.path.resolve()):
         notes.append(f"the images are read from {root}, which is the 'path' in {file}")
-    pairs, num_images = {}, Counter()  # with and by label files
+    pairs = {}  # of images and label files, by split
     for split, paths in images.items():
         label_files = [find_label_file(root, path) for path in paths]
-        pairs[split] = zip(paths, label_files, strict=True)
-        num_images.update(label_files)
+        pairs[split] = list(zip(paths, label_files, strict=True))
         num_unlabelled = sum(not label_file.is_file() for label_file in label_files)
         if num_unlabelled == len(paths) and split != 'test':
             raise UserError(
@@ -129,6 +128,8 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
                 f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus '
                 'without objects'
             )
+    # By label file. An image may be in several splits.
+    num_images = Counter(file for _, file in set().union(*pairs.values()))
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)
     if any(map(have_keypoints, found.values())):

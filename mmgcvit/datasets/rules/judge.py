@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
-from ...errors import MANY, UserError, escape_controls, format_count
+from ...errors import MANY, UserError, escape_controls, format_count, shorten
 from ...files import compute_sha256
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split, are_numbers
@@ -31,7 +32,7 @@ ROTATED_BOXES = make_folder_rule(
 # is a copy of it.
 SHARED_IMAGES = make_folder_note(
     'training images that are also in validation or test (left out of training)',
-    'Keep them in one split. Without a validation split, a fifth of the images is held out',
+    'Keep them in one split',
 )
 REPEATED_IMAGES = make_folder_note(
     'images that a split has more than once (the first one is read)',
@@ -66,20 +67,19 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     for name, split in dataset.splits.items():
         totals.update(image=len(split.image_names), object=len(split.annotations))
         splits[name] = leave_out_images(split, problems)
+    labelled = [name for name, split in splits.items() if split.objects]
+    splits = leave_out_copies(dataset.folder, splits, problems)
     with_masks = dataset.annotation_types[0] == 'masks'
-    for name, split in leave_out_copies(splits, problems).items():
+    for name, split in splits.items():
         splits[name] = leave_out_objects(split, with_masks, problems)
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = []
-    for name, split in dataset.splits.items():
-        if not splits[name].image_names or (split.objects and not splits[name].objects):
-            empty.append(name)
+    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
+    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
-    # Where nothing is left of a split, noted copies are a reason too.
-    left_out = [issue for issue in issues if empty or issue.rule.in_folder != Effect.NOTED]
+    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:
         notes.append(reject_or_describe(dataset, left_out, totals, empty))
     return replace(dataset, splits=splits).add_notes(notes)
@@ -94,7 +94,7 @@ def reject_or_describe(
         dataset: The dataset, for messages.
         issues: What is left out.
         totals: The number of images, objects and files, with those that are left out.
-        empty: Splits that have no image or no object left.
+        empty: What is not left in which splits.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
@@ -110,7 +110,7 @@ def reject_or_describe(
     named = escape_controls(''.join(f'\n  {issue.format(MANY)}' for issue in issues))
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
-        limit = f'No image or no object of {empty[0]} can be used'
+        limit = f'No {empty[0]} can be used'
     are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
     if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
@@ -159,10 +159,13 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
 
 
-def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[str, Split]:
+def leave_out_copies(
+    folder: Path, splits: Mapping[str, Split], problems: Problems
+) -> dict[str, Split]:
     """Return splits without copies of images. Add them to ``problems``.
 
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
+    Raise a UserError if no training image is left.
     """
     paths = [path for split in splits.values() for path in split.image_paths]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
@@ -184,6 +187,12 @@ def leave_out_copies(splits: Mapping[str, Split], problems: Problems) -> dict[st
                 problems[REPEATED_IMAGES].append(str(path))
             else:
                 kept[content] = index
+        if name == 'train' and split.image_names and not kept:
+            raise UserError(
+                f'{folder}: all training images are also in validation or test '
+                f'({shorten(split.image_names)}). Put other images into one of the splits, or '
+                'remove val: then a fifth of train is held out for it'
+            )
         selected[name] = split.select(kept.values())
     return selected
 
@@ -192,6 +201,12 @@ def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Spl
     """Return a split without objects that are repeated or wrong. Add them to ``problems``."""
     if not split.annotations:
         return split
+    split = leave_out_repeated(split, with_masks, problems)
+    return leave_out_wrong(split, with_masks, problems)
+
+
+def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
+    """Return a split without repeated objects. Add them to ``problems``."""
     seen, first = defaultdict(list), []  # the masks of equal objects, and the objects to keep
     images = split.find_images(split.annotations)
     for annotation, image in zip(split.annotations, images, strict=True):
@@ -208,4 +223,4 @@ def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Spl
         else:
             masks.append(mask)
             first.append(annotation)
-    return leave_out_wrong(replace(split, annotations=first), with_masks, problems)
+    return replace(split, annotations=first)
