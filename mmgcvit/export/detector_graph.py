@@ -187,21 +187,25 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
-    levels = extractor.map_roi_levels(rois, extractor.num_inputs)
-    size = extractor.roi_layers[0].output_size
-    features = rois.new_zeros(rois.shape[0], extractor.out_channels, *size)
-    for level, layer in enumerate(extractor.roi_layers):
+    layers = extractor.roi_layers
+    levels = extractor.map_roi_levels(rois, len(layers))
+    indices, features = [], []
+    for level, layer in enumerate(layers):
         index = (levels == level).nonzero()[:, 0]
-        level_features = roi_align(
-            feature_maps[level],
-            rois[index],
-            size,
-            layer.spatial_scale,
-            layer.sampling_ratio,
-            layer.aligned,
+        indices.append(index)
+        features.append(
+            roi_align(
+                feature_maps[level],
+                rois[index],
+                layer.output_size,
+                layer.spatial_scale,
+                layer.sampling_ratio,
+                layer.aligned,
+            )
         )
-        features = features.index_put((index,), level_features)
-    return features
+    order = torch.cat(indices)  # sorted by level; the scatter below restores the order of the RoIs
+    positions = torch.arange(order.shape[0], device=order.device)
+    return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
 
 
 def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:

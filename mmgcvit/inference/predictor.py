@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -317,13 +317,16 @@ class Segmentor(Predictor[Segmentation]):
         """
         side, (height, width) = self.tiles, image.shape[:2]
         label_map = np.empty((height, width), np.int32)
-        for top, row in place_tiles(height, side):
-            columns = iter(place_tiles(width, side))
-            while batch := list(islice(columns, self.tiles_per_batch)):
-                tiles = [image[top : top + side, left : left + side] for left, _ in batch]
-                for (left, column), outcome in zip(batch, self.predict_batch(tiles), strict=True):
-                    replacing = outcome.get('a tile').label_map[row - top :, column - left :]
-                    label_map[row : top + side, column : left + side] = replacing
+        places = list(product(place_tiles(height, side), place_tiles(width, side)))
+        for begin in range(0, len(places), self.tiles_per_batch):
+            batch = places[begin : begin + self.tiles_per_batch]
+            tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
+            outcomes = self.predict_batch(tiles)
+            for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
+                part = outcome.get('a tile').label_map
+                label_map[row : top + side, column : left + side] = part[
+                    row - top :, column - left :
+                ]
         return make_segmentation(label_map, self.classes)
 
 

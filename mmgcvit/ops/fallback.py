@@ -52,7 +52,7 @@ def roi_align_backward(
     """
     align = functools.partial(roi_align, rois=rois, **options)
     # RoIAlign is linear in the maps, so its gradient does not depend on their values.
-    _, gradient = vjp(align, torch.zeros_like(grad_input), grad_output)
+    _, gradient = vjp(align, torch.zeros_like(grad_input), grad_output, strict=True)
     grad_input.copy_(gradient)
 
 
@@ -90,7 +90,7 @@ def sigmoid_focal_loss_backward(
 ) -> None:
     """Write the derivative of each element of the focal loss by its logit to ``grad_input``."""
     loss = functools.partial(sigmoid_focal_loss, target=target, weight=weight, **options)
-    _, gradient = vjp(loss, input, torch.ones_like(input))
+    _, gradient = vjp(loss, input, torch.ones_like(input), strict=True)
     grad_input.copy_(gradient)
 
 
@@ -147,7 +147,7 @@ def ms_deform_attn_backward(
     def attend(value: Tensor, *others: Tensor) -> Tensor:
         return ms_deform_attn_forward(value, spatial_shapes, level_starts, *others, im2col_step)
 
-    _, gradients = vjp(attend, (value, locations, weights), grad_output)
+    _, gradients = vjp(attend, (value, locations, weights), grad_output, strict=True)
     for grad, gradient in zip(grads, gradients, strict=True):
         grad.copy_(gradient)
 

@@ -4,12 +4,15 @@ ViT's paper.
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
+from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
 from ..layers.attention import QKV, split_heads, split_qkv
 from ..layers.blocks import LayerNorm
@@ -17,6 +20,11 @@ from ..layers.padding import pad_images
 from ..layers.windows import pad_to_windows
 
 PATCH_SIZE = 4
+# Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells
+# them from GC ViT.
+SWIN_KEY_MAPPING = replace(
+    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
+)
 
 
 class GlobalKeyValueAttention(WindowAttention):
@@ -26,7 +34,8 @@ class GlobalKeyValueAttention(WindowAttention):
     project them.
     """
 
-    projection = 'q'
+    def build_projection(self, embed_dims: int) -> None:
+        self.q = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q = split_heads(self.q(windows), self.num_heads)
@@ -37,7 +46,8 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    projection = 'qk'
+    def build_projection(self, embed_dims: int) -> None:
+        self.qk = nn.Linear(embed_dims, 2 * embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_qkv(self.qk(windows), self.num_heads, chunks=2)
@@ -123,6 +133,7 @@ class PatchMergingStem(Stem):
 class SwinWithoutShifting(GCViT):
     """Swin Transformer whose windows are never shifted (table 5, rows 1 and 2)."""
 
+    key_mappings = (SWIN_KEY_MAPPING,)
     stem_type = PatchEmbedding
     stage_type = LocalStage
     downsampler_type = PatchMerging

@@ -53,13 +53,14 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
 class SwinAttention(GroupedAttention):
     """Self-attention in windows with a relative position bias: (B, H, W, C) to the same."""
 
-    def __init__(self, *dims_and_heads: int) -> None:
-        super().__init__(*dims_and_heads)
-        self.position = RelativePositionBias(WINDOW_SIZE, self.num_heads)
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
+        self.position = RelativePositionBias(WINDOW_SIZE, num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW_SIZE)
-        attended = attend(*self.project(windows, windows), self.position())
+        q, k, v = self.project(windows, windows)
+        attended = attend(q, k, v, self.position())
         return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
 
 
@@ -87,14 +88,14 @@ class CvTAttention(GroupedAttention):
     convolutions.
     """
 
-    def __init__(self, embed_dims: int, *heads: int) -> None:
-        super().__init__(embed_dims, *heads)
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
         self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
         self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        attended = attend(*self.project(self.q_conv(x), self.kv_conv(x)))
-        return window_reverse(self.proj(attended), None, x.shape[1:3])
+        q, k, v = self.project(self.q_conv(x), self.kv_conv(x))
+        return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 
 class StageWithSwinBlock(Stage):

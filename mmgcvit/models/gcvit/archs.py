@@ -44,13 +44,17 @@ class GCViTArch:
 
 
 ARCHS = {
-    # C, depths, heads, MLP ratio, layer scale, drop path
-    'xxtiny': GCViTArch(64, (2, 2, 6, 2), (2, 4, 8, 16), 3, None, 0.2),
-    'xtiny': GCViTArch(64, (3, 4, 6, 5), (2, 4, 8, 16), 3, None, 0.2),
-    'tiny': GCViTArch(64, (3, 4, 19, 5), (2, 4, 8, 16), 3, None, 0.2),
-    'tiny2': GCViTArch(64, (3, 4, 29, 5), (2, 4, 8, 16), 3, None, 0.25),
-    'small': GCViTArch(96, (3, 4, 19, 5), (3, 6, 12, 24), 2, 1e-5, 0.3),
-    'small2': GCViTArch(96, (3, 4, 23, 5), (3, 6, 12, 24), 3, 1e-5, 0.35),
-    'base': GCViTArch(128, (3, 4, 19, 5), (4, 8, 16, 32), 2, 1e-5, 0.5),
-    'large': GCViTArch(192, (3, 4, 19, 5), (6, 12, 24, 48), 2, 1e-5, 0.5),
+    #                     C    depths          heads           mlp layer scale       drop path
+    'xxtiny': GCViTArch(64, (2, 2, 6, 2), (2, 4, 8, 16), 3, drop_path_rate=0.2),
+    'xtiny': GCViTArch(64, (3, 4, 6, 5), (2, 4, 8, 16), 3, drop_path_rate=0.2),
+    'tiny': GCViTArch(64, (3, 4, 19, 5), (2, 4, 8, 16), 3, drop_path_rate=0.2),
+    'tiny2': GCViTArch(64, (3, 4, 29, 5), (2, 4, 8, 16), 3, drop_path_rate=0.25),
+    'small': GCViTArch(96, (3, 4, 19, 5), (3, 6, 12, 24), 2, layer_scale=1e-5, drop_path_rate=0.3),
+    'small2': GCViTArch(
+        96, (3, 4, 23, 5), (3, 6, 12, 24), 3, layer_scale=1e-5, drop_path_rate=0.35
+    ),
+    'base': GCViTArch(128, (3, 4, 19, 5), (4, 8, 16, 32), 2, layer_scale=1e-5, drop_path_rate=0.5),
+    'large': GCViTArch(
+        192, (3, 4, 19, 5), (6, 12, 24, 48), 2, layer_scale=1e-5, drop_path_rate=0.5
+    ),
 }

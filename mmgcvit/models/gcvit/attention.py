@@ -20,23 +20,21 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass says in ``projection`` and ``project`` where q, k and v come from. ``project`` gets
-    windows (B, nW, N, C) and the global query, and returns q, k and v, (B, nW, nH, N, d) each, or q
-    as (B, 1, nH, N, d).
+    A subclass says in :meth:`build_projection` and :meth:`project` where q, k and v come from.
     """
-
-    # The name of the linear layer before attention: one letter for each of q, k and v from it.
-    projection: str
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        layer = nn.Linear(embed_dims, len(self.projection) * embed_dims)
-        self.add_module(self.projection, layer)
+        self.build_projection(embed_dims)
         # The position bias; "position" is in the keys of checkpoints.
         self.position = RelativePositionBias(window_size, num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def build_projection(self, embed_dims: int) -> None:
+        """Build the linear layer before attention."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W,
@@ -44,10 +42,17 @@ class WindowAttention(nn.Module):
 
         The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
+        size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map
-        qkv = self.project(window_partition(x, self.window_size), q_global)
-        attended = attend(*qkv, self.position())
-        return window_reverse(self.proj(attended), self.window_size, x.shape[1:3])
+        q, k, v = self.project(window_partition(x, self.window_size), q_global)
+        attended = attend(q, k, v, self.position())
+        return window_reverse(self.proj(attended), self.window_size, size)
+
+    def project(self, windows: Tensor, q_global: Tensor) -> QKV:
+        """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH,
+        N, d).
+        """
+        raise NotImplementedError
 
     def compute_attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Return the attention weights (B, nW, nH, N, N) for visualisation.
@@ -64,7 +69,8 @@ class LocalWindowAttention(WindowAttention):
     ``q_global`` is ignored.
     """
 
-    projection = 'qkv'
+    def build_projection(self, embed_dims: int) -> None:
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         return split_qkv(self.qkv(windows), self.num_heads, chunks=3)
@@ -75,7 +81,8 @@ class GlobalWindowAttention(WindowAttention):
     from the window.
     """
 
-    projection = 'kv'
+    def build_projection(self, embed_dims: int) -> None:
+        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         k, v = split_qkv(self.kv(windows), self.num_heads, chunks=2)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..layers.blocks import LayerNorm, cast_for_autocast
 
 
-class SqueezeExcite(nn.Sequential):
+class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of the channels'
     means.
     """
@@ -28,12 +28,13 @@ class SqueezeExcite(nn.Sequential):
         self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = super().forward(x.mean((2, 3))).sigmoid()
+        means = x.mean((2, 3))
+        weights = self.excite(self.act(self.squeeze(means))).sigmoid()
         return x * weights[:, :, None, None]
 
 
 class DepthwiseConv(nn.Conv2d):
-    """Convolution of each channel on its own: (B, C, H, W) to the same.
+    """3x3 convolution of each channel on its own: (B, C, H, W) to the same.
 
     On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and
     channels-last after it. For channels-last maps torch uses cuDNN, which compiles a plan for each
@@ -43,6 +44,9 @@ class DepthwiseConv(nn.Conv2d):
     size. In validation and tests, sizes differ in segmentation.
     """
 
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+
     def forward(self, x: Tensor) -> Tensor:
         uses_cudnn = self.training and torch.backends.cudnn.benchmark
         if x.is_cuda and not uses_cudnn:
@@ -51,10 +55,13 @@ class DepthwiseConv(nn.Conv2d):
 
 
 class PointwiseConv(nn.Conv2d):
-    """1x1 convolution without bias: (B, C, H, W) to (B, C', H, W).
+    """1x1 convolution: (B, C, H, W) to the same.
 
     On CUDA it is a matrix product, which needs no plan of cuDNN's.
     """
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
@@ -62,7 +69,7 @@ class PointwiseConv(nn.Conv2d):
         return super().forward(x)
 
 
-class FusedMBConv(nn.Sequential):
+class FusedMBConv(nn.Module):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H,
     W) to the same.
 
@@ -71,15 +78,13 @@ class FusedMBConv(nn.Sequential):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.depthwise = DepthwiseConv(
-            embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False
-        )
+        self.depthwise = DepthwiseConv(embed_dims)
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = PointwiseConv(embed_dims, embed_dims, 1, bias=False)
+        self.pointwise = PointwiseConv(embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
 
 
 class Downsampler(nn.Module):

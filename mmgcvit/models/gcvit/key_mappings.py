@@ -110,8 +110,9 @@ TIMM = KeyMapping(
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-# The ablations with Swin's patch embedding have this key too.
-KEY_MAPPINGS = (ORIGINAL, TIMM, make_own_mapping(signature_key='stem.proj.weight'))
+OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
+
+KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:

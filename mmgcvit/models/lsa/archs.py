@@ -62,8 +62,8 @@ class LSAArch:
         for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
             check_ints(name, getattr(self, name), num_stages)
         if self.shifts is not None:
-            has_several = is_sequence(self.shifts) and len(self.shifts) > 1
-            is_valid = has_several and tuple(self.shifts[0]) == (0, 0)
+            is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
+            is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)
         check_bool('shared_conv', self.shared_conv)
@@ -73,11 +73,15 @@ class LSAArch:
 
 
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
+IMAGENET_T = {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
+IMAGENET_S = {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
 ARCHS = {
-    # C, depths, heads, kernel size, stride, padding, shifts
-    'imagenet-tiny': LSAArch((192,) * 4, (2, 4, 4, 4), (4,) * 4, 7, 7, 0, IMAGENET_SHIFTS),
-    'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), 4, 4, 0, IMAGENET_SHIFTS),
-    'cifar-tiny': LSAArch((192,) * 4, (2, 4, 4, 4), (3,) * 4, num_kv_heads=(1,) * 4, **CIFAR),
-    'cifar-small': LSAArch((384,) * 4, (2, 4, 4, 4), (6,) * 4, **CIFAR),
-    'cifar-base': LSAArch((768,) * 4, (3,) * 4, (12,) * 4, **CIFAR),
+    #                          C                     depths        heads
+    'imagenet-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (4, 4, 4, 4), **IMAGENET_T),
+    'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), **IMAGENET_S),
+    'cifar-tiny': LSAArch(
+        (192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR
+    ),
+    'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
+    'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
 }
