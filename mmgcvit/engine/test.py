@@ -6,17 +6,12 @@ from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import BaseDataset
 from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
 from ..config import can_draw_predictions, get_type_name, iter_unwrapped_datasets
 from ..datasets.checks.datasets import find_unscored
-from ..datasets.checks.sources import find_format
-from ..datasets.rules.objects import FULL_IMAGES, find_max_objects
-from ..datasets.rules.rule import Issue
 from ..errors import UserError
-from ..evaluation.samples import find_crowded
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas
 from ..inference.model_files import read_model_checkpoint
@@ -25,7 +20,6 @@ from ..private_api import stop_workers
 from ..tasks import DETECTION
 from .hooks.val_visualization import ShowDirHook
 from .setup import check_data, join_process_group, open_runner
-from .work_dir import Runner
 
 
 def run_test(
@@ -62,7 +56,9 @@ def run_test(
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
         dataset = runner.test_loop.dataloader.dataset
         check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
-        warn_of_scores(runner, dataset, settings)
+        unscored = find_unscored(dataset)
+        if unscored:
+            runner.logger.warning(f'the test images have {unscored}, so their scores say nothing')
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'
@@ -74,23 +70,6 @@ def run_test(
             runner.register_hook(ShowDirHook(show_dir))
         runner.test()
         stop_workers(runner.test_dataloader)
-
-
-def warn_of_scores(runner: Runner, dataset: BaseDataset, settings: ConfigDict) -> None:
-    """Warn if the test images give no score, or have more objects than the model finds.
-
-    The check of the data has named such images of COCO files, and the limit of a model that
-    predicts tiles is that of a tile.
-    """
-    problem = find_unscored(dataset)
-    if problem:
-        runner.logger.warning(f'the test images have {problem}, so their scores say nothing')
-    if 'side' in (runner.cfg.get('test_cfg') or ()) or find_format(settings) == 'coco':
-        return
-    limit = find_max_objects(runner.model)
-    crowded = find_crowded(dataset, limit)
-    if crowded:
-        runner.logger.warning(Issue(FULL_IMAGES, f'the limit is {limit}', crowded).format())
 
 
 def enable_tta(cfg: Config) -> None:

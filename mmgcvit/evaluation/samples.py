@@ -63,16 +63,6 @@ def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list
     return [*images, *annotations, {'type': TASK_BY_SCOPE[scope].packing}]
 
 
-def find_crowded(dataset: BaseDataset, limit: float) -> list[str]:
-    """List the images of a dataset of mmdet with more objects than ``limit``. Other datasets have
-    none.
-    """
-    if limit == float('inf') or not hasattr(dataset, 'get_data_info'):
-        return []
-    samples = map(dataset.get_data_info, range(len(dataset)))
-    return [get_image_name(info) for info in samples if len(info.get('instances', ())) > limit]
-
-
 def load_sample(
     dataset: BaseDataset, index: int, classes: Sequence[str]
 ) -> tuple[Path, np.ndarray, Prediction | None]:
