@@ -103,7 +103,11 @@ def read_text(file: Path) -> str:
 
 def compute_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:

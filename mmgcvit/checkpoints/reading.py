@@ -59,7 +59,8 @@ def read_checkpoint(source: str | Path) -> Any:
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
-    if not check_intact(path):
+    check_intact(path)
+    if not is_safetensors(path):
         return read_torch(path)
     check_installed(f'reading {path}', 'safetensors')
     from safetensors.torch import load_file
@@ -101,62 +102,73 @@ def resolve_file(source: str) -> Path:
     return path
 
 
-def check_intact(path: Path) -> bool:
+def check_intact(path: Path) -> None:
     """Verify the CRC-32 checksums in a file of ``torch.save``, which ``torch.load`` does not.
-    Return whether it is a safetensors file instead.
 
     Safetensors files and files of torch before 1.6 have none: reading them detects only a wrong
-    length. Raise a CheckpointError if the file is damaged, is not a checkpoint, or is an archive
-    that ``torch.load`` reads without ``pickle_module``: TorchScript or tar.
+    length. Raise a CheckpointError if the file is damaged, or is not a checkpoint.
     """
-    with path.open('rb') as file:
-        head = file.read(9)
-    # The length of a JSON header, and the header.
-    if head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size:
-        return True
-    is_zip = head.startswith(b'PK\x03\x04')
-    if not is_zip and not head.startswith(b'\x80'):
+    if is_safetensors(path):
+        return
+    if not is_zip(path):
+        with path.open('rb') as file:
+            if file.read(1) == b'\x80':  # a pickle
+                return
         raise CheckpointError(
             f'{path} is not a checkpoint, because neither torch.save nor safetensors wrote it. Use '
             'another file'
         )
-    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        is_other = is_script(path) if is_zip else tarfile.is_tarfile(path)
-    if is_other:
-        raise CheckpointError(
-            f'{path} is a TorchScript or tar archive, which can run code or write files when torch '
-            f'loads it. {SAVE_WEIGHTS}'
-        )
-    return False
-
-
-def is_script(path: Path) -> bool:
-    """Return whether an archive is TorchScript. Raise a BadZipFile, or another error, if it is
-    damaged.
-    """
-    with zipfile.ZipFile(path) as archive:
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE), zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
         for info in archive.infolist():
             # torch does not read what has the flag of a folder, and returns other memory.
             if info.external_attr & FOLDER_FLAG:
                 damaged = info.filename
-    if damaged:
-        raise zipfile.BadZipFile(damaged)
-    return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
+        if damaged:
+            raise zipfile.BadZipFile(damaged)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file begins like a safetensors file: with the length of a JSON header and
+    the header.
+    """
+    with path.open('rb') as file:
+        head = file.read(9)
+    return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether ``torch.load`` reads a file as a zip archive."""
+    with path.open('rb') as file:
+        return file.read(4) == b'PK\x03\x04'
+
+
+def is_other_archive(path: Path) -> bool:
+    """Return whether ``torch.load`` would read a file without ``pickle_module``: TorchScript or
+    tar.
+    """
+    if is_zip(path):
+        return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
+    return tarfile.is_tarfile(path)
 
 
 def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
+    problem = f'{path} cannot be read by torch'
+    advice = 'If it is a checkpoint, it is damaged: copy or download it again'
+    with raise_checkpoint_error(problem, advice):
+        is_other = is_other_archive(path)
+    if is_other:
+        raise CheckpointError(
+            f'{path} is a TorchScript or tar archive, which can run code or write files when torch '
+            f'loads it. {SAVE_WEIGHTS}'
+        )
     # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
     forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
-    advice = 'If it is a checkpoint, it is damaged: copy or download it again'
     try:
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another
         # reader.
-        with (
-            raise_checkpoint_error(f'{path} cannot be read by torch', advice),
-            path.open('rb') as file,
-        ):
+        with raise_checkpoint_error(problem, advice), path.open('rb') as file:
             content = torch.load(file, 'cpu', SAFE_PICKLE, weights_only=False)
             is_data = remove_placeholders(content, {})
     finally:

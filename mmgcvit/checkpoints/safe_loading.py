@@ -60,9 +60,10 @@ def safe_checkpoint_loading(
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
-    previous_loaders = dict(get_checkpoint_loaders())
     # By prefix of the path: local files ('') and URLs, but not mmengine's torchvision:// etc.
-    get_checkpoint_loaders().update(dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data))
+    loaders = dict.fromkeys(('', *URL_SCHEMES), load_from_files_as_data)
+    previous_loaders = {prefix: get_checkpoint_loaders()[prefix] for prefix in loaders}
+    get_checkpoint_loaders().update(loaders)
     try:
         yield
     finally:

@@ -121,13 +121,12 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     lines += [f'stops the run: {error}' for error in errors]
     for warning in report.format_messages(stops_run=False):
         lines.append(f'does not stop the run: {warning}')
+    if not errors:
+        lines.append(f'{args.config}: no problem in its data stops the run')
     print(escape_controls('\n'.join(lines)))
     if args.contact_sheet is not None:
         write_sheet(args, cfg)
-    if errors:
-        return 1
-    print(f'{args.config}: no problem in its data stops the run')
-    return None
+    return 1 if errors else None
 
 
 def write_sheet(args: argparse.Namespace, cfg: Config) -> None:

@@ -173,7 +173,8 @@ def hide_warnings() -> Iterator[None]:
     """Hide needless warnings, unless the user has set others (-W, PYTHONWARNINGS)."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
-            warnings.simplefilter('ignore', FutureWarning)  # Python hides DeprecationWarning
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.simplefilter('ignore', category)
             # Pillow warns about unusual metadata and large images.
             warnings.filterwarnings('ignore', module='PIL')
             warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
-from scipy.spatial import KDTree
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ..errors import UserError
@@ -143,20 +143,18 @@ def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predic
 
 def match_objects(outputs: Arrays, expected: Arrays, longer_side: int) -> list[Arrays]:
     """Return the objects that both the file and the model find, in the same order."""
-    points = []
-    for objects in (outputs, expected):
-        columns = [objects[name] for name in ('scores', 'labels', 'image_indices')]
-        columns = np.column_stack([objects['boxes'] / longer_side, *columns])
-        points.append(np.nan_to_num(columns))  # of a diverged model
-    # Of each expected object, the output with the smallest maximum of the differences, if it is
-    # close enough
-    distances, indices = KDTree(points[0]).query(
-        points[1], p=np.inf, distance_upper_bound=MAX_MATCH_DIFFERENCE
-    )
-    is_match = np.isfinite(distances)
+    distances = np.abs(expected['scores'][:, None] - outputs['scores'])
+    box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
+    is_match = distances <= MAX_MATCH_DIFFERENCE
+    is_match &= box_distances <= MAX_MATCH_DIFFERENCE * longer_side
+    for name in ('labels', 'image_indices'):
+        is_match &= expected[name][:, None] == outputs[name]
+    # Boxes without an area, which NMS keeps, may match several. Prefer those with close scores.
+    expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
+    is_kept = is_match[expected_indices, indices]
     matches = []
-    for objects, matched in ((outputs, indices[is_match]), (expected, np.flatnonzero(is_match))):
-        if objects['scores'][np.unique(matched)].sum() < MIN_MATCHED * objects['scores'].sum():
+    for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
+        if objects['scores'][matched].sum() < MIN_MATCHED * objects['scores'].sum():
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects '
                 f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
