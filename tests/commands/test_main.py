@@ -40,6 +40,7 @@ def run_made(word='word', command='made'):
     ('variable', 'value', 'shown'),
     [
         ('UNRELATED', '1', ['PASSIVE', '1000']),
+        ('OMP_WAIT_POLICY', 'ACTIVE', ['ACTIVE', None]),
         ('GOMP_SPINCOUNT', '7', [None, '7']),
         ('KMP_BLOCKTIME', '1', [None, None]),
     ],
@@ -52,7 +53,7 @@ def test_waiting_threads_sleep_unless_the_user_chose(variable, value, shown, com
     assert [os.environ.get(name) for name in WAITING] == shown
 
 
-@pytest.mark.parametrize('launcher', ['none', 'slurm'])
+@pytest.mark.parametrize('launcher', ['none', 'pytorch', 'slurm', 'mpi'])
 def test_sigterm_ends_child_processes_and_ranks_of_a_launcher_at_once(
     launcher, command, monkeypatch
 ):
@@ -154,6 +155,7 @@ def test_needless_warnings_are_hidden(monkeypatch):
         warnings.simplefilter('always')
         with hide_warnings():
             warnings.warn('old', FutureWarning, stacklevel=1)
+            warnings.warn('old', DeprecationWarning, stacklevel=1)
             warnings.warn('wrong', stacklevel=1)
             warnings.warn('Default ``avg_non_ignore`` is False, if you', stacklevel=1)
     assert [str(warning.message) for warning in warned] == ['wrong']

@@ -40,6 +40,7 @@ MISTAKES = {
         '--epochs can only be used with --data. To change a CONFIG, edit it'
     ),
     'train --data . --launcher pytorch': '--data trains in one process',
+    'predict x --score-thr nan': '--score-thr nan: expected at least 0',
     f'train --data . --epochs {"1" * 400}': '11: expected at least 1, and at most 1,000,000,000',
     'train --data . --lr nan': '--lr nan: expected at least 0',
     'train docs': 'there is no config docs',

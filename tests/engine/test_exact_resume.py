@@ -77,6 +77,7 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
         assert numbers.setdefault(key, drawn) == drawn
     for drawn in zip(*numbers.values(), strict=True):
         assert len({*drawn}) == len(tuples)
+    seed_generators(2**32 - 1, rank=0, iteration=10**9)
 
 
 @settings(max_examples=15)

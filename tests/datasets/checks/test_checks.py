@@ -135,6 +135,10 @@ def test_wrapped_datasets_and_random_samples_of_images_are_checked(tmp_path):
         assert (f'({number} of them: ' in message) == (number > 1)
     (issue,) = check(config(dataset), images=2).issues
     assert len(issue.examples) == 2
+    for name in NAMES:
+        (tmp_path / 'images' / name).unlink()
+    (issue,) = check(config(dataset), images=0).issues
+    assert len(issue.examples) == len(NAMES), 'files are looked for though they are not decoded'
 
 
 RPN = {'rpn_head': {'num_classes': 1}}
@@ -173,6 +177,7 @@ RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}
     [
         (RCNN, 100),
         ({'tta_cfg': {'max_per_img': 50}, 'module': RCNN}, 50),
+        ({'tta_cfg': {'max_per_img': 300}, 'module': RCNN}, 100),
         ({'test_cfg': {'max_per_img': 300}, 'num_queries': 200}, 200),
         ({'test_cfg': {'max_per_image': 100}, 'panoptic_head': {'num_queries': 80}}, 80),
         ({'test_cfg': {'max_per_img': -1}}, inf),

@@ -185,6 +185,11 @@ FAULTS = {
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
         (copy('data.yaml', 'dataset.yaml'), 'fits several layouts'),
+        (copy('images/0.jpg', 'images/0.png'), 'labels/0.txt with another image. Rename one'),
+        (
+            edit('data.yaml', 'nc: 2', 'val: images\nnc: 2'),
+            'all training images are also in validation or test',
+        ),
     ],
     'voc': [
         (
@@ -237,11 +242,30 @@ FAULTS = {
             write_file('train/disc/a.csv', 'a'),
             'not annotations of a known format: train/disc/a.csv',
         ),
+        (copy('train/disc', 'train/disc '), 'equal but for case, blanks'),
         (copy('train/disc', 'train/disc/new'), 'are below the folders of classes. Move them up'),
         (remove('train/disc'), 'for training only the class folder square'),
         (remove('train'), 'has 2 images but no annotations. Expected one of these'),
     ],
 }
+
+
+def test_images_that_two_splits_of_yolo_list_are_not_trained(tmp_path):
+    write_example(tmp_path, 'yolo')
+    write(tmp_path / 'val.txt', 'images/0.jpg\nimages/1.jpg')
+    write(tmp_path / 'test.txt', 'images/1.jpg')
+    edit('data.yaml', 'nc: 2', 'val: val.txt\ntest: test.txt\nnc: 2')(tmp_path)
+    splits = read_folder(tmp_path).splits.values()
+    assert [len(split.image_names) for split in splits] == [4, 2, 1]
+
+
+def test_one_image_with_the_name_of_another_classs_makes_no_pairs(tmp_path):
+    names = {'a': range(9), 'b': ['x'], 'c': [7, 8, 'x', *range(20, 25)]}
+    for folder, stems in names.items():
+        for stem in stems:
+            path = tmp_path / folder / f'{stem}.png'
+            write(path, np.full((9, 9), len([*tmp_path.rglob('*.png')]), np.uint8))
+    assert len(read_folder(tmp_path).splits['train'].image_names) == 18
 
 
 def test_a_few_quadrangles_are_not_keypoints():

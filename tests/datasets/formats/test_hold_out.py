@@ -121,6 +121,7 @@ def test_new_images_change_few_of_those_held_out():
         ('{0}/{3}-frame_{1:04}.jpg', 5),
         ('{3}-{0}_{1}_jpg.rf.{2}.jpg', 6),
         ('2023010{0}-{1}.jpg', 6),
+        ('IMG_2023{0}_BURST{1}.jpg', 6),
     ],
 )
 def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(

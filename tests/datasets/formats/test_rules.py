@@ -226,6 +226,7 @@ ROWS = [
     ),
     (coco.UNLISTED, edit_coco('annotations', image_id=-1), COCO),
     (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=2), COCO),
+    (coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=[0]), COCO[:2]),
     (coco.NOT_COCO, edit_all(lambda content, stem: content['images'][0].pop('width', 0)), COCO),
     (coco.DUPLICATE_IDS, edit_coco('images', id=3), COCO),
     (
