@@ -17,7 +17,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import remove_score_threshold
+from mmgcvit.export.comparing import match_objects, remove_score_threshold
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
@@ -122,6 +122,13 @@ def test_a_file_that_differs_from_the_model_is_not_written(
         export_onnx(model, path)
     assert path.read_text() == 'before'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_equal_objects_match_one_to_one():
+    objects = {'boxes': np.ones((3, 4))}
+    for name in ('scores', 'labels', 'image_indices'):
+        objects[name] = np.ones(3)
+    assert [len(matched['boxes']) for matched in match_objects(objects, objects, 9)] == [3, 3]
 
 
 def test_no_object_is_without_a_match_among_1500_proposals(tmp_path):
