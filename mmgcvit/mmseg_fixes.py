@@ -41,12 +41,18 @@ class IoUMetric(mmseg.IoUMetric):
     """
 
     @staticmethod
-    def total_area_to_metrics(*areas: Any) -> dict[str, np.ndarray]:
-        """Return ``aAcc`` and the metrics (C,) of C classes from their numbers of pixels (C,): in the
-        intersections, unions, predictions and labels, followed by mmseg's options.
-        """
-        metrics = mmseg.IoUMetric.total_area_to_metrics(*areas)
-        is_absent = areas[3].numpy() == 0
+    def total_area_to_metrics(
+        total_area_intersect: Tensor,
+        total_area_union: Tensor,
+        total_area_pred_label: Tensor,
+        total_area_label: Tensor,
+        *args: Any,
+    ) -> dict[str, np.ndarray]:
+        """Return ``aAcc`` and the metrics (C,) of C classes from their numbers of pixels (C,)."""
+        metrics = mmseg.IoUMetric.total_area_to_metrics(
+            total_area_intersect, total_area_union, total_area_pred_label, total_area_label, *args
+        )
+        is_absent = total_area_label.numpy() == 0
         for name, values in metrics.items():
             if name != 'aAcc':
                 metrics[name] = np.where(is_absent, np.nan, values)

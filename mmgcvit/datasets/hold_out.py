@@ -78,14 +78,14 @@ def list_stems(split: Split) -> list[str]:
 
 
 def choose_images(names: Mapping[int, str], classes: Sequence[set[str]]) -> set[int]:
-    """Return the indices of a fifth of the images: of the first groups, unless a split would lack
+    """Return the indices of a fifth of some images: of the first groups, unless a split would lack
     a class, or far more than a fifth would be held out.
 
     A class's only group is for training. Return none if no group can be held out.
 
     Args:
-        names: The names of the images, by their indices.
-        classes: The classes by the index of an image.
+        names: The names of these images by their indices, for class folders those of one class.
+        classes: The classes of all images of the dataset, by index.
     """
     groups, by_class = group_images(names), defaultdict(list)
     classes_of_groups = [{EVERYTHING}.union(*(classes[i] for i in group)) for group in groups]
@@ -96,13 +96,14 @@ def choose_images(names: Mapping[int, str], classes: Sequence[set[str]]) -> set[
     val, counts = set(), Counter()  # the held-out images, and the number of groups of each class
     # Rare classes first: few groups can be held out for them.
     for name in sorted(by_class, key=lambda name: (name == EVERYTHING, len(by_class[name]), name)):
+        # A fifth of the images, and one group of each class.
         share = max(1, round(fifth)) if name == EVERYTHING else 1
         # If too little fits, the first of what does not fit is added.
         steps = [(share, MAX_OVERSHOOT * fifth), (share / 2, inf)]
         for (least, limit), number in product(steps, by_class[name]):
             group, found = groups[number], classes_of_groups[number]
-            num_images = len(val) if name == EVERYTHING else counts[name]
-            is_needed = num_images < least and val.isdisjoint(group)
+            num_chosen = len(val) if name == EVERYTHING else counts[name]
+            is_needed = num_chosen < least and val.isdisjoint(group)
             fits = not val or len(val) + len(group) <= limit
             leaves_one = all(counts[other] + 1 < len(by_class[other]) for other in found)
             if is_needed and fits and leaves_one:

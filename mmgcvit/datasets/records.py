@@ -49,7 +49,7 @@ class SplitImages:
         """Return the number of objects of each class; of labelled images, that of images."""
         counts = Counter()
         for classes in self.list_classes():
-            counts.update(classes)
+            counts.update(classes)  # by their counts, or by one for each of a set
         return counts
 
 

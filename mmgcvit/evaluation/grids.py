@@ -61,6 +61,7 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     for title, (_, picture) in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
         ImageDraw.Draw(tile).multiline_text((0, top), title, 'black', font, anchor='ld')
+        # Titles are black on white, so pixels in BGR order may stand in an RGB image.
         tile.paste(Image.fromarray(picture), (0, top))
         tiles.append(pil_to_tensor(tile))
     grid = make_grid(tiles, columns, padding=GAP, pad_value=255)
@@ -109,7 +110,9 @@ def draw_matches(
     ):
         boxes = sv.Detections((objects.boxes * scale).round())
         for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
-            pen = annotator(sv.Color(*line_colour), line, sv.ColorLookup.INDEX)
+            pen = annotator(
+                color=sv.Color(*line_colour), thickness=line, color_lookup=sv.ColorLookup.INDEX
+            )
             canvas = pen.annotate(canvas, boxes)
     texts = [f'{found.class_name} {found.score:.2f}' for found in false] + missed.class_names
     if not 0 < len(texts) <= MAX_LABELLED:

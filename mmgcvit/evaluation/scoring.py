@@ -38,6 +38,7 @@ def score_image(
         matrix[ground_truth.label, prediction.label] = 1
         return prediction.scores[ground_truth.label], matrix
     prediction, labels, missed = match_objects(ground_truth, prediction)
+    # Label -1 is the last row and column, the background.
     np.add.at(matrix, (labels, prediction.labels), 1)
     np.add.at(matrix, (ground_truth.labels[missed], -1), 1)
     total = len(ground_truth) + len(prediction)

@@ -7,8 +7,8 @@ A run is resumed in this order:
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to
    ``loops.py``;
 4. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
-5. :class:`NewScheduleHook` recomputes the LR schedule if its settings or the epochs' lengths have
-   changed;
+5. :class:`NewScheduleHook` logs which settings have changed, and recomputes the LR schedule if its
+   settings or the epochs' lengths have;
 6. :class:`ExactResumeHook` reruns an interrupted validation;
 7. ``loops.py`` continues, even within an epoch, with the random numbers of an uninterrupted run.
 """
