@@ -139,7 +139,7 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     DistributedDataParallel from the checkpoint's keys.
     """
     source = checkpoint.source
-    loaded = remove_module_prefix(checkpoint.content['state_dict'])
+    loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
     model_tensors = remove_module_prefix(model.state_dict())
     if prefix:  # mmengine would list all other keys
         loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}

@@ -35,9 +35,11 @@ def main(args: argparse.Namespace) -> None:
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.pretrained import remove_module_prefix
+    from ..checkpoints.weights import find_state_dict
 
     checkpoint = read_model_checkpoint(files.checkpoint)
-    tensors = remove_module_prefix(checkpoint.content['state_dict'])
+    state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
+    tensors = remove_module_prefix(state_dict)
     save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')

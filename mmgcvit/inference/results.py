@@ -160,14 +160,16 @@ class Outcome:
         return self.prediction
 
 
-def find_label(name: str, classes: Sequence[str]) -> int:
-    """Return the index of the class with this name.
+def find_label(name: str | int, classes: Sequence[str]) -> int:
+    """Return the index of the class with this name or index.
 
     Raise a UserError if there is no such class.
     """
-    if name not in classes:
-        raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
-    return classes.index(name)
+    if name in classes:
+        return classes.index(name)
+    if str(name).isdecimal() and int(name) < len(classes):
+        return int(name)
+    raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[Record]:
