@@ -21,6 +21,9 @@ def test_published_file_in_the_work_dir_has_the_weights_without_training_state(
     assert set(published) == set(trained)
     assert all(torch.equal(published[name], trained[name]) for name in trained)
     assert compute_sha256(target) in printed
+    torch.save({'epoch': 1}, tmp_path / 'empty.pth')
+    arguments = [run, tmp_path / 'empty.pth', tmp_path / 'b.safetensors']
+    assert 'has no weights under' in call('publish', *arguments)[1]
     # The file has default permissions.
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode
