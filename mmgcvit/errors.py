@@ -39,7 +39,7 @@ PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
     'mmpose': None,  # docs/other_tasks.md has several steps for it
     'mmrotate': None,
 }
-# Of the packages that all commands need.
+# The oldest versions of the packages that all commands need
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
 BROKEN_PACKAGES: dict[str, str] = {}

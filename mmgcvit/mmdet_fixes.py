@@ -41,11 +41,11 @@ class RPNHead(mmdet.RPNHead):
     bfloat16.
     """
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
-        """Return two tuples over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+        """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
         of A anchors.
         """
-        return tuple(map(make_float32, super().forward(x)))
+        return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
 class Float32RoIHead:

@@ -104,8 +104,8 @@ class PredictionRun:
                         entry['drawn'] = str(self.outputs.write_picture(path, picture))
                     if self.args.write:
                         if isinstance(prediction, Segmentation):
-                            drawn = self.outputs.write_label_map(path, prediction.label_map)
-                            entry['label_map'] = str(drawn)
+                            label_map = self.outputs.write_label_map(path, prediction.label_map)
+                            entry['label_map'] = str(label_map)
                         for record in make_records(prediction, self.categories):
                             results.append({'image_id': image_id, 'file_name': path, **record})
                     entries.append(entry)

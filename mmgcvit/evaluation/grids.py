@@ -61,7 +61,7 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
     for title, (_, picture) in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
         ImageDraw.Draw(tile).multiline_text((0, top), title, 'black', font, anchor='ld')
-        # Titles are black on white, so pixels in BGR order may stand in an RGB image.
+        # The picture stays in BGR order: the title is black on white, which has no order.
         tile.paste(Image.fromarray(picture), (0, top))
         tiles.append(pil_to_tensor(tile))
     grid = make_grid(tiles, columns, padding=GAP, pad_value=255)

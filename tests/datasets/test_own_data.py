@@ -168,7 +168,7 @@ def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path
 
 
 def test_all_scores_of_a_line_count_all_detections():
-    """Of 150 objects, all are found: mmdet's own mAP counts 100 of them, so that it is 0.667."""
+    """All 150 objects are found. mmdet counts 100 of them, so its mAP is 0.667."""
     corners = 6 * torch.cartesian_prod(torch.arange(15.0), torch.arange(10.0))
     boxes = torch.cat([corners, corners + 5], 1)
     instances = [{'bbox': box, 'bbox_label': 0, 'mask': None} for box in boxes.tolist()]

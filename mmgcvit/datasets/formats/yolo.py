@@ -101,7 +101,7 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    # Of /data/images/train/, the part before /images/ and the part after it
+    # Replace the last /images/ by /labels/.
     folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
     return Path(folder[1:], f'{image.stem}.txt')
 
