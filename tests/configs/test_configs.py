@@ -36,7 +36,7 @@ METADATA = {name: ENTRIES.get(name, {}).get('Metadata') for name in EVERY}
 
 def get_image_size(name):
     """Return the height and width of the images for which a metafile counts."""
-    return tuple(map(int, METADATA[name]['FLOPs Input Size'].split('x')))
+    return tuple(map(int, ENTRIES[name]['Metadata']['FLOPs Input Size'].split('x')))
 
 
 @pytest.mark.slow

@@ -107,6 +107,6 @@ def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recip
 
     model, metadata = get_model(name), ENTRIES[name]['Metadata']
     assert count_parameters(model) == metadata['Parameters']
-    parts = count_by_part(model, get_image_size(metadata))
+    parts = count_by_part(model, get_image_size(name))
     assert sum(part.macs for part in parts) == metadata['FLOPs']
     assert package == 'mmpose' or has_decay_of_recipe(read(name), model)
