@@ -7,6 +7,7 @@ import re
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,9 @@ TRACKERS = {
     'dvclive': 'DVCLiveVisBackend',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# A variable of the config that ``train --data`` writes: the folder of the data, and the options of
+# the run, also those by default.
+STARTED_WITH = 'started_with'
 
 
 def get_config_path(name: str) -> str:
@@ -236,6 +240,21 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
+
+
+def find_max_objects(model: Any) -> float:
+    """Return how many objects a detector finds in an image at most.
+
+    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
+    has a limit of its own.
+    """
+    limits = [inf, getattr(model, 'num_queries', 0)]
+    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
+        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
+    for part in ('module', 'panoptic_head'):
+        if hasattr(model, part):
+            limits.append(find_max_objects(getattr(model, part)))
+    return min(limit for limit in limits if limit and limit > 0)
 
 
 def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:

@@ -49,9 +49,9 @@ MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
 
 def make_absolute(path: str | Path) -> Path:
-    """Return an absolute path without ``..``. As the system does, follow links before ``..``.
+    """Return an absolute path without ``..``.
 
-    Others are kept.
+    Resolve the links before the last ``..``, as the system does, and keep those behind it.
     """
     parts = Path(path).absolute().parts
     end = 0  # behind the last '..'
@@ -111,9 +111,8 @@ def compute_sha256(path: Path) -> str:
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:
-    """Create the first of ``NAME.EXT``, ``NAME2.EXT``, ...
-
-    that does not exist, by ``Path.mkdir`` or ``Path.touch``.
+    """Create the first of ``NAME.EXT``, ``NAME2.EXT`` and so on that does not exist, by
+    ``Path.mkdir`` or ``Path.touch``, and return its path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, number = path, 1

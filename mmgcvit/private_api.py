@@ -34,7 +34,6 @@ HIDDEN_WARNINGS = re.compile(
 # Messages that OpenMMLab packages log before a run starts. mmengine cannot be told to log less.
 STARTUP_MESSAGES = re.compile(
     r'\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
-    r'|mmcv has no compiled operators'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
 

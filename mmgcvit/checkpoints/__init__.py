@@ -2,5 +2,5 @@
 
 Start with :mod:`.reading`, which reads files, URLs and timm's models, and :mod:`.translating`,
 which maps keys of other implementations. :mod:`.unpickling` keeps files from running code. This
-subpackage does not import ``models``.
+subpackage finds networks by the registry only, and does not name ``models`` in an import.
 """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import (
     LOADERS,
+    STARTED_WITH,
     TRACKERS,
     check_config,
     get_name_and_work_dir,
@@ -162,6 +163,7 @@ def train_config(args: argparse.Namespace) -> None:
         check_machine(args.device, args.launcher)
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         join_process_group(cfg)
+        # Rank 0 locks for all; the stack unlocks.
         call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
         run(cfg, args)
 
@@ -175,6 +177,7 @@ def train_folder(args: argparse.Namespace) -> None:
     config = work_dir / f'{name}.py'  # which mmengine writes
     is_resumed = args.resume and config.is_file()
     dataset = None if is_resumed else read_folder(args.data, args.task)
+    # These import torch, which takes seconds: errors in the data are reported before.
     from ..datasets.own_data import make_config
     from ..engine.setup import check_machine, load_config
     from ..engine.work_dir import check_unused, lock_work_dir
@@ -226,7 +229,7 @@ def find_resumed_config(args: argparse.Namespace, config: Path) -> Path:
     ``config`` is the one in the run's work dir. Reject other data and options.
     """
     from ..checkpoints.safe_loading import read_latest_checkpoint
-    from ..datasets.own_data import STARTED_WITH, extend_run, find_newer_files
+    from ..datasets.own_data import extend_run, find_newer_files
 
     data = expand_user(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}

@@ -16,7 +16,7 @@ MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
 FEW_IMAGES = 50  # fewer training images are few
 MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
 SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
-MAX_ASPECT = 1.5  # above, the centre of an image is a small part of it
+WIDE_ASPECT = 1.5  # above, the centre of an image is a small part of it
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
@@ -110,11 +110,11 @@ def count_fullest(split: Split, tiles: int | None = None) -> int:
 
 def find_wide_images(sizes: Sequence[Size]) -> list[str]:
     """Return a note if a classifier sees only the centre of more than a tenth of the images."""
-    num_wide = sum(max(size) > MAX_ASPECT * min(size) for size in sizes)
+    num_wide = sum(max(size) > WIDE_ASPECT * min(size) for size in sizes)
     if num_wide <= MAX_SMALL * len(sizes):
         return []
     return [
-        f'{num_wide} of {len(sizes)} images are over {MAX_ASPECT} times as long as wide: a '
+        f'{num_wide} of {len(sizes)} images are over {WIDE_ASPECT} times as long as wide: a '
         'classifier sees a square of them, in tests the centre. If what matters is elsewhere, cut '
         'or pad them'
     ]

@@ -19,9 +19,9 @@ Size = tuple[int, int]  # (width, height) in pixels
 # which is larger than all grey values.
 Values = Mapping[int, int]
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
-# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. The package pillow-heif
-# adds HEIF. Pillow reads other formats too, whatever a file's suffix, and starts Ghostscript for
-# one of them (EPS).
+# The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
+# programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
+# suffix, and starts Ghostscript for one of them (EPS).
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SCALE_IT = (
     'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (8 '
@@ -76,7 +76,7 @@ def decode_image(path: Path) -> tuple[Size, Size]:
     """
     with open_image(path) as image:
         check_pixels(image)
-        if not is_rotated(image, path):
+        if not rotates_like_pillow(image, path):
             raise ValueError(
                 'its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or '
                 'PNG'
@@ -119,11 +119,11 @@ def check_sides(width: int, height: int) -> None:
 
 
 def check_values(pixels: NDArray) -> None:
-    """Raise a ValueError for floats, for over 16 bits, and if an image would be nearly black with 8
-    bits.
+    """Raise a ValueError for floats, for over 16 bits, and for 12 bits stored in 16.
 
-    Training and prediction take the upper 8 of 16 bits, of which an image of 12 bits has only four.
-    In ``pixels`` of 8 bits, they have been taken already.
+    Training and prediction keep the upper 8 of 16 bits. Of 12 bits that leaves four, values up to
+    15, so the image would be nearly black. ``pixels`` of 8 bits are such upper bits: Pillow has cut
+    the lower ones off.
     """
     lowest, highest = pixels.min(), pixels.max()
     dark = 15 if pixels.dtype == np.uint8 else 4095
@@ -151,9 +151,9 @@ def count_pages(image: Image.Image) -> int:
     return num_pages
 
 
-def is_rotated(image: Image.Image, path: Path) -> bool:
+def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
     """Return whether OpenCV, which loads images for training, applies the rotation that Pillow
-    reads.
+    reads; True for upright images.
 
     OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. Images
     of 128 pixels or more are compared in an eighth of the size, as which it decodes JPEG files

@@ -109,8 +109,9 @@ def choose_images(names: Mapping[int, str], classes: Sequence[set[str]]) -> set[
             if is_needed and fits and leaves_one:
                 val.update(group)
                 counts.update(found)
-    has_classes = len(by_class) > 1
-    return val if len(counts) > has_classes else set()
+    # Images without objects alone give no score.
+    is_scored = len(counts) > 1 or len(by_class) == 1
+    return val if is_scored else set()
 
 
 def group_images(names: Mapping[int, str]) -> list[list[int]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UserError, format_count, shorten
-from ..files import IMAGE_SUFFIXES, list_outputs
+from ..files import IMAGE_SUFFIXES, list_outputs, read_text
 from .records import DatasetInfo
 
 # Names of splits (in lower case) for folders, files and keys: train, Training, train2017, val_set.
@@ -200,6 +200,51 @@ def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, Fil
         else:
             maps[stem] += found
     return images, maps
+
+
+def read_image_sets(
+    folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
+) -> tuple[PairsBySplit, list[str]]:
+    """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
+
+    Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
+    ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has
+    it.
+
+    Args:
+        folder: The dataset's folder.
+        layout: Its layout. One with folders of splits, or with endings, has no lists.
+        by_split: The images with their XML files or maps. Without a list, all are for training.
+        subfolder: The folder in ``ImageSets`` that has the lists.
+    """
+    if '{split}' in layout.images or layout.endings:
+        return by_split, []
+    by_name = {pair[1].stem: pair for pair in by_split['train']}
+    place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
+    lists, unknown = {}, {}
+    for file in folder.list_files('.txt'):
+        match = place.fullmatch(str(file))
+        name = match['split'].lower() if match else ''
+        # Such lists are for training beside or without train.txt.
+        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
+        if split is None:
+            continue
+        listed = lists.setdefault(split, {})
+        for line in read_text(folder.path / file).split('\n'):
+            names = (line, line.strip(), Path(line.strip()).stem)  # tools write a.jpg for a
+            name = next(filter(by_name.get, names), None)
+            if name:
+                listed[name] = by_name[name]
+            elif line.strip():
+                unknown[f'{file.name}: {line!r}'] = None
+    if not lists:
+        return by_split, []
+    rest = lists.pop('trainval', {})
+    if 'train' not in lists:
+        held_out = set().union(*lists.values())
+        lists['train'] = {name: rest[name] for name in rest if name not in held_out}
+    splits = {split: list(listed.values()) for split, listed in lists.items() if listed}
+    return splits, list(unknown)
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:

@@ -14,7 +14,12 @@ import torch
 from mmengine.config import Config
 
 from ..checkpoints.reading import find_limit
-from ..config import get_config_path, get_name_and_work_dir, iter_unwrapped_datasets
+from ..config import (
+    STARTED_WITH,
+    get_config_path,
+    get_name_and_work_dir,
+    iter_unwrapped_datasets,
+)
 from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import (
     create_numbered,
@@ -64,9 +69,7 @@ MIN_MAX_OBJECTS, CROWD_MARGIN = 100, 1.5
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs
 # have theirs in it.
 CONFIG_FOLDER = 'made'
-# A variable of the written config: the folder of the data, and the options of the run, also those
-# by default.
-STARTED_WITH = 'started_with'
+# The options that STARTED_WITH keeps.
 KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
 # It contains no text of the user: a line break would end a comment.

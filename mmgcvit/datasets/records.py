@@ -22,6 +22,9 @@ from .decoding import Size, Values, read_values
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
+# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
+FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
+TRUE_FLAGS = ('1', '1.0', 'true')
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,14 @@ def are_numbers(values: Any) -> bool:
     if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
         return False
     return all(abs(value) <= MAX_COORDINATE for value in values)  # False for NaN
+
+
+def parse_flag(value: Any) -> int | None:
+    """Return a flag as 0 or 1, or None if it is neither."""
+    text = str(value).lower()
+    if text in FALSE_FLAGS:
+        return 0
+    return 1 if text in TRUE_FLAGS else None
 
 
 def list_coco_categories() -> list[Entry]:

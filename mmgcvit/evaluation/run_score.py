@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import read_config
+from ..config import STARTED_WITH, read_config
 from ..errors import format_count, shorten
 from ..files import compute_sha256
 from ..inference.drawing import BACKGROUND
@@ -81,7 +81,7 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
 
 def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     """Return likely reasons for low scores."""
-    reasons = [*(cfg.get('started_with') or {}).get('weaknesses', ())]
+    reasons = [*(cfg.get(STARTED_WITH) or {}).get('weaknesses', ())]
     meta, length = checkpoint.content['meta'], cfg.train_cfg
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):

@@ -57,14 +57,15 @@ def match_objects(
     prediction = drop_ignored(ground_truth, prediction)
     objects = sv.Detections(ground_truth.boxes, class_id=ground_truth.labels)
     found = sv.Detections(prediction.boxes, class_id=prediction.labels)
-    _, left, others = sv.match_detections(objects, found, MIN_IOU)
+    # Indices of the objects and detections without a partner of their class.
+    _, lone_objects, lone_found = sv.match_detections(objects, found, MIN_IOU)
     pairs, missed, _ = sv.match_detections(
-        objects[left], found[others], MIN_IOU, class_agnostic=True
+        objects[lone_objects], found[lone_found], MIN_IOU, class_agnostic=True
     )
     labels = prediction.labels.copy()
-    labels[others] = -1
-    labels[others[pairs[:, 1]]] = ground_truth.labels[left[pairs[:, 0]]]
-    return prediction, labels, left[missed]
+    labels[lone_found] = -1
+    labels[lone_found[pairs[:, 1]]] = ground_truth.labels[lone_objects[pairs[:, 0]]]
+    return prediction, labels, lone_objects[missed]
 
 
 def score_segmentation(

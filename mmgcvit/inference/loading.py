@@ -17,10 +17,9 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import LOADERS, get_type_name, iter_unwrapped_datasets, read_config
+from ..config import LOADERS, STARTED_WITH, get_type_name, iter_unwrapped_datasets, read_config
 from ..datasets.checks.sources import get_dataset_class, iter_datasets, list_local_paths
 from ..datasets.decoding import get_decoding_settings
-from ..datasets.own_data import STARTED_WITH
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
 from ..files import make_absolute
@@ -135,7 +134,7 @@ def make_predictor(
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 
-    Options: a Detector's.
+    ``options`` are further attributes of :class:`.Predictor`, such as ``tiles``.
     """
     # Predictors pass decoded images without annotations.
     transforms = [

@@ -16,8 +16,8 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
+from ..config import find_max_objects
 from ..datasets.decoding import DecodingSettings
-from ..datasets.rules.objects import find_max_objects
 from ..errors import OptionalModule, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION

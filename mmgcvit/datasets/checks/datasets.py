@@ -17,7 +17,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, iter_dicts, iter_settings, iter_transforms
+from ...config import LOADERS, find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
 from ..decoding import IGNORE_INDEX, get_decoding_settings
 from ..records import Entry, ObjectSplit
@@ -40,7 +40,7 @@ from ..rules.images import (
     check_map,
 )
 from ..rules.judge import leave_out_repeated
-from ..rules.objects import FEW_POINTS, FULL_IMAGES, find_max_objects, leave_out_wrong
+from ..rules.objects import FEW_POINTS, FULL_IMAGES, leave_out_wrong
 from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
 
@@ -116,7 +116,7 @@ def check_coco(
     try:
         split = make_split(dataset, content, classes)
         problems = defaultdict(list, find_content_problems(content, classes, is_scored))
-        # mmdet reads repeated objects too.
+        # Only for its problems: mmdet reads repeated objects too, so they stay in the split.
         leave_out_repeated(split, with_masks, problems)
         right = leave_out_wrong(split, with_masks, problems)
         counts = split.count_classes()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
 from ..layouts import TRAIN_NAMES, Folder, Layout, Match, compile_pattern, get_split
-from ..records import DatasetInfo, Entry, ObjectSplit
+from ..records import DatasetInfo, Entry, ObjectSplit, parse_flag
 from ..rules.coco import (
     BRUSH_MASKS,
     CROWD_MASKS,
@@ -24,7 +24,6 @@ from ..rules.coco import (
     WRONG_FLAGS,
     find_missing_keys,
     is_coco,
-    parse_flag,
     read_json,
 )
 from ..rules.rule import Issue, Problems, Rule
@@ -188,7 +187,9 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
 
 
 def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
-    """Return '' or why a COCO file does not fit a layout, and how many files before it fit."""
+    """Return why the first COCO file that does not fit a layout does not, and the number of files
+    before it, or '' and the number of files.
+    """
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
         return f'there is {names}, but no file for training', 0
@@ -220,7 +221,7 @@ def read_dataset(
     entries = [entry for file in files.values() for entry in file.content['annotations']]
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
-    file = files['train']
+    file = files['train']  # the file that is being read, for the message of an error
     try:
         categories = make_categories(file.content)
         for split, file in files.items():
@@ -296,25 +297,23 @@ def read_split(
     annotations = []
     for index, entry in enumerate(content['annotations']):
         place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
-        iscrowd, ignore = parse_flag(entry.get('iscrowd')), parse_flag(entry.get('ignore'))
-        if entry['image_id'] not in image_ids or entry['category_id'] not in category_ids:
+        image_id = image_ids.get(entry['image_id'])
+        category_id = category_ids.get(entry['category_id'])
+        flags = [parse_flag(entry.get(name)) for name in ('iscrowd', 'ignore')]
+        if None in (image_id, category_id):
             problems[UNLISTED].append(place)
-        elif iscrowd is None or ignore is None:
+            continue
+        if None in flags:
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
-        else:
-            new = {
-                **entry,
-                'id': len(annotations) + 1,
-                'image_id': image_ids[entry['image_id']],
-                'category_id': category_ids[entry['category_id']],
-                'iscrowd': max(iscrowd, ignore),
-            }
-            if is_crowd_mask(entry):
-                problems[mask_rule].append(place)
-                new['iscrowd'] = int(mask_rule == CROWD_MASKS)
-            new.pop('ignore', None)  # pycocotools scores objects with this key
-            annotations.append(new)
+            continue
+        iscrowd = max(flags)
+        if is_crowd_mask(entry):
+            problems[mask_rule].append(place)
+            iscrowd = int(mask_rule == CROWD_MASKS)
+        ids = {'id': len(annotations) + 1, 'image_id': image_id, 'category_id': category_id}
+        annotations.append({**entry, **ids, 'iscrowd': iscrowd})
+        annotations[-1].pop('ignore', None)  # pycocotools scores objects with this key
     return ObjectSplit(image_folder, images, annotations, categories)
 
 

@@ -13,14 +13,8 @@ from . import class_folders, coco, maps, voc, yolo
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
 # both before class folders, as which the folders of other formats look.
-FORMATS = {
-    'COCO': coco,
-    'YOLO': yolo,
-    'Pascal VOC': voc,
-    'maps': maps,
-    'class folders': class_folders,
-}
-STAGES = ((coco, yolo, voc), (maps,), (class_folders,))
+ANNOTATIONS = {'COCO': coco, 'YOLO': yolo, 'Pascal VOC': voc}
+FORMATS = {**ANNOTATIONS, 'maps': maps, 'class folders': class_folders}
 CONVERT_LABELME = (
     'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
     'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
@@ -63,7 +57,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 def find_match(folder: Folder) -> Match:
     """Return the only layout that a folder fits. Raise a UserError if there is none or several."""
     misfits = []
-    for formats in STAGES:
+    for formats in (ANNOTATIONS.values(), [maps], [class_folders]):
         # Folders that nearly fit another format are not those of classes.
         if misfits and class_folders in formats:
             break

@@ -23,11 +23,19 @@ from ..decoding import (
     read_segmentation_map,
     read_values,
 )
-from ..layouts import Folder, Layout, Match, Pair, Pairs, PairsBySplit, pair_files
+from ..layouts import (
+    Folder,
+    Layout,
+    Match,
+    Pair,
+    Pairs,
+    PairsBySplit,
+    pair_files,
+    read_image_sets,
+)
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
-from .voc import read_image_sets
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 # Regions of an object are far apart if they span more than so many times the largest one.
@@ -216,8 +224,8 @@ def read_table(file: Path) -> dict[int, str]:
             numbers = [int(part) for part in text.split(',')]
             if len(numbers) != (3 if is_colours else 1):
                 raise ValueError
-            # bytes raises a ValueError for others than 0 to 255.
-            value = int.from_bytes(bytes([1] * is_colours + numbers), 'big')
+            # A colour's value begins with 1 (Values). bytes raises a ValueError over 255.
+            value = int.from_bytes(bytes([1, *numbers] if is_colours else numbers), 'big')
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
@@ -251,6 +259,7 @@ def read_semantic_maps(
     labels = set().union(*labels_by_map.values())
     if not values:
         if labels == {0, IGNORE_INDEX} and len(names) == 2:
+            # Read all maps again, with 255 as the second class.
             dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
             return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
         if labels <= {0, 1, IGNORE_INDEX}:
@@ -406,4 +415,5 @@ def is_scattered(crop: NDArray[np.uint8]) -> bool:
 
     number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
     largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
+    # The background is a region too.
     return number > 2 and max(crop.shape) > MIN_SCATTER * largest

@@ -244,9 +244,10 @@ def find_label_file(root: Path, image: Path) -> Path:
 def find_unused_labels(
     label_files: Collection[Path], others: Iterable[Path], names: Sequence[str]
 ) -> list[str]:
-    """Return the files with objects beside those of images, but without an image.
+    """Return the label files that have objects, but no image.
 
-    Images that no list names are no reason: a note counts them. ``others`` are their label files.
+    ``label_files`` are those of the images that are read. ``others`` are those of images that no
+    list names: a note counts these images, so their labels are not reported again.
     """
     # Without suffixes, since .TXT may be the same file as .txt.
     used, unused = {file.with_suffix('') for file in (*label_files, *others)}, []
@@ -328,7 +329,8 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
 
     A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
-    this box, or 0, 0 for hidden ones. As a point, a width and height is often outside.
+    this box, or 0, 0 for hidden ones. In a real polygon, the second pair of numbers is a corner; in
+    such a line it is a width and height which, taken for a point, is often far from the box.
     """
     lines = []
     for image in images:

@@ -35,12 +35,13 @@ CROWD_MASKS = make_folder_note(
     "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
     "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
 )
-# Readers of folders give ids and categories anew, so these rules are for configs only.
+# In a folder only repeated ids of images and categories: readers give the others anew.
 DUPLICATE_IDS = Rule(
     'repeated ids or category names, or ids that pycocotools cannot store',
     'Use ids from 1 on',
     in_folder=Effect.REJECTED,
 )
+# Readers of folders order categories as training does, so this rule is for configs only.
 OTHER_CATEGORIES = make_config_rule(
     'categories in another order than the classes of the config, or with other names',
     'Copy their names and order',
@@ -62,18 +63,7 @@ KEYS = {
     'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
     'categories': {'id', 'name'},
 }
-# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
-FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
-TRUE_FLAGS = ('1', '1.0', 'true')
 MAX_ID = 1 << 53  # ids are smaller: pycocotools stores those of annotations as floats
-
-
-def parse_flag(value: Any) -> int | None:
-    """Return a flag as 0 or 1, or None if it is neither."""
-    text = str(value).lower()
-    if text in FALSE_FLAGS:
-        return 0
-    return 1 if text in TRUE_FLAGS else None
 
 
 def read_json(path: Path) -> tuple[Any, str]:

@@ -61,6 +61,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     """
     check_class_names(dataset.folder, dataset.classes)
     problems, splits, totals = defaultdict(list, dataset.problems), {}, Counter()
+    # What a reader could not parse is in no split, but counts among the images or objects.
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
             totals[rule.unit] += len(examples)
@@ -138,9 +139,9 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     """Return a split without images with the size before their EXIF rotation but boxes after it.
     Add them to ``problems``.
 
-    Cameras write an image as the sensor has it, with a note to rotate it. Some labelling tools show
-    the rotated image but write the size before. Boxes tell it that fit only one of both pictures:
-    more of them must fit the rotated one.
+    Cameras store an image as the sensor has it, with a note to rotate it. Some labelling tools show
+    the rotated image but write its size before the rotation. Images are left out if, over all of
+    them, more boxes lie inside of the rotated image than of the stored one.
     """
     corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
     misfits_before = are_outside(corners, sizes)

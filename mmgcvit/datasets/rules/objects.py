@@ -4,13 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import iter_dicts
 from ..records import ObjectSplit, are_numbers
 from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
@@ -75,21 +73,6 @@ def are_outside(corners: Array, sizes: Array) -> Array:
     return ((corners[:, :2] < -margin) | (corners[:, 2:] > sizes + margin)).any(1)
 
 
-def find_max_objects(model: Any) -> float:
-    """Return how many objects a detector finds in an image at most.
-
-    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
-    has a limit of its own.
-    """
-    limits = [inf, getattr(model, 'num_queries', 0)]
-    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
-        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
-    for part in ('module', 'panoptic_head'):
-        if hasattr(model, part):
-            limits.append(find_max_objects(getattr(model, part)))
-    return min(limit for limit in limits if limit and limit > 0)
-
-
 def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
     """Return a split with the objects that break no rule.
 
@@ -104,11 +87,11 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
         [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations], float
     )
     visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
-    rules = np.full(len(annotations), None, object)
-    # Later assignments win: a box that is not finite is not reported as outside.
-    rules[(areas <= 0) | (visible < 1).any(1)] = NO_AREA
-    rules[are_outside(corners, sizes)] = OUTSIDE
-    rules[np.isnan(corners).any(1) | np.isnan(areas)] = NOT_FINITE
+    is_not_finite = np.isnan(corners).any(1) | np.isnan(areas)
+    has_no_area = (areas <= 0) | (visible < 1).any(1)
+    # An object is reported for the first rule that it breaks.
+    broken = [is_not_finite, are_outside(corners, sizes), has_no_area]
+    rules = np.select(broken, [NOT_FINITE, OUTSIDE, NO_AREA], None)
     if with_masks:
         judge_masks(annotations, sizes, corners, rules)
     right, images = [], split.find_images(annotations)

@@ -13,7 +13,7 @@ ImageSize = int | Size  # argument of backbones, in pixels
 # also takes None.
 WindowSize = int | Sequence[int | Window | None]
 InitCfg = dict | list[dict] | None
-Arch = TypeVar('Arch')
+Variant = TypeVar('Variant')
 
 
 def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
@@ -98,7 +98,7 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     return windows
 
 
-def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
+def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Variant]) -> Variant:
     """Return the published variant that ``arch`` names, or build a variant from a dict of its
     attributes.
 

@@ -66,6 +66,7 @@ class PositionEmbedding(PositionTable):
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
         images = self.pos_embed.transpose(-1, -2).unflatten(-1, self.grid)  # (..., C, h, w)
         embedding = resize(images, x.shape[-3:-1])
+        # To (..., 1, H, W, C). Not by movedim: its ONNX operator takes no negative dimensions.
         return x + embedding.transpose(-3, -2).transpose(-2, -1).unsqueeze(-4)
 
 

@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_bool, check_divisors, check_ints, is_sequence, require
+from ..layers.arguments import (
+    are_ints,
+    check_bool,
+    check_divisors,
+    check_ints,
+    is_sequence,
+    require,
+)
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
+SHIFT_MODES = ('circular', 'constant', 'reflect', 'replicate')  # padding modes of F.pad
 
-# Shifts are (dy, dx). The paper writes them as (Px, Py), horizontal first.
+# The paper writes shifts as (Px, Py), horizontal first.
 IMAGENET_SHIFTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3))
 CIFAR_STRAIGHT = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2))
 CIFAR_OBLIQUE = ((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2, 2), (2, -1))
@@ -38,7 +46,7 @@ class LSAArch:
         img_size: Side of the training images in pixels.
 
     Raises:
-        ValueError: The numbers of a stage or the shifts are invalid.
+        ValueError: The numbers of a stage, the shifts, their mode or a flag are invalid.
     """
 
     embed_dims: tuple[int, ...]
@@ -63,9 +71,12 @@ class LSAArch:
             check_ints(name, getattr(self, name), num_stages)
         if self.shifts is not None:
             is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
+            is_valid = is_valid and all(are_ints(shift, 2, -self.img_size) for shift in self.shifts)
             is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)
+        is_mode = self.shift_mode in SHIFT_MODES
+        require('shift_mode', self.shift_mode, is_mode, f'one of {", ".join(SHIFT_MODES)}')
         check_bool('shared_conv', self.shared_conv)
         check_bool('shared_position', self.shared_position)
         check_divisors('num_heads', self.num_heads, self.embed_dims)

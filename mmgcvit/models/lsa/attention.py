@@ -1,7 +1,7 @@
 """Local attention of a patch to its shifted copies, and global attention (paper, section 3.2).
 
-Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, d =
-    C/nH channels of a head, T copies, M patches of all images.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, K of them that
+    are attended to, C channels, d = C/nH channels of a head, T copies, M patches of all images.
 
 There are nH query heads and nKV key/value heads. G = nH/nKV query heads share a key/value head;
 nKV = nH is plain multi-head attention.
@@ -33,8 +33,8 @@ class GroupedAttention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, queries: Tensor, others: Tensor) -> QKV:
-        """Return queries (..., nH, N, d), and keys and values (..., nH, M, d), of tokens (..., N,
-        C) and (..., M, C).
+        """Return queries (..., nH, N, d) of tokens (..., N, C), and keys and values (..., nH, K, d)
+        of ``others`` (..., K, C).
         """
         q = split_heads(self.q(queries), self.num_heads)
         return q, *self.split_keys_and_values(self.kv(others))

@@ -61,6 +61,9 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
 
 
 def count_patches(size: Size, arch: LSAArch) -> Size:
-    """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
-    margin, stride = 2 * arch.padding - arch.kernel_size, arch.stride
-    return tuple((round_up(side, stride) + margin) // stride + 1 for side in size)
+    """Return the size (h, w) of the map that :class:`ShiftedPatchEmbedding` makes of images of
+    ``size`` = (H, W).
+    """
+    # The formula of nn.Conv2d, for sides that pad_images has rounded up.
+    added, stride = 2 * arch.padding - arch.kernel_size, arch.stride
+    return tuple((round_up(side, stride) + added) // stride + 1 for side in size)

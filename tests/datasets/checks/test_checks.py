@@ -11,8 +11,8 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
+from mmgcvit.config import find_max_objects
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
-from mmgcvit.datasets.rules.objects import find_max_objects
 from mmgcvit.errors import UserError
 
 from ..formats.made import write

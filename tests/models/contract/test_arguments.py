@@ -44,6 +44,8 @@ LSAS = [
     ('arch.shifts', ((0, 0),), SHIFTS),
     ('arch.shifts', ((1, 0), (0, 0)), SHIFTS),
     ('arch.shifts', 3, SHIFTS),
+    ('arch.shifts', ((0, 0), (1,)), SHIFTS),
+    ('arch.shift_mode', 'wrap', "shift_mode is 'wrap'; expected one of circular"),
 ]
 
 
