@@ -53,7 +53,7 @@ NMS_IOS_THR = 0.5
 MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class Predictor(ABC, Generic[P]):
     """A trained model, as returned by :func:`mmgcvit.load`.
 

@@ -27,7 +27,7 @@ class DetectedObject(NamedTuple):
     mask: np.ndarray | None  # (height, width) bool
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Detections:
     """Detections of an image, by descending score."""
 
@@ -94,7 +94,7 @@ class Detections:
         return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Segmentation:
     """The class of each pixel of an image."""
 
@@ -129,7 +129,7 @@ def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmenta
     return Segmentation(label_map, labels, [classes[label] for label in labels], areas[order])
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Classification:
     """The highest-scoring class of an image."""
 
