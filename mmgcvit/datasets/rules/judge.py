@@ -72,7 +72,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     splits = leave_out_copies(dataset.folder, splits, problems)
     with_masks = dataset.annotation_types[0] == 'masks'
     for name, split in splits.items():
-        splits[name] = leave_out_objects(split, with_masks, problems)
+        if split.annotations:
+            split = leave_out_repeated(split, with_masks, problems)
+            splits[name] = leave_out_wrong(split, with_masks, problems)
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
@@ -196,14 +198,6 @@ def leave_out_copies(
             )
         selected[name] = split.select(kept.values())
     return selected
-
-
-def leave_out_objects(split: Split, with_masks: bool, problems: Problems) -> Split:
-    """Return a split without objects that are repeated or wrong. Add them to ``problems``."""
-    if not split.annotations:
-        return split
-    split = leave_out_repeated(split, with_masks, problems)
-    return leave_out_wrong(split, with_masks, problems)
 
 
 def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
