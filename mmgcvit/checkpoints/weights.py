@@ -23,8 +23,6 @@ TOP_LEVEL = 'the top level'  # stands for the checkpoint itself in messages
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the
 # last stage.
 FINAL_NORM = 'final_norm.'
-# The buffers of batch and instance norms.
-RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 BIAS_TABLE = 'relative_position_bias_table'
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
@@ -177,8 +175,3 @@ def format_tensors(names: Sequence[str]) -> str:
 def infer_window_side(table: Tensor) -> int:
     """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
     return isqrt(len(table)) // 2 + 1
-
-
-def list_running_statistics(model: nn.Module) -> list[Tensor]:
-    """Return the running statistics (buffers) of batch and instance norms."""
-    return [buffer for name, buffer in model.named_buffers() if name.endswith(RUNNING_STATISTICS)]

@@ -14,12 +14,13 @@ from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from ...checkpoints.weights import list_running_statistics
 from ...errors import MANY, UserError, shorten
 from ...mmengine_utils import ends_step, get_image_name, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 
 SKIPPED_STEPS = 'skipped_steps'  # key of the number of skipped steps in mmengine's message hub
+# The buffers of batch and instance norms.
+RUNNING_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 @HOOKS.register_module()
@@ -42,7 +43,8 @@ class SkipNonFiniteStepHook(Hook):
         self.consecutive = 0
 
     def before_train(self, runner: Runner) -> None:
-        self.statistics = list_running_statistics(unwrap_model(runner))
+        buffers = unwrap_model(runner).named_buffers()
+        self.statistics = [x for name, x in buffers if name.endswith(RUNNING_STATISTICS)]
         for wrapper in list_optim_wrappers(runner):
             wrapper.optimizer.register_step_pre_hook(self.check_step)
         self.start_step()
