@@ -202,7 +202,7 @@ class PredictionRun:
     def print_summary(self) -> None:
         """Print what has been predicted and written."""
         if self.counts:
-            table = make_table(self.counts, self.model.classes, self.model.task)
+            table = make_table(self.counts, self.model)
             Console(markup=False, emoji=False, highlight=False).print(table)
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))

@@ -126,23 +126,23 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
-def make_table(counts: Mapping[str, Counter[int]], classes: Sequence[str], task: str) -> Table:
+def make_table(counts: Mapping[str, Counter[int]], model: Predictor) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
-    table.add_column(TASK_BY_NAME[task].counted, overflow='fold')
+    table.add_column(TASK_BY_NAME[model.task].counted, overflow='fold')
     if len(counts) <= MAX_ROWS:
         for name, counter in counts.items():
-            table.add_row(escape_controls(name), format_counts(counter, classes, task))
+            table.add_row(escape_controls(name), format_counts(counter, model))
     total = sum(counts.values(), Counter())
-    table.add_row(f'all {len(counts):,}', format_counts(total, classes, task))
+    table.add_row(f'all {len(counts):,}', format_counts(total, model))
     return table
 
 
-def format_counts(counter: Counter[int], classes: Sequence[str], task: str) -> str:
+def format_counts(counter: Counter[int], model: Predictor) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total, texts = counter.total(), []
     for label, count in counter.most_common():
-        number = f'{count / total:.1%}' if task == SEGMENTATION.name else f'{count:,} ×'
-        texts.append(f'{number} {classes[label]}')
+        number = f'{count / total:.1%}' if model.task == SEGMENTATION.name else f'{count:,} ×'
+        texts.append(f'{number} {model.classes[label]}')
     return shorten(texts, MAX_ROWS) or 'none'
