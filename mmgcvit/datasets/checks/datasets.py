@@ -5,7 +5,7 @@ import random
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
@@ -20,11 +20,12 @@ from rich.progress import Progress
 from ...config import LOADERS, find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
 from ..decoding import IGNORE_INDEX, get_decoding_settings
-from ..records import Entry, ObjectSplit
+from ..records import ObjectSplit
 from ..rules.coco import (
     NO_OBJECTS,
     NOT_COCO,
     UNLISTED,
+    Content,
     find_content_problems,
     find_missing_keys,
     has_size,
@@ -51,7 +52,6 @@ OTHER_NUM_CLASSES = make_config_rule(
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
-Content = Mapping[str, Sequence[Entry]]
 
 
 class ImageFile(NamedTuple):

@@ -57,6 +57,7 @@ NO_OBJECTS = Rule(
     in_folder=Effect.REJECTED,
 )
 
+Content = Mapping[str, Sequence[Entry]]  # the lists of a COCO file
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -108,9 +109,7 @@ def has_size(image: Entry) -> bool:
     return are_numbers(sides) and min(sides) >= 1
 
 
-def find_content_problems(
-    content: Mapping[str, Sequence[Entry]], classes: Sequence[str], is_scored: bool
-) -> Problems:
+def find_content_problems(content: Content, classes: Sequence[str], is_scored: bool) -> Problems:
     """Return the problems of a config's COCO file with ids, categories, sizes and flags.
 
     Args:
@@ -136,7 +135,7 @@ def find_content_problems(
     }
 
 
-def find_wrong_ids(content: Mapping[str, Sequence[Entry]], is_scored: bool) -> list[str]:
+def find_wrong_ids(content: Content, is_scored: bool) -> list[str]:
     """Return ids and category names that occur twice, and ids that scores cannot have."""
     wrong = []
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
@@ -160,7 +159,7 @@ def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -
     return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
 
 
-def find_unlisted(content: Mapping[str, Sequence[Entry]]) -> list[str]:
+def find_unlisted(content: Content) -> list[str]:
     """Return annotations whose image or category is not listed."""
     unlisted = []
     for name, key in (('images', 'image_id'), ('categories', 'category_id')):
