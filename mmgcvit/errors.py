@@ -63,18 +63,18 @@ class MissingPackageError(UserError, ModuleNotFoundError):
     """An error for a package that is not installed, too old, or cannot be imported."""
 
 
-class OptionalModule:
-    """A module that is imported when it is first used.
+class Supervision:
+    """The package supervision, which is imported when it is first used.
 
-    If it is missing, this raises a MissingPackageError.
+    If it is missing, this raises a MissingPackageError, which names the feature that needs it.
     """
 
-    def __init__(self, name: str, feature: str) -> None:
-        self.name, self.feature = name, feature
+    def __init__(self, feature: str) -> None:
+        self.feature = feature
 
     def __getattr__(self, attribute: str) -> Any:
-        check_installed(self.feature, self.name)
-        return getattr(import_module(self.name), attribute)
+        check_installed(self.feature, 'supervision')
+        return getattr(import_module('supervision'), attribute)
 
 
 def check_installed(feature: str, *packages: str) -> None:

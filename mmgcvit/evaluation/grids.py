@@ -13,7 +13,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
 from ..datasets.checks.sources import iter_datasets
-from ..errors import OptionalModule, UserError
+from ..errors import Supervision, UserError
 from ..inference.drawing import (
     FONT,
     LINE_WIDTH,
@@ -30,7 +30,7 @@ from ..inference.results import Detections, Prediction
 from .samples import build_dataset, load_sample
 from .scoring import match_objects
 
-sv = OptionalModule('supervision', 'drawing')
+sv = Supervision('drawing')
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image

@@ -5,13 +5,13 @@ from heapq import nlargest
 
 import numpy as np
 
-from ..errors import OptionalModule, UserError
+from ..errors import Supervision, UserError
 from ..inference.predictor import Predictor
 from ..inference.results import Classification, Detections, Prediction, Segmentation
 from ..tasks import CLASSIFICATION, TASK_BY_NAME
 from .detection_curves import drop_ignored
 
-sv = OptionalModule('supervision', 'a confusion matrix')
+sv = Supervision('a confusion matrix')
 
 # Name of the last row (no object) and last column (no detection) of a confusion matrix
 BACKGROUND = 'background'

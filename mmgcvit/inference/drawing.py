@@ -14,10 +14,10 @@ import matplotlib
 import mmcv
 import numpy as np
 
-from ..errors import OptionalModule
+from ..errors import Supervision
 from .results import Classification, Detections, Prediction, Segmentation
 
-sv = OptionalModule('supervision', 'drawing')
+sv = Supervision('drawing')
 
 Colour = tuple[int, int, int]
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))

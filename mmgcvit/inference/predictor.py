@@ -18,7 +18,7 @@ from torch import nn
 
 from ..config import find_max_objects
 from ..datasets.decoding import DecodingSettings
-from ..errors import OptionalModule, UserError, get_first_line
+from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import Colour, draw_prediction
@@ -35,7 +35,7 @@ from .results import (
     make_segmentation,
 )
 
-sv = OptionalModule('supervision', 'predicting with tiles')
+sv = Supervision('predicting with tiles')
 
 P = TypeVar('P', bound=Prediction)
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets.records import make_coco_categories
-from ..errors import MANY, OptionalModule, UserError, check_installed, format_count, shorten
+from ..errors import MANY, Supervision, UserError, check_installed, format_count, shorten
 
-sv = OptionalModule('supervision', 'to_supervision()')
+sv = Supervision('to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
