@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -94,8 +93,7 @@ def predict_dataset(
     model: Predictor, dataset: BaseDataset, batch_size: int
 ) -> Iterator[tuple[Path, Prediction, Prediction]]:
     """Yield the path, ground truth and prediction of each image, with detections of any score."""
-    unfiltered = copy(model)
-    unfiltered.score_thr = 0.0
+    unfiltered = replace(model, score_thr=0.0)
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]
