@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
 
 def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
     """Print the scores of each class."""
-    table = Table(box=None, padding=(0, 1))
+    table = Table(box=None)
     table.add_column('class', overflow='fold')
     for column in next(iter(scores.values())):
         # In two lines, so that nine columns fit into 80 characters.
