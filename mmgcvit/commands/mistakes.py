@@ -1,7 +1,5 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
-from __future__ import annotations
-
 import argparse
 
 from rich.console import Console

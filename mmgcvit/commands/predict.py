@@ -1,7 +1,5 @@
 """Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options]."""
 
-from __future__ import annotations
-
 import argparse
 import os
 
