@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import MANY, UserError, escape_controls, format_count, shorten
+from ...errors import MANY, UserError, format_count, shorten
 from ...files import compute_sha256
 from ..decoding import read_sizes
 from ..records import DatasetInfo, ObjectSplit, Split, are_numbers
@@ -110,7 +110,7 @@ def reject_or_describe(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
     )
-    named = escape_controls(''.join(f'\n  {issue.format(MANY)}' for issue in issues))
+    named = ''.join(f'\n  {issue.format(MANY)}' for issue in issues)
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         limit = f'No {empty[0]} can be used'
