@@ -20,13 +20,7 @@ from .dino import ADVICE, infer_dino_settings, translate_dino
 from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
 from .reading import raise_checkpoint_error
 from .translating import KeyMapping, StateDict, invert, translate
-from .weights import (
-    BIAS_TABLE,
-    FINAL_NORM,
-    Weights,
-    check_finite,
-    infer_window_side,
-)
+from .weights import BIAS_TABLE, FINAL_NORM, Weights, check_finite, infer_window_side
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'

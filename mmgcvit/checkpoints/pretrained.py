@@ -12,15 +12,7 @@ from ..errors import CheckpointError, shorten
 from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
-from .weights import (
-    BIAS_TABLE,
-    FINAL_NORM,
-    Arch,
-    Network,
-    Weights,
-    check_finite,
-    format_tensors,
-)
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite, format_tensors
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.

@@ -37,10 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help='decode N random images of each dataset of a CONFIG (default: all)',
     )
     parser.add_argument(
-        '--contact-sheet',
-        type=Path,
-        metavar='FILE.jpg',
-        help='draw annotated samples into a file',
+        '--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file'
     )
     parser.add_argument(
         '--augmented',

@@ -20,13 +20,7 @@ import supervision as sv
 from rich.console import Console
 from rich.progress import Progress
 
-from ..errors import (
-    UserError,
-    escape_controls,
-    format_count,
-    get_first_line,
-    shorten,
-)
+from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
 from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
 from ..inference.inputs import convert_to_array
 from ..inference.outputs import (

@@ -24,11 +24,7 @@ from .setup import check_data, open_runner
 from .work_dir import Runner, StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
-WRAPPERS_FOR_AMP = (
-    'OptimWrapper',
-    'AmpOptimWrapper',
-    'AutoPrecisionOptimWrapper',
-)
+WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper')
 
 
 def train(

@@ -46,8 +46,7 @@ from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, ma
 from .sources import find_format, get_data_path, iter_datasets
 
 OTHER_NUM_CLASSES = make_config_rule(
-    'another number of classes than the model predicts',
-    'Set num_classes of the heads to it',
+    'another number of classes than the model predicts', 'Set num_classes of the heads to it'
 )
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
@@ -88,11 +87,7 @@ def check_datasets(
 
 
 def check_coco(
-    dataset: BaseDataset,
-    settings: ConfigDict,
-    is_scored: bool,
-    cfg: Config,
-    report: Report,
+    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, cfg: Config, report: Report
 ) -> list[ImageFile]:
     """Check and count the annotations of a CocoDataset.
 

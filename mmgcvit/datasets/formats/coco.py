@@ -258,11 +258,7 @@ def make_categories(content: Content) -> list[Entry]:
 
 
 def read_split(
-    folder: Folder,
-    file: CocoFile,
-    categories: Sequence[Entry],
-    mask_rule: Rule,
-    problems: Problems,
+    folder: Folder, file: CocoFile, categories: Sequence[Entry], mask_rule: Rule, problems: Problems
 ) -> ObjectSplit:
     """Return a split as pycocotools and mmdet expect it.
 

@@ -16,13 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import (
-    IGNORE_INDEX,
-    Values,
-    check_map_size,
-    read_segmentation_map,
-    read_values,
-)
+from ..decoding import IGNORE_INDEX, Values, check_map_size, read_segmentation_map, read_values
 from ..layouts import (
     Folder,
     Layout,

@@ -16,8 +16,7 @@ CLASS_NAMES = make_folder_rule(
     in_folder=Effect.REJECTED,
 )
 MISSING_CLASSES = make_folder_note(
-    'classes that a split lacks, or that only one image has',
-    'Add images of them',
+    'classes that a split lacks, or that only one image has', 'Add images of them'
 )
 
 

@@ -48,8 +48,7 @@ OTHER_CATEGORIES = make_config_rule(
 )
 # Folders have images of another size instead.
 NO_SIZE = make_config_rule(
-    'images without a positive width and height',
-    'Write both in pixels, as integers',
+    'images without a positive width and height', 'Write both in pixels, as integers'
 )
 NO_OBJECTS = Rule(
     'nothing to train on',

@@ -22,15 +22,11 @@ from ..records import Size
 from .rule import Effect, Rule, make_config_rule, make_folder_rule
 
 UNUSABLE_NAME = make_folder_rule(
-    'names of images with a tab, a line break or invalid UTF-8',
-    'Rename them',
+    'names of images with a tab, a line break or invalid UTF-8', 'Rename them'
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
-BIT_DEPTH = Rule(
-    'images of 16 bits that would be nearly black, or of 32 bits or floats',
-    SCALE_IT,
-)
+BIT_DEPTH = Rule('images of 16 bits that would be nearly black, or of 32 bits or floats', SCALE_IT)
 PAGES = Rule('images with several pages or frames', SPLIT_IT)
 OTHER_SIZE = Rule(
     'images of another size than their annotations or maps',
@@ -48,8 +44,7 @@ OTHER_LABELS = Rule(
     in_folder=Effect.REJECTED,
 )
 OTHER_ORDER = make_config_rule(
-    'class folders in another order than the classes of the config',
-    'Sort the classes',
+    'class folders in another order than the classes of the config', 'Sort the classes'
 )
 # Folders have unusable maps instead.
 NO_MAP = make_config_rule(

@@ -47,8 +47,7 @@ FULL_IMAGES = make_config_rule(
     in_config=Effect.NOTED,
 )
 BOX_MASKS = make_folder_note(
-    'masks that are the corners of their boxes, as all polygons are',
-    'Train boxes: --task detect',
+    'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
 
 Array = NDArray[Any]
