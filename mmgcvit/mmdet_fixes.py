@@ -34,6 +34,8 @@ with warnings.catch_warnings():
     warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
     from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
+Tensors = tuple[Tensor, ...]  # of the levels of feature maps
+
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
@@ -41,7 +43,7 @@ class RPNHead(mmdet.RPNHead):
     bfloat16.
     """
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+    def forward(self, x: Tensors) -> tuple[list[Tensor], ...]:
         """Return two lists over levels i: scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i)
         of A anchors.
         """
@@ -56,16 +58,16 @@ class Float32RoIHead:
     channels-last tensors. Remove this class and its subclasses when it does both.
     """
 
-    def loss(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def loss(self, x: Tensors, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
         return super().loss(make_float32(x), *args, **kwargs)
 
-    def predict(self, x: tuple[Tensor, ...], *args: Any, **kwargs: Any) -> list[InstanceData]:
+    def predict(self, x: Tensors, *args: Any, **kwargs: Any) -> list[InstanceData]:
         """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
         return super().predict(make_float32(x), *args, **kwargs)
 
 
-def make_float32(levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def make_float32(levels: Sequence[Tensor]) -> Tensors:
     """Cast feature maps (B, C, H_i, W_i) to contiguous float32."""
     return tuple(level.float().contiguous() for level in levels)
 
