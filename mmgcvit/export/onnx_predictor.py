@@ -31,6 +31,7 @@ CV2_INTERPOLATION = {
 # What training reads: formats by Pillow's names, and the longer side / the shorter side.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 MAX_ASPECT = 320
+Shape = tuple[int, int]  # (height, width)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class OnnxPredictor:
         normalised = (cropped - mean) / std
         return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
-    def choose_size(self, ori_shape: tuple[int, int]) -> tuple[int, int]:
+    def choose_size(self, ori_shape: Shape) -> tuple[int, int]:
         """Return the (width, height) to which an image of ``ori_shape`` (height, width) resizes."""
         height, width = ori_shape
         scale, edge = json.loads(self.metadata['scale']), self.metadata['edge']
@@ -196,7 +197,7 @@ class OnnxPredictor:
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
     def postprocess(
-        self, outputs: dict[str, np.ndarray], img_shape: tuple[int, int], ori_shape: tuple[int, int]
+        self, outputs: dict[str, np.ndarray], img_shape: Shape, ori_shape: Shape
     ) -> Detections:
         """Drop objects with low scores.
 
@@ -282,7 +283,7 @@ def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
 
 
 def paste_masks(
-    probabilities: np.ndarray, boxes: np.ndarray, threshold: float, ori_shape: tuple[int, int]
+    probabilities: np.ndarray, boxes: np.ndarray, threshold: float, ori_shape: Shape
 ) -> np.ndarray:
     """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
     *ori_shape).
