@@ -55,7 +55,7 @@ def read_curves(work_dir: Path) -> Curves:
     scores that are logged once an epoch. A resumed run logs to a new folder, whose values replace
     the older ones from their first step on.
     """
-    curves: Curves = defaultdict(dict)
+    curves = defaultdict(dict)
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for name, resumed in read_session(file).items():
             first = min(resumed)
@@ -71,7 +71,7 @@ def read_curves(work_dir: Path) -> Curves:
 
 def read_session(file: Path) -> Curves:
     """Read the curves in one file."""
-    curves: Curves = defaultdict(dict)
+    curves = defaultdict(dict)
     unit = 'iteration'
     for line in file.read_text(errors='replace').splitlines():
         try:

@@ -65,8 +65,7 @@ def evaluate_images(
     num_classes = len(model.classes)
     num_images, lowest_scores = np.zeros(num_classes, np.int64), {}
     matrix = np.zeros([num_classes + 1] * 2, np.int64)
-    worst: list[ScoredImage] = []
-    objects, detections = [], []
+    worst, objects, detections = [], [], []
     predictions = predict_dataset(model, dataset, batch_size)
     for index, (path, ground_truth, prediction) in enumerate(predictions):
         if isinstance(prediction, Detections):
