@@ -29,8 +29,9 @@ def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
     num_images = len(train.image_names)
     reasons = []
     if num_images < FEW_IMAGES:
-        count = format_count(num_images, 'training image')
-        reasons.append(f'there are only {count}; more would help')
+        reasons.append(
+            f'there are only {format_count(num_images, "training image")}; more would help'
+        )
     if remedy:
         reasons.append(f'many objects are too small; use {remedy}')
     counts = Counter(name for names in train.list_classes() for name in names)

@@ -338,10 +338,9 @@ def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
 def format_init_weights(head: Mapping[str, Any]) -> str:
     """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
-        name = Path(head['load_from']).stem
         return (
-            f"mmgcvit's small model {name}, for a first look without a GPU. A larger --size needs "
-            'a GPU'
+            f"mmgcvit's small model {Path(head['load_from']).stem}, for a first look without a "
+            'GPU. A larger --size needs a GPU'
         )
     weights = head['pretrained']
     if not weights:

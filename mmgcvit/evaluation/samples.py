@@ -39,9 +39,9 @@ def build_dataset(
             return DATASETS.build(settings)
     # Datasets raise errors of any type for invalid file lists and annotation files.
     except Exception as error:
-        reason = get_first_line(error)
         raise UserError(
-            f"the dataset cannot be loaded ({reason}). Run 'mmgcvit check-data CONFIG'"
+            f'the dataset cannot be loaded ({get_first_line(error)}). Run '
+            "'mmgcvit check-data CONFIG'"
         ) from None
 
 
