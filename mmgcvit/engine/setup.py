@@ -64,7 +64,7 @@ ONE_IMAGE = (
 ERROR_DELAY = 8
 
 
-def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
+def check_machine(device: str, launcher: str = 'none') -> None:
     """Check the GPUs, set the device, allow TF32 and disable cuDNN's attention.
 
     Raise a UserError if a step fails.
