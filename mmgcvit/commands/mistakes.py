@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default='val',
         help='dataset split (default: %(default)s)',
     )
-    add_out_dir(parser, 'mistakes', overwrite_help='replace the files of an earlier run')
+    add_out_dir(parser, 'mistakes', 'replace the files of an earlier run')
     add_integer(parser, '--worst', 'draw N worst images (default: 20)', default=20)
     add_integer(parser, '--batch-size', 'images per batch (default: 1)', default=1)
     parser.add_argument(

@@ -90,7 +90,7 @@ class Detections:
 
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
-        data = {'class_name': np.array(self.class_names, dtype=str)}
+        data = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
 
 
@@ -114,7 +114,7 @@ class Segmentation:
     def to_supervision(self) -> sv.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
         masks = self.label_map == self.labels[:, None, None]
-        data = {'class_name': np.array(self.class_names, dtype=str)}
+        data = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
