@@ -105,8 +105,9 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
         if call_on_rank_0(is_validation_missing, runner):
-            position = format_position(runner)
-            runner.logger.info(f'the validation of {position} is missing, so it comes first')
+            runner.logger.info(
+                f'the validation of {format_position(runner)} is missing, so it comes first'
+            )
             runner.val_loop.run()
 
     def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:

@@ -162,8 +162,7 @@ class SummaryHook(Hook):
         seconds = runner.message_hub.runtime_info.get('eta')
         if time.monotonic() > self.time and seconds is not None:
             self.time = inf
-            left = format_duration(seconds)
-            message = f'about {left} of training are left, and the validations'
+            message = f'about {format_duration(seconds)} of training are left, and the validations'
             runner.logger.info(message, extra=SHOWN)
 
     def after_train(self, runner: Runner) -> None:
