@@ -213,13 +213,13 @@ def run(cfg: Config, args: argparse.Namespace) -> None:
 
     train(
         cfg,
-        args.amp,
-        args.auto_scale_lr,
-        args.resume,
-        args.overwrite,
-        args.log_to,
-        args.progress,
-        args.patience,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        log_to=args.log_to,
+        progress=args.progress,
+        patience=args.patience,
     )
 
 
