@@ -171,8 +171,12 @@ def leave_out_copies(
     Raise a UserError if no training image is left.
     """
     paths = [path for split in splits.values() for path in split.image_paths]
+    contents = dict(zip(paths, paths, strict=True))
+    sizes = Counter(path.stat().st_size for path in paths)
+    # Files of other sizes cannot be copies, and are not read again.
+    similar = [path for path in paths if sizes[path.stat().st_size] > 1]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        contents = dict(zip(paths, pool.map(compute_sha256, paths), strict=True))
+        contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
     held_out = {
         contents[path]
         for name, split in splits.items()
