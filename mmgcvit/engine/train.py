@@ -74,9 +74,11 @@ def train(
                 runner.train()
             except KeyboardInterrupt:
                 log_interrupt(runner)
-                # Data workers may not end for long.
+                # Data workers may not end for long. torch raises errors for those that have ended,
+                # but not for those that have been waited for.
                 for worker in set(active_children()) - set(others):
                     worker.kill()
+                    worker.join(1)
                 raise
         stop_workers(runner.train_dataloader)
         if runner.val_dataloader:

@@ -30,6 +30,7 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
+from ..conftest import ROOT
 from ..fork_server import run_on_ranks
 from ..tools.commands import train as train_task
 from ..toy import last, names
@@ -266,6 +267,28 @@ def test_a_checkpoint_is_saved_by_time_and_the_next_one_replaces_it(tmp_path):
     assert seen[:4] == [[], ['iter_1.pth'], ['iter_2.pth'], ['iter_3.pth']]
     assert seen[4:6] == [['epoch_1.pth'], ['epoch_1.pth', 'iter_5.pth']]
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_3.pth']
+
+
+INTERRUPTED = """
+import sys
+from mmgcvit.engine.train import train
+from tests.engine.random_training import EPOCHS, SignalHook, make_config
+
+cfg = make_config(sys.argv[1], EPOCHS, workers=2)
+cfg.custom_hooks = [{'type': SignalHook, 'iteration': 2}]
+try:
+    train(cfg)
+except KeyboardInterrupt:
+    print('interrupted')
+"""
+
+
+def test_an_interrupted_training_ends_without_an_error_about_its_data_workers(tmp_path):
+    """Wherever Python is, torch raises one for a worker that has ended, until it is waited for."""
+    command = [sys.executable, '-c', INTERRUPTED, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert 'interrupted' in ended.stdout
+    assert (ended.returncode, 'Traceback' in ended.stderr) == (0, False)
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
