@@ -23,7 +23,7 @@ LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the 
 def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
     """Return likely reasons of a low score: few images, small objects, one dominant class.
 
-    ``remedy`` has the options with which few objects are small, or is empty if few are.
+    ``remedy`` has the options with which less is small, or is empty if little is.
     """
     train = dataset.splits['train']
     num_images = len(train.image_names)
@@ -33,7 +33,7 @@ def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
             f'there are only {format_count(num_images, "training image")}; more would help'
         )
     if remedy:
-        reasons.append(f'many objects are too small; use {remedy}')
+        reasons.append(f'small objects or thin regions are hard to see; use {remedy}')
     counts = Counter(name for names in train.list_classes() for name in names)
     if len(dataset.classes) > 1 and counts:
         name, number = counts.most_common(1)[0]

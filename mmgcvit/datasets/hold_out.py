@@ -57,8 +57,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     val = {index for names in parts.values() for index in choose_images(names, classes)}
     if not val:
         raise UserError(
-            f'{dataset.folder} has too few images to hold one out for validation: each is the '
-            'only one of a class. Add images'
+            f'{dataset.folder} has no images to hold out for validation: a class needs two of them '
+            'that are not a series (names that differ only in their last number). Add images, or '
+            'make a val split'
         )
     num_images = len(classes)
     rest = set(range(num_images)) - val

@@ -176,7 +176,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     for split in sorted({*images, *others}):
         own_images, own_others = images[split], others[split]
         if layout.endings:
-            own_images, own_others = divide(own_images, layout.endings)
+            own_images, _ = divide(own_images, layout.endings)
+            _, own_others = divide(own_others, layout.endings)
         if split == 'test' and not own_others:
             continue  # images for testing need no annotations
         pairs.by_split[split] = []

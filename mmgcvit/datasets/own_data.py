@@ -125,7 +125,7 @@ def make_config(
     if tiles is not None:
         if 'tiles' not in head:
             raise UserError(
-                '--tiles is for datasets with boxes or masks of objects. Remove --tiles'
+                '--tiles is for datasets with boxes or masks of objects. Use --image-size'
             )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
@@ -157,6 +157,8 @@ def make_config(
     if template.option == 'classify':
         notes += find_wide_images(sizes)
         image_side = None
+    elif template.option == 'semantic' and image_side >= 2 * image_size:
+        remedy = f'--image-size {2 * image_size}'
     dataset = dataset.add_notes(notes)
     started_with = {
         'data': locate_data(dataset.folder, work_dir),
@@ -171,7 +173,8 @@ def make_config(
     duration = format_count(length, LENGTHS[variable])
     training = f'trains {template.network}, --size {size}, at {image_size} px, {duration}'
     if tile_side:
-        training += f', on tiles of {tile_side} px'
+        number = head['tiles_per_image']
+        training += f', on {number} tiles of {tile_side} px of each image'
 
     # Write.
     folder = create_numbered(work_dir / CONFIG_FOLDER)

@@ -57,8 +57,8 @@ def match_layouts(folder: Folder) -> list[Match]:
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
     elif deep:
         misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
-    elif not classes:
-        return []
+    elif not classes or (len(classes) < 2 and folder.list_files('.json', '.csv')):
+        return []  # the message names such files
     elif len(classes) < 2:
         misfit = f'has no annotations, and for training only the class folder {classes[0]}'
     elif annotations:

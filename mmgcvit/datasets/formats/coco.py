@@ -137,16 +137,25 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError if a file in a place of COCO files is not valid JSON.
+    Raise a UserError if a file with the place and name of a split's COCO file is none, beside
+    others that are, or if it is not valid JSON in a folder for such files.
     """
-    contents = {}
-    places = {layout.annotations for layout in LAYOUTS} - {TOP}
+    contents, others = {}, []
+    places = [compile_pattern(layout.annotations) for layout in LAYOUTS]
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
-        elif problem and any(compile_pattern(place).fullmatch(str(file)) for place in places):
-            raise UserError(format_issue(folder.path / file, [problem]))
+            continue
+        matches = filter(None, (place.fullmatch(str(file)) for place in places))
+        if {get_split(match['split']) for match in matches} & {'train', 'val'}:
+            reasons = [problem] if problem else find_missing_keys(content)
+            error = UserError(format_issue(folder.path / file, reasons))
+            if problem and len(file.parts) > 1:
+                raise error
+            others.append(error)
+    if contents and others:
+        raise others[0]
     return contents
 
 
@@ -202,7 +211,7 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
             misfit = f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
-            return misfit, number
+            return misfit, number + root.is_dir()
     return '', len(files)
 
 

@@ -136,8 +136,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
         elif pairs.annotations and pairs.images and not layout.endings:
             names = shorten([pairs.images[0], pairs.annotations[0]])
             yield Match(layout, misfit=f'no image has a map of its name ({names})')
-        elif not layout.endings and any(pair_files(folder, layout, OTHERS).by_split.values()):
-            misfit = f'the maps in {layout.annotations} are not PNG, BMP or TIFF. Save them as PNG'
+        elif any(pair_files(folder, layout, OTHERS).by_split.values()):
+            misfit = 'its maps are not PNG, BMP or TIFF files. Save them as PNG'
             yield Match(layout, misfit=misfit)
 
 
@@ -147,13 +147,15 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     Raises:
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
+    names, values = read_classes(folder)
     if task not in TASKS:
-        task = layout.task
+        # Without names for its values, a map of pixels and one of instances look the same.
+        is_known = values or layout.task == INSTANCES
+        task = layout.task if is_known else ''
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
     maps = [file for each in pairs.by_split.values() for _, file in each]
     by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
-    names, values = read_classes(folder)
     if task == SEMANTIC:
         dataset = read_semantic_maps(folder.path, by_split, names, values)
     else:
@@ -339,8 +341,8 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
     names = tuple(names) or ('object',)
     if len(names) > 1:
         raise UserError(
-            f'{folder}: maps of instances have one class, but classes.txt has {len(names)} '
-            f'({shorten(names)}). Keep one name in it, or add --task semantic'
+            f'{folder}: maps of instances have one class, but there are {len(names)} names '
+            f'({shorten(names)}). Keep one name, or add --task semantic'
         )
     found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
     splits, scattered = make_splits(folder, names, found)
@@ -380,6 +382,8 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
                 f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
                 'Save it with 16 bits'
             )
+        if numbers == {IGNORE_INDEX}:
+            raise UserError(f'{map_file} has only 255, the background. Give the object number 1')
         if IGNORE_INDEX - 1 not in numbers:
             numbers.discard(IGNORE_INDEX)
     objects, scattered = [], []

@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from ...errors import UserError, format_count, shorten
-from ...files import read_text
+from ...files import make_absolute, read_text
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, Pair, get_split, list_files
 from ..reading import AnnotatedImage, make_splits, read_splits
@@ -112,8 +112,11 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         names, root, images, notes = read_settings(file)
     except UserError as error:
         raise UserError(f'{file}: {error}') from None
-    if not root.resolve().is_relative_to(folder.path.resolve()):
-        notes.append(f"the images are read from {root}, which is the 'path' in {file}")
+    inside = make_absolute(folder.path)
+    places = {make_absolute(path).parent for paths in images.values() for path in paths}
+    outside = sorted(place for place in places if not place.is_relative_to(inside))
+    if outside:
+        notes.append(f'images are read from {shorten(outside)}, which {file} names')
     pairs = {}  # of images and label files, by split
     for split, paths in images.items():
         label_files = [find_label_file(root, path) for path in paths]
@@ -252,7 +255,7 @@ def find_unused_labels(
     # Without suffixes, since .TXT may be the same file as .txt.
     used, unused = {file.with_suffix('') for file in (*label_files, *others)}, []
     for parent in dict.fromkeys(file.parent for file in label_files):
-        for file in sorted(parent.glob('*.[tT][xX][tT]')):
+        for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
             if file.with_suffix('') not in used and read_labels(file, names, size=(1, 1))[0]:
                 unused.append(str(file))
     return unused

@@ -52,7 +52,7 @@ NO_SIZE = make_config_rule(
 )
 NO_OBJECTS = Rule(
     'nothing to train on',
-    "Change the config's classes, or label objects whose iscrowd is 0",
+    "Label objects that are not crowds or difficult, or change a config's classes",
     in_folder=Effect.REJECTED,
 )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from ...errors import MANY, UserError, format_count, shorten
 from ...files import compute_sha256
 from ..decoding import read_sizes
-from ..records import DatasetInfo, ObjectSplit, Split, are_numbers
+from ..records import OBJECT_TYPES, DatasetInfo, ObjectSplit, Split, are_numbers
 from .classes import check_class_names
+from .coco import NO_OBJECTS
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
 from .objects import BOX_MASKS, are_outside, get_corners, is_box_mask, leave_out_wrong
 from .rule import (
@@ -37,6 +38,10 @@ SHARED_IMAGES = make_folder_note(
 REPEATED_IMAGES = make_folder_note(
     'images that a split has more than once (the first one is read)',
     'Keep the one with the right annotations',
+)
+CONTRADICTIONS = make_folder_rule(
+    'images that a split has more than once, with other classes or boxes (the first one is read)',
+    'List all objects of an image with one entry, and give a photo one class',
 )
 REPEATED_OBJECTS = Rule(
     'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
@@ -85,6 +90,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:
         notes.append(reject_or_describe(dataset, left_out, totals, empty))
+    if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
+        raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return replace(dataset, splits=splits).add_notes(notes)
 
 
@@ -186,14 +193,17 @@ def leave_out_copies(
     selected = {}
     for name, split in splits.items():
         kept = {}  # the index of the first image with a content
+        labels = list_labels(split)
         for index, path in enumerate(split.image_paths):
             content = contents[path]
             if name == 'train' and content in held_out:
                 problems[SHARED_IMAGES].append(str(path))
-            elif content in kept:
+            elif content not in kept:
+                kept[content] = index
+            elif labels[index] == labels[kept[content]]:
                 problems[REPEATED_IMAGES].append(str(path))
             else:
-                kept[content] = index
+                problems[CONTRADICTIONS].append(str(path))
         if name == 'train' and split.image_names and not kept:
             raise UserError(
                 f'{folder}: all training images are also in validation or test '
@@ -202,6 +212,15 @@ def leave_out_copies(
             )
         selected[name] = split.select(kept.values())
     return selected
+
+
+def list_labels(split: Split) -> list[set[str]]:
+    """Return the classes and boxes in each image."""
+    boxes = defaultdict(set)
+    for annotation in split.annotations:
+        boxes[annotation['image_id']].add(str(annotation['bbox']))
+    classes = split.list_classes()
+    return [{*classes[i], *boxes[image.get('id')]} for i, image in enumerate(split.images)]
 
 
 def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:

@@ -233,7 +233,7 @@ FAULTS = {
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
         (move_into_export, 'or pass the folder of the dataset, such as '),
-        (save_maps_as_jpeg, 'are not PNG, BMP or TIFF. Save them as PNG'),
+        (save_maps_as_jpeg, 'are not PNG, BMP or TIFF files. Save them as PNG'),
     ],
     'classes': [
         (copy('train', 'training'), 'folders train, training, val stand for one split'),

@@ -19,7 +19,8 @@ from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.hold_out import split_validation
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules.judge import REPEATED_IMAGES, SHARED_IMAGES
+from mmgcvit.datasets.rules.judge import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
+from mmgcvit.errors import UserError
 from mmgcvit.tasks import MINI
 
 from .made import SPLIT_NAMES, make_datasets, read_number
@@ -114,6 +115,14 @@ def check(made, cfg):
     assert loaded == truth
 
 
+def read_text(root, task):
+    """Return what is said of a folder."""
+    try:
+        return str(read_folder(root, task))
+    except UserError as error:  # with a few images, one is more than a tenth
+        return str(error)
+
+
 @settings(QUICK, max_examples=90)
 @given(make_datasets(), st.data())
 def test_datasets_are_read_as_they_are_but_for_copies(made, data):
@@ -134,10 +143,10 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
             file.unlink()
             link(root / made.get_name(source, photo), file)
         before = sorted(root.rglob('*'))
-        dataset = read_folder(root, made.task)
-        if link and differs and source == target:  # one of both is read
-            assert REPEATED_IMAGES.problem in str(dataset)
+        if link and differs and source == target:
+            assert CONTRADICTIONS.problem in read_text(root, made.task)
             return
+        dataset = read_folder(root, made.task)
         has_no_order = made.format in ('classes', 'voc')
         assert [*dataset.classes] == (sorted(made.classes) if has_no_order else made.classes)
         assert sorted(root.rglob('*')) == before

@@ -77,7 +77,7 @@ def test_each_class_of_two_images_is_in_both_splits(
     }
     totals = Counter(name for found, _ in photos for name in found)
     if all(min(totals[name] for name in found) < 2 for found, _ in photos):
-        with pytest.raises(UserError, match='too few images to hold one out'):
+        with pytest.raises(UserError, match='no images to hold out'):
             hold_out(annotation_type, images or {'a.jpg': {'cat'}})
         return
     val, notes = hold_out(annotation_type, images)

@@ -44,7 +44,7 @@ CASES = [
     (COUNTED, 'segment', [], 16),
     (GAPS, 'segment', ['cell'], 5),
     (GAPS, 'detect', [], 'Add --task semantic for classes'),
-    (COUNTED, 'segment', NAMES, 'one class, but classes.txt has 10'),
+    (COUNTED, 'segment', NAMES, 'one class, but there are 10 names'),
     # Pillow would read half of all numbers of 32 bits as negative ones.
     ([[5, -5]], 'segment', [], 'numbers under 0 or over 2147483647'),
 ]

@@ -103,6 +103,13 @@ def copy_to(split):
 
 
 @change_photos
+def contradict(made, photo):
+    label = (photo.label + 1) % len(made.classes)
+    copy = replace(photo, stem=f'copy {photo.stem}', things=photo.things[:1], label=label)
+    made.photos['train'].append(copy)
+
+
+@change_photos
 def repeat_thing(made, photo):
     box = tuple(side + 0.01 * (made.format != 'coco') for side in photo.things[0].box)
     photo.things.append(photo.things[0]._replace(box=box))
@@ -204,6 +211,7 @@ ROWS = [
     (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
     (judge.REPEATED_IMAGES, copy_to('train'), ALL),
+    (judge.CONTRADICTIONS, contradict, ALL),
     (judge.SHARED_IMAGES, copy_to('val'), ALL),
     (judge.REPEATED_OBJECTS, repeat_thing, BOXED),
     (judge.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
@@ -235,7 +243,7 @@ ROWS = [
         COCO[2:],
     ),
     (coco.NO_SIZE, edit_coco('images', height='9'), COCO[2:]),
-    (coco.NO_OBJECTS, edit_all(lambda content, stem: content['annotations'].clear()), COCO[2:]),
+    (coco.NO_OBJECTS, edit_all(lambda content, stem: content['annotations'].clear()), COCO),
     (images.NO_IMAGES, write_text, ('classes config',)),
     (images.OTHER_LABELS, edit_text(' 1\n', ' 7\n'), ('classes config',)),
     (images.OTHER_LABELS, write_map(HIGH_MAP), ('maps config', 'maps semantic')),
@@ -254,6 +262,7 @@ ROWS = [
     (parsed.UNUSABLE_MAPS, write_map(SMALL_MAP), MAPS),
     (parsed.UNUSABLE_MAPS, write_page, MAPS),
     (parsed.UNUSABLE_MAPS, write_map(ALL_NUMBERS), ('maps segment',)),
+    (parsed.UNUSABLE_MAPS, write_map(255 * (HIGH_MAP > 0)), ('maps segment',)),
     (parsed.SCATTERED, write_map(SPOTS), ('maps segment',)),
 ]
 # What messages say where it is not the rule's problem.
@@ -263,7 +272,13 @@ WORDS = {
     coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
     images.OTHER_LABELS: ['have the values', images.OTHER_LABELS.problem],
 }
-OF_TRAINING = (judge.REPEATED_IMAGES, judge.SHARED_IMAGES, classes.MISSING_CLASSES)
+OF_TRAINING = (
+    judge.REPEATED_IMAGES,
+    judge.CONTRADICTIONS,
+    judge.SHARED_IMAGES,
+    classes.MISSING_CLASSES,
+    coco.NO_OBJECTS,
+)
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
 
 
@@ -341,5 +356,4 @@ def test_the_table_has_each_rule_in_folders_and_in_configs():
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
     expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
-    elsewhere = {(images.OTHER_ORDER, True), (coco.NO_OBJECTS, False), (images.NO_IMAGES, False)}
-    assert expected - places == elsewhere
+    assert expected - places == {(images.OTHER_ORDER, True), (images.NO_IMAGES, False)}
