@@ -66,8 +66,12 @@ assert fine_tune in ('all', 'head'), f"fine_tune = {fine_tune!r}: expected 'all'
 assert augment in ('none', 'light', 'strong'), (
     f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
 )
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
+# Matplotlib's tab10, for up to ten classes. mmseg's are random, and the first two are both green.
+class_colours = [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189]]
+class_colours += [[140, 86, 75], [227, 119, 194], [127, 127, 127], [188, 189, 34], [23, 190, 207]]
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
 num_classes = len(metainfo['classes'])
+metainfo['palette'] = class_colours[:num_classes]
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 

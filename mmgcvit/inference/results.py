@@ -62,6 +62,8 @@ class Detections:
             counts = Counter(self.class_names).most_common()
             text += f': {shorten([f"{count} {name}" for name, count in counts])}'
             text += f'; scores {self.scores.min():.2f} to {self.scores.max():.2f}'
+        if self.is_limited:
+            text += '; as many as the model returns'
         return f'Detections({text})'
 
     def filter(self, score_thr: float = 0.0, classes: Collection[str] | None = None) -> Detections:
