@@ -17,7 +17,7 @@ MANY = 20  # the number of names in messages that list many
 # The arguments of pip install for each package that only some commands need, by import name. Of an
 # OpenMMLab package: those for the original, and those for the maintained fork with the same modules.
 # pip would install one over the other, so only the one whose mmengine is installed is advised.
-PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
+PIP_PACKAGES = {
     'torch': 'torch torchvision',
     'mmengine': ("'mmengine<0.11'", 'onedl-mmengine'),
     'mmcv': ("'mmcv-lite<2.2'", 'onedl-mmcv'),
@@ -42,7 +42,7 @@ PIP_PACKAGES: dict[str, str | tuple[str, str] | None] = {
 # The oldest versions of the packages that all commands need
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
-BROKEN_PACKAGES: dict[str, str] = {}
+BROKEN_PACKAGES = {}
 
 
 class UserError(ValueError):

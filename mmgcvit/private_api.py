@@ -73,7 +73,11 @@ def stop_workers(dataloader: Any) -> None:
     The iteration-based loop of mmengine 0.10.7 starts them when it is built. At the end of a run,
     they would wait for Python's garbage collector, which waits 5 seconds for each.
     """
+    iterator = dataloader._iterator
     dataloader._iterator = None
+    # Its __del__ would do it too, but there Python ignores the KeyboardInterrupt of a signal.
+    if hasattr(iterator, '_shutdown_workers'):
+        iterator._shutdown_workers()
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager:

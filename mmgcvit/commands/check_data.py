@@ -6,8 +6,8 @@ with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train -
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         'config',
         type=locate_config,
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser)
 
 
-def main(args: argparse.Namespace) -> int | None:
+def main(args: Namespace) -> int | None:
     """Check a config (a Python file) or a folder."""
     check_at_least(args, images=0)
     if args.contact_sheet is not None:
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int | None:
     return check_folder(args)
 
 
-def check_folder(args: argparse.Namespace) -> None:
+def check_folder(args: Namespace) -> None:
     """Check the data of a folder, and print what a training would read.
 
     The config of such a training is written to a temporary folder, from which the contact sheet is
@@ -94,7 +94,7 @@ def check_folder(args: argparse.Namespace) -> None:
             write_sheet(args, read_config(config))
 
 
-def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
+def check_config_data(args: Namespace, cfg: Config) -> int | None:
     """Check the data of a config and print the results.
 
     Return 1 if a problem would stop a run, and None otherwise.
@@ -126,7 +126,7 @@ def check_config_data(args: argparse.Namespace, cfg: Config) -> int | None:
     return 1 if errors else None
 
 
-def write_sheet(args: argparse.Namespace, cfg: Config) -> None:
+def write_sheet(args: Namespace, cfg: Config) -> None:
     """Draw samples of the data with their annotations."""
     from ..evaluation.grids import draw_contact_sheet
 

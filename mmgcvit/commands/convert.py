@@ -31,8 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     source, target, suffix = args.source, args.target, args.target.suffix.lower()
-    # The config of a detector gets the name of the checkpoint, with the suffix .py.
-    check_target(target, '.pth' if suffix == '.py' else suffix)
+    check_target(target, '.pth', '.safetensors')
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
         raise UserError(f'there is no checkpoint {source}')

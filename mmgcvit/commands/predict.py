@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     # query, tells them apart.
     if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
         checkpoint, patterns = None, [checkpoint, *patterns]
-    check_at_least(args, batch_size=1, tiles=32, score_thr=0)
+    check_at_least(args, batch_size=1, score_thr=0)
     files = find_model_files(args.config, checkpoint)
     if not patterns:
         raise UserError(

@@ -36,6 +36,7 @@ from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
+    Record,
     Segmentation,
     list_categories,
     make_records,
@@ -67,6 +68,8 @@ class PredictionRun:
         self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
         # Images and frames with as many detections as the model returns at most
         self.limited: list[str] = []
+        self.entries: list[Record] = []  # of images.json
+        self.results: list[Record] = []  # of predictions.json
 
     def predict(self) -> None:
         """Predict all images, then all videos. Write and print the counts, also after an error."""
@@ -78,38 +81,44 @@ class PredictionRun:
                     with self.skip_errors(video):
                         self.predict_video(video)
         finally:
-            if self.args.write:
-                write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
-            self.print_summary()
+            try:
+                self.write()
+            except KeyboardInterrupt:  # a first signal: only Ctrl-C raises a second one
+                self.write()
+                raise
+            finally:
+                self.print_summary()
+
+    def write(self) -> None:
+        """Write the counts, and the JSON files of images."""
+        if not self.args.write:
+            return
+        if self.images:
+            content = {'categories': self.categories, 'images': self.entries}
+            write_json(self.outputs.folder / IMAGES, content)
+            write_json(self.outputs.folder / PREDICTIONS, self.results)
+        write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
 
     def predict_images(self) -> None:
-        """Predict images and write their pictures, segmentation maps and, also after an error, JSON
-        records.
-        """
-        entries, results = [], []
-        try:
-            for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
-                with self.skip_errors(path):
-                    prediction = outcome.get(path)
-                    height, width = size = image.shape[:2]
-                    entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
-                    if self.args.draw:
-                        picture = self.model.draw(image, prediction)
-                        entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                    if self.args.write:
-                        if isinstance(prediction, Segmentation):
-                            label_map = self.outputs.write_label_map(path, prediction.label_map)
-                            entry['label_map'] = str(label_map)
-                        for record in make_records(prediction, self.categories):
-                            results.append({'image_id': image_id, 'file_name': path, **record})
-                    entries.append(entry)
-                    self.count(path, prediction)
-                    self.sizes[path] = size
-        finally:
-            if self.args.write:
-                content = {'categories': self.categories, 'images': entries}
-                write_json(self.outputs.folder / IMAGES, content)
-                write_json(self.outputs.folder / PREDICTIONS, results)
+        """Predict images, write their pictures and segmentation maps, and keep their JSON records."""
+        for (image_id, path, image), outcome in self.predict_in_batches(self.read_images()):
+            with self.skip_errors(path):
+                prediction = outcome.get(path)
+                height, width = size = image.shape[:2]
+                entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
+                if self.args.draw:
+                    picture = self.model.draw(image, prediction)
+                    entry['drawn'] = str(self.outputs.write_picture(path, picture))
+                if self.args.write and isinstance(prediction, Segmentation):
+                    label_map = self.outputs.write_label_map(path, prediction.label_map)
+                    entry['label_map'] = str(label_map)
+                # Before its records, so that after a signal none of them lacks its image.
+                self.entries.append(entry)
+                if self.args.write:
+                    for record in make_records(prediction, self.categories):
+                        self.results.append({'image_id': image_id, 'file_name': path, **record})
+                self.count(path, prediction)
+                self.sizes[path] = size
 
     def count(self, name: str, prediction: Prediction) -> None:
         """Count the predictions of an image or frame by class."""

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..errors import UserError
-from ..files import expand_user, make_portable_path
+from ..files import check_target, expand_user, make_portable_path
 from ..inference.model_files import find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
@@ -22,8 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
+    if args.out:
+        check_target(Path(args.out), '.pkl', '.pickle', overwrite=True)
     if args.launcher == 'none':
         find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)

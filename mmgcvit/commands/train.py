@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 # The options that require --data.
-DATA_OPTIONS: dict[str, dict[str, Any]] = {
+DATA_OPTIONS = {
     'task': TASK,
     'size': {
         'choices': tuple(COSTS),
@@ -77,7 +77,7 @@ DATA_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)
     own_data = parser.add_argument_group('train on your own data, without a CONFIG')
     own_data.add_argument(
@@ -120,7 +120,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     """Train with a CONFIG or on ``--data``, but not both. Reject options that do not fit it."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected either a CONFIG or --data FOLDER, and not both')
@@ -146,12 +146,12 @@ def main(args: argparse.Namespace) -> None:
         train_folder(args)
 
 
-def list_data_options(args: argparse.Namespace) -> dict[str, Any]:
+def list_data_options(args: Namespace) -> dict[str, Any]:
     """Return the given options that require ``--data``."""
     return {name: getattr(args, name) for name in DATA_OPTIONS if getattr(args, name) is not None}
 
 
-def train_config(args: argparse.Namespace) -> None:
+def train_config(args: Namespace) -> None:
     """Train with a CONFIG."""
     if args.launcher == 'none':
         check_config(args.config)
@@ -168,7 +168,7 @@ def train_config(args: argparse.Namespace) -> None:
         run(cfg, args)
 
 
-def train_folder(args: argparse.Namespace) -> None:
+def train_folder(args: Namespace) -> None:
     """Train on the data of a folder, and say how good the model is."""
     from ..datasets.formats import find_folder, read_folder
 
@@ -207,7 +207,7 @@ def train_folder(args: argparse.Namespace) -> None:
     print(escape_controls(message))
 
 
-def run(cfg: Config, args: argparse.Namespace) -> None:
+def run(cfg: Config, args: Namespace) -> None:
     """Train in a locked work dir."""
     from ..engine.train import train
 
@@ -223,7 +223,7 @@ def run(cfg: Config, args: argparse.Namespace) -> None:
     )
 
 
-def find_resumed_config(args: argparse.Namespace, config: Path) -> Path:
+def find_resumed_config(args: Namespace, config: Path) -> Path:
     """Return the config of the run that ``--data --resume`` resumes, or a longer one.
 
     ``config`` is the one in the run's work dir. Reject other data and options.

@@ -72,6 +72,7 @@ CONFIG_FOLDER = 'made'
 # The options that STARTED_WITH keeps.
 KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
+Variables = Mapping[str, Any]  # of a config, by their names
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.
@@ -202,7 +203,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     )
 
 
-def choose_settings(template: Template, size: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def choose_settings(template: Template, size: str, options: Variables) -> dict[str, Any]:
     """Return the variables of a template for a size and the options of ``mmgcvit train``.
 
     The options come last, so they replace the defaults of the template and of the size.
@@ -274,7 +275,7 @@ def choose_epochs(template: Template, size: str, num_images: int) -> int:
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
-def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
+def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, int]:
     """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
     if 'max_epochs' in head:
         return 'max_epochs', epochs
@@ -325,7 +326,7 @@ def advise_tiles(template: Template, size: str, image_size: int, train: Split) -
     return options, advice
 
 
-def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
+def describe_crowds(head: Variables, fullest: int) -> str:
     """Return a note on the limit of objects in an image, and on the memory of their masks."""
     place = 'tile' if head['tiles'] else 'image'
     text = (
@@ -338,7 +339,7 @@ def describe_crowds(head: Mapping[str, Any], fullest: int) -> str:
     return text
 
 
-def format_init_weights(head: Mapping[str, Any]) -> str:
+def format_init_weights(head: Variables) -> str:
     """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
         return (

@@ -19,6 +19,7 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.sources import is_remote
 
+Results = dict[str, Any]  # a sample, which transforms change
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
 # Share of an image's tiles that show an object, if it has any; large images are mostly empty
@@ -43,15 +44,15 @@ class SkipUnreadable(BaseTransform):
 
     def __init__(
         self,
-        transforms: Sequence[dict[str, Any]],
-        augmentations: Sequence[dict[str, Any]],
+        transforms: Sequence[Results],
+        augmentations: Sequence[Results],
         unreadable_images: int,
     ) -> None:
         self.load, self.augment = Compose(transforms), Compose(augmentations)
         self.max_unreadable = unreadable_images
         self.unreadable: set[str] = set()
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+    def transform(self, results: Results) -> Results | None:
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
         # Keep the annotated size, because the transforms overwrite it with the loaded size.
         annotated_size = results.get('width'), results.get('height')
@@ -124,7 +125,7 @@ class RandomTile(BaseTransform):
     def __init__(self, side: int) -> None:
         self.side = side
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Cut the image and the ``instances`` of mmdet's ``results``, which become those of an
         image of this size.
         """

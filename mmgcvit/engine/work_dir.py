@@ -247,5 +247,5 @@ class StartHook(Hook):
         write_text(self.config, runner.cfg.dump())
         self.is_started = True
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         self.after_train_iter(runner)  # a resumed run may begin with a validation

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..inference.loading import silence_output
 from ..inference.results import Detections
@@ -15,13 +16,13 @@ MAX_DETECTIONS = 2**31
 class Curve(NamedTuple):
     """Counts of detections with n different scores, by confidence threshold."""
 
-    scores: np.ndarray  # (n,), in descending order
-    num_detections: np.ndarray  # (n,), the number of detections of at least each score
-    num_correct: np.ndarray  # (n,), how many of them match an object
+    scores: NDArray  # (n,), in descending order
+    num_detections: NDArray  # (n,), the number of detections of at least each score
+    num_correct: NDArray  # (n,), how many of them match an object
     num_objects: int
 
     @property
-    def f1(self) -> np.ndarray:
+    def f1(self) -> NDArray:
         """F1 by confidence threshold, (n,)."""
         return 2 * self.num_correct / (self.num_detections + self.num_objects)
 
@@ -54,7 +55,7 @@ class DetectionCurves(NamedTuple):
     by_class: list[Curve]
     # AP and AP50 of boxes and, if there are masks, mask_AP and mask_AP50: (classes,) each, NaN for a
     # class without objects
-    ap: dict[str, np.ndarray]
+    ap: dict[str, NDArray]
 
     def format_ap(self) -> str:
         """Return the means of AP and AP50 over the classes that have objects."""
@@ -82,7 +83,7 @@ def compute_detection_curves(
     return DetectionCurves(make_curve(evaluation.evalImgs), by_class, ap)
 
 
-def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, np.ndarray]:
+def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, NDArray]:
     """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
     # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
     precision = evaluation.eval['precision'][..., 0, 0]

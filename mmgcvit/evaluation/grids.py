@@ -8,6 +8,7 @@ from textwrap import fill
 
 import numpy as np
 from mmengine.config import Config
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
@@ -45,10 +46,10 @@ RIGHT, FALSE, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
 TINT = 0.3  # the opacity of masks
 LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
 
-Cell = tuple[str, np.ndarray]  # a title, and a picture (h, w, 3) in BGR order
+Cell = tuple[str, NDArray]  # a title, and a picture (h, w, 3) in BGR order
 
 
-def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
+def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
@@ -70,7 +71,7 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
 
 def draw_cells(
     title: str,
-    image: np.ndarray,
+    image: NDArray,
     palette: Sequence[Colour],
     ground_truth: Prediction,
     prediction: Prediction,
@@ -90,8 +91,8 @@ def draw_cells(
 
 
 def draw_matches(
-    image: np.ndarray, ground_truth: Detections, prediction: Detections, scale: float
-) -> np.ndarray:
+    image: NDArray, ground_truth: Detections, prediction: Detections, scale: float
+) -> NDArray:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
     prediction, labels, indices = match_objects(ground_truth, prediction)
     is_right = labels == prediction.labels
@@ -122,7 +123,7 @@ def draw_matches(
     return draw_labels(canvas, points, texts, colours, size)
 
 
-def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> np.ndarray:
+def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> NDArray:
     """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as
     ``['val_dataloader']``.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import Supervision, UserError
 from ..inference.predictor import Predictor
@@ -21,7 +22,7 @@ MIN_IOU = 0.5  # of the boxes of an object and its detection
 
 def score_image(
     ground_truth: Prediction, prediction: Prediction, classes: Sequence[str]
-) -> tuple[float, np.ndarray]:
+) -> tuple[float, NDArray]:
     """Score a prediction, and compute the confusion matrix (n + 1, n + 1) of n classes and the
     background.
 
@@ -47,7 +48,7 @@ def score_image(
 
 def match_objects(
     ground_truth: Detections, prediction: Detections
-) -> tuple[Detections, np.ndarray, np.ndarray]:
+) -> tuple[Detections, NDArray, NDArray]:
     """Match objects and detections one to one, from the highest IoU down to 0.5, and those of the
     same class first.
 
@@ -69,8 +70,8 @@ def match_objects(
 
 
 def score_segmentation(
-    labels: np.ndarray, predicted: np.ndarray, num_classes: int
-) -> tuple[float, np.ndarray]:
+    labels: NDArray, predicted: NDArray, num_classes: int
+) -> tuple[float, NDArray]:
     """Compute the mean IoU of the classes in two segmentation maps (height, width), and their
     confusion matrix.
 
@@ -92,7 +93,7 @@ def score_segmentation(
     return (iou.mean() if len(iou) else 1.0), matrix
 
 
-def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> str:
+def summarise_confusion_matrix(matrix: NDArray, classes: Sequence[str]) -> str:
     """Summarise a confusion matrix: the number of right predictions, of missed objects and of false
     detections, then the three most frequent confusions of classes.
     """
@@ -107,7 +108,7 @@ def summarise_confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> st
     return ', '.join(texts)
 
 
-def describe_image(model: Predictor, score: float, matrix: np.ndarray) -> str:
+def describe_image(model: Predictor, score: float, matrix: NDArray) -> str:
     """Describe an image by its score, and by its confusion matrix or whether its class is right."""
     text = f'{TASK_BY_NAME[model.task].score} {score:.2f}'
     if model.task == CLASSIFICATION.name:

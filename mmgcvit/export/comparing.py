@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ MAX_MATCH_DIFFERENCE = 1e-3
 # rounding changes which box is kept
 MIN_MATCHED = 0.99
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, NDArray]
 
 
 def compare(predictor: Predictor, graph: nn.Module, path: Path) -> tuple[float, str]:
@@ -65,7 +66,7 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path) -> tuple[float, 
     return difference, name
 
 
-def make_random_images(batch: int, height: int, width: int) -> np.ndarray:
+def make_random_images(batch: int, height: int, width: int) -> NDArray:
     """Make images (B, height, width, 3) uint8 of large spots with noise, because most detectors
     find no object in noise alone.
     """
@@ -77,7 +78,7 @@ def make_random_images(batch: int, height: int, width: int) -> np.ndarray:
     return images.clip(0, 255).astype(np.uint8)
 
 
-def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
+def compute_difference(output: NDArray, expected: NDArray) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
     shapes and NaN).
     """
@@ -91,7 +92,7 @@ def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
 
 @torch.no_grad()
 def compute_expected(
-    predictor: Predictor, graph: nn.Module, images: np.ndarray
+    predictor: Predictor, graph: nn.Module, images: NDArray
 ) -> tuple[Tensor, Arrays]:
     """Return the normalised images (B, 3, H, W), and the OpenMMLab model's predictions for them, by
     output name.

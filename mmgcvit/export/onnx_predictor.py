@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 # OpenCV's interpolation flags by mmcv's names, which test pipelines use. Pillow's names are mmcv's
@@ -38,22 +39,22 @@ Shape = tuple[int, int]  # (height, width)
 class Detections:
     """The objects in an image, the highest-scoring first."""
 
-    boxes: np.ndarray  # (n, 4) float32: [x1, y1, x2, y2] in pixels of the image
-    scores: np.ndarray  # (n,) float32, from 0 to 1
-    labels: np.ndarray  # (n,) int64, class indices
+    boxes: NDArray  # (n, 4) float32: [x1, y1, x2, y2] in pixels of the image
+    scores: NDArray  # (n,) float32, from 0 to 1
+    labels: NDArray  # (n,) int64, class indices
     class_names: list[str]
     # (n, height, width) bool; None if the model predicts boxes only
-    masks: np.ndarray | None = None
+    masks: NDArray | None = None
 
 
 @dataclass(frozen=True)
 class Segmentation:
     """The class of each pixel of an image."""
 
-    label_map: np.ndarray  # (height, width) int32, class indices
-    labels: np.ndarray  # (n,) int64, the classes that occur, by descending area
+    label_map: NDArray  # (height, width) int32, class indices
+    labels: NDArray  # (n,) int64, the classes that occur, by descending area
     class_names: list[str]
-    areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
+    areas: NDArray  # (n,) int64, the number of pixels of each of these classes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Classification:
     label: int
     class_name: str
     score: float
-    scores: np.ndarray
+    scores: NDArray
 
 
 class OnnxPredictor:
@@ -92,6 +93,8 @@ class OnnxPredictor:
         self.score_thr = score_thr
         if score_thr is None:
             self.score_thr = float(self.metadata.get('score_thr', 0))
+        if not 0 <= self.score_thr <= 1:
+            raise ValueError(f'score_thr={self.score_thr}: expected a number from 0 to 1')
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(
@@ -108,7 +111,7 @@ class OnnxPredictor:
         if tiles is None:
             self.tiles = json.loads(self.metadata.get('tiles', '0'))
 
-    def __call__(self, image: str | Path | np.ndarray) -> Any:
+    def __call__(self, image: str | Path | NDArray) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
         :class:`Classification`, as the file's model does.
@@ -118,11 +121,11 @@ class OnnxPredictor:
             return self.predict_in_tiles(image)
         return self.predict(image)
 
-    def predict_in_tiles(self, image: np.ndarray) -> Detections:
+    def predict_in_tiles(self, image: NDArray) -> Detections:
         """Detect the objects of a large image, and merge the detections of the tiles."""
         import supervision as sv
 
-        def detect(tile: np.ndarray) -> sv.Detections:
+        def detect(tile: NDArray) -> sv.Detections:
             found = self.predict(tile)
             return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
 
@@ -138,7 +141,7 @@ class OnnxPredictor:
         names = [self.classes[label] for label in found.class_id]
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
-    def predict(self, image: np.ndarray) -> Any:
+    def predict(self, image: NDArray) -> Any:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
@@ -157,7 +160,7 @@ class OnnxPredictor:
             return Segmentation(label_map.astype(np.int32), labels[order], names, areas[order])
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
-    def preprocess(self, image: np.ndarray) -> np.ndarray:
+    def preprocess(self, image: NDArray) -> NDArray:
         """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
         # Pillow and OpenCV take the size as (width, height).
         size = self.choose_size(image.shape[:2])
@@ -197,7 +200,7 @@ class OnnxPredictor:
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
     def postprocess(
-        self, outputs: dict[str, np.ndarray], img_shape: Shape, ori_shape: Shape
+        self, outputs: dict[str, NDArray], img_shape: Shape, ori_shape: Shape
     ) -> Detections:
         """Drop objects with low scores.
 
@@ -221,7 +224,7 @@ class OnnxPredictor:
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
 
-def read_image(image: str | Path | np.ndarray) -> np.ndarray:
+def read_image(image: str | Path | NDArray) -> NDArray:
     """Read an image file, or check an array.
 
     Return an array (height, width, 3) uint8 in BGR order. Raise a ValueError for other arrays, and
@@ -243,7 +246,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         raise ValueError(f'{image} cannot be read: {error}') from None
 
 
-def decode_image(image: Image.Image, content: np.ndarray) -> np.ndarray:
+def decode_image(image: Image.Image, content: NDArray) -> NDArray:
     """Decode an open image, whose file has a ``content``.
 
     Raise a ValueError if training would not read it.
@@ -271,7 +274,7 @@ def decode_image(image: Image.Image, content: np.ndarray) -> np.ndarray:
     return loaded
 
 
-def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
+def rotate(pixels: NDArray, image: Image.Image) -> NDArray:
     """Rotate stored pixels (height, width, 3) by the EXIF orientation of an open image."""
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation) or 1)
@@ -283,8 +286,8 @@ def rotate(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
 
 
 def paste_masks(
-    probabilities: np.ndarray, boxes: np.ndarray, threshold: float, ori_shape: Shape
-) -> np.ndarray:
+    probabilities: NDArray, boxes: NDArray, threshold: float, ori_shape: Shape
+) -> NDArray:
     """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
     *ori_shape).
     """

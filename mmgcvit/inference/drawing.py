@@ -13,6 +13,7 @@ import cv2
 import matplotlib
 import mmcv
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import Supervision
 from .results import Classification, Detections, Prediction, Segmentation
@@ -51,7 +52,7 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     return colours
 
 
-def choose_text_size(canvas: np.ndarray, max_size: float = math.inf) -> int:
+def choose_text_size(canvas: NDArray, max_size: float = math.inf) -> int:
     """Choose the text size in pixels for a picture (height, width, 3)."""
     height, width = canvas.shape[:2]
     size = min(TEXT_SIZE * math.sqrt(height * width), max_size)
@@ -59,12 +60,12 @@ def choose_text_size(canvas: np.ndarray, max_size: float = math.inf) -> int:
 
 
 def draw_prediction(
-    image: np.ndarray,
+    image: NDArray,
     prediction: Prediction | None,
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
-) -> np.ndarray:
+) -> NDArray:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR
     order.
 
@@ -86,18 +87,18 @@ def draw_prediction(
     return canvas
 
 
-def resize(image: np.ndarray, scale: float) -> np.ndarray:
+def resize(image: NDArray, scale: float) -> NDArray:
     """Resize an image by the factor ``scale``."""
     return mmcv.imrescale(image, scale, interpolation='area' if scale < 1 else 'bicubic')
 
 
 def draw_objects(
-    image: np.ndarray,
+    image: NDArray,
     prediction: Detections,
     palette: Sequence[Colour],
     scale: float,
     with_scores: bool,
-) -> np.ndarray:
+) -> NDArray:
     """Draw masks, boxes and labels, those with the highest scores on top."""
     prediction = prediction.select(np.s_[::-1])
     objects, texts = prediction.to_supervision(), prediction.class_names
@@ -123,8 +124,8 @@ def draw_objects(
 
 
 def draw_regions(
-    image: np.ndarray, prediction: Segmentation, palette: Sequence[Colour], scale: float
-) -> np.ndarray:
+    image: NDArray, prediction: Segmentation, palette: Sequence[Colour], scale: float
+) -> NDArray:
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -150,13 +151,13 @@ def draw_regions(
 
 
 def draw_labels(
-    canvas: np.ndarray,
+    canvas: NDArray,
     points: Sequence[tuple[float, float]],
     texts: Sequence[str],
     colours: Sequence[Colour],
     size: int,
     position: str = 'TOP_LEFT',
-) -> np.ndarray:
+) -> NDArray:
     """Draw labels at points (x, y), with ``colours`` as backgrounds, and move overlapping labels
     apart.
     """

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..datasets.decoding import (
@@ -86,7 +87,7 @@ def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
     return [file for file in files if outputs.isdisjoint([Path(file), *Path(file).parents])]
 
 
-def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray:
+def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray:
     """Convert an image to the array that the model's data pipeline would load.
 
     ``image`` is a path or URL; an array (height, width, 3) in **BGR** order, as from
@@ -113,7 +114,7 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> np.ndarray
         raise UserError(f'{name} cannot be read: {reason}') from None
 
 
-def convert_pillow(image: Image.Image) -> np.ndarray:
+def convert_pillow(image: Image.Image) -> NDArray:
     """Convert a Pillow image to a BGR or greyscale array."""
     check_pixels(image)
     upright = ImageOps.exif_transpose(image)
@@ -144,7 +145,7 @@ def open_file(name: str) -> Iterator[str]:
         yield copy.name
 
 
-def convert_to_bgr(image: np.ndarray) -> np.ndarray:
+def convert_to_bgr(image: NDArray) -> NDArray:
     """Convert a greyscale, BGR or BGRA array to contiguous BGR of uint8.
 
     Raise a ValueError for other arrays.

@@ -30,6 +30,7 @@ from .drawing import choose_palette
 from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
+Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 PREDICTORS = {
     DETECTION.scope: Detector,
     SEGMENTATION.scope: Segmentor,
@@ -101,7 +102,7 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         )
 
 
-def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> Predictor:
+def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode.
 
     The config may be modified.
@@ -130,7 +131,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Mapping[str, Any]) -> P
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Mapping[str, Any], **options: Any
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options: Any
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 
@@ -149,7 +150,7 @@ def make_predictor(
     return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
 
-def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> list[str]:
+def find_class_names(metas: Sequence[Metadata], model: nn.Module) -> list[str]:
     """Return the class names of the first of ``metas`` with as many as the model has, or else
     ``class 0``, ...
     """
@@ -161,7 +162,7 @@ def find_class_names(metas: Sequence[Mapping[str, Any]], model: nn.Module) -> li
     return [f'class {label}' for label in range(count)]
 
 
-def collect_dataset_metas(meta: Mapping[str, Any], dataset: ConfigDict) -> list[Mapping[str, Any]]:
+def collect_dataset_metas(meta: Metadata, dataset: ConfigDict) -> list[Metadata]:
     """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
     the dataset's.
     """

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
+from numpy.typing import NDArray
 from torch import nn
 
 from ..config import find_max_objects
@@ -42,6 +43,7 @@ P = TypeVar('P', bound=Prediction)
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
+MIN_TILE = 32  # in pixels
 OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
@@ -143,14 +145,16 @@ class Predictor(ABC, Generic[P]):
         return predictions
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
-        """Return this model with other tiles. Raise a UserError if it is a classifier."""
+        """Return this model with other tiles. Raise a UserError for a classifier or a small side."""
         if self.task == CLASSIFICATION.name:
             raise UserError(
                 'a classifier predicts whole images. Remove --tiles (in Python: tiles=...)'
             )
+        if side and not side >= MIN_TILE:
+            raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
-    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
+    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> NDArray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
         first.
 
@@ -165,7 +169,7 @@ class Predictor(ABC, Generic[P]):
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
         return draw_prediction(image, prediction, self.palette, scale)
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Outcome]:
+    def predict_batch(self, images: Sequence[NDArray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order.
 
         An image that fails does not stop the others.
@@ -184,7 +188,7 @@ class Predictor(ABC, Generic[P]):
                 )
             return [Outcome(error=error)]
 
-    def predict_together(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def predict_together(self, images: Sequence[NDArray]) -> list[Prediction]:
         """Predict images whose inputs have one shape, or a single image in tiles if it is large.
 
         Raise an error for others: in a batch, they would be padded, which changes predictions.
@@ -201,7 +205,7 @@ class Predictor(ABC, Generic[P]):
             samples = self.network.test_step(pseudo_collate(prepared))
             return [self.read_sample(sample) for sample in samples]
 
-    def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
+    def prepare_image(self, image: NDArray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order."""
         size = image.shape[:2]
         return self.pipeline(
@@ -257,7 +261,7 @@ class Detector(Predictor[Detections]):
             is_limited=len(objects) >= self.limit,
         )
 
-    def predict_in_tiles(self, image: np.ndarray) -> Detections:
+    def predict_in_tiles(self, image: NDArray) -> Detections:
         """Detect the objects of a large image.
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
@@ -265,7 +269,7 @@ class Detector(Predictor[Detections]):
         size, margin = image.shape[:2], MARGIN * self.tiles
         are_limited = []
 
-        def detect(tiles: list[np.ndarray]) -> list['sv.Detections']:
+        def detect(tiles: list[NDArray]) -> list['sv.Detections']:
             found = []
             for tile, outcome in zip(tiles, self.predict_batch(tiles), strict=True):
                 prediction = outcome.get('a tile')
@@ -310,7 +314,7 @@ class Segmentor(Predictor[Segmentation]):
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         return make_segmentation(label_map, self.classes)
 
-    def predict_in_tiles(self, image: np.ndarray) -> Segmentation:
+    def predict_in_tiles(self, image: NDArray) -> Segmentation:
         """Segment a large image.
 
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
@@ -375,7 +379,7 @@ def drop_cut_objects(
     return objects.select(np.flatnonzero(is_kept))
 
 
-def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
+def find_near_edges(boxes: NDArray, size: tuple[int, int], margin: float) -> NDArray:
     """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image
     (height, width).
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..datasets.records import make_coco_categories
 from ..errors import MANY, Supervision, UserError, check_installed, format_count, shorten
@@ -20,24 +21,24 @@ MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those wit
 class DetectedObject(NamedTuple):
     """One of :class:`Detections`."""
 
-    box: np.ndarray  # (4,)
+    box: NDArray  # (4,)
     score: float
     label: int
     class_name: str
-    mask: np.ndarray | None  # (height, width) bool
+    mask: NDArray | None  # (height, width) bool
 
 
 @dataclass(frozen=True)
 class Detections:
     """Detections of an image, by descending score."""
 
-    boxes: np.ndarray  # (n, 4) float32 = [left, top, right, bottom] in pixels of the image
-    scores: np.ndarray  # (n,) float32, from 0 to 1
-    labels: np.ndarray  # (n,) int64, class indices, counted from 0
+    boxes: NDArray  # (n, 4) float32 = [left, top, right, bottom] in pixels of the image
+    scores: NDArray  # (n,) float32, from 0 to 1
+    labels: NDArray  # (n,) int64, class indices, counted from 0
     classes: Sequence[str]  # names of all classes that the model has
     # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
     # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
-    masks: np.ndarray | sv.CompactMask | None = None
+    masks: NDArray | sv.CompactMask | None = None
     # Only of ground truth: objects that are neither trained nor scored
     ignored: Detections | None = None
     # Whether there are as many as the model returns at most, for an image or a tile
@@ -78,7 +79,7 @@ class Detections:
             is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
         return self.select(is_kept)
 
-    def select(self, indices: np.ndarray | slice) -> Detections:
+    def select(self, indices: NDArray | slice) -> Detections:
         """Return the detections with these indices (k,), of a slice, or where a bool array (n,) is
         True.
         """
@@ -101,10 +102,10 @@ class Segmentation:
     """The class of each pixel of an image."""
 
     # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
-    label_map: np.ndarray
-    labels: np.ndarray  # (n,) int64, the indices of the classes that occur, by descending area
+    label_map: NDArray
+    labels: NDArray  # (n,) int64, the indices of the classes that occur, by descending area
     class_names: list[str]  # n
-    areas: np.ndarray  # (n,) int64, the number of pixels of each of these classes
+    areas: NDArray  # (n,) int64, the number of pixels of each of these classes
 
     def __repr__(self) -> str:
         shares = self.areas / self.label_map.size
@@ -120,7 +121,7 @@ class Segmentation:
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
-def make_segmentation(label_map: np.ndarray, classes: Sequence[str]) -> Segmentation:
+def make_segmentation(label_map: NDArray, classes: Sequence[str]) -> Segmentation:
     """Find the classes and areas of a segmentation map.
 
     Labels that are no class index, such as 255, are left out.
@@ -138,7 +139,7 @@ class Classification:
     label: int  # index of the class, counted from 0
     class_name: str
     score: float  # from 0 to 1
-    scores: np.ndarray  # (classes,) float32, of all classes
+    scores: NDArray  # (classes,) float32, of all classes
 
     def __repr__(self) -> str:
         return f'Classification({self.class_name}, score {self.score:.2f})'
@@ -213,7 +214,7 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     return records
 
 
-def encode_rle(mask: np.ndarray) -> Record:
+def encode_rle(mask: NDArray) -> Record:
     """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask

@@ -45,7 +45,7 @@ MISTAKES = {
     'train --data . --lr nan': '--lr nan: expected at least 0',
     'train docs': 'there is no config docs',
     'test configs/mask_rcnn_gcvit_t.py missing.pth': 'there is no checkpoint missing.pth',
-    'test DEMO missing.pth --out scores.json': '--out scores.json: expected a name',
+    'test DEMO missing.pth --out scores.json': 'scores.json: expected a name',
     'predict DEMO missing.jpg': 'there is no file or folder missing.jpg',
     'predict DEMO missing.pth a.jpg': 'there is no checkpoint missing.pth',
     'predict locks a.jpg': 'one config (*.py): it has none',

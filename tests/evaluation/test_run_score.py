@@ -114,7 +114,7 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     [
         ((46, 4), '', ['only cat; add images of']),
         ((45, 5), '', []),
-        ((25, 24), '--tiles', ['only 49 training images', 'too small']),
+        ((25, 24), '--tiles', ['only 49 training images', 'hard to see']),
         ((60,), '', []),
     ],
 )

@@ -200,6 +200,8 @@ def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, 
         one = exported(name)
         with pytest.raises(ValueError, match=f'tiles=64: .* is for {one.model.task}'):
             OnnxPredictor(one.path, tiles=64)
+        with pytest.raises(ValueError, match='score_thr=30: expected a number from 0 to 1'):
+            OnnxPredictor(one.path, score_thr=30)
         found, expected = vars(OnnxPredictor(one.path)(image)), vars(one.model(image))
         assert found.keys() == expected.keys()
         for attribute, value in expected.items():

@@ -1,5 +1,6 @@
 """A predictor returns what OpenMMLab's test loop predicts, for images of any supported type."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -76,6 +77,12 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, picture):
     threshold = float(found.scores[1])
     kept = replace(models['detection'], score_thr=threshold)(picture)
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
+
+
+@pytest.mark.parametrize('side', [1, -5, math.nan])
+def test_small_tiles_are_rejected(side, models, picture):
+    with pytest.raises(UserError, match=f'tiles={side}: expected at least 32 px'):
+        models['detection'](picture, tiles=side)
 
 
 def test_an_image_that_fails_is_named_and_does_not_stop_the_others(models):

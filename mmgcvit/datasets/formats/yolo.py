@@ -112,11 +112,11 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         names, root, images, notes = read_settings(file)
     except UserError as error:
         raise UserError(f'{file}: {error}') from None
-    inside = make_absolute(folder.path)
     places = {make_absolute(path).parent for paths in images.values() for path in paths}
-    outside = sorted(place for place in places if not place.is_relative_to(inside))
+    root_folder = make_absolute(folder.path)
+    outside = [place for place in places if not place.is_relative_to(root_folder)]
     if outside:
-        notes.append(f'images are read from {shorten(outside)}, which {file} names')
+        notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
     pairs = {}  # of images and label files, by split
     for split, paths in images.items():
         label_files = [find_label_file(root, path) for path in paths]

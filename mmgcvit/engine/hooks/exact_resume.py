@@ -71,14 +71,14 @@ class ExactResumeHook(Hook):
     priority = 'LOWEST'
     is_training = False
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if isinstance(runner.train_loop, ResumableLoop):
             checkpoint['meta'][DATA_POSITION] = runner.train_loop.get_state(checkpoint['meta'])
         checkpoint['meta'][SETTINGS] = get_plain_settings(runner.cfg)
         for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
             checkpoint[key] = simplify(checkpoint[key])
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         # mmengine also calls this method if load_from is set without resume.
         path = get_resumed_checkpoint(runner)
         if path is None:
@@ -176,7 +176,7 @@ class NewScheduleHook(Hook):
     # Run after ExactResumeHook, which compares the settings of the data.
     priority = 'LOWEST'
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace what schedulers have set in the checkpoint by their first values."""
         changes = log_changes(runner.cfg, checkpoint['meta'])
         self.is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)

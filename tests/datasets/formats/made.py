@@ -200,6 +200,7 @@ def add_clutter(root: Path) -> None:
             '@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg',
         ):
             write(folder / name, 'x')
+        (folder / '._b.txt').write_bytes(b'\xb0')  # macOS' are not text
         (folder / 'back').symlink_to(root)
         (folder / 'dangling').symlink_to(root / 'missing')
     for name in (

@@ -149,6 +149,15 @@ def save_maps_as_jpeg(root):
         path.unlink()
 
 
+def put_jpeg_maps_beside(root):
+    save_maps_as_jpeg(root)
+    for split in ('train', 'val'):
+        (root / 'images' / split).rename(root / split)
+        for path in (root / 'labels' / split).iterdir():
+            path.rename(root / split / f'{path.stem}_masks.jpg')
+    shutil.rmtree(root / 'labels')
+
+
 def rename_maps(root):
     for path in root.rglob('*.png'):
         path.rename(path.with_stem(f'x{path.stem}'))
@@ -214,6 +223,7 @@ FAULTS = {
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
+        (write_file('annotations/val.json', '{"images": []}'), 'no annotations'),
         (move_image_out, 'lists images outside of'),
         (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
         (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
@@ -233,6 +243,7 @@ FAULTS = {
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
         (move_into_export, 'or pass the folder of the dataset, such as '),
+        (put_jpeg_maps_beside, 'are not PNG, BMP or TIFF files. Save them as PNG'),
         (save_maps_as_jpeg, 'are not PNG, BMP or TIFF files. Save them as PNG'),
     ],
     'classes': [
