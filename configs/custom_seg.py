@@ -71,7 +71,7 @@ class_colours = [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [
 class_colours += [[140, 86, 75], [227, 119, 194], [127, 127, 127], [188, 189, 34], [23, 190, 207]]
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
 num_classes = len(metainfo['classes'])
-metainfo['palette'] = class_colours[:num_classes]
+metainfo['palette'] = class_colours[:num_classes] if num_classes <= 10 else []
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 

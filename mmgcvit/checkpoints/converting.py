@@ -71,7 +71,8 @@ def convert(weights: Weights, to: str) -> StateDict:
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
             '--to original'
         )
-    last_norm, state_dict = get_last_norm(tensors), {}
+    last_norm = get_last_norm(tensors)
+    state_dict = {}
     for name, tensor in tensors.items():
         prefix = '' if name.startswith('head.') else 'backbone.'
         state_dict[prefix + name.replace(FINAL_NORM, last_norm)] = tensor

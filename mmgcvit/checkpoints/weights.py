@@ -73,11 +73,13 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     """
     state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
     network, key_mapping, prefix = find_network(state_dict, source, prefix)
-    tensors, unused = {}, []
+    tensors = {}
+    unused = []
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
-        external_key, local_key = name.removeprefix(prefix), None
+        external_key = name.removeprefix(prefix)
+        local_key = None
         if name.startswith(prefix):
             local_key = translate(external_key, key_mapping.rows)
         elif name.startswith(head_prefix):

@@ -109,14 +109,15 @@ class PredictionRun:
                 if self.args.draw:
                     picture = self.model.draw(image, prediction)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                if self.args.write and isinstance(prediction, Segmentation):
-                    label_map = self.outputs.write_label_map(path, prediction.label_map)
-                    entry['label_map'] = str(label_map)
-                # Before its records, so that after a signal none of them lacks its image.
-                self.entries.append(entry)
+                records = []
                 if self.args.write:
+                    if isinstance(prediction, Segmentation):
+                        label_map = self.outputs.write_label_map(path, prediction.label_map)
+                        entry['label_map'] = str(label_map)
                     for record in make_records(prediction, self.categories):
-                        self.results.append({'image_id': image_id, 'file_name': path, **record})
+                        records.append({'image_id': image_id, 'file_name': path, **record})
+                self.entries.append(entry)  # first: a signal leaves no record without its image
+                self.results += records
                 self.count(path, prediction)
                 self.sizes[path] = size
 

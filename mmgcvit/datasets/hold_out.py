@@ -38,14 +38,8 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     after new ones were added.
 
     Raises:
-        UserError: There is no training split, or no class has an image for each split.
+        UserError: No class has an image for each split.
     """
-    if 'train' not in dataset.splits:
-        splits = ' and '.join(dataset.splits)
-        raise UserError(
-            f'{dataset.folder} has images for {splits}, but none for training. Add images for '
-            'training'
-        )
     if 'val' in dataset.splits:
         return dataset
     train = dataset.splits['train']

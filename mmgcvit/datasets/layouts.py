@@ -55,7 +55,7 @@ class Match(NamedTuple):
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
 PairsBySplit = Mapping[str, Sequence[Pair]]
-FilesByName = dict[str, list[Path]]  # the key is a name without suffix
+FilesByName = defaultdict[str, list[Path]]  # by a name without suffix; empty for others
 
 
 class Pairs(NamedTuple):
@@ -131,7 +131,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
-def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[str, FilesByName]:
+def list_by_split(
+    folder: Folder, pattern: str, files: Iterable[Path]
+) -> defaultdict[str, FilesByName]:
     """Return the files in the folders of a pattern: {split: {name without suffix: files}}.
 
     Args:
@@ -144,7 +146,8 @@ def list_by_split(folder: Folder, pattern: str, files: Iterable[Path]) -> dict[s
         UserError: A split has several folders.
     """
     expression = compile_pattern(pattern or '.')
-    found, folders = defaultdict(partial(defaultdict, list)), {}
+    found = defaultdict(partial(defaultdict, list))
+    folders = {}
     for file in files:
         match = expression.fullmatch(str(file.parent))
         if match is None:
@@ -222,11 +225,12 @@ def read_image_sets(
         return by_split, []
     by_name = {pair[1].stem: pair for pair in by_split['train']}
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
-    lists, unknown = {}, {}
+    lists = {}
+    unknown = {}
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        # Such lists are for training beside or without train.txt.
+        # Such lists are for training where there is no train.txt.
         split = 'trainval' if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue

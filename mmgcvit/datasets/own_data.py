@@ -40,6 +40,7 @@ from .advice import (
 )
 from .decoding import read_sizes
 from .hold_out import split_validation
+from .layouts import list_files
 from .records import DatasetInfo, Split
 from .rules.classes import find_missing_classes
 from .template import ConfigPath, fill_template, format_variable, read_head
@@ -142,7 +143,8 @@ def make_config(
     # Tell: notes for the user, and what is stored for resuming, for predictions and for the
     # verdict.
     notes = find_missing_classes(dataset)
-    small_objects, remedy = find_small_objects(train, image_size, tile_side), ''
+    remedy = ''  # options
+    small_objects = find_small_objects(train, image_size, tile_side)
     if small_objects:
         remedy, advice = advise_tiles(template, size, image_size, train)
         notes.append(f'{small_objects}. {advice}')
@@ -158,7 +160,7 @@ def make_config(
     if template.option == 'classify':
         notes += find_wide_images(sizes)
         image_side = None
-    elif template.option == 'semantic' and image_side >= 2 * image_size:
+    elif template.option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
         remedy = f'--image-size {2 * image_size}'
     dataset = dataset.add_notes(notes)
     started_with = {
@@ -370,8 +372,11 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
     if not copy.is_file():
         return []  # the checks of the data reject it
     written = copy.stat().st_mtime
-    files = [path for path in data.rglob('*') if path.is_file() and path.stat().st_mtime > written]
-    return sorted(str(path.relative_to(data)) for path in files)
+    return [
+        str(file)
+        for file in list_files(data).files
+        if (data / file).is_file() and (data / file).stat().st_mtime > written
+    ]
 
 
 def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path, str]:
@@ -384,7 +389,8 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     cfg = Config.fromfile(config)
     annotations = get_annotation_file(cfg)
     made = annotations.parent / config.name
-    head, num_images = Config.fromfile(made), 0
+    head = Config.fromfile(made)
+    num_images = 0
     if 'max_iters' in head:  # the annotations are a list of images
         num_images = len(read_text(annotations).splitlines())
     variable, length = choose_length(head, epochs, num_images)

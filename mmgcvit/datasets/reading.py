@@ -16,18 +16,19 @@ class AnnotatedImage(NamedTuple):
     path: Path
     size: Size
     objects: Sequence[tuple[str, Entry]] = ()
-    problems: Sequence[str] = ()  # about objects that could not be parsed
+    problems: Sequence[str] = ()  # about objects: not parsed, or kept with a note
 
 
 def read_splits(
     read: Callable[[Any], Any], by_split: Mapping[str, Iterable[Any]]
 ) -> tuple[dict[str, list[Any]], list[str]]:
-    """Call ``read`` with each file of each split, in threads.
+    """Call ``read`` with each item of each split, an image and its file, in threads.
 
     Returns:
-        The results by split, and the messages of the UserErrors that it raised for other files.
+        The results by split, and the messages of the UserErrors that it raised for others.
     """
-    found, errors = {}, []
+    found = {}
+    errors = []
     with ThreadPoolExecutor() as pool:
         for split, files in by_split.items():
             found[split] = []
@@ -52,7 +53,8 @@ def make_splits(
     categories = make_coco_categories(classes)
     ids = {category['name']: category['id'] for category in categories}
     root = make_absolute(folder)
-    splits, problems = {}, []
+    splits = {}
+    problems = []
     for split, images in found.items():
         entries, annotations = [], []
         for image_id, image in enumerate(images, start=1):

@@ -44,8 +44,8 @@ class SkipUnreadable(BaseTransform):
 
     def __init__(
         self,
-        transforms: Sequence[Results],
-        augmentations: Sequence[Results],
+        transforms: Sequence[dict],
+        augmentations: Sequence[dict],
         unreadable_images: int,
     ) -> None:
         self.load, self.augment = Compose(transforms), Compose(augmentations)
@@ -135,7 +135,8 @@ class RandomTile(BaseTransform):
             )
         corners = [instance['bbox'] for instance in results['instances']]
         boxes = np.array(corners, float).reshape(-1, 2, 2)
-        lowest, highest = 0, np.maximum(np.subtract(results['img'].shape[1::-1], self.side), 0)
+        lowest = 0
+        highest = np.subtract(results['img'].shape[1::-1], self.side).clip(0)
         if len(boxes) and np.random.rand() < OBJECT_TILES:
             centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
             lowest = np.clip(centre - self.side + 1, 0, highest)

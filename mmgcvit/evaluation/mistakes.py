@@ -63,7 +63,8 @@ def evaluate_images(
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
     num_classes = len(model.classes)
-    num_images, lowest_scores = np.zeros(num_classes, np.int64), {}
+    num_images = np.zeros(num_classes, np.int64)
+    lowest_scores = {}
     matrix = np.zeros([num_classes + 1] * 2, np.int64)
     worst, objects, detections = [], [], []
     predictions = predict_dataset(model, dataset, batch_size)

@@ -82,7 +82,8 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
 def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     """Return likely reasons for low scores."""
     reasons = [*(cfg.get(STARTED_WITH) or {}).get('weaknesses', ())]
-    meta, length = checkpoint.content['meta'], cfg.train_cfg
+    meta = checkpoint.content['meta']
+    length = cfg.train_cfg
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
     if is_last and Path(checkpoint.source).name.startswith('best_'):
         reasons.insert(0, 'the last validation was the best; train longer (--resume --epochs N)')
@@ -95,7 +96,8 @@ def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
 
     A detector's F1 is that at the confidence threshold with the highest F1 of all classes.
     """
-    scores, curves = [], mistakes.curves
+    scores = []
+    curves = mistakes.curves
     for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
         if not values['ground_truths'] or (index == 0 and has_background(model)):
             continue

@@ -141,7 +141,8 @@ def make_table(counts: Mapping[str, Counter[int]], model: Predictor) -> Table:
 
 def format_counts(counter: Counter[int], model: Predictor) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
-    total, texts = counter.total(), []
+    total = counter.total()
+    texts = []
     for label, count in counter.most_common():
         number = f'{count / total:.1%}' if model.task == SEGMENTATION.name else f'{count:,} ×'
         texts.append(f'{number} {model.classes[label]}')

@@ -347,6 +347,16 @@ def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tm
         model.train()
 
 
+@pytest.mark.parametrize('number', [2, 10, 11])
+def test_each_class_of_pixels_has_a_colour(number, make):
+    path = make('seg_maps').path
+    names = tuple(map(str, range(number)))
+    path.write_text(re.sub('(?m)^classes = .*', f'classes = {names}', path.read_text()))
+    cfg = Config.fromfile(path)
+    dataset = build_dataset(cfg.val_dataloader.dataset, cfg.default_scope, True)
+    assert len(dataset.metainfo['palette']) == number
+
+
 def test_a_written_config_is_its_template_with_other_first_lines(annotation_type, make):
     """So what docs and comments say of a template is true of it.
 

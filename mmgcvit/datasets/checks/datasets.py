@@ -36,18 +36,16 @@ from ..rules.images import (
     MISSING,
     NO_IMAGES,
     OTHER_LABELS,
+    OTHER_NUM_CLASSES,
     OTHER_ORDER,
     check_image,
     check_map,
 )
 from ..rules.judge import leave_out_repeated
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, leave_out_wrong
-from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_config_rule, make_issues
+from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
 
-OTHER_NUM_CLASSES = make_config_rule(
-    'another number of classes than the model predicts', 'Set num_classes of the heads to it'
-)
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
@@ -314,7 +312,8 @@ def find_unscored(dataset: Any) -> str | None:
     model that always predicts the only one would be perfect.
     """
     num_images = len(dataset) if hasattr(dataset, 'get_data_info') else 0
-    labels, problem = set(), None
+    labels = set()
+    problem = None
     for index in range(num_images):
         info = dataset.get_data_info(index)
         if 'instances' in info:

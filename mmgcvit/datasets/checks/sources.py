@@ -125,7 +125,9 @@ def list_local_paths(dataset: ConfigDict) -> list[Path]:
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
     names = []
     for value in (dataset.get('ann_file'), prefix, dataset.get('split')):
-        names += [value] if isinstance(value, str) else value or []
+        if isinstance(value, str):
+            value = [value]
+        names += value or []
     paths = [name for name in names if name]
     if root and not paths:
         paths = ['']

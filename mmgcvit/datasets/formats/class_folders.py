@@ -57,6 +57,8 @@ def match_layouts(folder: Folder) -> list[Match]:
         misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
     elif deep:
         misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
+    elif found and not classes:
+        misfit = f'has class folders for {shorten(list(found))}, but none for training'
     elif not classes or (len(classes) < 2 and folder.list_files('.json', '.csv')):
         return []  # the message names such files
     elif len(classes) < 2:
@@ -115,7 +117,7 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
                 continue
             num_same = 0
             for file, partner in pairs:
-                if partner:
+                if partner and partner.parent.name == other:
                     with suppress(UserError):  # for images that cannot be read
                         num_same += read_sizes(root / file) == read_sizes(root / partner)
             if num_same >= MIN_PAIRS * num_files:

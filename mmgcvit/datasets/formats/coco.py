@@ -121,7 +121,8 @@ def match_layouts(folder: Folder) -> list[Match]:
 
     A layout fits if each file lists an image that is in the layout's folder.
     """
-    contents, matches = read_contents(folder), []
+    contents = read_contents(folder)
+    matches = []
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
         if files:
@@ -137,10 +138,11 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError if a file with the place and name of a split's COCO file is none, beside
-    others that are, or if it is not valid JSON in a folder for such files.
+    Raise a UserError if a file with the place and name of one for training or validation is none,
+    beside others that are, or if it is not valid JSON in a folder for such files.
     """
-    contents, others = {}, []
+    contents = {}
+    error = None
     places = [compile_pattern(layout.annotations) for layout in LAYOUTS]
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
@@ -148,14 +150,14 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
             contents[file] = content
             continue
         matches = filter(None, (place.fullmatch(str(file)) for place in places))
-        if {get_split(match['split']) for match in matches} & {'train', 'val'}:
+        names = {get_split(match['split']) or match['split'] for match in matches}
+        if names & {'train', 'val', *TRAIN_NAMES}:
             reasons = [problem] if problem else find_missing_keys(content)
             error = UserError(format_issue(folder.path / file, reasons))
             if problem and len(file.parts) > 1:
                 raise error
-            others.append(error)
-    if contents and others:
-        raise others[0]
+    if contents and error:
+        raise error
     return contents
 
 
@@ -196,8 +198,8 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
 
 
 def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
-    """Return why the first COCO file that does not fit a layout does not, and the number of files
-    before it, or '' and the number of files.
+    """Return why the first COCO file that does not fit a layout does not, or '', and how many files
+    before it do, one more if its folder of images exists.
     """
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
@@ -285,10 +287,12 @@ def read_split(
         UserError: The file lists images outside of the dataset's folder, repeats an id, or has
             objects of other classes than training.
     """
-    path, content = folder.path / file.path, file.content
+    path = folder.path / file.path
+    content = file.content
     root = folder.path.resolve()
     image_folder = (root / file.image_folder).resolve()
-    image_ids, images = number_entries(content['images'], path), []
+    image_ids = number_entries(content['images'], path)
+    images = []
     for image, name in zip(content['images'], list_file_names(content), strict=True):
         # The folder of the images may be a link to another place.
         leaves_it = '..' in name or name.startswith('/')
@@ -297,7 +301,7 @@ def read_split(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'
             )
         images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
-    number_entries(content['categories'], path)
+    number_entries(content['categories'], path)  # for its error: training gives the new ids
     category_ids = match_categories(path, content, categories)
     annotations = []
     for index, entry in enumerate(content['annotations']):
@@ -316,9 +320,10 @@ def read_split(
         if is_crowd_mask(entry):
             problems[mask_rule].append(place)
             iscrowd = int(mask_rule == CROWD_MASKS)
-        ids = {'id': len(annotations) + 1, 'image_id': image_id, 'category_id': category_id}
-        annotations.append({**entry, **ids, 'iscrowd': iscrowd})
-        annotations[-1].pop('ignore', None)  # pycocotools scores objects with this key
+        new = {**entry, 'id': len(annotations) + 1, 'image_id': image_id}
+        new |= {'category_id': category_id, 'iscrowd': iscrowd}
+        new.pop('ignore', None)  # pycocotools scores objects with this key
+        annotations.append(new)
     return ObjectSplit(image_folder, images, annotations, categories)
 
 
@@ -334,7 +339,8 @@ def match_categories(path: Path, content: Content, categories: Sequence[Entry]) 
     """
     own = {category['name']: category['id'] for category in categories}
     used = {annotation['category_id'] for annotation in content['annotations']}
-    others, ids = set(), {}
+    others = set()
+    ids = {}
     for category in content['categories']:
         name = str(category['name'])
         if name in own:

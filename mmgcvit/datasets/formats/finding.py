@@ -79,7 +79,8 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     """Return why a folder fits no layout, with the tree of the nearest one if there is one."""
     if misfits:
         nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout, hint = nearest.layout, ''
+        layout = nearest.layout
+        hint = ''
         top, *others = {file.parts[0] for file in folder.files}
         if not others and (folder.path / top).is_dir():
             hint = f', or pass the folder of the dataset, such as {folder.path / top}'

@@ -128,7 +128,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     """
     has_colours = (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
-        if layout.annotations == 'SegmentationClass' and has_colours != (COLOURS in layout.tree):
+        # CVAT's folders have the names of labelme's; only CVAT writes the colours of its classes.
+        if layout.annotations == 'SegmentationClass' and has_colours != bool(layout.task):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
@@ -150,7 +151,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     names, values = read_classes(folder)
     if task not in TASKS:
         # Without names for its values, a map of pixels and one of instances look the same.
-        is_known = values or layout.task == INSTANCES
+        is_known = names or layout.task == INSTANCES
         task = layout.task if is_known else ''
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
@@ -179,7 +180,8 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
     tables = [folder.path / COLOURS]
     if not tables[0].is_file():
         tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
-    names, values = [], {}
+    names = []
+    values = {}
     if tables:
         classes, *others = map(read_table, tables)
         if any(other != classes for other in others):
@@ -210,8 +212,9 @@ def read_table(file: Path) -> dict[int, str]:
     lines = [line for line in read_text(file).split('\n') if line.strip()]
     if lines and lines[0].startswith(HEADERS):
         del lines[0]
-    is_colours, names = file.name == COLOURS, {}
-    for line in lines or ['']:
+    is_colours = file.name == COLOURS
+    names = {}
+    for line in lines or ['']:  # an empty file has a wrong line too
         try:
             if is_colours:
                 name, text = line.rsplit(':', 3)[:2]
@@ -322,7 +325,8 @@ def check_labels(folder: Path, labels: set[int], names: Sequence[str]) -> Sequen
         UserError: There is only one class, a value has no name, or without names a value is
             missing.
     """
-    highest, missing = max(labels - {IGNORE_INDEX}), set()
+    highest = max(labels - {IGNORE_INDEX})
+    missing = set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
         missing = set(range(1, highest)) - labels
@@ -383,7 +387,9 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
                 'Save it with 16 bits'
             )
         if numbers == {IGNORE_INDEX}:
-            raise UserError(f'{map_file} has only 255, the background. Give the object number 1')
+            raise UserError(
+                f'{map_file} has no number but 255, the background. Give objects 1 to 254'
+            )
         if IGNORE_INDEX - 1 not in numbers:
             numbers.discard(IGNORE_INDEX)
     objects, scattered = [], []

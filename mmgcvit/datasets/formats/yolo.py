@@ -169,7 +169,8 @@ def read_settings(file: Path) -> tuple[list[str], Path, dict[str, list[Path]], l
             f"'path' is {settings['path']}, and there is no such folder. Remove the line if the "
             'other paths start at the folder of the file'
         )
-    images, notes = {}, []
+    images = {}
+    notes = []
     for split in ('train', 'val', 'test'):
         if split not in settings:
             continue
@@ -253,7 +254,8 @@ def find_unused_labels(
     list names: a note counts these images, so their labels are not reported again.
     """
     # Without suffixes, since .TXT may be the same file as .txt.
-    used, unused = {file.with_suffix('') for file in (*label_files, *others)}, []
+    used = {file.with_suffix('') for file in (*label_files, *others)}
+    unused = []
     for parent in dict.fromkeys(file.parent for file in label_files):
         for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
             if file.with_suffix('') not in used and read_labels(file, names, size=(1, 1))[0]:
@@ -299,7 +301,8 @@ def read_labels(
         try:
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
         except ValueError:
-            label, values = -1, []
+            label = -1
+            values = []
         has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
         if has_shape and label in range(len(names)) and all(map(isfinite, values)):
             objects.append((names[int(label)], make_coco_entries(values, size)))

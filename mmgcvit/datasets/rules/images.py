@@ -46,6 +46,9 @@ OTHER_LABELS = Rule(
 OTHER_ORDER = make_config_rule(
     'class folders in another order than the classes of the config', 'Sort the classes'
 )
+OTHER_NUM_CLASSES = make_config_rule(
+    'another number of classes than the model predicts', 'Set num_classes of the heads to it'
+)
 # Folders have unusable maps instead.
 NO_MAP = make_config_rule(
     'unreadable segmentation maps',
@@ -111,7 +114,8 @@ def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule
         labels = read_segmentation_map(path)
     except UserError as error:
         return [(NO_MAP, str(error))]
-    found, shape = [], labels.shape
+    found = []
+    shape = labels.shape
     if shape[::-1] != size:
         found.append((OTHER_SIZE, f'{path} is {shape[1]} x {shape[0]}, not {size[0]} x {size[1]}'))
     others = [str(label) for label in np.unique(labels).tolist() if known and label not in known]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ...errors import MANY, UserError, format_count, shorten
 from ...files import compute_sha256
@@ -62,10 +63,18 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
 
     Raises:
         UserError: More than a tenth of the images or of the objects break a rule, or a split has no
-            image or no object left.
+            image or no object left, or there is no split for training.
     """
+    if 'train' not in dataset.splits:
+        splits = ' and '.join(dataset.splits)
+        raise UserError(
+            f'{dataset.folder} has images for {splits}, but none for training. Add images for '
+            'training'
+        )
     check_class_names(dataset.folder, dataset.classes)
-    problems, splits, totals = defaultdict(list, dataset.problems), {}, Counter()
+    problems = defaultdict(list, dataset.problems)
+    splits = {}
+    totals = Counter()
     # What a reader could not parse is in no split, but counts among the images or objects.
     for rule, examples in problems.items():
         if rule.in_folder != Effect.NOTED:
@@ -103,7 +112,7 @@ def reject_or_describe(
     Args:
         dataset: The dataset, for messages.
         issues: What is left out.
-        totals: The number of images, objects and files, with those that are left out.
+        totals: The number of images and of objects, with those that are left out.
         empty: What is not left in which splits.
 
     Raises:
@@ -178,9 +187,10 @@ def leave_out_copies(
     Raise a UserError if no training image is left.
     """
     paths = [path for split in splits.values() for path in split.image_paths]
-    contents = dict(zip(paths, paths, strict=True))
     sizes = Counter(path.stat().st_size for path in paths)
-    # Files of other sizes cannot be copies, and are not read again.
+    # A file with a size of its own is no copy: it is not read again, and its path stands for its
+    # content.
+    contents = {path: path for path in paths}
     similar = [path for path in paths if sizes[path.stat().st_size] > 1]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
         contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
@@ -214,13 +224,18 @@ def leave_out_copies(
     return selected
 
 
-def list_labels(split: Split) -> list[set[str]]:
+def list_labels(split: Split) -> list[set[Any]]:
     """Return the classes and boxes in each image."""
     boxes = defaultdict(set)
     for annotation in split.annotations:
-        boxes[annotation['image_id']].add(str(annotation['bbox']))
+        boxes[annotation['image_id']].add(make_key(annotation['bbox']))
     classes = split.list_classes()
     return [{*classes[i], *boxes[image.get('id')]} for i, image in enumerate(split.images)]
+
+
+def make_key(box: Any) -> Any:
+    """Return a box for comparisons: to 0.1 px, because computed boxes are not exact."""
+    return tuple(round(value, 1) for value in box) if are_numbers(box) else str(box)
 
 
 def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
@@ -228,10 +243,7 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
     seen, first = defaultdict(list), []  # the masks of equal objects, and the objects to keep
     images = split.find_images(split.annotations)
     for annotation, image in zip(split.annotations, images, strict=True):
-        box = annotation['bbox']
-        key = str(box)
-        if are_numbers(box):  # rounded, because computed boxes are not exact
-            key = tuple(round(value, 1) for value in box)
+        key = make_key(annotation['bbox'])
         is_crowd = annotation.get('iscrowd') or 0
         masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
         mask = (with_masks and annotation.get('segmentation')) or None

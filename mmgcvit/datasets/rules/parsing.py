@@ -18,7 +18,7 @@ UNUSED_LABELS = make_folder_rule(
 )
 WRONG_OBJECTS = make_folder_rule(
     'objects of Pascal VOC without a name or a box',
-    'Expected a name, pixels with xmin < xmax and ymin < ymax, and 0 or 1 for difficult',
+    'Expected a name, pixels with xmin <= xmax and ymin <= ymax, and 0 or 1 for difficult',
     unit='object',
 )
 ZERO_BASED = make_folder_note(

@@ -124,7 +124,8 @@ class AtomicCheckpointHook(CheckpointHook):
         for loop in filter(None, (runner.train_loop, runner.val_loop)):
             loader = loop.dataloader
             loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
-        info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
+        info = runner.message_hub.runtime_info
+        outdated = self.file_backend.outdated
         resumed = get_resumed_checkpoint(runner)
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
             # If the run begins with a validation and its score is the best one, mmengine updates
@@ -223,7 +224,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """Remove outdated checkpoints, except those that were written again since, and the last one
         until the next.
         """
-        info, outdated = runner.message_hub.runtime_info, self.file_backend.outdated
+        info = runner.message_hub.runtime_info
+        outdated = self.file_backend.outdated
         kept = {self.filename_tmpl.format(step) for step in info.get('keep_ckpt_ids', ())}
         for key, path in info.items():
             if key.startswith('best_ckpt') and path:

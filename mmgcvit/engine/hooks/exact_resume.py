@@ -192,7 +192,8 @@ class NewScheduleHook(Hook):
             )
             return
         checkpoint.pop('param_schedulers', None)
-        state, groups = checkpoint['optimizer'], runner.optim_wrapper.param_groups
+        state = checkpoint['optimizer']
+        groups = runner.optim_wrapper.param_groups
         saved_groups = [*state['param_groups'], state.get('base_param_settings', {})]
         for saved, group in zip(saved_groups, groups, strict=False):
             for name in group:

@@ -181,7 +181,8 @@ class SummaryHook(Hook):
 
 def format_checkpoints(runner: Runner) -> list[str]:
     """Return a line for each best checkpoint of a run, or else one for its last checkpoint."""
-    info, lines = runner.message_hub.runtime_info, []
+    info = runner.message_hub.runtime_info
+    lines = []
     # If a run has several metrics, mmengine appends a metric's name to each key.
     for key, path in info.items():
         if key.startswith('best_ckpt'):

@@ -24,7 +24,7 @@ def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
 
-def is_int(value: Any, minimum: int) -> bool:
+def is_int(value: Any, minimum: float) -> bool:
     """Return whether a value is an int (not a bool) of at least ``minimum``."""
     return type(value) is int and value >= minimum
 
@@ -34,7 +34,7 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, list | tuple | range)
 
 
-def are_ints(values: Any, length: int, minimum: int) -> bool:
+def are_ints(values: Any, length: int, minimum: float) -> bool:
     """Return whether values are a list of ``length`` ints of at least ``minimum``."""
     has_length = is_sequence(values) and len(values) == length
     return has_length and all(is_int(value, minimum) for value in values)

@@ -1,6 +1,7 @@
 """Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code)."""
 
 from dataclasses import dataclass
+from math import inf
 
 from ..layers.arguments import (
     are_ints,
@@ -71,7 +72,7 @@ class LSAArch:
             check_ints(name, getattr(self, name), num_stages)
         if self.shifts is not None:
             is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
-            is_valid = is_valid and all(are_ints(shift, 2, -self.img_size) for shift in self.shifts)
+            is_valid = is_valid and all(are_ints(shift, 2, -inf) for shift in self.shifts)
             is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)

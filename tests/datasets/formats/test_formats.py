@@ -223,6 +223,7 @@ FAULTS = {
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
+        (write_file('annotations/trainval.json', '{'), 'trainval.json: is not an annotation file'),
         (write_file('annotations/val.json', '{"images": []}'), 'no annotations'),
         (move_image_out, 'lists images outside of'),
         (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
@@ -256,7 +257,7 @@ FAULTS = {
         (copy('train/disc', 'train/disc '), 'equal but for case, blanks'),
         (copy('train/disc', 'train/disc/new'), 'are below the folders of classes. Move them up'),
         (remove('train/disc'), 'for training only the class folder square'),
-        (remove('train'), 'has 2 images but no annotations. Expected one of these'),
+        (remove('train'), 'has class folders for val, but none for training'),
     ],
 }
 
