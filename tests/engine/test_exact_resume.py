@@ -271,11 +271,13 @@ def test_a_checkpoint_is_saved_by_time_and_the_next_one_replaces_it(tmp_path):
 
 INTERRUPTED = """
 import sys
+from mmengine.registry import HOOKS
 from mmgcvit.engine.train import train
 from tests.engine.random_training import EPOCHS, SignalHook, make_config
 
 cfg = make_config(sys.argv[1], EPOCHS, workers=2)
-cfg.custom_hooks = [{'type': SignalHook, 'iteration': 2}]
+HOOKS.register_module(module=SignalHook)
+cfg.custom_hooks = [{'type': 'SignalHook', 'iteration': 2}]
 try:
     train(cfg)
 except KeyboardInterrupt:
