@@ -225,10 +225,11 @@ def leave_out_copies(
 
 
 def list_labels(split: Split) -> list[set[Any]]:
-    """Return the classes and boxes in each image."""
+    """Return the classes in each image, and the boxes with theirs."""
     boxes = defaultdict(set)
     for annotation in split.annotations:
-        boxes[annotation['image_id']].add(make_key(annotation['bbox']))
+        key = annotation['category_id'], make_key(annotation['bbox'])
+        boxes[annotation['image_id']].add(key)
     classes = split.list_classes()
     return [{*classes[i], *boxes[image.get('id')]} for i, image in enumerate(split.images)]
 
