@@ -49,7 +49,8 @@ def convert(weights: Weights, to: str) -> StateDict:
     ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
     weights, or weights are missing.
     """
-    network, tensors = weights.network, weights.tensors
+    network = weights.network
+    tensors = weights.tensors
     with (
         raise_checkpoint_error(
             f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK

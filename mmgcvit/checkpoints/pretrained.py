@@ -94,7 +94,8 @@ def check_complete(
     Names that match the regular expression ``optional`` may be missing. Position tables are resized
     if their numbers of rows are squares.
     """
-    missing, invalid = [], []
+    missing = []
+    invalid = []
     for name, wanted in expected.items():
         if name not in tensors:
             if not re.match(optional, name):

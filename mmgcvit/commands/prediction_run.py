@@ -83,7 +83,7 @@ class PredictionRun:
         finally:
             try:
                 self.write()
-            except KeyboardInterrupt:  # a first signal: only Ctrl-C raises a second one
+            except KeyboardInterrupt:  # A signal has interrupted the writing: start it again.
                 self.write()
                 raise
             finally:

@@ -230,7 +230,7 @@ def read_image_sets(
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        # Such lists are for training where there is no train.txt.
+        # Without train.txt, these lists are for training.
         split = 'trainval' if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue

@@ -56,7 +56,8 @@ def make_splits(
     splits = {}
     problems = []
     for split, images in found.items():
-        entries, annotations = [], []
+        entries = []
+        annotations = []
         for image_id, image in enumerate(images, start=1):
             path = make_absolute(image.path)
             name = str(path.relative_to(root) if path.is_relative_to(root) else path)

@@ -123,7 +123,8 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class
     without ground truth, and the precision of one without predictions, are None.
     """
-    matrix, curves = mistakes.confusion_matrix, mistakes.curves
+    matrix = mistakes.confusion_matrix
+    curves = mistakes.curves
     # Without the background.
     right, ground_truths, predictions = np.diag(matrix)[:-1], matrix.sum(1)[:-1], matrix.sum(0)[:-1]
     total = np.where(ground_truths, ground_truths + predictions, np.nan)

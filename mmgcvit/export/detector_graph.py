@@ -99,11 +99,13 @@ class TwoStageGraph(nn.Module):
         """Return boxes (B, P, 4) by descending score, and a mask (B, P): False after an image's
         last proposal.
         """
-        head, cfg = self.model.rpn_head, self.model.test_cfg.rpn
+        head = self.model.rpn_head
+        cfg = self.model.test_cfg.rpn
         logits, deltas = head(feature_maps)
         sizes = [level.shape[-2:] for level in logits]
         anchors = head.prior_generator.grid_priors(sizes, device=size.device)
-        scores, boxes = [], []
+        scores = []
+        boxes = []
         for i, level_anchors in enumerate(anchors):
             # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
             # low scores would be lost.
@@ -189,7 +191,8 @@ def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tens
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     levels = extractor.map_roi_levels(rois, len(layers))
-    indices, features = [], []
+    indices = []
+    features = []
     for level, layer in enumerate(layers):
         index = (levels == level).nonzero()[:, 0]
         indices.append(index)

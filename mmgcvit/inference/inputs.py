@@ -42,7 +42,8 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     for name in names:
         for file in list_files(name):
             found.setdefault(file if is_url(file) else make_absolute(file), file)
-    images, videos = [], []
+    images = []
+    videos = []
     for file in found.values():
         # A file that the user names counts as an image if it has no video suffix.
         (videos if file.lower().endswith(VIDEO_SUFFIXES) else images).append(file)

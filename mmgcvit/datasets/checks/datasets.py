@@ -198,7 +198,8 @@ def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
         report: Issues, and the number of images of each class, are added to it.
     """
     place = get_data_path(dataset)
-    entries, reasons = [], []
+    entries = []
+    reasons = []
     try:
         entries = dataset.load_data_list()
     # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.

@@ -231,7 +231,8 @@ def read_dataset(
     """
     entries = [entry for file in files.values() for entry in file.content['annotations']]
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
-    splits, problems = {}, {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
+    splits = {}
+    problems = {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
     file = files['train']  # the file that is being read, for the message of an error
     try:
         categories = make_categories(file.content)

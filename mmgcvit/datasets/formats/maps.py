@@ -392,7 +392,8 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
             )
         if IGNORE_INDEX - 1 not in numbers:
             numbers.discard(IGNORE_INDEX)
-    objects, scattered = [], []
+    objects = []
+    scattered = []
     for number in sorted(numbers):
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)

@@ -132,7 +132,8 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
         _, size = read_sizes(image)
-    objects, problems = [], []
+    objects = []
+    problems = []
     for number, element in enumerate(root.iter('object'), start=1):
         name = element.findtext('name', '').strip()
         difficult = element.findtext('difficult', '').strip()

@@ -296,7 +296,8 @@ def read_labels(
         names: The class names, by the indices in label files.
         size: The (width, height) of the image in pixels.
     """
-    objects, problems = [], []
+    objects = []
+    problems = []
     for number, line in enumerate(read_text(file).split('\n'), start=1):
         try:
             label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10

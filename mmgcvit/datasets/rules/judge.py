@@ -62,8 +62,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         dataset: A dataset as a reader has read it, with the problems of what it could not parse.
 
     Raises:
-        UserError: More than a tenth of the images or of the objects break a rule, or a split has no
-            image or no object left, or there is no split for training.
+        UserError: There is no training split, more than a tenth of the images or of the objects
+            break a rule, or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
         splits = ' and '.join(dataset.splits)
@@ -187,11 +187,13 @@ def leave_out_copies(
     Raise a UserError if no training image is left.
     """
     paths = [path for split in splits.values() for path in split.image_paths]
-    sizes = Counter(path.stat().st_size for path in paths)
-    # A file with a size of its own is no copy: it is not read again, and its path stands for its
-    # content.
+    by_size = defaultdict(list)
+    for path in paths:
+        by_size[path.stat().st_size].append(path)
+    # Only files of the same size can be copies. Others are not read again: their path stands for
+    # their content.
     contents = {path: path for path in paths}
-    similar = [path for path in paths if sizes[path.stat().st_size] > 1]
+    similar = [path for files in by_size.values() if len(files) > 1 for path in files]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
         contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
     held_out = {
