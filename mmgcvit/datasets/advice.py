@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ..errors import format_count
 from .records import DatasetInfo, Size, Split
-from .rules.objects import get_corners
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
 MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
@@ -99,13 +98,14 @@ def measure_sides(train: Split) -> NDArray[np.float64]:
 
 def count_fullest(split: Split, tiles: int | None = None) -> int:
     """Return the number of objects in the image, or the tile, that has most of them."""
-    corners = get_corners(split.objects)
     side = tiles or inf
-    # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
-    cells = (corners[:, :2] + corners[:, 2:]) / 2 // (side / 2)
     numbers = Counter()
-    for entry, (x, y) in zip(split.objects, cells, strict=True):
-        numbers.update((entry['image_id'], x - i, y - j) for i in (0, 1) for j in (0, 1))
+    for entry in split.objects:
+        x, y, width, height = entry['bbox']
+        # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
+        column = (x + width / 2) // (side / 2)
+        row = (y + height / 2) // (side / 2)
+        numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
     return max(numbers.values(), default=0)
 
 

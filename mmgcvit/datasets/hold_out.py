@@ -4,10 +4,10 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from math import ceil, inf
+from typing import NamedTuple
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
@@ -27,7 +27,6 @@ UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
 NO_DATE_PREFIX = re.compile(r'(?<![^/])(?!\d{8}-)[0-9a-f]{8}-')
 MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
 MAX_OVERSHOOT = 1.5  # how many times a fifth may be held out if another choice is possible
-EVERYTHING = ''  # a class that all images have; names of classes are not empty
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
@@ -72,41 +71,72 @@ def list_stems(split: Split) -> list[str]:
     return [COPY_ENDING.sub('', name) for name in names]
 
 
-def choose_images(names: Mapping[int, str], classes: Sequence[set[str]]) -> set[int]:
-    """Return the indices of a fifth of some images: of the first groups, unless a split would lack
-    a class, or far more than a fifth would be held out.
+class Group(NamedTuple):
+    """Images that stay together, by their indices, and their classes."""
 
-    A class's only group is for training. Return none if no group can be held out.
+    images: Sequence[int]
+    classes: frozenset[str]
+
+
+class HeldOut:
+    """The images that are held out of ``groups``. They grow while groups are taken."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.images: set[int] = set()
+        self.classes: set[str] = set()
+        # What is left for training: the number of groups, and that of groups with each class.
+        self.num_left = len(groups)
+        self.num_left_of = Counter(name for group in groups for name in group.classes)
+
+    def can_take(self, group: Group, max_images: float) -> bool:
+        """Return whether a group leaves training another one, and another one of each class, and
+        whether at most ``max_images`` are held out with it (the first group may have more).
+        """
+        leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
+        fits = not self.images or len(self.images) + len(group.images) <= max_images
+        return leaves_one and fits and self.images.isdisjoint(group.images)
+
+    def take(self, group: Group) -> None:
+        self.images.update(group.images)
+        self.classes.update(group.classes)
+        self.num_left -= 1
+        self.num_left_of.subtract(group.classes)
+
+
+def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
+    """Return the indices of a fifth of some images: one group of each class, then the first groups.
+
+    If a class or half of a fifth is missing, groups are taken by which far more than a fifth is
+    held out. A class's only group is for training. Return none if no group can be held out.
 
     Args:
         names: The names of these images by their indices, for class folders those of one class.
         classes: The classes of all images of the dataset, by index.
     """
-    groups, by_class = group_images(names), defaultdict(list)
-    classes_of_groups = [{EVERYTHING}.union(*(classes[i] for i in group)) for group in groups]
-    for number, found in enumerate(classes_of_groups):
-        for name in found:
-            by_class[name].append(number)
+    groups = []
+    by_class = defaultdict(list)
+    for images in group_images(names):
+        group = Group(images, frozenset().union(*(classes[index] for index in images)))
+        groups.append(group)
+        for name in group.classes:
+            by_class[name].append(group)
     fifth = VAL_FRACTION * len(names)
-    val, counts = set(), Counter()  # the held-out images, and the number of groups of each class
+    limits = (MAX_OVERSHOOT * fifth, inf)
+    val = HeldOut(groups)
     # Rare classes first: few groups can be held out for them.
-    for name in sorted(by_class, key=lambda name: (name == EVERYTHING, len(by_class[name]), name)):
-        # A fifth of the images, and one group of each class.
-        share = max(1, round(fifth)) if name == EVERYTHING else 1
-        # If too little fits, the first of what does not fit is added.
-        steps = [(share, MAX_OVERSHOOT * fifth), (share / 2, inf)]
-        for (least, limit), number in product(steps, by_class[name]):
-            group, found = groups[number], classes_of_groups[number]
-            num_chosen = len(val) if name == EVERYTHING else counts[name]
-            is_needed = num_chosen < least and val.isdisjoint(group)
-            fits = not val or len(val) + len(group) <= limit
-            leaves_one = all(counts[other] + 1 < len(by_class[other]) for other in found)
-            if is_needed and fits and leaves_one:
-                val.update(group)
-                counts.update(found)
+    for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
+        for max_images in limits:
+            possible = [group for group in by_class[name] if val.can_take(group, max_images)]
+            if possible and name not in val.classes:
+                val.take(possible[0])
+    num_images = max(1, round(fifth))
+    for least, max_images in zip((num_images, num_images / 2), limits, strict=True):
+        for group in groups:
+            if len(val.images) < least and val.can_take(group, max_images):
+                val.take(group)
     # Images without objects alone give no score.
-    is_scored = len(counts) > 1 or len(by_class) == 1
-    return val if is_scored else set()
+    is_scored = val.classes or not by_class
+    return val.images if is_scored else set()
 
 
 def group_images(names: Mapping[int, str]) -> list[list[int]]:

@@ -4,11 +4,11 @@ Templates compute all settings from the variables at their head, which have lite
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -41,7 +41,7 @@ from .advice import (
 from .decoding import read_sizes
 from .hold_out import split_validation
 from .layouts import list_files
-from .records import DatasetInfo, Split
+from .records import DatasetInfo, Size, Split
 from .rules.classes import find_missing_classes
 from .template import ConfigPath, fill_template, format_variable, read_head
 
@@ -110,7 +110,6 @@ def make_config(
     Raises:
         UserError: An option does not fit the dataset.
     """
-    # Decide, and reject what does not fit.
     template = choose_template(dataset, task)
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in template.networks:
@@ -119,11 +118,75 @@ def make_config(
             f'{", ".join(template.networks)}'
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
-    template_path = Path(get_config_path(template.config))
-    head = read_head(template_path) | choose_settings(template, size, options)
-    check_texts(dataset, work_dir, head['pretrained'] or '')
-    dataset = split_validation(dataset)
+    plan = make_plan(split_validation(dataset), template, size, epochs, tiles, options)
+    check_texts(plan, work_dir)
+    sizes = read_stored_sizes(plan.train)
+    notes, remedy = advise(plan, sizes)
+    dataset = plan.dataset.add_notes(notes)
+    image_side = None if template.option == 'classify' else round(median(map(max, sizes)))
+    started_with = {
+        'data': locate_data(dataset.folder, work_dir),
+        'task': task or template.option,
+        'size': size,
+        'no_flip': not plan.head['flip'],
+        **{name: plan.head.get(name) for name in KEPT_OPTIONS},
+        'image_side': image_side,
+        'pretrained': options.get('pretrained'),
+        'weaknesses': find_weaknesses(dataset, remedy),
+    }
+    folder = create_numbered(work_dir / CONFIG_FOLDER)
+    lines = [
+        HEADER.format(plan),
+        format_variable('work_dir', make_portable_path(work_dir)),
+        format_variable(STARTED_WITH, started_with),
+        fill_template(find_template(template), plan.head | write_annotations(dataset, folder)),
+    ]
+    path = folder / f'{name}.py'
+    write_text(path, '\n'.join(lines))
+    return path, f'{dataset}\n{plan}, from {format_init_weights(plan.head)}'
+
+
+class Plan(NamedTuple):
+    """What is trained on which images. Its text is that of configs and summaries."""
+
+    dataset: DatasetInfo  # with a validation split
+    template: Template
+    size: str  # the option ``--size``
+    head: dict[str, Any]  # the variables at the head of the config
+    num_seen: int  # images or tiles, in the whole training
+    length: str  # of the training, such as '12 epochs'
+    fullest: int  # the number of objects in the image, or the tile, that has most of them
+
+    @property
+    def train(self) -> Split:
+        return self.dataset.splits['train']
+
+    def __str__(self) -> str:
+        image_size = self.head['image_size']
+        text = (
+            f'trains {self.template.network}, --size {self.size}, at {image_size} px, {self.length}'
+        )
+        side = self.head.get('tiles')
+        if side:
+            text += f', on {self.head["tiles_per_image"]} tiles of {side} px of each image'
+        return text
+
+
+def make_plan(
+    dataset: DatasetInfo,
+    template: Template,
+    size: str,
+    epochs: int | None,
+    tiles: int | None,
+    options: Variables,
+) -> Plan:
+    """Return what a training with the options of :func:`make_config` does.
+
+    Raises:
+        UserError: An option does not fit the dataset.
+    """
     train = dataset.splits['train']
+    head = read_head(find_template(template)) | choose_settings(template, size, options)
     if tiles is not None:
         if 'tiles' not in head:
             raise UserError(
@@ -131,65 +194,50 @@ def make_config(
             )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
-    image_size, tile_side = head['image_size'], head.get('tiles')
+    fullest = 0
     if 'max_objects' in head:
-        fullest = max(count_fullest(split, tile_side) for split in dataset.splits.values())
+        fullest = max(count_fullest(each, head['tiles']) for each in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = epochs or choose_epochs(template, size, num_images)
-    variable, length = choose_length(head, epochs, num_images)
-    head[variable] = length
+    variable, number = choose_length(head, epochs, num_images)
+    head[variable] = number
+    length = format_count(number, LENGTHS[variable])
+    return Plan(dataset, template, size, head, epochs * num_images, length, fullest)
 
-    # Tell: notes for the user, and what is stored for resuming, for predictions and for the
-    # verdict.
-    notes = find_missing_classes(dataset)
-    remedy = ''  # options
-    small_objects = find_small_objects(train, image_size, tile_side)
+
+def read_stored_sizes(train: Split) -> list[Size]:
+    """Return the sizes of about a hundred of the images, as they are stored."""
+    paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
+    return [stored_size for stored_size, _ in map(read_sizes, paths)]
+
+
+def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], str]:
+    """Return notes on what a training will not do well, and options that would help, or ''.
+
+    ``sizes`` are those of images.
+    """
+    head = plan.head
+    image_size = head['image_size']
+    option = plan.template.option
+    notes = find_missing_classes(plan.dataset)
+    remedy = ''
+    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
     if small_objects:
-        remedy, advice = advise_tiles(template, size, image_size, train)
+        remedy, advice = advise_tiles(plan)
         notes.append(f'{small_objects}. {advice}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
-        notes.append(describe_crowds(head, fullest))
-    if size != MINI and not torch.cuda.is_available():
-        time = estimate_time(template, size, epochs * num_images, image_size)
-        notes.append(f'--size {size} trains {time} on a CPU (estimate). --size mini takes minutes')
-    # About a hundred of the images.
-    paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
-    sizes = [stored_size for stored_size, _ in map(read_sizes, paths)]
-    image_side = round(median(map(max, sizes)))
-    if template.option == 'classify':
+        notes.append(describe_crowds(head, plan.fullest))
+    if plan.size != MINI and not torch.cuda.is_available():
+        time = estimate_time(plan, plan.num_seen, image_size)
+        notes.append(
+            f'--size {plan.size} trains {time} on a CPU (estimate). --size mini takes minutes'
+        )
+    if option == 'classify':
         notes += find_wide_images(sizes)
-        image_side = None
-    elif template.option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
+    if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
         remedy = f'--image-size {2 * image_size}'
-    dataset = dataset.add_notes(notes)
-    started_with = {
-        'data': locate_data(dataset.folder, work_dir),
-        'task': task or template.option,
-        'size': size,
-        'no_flip': not head['flip'],
-        **{name: head.get(name) for name in KEPT_OPTIONS},
-        'image_side': image_side,
-        'pretrained': options.get('pretrained'),
-        'weaknesses': find_weaknesses(dataset, remedy),
-    }
-    duration = format_count(length, LENGTHS[variable])
-    training = f'trains {template.network}, --size {size}, at {image_size} px, {duration}'
-    if tile_side:
-        number = head['tiles_per_image']
-        training += f', on {number} tiles of {tile_side} px of each image'
-
-    # Write.
-    folder = create_numbered(work_dir / CONFIG_FOLDER)
-    lines = [
-        HEADER.format(training),
-        format_variable('work_dir', make_portable_path(work_dir)),
-        format_variable(STARTED_WITH, started_with),
-        fill_template(template_path, head | write_annotations(dataset, folder)),
-    ]
-    path = folder / f'{name}.py'
-    write_text(path, '\n'.join(lines))
-    return path, f'{dataset}\n{training}, from {format_init_weights(head)}'
+    return notes, remedy
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
@@ -203,6 +251,11 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
         f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
     )
+
+
+def find_template(template: Template) -> Path:
+    """Return the path of a template's config."""
+    return Path(get_config_path(template.config))
 
 
 def choose_settings(template: Template, size: str, options: Variables) -> dict[str, Any]:
@@ -246,14 +299,15 @@ def resolve_weights(pretrained: str) -> str | None:
     return str(path)
 
 
-def check_texts(dataset: DatasetInfo, work_dir: Path, weights: str) -> None:
+def check_texts(plan: Plan, work_dir: Path) -> None:
     """Raise a UserError for a work dir in the dataset, and for texts that a config cannot have."""
+    dataset = plan.dataset
     if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
             'TMPDIR)'
         )
-    texts = [*dataset.classes, dataset.folder, work_dir, weights]
+    texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained'] or '']
     texts += [split.image_folder for split in dataset.splits.values()]
     for text in map(str, texts):
         # mmengine would change the text in a config, or it cannot be written into one.
@@ -303,28 +357,30 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     return variables
 
 
-def estimate_time(template: Template, size: str, num_samples: int, image_size: int) -> str:
+def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
     """Return about how long a CPU trains on a number of images or tiles, as text."""
     megapixels = num_samples * image_size**2 / 1e6
-    seconds = megapixels * template.cpu_seconds * COSTS[size] / torch.get_num_threads()
-    return f'about {format_duration(seconds)}'
+    cost = plan.template.cpu_seconds * COSTS[plan.size]
+    return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
 
 
-def advise_tiles(template: Template, size: str, image_size: int, train: Split) -> tuple[str, str]:
+def advise_tiles(plan: Plan) -> tuple[str, str]:
     """Return options with which few objects are small, and advice that names them.
 
     The advice says how long a CPU takes.
     """
-    tiled, options = choose_tiles(image_size, 0, train), '--tiles'
+    train = plan.train
+    image_size = plan.head['image_size']
+    tiled = choose_tiles(image_size, 0, train)
+    options = '--tiles'
     if find_small_objects(train, image_size, tiled['tiles']):
         image_size = choose_image_size(train)
         options += f' --image-size {image_size}'
     advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
     if not torch.cuda.is_available():
         num_tiles = len(train.image_names) * tiled['tiles_per_image']
-        num_seen = num_tiles * choose_epochs(template, size, num_tiles)
-        time = estimate_time(template, size, num_seen, image_size)
-        advice += f' ({time} on this CPU, estimate)'
+        num_seen = num_tiles * choose_epochs(plan.template, plan.size, num_tiles)
+        advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
     return options, advice
 
 

@@ -14,7 +14,7 @@ from ..records import OBJECT_TYPES, DatasetInfo, ObjectSplit, Split, are_numbers
 from .classes import check_class_names
 from .coco import NO_OBJECTS
 from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
-from .objects import BOX_MASKS, are_outside, get_corners, is_box_mask, leave_out_wrong
+from .objects import BOX_MASKS, get_edges, is_box_mask, is_outside, leave_out_wrong
 from .rule import (
     MAX_UNUSABLE,
     Effect,
@@ -72,19 +72,12 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             'training'
         )
     check_class_names(dataset.folder, dataset.classes)
-    problems = defaultdict(list, dataset.problems)
-    splits = {}
-    totals = Counter()
-    # What a reader could not parse is in no split, but counts among the images or objects.
-    for rule, examples in problems.items():
-        if rule.in_folder != Effect.NOTED:
-            totals[rule.unit] += len(examples)
-    for name, split in dataset.splits.items():
-        totals.update(image=len(split.image_names), object=len(split.annotations))
-        splits[name] = leave_out_images(split, problems)
-    labelled = [name for name, split in splits.items() if split.objects]
-    splits = leave_out_copies(dataset.folder, splits, problems)
+    problems = defaultdict(list)
+    for rule, examples in dataset.problems.items():
+        problems[rule] += examples
     with_masks = dataset.annotation_types[0] == 'masks'
+    readable = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
+    splits = leave_out_copies(dataset.folder, readable, problems)
     for name, split in splits.items():
         if split.annotations:
             split = leave_out_repeated(split, with_masks, problems)
@@ -92,33 +85,49 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = [f'object of {name}' for name in labelled if not splits[name].objects]
-    empty += [f'image of {name}' for name, split in splits.items() if not split.image_names]
+    empty = []  # what is not left in which splits
+    for name, split in splits.items():
+        if readable[name].objects and not split.objects:
+            empty.append(f'object of {name}')
+        if not split.image_names:
+            empty.append(f'image of {name}')
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:
-        notes.append(reject_or_describe(dataset, left_out, totals, empty))
+        notes.append(reject_or_describe(dataset, left_out, empty))
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return replace(dataset, splits=splits).add_notes(notes)
 
 
-def reject_or_describe(
-    dataset: DatasetInfo, issues: Sequence[Issue], totals: Counter[str], empty: Sequence[str]
-) -> str:
+def count_units(dataset: DatasetInfo) -> Counter[str]:
+    """Return the number of images and of objects in a dataset, as a reader has read it.
+
+    What the reader could not parse is in no split, but counts among them.
+    """
+    counts = Counter()
+    for split in dataset.splits.values():
+        counts.update(image=len(split.image_names), object=len(split.annotations))
+    for rule, examples in dataset.problems.items():
+        if rule.in_folder != Effect.NOTED:
+            counts[rule.unit] += len(examples)
+    return counts
+
+
+def reject_or_describe(dataset: DatasetInfo, issues: Sequence[Issue], empty: Sequence[str]) -> str:
     """Return a note about what is left out.
 
     Args:
-        dataset: The dataset, for messages.
+        dataset: The dataset as a reader has read it.
         issues: What is left out.
-        totals: The number of images and of objects, with those that are left out.
         empty: What is not left in which splits.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
             empty.
     """
+    totals = count_units(dataset)
     counts = Counter()
     for issue in issues:
         counts[issue.rule.unit] += len(issue.examples)
@@ -161,18 +170,22 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     the rotated image but write its size before the rotation. Images are left out if, over all of
     them, more boxes lie inside of the rotated image than of the stored one.
     """
-    corners, sizes = get_corners(split.annotations), split.get_sizes(split.annotations)
-    misfits_before = are_outside(corners, sizes)
-    misfits_after = are_outside(corners, sizes[:, ::-1])
-    if not (misfits_before & ~misfits_after).any():
-        return split
+    misfits = Counter()  # by images' ids: the boxes outside, less those outside after the rotation
+    images = split.find_images(split.annotations)
+    for entry, image in zip(split.annotations, images, strict=True):
+        edges = get_edges(entry['bbox'])
+        width, height = image['width'], image['height']
+        if edges:
+            misfits[image['id']] += is_outside(edges, (width, height))
+            misfits[image['id']] -= is_outside(edges, (height, width))
+    if max(misfits.values(), default=0) <= 0:
+        return split  # no need to read the files
     rotated = {}  # the paths of images by their ids
     for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
         before, after = read_sizes(path)
         if size == before != after:
             rotated[image['id']] = str(path)
-    is_rotated = [entry['image_id'] in rotated for entry in split.annotations]
-    if misfits_after[is_rotated].sum() >= misfits_before[is_rotated].sum():
+    if sum(misfits[image_id] for image_id in rotated) <= 0:
         return split
     problems[ROTATED_BOXES] += rotated.values()
     return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
@@ -186,16 +199,7 @@ def leave_out_copies(
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     Raise a UserError if no training image is left.
     """
-    paths = [path for split in splits.values() for path in split.image_paths]
-    by_size = defaultdict(list)
-    for path in paths:
-        by_size[path.stat().st_size].append(path)
-    # Only files of the same size can be copies. Others are not read again: their path stands for
-    # their content.
-    contents = {path: path for path in paths}
-    similar = [path for files in by_size.values() if len(files) > 1 for path in files]
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
+    contents = read_contents([path for split in splits.values() for path in split.image_paths])
     held_out = {
         contents[path]
         for name, split in splits.items()
@@ -204,26 +208,44 @@ def leave_out_copies(
     }
     selected = {}
     for name, split in splits.items():
+        paths = split.image_paths
         kept = {}  # the index of the first image with a content
-        labels = list_labels(split)
-        for index, path in enumerate(split.image_paths):
+        copies = []  # the indices of the others, and of the first one
+        for index, path in enumerate(paths):
             content = contents[path]
             if name == 'train' and content in held_out:
                 problems[SHARED_IMAGES].append(str(path))
-            elif content not in kept:
-                kept[content] = index
-            elif labels[index] == labels[kept[content]]:
-                problems[REPEATED_IMAGES].append(str(path))
+            elif content in kept:
+                copies.append((index, kept[content]))
             else:
-                problems[CONTRADICTIONS].append(str(path))
+                kept[content] = index
         if name == 'train' and split.image_names and not kept:
             raise UserError(
                 f'{folder}: all training images are also in validation or test '
                 f'({shorten(split.image_names)}). Put other images into one of the splits, or '
                 'remove val: then a fifth of train is held out for it'
             )
+        labels = list_labels(split) if copies else []
+        for index, first in copies:
+            rule = REPEATED_IMAGES if labels[index] == labels[first] else CONTRADICTIONS
+            problems[rule].append(str(paths[index]))
         selected[name] = split.select(kept.values())
     return selected
+
+
+def read_contents(paths: Sequence[Path]) -> dict[Path, str | Path]:
+    """Return what stands for the content of each file, equal for copies: a digest of its bytes.
+
+    Only files of the same size can be copies. Others are not read: their path stands for them.
+    """
+    by_size = defaultdict(list)
+    for path in paths:
+        by_size[path.stat().st_size].append(path)
+    contents = {path: path for path in paths}
+    similar = [path for files in by_size.values() if len(files) > 1 for path in files]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
+    return contents
 
 
 def list_labels(split: Split) -> list[set[Any]]:

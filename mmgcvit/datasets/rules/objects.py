@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..records import ObjectSplit, are_numbers
+from ..records import ObjectSplit, Size, are_numbers
 from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
@@ -50,26 +49,29 @@ BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
 
-Array = NDArray[Any]
-Entries = Sequence[Mapping[str, Any]]
+Object = Mapping[str, Any]  # an annotation of a COCO file, whose values may have any type
+Edges = Sequence[float]  # the left, top, right and bottom edge of a box or a mask, in pixels
 
 
-def get_corners(annotations: Entries) -> Array:
-    """Return the left, top, right and bottom edges of boxes (n, 4). Invalid ones are NaN."""
-    boxes = [annotation['bbox'] for annotation in annotations]
-    rows = [box if are_numbers(box) and len(box) == 4 else [np.nan] * 4 for box in boxes]
-    values = np.array(rows, float).reshape(-1, 4)
-    values[:, 2:] += values[:, :2]
-    return values
+def get_edges(box: Any) -> Edges | None:
+    """Return the edges of COCO's box [x, y, width, height], or None if it is not four numbers."""
+    if not are_numbers(box) or len(box) != 4:
+        return None
+    left, top, width, height = box
+    return left, top, left + width, top + height
 
 
-def are_outside(corners: Array, sizes: Array) -> Array:
-    """Return whether corners (n, 4) leave images of ``sizes`` (n, 2) by more than :data:`MARGIN`.
-
-    Those that are NaN do not.
+def is_outside(edges: Edges, size: Size) -> bool:
+    """Return whether a box or a mask leaves an image of (width, height) by more than
+    :data:`MARGIN`.
     """
-    margin = np.maximum(MARGIN[0], MARGIN[1] * sizes)
-    return ((corners[:, :2] < -margin) | (corners[:, 2:] > sizes + margin)).any(1)
+    left, top, right, bottom = edges
+    width, height = size
+    x_margin = max(MARGIN[0], MARGIN[1] * width)
+    y_margin = max(MARGIN[0], MARGIN[1] * height)
+    is_within_width = -x_margin <= left and right <= width + x_margin
+    is_within_height = -y_margin <= top and bottom <= height + y_margin
+    return not (is_within_width and is_within_height)
 
 
 def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
@@ -80,45 +82,57 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
         with_masks: Whether masks are trained.
         problems: Examples of the others are added to it, by their rule.
     """
-    annotations, sizes = split.annotations, split.get_sizes(split.annotations)
-    corners = get_corners(annotations)
-    areas = np.array(
-        [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations], float
-    )
-    visible = np.clip(corners[:, 2:], 0, sizes) - np.clip(corners[:, :2], 0, sizes)
-    is_not_finite = np.isnan(corners).any(1) | np.isnan(areas)
-    has_no_area = (areas <= 0) | (visible < 1).any(1)
-    # An object is reported for the first rule that it breaks.
-    broken = [is_not_finite, are_outside(corners, sizes), has_no_area]
-    rules = np.select(broken, [NOT_FINITE, OUTSIDE, NO_AREA], None)
-    if with_masks:
-        judge_masks(annotations, sizes, corners, rules)
-    right, images = [], split.find_images(annotations)
-    for entry, rule, image in zip(annotations, rules, images, strict=True):
-        if rule is None:
-            right.append(entry)
-        else:
+    right = []
+    images = split.find_images(split.annotations)
+    for entry, image in zip(split.annotations, images, strict=True):
+        size = image['width'], image['height']
+        rule = find_box_rule(entry, size)
+        if with_masks and not rule:
+            rule = find_mask_rule(entry, size)
+        if rule:
             place = f'annotation {entry["id"]} of {image["file_name"]}'
             problems[rule].append(f'{place}, bbox {entry["bbox"]!s:.80}')
+        else:
+            right.append(entry)
     return replace(split, annotations=right)
 
 
-def judge_masks(annotations: Entries, sizes: Array, corners: Array, rules: Array) -> None:
-    """Set the rules of objects whose mask is invalid, outside, or unlike its box."""
-    edges = np.full(corners.shape, np.nan)
-    for index in np.flatnonzero(rules == None):  # noqa: E711
-        entry = annotations[index]
-        measured = measure_mask(entry.get('segmentation'), *map(int, sizes[index]))
-        if isinstance(measured, Rule):
-            rules[index] = measured
-        elif is_ring(entry['segmentation'], entry['area']):
-            rules[index] = RING
-        else:
-            edges[index] = measured
-    sides = np.tile(corners[:, 2:] - corners[:, :2], 2)
-    limits = np.maximum(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * sides)
-    rules[(abs(edges - corners) > limits).any(1)] = DIFFERENT  # False for NaN
-    rules[are_outside(edges, sizes)] = OUTSIDE
+def find_box_rule(entry: Object, size: Size) -> Rule | None:
+    """Return the first rule that the box of an object breaks, or None.
+
+    ``size`` is the (width, height) of the image.
+    """
+    edges = get_edges(entry['bbox'])
+    if edges is None or not are_numbers([entry['area']]):
+        return NOT_FINITE
+    if is_outside(edges, size):
+        return OUTSIDE
+    left, top, right, bottom = edges
+    visible_width = min(right, size[0]) - max(left, 0)
+    visible_height = min(bottom, size[1]) - max(top, 0)
+    if entry['area'] <= 0 or visible_width < 1 or visible_height < 1:
+        return NO_AREA
+    return None
+
+
+def find_mask_rule(entry: Object, size: Size) -> Rule | None:
+    """Return the first rule that the mask of an object breaks, whose box breaks none, or None.
+
+    ``size`` is the (width, height) of the image.
+    """
+    edges = measure_mask(entry.get('segmentation'), *map(int, size))
+    if isinstance(edges, Rule):
+        return edges
+    if is_ring(entry['segmentation'], entry['area']):
+        return RING
+    if is_outside(edges, size):
+        return OUTSIDE
+    width, height = entry['bbox'][2:]
+    box_edges = get_edges(entry['bbox'])
+    for edge, box_edge, side in zip(edges, box_edges, (width, height, width, height), strict=True):
+        if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
+            return DIFFERENT
+    return None
 
 
 def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
