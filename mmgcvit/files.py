@@ -94,9 +94,14 @@ def suggest_folder(path: Path) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Read a UTF-8 file and drop its byte order mark, if it has one."""
+    """Read a UTF-8 file and drop its byte order mark, if it has one.
+
+    Raise a UserError if it cannot be read.
+    """
     try:
         return file.read_text(encoding='utf-8-sig')
+    except OSError as error:
+        raise UserError(f'{file} cannot be read ({error.strerror})') from None
     except UnicodeDecodeError:
         raise UserError(f'{file} is not valid UTF-8. Save it with the encoding UTF-8') from None
 
@@ -115,7 +120,8 @@ def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Pat
     ``Path.mkdir`` or ``Path.touch``, and return its path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    candidate, number = path, 1
+    candidate = path
+    number = 1
     while True:
         with suppress(FileExistsError):
             create(candidate, exist_ok=False)

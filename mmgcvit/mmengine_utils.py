@@ -35,7 +35,9 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
     raised one: on the other ranks a UserError.
     """
-    result, error, reason = None, None, ''
+    result = None
+    error = None
+    reason = ''
     # The default group's timeout would end the run if the function reads much from a slow disk.
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
@@ -43,7 +45,8 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
             result = function(*arguments)
         except BaseException as caught:  # KeyboardInterrupt and SystemExit too
             # The error itself may have attributes that cannot be pickled.
-            error, reason = caught, f'rank 0 stopped: {type(caught).__name__}: {caught}'
+            error = caught
+            reason = f'rank 0 stopped: {type(caught).__name__}: {caught}'
     if group is not None:
         barrier = dist.barrier(group, async_op=True)
         while not barrier.is_completed():  # wait() alone would not let Python handle signals

@@ -106,7 +106,8 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
 
     Raise a CheckpointError if a tensor has none.
     """
-    state_dict, rows = {}, invert(key_mapping.rows)
+    state_dict = {}
+    rows = invert(key_mapping.rows)
     for name, tensor in rename_output_norm(weights.tensors).items():
         external_key = translate(name, rows)
         if external_key is None:

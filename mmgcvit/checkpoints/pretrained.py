@@ -32,7 +32,8 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
 
     Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
-    network, num_stages = type(backbone).__name__, backbone.num_stages
+    network = type(backbone).__name__
+    num_stages = backbone.num_stages
     model_tensors = backbone.state_dict()
     arch = backbone.infer_arch(model_tensors, num_stages)
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), num_stages)

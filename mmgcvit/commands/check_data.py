@@ -112,7 +112,8 @@ def check_config_data(args: Namespace, cfg: Config) -> int | None:
     enter_scope(cfg)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress)
-    lines, errors = [*report.summaries, *report.notes], report.format_messages()
+    lines = [*report.summaries, *report.notes]
+    errors = report.format_messages()
     if not lines and not errors:
         raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
     lines += [f'stops the run: {error}' for error in errors]

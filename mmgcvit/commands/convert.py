@@ -30,7 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    source, target, suffix = args.source, args.target, args.target.suffix.lower()
+    source = args.source
+    target = args.target
+    suffix = args.target.suffix.lower()
     check_target(target, '.pth', '.safetensors')
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
@@ -54,7 +56,8 @@ def main(args: argparse.Namespace) -> None:
             )
         state_dict = convert(weights, to)
     save_checkpoint(state_dict, target)
-    network, unused = weights.network, weights.unused
+    network = weights.network
+    unused = weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '

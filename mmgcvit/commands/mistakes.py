@@ -49,7 +49,8 @@ def main(args: argparse.Namespace) -> None:
     from .loading import load_silently
 
     model = load_silently(files, args.device, args.score_thr)
-    cfg, loader_key = read_config(files.config), f'{args.split}_dataloader'
+    cfg = read_config(files.config)
+    loader_key = f'{args.split}_dataloader'
     check_started_here(cfg, files.config)
     check_presence(cfg, [loader_key])
     if not cfg.get(loader_key):

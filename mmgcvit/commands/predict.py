@@ -60,7 +60,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    checkpoint, patterns = args.checkpoint, args.inputs
+    checkpoint = args.checkpoint
+    patterns = args.inputs
     # Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's
     # query, tells them apart.
     if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):

@@ -59,7 +59,10 @@ class PredictionRun:
     def __init__(
         self, model: Predictor, images: Sequence[str], videos: Sequence[str], args: Namespace
     ) -> None:
-        self.model, self.images, self.videos, self.args = model, images, videos, args
+        self.model = model
+        self.images = images
+        self.videos = videos
+        self.args = args
         self.outputs = Outputs(args.out_dir, [*images, *videos])
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
@@ -226,11 +229,14 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     """
     side = model.image_side
     if side:
-        longer, shorter, lowest = side, side, 1 / MAX_RATIO
+        longer = side
+        shorter = side
+        lowest = 1 / MAX_RATIO
         words = f'or smaller than in training (longer side {side} px)'
     elif model.scale:
         longer, shorter = model.scale
-        lowest, side = 0, MAX_RATIO * shorter
+        lowest = 0
+        side = MAX_RATIO * shorter
         words = f'than what the network gets ({longer} x {shorter} px)'
     else:
         return ''

@@ -25,7 +25,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    checkpoint, target = args.checkpoint, args.target
+    checkpoint = args.checkpoint
+    target = args.target
     if target is None:
         # argparse stores a single argument after CONFIG as the checkpoint, but it is the target.
         # Without one, CONFIG is a work dir.

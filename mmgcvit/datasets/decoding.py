@@ -15,9 +15,6 @@ from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 
 Size = tuple[int, int]  # (width, height) in pixels
-# The class index by the value of a pixel. That of a colour is 1 << 24 | red << 16 | green << 8 | blue,
-# which is larger than all grey values.
-Values = Mapping[int, int]
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
 # programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
@@ -36,6 +33,14 @@ SPLIT_IT = (
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to
 # gigabytes.
 MAX_ASPECT = 320
+
+
+class PixelLabels(NamedTuple):
+    """What the pixels of semantic maps stand for."""
+
+    # The class index by the value of a pixel; IGNORE_INDEX where it is of no class.
+    by_value: Mapping[int, int]
+    are_colours: bool = False  # values are red * 65536 + green * 256 + blue
 
 
 class BitDepthError(ValueError):
@@ -125,7 +130,8 @@ def check_values(pixels: NDArray) -> None:
     15, so the image would be nearly black. ``pixels`` of 8 bits are such upper bits: Pillow has cut
     the lower ones off.
     """
-    lowest, highest = pixels.min(), pixels.max()
+    lowest = pixels.min()
+    highest = pixels.max()
     dark = 15 if pixels.dtype == np.uint8 else 4095
     if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
         raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
@@ -254,22 +260,28 @@ def check_map_size(labels: NDArray[np.integer], path: Path, image: Path) -> None
         )
 
 
-def read_values(path: Path, values: Values) -> NDArray[np.uint8]:
-    """Return labels (height, width) from a file of colours, or of one channel.
+def read_values(path: Path, are_colours: bool) -> NDArray[np.integer]:
+    """Return the values of pixels (height, width) of a semantic map, as :class:`PixelLabels` says.
 
-    ``values`` has the label of each colour (:data:`Values`). Raise a UserError for another one.
+    Raise a UserError for unreadable files.
     """
-    if max(values) <= IGNORE_INDEX:
-        pixels = read_segmentation_map(path)
-    else:
-        with open_or_reject(path) as image:
-            channels = np.asarray(image.convert('RGB'), int)
-        pixels = channels @ [1 << 16, 1 << 8, 1] + (1 << 24)
-    known, labels = np.array(sorted(values.items())).T
-    places = np.searchsorted(known, pixels).clip(max=len(known) - 1)
-    if (known[places] != pixels).any():
+    if not are_colours:
+        return read_segmentation_map(path)
+    with open_or_reject(path) as image:
+        return np.asarray(image.convert('RGB')) @ np.array([1 << 16, 1 << 8, 1])
+
+
+def read_labels(path: Path, labels: PixelLabels) -> NDArray[np.uint8]:
+    """Return the class indices (height, width) of a semantic map.
+
+    Raise a UserError for a value that has none.
+    """
+    pixels = read_values(path, labels.are_colours)
+    values, places = np.unique(pixels, return_inverse=True)
+    indices = [labels.by_value.get(value) for value in values.tolist()]
+    if None in indices:
         raise UserError(f'{path} has colours or values of no class')
-    return labels.astype(np.uint8)[places]
+    return np.array(indices, np.uint8)[places].reshape(pixels.shape)
 
 
 def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[np.integer]:

@@ -172,7 +172,8 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
     a number at the end, and maybe in words after it. If more words than numbers occur, the words
     tell what is in an image, and the images are no series.
     """
-    series, words = defaultdict(list), defaultdict(set)
+    series = defaultdict(list)
+    words = defaultdict(set)
     for index, name in names.items():
         match = NUMBERED.fullmatch(name)
         series[match['start']].append((float(match['number'] or 0), index))

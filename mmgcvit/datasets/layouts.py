@@ -98,7 +98,9 @@ def list_files(folder: Path) -> Folder:
     """
     # A link to a folder above would list this folder again.
     seen = set(map(str, folder.resolve().parents))
-    files, outputs, tops = [], [], [folder]
+    files = []
+    outputs = []
+    tops = [folder]
     while tops:
         for parent, folders, names in os.walk(tops.pop(0), onerror=raise_unreadable):
             real = os.path.realpath(parent)
@@ -106,7 +108,8 @@ def list_files(folder: Path) -> Folder:
                 folders.clear()
                 continue
             seen.add(real)
-            top, everything = Path(parent), [*folders, *names]
+            top = Path(parent)
+            everything = [*folders, *names]
             inside = top.relative_to(folder)
             written = list_outputs(top, everything)
             outputs += [inside / name for name in sorted(written)]
@@ -177,7 +180,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
     pairs = Pairs({}, [], [])
     for split in sorted({*images, *others}):
-        own_images, own_others = images[split], others[split]
+        own_images = images[split]
+        own_others = others[split]
         if layout.endings:
             own_images, _ = divide(own_images, layout.endings)
             _, own_others = divide(own_others, layout.endings)
@@ -185,7 +189,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
             continue  # images for testing need no annotations
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
-            found, annotations = own_images[name], own_others[name]
+            found = own_images[name]
+            annotations = own_others[name]
             if len(found) == len(annotations) == 1:
                 pairs.by_split[split].append((*found, *annotations))
             else:
@@ -196,7 +201,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
 
 def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
     """Return images and maps by their common names. The names of maps have one of the endings."""
-    images, maps = defaultdict(list), defaultdict(list)
+    images = defaultdict(list)
+    maps = defaultdict(list)
     for name, found in files.items():
         stem = re.sub(f'(?i)({"|".join(endings)})$', '', name)
         if stem == name:
@@ -223,10 +229,10 @@ def read_image_sets(
     """
     if '{split}' in layout.images or layout.endings:
         return by_split, []
-    by_name = {pair[1].stem: pair for pair in by_split['train']}
+    by_name = {pair[1].stem.strip(): pair for pair in by_split['train']}
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists = {}
-    unknown = {}
+    unknown = []
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
@@ -235,13 +241,14 @@ def read_image_sets(
         if split is None:
             continue
         listed = lists.setdefault(split, {})
-        for line in read_text(folder.path / file).split('\n'):
-            names = (line, line.strip(), Path(line.strip()).stem)  # tools write a.jpg for a
-            name = next(filter(by_name.get, names), None)
-            if name:
+        for line in map(str.strip, read_text(folder.path / file).split('\n')):
+            name = line
+            if Path(line).suffix.lower() in IMAGE_SUFFIXES:
+                name = Path(line).stem  # tools write a.jpg for a
+            if name in by_name:
                 listed[name] = by_name[name]
-            elif line.strip():
-                unknown[f'{file.name}: {line!r}'] = None
+            elif line and split != 'test':  # images for testing need no annotations
+                unknown.append(f'{file.name}: {line!r}')
     if not lists:
         return by_split, []
     rest = lists.pop('trainval', {})
@@ -249,7 +256,7 @@ def read_image_sets(
         held_out = set().union(*lists.values())
         lists['train'] = {name: rest[name] for name in rest if name not in held_out}
     splits = {split: list(listed.values()) for split, listed in lists.items() if listed}
-    return splits, list(unknown)
+    return splits, unknown
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:

@@ -61,12 +61,14 @@ WEIGHTS = {
 }
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
 # MIN_EPOCHS epochs.
-NUM_SEEN, MIN_EPOCHS = 6000, 12
+NUM_SEEN = 6000
+MIN_EPOCHS = 12
 # The variables of templates with the length of a training, and what they count.
 LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
 # The least and the usual limit of objects in an image, and the margin by which it is over the
 # fullest one.
-MIN_MAX_OBJECTS, CROWD_MARGIN = 100, 1.5
+MIN_MAX_OBJECTS = 100
+CROWD_MARGIN = 1.5
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs
 # have theirs in it.
 CONFIG_FOLDER = 'made'

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
-from .decoding import Size, Values, read_values
+from .decoding import PixelLabels, Size, read_labels
 
 Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
@@ -127,8 +127,7 @@ class LabelSplit(SplitImages):
     The path of a map is relative to ``image_folder``.
     """
 
-    # The class index by the value of a pixel in maps, or empty.
-    map_values: Values = field(default_factory=dict)
+    pixel_labels: PixelLabels | None = None  # those of all maps
     objects = annotations = ()  # there are none, so that rules for objects find nothing
 
     @property
@@ -145,8 +144,10 @@ class LabelSplit(SplitImages):
         images = make_portable_path(self.image_folder)
         variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
         separator = ' '  # which mmpretrain's CustomDataset expects
-        are_converted = any(value != index for value, index in self.map_values.items())
-        if self.map_values:
+        are_converted = False
+        if self.pixel_labels:
+            by_value, are_converted = self.pixel_labels
+            are_converted |= any(value != index for value, index in by_value.items())
             variables[f'{name}_labels'] = '' if are_converted else images
             separator = '\t'  # which PairedSegDataset expects
         text = ''
@@ -154,7 +155,7 @@ class LabelSplit(SplitImages):
             label = image['label']
             if are_converted:
                 # Write a map whose values are class indices.
-                pixels = read_values(self.image_folder / label, self.map_values)
+                pixels = read_labels(self.image_folder / label, self.pixel_labels)
                 target = (folder / name / label).with_suffix('.png')
                 label = make_portable_path(write_image(target, pixels))
             # CustomDataset removes blanks at the beginning of a line.

@@ -48,7 +48,8 @@ class SkipUnreadable(BaseTransform):
         augmentations: Sequence[dict],
         unreadable_images: int,
     ) -> None:
-        self.load, self.augment = Compose(transforms), Compose(augmentations)
+        self.load = Compose(transforms)
+        self.augment = Compose(augmentations)
         self.max_unreadable = unreadable_images
         self.unreadable: set[str] = set()
 

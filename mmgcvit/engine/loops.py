@@ -76,19 +76,25 @@ class SeededBatchSampler(Sampler):
     def __init__(
         self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool
     ) -> None:
-        self.sampler, self.batch_size, self.endless = sampler, batch_size, endless
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.endless = endless
         self.batch_sampler = DATA_SAMPLERS.build(
             batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
         )
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
-        self.rank, self.world_size = get_rank(), get_world_size()
+        self.rank = get_rank()
+        self.world_size = get_world_size()
         self.iteration = self.epoch = None
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
         """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
         since an epoch.
         """
-        self.seed, self.iteration, self.epoch, self.num_done = seed, iteration, epoch, num_done
+        self.seed = seed
+        self.iteration = iteration
+        self.epoch = epoch
+        self.num_done = num_done
 
     def __len__(self) -> int:
         return len(self.batch_sampler)  # the number of batches in a whole epoch
@@ -205,7 +211,8 @@ class ResumableLoop:
         at which the run resumes: in an epoch-based run, epochs end at multiples of their number of
         iterations.
         """
-        sampler, state = self.batch_sampler, meta[DATA_POSITION]
+        sampler = self.batch_sampler
+        state = meta[DATA_POSITION]
         seed = get_randomness(self.runner).get('seed')
         meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch']  # 0 in an iteration-based run
@@ -219,7 +226,8 @@ class ResumableLoop:
             self.has_new_settings = True
             effect = 'the data order changes'
             if self.is_by_epoch:
-                sampler.num_done, sampler.iteration = 0, epoch * len(sampler)
+                sampler.num_done = 0
+                sampler.iteration = epoch * len(sampler)
                 effect = f'epoch {epoch + 1} starts at iteration {sampler.iteration}'
             print_log(
                 f'{effect}, because settings have changed: {", ".join(changes)}',

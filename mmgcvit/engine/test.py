@@ -49,7 +49,8 @@ def run_test(
     call_on_rank_0(check_data, cfg, ['test_dataloader'])
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer
     # state.
-    cfg.load_from, cfg.resume = loaded.source, False
+    cfg.load_from = loaded.source
+    cfg.resume = False
     with open_runner(cfg, loaded, progress) as runner:
         check_fits(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))

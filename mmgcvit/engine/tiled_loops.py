@@ -26,7 +26,8 @@ def build_dataset_and_predictor(
     """
     scope = runner.cfg.default_scope
     dataset = build_dataset(settings, scope, masks=masks)
-    first, meta = next(iter_unwrapped_datasets(settings)), {'dataset_meta': dataset.metainfo}
+    first = next(iter_unwrapped_datasets(settings))
+    meta = {'dataset_meta': dataset.metainfo}
     return dataset, make_predictor(unwrap_model(runner), scope, first, meta, **options)
 
 

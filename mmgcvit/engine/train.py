@@ -131,9 +131,12 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
     ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
     the base batch size in ``cfg`` is changed.
     """
-    scaling, loader = cfg.get('auto_scale_lr') or {}, cfg.get('train_dataloader') or {}
-    base, batch_size = scaling.get('base_batch_size'), loader.get('batch_size')
-    steps, file_steps = count_steps(cfg), count_steps(file_cfg)
+    scaling = cfg.get('auto_scale_lr') or {}
+    loader = cfg.get('train_dataloader') or {}
+    base = scaling.get('base_batch_size')
+    batch_size = loader.get('batch_size')
+    steps = count_steps(cfg)
+    file_steps = count_steps(file_cfg)
     if scaling.get('enable') and base is None:
         raise UserError(
             '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its '

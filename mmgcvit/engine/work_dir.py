@@ -53,7 +53,8 @@ def choose_checkpoint(
     starts, so the same command starts and resumes a job. Raise a CheckpointError if the checkpoint
     cannot be read, or the run would replace or remove others.
     """
-    load_from, work_dir = cfg.get('load_from'), Path(cfg.work_dir)
+    load_from = cfg.get('load_from')
+    work_dir = Path(cfg.work_dir)
     if not overwrite:
         if resume or cfg.get('resume'):
             checkpoint = read_resumed(resume or load_from or 'auto', work_dir)
@@ -228,10 +229,12 @@ class StartHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        work_dir, resumed = Path(runner.work_dir), get_resumed_checkpoint(runner)
+        work_dir = Path(runner.work_dir)
+        resumed = get_resumed_checkpoint(runner)
         source = Path(runner.cfg.filename or f'{runner.timestamp}.py')
         self.is_started = False
-        self.config, self.outdated = work_dir / source.name, []
+        self.config = work_dir / source.name
+        self.outdated = []
         if resumed is None or resumed.parent.resolve() != work_dir.resolve():
             # Begin with the earlier run's config, so that it is never without its checkpoints or
             # beside those of this run. Keep the one that this run was started with.

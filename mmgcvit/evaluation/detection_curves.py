@@ -162,14 +162,16 @@ def make_curve(matches: Sequence[dict[str, Any]]) -> Curve:
     """Count the detections of at least each score, from the matches of pycocotools at the lowest
     IoU threshold, which are None for images without objects and detections.
     """
-    found, num_objects = [np.empty((2, 0))], 0
+    found = [np.empty((2, 0))]
+    num_objects = 0
     for match in filter(None, matches):
         scores_and_matches = np.stack([match['dtScores'], match['dtMatches'][0] > 0])
         found.append(scores_and_matches[:, ~match['dtIgnore'][0]])
         num_objects += np.count_nonzero(match['gtIgnore'] == 0)
     scores, is_correct = np.concatenate(found, axis=1)
     order = np.argsort(-scores, kind='stable')
-    scores, num_correct = scores[order], np.cumsum(is_correct[order], dtype=int)
+    scores = scores[order]
+    num_correct = np.cumsum(is_correct[order], dtype=int)
     # A threshold keeps all detections with the same score, or none of them.
     last = np.flatnonzero(np.diff(scores, append=-1) < 0)
     return Curve(scores[last], last + 1, num_correct[last], num_objects)

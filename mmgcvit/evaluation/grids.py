@@ -37,12 +37,16 @@ PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several im
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
 NUM_SAMPLES = 8  # of each dataset on a contact sheet
 # The font of titles, which is monospaced, and its sizes in pixels.
-TITLE_FONT, FONT_SIZE = Path(FONT).with_name('DejaVuSansMono.ttf'), 14
-LETTER_WIDTH, LINE_HEIGHT = 9, 20
+TITLE_FONT = Path(FONT).with_name('DejaVuSansMono.ttf')
+FONT_SIZE = 14
+LETTER_WIDTH = 9
+LINE_HEIGHT = 20
 GAP = 10  # between pictures, in pixels
 
 # Okabe and Ito's sky blue, vermilion and yellow, which people with any colour vision tell apart
-RIGHT, FALSE, MISSED = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+RIGHT = (86, 180, 233)
+FALSE = (213, 94, 0)
+MISSED = (240, 228, 66)
 TINT = 0.3  # the opacity of masks
 LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
 
@@ -96,7 +100,8 @@ def draw_matches(
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
     prediction, labels, indices = match_objects(ground_truth, prediction)
     is_right = labels == prediction.labels
-    right, false = prediction.select(is_right), prediction.select(~is_right)
+    right = prediction.select(is_right)
+    false = prediction.select(~is_right)
     missed = ground_truth.select(indices)
     for objects, colour in ((false, FALSE), (right, RIGHT)):
         annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)

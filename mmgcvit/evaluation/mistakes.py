@@ -66,7 +66,9 @@ def evaluate_images(
     num_images = np.zeros(num_classes, np.int64)
     lowest_scores = {}
     matrix = np.zeros([num_classes + 1] * 2, np.int64)
-    worst, objects, detections = [], [], []
+    worst = []
+    objects = []
+    detections = []
     predictions = predict_dataset(model, dataset, batch_size)
     for index, (path, ground_truth, prediction) in enumerate(predictions):
         if isinstance(prediction, Detections):
@@ -126,7 +128,9 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, f
     matrix = mistakes.confusion_matrix
     curves = mistakes.curves
     # Without the background.
-    right, ground_truths, predictions = np.diag(matrix)[:-1], matrix.sum(1)[:-1], matrix.sum(0)[:-1]
+    right = np.diag(matrix)[:-1]
+    ground_truths = matrix.sum(1)[:-1]
+    predictions = matrix.sum(0)[:-1]
     total = np.where(ground_truths, ground_truths + predictions, np.nan)
     columns = {
         'ground_truths': ground_truths,
@@ -151,7 +155,9 @@ def write_mistakes(
     """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and
     ``mistakes.json``.
     """
-    matrix, curves, task = mistakes.confusion_matrix, mistakes.curves, TASK_BY_NAME[model.task]
+    matrix = mistakes.confusion_matrix
+    curves = mistakes.curves
+    task = TASK_BY_NAME[model.task]
     write_figure(folder / 'confusion.png', draw_confusion_matrix(matrix, model.classes, task))
     content = {
         'counted': task.counted,

@@ -20,12 +20,15 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task
     """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches
     10,000) as text.
     """
-    names, totals = [*classes, BACKGROUND], matrix.sum(1, keepdims=True)
+    names = [*classes, BACKGROUND]
+    totals = matrix.sum(1, keepdims=True)
     # Detections without an object are no share of anything: one would be darkest.
     totals[-1] = totals.max()
     shares = matrix / np.maximum(totals, 1)
     if task != DETECTION:  # without detections the background has no counts
-        names, matrix, shares = names[:-1], matrix[:-1, :-1], shares[:-1, :-1]
+        names = names[:-1]
+        matrix = matrix[:-1, :-1]
+        shares = shares[:-1, :-1]
     side = np.clip(0.35 * len(names), 6, 24)
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=task.counted)
@@ -37,7 +40,8 @@ def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task
     if len(names) > MAX_WITH_NUMBERS:
         return figure
     for row, column in np.argwhere(matrix):
-        count, share = matrix[row, column], shares[row, column]
+        count = matrix[row, column]
+        share = shares[row, column]
         number = f'{count:,}' if matrix.max() <= MAX_COUNT else f'{share:.0%}'
         colour = 'white' if share > 0.5 else 'black'
         axes.text(column, row, number, ha='center', va='center', fontsize=font_size, color=colour)

@@ -24,7 +24,9 @@ from .mistakes import Mistakes, evaluate_images, score_classes
 from .samples import build_dataset
 
 MIN_F1 = 0.1  # if no confidence threshold has this F1, none is chosen
-GOOD, FAIR = 0.8, 0.5  # from which F1 or IoU on a class is good, or fair
+# From which F1 or IoU a class is found well, or fairly well.
+GOOD = 0.8
+FAIR = 0.5
 
 
 class ClassScore(NamedTuple):
@@ -41,7 +43,8 @@ def judge_run(work_dir: Path) -> str:
 
     Choose the threshold of a detector.
     """
-    config, checkpoint = find_config(work_dir), read_model_checkpoint(work_dir)
+    config = find_config(work_dir)
+    checkpoint = read_model_checkpoint(work_dir)
     cfg = read_config(config)
     is_detector = cfg.default_scope == DETECTION.scope
     with silence_output():

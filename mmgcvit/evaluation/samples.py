@@ -81,7 +81,8 @@ def load_sample(
         path = sample['data_samples'].get('img_path')
         if not path:
             # Samples of CIFAR have no path. Their images are RGB.
-            path, image = f'{index:06d}.png', image[..., ::-1]
+            path = f'{index:06d}.png'
+            image = image[..., ::-1]
         return Path(path), convert_to_bgr(image), ground_truth
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:

@@ -32,7 +32,8 @@ SUPPORTED = (
 Tensors = tuple[Tensor, ...]
 # A box that is dropped gets the score NO_OBJECT. All other scores and logits are above
 # OBJECT_THRESHOLD.
-NO_OBJECT, OBJECT_THRESHOLD = -1e4, -5e3
+NO_OBJECT = -1e4
+OBJECT_THRESHOLD = -5e3
 
 
 class TwoStageGraph(nn.Module):
@@ -87,7 +88,8 @@ class TwoStageGraph(nn.Module):
         kept = kept.reshape_as(scores).flatten(1)
         top_scores, order = select_top_scores(kept, cfg.max_per_img)
         image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
-        index, top_scores = order[image, rank], top_scores[image, rank]
+        index = order[image, rank]
+        top_scores = top_scores[image, rank]
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
         outputs = (boxes, top_scores, labels, image)
@@ -235,7 +237,8 @@ def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: fl
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
     kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), iou_threshold, score_thr)
-    flat, index = scores.flatten(), kept[:, 0] * scores.shape[1] + kept[:, 2]
+    flat = scores.flatten()
+    index = kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
     return flat.clamp(max=NO_OBJECT).scatter(0, index, flat[index]).reshape_as(scores)
 

@@ -54,7 +54,8 @@ class SegmentorGraph(nn.Module):
         head = getattr(model, 'decode_head', None)
         num_channels = getattr(head, 'out_channels', 0)
         padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
-        size, mode = padding.get('size') or (0, 0), model.test_cfg.mode
+        size = padding.get('size') or (0, 0)
+        mode = model.test_cfg.mode
         # Heads with a pixel decoder are those of Mask2Former and MaskFormer.
         is_supported = type(model) is EncoderDecoder and not hasattr(head, 'pixel_decoder')
         if not is_supported or num_channels < 2 or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
@@ -95,7 +96,8 @@ class TraceablePooling(nn.AdaptiveAvgPool2d):
             # - 1.
             pixels = torch.arange(side, device=x.device)
             products = torch.arange(bins, device=x.device)[:, None] * side
-            begins, ends = products // bins, ceil_div(products + side, bins)
+            begins = products // bins
+            ends = ceil_div(products + side, bins)
             is_inside = (pixels >= begins) & (pixels < ends)
             weights = is_inside.to(x.dtype) / (ends - begins)
             x = (weights @ x).transpose(2, 3)

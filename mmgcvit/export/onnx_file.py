@@ -77,9 +77,11 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor
-    mean, std = [0.0] * 3, [1.0] * 3
+    mean = [0.0] * 3
+    std = [1.0] * 3
     if hasattr(preprocessor, 'mean'):
-        mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
+        mean = preprocessor.mean.flatten().tolist()
+        std = preprocessor.std.flatten().tolist()
     entries = {
         'mmgcvit_version': __version__,
         'task': predictor.task,

@@ -172,7 +172,8 @@ class OnnxPredictor:
             resized = cv2.resize(image, size, interpolation=CV2_INTERPOLATION[interpolation])
         # The size of the centre crop.
         width, height = json.loads(self.metadata['crop']) or size
-        left, top = max(0, round((size[0] - width) / 2)), max(0, round((size[1] - height) / 2))
+        left = max(0, round((size[0] - width) / 2))
+        top = max(0, round((size[1] - height) / 2))
         cropped = resized[top : top + height, left : left + width]
         if self.metadata['channel_order'] == 'rgb':
             cropped = cropped[..., ::-1]
@@ -184,7 +185,8 @@ class OnnxPredictor:
     def choose_size(self, ori_shape: Shape) -> tuple[int, int]:
         """Return the (width, height) to which an image of ``ori_shape`` (height, width) resizes."""
         height, width = ori_shape
-        scale, edge = json.loads(self.metadata['scale']), self.metadata['edge']
+        scale = json.loads(self.metadata['scale'])
+        edge = self.metadata['edge']
         lengths = {
             'width': width,
             'height': height,

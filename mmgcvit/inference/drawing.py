@@ -82,7 +82,8 @@ def draw_prediction(
         text = prediction.class_name
         if with_scores:
             text += f' {prediction.score:.2f}'
-        colour, size = palette[prediction.label], choose_text_size(canvas)
+        colour = palette[prediction.label]
+        size = choose_text_size(canvas)
         canvas = draw_labels(canvas, [(0, 0)], [text], [colour], size)
     return canvas
 
@@ -101,7 +102,8 @@ def draw_objects(
 ) -> NDArray:
     """Draw masks, boxes and labels, those with the highest scores on top."""
     prediction = prediction.select(np.s_[::-1])
-    objects, texts = prediction.to_supervision(), prediction.class_names
+    objects = prediction.to_supervision()
+    texts = prediction.class_names
     colours = [palette[label] for label in prediction.labels]
     if len(palette) == 1:
         colours = choose_palette(len(prediction), [palette])
@@ -129,12 +131,16 @@ def draw_regions(
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    canvas, points, texts, colours = image.copy(), [], [], []
+    canvas = image.copy()
+    points = []
+    texts = []
+    colours = []
     rows = zip(prediction.labels, prediction.class_names, prediction.areas, strict=True)
     for label, name, area in rows:
         if label == 0 and BACKGROUND.fullmatch(name):
             continue
-        region, bgr = label_map == label, np.array(palette[label][::-1])
+        region = label_map == label
+        bgr = np.array(palette[label][::-1])
         canvas[region] = np.round(OPACITY * bgr + (1 - OPACITY) * canvas[region])
         canvas[region & (gradient > 0)] = bgr
         if area >= MIN_LABELLED_SHARE * label_map.size:
@@ -146,7 +152,8 @@ def draw_regions(
     canvas = resize(canvas, scale)
     if not points:
         return canvas
-    points, size = scale * np.array(points), choose_text_size(canvas)
+    points = scale * np.array(points)
+    size = choose_text_size(canvas)
     return draw_labels(canvas, points, texts, colours, size, 'CENTER')
 
 

@@ -30,7 +30,9 @@ from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
-MAX_SECONDS, MAX_BYTES = 60, 256 << 20  # limits of the download of an image by its URL
+# Limits of the download of an image by its URL
+MAX_SECONDS = 60
+MAX_BYTES = 256 << 20
 
 
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -52,7 +52,8 @@ def load_model(
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
-    predictor.config, predictor.checkpoint = config, checkpoint.source
+    predictor.config = config
+    predictor.checkpoint = checkpoint.source
     predictor.image_side = (cfg.get(STARTED_WITH) or {}).get('image_side')
     if predictor.task == DETECTION.name:
         # The loops in engine/tiled_loops.py have this setting.
@@ -82,7 +83,8 @@ def check_started_here(cfg: Config, path: str | Path) -> None:
         files += list_local_paths(dataset)
     if all(file.is_absolute() for file in files):
         return
-    parents, here = make_absolute(path).parents, Path.cwd()
+    parents = make_absolute(path).parents
+    here = Path.cwd()
     work_dir = Path(cfg.get('work_dir') or parents[0])
     is_relative = not work_dir.is_absolute()
     started_in = [folder for folder in parents if is_relative and folder / work_dir in parents]
@@ -107,7 +109,8 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
 
     The config may be modified.
     """
-    scope, loader = cfg.get('default_scope'), cfg.get('test_dataloader') or {}
+    scope = cfg.get('default_scope')
+    loader = cfg.get('test_dataloader') or {}
     dataset = next(iter_unwrapped_datasets(loader.get('dataset')), {})
     if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
@@ -144,8 +147,10 @@ def make_predictor(
         if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
     ]
     with build_in_scope(scope):
-        pipeline, metas = Compose(transforms), collect_dataset_metas(meta, dataset)
-    names, decoding = find_class_names(metas, model), get_decoding_settings(dataset)
+        pipeline = Compose(transforms)
+        metas = collect_dataset_metas(meta, dataset)
+    names = find_class_names(metas, model)
+    decoding = get_decoding_settings(dataset)
     palette = choose_palette(len(names), [info.get('palette') for info in metas])
     return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
 
@@ -181,7 +186,8 @@ def check_class_names(
     """
     if not isinstance(trained, list | tuple) or not trained or not classes:
         return
-    trained, classes = list(map(str, trained)), list(map(str, classes))
+    trained = list(map(str, trained))
+    classes = list(map(str, classes))
     if trained != classes:
         raise UserError(
             f'{checkpoint} was trained on the {len(trained)} classes {shorten(trained, MANY)}, but '

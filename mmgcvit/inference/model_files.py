@@ -130,12 +130,14 @@ def read_score_thr(config: Path, checkpoint: str) -> float | None:
     """Return the confidence threshold in a config's folder that ``train --data`` chose for a
     checkpoint with this content, or None.
     """
-    path, file = config.parent / SCORE_THR_FILE, Path(checkpoint)
+    path = config.parent / SCORE_THR_FILE
+    file = Path(checkpoint)
     if not path.is_file() or not file.is_file():
         return None
     try:
         chosen = json.loads(path.read_text())
-        digest, score_thr = chosen['sha256'], float(chosen['score_thr'])
+        digest = chosen['sha256']
+        score_thr = float(chosen['score_thr'])
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'

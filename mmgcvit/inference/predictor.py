@@ -42,7 +42,8 @@ P = TypeVar('P', bound=Prediction)
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
-MIN_DRAWN_SIDE, MAX_ENLARGED_SIDE = 224, 4096
+MIN_DRAWN_SIDE = 224
+MAX_ENLARGED_SIDE = 4096
 MIN_TILE = 32  # in pixels
 OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
@@ -52,7 +53,8 @@ NMS_IOS_THR = 0.5
 # image, is at most MARGIN times the tile's side. A cut object is dropped if the box of a complete
 # object covers at least the share MAX_COVERED of its box. Their classes may differ, since a part of
 # an object may look like another class.
-MARGIN, MAX_COVERED = 1 / 64, 0.7
+MARGIN = 1 / 64
+MAX_COVERED = 0.7
 
 
 @dataclass(eq=False)
@@ -246,7 +248,8 @@ class Detector(Predictor[Detections]):
         # Sort, since Mask2Former returns its objects unsorted.
         objects = objects[objects.scores.argsort(descending=True, stable=True)]
         # NumPy has no bfloat16.
-        boxes, scores = objects.bboxes.float().numpy(), objects.scores.float().numpy()
+        boxes = objects.bboxes.float().numpy()
+        scores = objects.scores.float().numpy()
         masks = objects.get('masks')
         if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
@@ -266,7 +269,8 @@ class Detector(Predictor[Detections]):
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
-        size, margin = image.shape[:2], MARGIN * self.tiles
+        size = image.shape[:2]
+        margin = MARGIN * self.tiles
         are_limited = []
 
         def detect(tiles: list[NDArray]) -> list['sv.Detections']:
@@ -319,7 +323,8 @@ class Segmentor(Predictor[Segmentation]):
 
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
         """
-        side, (height, width) = self.tiles, image.shape[:2]
+        side = self.tiles
+        (height, width) = image.shape[:2]
         label_map = np.empty((height, width), np.int32)
         places = list(product(place_tiles(height, side), place_tiles(width, side)))
         for begin in range(0, len(places), self.tiles_per_batch):

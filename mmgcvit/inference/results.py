@@ -54,7 +54,8 @@ class Detections:
 
     def __iter__(self) -> Iterator[DetectedObject]:
         masks = [None] * len(self) if self.masks is None else self.masks
-        scores, labels = self.scores.tolist(), self.labels.tolist()
+        scores = self.scores.tolist()
+        labels = self.labels.tolist()
         return map(DetectedObject, self.boxes, scores, labels, self.class_names, masks)
 
     def __repr__(self) -> str:

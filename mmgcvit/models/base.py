@@ -98,7 +98,8 @@ class PyramidBackbone(PretrainedModel):
         in_channels, H, W).
         """
         self.check_images(images)
-        x, maps = self.stem(images), []
+        x = self.stem(images)
+        maps = []
         for i, stage in enumerate(self.stages):
             if i > 0:
                 x = self.downsamplers[i - 1](x)
@@ -152,7 +153,8 @@ class PyramidBackbone(PretrainedModel):
         ``prefix`` is that of the backbone in the model, for example ``'backbone.'``. The second
         result is the number of different depths.
         """
-        depths, depth = {f'{prefix}stem.': 0}, 0  # by the beginning of parameter names
+        depths = {f'{prefix}stem.': 0}  # by the beginning of parameter names
+        depth = 0
         for i, stage in enumerate(self.stages):
             depths[f'{prefix}stages.{i}.'] = depth + 1
             for j in range(len(stage.blocks)):

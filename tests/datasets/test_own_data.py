@@ -21,7 +21,7 @@ from PIL import Image
 
 from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
-from mmgcvit.datasets.decoding import read_values
+from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import list_files
@@ -280,7 +280,7 @@ def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
     labels = np.eye(4, 5, dtype=np.uint8)
     write(tmp_path / 'a.png', labels[..., None] * np.array([0, 0, 255], np.uint8))
     assert names == ['a', 'b']
-    assert_array_equal(read_values(tmp_path / 'a.png', values), labels)
+    assert_array_equal(read_labels(tmp_path / 'a.png', values), labels)
 
 
 def test_images_of_rare_classes_are_repeated(annotation_type, make, tmp_path):

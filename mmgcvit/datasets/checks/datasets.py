@@ -118,15 +118,7 @@ def check_coco(
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
-    model = cfg.get('model')
-    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
-    max_objects = inf if predicts_tiles else find_max_objects(model)
-    numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
-    problems[FULL_IMAGES] = [
-        f'{name} has {number}, the limit is {max_objects}'
-        for name, number in numbers.items()
-        if number > max_objects
-    ]
+    problems[FULL_IMAGES] = find_full_images(split, cfg)
     is_trained = any(not entry.get('ignore') for entry in right.objects)
     if not is_scored and not is_trained:
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
@@ -140,13 +132,25 @@ def check_coco(
     num_ignored = len(split.annotations) - counts.total()
     if num_ignored:
         text += f'; {num_ignored} ignored'
-        if has_other_assigner(model) and not is_scored:
-            report.notes.append(
-                f'{path}: training takes ignored objects for background, because an assigner of '
-                'the model has no ignore_iof_thr above 0'
-            )
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
+    if num_ignored and not is_scored and has_other_assigner(cfg.get('model')):
+        report.notes.append(
+            f'{path}: training takes ignored objects for background, because an assigner of the '
+            'model has no ignore_iof_thr above 0'
+        )
     return list(map(ImageFile, map(str, split.image_paths), split.sizes))
+
+
+def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:
+    """Return the images with more objects than the model finds in one."""
+    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
+    max_objects = inf if predicts_tiles else find_max_objects(cfg.get('model'))
+    numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
+    return [
+        f'{name} has {number}, the limit is {max_objects}'
+        for name, number in numbers.items()
+        if number > max_objects
+    ]
 
 
 def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
@@ -247,12 +251,14 @@ def check_images(
         num_images: How many random ones of them are decoded, with their maps.
         progress: A progress bar.
     """
-    problems, decoded = defaultdict(list), set(images)
+    problems = defaultdict(list)
+    decoded = set(images)
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
         decoded = set(random.Random(len(images)).sample(images, num_images))
-    decoding, known_labels = get_decoding_settings(settings), list_known_labels(dataset)
+    decoding = get_decoding_settings(settings)
+    known_labels = list_known_labels(dataset)
     place = get_data_path(dataset)
 
     def check(image: ImageFile) -> list[tuple[Rule, str]]:

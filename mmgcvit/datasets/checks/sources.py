@@ -113,7 +113,8 @@ def list_local_paths(dataset: ConfigDict) -> list[Path]:
     """Return the annotation files and image folders in a dataset's config, except those on a
     server.
     """
-    root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix')
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix')
     if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
         return []
     # A config may inherit data_prefix.seg without using it. Only mmdet's transforms for

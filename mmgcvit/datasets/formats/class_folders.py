@@ -5,11 +5,12 @@ but images lie directly in the folders of classes. Nearly all folders of images 
 this format is tried last.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
@@ -32,24 +33,23 @@ MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are
 Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
-def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layout of class folders that a folder fits or nearly fits."""
+def match_layouts(folder: Folder) -> Iterator[Match]:
+    """Yield the layout of class folders that a folder fits or nearly fits."""
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
-    layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
-    found = {}  # images by split and class
+    depth = 2 if splits else 1  # of the folders of classes
+    found = {}
+    deep = []
     for file in folder.images:
         folders = file.parts[:-1]
         if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
-    deep = [file for file in folder.images if len(file.parts) > depth + 1]
+        elif len(folders) > depth:
+            deep.append(file)
     classes = sorted(found.get('train', ()))
-    annotations = [  # beside images, which are not read
-        file
-        for file in folder.list_files('.json', '.csv', '.xml', '.txt')
-        if len(file.parts) > depth and file.parts[depth - 1] in classes
-    ]
+    if len(classes) < 2 and folder.list_files('.json', '.csv'):
+        return  # the message names these files
     misfit = ''
     if splits and len(splits) < len(tops):
         misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
@@ -59,13 +59,28 @@ def match_layouts(folder: Folder) -> list[Match]:
         misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
     elif found and not classes:
         misfit = f'has class folders for {shorten(list(found))}, but none for training'
-    elif not classes or (len(classes) < 2 and folder.list_files('.json', '.csv')):
-        return []  # the message names such files
-    elif len(classes) < 2:
-        misfit = f'has no annotations, and for training only the class folder {classes[0]}'
-    elif annotations:
-        misfit = f'has files that are not annotations of a known format: {shorten(annotations)}'
-    return [Match(layout, partial(read_dataset, folder, found), misfit)]
+    elif found:
+        misfit = find_wrong_content(folder, depth, classes)
+    if found or misfit:
+        layout = WITH_SPLITS if splits else WITHOUT_SPLITS
+        yield Match(layout, partial(read_dataset, folder, found), misfit)
+
+
+def find_wrong_content(folder: Folder, depth: int, classes: Sequence[str]) -> str:
+    """Return what is wrong with the content of class folders, or ''.
+
+    ``depth`` is that of the folders of classes, of which ``classes`` are those for training.
+    """
+    if len(classes) == 1:
+        return f'has no annotations, and for training only the class folder {classes[0]}'
+    annotations = [  # beside images, which are not read
+        file
+        for file in folder.list_files('.json', '.csv', '.xml', '.txt')
+        if len(file.parts) > depth and file.parts[depth - 1] in classes
+    ]
+    if annotations:
+        return f'has files that are not annotations of a known format: {shorten(annotations)}'
+    return ''
 
 
 def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo:
@@ -102,40 +117,60 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     Photos and their maps are: they have the same size, and the same name or one that begins or
     ends with the other's. With ``--task classify`` this is not asked.
     """
-    # Files of the folders before, by their names, also without ending and without beginning.
-    index = {}
+    index = NameIndex({}, {}, {})  # of the files of the folders before
     for name in sorted(images):
-        pairs = [(file, find_partner(file, index)) for file in images[name]]
-        folders = Counter(partner.parent.name for _, partner in pairs if partner)
+        pairs = defaultdict(list)  # the images and their partners, by the folder of the latter
         for file in images[name]:
-            start, end = file.stem.rpartition('_')[0], file.stem.partition('_')[2]
-            for key in (file.stem, f'{start}_*', f'*_{end}'):
-                index.setdefault(key, file)
-        for other, number in folders.most_common(1):
-            num_files = min(len(images[name]), len(images[other]))
-            if number < MIN_PAIRS * num_files:
-                continue
-            num_same = 0
-            for file, partner in pairs:
-                if partner and partner.parent.name == other:
-                    with suppress(UserError):  # for images that cannot be read
-                        num_same += read_sizes(root / file) == read_sizes(root / partner)
-            if num_same >= MIN_PAIRS * num_files:
-                raise UserError(
-                    f'{root}: {num_same} of {num_files} images in {name} have a partner of their '
-                    f'name and size in {other}. Are they images and their maps? Then call '
-                    'the folders images and masks. Are they classes? Then add --task classify'
-                )
+            partner = index.find_partner(file)
+            if partner:
+                pairs[partner.parent.name].append((root / file, root / partner))
+        for file in images[name]:
+            index.add(file)
+        if not pairs:
+            continue
+        other, found = max(pairs.items(), key=lambda item: len(item[1]))
+        num_files = min(len(images[name]), len(images[other]))
+        if len(found) < MIN_PAIRS * num_files:
+            continue
+        num_same = sum(have_same_size(*pair) for pair in found)
+        if num_same >= MIN_PAIRS * num_files:
+            raise UserError(
+                f'{root}: {num_same} of {num_files} images in {name} have a partner of their name '
+                f'and size in {other}. Are they images and their maps? Then call the folders '
+                'images and masks. Are they classes? Then add --task classify'
+            )
 
 
-def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
-    """Return the file with the same name, of which one may have an ending: a_mask.png.
+class NameIndex(NamedTuple):
+    """Files by their names, and by these without the last or the first part; _ separates parts."""
 
-    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
-    """
-    name = file.stem
-    partner = index.get(name) or index.get(name.rpartition('_')[0]) or index.get(f'{name}_*')
-    similar = index.get(f'*_{name.partition("_")[2]}')
-    if partner is None and similar and similar.suffix != file.suffix and '_' in name:
+    whole: dict[str, Path]
+    without_last: dict[str, Path]
+    without_first: dict[str, Path]
+
+    def add(self, file: Path) -> None:
+        """Add a file. One with the same name or part of it stays."""
+        self.whole.setdefault(file.stem, file)
+        self.without_last.setdefault(file.stem.rpartition('_')[0], file)
+        self.without_first.setdefault(file.stem.partition('_')[2], file)
+
+    def find_partner(self, file: Path) -> Path | None:
+        """Return the file with the same name, of which one may have an ending: a_mask.png.
+
+        Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
+        """
+        name = file.stem
+        start = name.rpartition('_')[0]
+        partner = self.whole.get(name) or self.whole.get(start) or self.without_last.get(name)
+        end = name.partition('_')[2]
+        similar = self.without_first.get(end)
+        if partner or not end or not similar or similar.suffix == file.suffix:
+            return partner
         return similar
-    return partner
+
+
+def have_same_size(image: Path, other: Path) -> bool:
+    """Return whether two images have the same size; False if one cannot be read."""
+    with suppress(UserError):
+        return read_sizes(image) == read_sizes(other)
+    return False

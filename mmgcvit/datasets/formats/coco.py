@@ -296,7 +296,7 @@ def read_split(
     images = []
     for image, name in zip(content['images'], list_file_names(content), strict=True):
         # The folder of the images may be a link to another place.
-        leaves_it = '..' in name or name.startswith('/')
+        leaves_it = '..' in Path(name).parts or name.startswith('/')
         if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
             raise UserError(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, Values, check_map_size, read_segmentation_map, read_values
+from ..decoding import (
+    IGNORE_INDEX,
+    PixelLabels,
+    check_map_size,
+    read_segmentation_map,
+    read_values,
+)
 from ..layouts import (
     Folder,
     Layout,
@@ -65,7 +71,9 @@ FOLDERS = (
         'SegmentationClass',
     ),
 )
-SEMANTIC, INSTANCES = TASKS = 'semantic', 'segment'  # which say what the numbers are
+# Values of --task, which say what the numbers are.
+SEMANTIC = 'semantic'
+INSTANCES = 'segment'
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
 # How the first line of a table begins, if it is not of a class.
@@ -76,7 +84,8 @@ SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside 
 
 def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
     """Return the layout of two folders, with the folders of splits in one of the places."""
-    images, maps = place.format(images), place.format(maps)
+    images = place.format(images)
+    maps = place.format(maps)
     tree = f'{images}/a.jpg\n{maps}/a.png'.replace('{split}', 'train')
     return Layout(tools, source, tree, images, maps)
 
@@ -148,40 +157,40 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     Raises:
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
-    names, values = read_classes(folder)
-    if task not in TASKS:
-        # Without names for its values, a map of pixels and one of instances look the same.
-        is_known = names or layout.task == INSTANCES
-        task = layout.task if is_known else ''
-    if not task:
+    names, labels = read_classes(folder)
+    is_given = task in (SEMANTIC, INSTANCES)
+    # Without names for its values, a map of classes and one of objects look the same.
+    is_declared = layout.task == INSTANCES or (layout.task == SEMANTIC and names)
+    if not is_given and not is_declared:
         raise UserError(f'{folder.path}: {ASK}')
-    maps = [file for each in pairs.by_split.values() for _, file in each]
+    kind = task if is_given else layout.task
     by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
-    if task == SEMANTIC:
-        dataset = read_semantic_maps(folder.path, by_split, names, values)
+    if kind == SEMANTIC:
+        dataset = read_semantic_maps(folder.path, by_split, names, labels)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
     return replace(
         dataset,
-        maps=maps,
+        maps=[file for each in pairs.by_split.values() for _, file in each],
         problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
     )
 
 
-def read_classes(folder: Folder) -> tuple[list[str], Values]:
-    """Return the class names and, if a table has it, the class index by the value of a pixel.
+def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
+    """Return the class names and, if a table has them, the labels of pixels.
 
     In a table of numbers, 255 is no class, unless the table has it.
 
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
     """
+    are_colours = (folder.path / COLOURS).is_file()
     tables = [folder.path / COLOURS]
-    if not tables[0].is_file():
+    if not are_colours:
         tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
     names = []
-    values = {}
+    labels = None
     if tables:
         classes, *others = map(read_table, tables)
         if any(other != classes for other in others):
@@ -190,8 +199,10 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
                 'Export all splits with one table'
             )
         names = list(classes.values())
-        values = {value: index for index, value in enumerate(classes)}
-        values.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+        by_value = {value: index for index, value in enumerate(classes)}
+        if not are_colours:
+            by_value.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+        labels = PixelLabels(by_value, are_colours)
     for name in NAMES_FILES:
         file = folder.path / name
         if not names and file.is_file():
@@ -201,7 +212,7 @@ def read_classes(folder: Folder) -> tuple[list[str], Values]:
             f'{folder.path} has {len(names)} classes of pixels. At most {IGNORE_INDEX} can be '
             'trained, because maps have 8 bits and 255 is no class. Join classes'
         )
-    return names, values
+    return names, labels
 
 
 def read_table(file: Path) -> dict[int, str]:
@@ -212,25 +223,24 @@ def read_table(file: Path) -> dict[int, str]:
     lines = [line for line in read_text(file).split('\n') if line.strip()]
     if lines and lines[0].startswith(HEADERS):
         del lines[0]
-    is_colours = file.name == COLOURS
+    are_colours = file.name == COLOURS
     names = {}
     for line in lines or ['']:  # an empty file has a wrong line too
         try:
-            if is_colours:
+            if are_colours:
                 name, text = line.rsplit(':', 3)[:2]
             else:
                 text, name = next(csv.reader([line], skipinitialspace=True, strict=True))
-            numbers = [int(part) for part in text.split(',')]
-            if len(numbers) != (3 if is_colours else 1):
+            numbers = bytes(map(int, text.split(',')))  # from 0 to 255, else ValueError
+            if len(numbers) != (3 if are_colours else 1):
                 raise ValueError
-            # A colour's value begins with 1 (Values). bytes raises a ValueError over 255.
-            value = int.from_bytes(bytes([1, *numbers] if is_colours else numbers), 'big')
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
                 'with numbers from 0 to 255. Export it again'
             ) from None
         name = name.strip()
+        value = int.from_bytes(numbers, 'big')
         if value in names:
             raise UserError(
                 f'{file} has {text.strip()} for the classes {names[value]} and {name}. Give each '
@@ -241,46 +251,38 @@ def read_table(file: Path) -> dict[int, str]:
 
 
 def read_semantic_maps(
-    folder: Path, by_split: PairsBySplit, names: Sequence[str], values: Values
+    folder: Path, by_split: PairsBySplit, names: Sequence[str], labels: PixelLabels | None
 ) -> DatasetInfo:
-    """Read maps whose values are class indices, and 255 where there is none.
+    """Read maps of classes.
 
-    Maps with other values or with colours are converted when a run copies its annotations.
+    Those with colours, or with other values than class indices, are converted when a run copies its
+    annotations.
 
     Args:
         folder: The dataset's folder.
         by_split: Images with their maps.
         names: The class names, or none.
-        values: The class index by the value of a pixel; empty: values are class indices.
+        labels: The labels of pixels, if a table has them.
     """
-    found, problems = read_splits(partial(read_labels, folder, values), by_split)
-    labels_by_map = {file: each for rows in found.values() for (_, file), each in rows}
-    labels = set().union(*labels_by_map.values())
-    if not values:
-        if labels == {0, IGNORE_INDEX} and len(names) == 2:
-            # Read all maps again, with 255 as the second class.
-            dataset = read_semantic_maps(folder, by_split, names, {0: 0, IGNORE_INDEX: 1})
-            return dataset.add_notes([f'255 in the maps is read as 1, {names[1]}'])
-        if labels <= {0, 1, IGNORE_INDEX}:
-            check_white(folder, labels_by_map)
+    are_colours = bool(labels and labels.are_colours)
+    found, problems = read_splits(partial(list_values, folder, are_colours), by_split)
     notes = []
-    if not names:
-        notes.append(
-            'the classes have no names. To name them, write classes.txt with a name on each line'
-        )
-    if labels - {IGNORE_INDEX}:  # without any, the judge says that no image is left
-        names = check_labels(folder, labels, names)
-    values = values or {index: index for index in range(len(names))}
+    if not labels:
+        values_by_map = {file: values for rows in found.values() for (_, file), values in rows}
+        names, labels, notes = choose_labels(folder, names, values_by_map)
     splits = {}
     for split, rows in found.items():
         images = []
-        for (image, file), own_labels in rows:
-            classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
-            if classes:
-                images.append({'file_name': str(image), 'label': str(file), 'classes': classes})
-            else:
+        for (image, file), values in rows:
+            own_labels = {labels.by_value.get(value) for value in values}
+            if None in own_labels:
+                problems.append(f'{folder / file} has colours or values of no class')
+            elif own_labels == {IGNORE_INDEX}:
                 problems.append(f'{folder / file} has no labelled pixel: all are 255')
-        splits[split] = LabelSplit(folder.resolve(), images, values)
+            else:
+                classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
+                images.append({'file_name': str(image), 'label': str(file), 'classes': classes})
+        splits[split] = LabelSplit(folder.resolve(), images, labels)
     return DatasetInfo(
         folder,
         'semantic maps',
@@ -292,19 +294,52 @@ def read_semantic_maps(
     )
 
 
-def read_labels(folder: Path, values: Values, pair: Pair) -> tuple[Pair, set[int]]:
-    """Return an image with its map, and the labels in the map."""
+def list_values(folder: Path, are_colours: bool, pair: Pair) -> tuple[Pair, set[int]]:
+    """Return an image with its map, and the values of the map's pixels."""
     image, map_file = pair
     path = folder / map_file
-    labels = read_values(path, values) if values else read_segmentation_map(path)
-    check_map_size(labels, path, folder / image)
-    return pair, set(np.unique(labels).tolist())
+    pixels = read_values(path, are_colours)
+    check_map_size(pixels, path, folder / image)
+    return pair, set(np.unique(pixels).tolist())
 
 
-def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> None:
+def choose_labels(
+    folder: Path, names: Sequence[str], values_by_map: Mapping[Path, Collection[int]]
+) -> tuple[Sequence[str], PixelLabels, list[str]]:
+    """Return the class names, the labels of pixels, and notes, for maps without a table.
+
+    A value is the class index, and 255 is no class. With two names, 255 beside 0 is the second
+    class.
+
+    Args:
+        folder: The dataset's folder, for messages.
+        names: The class names; without them, names are made up.
+        values_by_map: The values of the pixels in each map.
+
+    Raises:
+        UserError: The values do not fit the names, or 255 may be no class or the second one.
+    """
+    values = set().union(*values_by_map.values())
+    if values == {0, IGNORE_INDEX} and len(names) == 2:
+        labels = PixelLabels({0: 0, IGNORE_INDEX: 1})
+        return names, labels, [f'255 in the maps is read as 1, {names[1]}']
+    if values <= {0, 1, IGNORE_INDEX}:
+        check_white(folder, values_by_map)
+    notes = []
+    if not names:
+        notes.append(
+            'the classes have no names. To name them, write classes.txt with a name on each line'
+        )
+    if values - {IGNORE_INDEX}:  # without any, the judge says that no image is left
+        names = check_names(folder, values, names)
+    by_value = {index: index for index in range(len(names))}
+    return names, PixelLabels({**by_value, IGNORE_INDEX: IGNORE_INDEX}), notes
+
+
+def check_white(folder: Path, values_by_map: Mapping[Path, Collection[int]]) -> None:
     """Raise a UserError if 255 may be the second class, since some maps have it and others 1."""
-    white = [file for file, labels in labels_by_map.items() if IGNORE_INDEX in labels]
-    others = [file for file, labels in labels_by_map.items() if 1 in labels]
+    white = [file for file, values in values_by_map.items() if IGNORE_INDEX in values]
+    others = [file for file, values in values_by_map.items() if 1 in values]
     if white and others and set(white).isdisjoint(others):
         raise UserError(
             f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
@@ -313,27 +348,26 @@ def check_white(folder: Path, labels_by_map: Mapping[Path, Collection[int]]) -> 
         )
 
 
-def check_labels(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
+def check_names(folder: Path, values: set[int], names: Sequence[str]) -> Sequence[str]:
     """Return the class names: those given, or made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
-        labels: All values of the maps.
+        values: All values of the maps.
         names: The class names; without them, names are made up if no value is missing.
 
     Raises:
-        UserError: There is only one class, a value has no name, or without names a value is
-            missing.
+        UserError: There is only one class, a value has no name, or without names one is missing.
     """
-    highest = max(labels - {IGNORE_INDEX})
+    highest = max(values - {IGNORE_INDEX})
     missing = set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
-        missing = set(range(1, highest)) - labels
+        missing = set(range(1, highest)) - values
     if 0 < highest < len(names) and not missing:
         return names
     raise UserError(
-        f'{folder}: the segmentation maps have the values {shorten(sorted(labels), 8)}, and the '
+        f'{folder}: the segmentation maps have the values {shorten(sorted(values), 8)}, and the '
         f'classes are {shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and '
         'so on, and 255 for none. Change the pixels, or name all classes in classes.txt, one on '
         'each line. With two names, 255 beside 0 is the second class'
@@ -375,7 +409,8 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     """
     from pycocotools import mask as coco_mask
 
-    image, map_file = folder / pair[0], folder / pair[1]
+    image = folder / pair[0]
+    map_file = folder / pair[1]
     # pycocotools needs this order.
     labels = np.asfortranarray(read_segmentation_map(map_file, with_instances=True))
     check_map_size(labels, map_file, image)

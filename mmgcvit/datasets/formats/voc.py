@@ -120,7 +120,8 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
     Raises:
         UserError: The file is damaged, or of another format.
     """
-    image, file = folder / pair[0], folder / pair[1]
+    image = folder / pair[0]
+    file = folder / pair[1]
     try:
         root = ElementTree.parse(file).getroot()
     # Unknown encodings raise ValueError or LookupError.
@@ -138,7 +139,8 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         name = element.findtext('name', '').strip()
         difficult = element.findtext('difficult', '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
-        corners, flag = parse_corners(values), parse_flag(difficult)
+        corners = parse_corners(values)
+        flag = parse_flag(difficult)
         if name and corners and flag is not None:
             # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's
             # evaluation does.
@@ -156,7 +158,8 @@ def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
 
     VOC counts from 1, so it has no coordinate from 0 to 1, and only few with fractions.
     """
-    from_0, fractional = [], []
+    from_0 = []
+    fractional = []
     for image in images:
         values = [value for _, entry in image.objects for value in entry['corners'][:2]]
         if any(0 <= value < 1 for value in values):
@@ -175,8 +178,10 @@ def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
     objects = []
     for name, entry in image.objects:
         left, top, right, bottom = entry['corners']
-        x, y = left - first, top - first
-        width, height = right - x, bottom - y
+        x = left - first
+        y = top - first
+        width = right - x
+        height = bottom - y
         values = {
             'bbox': [x, y, width, height],
             'area': width * height,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
@@ -63,26 +64,32 @@ labels/train/a.txt""",
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
-MIN_OUTSIDE = 0.1  # the share of lines whose width and height, as a point, are outside
+MIN_FAR = 0.1  # the share of lines whose width and height, as a point, are far from the box
+DATA_NAMES = ('data', 'dataset')  # of YAML files, without suffixes
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CLASSES = 'classes.txt'  # which labelImg and Label Studio write, with a name on each line
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
 def match_layouts(folder: Folder) -> list[Match]:
-    """Return a match for each YAML file of YOLO's, or a misfit for labels without one.
+    """Return a match for YOLO's YAML file, or a misfit for labels without one.
 
-    Such files are called data or dataset, or have the key ``train``.
+    It is called data or dataset, or has the key ``train``. Raise a UserError for several.
     """
-    matches = []
-    for file in folder.list_files('.yaml', '.yml'):
-        if len(file.parts) > 1:
-            continue
-        if file.stem in ('data', 'dataset') or '\ntrain:' in f'\n{read_text(folder.path / file)}':
-            matches.append(Match(LAYOUTS[0], partial(read_dataset, folder, folder.path / file)))
+    files = []
+    for name in folder.list_files('.yaml', '.yml'):
+        file = folder.path / name
+        is_inside = len(name.parts) == 1
+        if is_inside and (file.stem in DATA_NAMES or '\ntrain:' in f'\n{read_text(file)}'):
+            files.append(file)
+    if len(files) > 1:
+        raise UserError(f'{shorten(files)} describe a dataset each. Keep one of them')
+    if files:
+        return [Match(LAYOUTS[0], partial(read_dataset, folder, files[0]))]
     texts = set(folder.list_files('.txt'))
     labelled = [image for image in folder.images if make_label_path(image) in texts]
-    if labelled and not matches:
+    matches = []
+    if labelled:
         label_file = make_label_path(labelled[0])
         names = ['first class', 'second class']
         for file in sorted(texts):
@@ -108,8 +115,9 @@ def make_label_path(image: Path) -> Path:
 
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
+    text = read_text(file)
     try:
-        names, root, images, notes = read_settings(file)
+        names, root, images, notes = read_settings(file, text)
     except UserError as error:
         raise UserError(f'{file}: {error}') from None
     places = {make_absolute(path).parent for paths in images.values() for path in paths}
@@ -151,15 +159,18 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     )
 
 
-def read_settings(file: Path) -> tuple[list[str], Path, dict[str, list[Path]], list[str]]:
+def read_settings(
+    file: Path, text: str
+) -> tuple[list[str], Path, dict[str, list[Path]], list[str]]:
     """Return the class names, the folder of all paths, the images by split, and notes.
 
-    Labelling tools name folders for val and test even if they write none: a note says so.
+    ``text`` is the content of the file. Labelling tools name folders for val and test even if they
+    write none: a note says so.
 
     Raises:
-        UserError: ``data.yaml`` cannot be used. The message does not name it.
+        UserError: The text cannot be used. The message does not name the file.
     """
-    settings = parse_yaml(read_text(file))
+    settings = parse_yaml(text)
     names = parse_names(settings)
     if 'kpt_shape' in settings:
         raise UserError('keypoints (kpt_shape) are not supported. Export boxes or polygons')
@@ -323,9 +334,11 @@ def make_coco_entries(values: list[float], size: Size) -> Entry:
     entries = {'iscrowd': 0}
     if len(values) == NUM_BOX_VALUES:
         centre, sides = points
-        corner, area = centre - sides / 2, sides.prod()
+        corner = centre - sides / 2
+        area = sides.prod()
     else:
-        corner, sides = points.min(0), np.ptp(points, axis=0)
+        corner = points.min(0)
+        sides = np.ptp(points, axis=0)
         area = measure_area(points.ravel())
         entries['segmentation'] = [points.ravel().round(2).tolist()]
     box = np.round([*corner, *sides], 2).tolist()
@@ -335,9 +348,9 @@ def make_coco_entries(values: list[float], size: Size) -> Entry:
 def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
 
-    A line then has a centre, a width and height, and points [x, y] or [x, y, visibility] inside of
-    this box, or 0, 0 for hidden ones. In a real polygon, the second pair of numbers is a corner; in
-    such a line it is a width and height which, taken for a point, is often far from the box.
+    A line then has a centre, a width and height, and keypoints inside of this box. In a real
+    polygon, the second pair of numbers is a corner; in such a line it is a width and height which,
+    taken for a point, is often far from the box and the keypoints.
     """
     lines = []
     for image in images:
@@ -346,22 +359,44 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
                 lines.append(np.reshape(polygon, (-1, 2)) / image.size)
     if len(set(map(len, lines))) != 1:
         return False
-    values = np.array(lines)
-    centres, sides, keypoints = values[:, :1], values[:, 1:2], values[:, 2:]
-    limits = sides / 2 + KEYPOINT_MARGIN
-    are_outside = (abs(sides - centres) > limits).any((1, 2))
-    for step in (2, 3):
-        if keypoints[0].size % step:
-            continue
-        points = keypoints.reshape(len(lines), -1, step)
-        positions, flags = points[..., :2], points[..., 2:].round(2)
-        are_inside = (abs(positions - centres) <= limits) | (positions == 0)
-        if are_inside.all() and np.isin(flags, (0, 1, 2)).all():
-            # A corner is not far from the others, which tells a few quadrangles from keypoints.
-            extents = np.ptp(positions, axis=1).max(1) + KEYPOINT_MARGIN
-            are_far = abs(positions - sides).max(2).min(1) > extents
-            return (are_outside & are_far).mean() > MIN_OUTSIDE
+    for num_values in (2, 3):  # of a keypoint, which may have a visibility
+        keypoints = [find_keypoints(line, num_values) for line in lines]
+        if all(points is not None for points in keypoints):
+            are_far = list(map(is_far, lines, keypoints))
+            return np.mean(are_far) > MIN_FAR
     return False
+
+
+def find_keypoints(line: NDArray[np.float64], num_values: int) -> NDArray[np.float64] | None:
+    """Return the keypoints (n, 2) of a line of a pose label, or None if it is a polygon.
+
+    Keypoints [x, y] or [x, y, visibility] lie in their box, or are 0, 0 if they are hidden.
+
+    Args:
+        line: Points (n, 2): the centre of a box, its width and height, and the values of keypoints.
+        num_values: The number of values of a keypoint.
+    """
+    centre, sides = line[:2]
+    values = line[2:].ravel()
+    if values.size % num_values:
+        return None
+    keypoints = values.reshape(-1, num_values)
+    points = keypoints[:, :2]
+    are_inside = (abs(points - centre) <= sides / 2 + KEYPOINT_MARGIN) | (points == 0)
+    are_flags = np.isin(keypoints[:, 2:].round(2), (0, 1, 2))
+    return points if are_inside.all() and are_flags.all() else None
+
+
+def is_far(line: NDArray[np.float64], keypoints: NDArray[np.float64]) -> bool:
+    """Return whether the width and height of a line (:func:`find_keypoints`), taken for a point,
+    are outside of the box, and farther from all keypoints than these are from each other.
+
+    The latter tells a few quadrangles from keypoints: a corner is not far from the others.
+    """
+    centre, sides = line[:2]
+    is_outside = (abs(sides - centre) > sides / 2 + KEYPOINT_MARGIN).any()
+    distance = abs(keypoints - sides).max(1).min()
+    return bool(is_outside and distance > np.ptp(keypoints, axis=0).max() + KEYPOINT_MARGIN)
 
 
 def parse_yaml(text: str) -> dict[str, Any]:

@@ -147,13 +147,15 @@ def reject_or_describe(dataset: DatasetInfo, issues: Sequence[Issue], empty: Seq
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
     """Return a split without images that cannot be used. Add them to ``problems``."""
-    names, paths = split.image_names, split.image_paths
+    names = split.image_names
+    paths = split.image_paths
     with ThreadPoolExecutor(MAX_THREADS) as pool:
         checked = list(pool.map(check_image, paths, split.sizes))
     usable = []
     for index, (rule, example, _) in enumerate(checked):
         if has_unusable_name(names[index]):
-            rule, example = UNUSABLE_NAME, str(paths[index])
+            rule = UNUSABLE_NAME
+            example = str(paths[index])
         if rule:
             problems[rule].append(example)
         else:
@@ -174,7 +176,8 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     images = split.find_images(split.annotations)
     for entry, image in zip(split.annotations, images, strict=True):
         edges = get_edges(entry['bbox'])
-        width, height = image['width'], image['height']
+        width = image['width']
+        height = image['height']
         if edges:
             misfits[image['id']] += is_outside(edges, (width, height))
             misfits[image['id']] -= is_outside(edges, (height, width))
@@ -265,7 +268,8 @@ def make_key(box: Any) -> Any:
 
 def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
     """Return a split without repeated objects. Add them to ``problems``."""
-    seen, first = defaultdict(list), []  # the masks of equal objects, and the objects to keep
+    seen = defaultdict(list)  # the masks of equal objects
+    first = []  # the objects to keep
     images = split.find_images(split.annotations)
     for annotation, image in zip(split.annotations, images, strict=True):
         key = make_key(annotation['bbox'])

@@ -13,7 +13,8 @@ from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
-MARGIN, MAX_DIFFERENCE = (2, 0.01), (3, 0.1)
+MARGIN = (2, 0.01)
+MAX_DIFFERENCE = (3, 0.1)
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
@@ -176,7 +177,8 @@ def is_ring(mask: Any, area: float) -> bool:
 
 def is_box_mask(entry: Mapping[str, Any]) -> bool:
     """Return whether the mask of an object is a polygon with the corners of its box."""
-    mask, (_, _, width, height) = entry['segmentation'], entry['bbox']
+    mask = entry['segmentation']
+    (_, _, width, height) = entry['bbox']
     if isinstance(mask, dict) or len(mask) > 1:
         return False
     corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))

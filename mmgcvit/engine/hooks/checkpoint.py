@@ -130,7 +130,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if resumed and resumed.parent.resolve() == Path(self.out_dir).resolve():
             # If the run begins with a validation and its score is the best one, mmengine updates
             # this checkpoint.
-            self.last_ckpt, self.saved_iter = str(resumed), runner.iter
+            self.last_ckpt = str(resumed)
+            self.saved_iter = runner.iter
             # A killed run may not have removed them. A crafted checkpoint can name any files.
             names = [Path(name).name for name in info.get(OUTDATED, ())]
             outdated += filter(RUN_FILE_NAME.fullmatch, names)
@@ -146,7 +147,8 @@ class AtomicCheckpointHook(CheckpointHook):
         Before it, save a checkpoint if it is time, or if a rank has received a signal: then raise a
         KeyboardInterrupt on all ranks.
         """
-        batch, is_late = None, False
+        batch = None
+        is_late = False
         try:
             batch = INTERRUPTS.wait_for(lambda: next(batches, None))
         except (DataTimeoutError, RuntimeError):  # torch's error if workers are dead
@@ -173,7 +175,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         is_time = is_main_process() and time.monotonic() >= self.next_time
         is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
-        can_save, is_saved = ends_step(runner), self.saved_iter == runner.iter
+        can_save = ends_step(runner)
+        is_saved = self.saved_iter == runner.iter
         if can_save and (is_time or is_stopping) and not is_saved:
             self.save_now(runner)
         if is_late or (can_save and is_stopping):
@@ -193,7 +196,8 @@ class AtomicCheckpointHook(CheckpointHook):
         self.file_backend.outdated.append(f'iter_{runner.iter}.pth')
         # As a hook of mmengine whose checkpoints have such names and are all kept.
         hook = copy(self)
-        hook.filename_tmpl, hook.max_keep_ckpts = 'iter_{}.pth', 0
+        hook.filename_tmpl = 'iter_{}.pth'
+        hook.max_keep_ckpts = 0
         meta = {'epoch': runner.epoch, 'iter': runner.iter}
         CheckpointHook._save_checkpoint_with_step(hook, runner, runner.iter, meta)
         self.last_ckpt = hook.last_ckpt

@@ -42,7 +42,8 @@ class CompileBackboneHook(Hook):
         # torch 2.6 is also the first that compiles checkpointed blocks under data parallelism.
         if not hasattr(torch.compiler, 'set_stance'):
             raise UserError('CompileBackboneHook needs torch 2.6 or later. Remove it')
-        backbone, kinds = unwrap_model(runner).backbone, set()
+        backbone = unwrap_model(runner).backbone
+        kinds = set()
         if isinstance(backbone, PyramidBackbone):
             for index, stage in enumerate(backbone.stages):
                 for block in stage.blocks:
@@ -80,9 +81,11 @@ class CudnnBenchmarkHook(Hook):
     """
 
     def before_val(self, runner: Runner) -> None:
-        self.in_training, cudnn.benchmark = cudnn.benchmark, False
+        self.in_training = cudnn.benchmark
+        cudnn.benchmark = False
 
     def after_val(self, runner: Runner) -> None:
         cudnn.benchmark = self.in_training
 
-    before_test, after_test = before_val, after_val
+    before_test = before_val
+    after_test = after_val

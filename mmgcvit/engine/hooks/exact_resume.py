@@ -40,7 +40,8 @@ from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
 
 SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
-ABSENT, MAX_LENGTH = '(none)', 60  # the text of a missing value, and the longest one of a value
+ABSENT = '(none)'  # the text of a missing value
+MAX_LENGTH = 60  # of the text of a value
 # Prefixes of the settings that decide the LR schedule.
 SCHEDULE_SETTINGS = (
     'train_cfg.max_',
@@ -136,7 +137,8 @@ def is_validation_missing(runner: Runner) -> bool:
 
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
-    loop, (unit, done, length) = runner.train_loop, get_length(runner)
+    loop = runner.train_loop
+    (unit, done, length) = get_length(runner)
     if runner.val_loop is None or done < max(loop.val_begin, 1):
         return False
     if unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done > 0:
@@ -241,10 +243,12 @@ def log_changes(cfg: Config, meta: Any) -> list[str]:
     """
     if SETTINGS not in meta:  # of another program
         return []
-    old, new = flatten(meta[SETTINGS]), flatten(get_plain_settings(cfg))
+    old = flatten(meta[SETTINGS])
+    new = flatten(get_plain_settings(cfg))
     changes = []
     for name in {**old, **new}:
-        before, after = old.get(name, ABSENT), new.get(name, ABSENT)
+        before = old.get(name, ABSENT)
+        after = new.get(name, ABSENT)
         # --resume sets load_from and resume.
         if before != after and name not in ('load_from', 'resume'):
             changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')

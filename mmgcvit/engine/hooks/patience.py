@@ -43,7 +43,8 @@ class PatienceHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
-        info, (unit, done, _) = runner.message_hub.runtime_info, get_length(runner)
+        info = runner.message_hub.runtime_info
+        (unit, done, _) = get_length(runner)
         state = info.get(PATIENCE, {'position': 0, 'scores': [], 'count': 0})
         count = state['count']
         if state['position'] != done:

@@ -107,7 +107,8 @@ class ProgressHook(Hook):
         ]
         self.console.print(f'{self.title}: {"  ".join(scores) or "none"}')
 
-    after_test_iter, after_test_epoch = after_val_iter, after_val_epoch
+    after_test_iter = after_val_iter
+    after_test_epoch = after_val_epoch
 
 
 def format_loss(runner: Runner) -> str:
@@ -196,7 +197,8 @@ def format_checkpoints(runner: Runner) -> list[str]:
 
 def list_next_commands(runner: Runner) -> list[str]:
     """Return the commands of mmgcvit for a trained model."""
-    folder, has_validation = quote(runner.work_dir), runner.val_loop is not None
+    folder = quote(runner.work_dir)
+    has_validation = runner.val_loop is not None
     if not can_draw_predictions(runner.cfg):
         return [f'test {folder}'] if has_validation else []
     commands = [f'predict {folder} YOUR_PICTURES']

@@ -86,7 +86,8 @@ class SkipNonFiniteStepHook(Hook):
             for name, value in list(outputs.items()):  # other hooks log the average of them
                 if not torch.as_tensor(value).isfinite().all():
                     del outputs[name]
-        is_finite, is_step_done = self.are_losses_finite, ends_step(runner)
+        is_finite = self.are_losses_finite
+        is_step_done = ends_step(runner)
         if self.finite_steps:
             is_finite = all(self.finite_steps)
         elif is_step_done:  # GradScaler has checked the gradients

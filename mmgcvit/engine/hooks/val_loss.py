@@ -23,7 +23,8 @@ class ValLossHook(Hook):
     """
 
     def before_val_epoch(self, runner: Runner) -> None:
-        self.sum, self.num_images = 0.0, 0
+        self.sum = 0.0
+        self.num_images = 0
         # Samplers distribute images to ranks round-robin, and repeat some, so that all ranks have
         # as many.
         own = range(get_rank(), len(runner.val_dataloader.dataset), get_world_size())

@@ -120,7 +120,8 @@ class ValVisualizationHook(DrawingHook):
     """
 
     def __init__(self, score_thr: float = SCORE_THR, images: int = 8) -> None:
-        self.score_thr, self.images = score_thr, images
+        self.score_thr = score_thr
+        self.images = images
         self.is_on = False  # whether validation images are drawn
         self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
 

@@ -70,7 +70,8 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        dims, num_heads = arch.stage_dims[index], arch.num_heads[index]
+        dims = arch.stage_dims[index]
+        num_heads = arch.num_heads[index]
         self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
         if arch.depths[index] == 1:
             # A stage of one block has no global attention, but the authors' code has a generator

@@ -24,9 +24,11 @@ def cast_for_autocast(x: Tensor) -> Tensor:
         is_enabled = torch.is_autocast_enabled(device_type)
         dtype = torch.get_autocast_dtype(device_type)
     elif device_type == 'cpu':  # torch 2.1 to 2.3
-        is_enabled, dtype = torch.is_autocast_cpu_enabled(), torch.get_autocast_cpu_dtype()
+        is_enabled = torch.is_autocast_cpu_enabled()
+        dtype = torch.get_autocast_cpu_dtype()
     else:
-        is_enabled, dtype = torch.is_autocast_enabled(), torch.get_autocast_gpu_dtype()
+        is_enabled = torch.is_autocast_enabled()
+        dtype = torch.get_autocast_gpu_dtype()
     return x.to(dtype) if is_enabled else x
 
 

@@ -26,7 +26,8 @@ def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     h, w = window_size
     x = pad_to_windows(x, window_size)
     batch, height, width, channels = x.shape
-    rows, columns = height // h, width // w
+    rows = height // h
+    columns = width // w
     grid = x.reshape(batch, rows, h, columns, w, channels)
     return grid.transpose(2, 3).reshape(batch, rows * columns, h * w, channels)
 
@@ -39,7 +40,8 @@ def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> T
         return windows.squeeze(1).unflatten(1, size)
     h, w = window_size
     height, width = size
-    rows, columns = ceil_div(height, h), ceil_div(width, w)
+    rows = ceil_div(height, h)
+    columns = ceil_div(width, w)
     channels = windows.shape[-1]
     grid = windows.reshape(-1, rows, columns, h, w, channels)
     padded = grid.transpose(2, 3).reshape(-1, rows * h, columns * w, channels)
@@ -58,7 +60,8 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     """
     h, w = window_size
     height, width = x.shape[1:3]
-    below, right = round_up(height, h) - height, round_up(width, w) - width
+    below = round_up(height, h) - height
+    right = round_up(width, w) - width
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
@@ -75,5 +78,6 @@ def balance_window(window_size: Window | None, size: Size) -> Window | None:
         return None
     h, w = window_size
     height, width = size
-    rows, columns = ceil_div(height, h), ceil_div(width, w)
+    rows = ceil_div(height, h)
+    columns = ceil_div(width, w)
     return ceil_div(height, rows), ceil_div(width, columns)

@@ -55,7 +55,8 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
     padded = padded.contiguous(memory_format=torch.channels_last)
     copies = []
     for dy, dx in shifts:
-        top, left = margin - dy, margin - dx
+        top = margin - dy
+        left = margin - dx
         copies.append(padded[:, :, top : top + height, left : left + width])
     return copies
 
@@ -65,5 +66,6 @@ def count_patches(size: Size, arch: LSAArch) -> Size:
     ``size`` = (H, W).
     """
     # The formula of nn.Conv2d, for sides that pad_images has rounded up.
-    added, stride = 2 * arch.padding - arch.kernel_size, arch.stride
+    added = 2 * arch.padding - arch.kernel_size
+    stride = arch.stride
     return tuple((round_up(side, stride) + added) // stride + 1 for side in size)

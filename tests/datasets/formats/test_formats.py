@@ -193,7 +193,7 @@ FAULTS = {
         (edit('data.yaml', 'square', "''"), "the class '', with"),
         (edit('data.yaml', '(?s).*', '- train'), 'has no keys'),
         (edit('data.yaml', '^', 'kpt_shape: [17, 3]\n'), 'keypoints (kpt_shape) are not supported'),
-        (copy('data.yaml', 'dataset.yaml'), 'fits several layouts'),
+        (copy('data.yaml', 'dataset.yaml'), 'dataset.yaml describe a dataset each'),
         (copy('images/0.jpg', 'images/0.png'), 'labels/0.txt with another image. Rename one'),
         (
             edit('data.yaml', 'nc: 2', 'val: images\nnc: 2'),
