@@ -55,7 +55,12 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
     """
     if not train.objects:
         return ''
-    image_sides = np.minimum(train.get_sizes(train.objects), tiles or inf)
+    sizes = [
+        (image['width'], image['height'])
+        for entry, image in train.iter_annotations()
+        if not entry.get('iscrowd')
+    ]
+    image_sides = np.minimum(sizes, tiles or inf)
     # The side of a pixel after resizing, relative to image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
     sides = measure_sides(train) * scales * image_size

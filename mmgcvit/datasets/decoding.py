@@ -42,6 +42,11 @@ class PixelLabels(NamedTuple):
     by_value: Mapping[int, int]
     are_colours: bool = False  # values are red * 65536 + green * 256 + blue
 
+    @property
+    def are_identical(self) -> bool:
+        """Whether the values are the labels, so that maps need no conversion."""
+        return not self.are_colours and all(v == label for v, label in self.by_value.items())
+
 
 class BitDepthError(ValueError):
     """An image has other than 8 bits per channel, and must be scaled."""

@@ -1,4 +1,9 @@
-"""Hold out images for validation if a dataset has no validation split."""
+"""Hold out images for validation if a dataset has no validation split.
+
+Images are put into groups that stay together, such as the frames of a video. Groups are held out
+until validation has one of each class, rare classes first, and a fifth of all images. Each class
+keeps a group for training.
+"""
 
 import hashlib
 import os
@@ -79,7 +84,7 @@ class Group(NamedTuple):
 
 
 class HeldOut:
-    """The images that are held out of ``groups``. They grow while groups are taken."""
+    """The images that are held out of ``groups``, none at first."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.images: set[int] = set()
@@ -88,26 +93,29 @@ class HeldOut:
         self.num_left = len(groups)
         self.num_left_of = Counter(name for group in groups for name in group.classes)
 
+    def fill(self, groups: Iterable[Group], num_images: float, max_images: float) -> None:
+        """Hold out groups, in their order, until there are ``num_images``.
+
+        Those with which there would be more than ``max_images`` are skipped.
+        """
+        for group in groups:
+            if len(self.images) < num_images and self.can_take(group, max_images):
+                self.images.update(group.images)
+                self.classes.update(group.classes)
+                self.num_left -= 1
+                self.num_left_of.subtract(group.classes)
+
     def can_take(self, group: Group, max_images: float) -> bool:
-        """Return whether a group leaves training another one, and another one of each class, and
-        whether at most ``max_images`` are held out with it (the first group may have more).
+        """Return whether a group leaves another one for training, also of each of its classes, and
+        is not too large. The first one may have any size.
         """
         leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
         fits = not self.images or len(self.images) + len(group.images) <= max_images
         return leaves_one and fits and self.images.isdisjoint(group.images)
 
-    def take(self, group: Group) -> None:
-        self.images.update(group.images)
-        self.classes.update(group.classes)
-        self.num_left -= 1
-        self.num_left_of.subtract(group.classes)
-
 
 def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
-    """Return the indices of a fifth of some images: one group of each class, then the first groups.
-
-    If a class or half of a fifth is missing, groups are taken by which far more than a fifth is
-    held out. A class's only group is for training. Return none if no group can be held out.
+    """Return the indices of a fifth of some images, or none if no group can be held out.
 
     Args:
         names: The names of these images by their indices, for class folders those of one class.
@@ -121,19 +129,16 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         for name in group.classes:
             by_class[name].append(group)
     fifth = VAL_FRACTION * len(names)
-    limits = (MAX_OVERSHOOT * fifth, inf)
+    limit = MAX_OVERSHOOT * fifth
     val = HeldOut(groups)
-    # Rare classes first: few groups can be held out for them.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
-        for max_images in limits:
-            possible = [group for group in by_class[name] if val.can_take(group, max_images)]
-            if possible and name not in val.classes:
-                val.take(possible[0])
+        for max_images in (limit, inf):
+            if name not in val.classes:
+                val.fill(by_class[name], len(val.images) + 1, max_images)  # one group
     num_images = max(1, round(fifth))
-    for least, max_images in zip((num_images, num_images / 2), limits, strict=True):
-        for group in groups:
-            if len(val.images) < least and val.can_take(group, max_images):
-                val.take(group)
+    val.fill(groups, num_images, limit)
+    # Rather far more than a fifth than less than half of it.
+    val.fill(groups, num_images / 2, inf)
     # Images without objects alone give no score.
     is_scored = val.classes or not by_class
     return val.images if is_scored else set()
@@ -149,13 +154,14 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
     """
     groups = defaultdict(list)
     for name, members in find_series(names).items():
-        positions = sorted({position for position, _ in members})
+        numbers = sorted({number for number, _ in members})
+        ranks = {number: rank for rank, number in enumerate(numbers)}
         num_parts = 1
         if len(members) > MAX_SERIES * len(names):
-            num_parts = min(len(positions), round(1 / VAL_FRACTION))
-        parts = {each: i * num_parts // len(positions) for i, each in enumerate(positions)}
-        for position, index in members:
-            digest = hashlib.sha256(f'{name} {parts[position]}'.encode()).digest()
+            num_parts = min(len(ranks), round(1 / VAL_FRACTION))
+        for number, index in members:
+            part = ranks[number] * num_parts // len(ranks)
+            digest = hashlib.sha256(f'{name} {part}'.encode()).digest()
             groups[digest].append(index)
     fifth = ceil(VAL_FRACTION * len(names))
     ordered = [groups[digest] for digest in sorted(groups)]
@@ -178,9 +184,10 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
         match = NUMBERED.fullmatch(name)
         series[match['start']].append((float(match['number'] or 0), index))
         words[match['start']].add(match['words'] or '')
-    for start in list(series):
-        numbers = {number for number, _ in series[start]}
-        if len(words[start]) > len(numbers):
-            for number, index in series.pop(start):
-                series[names[index]].append((number, index))
-    return series
+    found = defaultdict(list)
+    for start, members in series.items():
+        numbers = {number for number, _ in members}
+        are_alike = len(words[start]) <= len(numbers)
+        for number, index in members:
+            found[start if are_alike else names[index]].append((number, index))
+    return found

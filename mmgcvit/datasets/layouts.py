@@ -183,8 +183,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
         own_images = images[split]
         own_others = others[split]
         if layout.endings:
-            own_images, _ = divide(own_images, layout.endings)
-            _, own_others = divide(own_others, layout.endings)
+            own_images, _ = split_by_ending(own_images, layout.endings)
+            _, own_others = split_by_ending(own_others, layout.endings)
         if split == 'test' and not own_others:
             continue  # images for testing need no annotations
         pairs.by_split[split] = []
@@ -199,7 +199,7 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     return pairs
 
 
-def divide(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
+def split_by_ending(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
     """Return images and maps by their common names. The names of maps have one of the endings."""
     images = defaultdict(list)
     maps = defaultdict(list)

@@ -450,7 +450,7 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     head = Config.fromfile(made)
     num_images = 0
     if 'max_iters' in head:  # the annotations are a list of images
-        num_images = len(read_text(annotations).splitlines())
+        num_images = read_text(annotations).count('\n')
     variable, length = choose_length(head, epochs, num_images)
     text = format_count(length, LENGTHS[variable])
     if cfg.train_cfg[variable] == length:

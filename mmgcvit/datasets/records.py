@@ -7,13 +7,10 @@ changed: functions return new ones.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
@@ -76,16 +73,11 @@ class ObjectSplit(SplitImages):
         """The annotations without those of ignored objects."""
         return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
 
-    def find_images(self, annotations: Iterable[Entry]) -> list[Entry]:
-        """Return the image of each annotation."""
+    def iter_annotations(self) -> Iterator[tuple[Entry, Entry]]:
+        """Yield each annotation with its image."""
         images = {image['id']: image for image in self.images}
-        return [images[annotation['image_id']] for annotation in annotations]
-
-    def get_sizes(self, annotations: Iterable[Entry]) -> NDArray[np.float64]:
-        """Return the annotated (width, height) of the image of each annotation (n, 2)."""
-        images = self.find_images(annotations)
-        rows = [(image['width'], image['height']) for image in images]
-        return np.array(rows, float).reshape(-1, 2)
+        for annotation in self.annotations:
+            yield annotation, images[annotation['image_id']]
 
     def list_classes(self) -> list[Counter[str]]:
         """Return the number of objects of each class in each image, without ignored ones."""
@@ -93,7 +85,7 @@ class ObjectSplit(SplitImages):
         found = {image['id']: Counter() for image in self.images}
         for annotation in self.objects:
             found[annotation['image_id']][names[annotation['category_id']]] += 1
-        return list(found.values())
+        return [found[image['id']] for image in self.images]
 
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         split = super().select(indices)
@@ -146,8 +138,7 @@ class LabelSplit(SplitImages):
         separator = ' '  # which mmpretrain's CustomDataset expects
         are_converted = False
         if self.pixel_labels:
-            by_value, are_converted = self.pixel_labels
-            are_converted |= any(value != index for value, index in by_value.items())
+            are_converted = not self.pixel_labels.are_identical
             variables[f'{name}_labels'] = '' if are_converted else images
             separator = '\t'  # which PairedSegDataset expects
         text = ''

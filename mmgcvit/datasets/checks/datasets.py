@@ -113,6 +113,7 @@ def check_coco(
         leave_out_repeated(split, with_masks, problems)
         right = leave_out_wrong(split, with_masks, problems)
         counts = split.count_classes()
+        images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
@@ -138,17 +139,17 @@ def check_coco(
             f'{path}: training takes ignored objects for background, because an assigner of the '
             'model has no ignore_iof_thr above 0'
         )
-    return list(map(ImageFile, map(str, split.image_paths), split.sizes))
+    return images
 
 
 def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:
     """Return the images with more objects than the model finds in one."""
     predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
     max_objects = inf if predicts_tiles else find_max_objects(cfg.get('model'))
-    numbers = Counter(image['file_name'] for image in split.find_images(split.objects))
+    numbers = [counts.total() for counts in split.list_classes()]
     return [
         f'{name} has {number}, the limit is {max_objects}'
-        for name, number in numbers.items()
+        for name, number in zip(split.image_names, numbers, strict=True)
         if number > max_objects
     ]
 

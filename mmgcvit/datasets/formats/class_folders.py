@@ -160,13 +160,13 @@ class NameIndex(NamedTuple):
         Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
         """
         name = file.stem
-        start = name.rpartition('_')[0]
-        partner = self.whole.get(name) or self.whole.get(start) or self.without_last.get(name)
-        end = name.partition('_')[2]
-        similar = self.without_first.get(end)
-        if partner or not end or not similar or similar.suffix == file.suffix:
+        without_last = name.rpartition('_')[0]
+        partner = self.whole.get(name, self.whole.get(without_last, self.without_last.get(name)))
+        without_first = name.partition('_')[2]
+        if partner or not without_first:
             return partner
-        return similar
+        similar = self.without_first.get(without_first)
+        return similar if similar and similar.suffix != file.suffix else None
 
 
 def have_same_size(image: Path, other: Path) -> bool:

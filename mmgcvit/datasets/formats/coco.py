@@ -127,7 +127,9 @@ def match_layouts(folder: Folder) -> list[Match]:
         files = find_files(folder, layout, contents)
         if files:
             read = partial(read_dataset, folder, files, contents)
-            matches.append(Match(layout, read, *find_misfit(folder, files)))
+            # The nearest layout is the one whose folders of images exist.
+            num_folders = sum((folder.path / file.image_folder).is_dir() for file in files.values())
+            matches.append(Match(layout, read, find_misfit(folder, files), num_folders))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
@@ -197,24 +199,21 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
     return found
 
 
-def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> tuple[str, int]:
-    """Return why the first COCO file that does not fit a layout does not, or '', and how many files
-    before it do, one more if its folder of images exists.
-    """
+def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> str:
+    """Return why the COCO files of a folder do not fit a layout, or ''."""
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
-        return f'there is {names}, but no file for training', 0
-    for number, file in enumerate(files.values()):
+        return f'there is {names}, but no file for training'
+    for file in files.values():
         missing = find_missing_keys(file.content)
         if missing:
-            return format_issue(file.path, missing), number
+            return format_issue(file.path, missing)
         names = list_file_names(file.content)
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
-            misfit = f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
-            return misfit, number + root.is_dir()
-    return '', len(files)
+            return f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
+    return ''
 
 
 def list_file_names(content: Content) -> list[str]:
@@ -289,12 +288,11 @@ def read_split(
             objects of other classes than training.
     """
     path = folder.path / file.path
-    content = file.content
     root = folder.path.resolve()
     image_folder = (root / file.image_folder).resolve()
-    image_ids = number_entries(content['images'], path)
+    image_ids = number_entries(file.content['images'], path)
     images = []
-    for image, name in zip(content['images'], list_file_names(content), strict=True):
+    for image, name in zip(file.content['images'], list_file_names(file.content), strict=True):
         # The folder of the images may be a link to another place.
         leaves_it = '..' in Path(name).parts or name.startswith('/')
         if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
@@ -302,17 +300,19 @@ def read_split(
                 f'{path} lists images outside of {folder.path} ({name}). Move them into it'
             )
         images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
-    number_entries(content['categories'], path)  # for its error: training gives the new ids
-    category_ids = match_categories(path, content, categories)
+    category_ids = match_categories(path, file.content, categories)
     annotations = []
-    for index, entry in enumerate(content['annotations']):
+    for index, entry in enumerate(file.content['annotations']):
         place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
-        image_id = image_ids.get(entry['image_id'])
-        category_id = category_ids.get(entry['category_id'])
-        flags = [parse_flag(entry.get(name)) for name in ('iscrowd', 'ignore')]
-        if None in (image_id, category_id):
+        ids = {
+            'id': len(annotations) + 1,
+            'image_id': image_ids.get(entry['image_id']),
+            'category_id': category_ids.get(entry['category_id']),
+        }
+        if None in ids.values():
             problems[UNLISTED].append(place)
             continue
+        flags = [parse_flag(entry.get(name)) for name in ('iscrowd', 'ignore')]
         if None in flags:
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
@@ -321,8 +321,7 @@ def read_split(
         if is_crowd_mask(entry):
             problems[mask_rule].append(place)
             iscrowd = int(mask_rule == CROWD_MASKS)
-        new = {**entry, 'id': len(annotations) + 1, 'image_id': image_id}
-        new |= {'category_id': category_id, 'iscrowd': iscrowd}
+        new = {**entry, **ids, 'iscrowd': iscrowd}
         new.pop('ignore', None)  # pycocotools scores objects with this key
         annotations.append(new)
     return ObjectSplit(image_folder, images, annotations, categories)
@@ -336,8 +335,9 @@ def is_crowd_mask(entry: Entry) -> bool:
 def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
     """Return the ids of training's categories by a file's own ids.
 
-    Raise a UserError if objects have other classes than training.
+    Raise a UserError if objects have other classes than training, or an id is there twice.
     """
+    number_entries(content['categories'], path)  # which rejects repeated ids
     own = {category['name']: category['id'] for category in categories}
     used = {annotation['category_id'] for annotation in content['annotations']}
     others = set()

@@ -8,6 +8,7 @@ from ...errors import UserError, format_count, shorten
 from ...files import expand_user, suggest_folder
 from ..layouts import Folder, Match, describe_left_out, list_files
 from ..records import DatasetInfo
+from ..rules.coco import read_json
 from ..rules.judge import judge
 from . import class_folders, coco, maps, voc, yolo
 
@@ -43,7 +44,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 
     Args:
         path: The dataset's folder.
-        task: The option ``--task``: 'detect' (masks are not looked at), 'segment', 'semantic' or
+        task: The option ``--task``: 'detect' (masks are not judged), 'segment', 'semantic' or
             'classify'. Images with maps need 'semantic' or 'segment'.
 
     Raises:
@@ -92,7 +93,8 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     if others:
         what = f'. These files are not annotations of a known format: {others}'
     for file in folder.list_files('.json')[:1]:
-        if '"shapes"' in (folder.path / file).read_text(errors='replace'):
+        content, _ = read_json(folder.path / file)
+        if isinstance(content, dict) and 'shapes' in content:
             return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
     return (
         f'the folder {folder.path} has {format_count(len(folder.images), "image")}{what}. Expected '

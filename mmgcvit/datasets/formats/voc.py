@@ -154,19 +154,16 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
 
 
 def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Return the images whose files show that pixels are counted from 0, as most tools do.
+    """Return the images with a coordinate from 0 to 1, which VOC, counting from 1, does not have.
 
-    VOC counts from 1, so it has no coordinate from 0 to 1, and only few with fractions.
+    Most tools count from 0.
     """
     from_0 = []
-    fractional = []
     for image in images:
         values = [value for _, entry in image.objects for value in entry['corners'][:2]]
         if any(0 <= value < 1 for value in values):
             from_0.append(str(image.path))
-        if any(value % 1 for value in values):
-            fractional.append(str(image.path))
-    return from_0 or (fractional if len(fractional) > len(images) / 2 else [])
+    return from_0
 
 
 def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:

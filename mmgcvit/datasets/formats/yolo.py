@@ -63,8 +63,8 @@ labels/train/a.txt""",
 )
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
+MIN_OUTSIDE = 1 / 3  # of the lines of a pose label: a few quadrangles look like one too
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
-MIN_FAR = 0.1  # the share of lines whose width and height, as a point, are far from the box
 DATA_NAMES = ('data', 'dataset')  # of YAML files, without suffixes
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CLASSES = 'classes.txt'  # which labelImg and Label Studio write, with a name on each line
@@ -118,7 +118,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     text = read_text(file)
     try:
         names, root, images, notes = read_settings(file, text)
-    except UserError as error:
+    except (UserError, OSError) as error:  # names of files may be too long
         raise UserError(f'{file}: {error}') from None
     places = {make_absolute(path).parent for paths in images.values() for path in paths}
     root_folder = make_absolute(folder.path)
@@ -127,13 +127,12 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
     pairs = {}  # of images and label files, by split
     for split, paths in images.items():
-        label_files = [find_label_file(root, path) for path in paths]
-        pairs[split] = list(zip(paths, label_files, strict=True))
-        num_unlabelled = sum(not label_file.is_file() for label_file in label_files)
+        pairs[split] = [(path, find_label_file(root, path)) for path in paths]
+        num_unlabelled = sum(not label_file.is_file() for _, label_file in pairs[split])
         if num_unlabelled == len(paths) and split != 'test':
             raise UserError(
                 f'{file}: no image of {split} has a label file. Expected for example '
-                f'{label_files[0]}'
+                f'{pairs[split][0][1]}'
             )
         if num_unlabelled:
             notes.append(
@@ -317,13 +316,13 @@ def read_labels(
             values = []
         has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
         if has_shape and label in range(len(names)) and all(map(isfinite, values)):
-            objects.append((names[int(label)], make_coco_entries(values, size)))
+            objects.append((names[int(label)], make_coco_entry(values, size)))
         elif line.strip():
             problems.append(f'{file} line {number} is {line[:60]!r}')
     return objects, problems
 
 
-def make_coco_entries(values: list[float], size: Size) -> Entry:
+def make_coco_entry(values: list[float], size: Size) -> Entry:
     """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
 
     Args:
@@ -348,55 +347,38 @@ def make_coco_entries(values: list[float], size: Size) -> Entry:
 def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
 
-    A line then has a centre, a width and height, and keypoints inside of this box. In a real
-    polygon, the second pair of numbers is a corner; in such a line it is a width and height which,
-    taken for a point, is often far from the box and the keypoints.
+    Their lines are equally long. In a real polygon, the second pair of numbers is a corner; in a
+    pose label it is a width and height which, taken for a point, is often outside of the box.
     """
     lines = []
     for image in images:
         for _, entry in image.objects:
             for polygon in entry.get('segmentation', ()):
                 lines.append(np.reshape(polygon, (-1, 2)) / image.size)
-    if len(set(map(len, lines))) != 1:
+    if len(set(map(len, lines))) != 1 or not all(map(is_pose, lines)):
         return False
-    for num_values in (2, 3):  # of a keypoint, which may have a visibility
-        keypoints = [find_keypoints(line, num_values) for line in lines]
-        if all(points is not None for points in keypoints):
-            are_far = list(map(is_far, lines, keypoints))
-            return np.mean(are_far) > MIN_FAR
-    return False
+    outside = [(abs(line[1] - line[0]) > line[1] / 2 + KEYPOINT_MARGIN).any() for line in lines]
+    return sum(outside) > MIN_OUTSIDE * len(lines)
 
 
-def find_keypoints(line: NDArray[np.float64], num_values: int) -> NDArray[np.float64] | None:
-    """Return the keypoints (n, 2) of a line of a pose label, or None if it is a polygon.
+def is_pose(line: NDArray[np.float64]) -> bool:
+    """Return whether points (n, 2) may be a box and keypoints inside of it.
 
-    Keypoints [x, y] or [x, y, visibility] lie in their box, or are 0, 0 if they are hidden.
-
-    Args:
-        line: Points (n, 2): the centre of a box, its width and height, and the values of keypoints.
-        num_values: The number of values of a keypoint.
+    They are its centre, its width and height, and keypoints [x, y] or [x, y, visibility], which are
+    0 if hidden.
     """
     centre, sides = line[:2]
     values = line[2:].ravel()
-    if values.size % num_values:
-        return None
-    keypoints = values.reshape(-1, num_values)
-    points = keypoints[:, :2]
-    are_inside = (abs(points - centre) <= sides / 2 + KEYPOINT_MARGIN) | (points == 0)
-    are_flags = np.isin(keypoints[:, 2:].round(2), (0, 1, 2))
-    return points if are_inside.all() and are_flags.all() else None
-
-
-def is_far(line: NDArray[np.float64], keypoints: NDArray[np.float64]) -> bool:
-    """Return whether the width and height of a line (:func:`find_keypoints`), taken for a point,
-    are outside of the box, and farther from all keypoints than these are from each other.
-
-    The latter tells a few quadrangles from keypoints: a corner is not far from the others.
-    """
-    centre, sides = line[:2]
-    is_outside = (abs(sides - centre) > sides / 2 + KEYPOINT_MARGIN).any()
-    distance = abs(keypoints - sides).max(1).min()
-    return bool(is_outside and distance > np.ptp(keypoints, axis=0).max() + KEYPOINT_MARGIN)
+    for num_values in (2, 3):
+        if values.size % num_values:
+            continue
+        keypoints = values.reshape(-1, num_values)
+        points = keypoints[:, :2]
+        are_inside = (abs(points - centre) <= sides / 2 + KEYPOINT_MARGIN) | (points == 0)
+        are_visibilities = np.isin(keypoints[:, 2:].round(2), (0, 1, 2))
+        if are_inside.all() and are_visibilities.all():
+            return True
+    return False
 
 
 def parse_yaml(text: str) -> dict[str, Any]:

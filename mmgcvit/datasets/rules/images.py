@@ -33,10 +33,8 @@ OTHER_SIZE = Rule(
     'Change annotations, or replace files. If it is the size before an EXIF rotation, add '
     'mmgcvit.ApplyExifAsAnnotated to the pipeline',
 )
-NO_IMAGES = Rule(
-    'lists no images',
-    'Change data_prefix, ann_file, classes or suffixes in the config',
-    in_folder=Effect.REJECTED,
+NO_IMAGES = make_config_rule(
+    'lists no images', 'Change data_prefix, ann_file, classes or suffixes in the config'
 )
 OTHER_LABELS = Rule(
     'labels that belong to no class',

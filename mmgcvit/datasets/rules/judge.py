@@ -66,7 +66,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             break a rule, or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
-        splits = ' and '.join(dataset.splits)
+        splits = ' and '.join(dataset.splits) or 'no split'
         raise UserError(
             f'{dataset.folder} has images for {splits}, but none for training. Add images for '
             'training'
@@ -173,8 +173,7 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     them, more boxes lie inside of the rotated image than of the stored one.
     """
     misfits = Counter()  # by images' ids: the boxes outside, less those outside after the rotation
-    images = split.find_images(split.annotations)
-    for entry, image in zip(split.annotations, images, strict=True):
+    for entry, image in split.iter_annotations():
         edges = get_edges(entry['bbox'])
         width = image['width']
         height = image['height']
@@ -202,7 +201,9 @@ def leave_out_copies(
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     Raise a UserError if no training image is left.
     """
-    contents = read_contents([path for split in splits.values() for path in split.image_paths])
+    paths = [path for split in splits.values() for path in split.image_paths]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        contents = dict(zip(paths, pool.map(compute_sha256, paths), strict=True))
     held_out = {
         contents[path]
         for name, split in splits.items()
@@ -213,7 +214,7 @@ def leave_out_copies(
     for name, split in splits.items():
         paths = split.image_paths
         kept = {}  # the index of the first image with a content
-        copies = []  # the indices of the others, and of the first one
+        copies = []  # the indices of another one, and of the first one
         for index, path in enumerate(paths):
             content = contents[path]
             if name == 'train' and content in held_out:
@@ -228,7 +229,7 @@ def leave_out_copies(
                 f'({shorten(split.image_names)}). Put other images into one of the splits, or '
                 'remove val: then a fifth of train is held out for it'
             )
-        labels = list_labels(split) if copies else []
+        labels = list_annotations(split) if copies else []
         for index, first in copies:
             rule = REPEATED_IMAGES if labels[index] == labels[first] else CONTRADICTIONS
             problems[rule].append(str(paths[index]))
@@ -236,22 +237,7 @@ def leave_out_copies(
     return selected
 
 
-def read_contents(paths: Sequence[Path]) -> dict[Path, str | Path]:
-    """Return what stands for the content of each file, equal for copies: a digest of its bytes.
-
-    Only files of the same size can be copies. Others are not read: their path stands for them.
-    """
-    by_size = defaultdict(list)
-    for path in paths:
-        by_size[path.stat().st_size].append(path)
-    contents = {path: path for path in paths}
-    similar = [path for files in by_size.values() if len(files) > 1 for path in files]
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        contents.update(zip(similar, pool.map(compute_sha256, similar), strict=True))
-    return contents
-
-
-def list_labels(split: Split) -> list[set[Any]]:
+def list_annotations(split: Split) -> list[set[Any]]:
     """Return the classes in each image, and the boxes with theirs."""
     boxes = defaultdict(set)
     for annotation in split.annotations:
@@ -270,8 +256,7 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
     """Return a split without repeated objects. Add them to ``problems``."""
     seen = defaultdict(list)  # the masks of equal objects
     first = []  # the objects to keep
-    images = split.find_images(split.annotations)
-    for annotation, image in zip(split.annotations, images, strict=True):
+    for annotation, image in split.iter_annotations():
         key = make_key(annotation['bbox'])
         is_crowd = annotation.get('iscrowd') or 0
         masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]

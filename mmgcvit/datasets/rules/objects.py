@@ -84,15 +84,15 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
         problems: Examples of the others are added to it, by their rule.
     """
     right = []
-    images = split.find_images(split.annotations)
-    for entry, image in zip(split.annotations, images, strict=True):
+    for entry, image in split.iter_annotations():
         size = image['width'], image['height']
         rule = find_box_rule(entry, size)
         if with_masks and not rule:
             rule = find_mask_rule(entry, size)
         if rule:
             place = f'annotation {entry["id"]} of {image["file_name"]}'
-            problems[rule].append(f'{place}, bbox {entry["bbox"]!s:.80}')
+            values = f'bbox {entry["bbox"]!s:.80}, area {entry["area"]!s:.20}'
+            problems[rule].append(f'{place}, {values}')
         else:
             right.append(entry)
     return replace(split, annotations=right)

@@ -22,11 +22,11 @@ WRONG_OBJECTS = make_folder_rule(
     unit='object',
 )
 ZERO_BASED = make_folder_note(
-    'XML files with coordinates under 1, or most with fractions, so that boxes count from 0, not 1',
+    'images with coordinates under 1 in their XML files, so that boxes count from 0, not 1',
     'Correct them if the tool counts from 1',
 )
 UNUSABLE_XML = make_folder_rule(
-    'XML files that cannot be used', 'Export them again, or remove them'
+    'XML files or their images that cannot be used', 'Export them again, or remove them'
 )
 UNKNOWN_LINES = make_folder_rule('lines of ImageSets that name no XML file or map', 'Correct them')
 UNPAIRED = make_folder_rule(

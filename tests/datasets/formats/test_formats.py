@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.yolo import have_keypoints, make_coco_entries
+from mmgcvit.datasets.formats.yolo import have_keypoints, make_coco_entry
 from mmgcvit.datasets.reading import AnnotatedImage
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
@@ -284,7 +284,7 @@ def test_a_few_quadrangles_are_not_keypoints():
     first = [0.63, 0.78, 0.41, 0.56, 0.43, 0.53, 0.66, 0.75]
     second = [0.5, 0.5, 0.7, 0.52, 0.69, 0.7, 0.49, 0.68]
     size = 100, 100
-    objects = [('cat', make_coco_entries(values, size)) for values in (first, second, second)]
+    objects = [('cat', make_coco_entry(values, size)) for values in (first, second, second)]
     assert not have_keypoints([AnnotatedImage(Path('a.jpg'), size, objects)])
 
 
