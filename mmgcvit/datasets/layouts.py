@@ -24,6 +24,7 @@ SPLIT_NAME = re.compile(
     r'[_\- ]?(?:set|data|images)?\d*'
 )
 TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
+REST = 'rest'  # the split of lists with these names: training, without what other lists have
 
 
 def get_split(name: str) -> str | None:
@@ -217,9 +218,8 @@ def read_image_sets(
 ) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
-    Lists with other names, as of the images of a class, are not read. Without ``train.txt``, what
-    ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for training, unless another list has
-    it.
+    Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
+    training, unless another list has it.
 
     Args:
         folder: The dataset's folder.
@@ -229,53 +229,73 @@ def read_image_sets(
     """
     if '{split}' in layout.images or layout.endings:
         return by_split, []
-    by_name = {pair[1].stem.strip(): pair for pair in by_split['train']}
-    place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
-    lists = {}
-    unknown = []
-    for file in folder.list_files('.txt'):
-        match = place.fullmatch(str(file))
-        name = match['split'].lower() if match else ''
-        # Without train.txt, these lists are for training.
-        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
-        if split is None:
-            continue
-        listed = lists.setdefault(split, {})
-        for line in map(str.strip, read_text(folder.path / file).split('\n')):
-            name = line
-            if Path(line).suffix.lower() in IMAGE_SUFFIXES:
-                name = Path(line).stem  # tools write a.jpg for a
-            if name in by_name:
-                listed[name] = by_name[name]
-            elif line and split != 'test':  # images for testing need no annotations
-                unknown.append(f'{file.name}: {line!r}')
+    lists = read_lists(folder, subfolder)
     if not lists:
         return by_split, []
-    rest = lists.pop('trainval', {})
+    rest = lists.pop(REST, {})
     if 'train' not in lists:
         held_out = set().union(*lists.values())
         lists['train'] = {name: rest[name] for name in rest if name not in held_out}
-    splits = {split: list(listed.values()) for split, listed in lists.items() if listed}
+    by_name = {pair[1].stem.strip(): pair for pair in by_split['train']}
+    splits = {}
+    unknown = []
+    for split, lines in lists.items():
+        found = [by_name[name] for name in lines if name in by_name]
+        if found:
+            splits[split] = found
+        if split != 'test':  # images for testing need no annotations
+            unknown += [line for name, line in lines.items() if name not in by_name]
     return splits, unknown
+
+
+def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
+    """Return the lists of ``ImageSets``: by split, the file and line (for messages) of each name.
+
+    Lists with other names, as of the images of a class, are left out.
+    """
+    place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
+    lists = {}
+    for file in folder.list_files('.txt'):
+        match = place.fullmatch(str(file))
+        name = match['split'].lower() if match else ''
+        split = REST if name in TRAIN_NAMES else get_split(name)
+        if split is None:
+            continue
+        lines = lists.setdefault(split, {})
+        for line in read_text(folder.path / file).split('\n'):
+            name = line.strip()
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                name = Path(name).stem  # tools write a.jpg for a
+            if name:
+                lines[name] = f'{file.name}: {line!r}'
+    return lists
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     """Return notes that count the images that no annotation names, and outputs of commands."""
-    resolve = cache(os.path.realpath)  # of folders, which may be links
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
     paths += [folder.path / file for file in dataset.maps]
-    read = {(resolve(path.parent), path.name) for path in paths}
+    read = {(resolve_folder(path.parent), path.name) for path in paths}
     unread = [
         file
         for file in folder.images
-        if (resolve(folder.path / file.parent), file.name) not in read
+        if (resolve_folder(folder.path / file.parent), file.name) not in read
     ]
     notes = []
     if unread:
         notes.append(
-            f'left out, because nothing says what they show: {format_count(len(unread), "image")} '
-            f'({shorten(unread)})'
+            f'left out, because nothing that can be used says what they show: '
+            f'{format_count(len(unread), "image")} ({shorten(unread)})'
         )
     if folder.outputs:
         notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(folder.outputs)}')
     return notes
+
+
+@cache
+def resolve_folder(folder: Path) -> str:
+    """Return the path of a folder without links. One that no folder can have stays as it is."""
+    try:
+        return os.path.realpath(folder)
+    except ValueError:
+        return str(folder)

@@ -135,14 +135,9 @@ class RandomTile(BaseTransform):
                 'mmgcvit.RandomTile is after LoadAnnotations. Move it before LoadAnnotations'
             )
         corners = [instance['bbox'] for instance in results['instances']]
-        boxes = np.array(corners, float).reshape(-1, 2, 2)
-        lowest = 0
-        highest = np.subtract(results['img'].shape[1::-1], self.side).clip(0)
-        if len(boxes) and np.random.rand() < OBJECT_TILES:
-            centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
-            lowest = np.clip(centre - self.side + 1, 0, highest)
-            highest = np.clip(centre, 0, highest)
-        left, top = corner = np.random.randint(lowest, highest + 1)
+        boxes = np.array(corners, float).reshape(-1, 2, 2)  # n, [[left, top], [right, bottom]]
+        corner = self.choose_corner(boxes, results['img'].shape[1::-1])
+        left, top = corner
         tile = np.s_[top : top + self.side, left : left + self.side]
         results['img'] = results['img'][tile]
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
@@ -158,6 +153,21 @@ class RandomTile(BaseTransform):
                     instance['mask'] = cut_mask(instance['mask'], corner, tile)
         results['instances'] = instances
         return results
+
+    def choose_corner(
+        self, boxes: NDArray[np.float64], image_size: tuple[int, int]
+    ) -> NDArray[np.int64]:
+        """Return the [left, top] of a random tile, which mostly shows the centre of a random box.
+
+        ``boxes`` (n, 2, 2) are corners in an image of (width, height).
+        """
+        lowest = 0
+        highest = np.subtract(image_size, self.side).clip(0)
+        if len(boxes) and np.random.rand() < OBJECT_TILES:
+            centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
+            lowest = np.clip(centre - self.side + 1, 0, highest)
+            highest = np.clip(centre, 0, highest)
+        return np.random.randint(lowest, highest + 1)
 
 
 def cut_mask(

@@ -39,38 +39,42 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     splits = [name for name in tops if get_split(name)]
     depth = 2 if splits else 1  # of the folders of classes
     found = {}
-    deep = []
     for file in folder.images:
         folders = file.parts[:-1]
         if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
-        elif len(folders) > depth:
-            deep.append(file)
-    classes = sorted(found.get('train', ()))
-    if len(classes) < 2 and folder.list_files('.json', '.csv'):
+    if len(found.get('train', ())) < 2 and folder.list_files('.json', '.csv'):
         return  # the message names these files
-    misfit = ''
-    if splits and len(splits) < len(tops):
-        misfit = f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
-    elif len(set(map(get_split, splits))) < len(splits):
-        misfit = f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
-    elif deep:
-        misfit = f'{shorten(deep)} are below the folders of classes. Move them up'
-    elif found and not classes:
-        misfit = f'has class folders for {shorten(list(found))}, but none for training'
-    elif found:
-        misfit = find_wrong_content(folder, depth, classes)
+    misfit = find_wrong_splits(tops, splits) or find_wrong_content(folder, found, depth)
     if found or misfit:
         layout = WITH_SPLITS if splits else WITHOUT_SPLITS
         yield Match(layout, partial(read_dataset, folder, found), misfit)
 
 
-def find_wrong_content(folder: Folder, depth: int, classes: Sequence[str]) -> str:
+def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
+    """Return what is wrong with the top folders, some of which may be splits, or ''."""
+    if splits and len(splits) < len(tops):
+        return f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
+    if len(set(map(get_split, splits))) < len(splits):
+        return f'several of the folders {shorten(splits, 8)} stand for one split. Rename one'
+    return ''
+
+
+def find_wrong_content(folder: Folder, found: Images, depth: int) -> str:
     """Return what is wrong with the content of class folders, or ''.
 
-    ``depth`` is that of the folders of classes, of which ``classes`` are those for training.
+    Args:
+        folder: The dataset's folder.
+        found: The images that are directly in class folders.
+        depth: How many folders deep these are.
     """
+    deep = [file for file in folder.images if len(file.parts) > depth + 1]
+    if deep:
+        return f'{shorten(deep)} are below the folders of classes. Move them up'
+    classes = [*found.get('train', ())]
+    if found and not classes:
+        return f'has class folders for {shorten(list(found))}, but none for training'
     if len(classes) == 1:
         return f'has no annotations, and for training only the class folder {classes[0]}'
     annotations = [  # beside images, which are not read

@@ -185,24 +185,14 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
     """
-    are_colours = (folder.path / COLOURS).is_file()
-    tables = [folder.path / COLOURS]
-    if not are_colours:
-        tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
     names = []
     labels = None
+    colours = folder.path / COLOURS
+    tables = [folder.path / file for file in folder.files if file.name == NAMES_TABLE]
+    if colours.is_file():
+        tables = [colours]
     if tables:
-        classes, *others = map(read_table, tables)
-        if any(other != classes for other in others):
-            raise UserError(
-                f'{" and ".join(map(str, tables))} differ, so a number has several classes. '
-                'Export all splits with one table'
-            )
-        names = list(classes.values())
-        by_value = {value: index for index, value in enumerate(classes)}
-        if not are_colours:
-            by_value.setdefault(IGNORE_INDEX, IGNORE_INDEX)
-        labels = PixelLabels(by_value, are_colours)
+        names, labels = read_tables(tables)
     for name in NAMES_FILES:
         file = folder.path / name
         if not names and file.is_file():
@@ -213,6 +203,24 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
             'trained, because maps have 8 bits and 255 is no class. Join classes'
         )
     return names, labels
+
+
+def read_tables(tables: Sequence[Path]) -> tuple[list[str], PixelLabels]:
+    """Return the class names and the labels of pixels in CVAT's table, or Roboflow's of each split.
+
+    Raise a UserError if they differ.
+    """
+    classes, *others = map(read_table, tables)
+    if any(other != classes for other in others):
+        raise UserError(
+            f'{" and ".join(map(str, tables))} differ, so a number has several classes. Export all '
+            'splits with one table'
+        )
+    by_value = {value: index for index, value in enumerate(classes)}
+    are_colours = tables[0].name == COLOURS
+    if not are_colours:
+        by_value.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+    return list(classes.values()), PixelLabels(by_value, are_colours)
 
 
 def read_table(file: Path) -> dict[int, str]:
@@ -331,7 +339,7 @@ def choose_labels(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
     if values - {IGNORE_INDEX}:  # without any, the judge says that no image is left
-        names = check_names(folder, values, names)
+        names = choose_names(folder, values, names)
     by_value = {index: index for index in range(len(names))}
     return names, PixelLabels({**by_value, IGNORE_INDEX: IGNORE_INDEX}), notes
 
@@ -348,7 +356,7 @@ def check_white(folder: Path, values_by_map: Mapping[Path, Collection[int]]) -> 
         )
 
 
-def check_names(folder: Path, values: set[int], names: Sequence[str]) -> Sequence[str]:
+def choose_names(folder: Path, values: set[int], names: Sequence[str]) -> Sequence[str]:
     """Return the class names: those given, or made up ones.
 
     Args:

@@ -23,7 +23,6 @@ from .rule import (
     Rule,
     make_folder_note,
     make_folder_rule,
-    make_issues,
 )
 
 ROTATED_BOXES = make_folder_rule(
@@ -91,7 +90,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             empty.append(f'object of {name}')
         if not split.image_names:
             empty.append(f'image of {name}')
-    issues = make_issues(problems, '')
+    issues = [Issue(rule, '', examples) for rule, examples in problems.items() if examples]
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:

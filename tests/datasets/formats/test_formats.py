@@ -41,7 +41,7 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     write_example(tmp_path, 'maps')
     shutil.copytree(tmp_path / 'images' / 'val', tmp_path / 'images' / 'test')
     notes = read_folder(tmp_path, 'semantic').notes
-    assert 'nothing says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
+    assert 'says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
