@@ -237,7 +237,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from iter_settings(inner, f'{prefix}.{key}')
 
 
-def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
+def iter_dicts(*values) -> Iterator[dict[str, Any]]:
     """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 

@@ -51,7 +51,7 @@ class UserError(ValueError):
     Control characters in its message, such as those of file names, are escaped.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str):
         super().__init__(escape_controls(message))
 
 
@@ -69,7 +69,7 @@ class Supervision:
     If it is missing, this raises a MissingPackageError, which names the feature that needs it.
     """
 
-    def __init__(self, feature: str) -> None:
+    def __init__(self, feature: str):
         self.feature = feature
 
     def __getattr__(self, attribute: str) -> Any:

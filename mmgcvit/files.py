@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .errors import UserError, suggest
+from .errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,14 +83,6 @@ def make_portable_path(path: str | Path) -> str:
 def is_url(name: str | Path) -> bool:
     """Return whether a name is an http or https URL, in lower or upper case."""
     return str(name).lower().startswith(URL_SCHEMES)
-
-
-def suggest_folder(path: Path) -> str:
-    """Return ``; did you mean FOLDER?`` with a similar folder beside ``path``, or '' if none is
-    similar.
-    """
-    names = [folder.name for folder in path.parent.glob('*') if folder.is_dir()]
-    return suggest(path.name, names, path.with_name)
 
 
 def read_text(file: Path) -> str:

@@ -58,11 +58,11 @@ class Float32RoIHead:
     channels-last tensors. Remove this class and its subclasses when it does both.
     """
 
-    def loss(self, x: Tensors, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def loss(self, x: Tensors, *args, **kwargs) -> dict[str, Tensor]:
         """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
         return super().loss(make_float32(x), *args, **kwargs)
 
-    def predict(self, x: Tensors, *args: Any, **kwargs: Any) -> list[InstanceData]:
+    def predict(self, x: Tensors, *args, **kwargs) -> list[InstanceData]:
         """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
         return super().predict(make_float32(x), *args, **kwargs)
 
@@ -132,7 +132,7 @@ class RefPointHead(layers.MLP):
     Remove it when the fork encodes like mmdet 3.3.0.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int):
         super().__init__(2 * channels, channels, channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ class IgnoringAssigner:
     must be inside of an ignored object.
     """
 
-    def __init__(self, ignore_iof_thr: float, **kwargs: Any) -> None:
+    def __init__(self, ignore_iof_thr: float, **kwargs):
         super().__init__(**kwargs)
         self.max_iof = ignore_iof_thr
 
@@ -222,7 +222,7 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     mmdet matches each object with its best boxes in a loop, which waits at each object.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self.matches_best = self.match_low_quality and self.gt_max_assign_all
         if self.matches_best:
@@ -269,7 +269,7 @@ class HungarianAssigner(task_modules.HungarianAssigner):
     mmdet handles NaN costs.
     """
 
-    def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
+    def assign(self, pred_instances: InstanceData, *args, **kwargs) -> AssignResult:
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the
         ground truth.
         """
@@ -295,7 +295,7 @@ class ApplyExifAsAnnotated(BaseTransform):
     transform when mmdet compares an image's size with the annotated one.
     """
 
-    def __init__(self, backend_args: dict | None = None) -> None:
+    def __init__(self, backend_args: dict | None = None):
         self.load_unrotated = LoadImageFromFile(
             color_type='color_ignore_orientation', backend_args=backend_args
         )
@@ -322,7 +322,7 @@ class CocoMetric(MMDetCocoMetric):
     1,000. Remove this class when one argument sets both limits.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs, proposal_nums=3 * [MAX_DETECTIONS])
 
     def compute_metrics(self, results: list) -> dict[str, float]:

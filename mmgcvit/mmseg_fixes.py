@@ -1,7 +1,5 @@
 """A loss and a metric for mmseg. Each class works around one bug."""
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
@@ -24,7 +22,7 @@ class LovaszLoss(MMSegLovaszLoss):
     """
 
     def forward(
-        self, cls_score: Tensor, label: Tensor, *args: Any, ignore_index: int = 255, **kwargs: Any
+        self, cls_score: Tensor, label: Tensor, *args, ignore_index: int = 255, **kwargs
     ) -> Tensor:
         """Return the loss of logits (B, C, H, W) and labels (B, H, W)."""
         if (label != ignore_index).sum() < 2:
@@ -46,7 +44,7 @@ class IoUMetric(mmseg.IoUMetric):
         total_area_union: Tensor,
         total_area_pred_label: Tensor,
         total_area_label: Tensor,
-        *args: Any,
+        *args,
     ) -> dict[str, np.ndarray]:
         """Return ``aAcc`` and the metrics (C,) of C classes from their numbers of pixels (C,)."""
         metrics = mmseg.IoUMetric.total_area_to_metrics(

@@ -80,7 +80,7 @@ def stop_workers(dataloader: Any) -> None:
         iterator._shutdown_workers()
 
 
-def patch_compiler(**settings: Any) -> AbstractContextManager:
+def patch_compiler(**settings) -> AbstractContextManager:
     """Return a context manager that changes settings of torch.compile.
 
     Goes when ``torch.compiler.config`` has them.
@@ -111,7 +111,7 @@ def predicts_softmax(head: Any) -> bool:
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
 
 
-def replace_globals(function: FunctionType, **replaced: Any) -> FunctionType:
+def replace_globals(function: FunctionType, **replaced) -> FunctionType:
     """Return a copy of a function that finds other values under some global names. The function
     itself stays as it is.
 

@@ -1,16 +1,15 @@
 """The tasks: what differs between detection, segmentation and classification, in one table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 MINI = 'mini'
 # The time of a training by the value of --size, relative to tiny.
 COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A config whose head ``mmgcvit train --data`` fills in, for datasets with one type of
     annotations.
     """
@@ -25,11 +24,10 @@ class Template:
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
     # In which a core (AMD EPYC) trains --size tiny on 1 MP. UPerNet's is estimated from its FLOPs.
     cpu_seconds: float
-    head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
+    head: Mapping[str, Any] = MappingProxyType({})  # values for all sizes
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """A task of a model."""
 
     name: str  # its name in results: ``Predictor.task``, and ``task`` in the metadata of ONNX files
@@ -55,8 +53,7 @@ MASKS = Template(
     mini_head={'image_size': 192, 'batch_size': 8, 'workers': 2, 'lr': 1.5e-3, 'lr_batch_size': 8},
     cpu_seconds=54,
 )
-BOXES = replace(
-    MASKS,
+BOXES = MASKS._replace(
     option='detect',
     network='Faster R-CNN',
     mini_head={**MASKS.mini_head, 'random_crops': False, 'cosine': True},

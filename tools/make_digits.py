@@ -70,7 +70,7 @@ class SceneComposer:
     ``size`` is the default side, at least 32 px.
     """
 
-    def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
+    def __init__(self, split: str, size: int = 256, seed: int = 0):
         # Imported here, so that the command names the extra that has it.
         from sklearn.datasets import load_digits
 

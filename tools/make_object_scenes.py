@@ -98,7 +98,7 @@ class Scenes:
 
     def __init__(
         self, groups: dict[str, list[tuple[str, bytes]]], photos: Sequence[np.ndarray], split: str
-    ) -> None:
+    ):
         self.classes = sorted(groups)
         # Validation images have emoji and photos that no training image has.
         is_val, self.seed = split == 'val', split == 'val'

@@ -6,9 +6,8 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
@@ -26,8 +25,7 @@ RUN_FILE_NAME = re.compile(
 )  # resumable checkpoints, and best ones
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A checkpoint's source, and content as mmengine gets it, which is not pickled: each rank reads
     the file.
     """
@@ -56,7 +54,7 @@ def safe_checkpoint_loading(
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
     # files_as_data backend".
-    def load_from_files_as_data(filename: str | Path, *_: Any) -> dict[str, Any]:
+    def load_from_files_as_data(filename: str | Path, *_) -> dict[str, Any]:
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 

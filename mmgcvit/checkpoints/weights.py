@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +29,7 @@ BIAS_TABLE = 'relative_position_bias_table'
 Network = type[nn.Module]
 
 
-@dataclass(frozen=True)
-class Arch:
+class Arch(NamedTuple):
     """The hyperparameters of a network, inferred from its weights."""
 
     names: list[str]  # the published variants that have them: one or none for weights of all stages

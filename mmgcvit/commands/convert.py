@@ -5,14 +5,14 @@ or this project) is recognised by the keys of its state dict. For TAO's DINO, th
 too. No code in the file runs.
 """
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..errors import UserError, shorten
 from ..files import check_target, expand_user, is_url, write_text
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')
     parser.add_argument(
         'target', metavar='DST', type=Path, help='file to write: .pth or .safetensors'
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     source = args.source
     target = args.target
     suffix = args.target.suffix.lower()

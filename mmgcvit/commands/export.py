@@ -1,6 +1,6 @@
 """Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options]."""
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target
@@ -8,7 +8,7 @@ from ..inference.model_files import find_model_files
 from .options import add_config_and_checkpoint
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
@@ -17,7 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     check_target(args.target, '.onnx', overwrite=args.overwrite)
     files = find_model_files(args.config, args.checkpoint)
     from ..export.onnx_file import export_onnx

@@ -1,6 +1,6 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
-import argparse
+from argparse import ArgumentParser, Namespace
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +19,7 @@ from .options import (
 )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument(
         '--split',
@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0, score_thr=0)
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')

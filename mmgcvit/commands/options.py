@@ -1,9 +1,16 @@
 """Command-line options that several commands share, and helpers that parse and check them."""
 
-import argparse
 import os
 import re
 import sys
+from argparse import (
+    SUPPRESS,
+    ArgumentParser,
+    ArgumentTypeError,
+    BooleanOptionalAction,
+    Namespace,
+    _ActionsContainer,
+)
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +32,7 @@ TASK = {
 AUGMENTATIONS = ('none', 'light', 'strong')
 
 
-def parse_args(command: ModuleType, name: str) -> argparse.Namespace:
+def parse_args(command: ModuleType, name: str) -> Namespace:
     """Parse this process's arguments with the options of ``command``, the module of the command
     ``name``.
     """
@@ -37,7 +44,7 @@ def parse_args(command: ModuleType, name: str) -> argparse.Namespace:
         )
     # The description is the first line of the docstring, without the usage that it may end with.
     description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
-    parser = argparse.ArgumentParser(description=description)
+    parser = ArgumentParser(description=description)
     command.add_options(parser)
     args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
     if unknown:
@@ -47,9 +54,7 @@ def parse_args(command: ModuleType, name: str) -> argparse.Namespace:
     return args
 
 
-def add_common_options(
-    parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME'
-) -> None:
+def add_common_options(parser: ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
     """Add the options that ``mmgcvit train`` and ``mmgcvit test`` share.
 
     OpenMMLab's scripts have some of them too.
@@ -64,17 +69,17 @@ def add_common_options(
     )
     parser.add_argument(
         '--progress',
-        action=argparse.BooleanOptionalAction,
+        action=BooleanOptionalAction,
         help='show progress bars, and write the log only to its file (default: if train --data '
         'runs in a terminal)',
     )
     add_device_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
 
 
 def add_integer(
-    parser: argparse._ActionsContainer,
+    parser: _ActionsContainer,
     option: str,
     text: str,
     metavar: str = 'N',
@@ -84,7 +89,7 @@ def add_integer(
     parser.add_argument(option, type=int, metavar=metavar, default=default, help=text)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+def add_cfg_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -99,11 +104,11 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 def check_key_value(text: str) -> str:
     """Check the syntax of a value of ``--cfg-options``."""
     if '=' not in text:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
+        raise ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
     return text
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
+def add_device_option(parser: ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N')
 
 
@@ -116,13 +121,13 @@ def hide_gpus(device: str) -> None:
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: ArgumentParser) -> None:
     """Add CONFIG [CHECKPOINT] --device."""
     add_config_and_checkpoint(parser)
     add_device_option(parser)
 
 
-def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
+def add_config_and_checkpoint(parser: ArgumentParser) -> None:
     """Add the arguments CONFIG [CHECKPOINT], of which ``find_model_files`` finds the files."""
     parser.add_argument(
         'config',
@@ -139,7 +144,7 @@ def add_config_and_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: str) -> None:
+def add_out_dir(parser: ArgumentParser, default: str, overwrite_help: str) -> None:
     """Add ``--out-dir`` and ``--overwrite``.
 
     The command calls :func:`check_out_dir` and :func:`create_out_dir`.
@@ -151,7 +156,7 @@ def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite_help: s
     parser.add_argument('--overwrite', action='store_true', help=overwrite_help)
 
 
-def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
+def check_out_dir(args: Namespace, names: Sequence[str]) -> None:
     """Raise a UserError if the output folder cannot be written, or already has files with these
     names.
     """
@@ -165,7 +170,7 @@ def check_out_dir(args: argparse.Namespace, names: Sequence[str]) -> None:
         )
 
 
-def create_out_dir(args: argparse.Namespace, subfolder: str, outdated: Sequence[str]) -> None:
+def create_out_dir(args: Namespace, subfolder: str, outdated: Sequence[str]) -> None:
     """Create the output folder, by default a new numbered one, and remove files that match patterns
     in ``outdated``.
     """
@@ -184,7 +189,7 @@ def format_option(name: str) -> str:
     return f'--{name.replace("_", "-")}'
 
 
-def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
+def check_at_least(args: Namespace, **minimums: int) -> None:
     """Raise a UserError if an option that is given has a value below its minimum, above MAX_NUMBER
     or NaN.
     """

@@ -1,7 +1,7 @@
 """Plot losses, learning rates and scores of runs: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import ceil, nan
@@ -18,7 +18,7 @@ NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of 
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         'work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs'
     )
@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
     runs = {str(work_dir): read_curves(work_dir) for work_dir in args.work_dirs}
     write_figure(out, draw_curves(runs, args.keys))

@@ -1,7 +1,7 @@
 """Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options]."""
 
-import argparse
 import os
+from argparse import ArgumentParser, Namespace
 
 from ..errors import UserError, check_installed, format_count
 from ..files import FILES, FOLDERS, PICTURES
@@ -19,7 +19,7 @@ from .options import (
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
     add_model_options(parser)
     parser.add_argument(
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint = args.checkpoint

@@ -58,7 +58,7 @@ class PredictionRun:
 
     def __init__(
         self, model: Predictor, images: Sequence[str], videos: Sequence[str], args: Namespace
-    ) -> None:
+    ):
         self.model = model
         self.images = images
         self.videos = videos

@@ -5,7 +5,7 @@ The file has the weights of the whole model (the EMA weights if the run has them
 contain code.
 """
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, compute_sha256
@@ -13,7 +13,7 @@ from ..inference.model_files import find_model_files, read_model_checkpoint
 from .options import add_config_and_checkpoint
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
     parser.add_argument(
         'target',
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     checkpoint = args.checkpoint
     target = args.target
     if target is None:

@@ -1,6 +1,6 @@
 """Test a model: mmgcvit test CONFIG [CHECKPOINT] [options]."""
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, expand_user, make_portable_path
@@ -8,7 +8,7 @@ from ..inference.model_files import find_model_files
 from .options import add_common_options, add_config_and_checkpoint, hide_gpus
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)
     parser.add_argument(
         '--show-dir', metavar='FOLDER', help='write all images with drawn predictions into FOLDER'
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_common_options(parser, work_dir='test in the work dir of a run, else work_dirs/CONFIG_NAME')
 
 
-def main(args: argparse.Namespace) -> None:
+def main(args: Namespace) -> None:
     if args.out:
         check_target(Path(args.out), '.pkl', '.pickle', overwrite=True)
     if args.launcher == 'none':

@@ -273,7 +273,7 @@ def read_values(path: Path, are_colours: bool) -> NDArray[np.integer]:
     if not are_colours:
         return read_segmentation_map(path)
     with open_or_reject(path) as image:
-        return np.asarray(image.convert('RGB')) @ np.array([1 << 16, 1 << 8, 1])
+        return np.asarray(image.convert('RGB')) @ np.array([65536, 256, 1])
 
 
 def read_labels(path: Path, labels: PixelLabels) -> NDArray[np.uint8]:

@@ -10,7 +10,6 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -63,7 +62,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     rest = set(range(num_images)) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
     note = f'no val split: {len(val)} of {num_images} images are held out for validation'
-    return replace(dataset, splits=splits).add_notes([note])
+    return dataset._replace(splits=splits).add_notes([note])
 
 
 def list_stems(split: Split) -> list[str]:
@@ -86,7 +85,7 @@ class Group(NamedTuple):
 class HeldOut:
     """The images that are held out of ``groups``, none at first."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group]):
         self.images: set[int] = set()
         self.classes: set[str] = set()
         # What is left for training: the number of groups, and that of groups with each class.

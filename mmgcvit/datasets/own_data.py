@@ -88,9 +88,7 @@ def make_config(
     work_dir: str | Path | None = None,
     task: str | None = None,
     size: str | None = None,
-    epochs: int | None = None,
-    tiles: int | None = None,
-    **options: Any,
+    **options,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
@@ -102,9 +100,9 @@ def make_config(
         work_dir: The run's folder, by default ``work_dirs/NAME``.
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
-        epochs: The length of the training, by default about :data:`NUM_SEEN` images.
-        tiles: The side of tiles in pixels, or 0 for one that follows from the objects' sizes.
-        options: Other options of ``mmgcvit train``, None where they are not given.
+        options: Other options of ``mmgcvit train``, None where they are not given. ``epochs`` is by
+            default as many as see about :data:`NUM_SEEN` images. ``tiles`` is their side in pixels,
+            or 0 for one that follows from the objects' sizes.
 
     Returns:
         The path of the config, and a summary of the training.
@@ -120,19 +118,18 @@ def make_config(
             f'{", ".join(template.networks)}'
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
-    plan = make_plan(split_validation(dataset), template, size, epochs, tiles, options)
+    plan = make_plan(split_validation(dataset), template, size, options)
     check_texts(plan, work_dir)
     sizes = read_stored_sizes(plan.train)
     notes, remedy = advise(plan, sizes)
     dataset = plan.dataset.add_notes(notes)
-    image_side = None if template.option == 'classify' else round(median(map(max, sizes)))
     started_with = {
         'data': locate_data(dataset.folder, work_dir),
         'task': task or template.option,
         'size': size,
         'no_flip': not plan.head['flip'],
         **{name: plan.head.get(name) for name in KEPT_OPTIONS},
-        'image_side': image_side,
+        'image_side': round(median(map(max, sizes))),
         'pretrained': options.get('pretrained'),
         'weaknesses': find_weaknesses(dataset, remedy),
     }
@@ -174,26 +171,19 @@ class Plan(NamedTuple):
         return text
 
 
-def make_plan(
-    dataset: DatasetInfo,
-    template: Template,
-    size: str,
-    epochs: int | None,
-    tiles: int | None,
-    options: Variables,
-) -> Plan:
+def make_plan(dataset: DatasetInfo, template: Template, size: str, options: Variables) -> Plan:
     """Return what a training with the options of :func:`make_config` does.
 
     Raises:
         UserError: An option does not fit the dataset.
     """
     train = dataset.splits['train']
-    head = read_head(find_template(template)) | choose_settings(template, size, options)
+    head = read_head(find_template(template))
+    tiles = options.get('tiles')
+    if tiles is not None and 'tiles' not in head:
+        raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
+    head |= choose_settings(template, size, options)
     if tiles is not None:
-        if 'tiles' not in head:
-            raise UserError(
-                '--tiles is for datasets with boxes or masks of objects. Use --image-size'
-            )
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
     fullest = 0
@@ -201,7 +191,7 @@ def make_plan(
         fullest = max(count_fullest(each, head['tiles']) for each in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    epochs = epochs or choose_epochs(template, size, num_images)
+    epochs = options.get('epochs') or choose_epochs(template, size, num_images)
     variable, number = choose_length(head, epochs, num_images)
     head[variable] = number
     length = format_count(number, LENGTHS[variable])
@@ -231,9 +221,9 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], str]:
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(head, plan.fullest))
     if plan.size != MINI and not torch.cuda.is_available():
-        time = estimate_time(plan, plan.num_seen, image_size)
         notes.append(
-            f'--size {plan.size} trains {time} on a CPU (estimate). --size mini takes minutes'
+            f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
+            '(estimate). --size mini takes minutes'
         )
     if option == 'classify':
         notes += find_wide_images(sizes)
@@ -309,7 +299,7 @@ def check_texts(plan: Plan, work_dir: Path) -> None:
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
             'TMPDIR)'
         )
-    texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained'] or '']
+    texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained']]
     texts += [split.image_folder for split in dataset.splits.values()]
     for text in map(str, texts):
         # mmengine would change the text in a config, or it cannot be written into one.
@@ -413,8 +403,6 @@ def format_init_weights(head: Variables) -> str:
             'set --pretrained'
         )
     text = f'the weights {weights}'
-    if '/resolve/main/' in weights:
-        text += ' (a branch that may change)'
     limit = find_limit(weights)
     return f'{text}, which are {limit}' if limit else text
 

@@ -7,10 +7,11 @@ changed: functions return new ones.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
@@ -159,8 +160,7 @@ class LabelSplit(SplitImages):
 Split = ObjectSplit | LabelSplit
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
+class DatasetInfo(NamedTuple):
     """A dataset of any format, with its classes and splits."""
 
     folder: Path
@@ -172,12 +172,12 @@ class DatasetInfo:
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: Sequence[str] = ()  # messages for the user
     # Examples by rule of what a reader could not parse.
-    problems: dict[Any, list[str]] = field(default_factory=dict)
+    problems: Mapping[Any, Sequence[str]] = MappingProxyType({})
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""
-        return replace(self, notes=(*self.notes, *notes))
+        return self._replace(notes=(*self.notes, *notes))
 
     def __str__(self) -> str:
         counts = [

@@ -18,6 +18,7 @@ from ..config import get_type_name, iter_unwrapped_datasets
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .checks.sources import is_remote
+from .decoding import Size
 
 Results = dict[str, Any]  # a sample, which transforms change
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
@@ -47,7 +48,7 @@ class SkipUnreadable(BaseTransform):
         transforms: Sequence[dict],
         augmentations: Sequence[dict],
         unreadable_images: int,
-    ) -> None:
+    ):
         self.load = Compose(transforms)
         self.augment = Compose(augmentations)
         self.max_unreadable = unreadable_images
@@ -123,7 +124,7 @@ class RandomTile(BaseTransform):
     would take gigabytes.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int):
         self.side = side
 
     def transform(self, results: Results) -> Results:
@@ -154,9 +155,7 @@ class RandomTile(BaseTransform):
         results['instances'] = instances
         return results
 
-    def choose_corner(
-        self, boxes: NDArray[np.float64], image_size: tuple[int, int]
-    ) -> NDArray[np.int64]:
+    def choose_corner(self, boxes: NDArray[np.float64], image_size: Size) -> NDArray[np.int64]:
         """Return the [left, top] of a random tile, which mostly shows the centre of a random box.
 
         ``boxes`` (n, 2, 2) are corners in an image of (width, height).

@@ -73,9 +73,7 @@ class SeededBatchSampler(Sampler):
     data, as iteration-based loops need.
     """
 
-    def __init__(
-        self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool
-    ) -> None:
+    def __init__(self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool):
         self.sampler = sampler
         self.batch_size = batch_size
         self.endless = endless
@@ -127,7 +125,7 @@ class ResumableLoop:
     # Whether get_settings returns other settings than before the run was resumed
     has_new_settings = False
 
-    def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
+    def __init__(self, runner: Any, dataloader: dict, **kwargs):
         is_dict = isinstance(dataloader, dict)
         if not (is_dict and dataloader.get('batch_size') and dataloader.get('sampler')):
             raise UserError(
@@ -166,7 +164,7 @@ class ResumableLoop:
         """
         return next(batches, None)
 
-    def run_iter(self, *arguments: Any) -> None:
+    def run_iter(self, *arguments) -> None:
         seed_generators(self.seed, self.batch_sampler.rank, self.iter)
         super().run_iter(*arguments)
 

@@ -27,7 +27,7 @@ FUSED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
-def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
+def build_auto_precision_wrapper(dtype: str | None = None, **kwargs) -> OptimWrapper:
     """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On
     a CPU use float32.
 
@@ -62,9 +62,7 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)
 
-    def add_params(
-        self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
-    ) -> None:
+    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
         """Add a module's parameters to the groups ``params``.
 
         After the last parameter, merge the groups.

@@ -17,7 +17,7 @@ from ..registry import LOOPS
 
 
 def build_dataset_and_predictor(
-    runner: Any, settings: ConfigDict, masks: bool, **options: Any
+    runner: Any, settings: ConfigDict, masks: bool, **options
 ) -> tuple[Any, Predictor[Any]]:
     """Build a dataset of a run's config, and a predictor of the run's model for its images.
 
@@ -41,9 +41,7 @@ class TiledLoop:
 
     stage: str  # in the names of hooks
 
-    def __init__(
-        self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs: Any
-    ) -> None:
+    def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs):
         dataset, self.predictor = build_dataset_and_predictor(
             runner, dataloader['dataset'], masks=False, score_thr=0.0, tiles=side
         )

@@ -192,7 +192,7 @@ class FormattedConfig(Config):
 class Runner(MMEngineRunner):
     """mmengine's runner, except for what it writes outside of a run, and prints before it."""
 
-    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+    def build_logger(self, *args, **kwargs) -> MMLogger:
         """Leave mmengine's hundreds of lines about a start to the log file."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
@@ -242,7 +242,7 @@ class StartHook(Hook):
             self.outdated = [file for file in files if file.resolve() != source.resolve()]
 
     @master_only
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         if self.is_started:
             return
         for file in self.outdated:

@@ -1,7 +1,6 @@
 """Draw a confusion matrix, and a detector's precision and recall, in matplotlib."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -78,7 +77,7 @@ def draw_detection_curves(
     return figure
 
 
-def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
+def draw_curve(left: Axes, right: Axes, curve: Curve, **style) -> None:
     """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
     recall = curve.num_correct / max(1, curve.num_objects)
     left.plot(recall, curve.num_correct / curve.num_detections, **style)

@@ -42,7 +42,7 @@ class TwoStageGraph(nn.Module):
     Other detectors, heads and NMS raise a UserError.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module):
         roi_head = getattr(model, 'roi_head', None)
         if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')

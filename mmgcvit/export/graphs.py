@@ -26,7 +26,7 @@ class ClassifierGraph(nn.Module):
 
     output_axes: ClassVar = {'scores': {0: 'batch'}}
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module):
         from mmpretrain.models import ImageClassifier
 
         super().__init__()
@@ -47,7 +47,7 @@ class SegmentorGraph(nn.Module):
 
     output_axes: ClassVar = {'logits': DYNAMIC_AXES}
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module):
         from mmseg.models import EncoderDecoder
 
         super().__init__()

@@ -87,7 +87,7 @@ class OnnxPredictor:
         score_thr: float | None = None,
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
         tiles: int | None = None,
-    ) -> None:
+    ):
         self.session = onnxruntime.InferenceSession(str(path), providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
         self.score_thr = score_thr

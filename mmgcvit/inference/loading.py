@@ -134,7 +134,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options: Any
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import compute_sha256, expand_user, is_url, suggest_folder
+from ..files import compute_sha256, expand_user, is_url
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
@@ -64,8 +64,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     path = expand_user(locate_config(str(config)))
     file = find_config(path)
     if not file.exists():
-        suggestion = suggest_config(path) or suggest_folder(path)
-        raise UserError(f'there is no config or work dir {config}{suggestion}')
+        raise UserError(f'there is no config or work dir {config}{suggest_config(path)}')
     if file.suffix != '.py':
         raise UserError(
             f'{config} is neither a config file (.py) nor a work dir. Pass one first, for example: '

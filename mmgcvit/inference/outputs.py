@@ -40,7 +40,7 @@ class Outputs:
     inputs, with another suffix. A name that an earlier input has, in any case, gets a number.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
+    def __init__(self, folder: Path, inputs: Sequence[str]):
         self.folder = folder
         paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''

@@ -150,8 +150,7 @@ Record = dict[str, Any]  # of JSON
 Prediction = Detections | Segmentation | Classification
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The prediction of an image, or the error that prevented it."""
 
     prediction: Prediction | None = None

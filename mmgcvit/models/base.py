@@ -33,7 +33,7 @@ class PyramidBackbone(PretrainedModel):
         frozen_stages: int,
         init_cfg: InitCfg,
         norm_eps: float = 1e-5,
-    ) -> None:
+    ):
         super().__init__(init_cfg)
         self.register_load_state_dict_post_hook(reset_buffers)
         given = list(out_indices) if is_sequence(out_indices) else []

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
@@ -32,7 +31,7 @@ class PretrainedModel(BaseModule):
 
     @classmethod
     def from_pretrained(
-        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
+        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments
     ) -> 'PretrainedModel':
         """Build a backbone and load its weights from a checkpoint, which may lack only output
         norms.

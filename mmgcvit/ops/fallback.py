@@ -8,7 +8,7 @@ compiled operators.
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 def roi_align_forward(
-    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options
 ) -> None:
     """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w).
 
@@ -45,7 +45,7 @@ def roi_align_backward(
     argmax_y: Tensor,
     argmax_x: Tensor,
     grad_input: Tensor,
-    **options: Any,
+    **options,
 ) -> None:
     """Write RoIAlign's gradient by its maps to ``grad_input`` (B, C, H, W), from ``grad_output``
     (n, C, h, w).
@@ -62,7 +62,7 @@ def roi_align(
     aligned_height: int,
     aligned_width: int,
     pool_mode: int,
-    **options: Any,
+    **options,
 ) -> Tensor:
     """Call torchvision's RoIAlign with mmcv's options, most of which have the same names there."""
     from torchvision.ops import roi_align as torchvision_roi_align
@@ -76,7 +76,7 @@ def roi_align(
 
 
 def sigmoid_focal_loss_forward(
-    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options: Any
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options
 ) -> None:
     """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C).
 
@@ -86,7 +86,7 @@ def sigmoid_focal_loss_forward(
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options: Any
+    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options
 ) -> None:
     """Write the derivative of each element of the focal loss by its logit to ``grad_input``."""
     loss = functools.partial(sigmoid_focal_loss, target=target, weight=weight, **options)
@@ -162,7 +162,7 @@ def get_compiling_cuda_version() -> str:
     return 'not available'
 
 
-def raise_missing_operator(name: str, *args: object, **kwargs: object) -> NoReturn:
+def raise_missing_operator(name: str, *args, **kwargs) -> NoReturn:
     raise NotImplementedError(
         f"mmcv's operator {name} is missing, and mmgcvit replaces only those that its own "
         "configs need. To install a compiled mmcv, run 'make install OPERATORS=compiled' "

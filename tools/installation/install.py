@@ -149,7 +149,7 @@ def compute_checksum(openmmlab: str, operators: str, distribution: Distribution)
     return hashlib.sha256('\0'.join(texts).encode()).hexdigest()
 
 
-def say(*words: object) -> None:
+def say(*words) -> None:
     print('[install]', *words, flush=True)
 
 
@@ -167,7 +167,7 @@ def run_code(python: Path, code: str) -> subprocess.CompletedProcess:
 class Pip:
     """The pip of an environment, with version constraints."""
 
-    def __init__(self, python: Path, pins: Path) -> None:
+    def __init__(self, python: Path, pins: Path):
         self.python = python
         self.pins = pins
 

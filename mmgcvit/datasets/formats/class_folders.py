@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
@@ -121,15 +120,16 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     Photos and their maps are: they have the same size, and the same name or one that begins or
     ends with the other's. With ``--task classify`` this is not asked.
     """
-    index = NameIndex({}, {}, {})  # of the files of the folders before
+    index = {}  # the first file with each key, in the folders before
     for name in sorted(images):
         pairs = defaultdict(list)  # the images and their partners, by the folder of the latter
         for file in images[name]:
-            partner = index.find_partner(file)
+            partner = find_partner(file, index)
             if partner:
                 pairs[partner.parent.name].append((root / file, root / partner))
         for file in images[name]:
-            index.add(file)
+            for key in list_keys(file):
+                index.setdefault(key, file)
         if not pairs:
             continue
         other, found = max(pairs.items(), key=lambda item: len(item[1]))
@@ -145,32 +145,27 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
             )
 
 
-class NameIndex(NamedTuple):
-    """Files by their names, and by these without the last or the first part; _ separates parts."""
+def list_keys(file: Path) -> list[str]:
+    """Return a file's name, and its name with * for its last and for its first part: a_mask, a_*
+    and *_mask for a_mask.png.
+    """
+    name = file.stem
+    return [name, f'{name.rpartition("_")[0]}_*', f'*_{name.partition("_")[2]}']
 
-    whole: dict[str, Path]
-    without_last: dict[str, Path]
-    without_first: dict[str, Path]
 
-    def add(self, file: Path) -> None:
-        """Add a file. One with the same name or part of it stays."""
-        self.whole.setdefault(file.stem, file)
-        self.without_last.setdefault(file.stem.rpartition('_')[0], file)
-        self.without_first.setdefault(file.stem.partition('_')[2], file)
+def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
+    """Return the file with the same name, of which one may have an ending: a_mask.png.
 
-    def find_partner(self, file: Path) -> Path | None:
-        """Return the file with the same name, of which one may have an ending: a_mask.png.
-
-        Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
-        """
-        name = file.stem
-        without_last = name.rpartition('_')[0]
-        partner = self.whole.get(name, self.whole.get(without_last, self.without_last.get(name)))
-        without_first = name.partition('_')[2]
-        if partner or not without_first:
-            return partner
-        similar = self.without_first.get(without_first)
-        return similar if similar and similar.suffix != file.suffix else None
+    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
+    ``index`` has the other files by their :func:`list_keys`.
+    """
+    name = file.stem
+    without_ending = name.rpartition('_')[0]
+    partner = index.get(name) or index.get(without_ending) or index.get(f'{name}_*')
+    if partner or '_' not in name:
+        return partner
+    similar = index.get(list_keys(file)[2])
+    return similar if similar and similar.suffix != file.suffix else None
 
 
 def have_same_size(image: Path, other: Path) -> bool:

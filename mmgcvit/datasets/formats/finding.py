@@ -1,11 +1,10 @@
 """Find the layout of the dataset in a folder, and read it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...files import expand_user, suggest_folder
+from ...files import expand_user
 from ..layouts import Folder, Match, describe_left_out, list_files
 from ..records import DatasetInfo
 from ..rules.coco import read_json
@@ -31,7 +30,7 @@ def find_folder(path: str | Path) -> Path:
     """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
     path = expand_user(path)
     if not path.exists():
-        raise UserError(f'there is no folder {path}{suggest_folder(path)}')
+        raise UserError(f'there is no folder {path}')
     if not path.is_dir():
         raise UserError(f'{path} is a file. Pass the folder of the dataset, with its images')
     return path
@@ -112,7 +111,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     if num_masks == 0 or task == 'detect':
         return dataset
     if num_masks > 0.9 * len(objects):
-        return replace(dataset, annotation_types=('masks', 'boxes'))
+        return dataset._replace(annotation_types=('masks', 'boxes'))
     return dataset.add_notes(
         [f'only {num_masks} of {len(objects)} objects have a mask, so boxes are read']
     )

@@ -7,7 +7,6 @@ tell which of both they are, so ``--task`` must say it.
 
 import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -170,8 +169,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)
     unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
-    return replace(
-        dataset,
+    return dataset._replace(
         maps=[file for each in pairs.by_split.values() for _, file in each],
         problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
     )

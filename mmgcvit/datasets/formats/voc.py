@@ -85,12 +85,6 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     splits, wrong = make_splits(
         folder.path, classes, {split: map(convert, found) for split, found in by_split.items()}
     )
-    if not by_split.get('train') or not classes:
-        hint = [*errors, *wrong, 'ImageSets/Main does not list them, or they are empty'][0]
-        raise UserError(
-            f'{folder.path}: no XML file in it has Pascal VOC annotations of objects to train on. '
-            f'{hint}'
-        )
     return DatasetInfo(
         folder.path,
         'Pascal VOC (XML)',

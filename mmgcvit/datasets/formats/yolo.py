@@ -8,7 +8,6 @@ polygons in 100 images of 1280 x 960), and writes masks with holes or several pa
 which mmdet does not train.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -67,7 +66,6 @@ MIN_OUTSIDE = 1 / 3  # of the lines of a pose label: a few quadrangles look like
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
 DATA_NAMES = ('data', 'dataset')  # of YAML files, without suffixes
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
-CLASSES = 'classes.txt'  # which labelImg and Label Studio write, with a name on each line
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
@@ -88,19 +86,14 @@ def match_layouts(folder: Folder) -> list[Match]:
         return [Match(LAYOUTS[0], partial(read_dataset, folder, files[0]))]
     texts = set(folder.list_files('.txt'))
     labelled = [image for image in folder.images if make_label_path(image) in texts]
-    matches = []
-    if labelled:
-        label_file = make_label_path(labelled[0])
-        names = ['first class', 'second class']
-        for file in sorted(texts):
-            if file.name == CLASSES:
-                names = read_text(folder.path / file).strip().split('\n')
-        misfit = (
-            f'has YOLO labels ({label_file}) but no data.yaml. Write one with two lines: '
-            f"'train: {labelled[0].parent}' and 'names: {json.dumps(names, ensure_ascii=False)}'"
-        )
-        matches.append(Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled)))
-    return matches
+    if not labelled:
+        return []
+    misfit = (
+        f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with two '
+        f"lines: 'train: {labelled[0].parent}' and 'names: [first class, second class]', with the "
+        'names of classes.txt if there is one'
+    )
+    return [Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled))]
 
 
 def make_label_path(image: Path) -> Path:
@@ -358,7 +351,7 @@ def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
     if len(set(map(len, lines))) != 1 or not all(map(is_pose, lines)):
         return False
     outside = [(abs(line[1] - line[0]) > line[1] / 2 + KEYPOINT_MARGIN).any() for line in lines]
-    return sum(outside) > MIN_OUTSIDE * len(lines)
+    return np.mean(outside) > MIN_OUTSIDE
 
 
 def is_pose(line: NDArray[np.float64]) -> bool:

@@ -23,6 +23,7 @@ from .rule import (
     Rule,
     make_folder_note,
     make_folder_rule,
+    make_issues,
 )
 
 ROTATED_BOXES = make_folder_rule(
@@ -65,11 +66,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             break a rule, or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
-        splits = ' and '.join(dataset.splits) or 'no split'
-        raise UserError(
-            f'{dataset.folder} has images for {splits}, but none for training. Add images for '
-            'training'
-        )
+        text = f'{dataset.folder} has no images for training (splits: {shorten([*dataset.splits])}). Add some'
+        reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
+        raise UserError('\n  '.join([text, *reasons]))
     check_class_names(dataset.folder, dataset.classes)
     problems = defaultdict(list)
     for rule, examples in dataset.problems.items():
@@ -90,14 +89,14 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             empty.append(f'object of {name}')
         if not split.image_names:
             empty.append(f'image of {name}')
-    issues = [Issue(rule, '', examples) for rule, examples in problems.items() if examples]
+    issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:
         notes.append(reject_or_describe(dataset, left_out, empty))
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
-    return replace(dataset, splits=splits).add_notes(notes)
+    return dataset._replace(splits=splits).add_notes(notes)
 
 
 def count_units(dataset: DatasetInfo) -> Counter[str]:

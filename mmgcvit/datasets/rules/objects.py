@@ -70,9 +70,9 @@ def is_outside(edges: Edges, size: Size) -> bool:
     width, height = size
     x_margin = max(MARGIN[0], MARGIN[1] * width)
     y_margin = max(MARGIN[0], MARGIN[1] * height)
-    is_within_width = -x_margin <= left and right <= width + x_margin
-    is_within_height = -y_margin <= top and bottom <= height + y_margin
-    return not (is_within_width and is_within_height)
+    leaves_width = left < -x_margin or right > width + x_margin
+    leaves_height = top < -y_margin or bottom > height + y_margin
+    return leaves_width or leaves_height
 
 
 def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
@@ -109,8 +109,9 @@ def find_box_rule(entry: Object, size: Size) -> Rule | None:
     if is_outside(edges, size):
         return OUTSIDE
     left, top, right, bottom = edges
-    visible_width = min(right, size[0]) - max(left, 0)
-    visible_height = min(bottom, size[1]) - max(top, 0)
+    width, height = size
+    visible_width = min(right, width) - max(left, 0)
+    visible_height = min(bottom, height) - max(top, 0)
     if entry['area'] <= 0 or visible_width < 1 or visible_height < 1:
         return NO_AREA
     return None
@@ -128,9 +129,9 @@ def find_mask_rule(entry: Object, size: Size) -> Rule | None:
         return RING
     if is_outside(edges, size):
         return OUTSIDE
-    width, height = entry['bbox'][2:]
     box_edges = get_edges(entry['bbox'])
-    for edge, box_edge, side in zip(edges, box_edges, (width, height, width, height), strict=True):
+    sides = 2 * entry['bbox'][2:]  # width, height, width, height
+    for edge, box_edge, side in zip(edges, box_edges, sides, strict=True):
         if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
             return DIFFERENT
     return None

@@ -22,8 +22,7 @@ class Effect(Enum):
     NONE = '-'  # it cannot occur, or is not looked for
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A rule: the problem where it is broken (a noun phrase), and the remedy (a sentence)."""
 
     problem: str

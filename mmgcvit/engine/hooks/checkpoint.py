@@ -100,7 +100,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, time_interval: float = 1200, **kwargs: Any) -> None:
+    def __init__(self, time_interval: float = 1200, **kwargs):
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
         self.time_interval = time_interval
         self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs

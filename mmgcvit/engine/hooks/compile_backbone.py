@@ -35,7 +35,7 @@ class CompileBackboneHook(Hook):
             set False.
     """
 
-    def __init__(self, dynamic: bool = True) -> None:
+    def __init__(self, dynamic: bool = True):
         self.options = {'dynamic': dynamic}  # of torch.compile
 
     def before_train(self, runner: Runner) -> None:

@@ -111,7 +111,7 @@ class ExactResumeHook(Hook):
             )
             runner.val_loop.run()
 
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         windows = [log.get('window_size') for log in runner.log_processor.custom_cfg]
         if 'epoch' in windows or 'global' in windows:
             return
@@ -120,7 +120,7 @@ class ExactResumeHook(Hook):
                 history.max_length = MAX_HISTORY
 
     @master_only
-    def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
+    def after_val_epoch(self, runner: Runner, **kwargs) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
 

@@ -26,7 +26,7 @@ class PatienceHook(Hook):
     # Run after CheckpointHook, and after the hook that reruns an interrupted validation.
     priority = 'LOWEST'
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int):
         self.patience = patience
 
     def before_train(self, runner: Runner) -> None:

@@ -43,7 +43,7 @@ class ProgressHook(Hook):
     # Run after the hooks that collect losses and times.
     priority = 'VERY_LOW'
 
-    def __init__(self, terminal: TextIO) -> None:
+    def __init__(self, terminal: TextIO):
         self.console = Console(
             file=terminal, highlight=False, markup=False, emoji=False, soft_wrap=True
         )
@@ -74,7 +74,7 @@ class ProgressHook(Hook):
             'training', total=runner.max_iters, completed=runner.iter
         )
 
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         self.bars.update(
             self.training,
             completed=runner.iter + 1,
@@ -95,7 +95,7 @@ class ProgressHook(Hook):
         self.title = 'scores'
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
-    def after_val_iter(self, runner: Runner, **kwargs: Any) -> None:
+    def after_val_iter(self, runner: Runner, **kwargs) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any]) -> None:
@@ -156,7 +156,7 @@ class SummaryHook(Hook):
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
 
-    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs) -> None:
         if self.time is None:
             self.time = time.monotonic() + MIN_TIMED
         # Of mmengine's IterTimerHook, without validations.

@@ -38,7 +38,7 @@ class SkipNonFiniteStepHook(Hook):
     # Run before the hooks that average the weights or log the outputs.
     priority = 'HIGHEST'
 
-    def __init__(self, max_consecutive: int = 3) -> None:
+    def __init__(self, max_consecutive: int = 3):
         self.max_consecutive = max_consecutive
         self.consecutive = 0
 
@@ -55,12 +55,12 @@ class SkipNonFiniteStepHook(Hook):
         self.are_losses_finite = True
         self.finite_steps: list[bool] = []  # of each optimizer whose gradients are checked here
 
-    def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
+    def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs) -> None:
         samples = data_batch.get('data_samples')
         if isinstance(samples, list):  # not the dict of a semi-supervised detector
             self.images += map(get_image_name, samples)
 
-    def check_step(self, optimizer: Optimizer, *_: Any) -> None:
+    def check_step(self, optimizer: Optimizer, *_) -> None:
         """Remove the gradients if one of them is not finite.
 
         torch calls this before each optimizer step.
@@ -79,7 +79,7 @@ class SkipNonFiniteStepHook(Hook):
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
-    def after_train_iter(self, runner: Runner, outputs: dict[str, Any], **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, outputs: dict[str, Any], **kwargs) -> None:
         # The total loss is finite only if each loss is. One check waits for the GPU only once.
         if not torch.as_tensor(outputs.get('loss', 0)).isfinite():
             self.are_losses_finite = False

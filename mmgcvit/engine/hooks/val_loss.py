@@ -30,7 +30,7 @@ class ValLossHook(Hook):
         own = range(get_rank(), len(runner.val_dataloader.dataset), get_world_size())
         self.num_left = len(own)
 
-    def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
+    def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs) -> None:
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
         images = batch['inputs'][: self.num_left]

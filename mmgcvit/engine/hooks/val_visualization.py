@@ -68,7 +68,7 @@ class ShowDirHook(DrawingHook):
     A picture has the path of its image in the folder that contains all images.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str):
         self.folder = folder
 
     def before_test_epoch(self, runner: Runner) -> None:
@@ -77,7 +77,7 @@ class ShowDirHook(DrawingHook):
         self.indices = {get_image_name(image): index for index, image in enumerate(images)}
         self.outputs = Outputs(Path(self.folder), [*self.indices])
 
-    def after_test_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
+    def after_test_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs) -> None:
         for sample in outputs:
             name = get_image_name(sample)
             grid = draw_grid(self.draw(self.indices[name], self.predictor.read_sample(sample)))
@@ -89,7 +89,7 @@ def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
     log a warning and stop drawing.
     """
 
-    def draw(hook: Any, runner: Runner, *args: Any, **kwargs: Any) -> None:
+    def draw(hook: Any, runner: Runner, *args, **kwargs) -> None:
         if not hook.is_on:
             return
         try:
@@ -119,7 +119,7 @@ class ValVisualizationHook(DrawingHook):
             grids.
     """
 
-    def __init__(self, score_thr: float = SCORE_THR, images: int = 8) -> None:
+    def __init__(self, score_thr: float = SCORE_THR, images: int = 8):
         self.score_thr = score_thr
         self.images = images
         self.is_on = False  # whether validation images are drawn
@@ -145,7 +145,7 @@ class ValVisualizationHook(DrawingHook):
             self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
 
     @stop_if_failing
-    def after_val_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs: Any) -> None:
+    def after_val_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:

@@ -4,8 +4,6 @@ ViT's paper.
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
-from dataclasses import replace
-
 from torch import Tensor, nn
 
 from ...registry import MODELS
@@ -22,8 +20,8 @@ from ..layers.windows import pad_to_windows
 PATCH_SIZE = 4
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells
 # them from GC ViT.
-SWIN_KEY_MAPPING = replace(
-    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
+SWIN_KEY_MAPPING = OWN._replace(
+    name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
 )
 
 
@@ -70,7 +68,7 @@ class ConvPoolDownsampler(nn.Module):
     between them a 3x3 convolution without bias and 3x3 max pooling with stride 2.
     """
 
-    def __init__(self, embed_dims: int, out_dims: int) -> None:
+    def __init__(self, embed_dims: int, out_dims: int):
         super().__init__()
         self.norm_in = LayerNorm(embed_dims)
         self.reduction = nn.Conv2d(embed_dims, out_dims, 3, padding=1, bias=False)
@@ -89,7 +87,7 @@ class PatchEmbedding(nn.Module):
 
     stride = PATCH_SIZE
 
-    def __init__(self, in_channels: int, embed_dims: int) -> None:
+    def __init__(self, in_channels: int, embed_dims: int):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH_SIZE, stride=PATCH_SIZE)
         self.norm = LayerNorm(embed_dims)
@@ -104,7 +102,7 @@ class PatchMerging(nn.Module):
     As in Swin, the order of the tokens is top left, bottom left, top right, bottom right.
     """
 
-    def __init__(self, embed_dims: int, out_dims: int) -> None:
+    def __init__(self, embed_dims: int, out_dims: int):
         super().__init__()
         self.norm = LayerNorm(4 * embed_dims)
         self.reduction = nn.Linear(4 * embed_dims, out_dims, bias=False)

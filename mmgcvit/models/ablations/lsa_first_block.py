@@ -33,7 +33,7 @@ class UnshiftedStem(ShiftedPatchEmbedding):
     C).
     """
 
-    def __init__(self, in_channels: int, arch: LSAArch) -> None:
+    def __init__(self, in_channels: int, arch: LSAArch):
         super().__init__(in_channels, replace(arch, shifts=None))
 
 
@@ -42,7 +42,7 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
     2103.15808, 3.1).
     """
 
-    def __init__(self, in_channels: int, arch: LSAArch) -> None:
+    def __init__(self, in_channels: int, arch: LSAArch):
         super().__init__(in_channels, arch)
         self.token_norm = LayerNorm(arch.embed_dims[0], eps=NORM_EPS)
 
@@ -53,7 +53,7 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
 class SwinAttention(GroupedAttention):
     """Self-attention in windows with a relative position bias: (B, H, W, C) to the same."""
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int):
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.position = RelativePositionBias(WINDOW_SIZE, num_heads)
 
@@ -69,7 +69,7 @@ class ConvolutionalProjection(nn.Sequential):
     H, W, C) to the tokens of one window, (B, 1, N, C).
     """
 
-    def __init__(self, embed_dims: int, stride: int) -> None:
+    def __init__(self, embed_dims: int, stride: int):
         conv = nn.Conv2d(
             embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False
         )
@@ -88,7 +88,7 @@ class CvTAttention(GroupedAttention):
     convolutions.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int):
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
         self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)

@@ -23,7 +23,7 @@ class WindowAttention(nn.Module):
     A subclass says in :meth:`build_projection` and :meth:`project` where q, k and v come from.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size

@@ -87,7 +87,7 @@ class GCViT(PyramidBackbone):
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
-    ) -> None:
+    ):
         check_bool('with_cp', with_cp)
         arch = resolve_arch(arch, self.archs)
         windows = resolve_windows(window_size, NUM_STAGES)

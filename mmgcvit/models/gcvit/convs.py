@@ -21,7 +21,7 @@ class SqueezeExcite(nn.Module):
     means.
     """
 
-    def __init__(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int):
         super().__init__()
         self.squeeze = nn.Linear(embed_dims, embed_dims // 4, bias=False)
         self.act = nn.GELU()
@@ -44,7 +44,7 @@ class DepthwiseConv(nn.Conv2d):
     size. In validation and tests, sizes differ in segmentation.
     """
 
-    def __init__(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int):
         super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class PointwiseConv(nn.Conv2d):
     On CUDA it is a matrix product, which needs no plan of cuDNN's.
     """
 
-    def __init__(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int):
         super().__init__(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class FusedMBConv(nn.Module):
     x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias.
     """
 
-    def __init__(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int):
         super().__init__()
         self.depthwise = DepthwiseConv(embed_dims)
         self.act = nn.GELU()
@@ -95,7 +95,7 @@ class Downsampler(nn.Module):
     have the strided convolution.
     """
 
-    def __init__(self, embed_dims: int, out_dims: int) -> None:
+    def __init__(self, embed_dims: int, out_dims: int):
         super().__init__()
         self.norm_in = LayerNorm(embed_dims)
         self.conv = FusedMBConv(embed_dims)
@@ -116,7 +116,7 @@ class Stem(nn.Module):
     stride = 4
     downsampler_type: type[nn.Module] = Downsampler
 
-    def __init__(self, in_channels: int, embed_dims: int) -> None:
+    def __init__(self, in_channels: int, embed_dims: int):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)

@@ -18,7 +18,7 @@ from .convs import FusedMBConv
 class FeatureExtractor(nn.Sequential):
     """One step of the generator: FusedMBConv, then max pooling with stride 2 if ``pooled``."""
 
-    def __init__(self, embed_dims: int, pooled: bool) -> None:
+    def __init__(self, embed_dims: int, pooled: bool):
         super().__init__()
         self.conv = FusedMBConv(embed_dims)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
@@ -32,9 +32,7 @@ class GlobalQueryGenerator(nn.Module):
     a no-op at 224 px with the published windows.
     """
 
-    def __init__(
-        self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int
-    ) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window, num_poolings: int):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size

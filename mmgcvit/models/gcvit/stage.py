@@ -29,7 +29,7 @@ class Block(nn.Module):
         mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rate: float,
-    ) -> None:
+    ):
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
@@ -67,7 +67,7 @@ class Stage(nn.Module):
         drop_path_rates: Sequence[float],
         num_poolings: int,
         with_cp: bool,
-    ) -> None:
+    ):
         super().__init__()
         self.with_cp = with_cp
         dims = arch.stage_dims[index]

@@ -4,8 +4,6 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channe
     C).
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -49,7 +47,7 @@ class Mlp(nn.Sequential):
     channels, rounded down: (..., C) to (..., C).
     """
 
-    def __init__(self, embed_dims: int, mlp_ratio: float) -> None:
+    def __init__(self, embed_dims: int, mlp_ratio: float):
         super().__init__()
         hidden_dims = int(embed_dims * mlp_ratio)
         self.fc1 = nn.Linear(embed_dims, hidden_dims)
@@ -62,7 +60,7 @@ class LayerScale(nn.Module):
     2103.17239).
     """
 
-    def __init__(self, embed_dims: int, init_value: float) -> None:
+    def __init__(self, embed_dims: int, init_value: float):
         super().__init__()
         self.gamma = nn.Parameter(torch.full((embed_dims,), init_value))
 
@@ -76,7 +74,7 @@ class DropPath(nn.Module):
     In training, multiply each image by 0 with probability p = ``drop_prob``, else by 1 / (1-p).
     """
 
-    def __init__(self, drop_prob: float) -> None:
+    def __init__(self, drop_prob: float):
         super().__init__()
         self.drop_prob = drop_prob
         self.register_buffer('keep_prob', None, persistent=False)
@@ -100,7 +98,7 @@ class Residual(nn.Module):
     ``drop_path_rate`` is the probability of dropping an image's branch in training.
     """
 
-    def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> None:
+    def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float):
         super().__init__()
         is_unscaled = layer_scale is None
         self.layer_scale = nn.Identity() if is_unscaled else LayerScale(embed_dims, layer_scale)
@@ -111,7 +109,7 @@ class Residual(nn.Module):
         return x + self.drop_path(self.layer_scale(branch))
 
 
-def run_blocks(blocks: nn.ModuleList, x: Tensor, *others: Any, with_cp: bool) -> Tensor:
+def run_blocks(blocks: nn.ModuleList, x: Tensor, *others, with_cp: bool) -> Tensor:
     """Apply blocks to a map, one after the other; ``others`` are inputs of each block.
 
     With activation checkpointing, recompute each block in the backward pass.

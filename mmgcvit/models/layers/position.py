@@ -8,7 +8,6 @@ column per head.
 """
 
 from math import isqrt, prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +31,7 @@ class PositionTable(nn.Module):
     be square, since a state dict does not store its shape.
     """
 
-    def __init__(self, grid: Size) -> None:
+    def __init__(self, grid: Size):
         super().__init__()
         self.grid = grid
 
@@ -40,7 +39,7 @@ class PositionTable(nn.Module):
         """Return an initialised table of this shape."""
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         (name,) = self._parameters
         table = state_dict.get(prefix + name)
         if table is not None and table.shape[-2] != prod(self.grid):
@@ -58,7 +57,7 @@ class PositionEmbedding(PositionTable):
     each of them.
     """
 
-    def __init__(self, embed_dims: int, grid: Size, copies: tuple[int, ...] = ()) -> None:
+    def __init__(self, embed_dims: int, grid: Size, copies: tuple[int, ...] = ()):
         super().__init__(grid)
         self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
 
@@ -75,7 +74,7 @@ class RelativePositionBias(PositionTable):
     Swin).
     """
 
-    def __init__(self, window_size: Window, num_heads: int) -> None:
+    def __init__(self, window_size: Window, num_heads: int):
         h, w = window_size
         super().__init__((2 * h - 1, 2 * w - 1))  # one position per offset
         self.window_size = window_size

@@ -24,7 +24,7 @@ from ..layers.windows import balance_window, window_partition, window_reverse
 class GroupedAttention(nn.Module):
     """Base class of grouped-query attention: each group of query heads shares a key/value head."""
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int):
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads
@@ -59,7 +59,7 @@ class SelfAttention(GroupedAttention):
 
     def __init__(
         self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window | None
-    ) -> None:
+    ):
         super().__init__(embed_dims, num_heads, num_kv_heads)
         self.window_size = window_size
 

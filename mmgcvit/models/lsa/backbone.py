@@ -90,7 +90,7 @@ class LSA(PyramidBackbone):
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
-    ) -> None:
+    ):
         check_bool('with_cp', with_cp)
         arch = resolve_arch(arch, self.archs)
         dims = arch.embed_dims

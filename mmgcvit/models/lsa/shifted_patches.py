@@ -20,7 +20,7 @@ class ShiftedPatchEmbedding(nn.Module):
     Images are zero-padded on the right and at the bottom to multiples of the stride.
     """
 
-    def __init__(self, in_channels: int, arch: LSAArch) -> None:
+    def __init__(self, in_channels: int, arch: LSAArch):
         super().__init__()
         self.stride = arch.stride
         self.shifts = arch.shifts

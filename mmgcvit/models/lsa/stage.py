@@ -26,9 +26,7 @@ class Block(nn.Module):
     local attention block is the one with :class:`ShiftAttention`.
     """
 
-    def __init__(
-        self, embed_dims: int, attn: nn.Module, mlp_ratio: float, drop_path_rate: float
-    ) -> None:
+    def __init__(self, embed_dims: int, attn: nn.Module, mlp_ratio: float, drop_path_rate: float):
         super().__init__()
         self.attn = attn
         self.attn_residual = Residual(embed_dims, None, drop_path_rate)
@@ -62,7 +60,7 @@ class Stage(nn.Module):
         window_size: Window | None,
         drop_path_rate: float,
         with_cp: bool,
-    ) -> None:
+    ):
         super().__init__()
         self.with_cp = with_cp
         embed_dims = arch.embed_dims[index]
@@ -96,7 +94,7 @@ class Downsampler(nn.Module):
     pooling with stride 2.
     """
 
-    def __init__(self, embed_dims: int, out_dims: int) -> None:
+    def __init__(self, embed_dims: int, out_dims: int):
         super().__init__()
         self.conv = nn.Conv2d(embed_dims, out_dims, 3, padding=1)
         self.norm = LayerNorm(out_dims, eps=NORM_EPS)

@@ -122,9 +122,9 @@ def move_into_export(root):
     root.with_name('export').rename(root / 'export')
 
 
-def replace_settings_by_names(root):
+def break_link(root):
     (root / 'data.yaml').unlink()
-    write(root / 'labels' / 'classes.txt', 'disc\n# a: b\n')
+    (root / 'data.yaml').symlink_to('missing')
 
 
 def write_white_for_val(root):
@@ -180,7 +180,8 @@ FAULTS = {
             for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
         ),
         (remove('data.yaml'), "but no data.yaml. Write one with two lines: 'train: images' and"),
-        (replace_settings_by_names, """and 'names: ["disc", "# a: b"]'"""),
+        (break_link, 'data.yaml cannot be read (No such file or directory)'),
+        (edit('data.yaml', 'images', 300 * 'a'), 'data.yaml: [Errno 36] File name too long'),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
         (edit('data.yaml', 'images', 'pictures'), 'names pictures, which does not exist in '),
@@ -211,7 +212,10 @@ FAULTS = {
         ),
         (edit('*.xml', '(?s).*', BOMB), 'amplification'),
         (edit('*.xml', '(?s).*', 20_000 * '<annotation>'), 'cannot be parsed as XML'),
-        (write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC'),
+        (
+            write_file('ImageSets/Main/train.txt', 'a\n'),
+            'that name no XML file or map (train.txt: ',
+        ),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),
         (copy('JPEGImages', 'images'), 'fits several layouts (VOC2012'),
@@ -226,6 +230,7 @@ FAULTS = {
         (write_file('annotations/trainval.json', '{'), 'trainval.json: is not an annotation file'),
         (write_file('annotations/val.json', '{"images": []}'), 'no annotations'),
         (move_image_out, 'lists images outside of'),
+        (edit('*.json', '"0.jpg', r'"\\u0000/0.jpg'), 'images that cannot be read'),
         (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
         (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],
