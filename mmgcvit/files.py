@@ -88,12 +88,12 @@ def is_url(name: str | Path) -> bool:
 def read_text(file: Path) -> str:
     """Read a UTF-8 file and drop its byte order mark, if it has one.
 
-    Raise a UserError if it cannot be read.
+    Raise a UserError if it is missing or in another encoding.
     """
     try:
         return file.read_text(encoding='utf-8-sig')
-    except OSError as error:
-        raise UserError(f'{file} cannot be read ({error.strerror})') from None
+    except FileNotFoundError:
+        raise UserError(f'{file} is missing, or a link to a missing file') from None
     except UnicodeDecodeError:
         raise UserError(f'{file} is not valid UTF-8. Save it with the encoding UTF-8') from None
 

@@ -1,8 +1,9 @@
 """Layouts: where tools and public datasets put images, annotations and splits in a folder.
 
 Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
-one of them, or is rejected with the tree of the nearest one. Nothing is searched for elsewhere. To
-add a layout, add a row to the table of its format.
+one of them, or is rejected, with the tree of the nearest one if there is one. Nothing is searched
+for elsewhere. A new layout of COCO, Pascal VOC or maps is a row of a table. The tables of YOLO,
+whose data.yaml has the paths, and of class folders are for messages and docs.
 """
 
 import os
@@ -91,7 +92,7 @@ class Folder:
         return self.list_files(*IMAGE_SUFFIXES)
 
 
-def list_files(folder: Path) -> Folder:
+def scan_folder(folder: Path) -> Folder:
     """List the files below a folder. Skip hidden files and Synology's thumbnails.
 
     Outputs of mmgcvit's commands are left out. Links to folders are followed, but each folder is
@@ -218,7 +219,8 @@ def read_image_sets(
 ) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
-    Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
+    A line is the name of an image, also with its folder or suffix, or with the suffix of its
+    annotation file. Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
     training, unless another list has it.
 
     Args:
@@ -232,24 +234,28 @@ def read_image_sets(
     lists = read_lists(folder, subfolder)
     if not lists:
         return by_split, []
-    rest = lists.pop(REST, {})
-    if 'train' not in lists:
-        held_out = set().union(*lists.values())
-        lists['train'] = {name: rest[name] for name in rest if name not in held_out}
-    by_name = {pair[1].stem.strip(): pair for pair in by_split['train']}
-    splits = {}
+    pairs = by_split['train']
+    by_name = {file.name: pair for pair in pairs for file in pair}
+    by_name |= {pair[1].stem: pair for pair in pairs}
+    found = {}
     unknown = []
     for split, lines in lists.items():
-        found = [by_name[name] for name in lines if name in by_name]
-        if found:
-            splits[split] = found
-        if split != 'test':  # images for testing need no annotations
-            unknown += [line for name, line in lines.items() if name not in by_name]
-    return splits, unknown
+        found[split] = {}  # its pairs, each once
+        for line, place in lines.items():
+            pair = by_name.get(line) or by_name.get(Path(line.strip()).name)
+            if pair:
+                found[split][pair] = place
+            elif split != 'test':  # images for testing need no annotations
+                unknown.append(place)
+    rest = found.pop(REST, ())
+    if 'train' not in found:
+        held_out = set().union(*found.values())
+        found['train'] = [pair for pair in rest if pair not in held_out]
+    return {split: list(listed) for split, listed in found.items() if listed}, unknown
 
 
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
-    """Return the lists of ``ImageSets``: by split, the file and line (for messages) of each name.
+    """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
 
     Lists with other names, as of the images of a class, are left out.
     """
@@ -263,11 +269,8 @@ def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
             continue
         lines = lists.setdefault(split, {})
         for line in read_text(folder.path / file).split('\n'):
-            name = line.strip()
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                name = Path(name).stem  # tools write a.jpg for a
-            if name:
-                lines[name] = f'{file.name}: {line!r}'
+            if line.strip():
+                lines[line] = f'{file.name}: {line!r}'
     return lists
 
 

@@ -40,7 +40,7 @@ from .advice import (
 )
 from .decoding import read_sizes
 from .hold_out import split_validation
-from .layouts import list_files
+from .layouts import scan_folder
 from .records import DatasetInfo, Size, Split
 from .rules.classes import find_missing_classes
 from .template import ConfigPath, fill_template, format_variable, read_head
@@ -188,7 +188,7 @@ def make_plan(dataset: DatasetInfo, template: Template, size: str, options: Vari
         head |= choose_tiles(head['image_size'], tiles, train)
     fullest = 0
     if 'max_objects' in head:
-        fullest = max(count_fullest(each, head['tiles']) for each in dataset.splits.values())
+        fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = options.get('epochs') or choose_epochs(template, size, num_images)
@@ -420,7 +420,7 @@ def find_newer_files(data: Path, config: Path) -> list[str]:
     written = copy.stat().st_mtime
     return [
         str(file)
-        for file in list_files(data).files
+        for file in scan_folder(data).files
         if (data / file).is_file() and (data / file).stat().st_mtime > written
     ]
 

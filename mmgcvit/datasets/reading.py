@@ -11,7 +11,10 @@ from .records import Entry, ObjectSplit, Size, make_coco_categories
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with its objects, each a class name and a dict with COCO's keys, such as bbox."""
+    """An image with its objects, each a class name and a dict with COCO's keys.
+
+    VOC's have corners instead of bbox at first.
+    """
 
     path: Path
     size: Size

@@ -171,7 +171,7 @@ class DatasetInfo(NamedTuple):
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: Sequence[str] = ()  # messages for the user
-    # Examples by rule of what a reader could not parse.
+    # Examples of what a reader could not parse, or read with a note, by rule.
     problems: Mapping[Any, Sequence[str]] = MappingProxyType({})
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 

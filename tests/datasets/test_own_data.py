@@ -24,7 +24,7 @@ from mmgcvit.config import LOADERS
 from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
-from mmgcvit.datasets.layouts import list_files
+from mmgcvit.datasets.layouts import scan_folder
 from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
@@ -74,7 +74,7 @@ def test_networks_of_all_sizes_are_built_for_the_dataset(annotation_type, size, 
     build_on_meta(cfg)
     heads = set(re.findall(r"'num_classes': (\d+)", str(cfg.model.to_dict())))
     assert heads == {'3' if annotation_type == 'seg_maps' else '2'}
-    assert (cfg.started_with.image_side is None) == (annotation_type == 'classes')
+    assert cfg.started_with.image_side == 96
     backbone = cfg.model.backbone
     assert backbone.arch == size or (size == MINI and backbone.arch.embed_dims == 16)
     checkpoint = cfg.load_from if size == MINI else backbone.init_cfg.checkpoint
@@ -264,19 +264,19 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(write_
 def test_tables_of_classes_that_cannot_be_used_are_named(name, text, words, tmp_path):
     write(tmp_path / name, text)
     with pytest.raises(UserError, match=words):
-        read_classes(list_files(tmp_path))
+        read_classes(scan_folder(tmp_path))
 
 
 def test_different_tables_of_splits_are_named(tmp_path):
     for split, text in {'train': '0, a\n1, b', 'valid': '0, b\n1, a'}.items():
         write(tmp_path / split / '_classes.csv', f'Pixel Value, Class\n{text}')
     with pytest.raises(UserError, match=r'train/_classes\.csv and .*valid/_classes\.csv differ'):
-        read_classes(list_files(tmp_path))
+        read_classes(scan_folder(tmp_path))
 
 
 def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
     write(tmp_path / 'labelmap.txt', 'a:0,0,0::\n\nb:0,0,255::\n')
-    names, values = read_classes(list_files(tmp_path))
+    names, values = read_classes(scan_folder(tmp_path))
     labels = np.eye(4, 5, dtype=np.uint8)
     write(tmp_path / 'a.png', labels[..., None] * np.array([0, 0, 255], np.uint8))
     assert names == ['a', 'b']
@@ -456,7 +456,7 @@ def test_one_command_trains_a_model_on_a_folder(annotation_type, tmp_path):
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     mmgcvit('predict', run, photo, '--out-dir', found, *cpu)
     assert (found / 'vis' / photo.name).is_file()
-    assert {file.parts[0] for file in list_files(tmp_path).files} == {'photos'}, (
+    assert {file.parts[0] for file in scan_folder(tmp_path).files} == {'photos'}, (
         'outputs are not data'
     )
     if annotation_type != 'classes':

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.config import read_config
-from mmgcvit.datasets.layouts import list_files
+from mmgcvit.datasets.layouts import scan_folder
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
@@ -129,7 +129,7 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
     assert len(content['worst']) == 2
     for entry in content['worst']:
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
-    assert not list_files(out).files, 'what was written is not data'
+    assert not scan_folder(out).files, 'what was written is not data'
     assert '--overwrite' in call('mistakes', *arguments, '--out-dir', out.name)[1]
 
 

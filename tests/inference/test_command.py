@@ -20,7 +20,7 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.prediction_run import compare_sizes
-from mmgcvit.datasets.layouts import list_files
+from mmgcvit.datasets.layouts import scan_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
@@ -82,7 +82,7 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
             assert areas == Counter(label_map.flatten().tolist())
     # What was written is neither an input nor data to train on.
     assert find_inputs([f'{photos.parent}/p*/**/*']) == (names, [])
-    assert not list_files(Path('predictions')).files
+    assert not scan_folder(Path('predictions')).files
 
 
 def test_amp_computes_in_bfloat16(predict, models, photos):

@@ -43,10 +43,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
         if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
-    if len(found.get('train', ())) < 2 and folder.list_files('.json', '.csv'):
-        return  # the message names these files
     misfit = find_wrong_splits(tops, splits) or find_wrong_content(folder, found, depth)
-    if found or misfit:
+    if misfit or (found and misfit is not None):
         layout = WITH_SPLITS if splits else WITHOUT_SPLITS
         yield Match(layout, partial(read_dataset, folder, found), misfit)
 
@@ -60,8 +58,9 @@ def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
     return ''
 
 
-def find_wrong_content(folder: Folder, found: Images, depth: int) -> str:
-    """Return what is wrong with the content of class folders, or ''.
+def find_wrong_content(folder: Folder, found: Images, depth: int) -> str | None:
+    """Return what is wrong with the content of class folders, '' if nothing is, or None if they are
+    rather images of another format, of whose files the message is then.
 
     Args:
         folder: The dataset's folder.
@@ -74,6 +73,8 @@ def find_wrong_content(folder: Folder, found: Images, depth: int) -> str:
     classes = [*found.get('train', ())]
     if found and not classes:
         return f'has class folders for {shorten(list(found))}, but none for training'
+    if len(classes) == 1 and folder.list_files('.json', '.csv'):
+        return None
     if len(classes) == 1:
         return f'has no annotations, and for training only the class folder {classes[0]}'
     annotations = [  # beside images, which are not read
@@ -162,9 +163,10 @@ def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
     name = file.stem
     without_ending = name.rpartition('_')[0]
     partner = index.get(name) or index.get(without_ending) or index.get(f'{name}_*')
-    if partner or '_' not in name:
+    end = name.partition('_')[2]
+    if partner or not end:
         return partner
-    similar = index.get(list_keys(file)[2])
+    similar = index.get(f'*_{end}')
     return similar if similar and similar.suffix != file.suffix else None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
 from ...files import expand_user
-from ..layouts import Folder, Match, describe_left_out, list_files
+from ..layouts import Folder, Match, describe_left_out, scan_folder
 from ..records import DatasetInfo
 from ..rules.coco import read_json
 from ..rules.judge import judge
@@ -49,7 +49,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
     Raises:
         UserError: The folder fits no layout or several, or has too many errors.
     """
-    folder = list_files(find_folder(path))
+    folder = scan_folder(find_folder(path))
     dataset = choose_annotation_types(find_match(folder).read(task), task)
     return judge(dataset.add_notes(describe_left_out(folder, dataset)))
 

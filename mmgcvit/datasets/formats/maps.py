@@ -159,7 +159,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     names, labels = read_classes(folder)
     is_given = task in (SEMANTIC, INSTANCES)
     # Without names for its values, a map of classes and one of objects look the same.
-    is_declared = layout.task == INSTANCES or (layout.task == SEMANTIC and names)
+    is_declared = layout.task == INSTANCES or (layout.task and names)
     if not is_given and not is_declared:
         raise UserError(f'{folder.path}: {ASK}')
     kind = task if is_given else layout.task
@@ -272,10 +272,20 @@ def read_semantic_maps(
     """
     are_colours = bool(labels and labels.are_colours)
     found, problems = read_splits(partial(list_values, folder, are_colours), by_split)
+    values_by_map = {file: values for rows in found.values() for (_, file), values in rows}
     notes = []
     if not labels:
-        values_by_map = {file: values for rows in found.values() for (_, file), values in rows}
-        names, labels, notes = choose_labels(folder, names, values_by_map)
+        labels = choose_labels(folder, names, values_by_map)
+        if not labels.are_identical:
+            notes.append(f'255 in the maps is read as 1, {names[1]}')
+    if not names:
+        notes.append(
+            'the classes have no names. To name them, write classes.txt with a name on each line'
+        )
+    values = set().union(*values_by_map.values())
+    used = {labels.by_value.get(value) for value in values} - {None}
+    if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
+        names = choose_names(folder, used, names)
     splits = {}
     for split, rows in found.items():
         images = []
@@ -311,47 +321,25 @@ def list_values(folder: Path, are_colours: bool, pair: Pair) -> tuple[Pair, set[
 
 def choose_labels(
     folder: Path, names: Sequence[str], values_by_map: Mapping[Path, Collection[int]]
-) -> tuple[Sequence[str], PixelLabels, list[str]]:
-    """Return the class names, the labels of pixels, and notes, for maps without a table.
+) -> PixelLabels:
+    """Return the labels of pixels for maps without a table.
 
     A value is the class index, and 255 is no class. With two names, 255 beside 0 is the second
-    class.
-
-    Args:
-        folder: The dataset's folder, for messages.
-        names: The class names; without them, names are made up.
-        values_by_map: The values of the pixels in each map.
-
-    Raises:
-        UserError: The values do not fit the names, or 255 may be no class or the second one.
+    class. Raise a UserError if it may be either.
     """
     values = set().union(*values_by_map.values())
     if values == {0, IGNORE_INDEX} and len(names) == 2:
-        labels = PixelLabels({0: 0, IGNORE_INDEX: 1})
-        return names, labels, [f'255 in the maps is read as 1, {names[1]}']
-    if values <= {0, 1, IGNORE_INDEX}:
-        check_white(folder, values_by_map)
-    notes = []
-    if not names:
-        notes.append(
-            'the classes have no names. To name them, write classes.txt with a name on each line'
-        )
-    if values - {IGNORE_INDEX}:  # without any, the judge says that no image is left
-        names = choose_names(folder, values, names)
-    by_value = {index: index for index in range(len(names))}
-    return names, PixelLabels({**by_value, IGNORE_INDEX: IGNORE_INDEX}), notes
-
-
-def check_white(folder: Path, values_by_map: Mapping[Path, Collection[int]]) -> None:
-    """Raise a UserError if 255 may be the second class, since some maps have it and others 1."""
-    white = [file for file, values in values_by_map.items() if IGNORE_INDEX in values]
-    others = [file for file, values in values_by_map.items() if 1 in values]
-    if white and others and set(white).isdisjoint(others):
+        return PixelLabels({0: 0, IGNORE_INDEX: 1})
+    white = [file for file, own in values_by_map.items() if IGNORE_INDEX in own]
+    others = [file for file, own in values_by_map.items() if 1 in own]
+    are_apart = white and others and set(white).isdisjoint(others)
+    if are_apart and values <= {0, 1, IGNORE_INDEX}:
         raise UserError(
             f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
             f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
             'with the lines "0, background" and "1, object"'
         )
+    return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)})
 
 
 def choose_names(folder: Path, values: set[int], names: Sequence[str]) -> Sequence[str]:

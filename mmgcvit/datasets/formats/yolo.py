@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, get_split, list_files
+from ..layouts import Folder, Layout, Match, Pair, get_split, scan_folder
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
@@ -201,7 +201,7 @@ def list_images(root: Path, source: Any) -> list[Path]:
     for name in names:
         path = find_path(root, str(name))
         if path.is_dir():
-            images += [path / file for file in list_files(path).images]
+            images += [path / file for file in scan_folder(path).images]
         elif path.is_file():
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):

@@ -1,5 +1,7 @@
-"""The rules for datasets. :data:`RULES` lists all of them; ``judge.py`` applies them to a folder,
-and the subpackage ``checks`` to a config.
+"""The rules for datasets, which :data:`RULES` lists for docs and tests.
+
+In a folder, readers find what breaks those of ``parsing.py`` and ``coco.py``, and ``judge.py`` what
+breaks the others; it also decides what follows. In a config, the subpackage ``checks`` does.
 """
 
 from . import classes, coco, images, judge, objects, parsing

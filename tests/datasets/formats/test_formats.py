@@ -132,6 +132,11 @@ def write_white_for_val(root):
     write_labels([0, 255])(root / 'labels' / 'val')
 
 
+def write_background_with_table(root):
+    write_labels([0])(root)
+    write(root / '_classes.csv', '0, one')
+
+
 def write_4_bits(root):
     for path in root.rglob('*.png'):
         data = HEIGHT * bytes(1 + WIDTH // 2)
@@ -180,7 +185,7 @@ FAULTS = {
             for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
         ),
         (remove('data.yaml'), "but no data.yaml. Write one with two lines: 'train: images' and"),
-        (break_link, 'data.yaml cannot be read (No such file or directory)'),
+        (break_link, 'data.yaml is missing, or a link to a missing file'),
         (edit('data.yaml', 'images', 300 * 'a'), 'data.yaml: [Errno 36] File name too long'),
         (remove('labels'), 'no image of train has a label file. Expected '),
         (edit('data.yaml', 'nc: 2', 'nc: 3'), "'names' is ['disc', 'square'], and 'nc' is 3"),
@@ -239,6 +244,7 @@ FAULTS = {
         (write_labels([0, 1, 2], (HEIGHT, WIDTH, 3)), 'has the mode RGB. A semantic map must'),
         (write_labels([255]), '.png has no labelled pixel: all are 255'),
         (write_4_bits, 'is grey with 2 or 4 bits'),
+        (write_background_with_table, 'the values 0, and the classes are one. Expected'),
         (write_labels([0, 9]), 'name all classes in classes.txt'),
         (
             write_white_for_val,
