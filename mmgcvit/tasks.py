@@ -1,7 +1,6 @@
 """The tasks: what differs between detection, segmentation and classification, in one table."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 MINI = 'mini'
@@ -24,7 +23,7 @@ class Template(NamedTuple):
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
     # In which a core (AMD EPYC) trains --size tiny on 1 MP. UPerNet's is estimated from its FLOPs.
     cpu_seconds: float
-    head: Mapping[str, Any] = MappingProxyType({})  # values for all sizes
+    head: Mapping[str, Any] = {}  # values for all sizes
 
 
 class Task(NamedTuple):

@@ -103,13 +103,13 @@ def measure_sides(train: Split) -> NDArray[np.float64]:
 
 def count_fullest(split: Split, tiles: int | None = None) -> int:
     """Return the number of objects in the image, or the tile, that has most of them."""
-    side = tiles or inf
+    step = (tiles or inf) / 2
     numbers = Counter()
     for entry in split.objects:
         x, y, width, height = entry['bbox']
         # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
-        column = (x + width / 2) // (side / 2)
-        row = (y + height / 2) // (side / 2)
+        column = (x + width / 2) // step
+        row = (y + height / 2) // step
         numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
     return max(numbers.values(), default=0)
 

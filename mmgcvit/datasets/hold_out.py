@@ -133,7 +133,8 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
         for max_images in (limit, inf):
             if name not in val.classes:
-                val.fill(by_class[name], len(val.images) + 1, max_images)  # one group
+                num_images = len(val.images) + 1  # which one group has
+                val.fill(by_class[name], num_images, max_images)
     num_images = max(1, round(fifth))
     val.fill(groups, num_images, limit)
     # Rather far more than a fifth than less than half of it.
@@ -148,8 +149,7 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
     of their names.
 
     A series (:func:`find_series`) of more than :data:`MAX_SERIES` of all images is divided into
-    parts of consecutive numbers. Groups of more than a fifth come last, by size, or first if the
-    others are less than half of a fifth.
+    parts of consecutive numbers.
     """
     groups = defaultdict(list)
     for name, members in find_series(names).items():
@@ -162,10 +162,16 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
             part = ranks[number] * num_parts // len(ranks)
             digest = hashlib.sha256(f'{name} {part}'.encode()).digest()
             groups[digest].append(index)
-    fifth = ceil(VAL_FRACTION * len(names))
-    ordered = [groups[digest] for digest in sorted(groups)]
-    small = [group for group in ordered if len(group) <= fifth]
-    large = sorted((group for group in ordered if len(group) > fifth), key=len)
+    return order_groups([groups[digest] for digest in sorted(groups)], len(names))
+
+
+def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
+    """Return groups of at most a fifth of all images, then larger ones by size; these come first if
+    the others are less than half of a fifth.
+    """
+    fifth = ceil(VAL_FRACTION * num_images)
+    small = [group for group in groups if len(group) <= fifth]
+    large = sorted((group for group in groups if len(group) > fifth), key=len)
     are_few = 2 * sum(map(len, small)) < fifth
     return large + small if are_few else small + large
 

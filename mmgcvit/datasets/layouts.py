@@ -64,8 +64,8 @@ class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
     by_split: PairsBySplit
-    images: list[Path]  # those without an annotation file or map
-    annotations: list[Path]  # those without an image
+    unpaired_images: list[Path]  # without an annotation file or map
+    unpaired_annotations: list[Path]  # without an image
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
             if len(found) == len(annotations) == 1:
                 pairs.by_split[split].append((*found, *annotations))
             else:
-                pairs.images.extend(found)
-                pairs.annotations.extend(annotations)
+                pairs.unpaired_images.extend(found)
+                pairs.unpaired_annotations.extend(annotations)
     return pairs
 
 
@@ -219,8 +219,7 @@ def read_image_sets(
 ) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
-    A line is the name of an image, also with its folder or suffix, or with the suffix of its
-    annotation file. Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
+    Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
     training, unless another list has it.
 
     Args:
@@ -234,15 +233,13 @@ def read_image_sets(
     lists = read_lists(folder, subfolder)
     if not lists:
         return by_split, []
-    pairs = by_split['train']
-    by_name = {file.name: pair for pair in pairs for file in pair}
-    by_name |= {pair[1].stem: pair for pair in pairs}
+    by_name = {pair[1].stem: pair for pair in by_split['train']}
     found = {}
     unknown = []
     for split, lines in lists.items():
         found[split] = {}  # its pairs, each once
         for line, place in lines.items():
-            pair = by_name.get(line) or by_name.get(Path(line.strip()).name)
+            pair = find_pair(line, by_name)
             if pair:
                 found[split][pair] = place
             elif split != 'test':  # images for testing need no annotations
@@ -252,6 +249,15 @@ def read_image_sets(
         held_out = set().union(*found.values())
         found['train'] = [pair for pair in rest if pair not in held_out]
     return {split: list(listed) for split, listed in found.items() if listed}, unknown
+
+
+def find_pair(line: str, by_name: Mapping[str, Pair]) -> Pair | None:
+    """Return the pair that a line names: as it is, by a path, or by a path with a suffix."""
+    path = Path(line.strip())
+    name = path.name
+    if path.suffix.lower() in (*IMAGE_SUFFIXES, '.xml'):
+        name = path.stem
+    return by_name.get(line) or by_name.get(path.name) or by_name.get(name)
 
 
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
@@ -278,11 +284,12 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     """Return notes that count the images that no annotation names, and outputs of commands."""
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
     paths += [folder.path / file for file in dataset.maps]
-    read = {(resolve_folder(path.parent), path.name) for path in paths}
+    resolve = cache(resolve_folder)
+    read = {(resolve(path.parent), path.name) for path in paths}
     unread = [
         file
         for file in folder.images
-        if (resolve_folder(folder.path / file.parent), file.name) not in read
+        if (resolve(folder.path / file.parent), file.name) not in read
     ]
     notes = []
     if unread:
@@ -295,7 +302,6 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     return notes
 
 
-@cache
 def resolve_folder(folder: Path) -> str:
     """Return the path of a folder without links. One that no folder can have stays as it is."""
     try:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import escape_controls, format_count, shorten
@@ -86,7 +85,7 @@ class ObjectSplit(SplitImages):
         found = {image['id']: Counter() for image in self.images}
         for annotation in self.objects:
             found[annotation['image_id']][names[annotation['category_id']]] += 1
-        return [found[image['id']] for image in self.images]
+        return list(found.values())
 
     def select(self, indices: Collection[int]) -> 'ObjectSplit':
         split = super().select(indices)
@@ -172,7 +171,7 @@ class DatasetInfo(NamedTuple):
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: Sequence[str] = ()  # messages for the user
     # Examples of what a reader could not parse, or read with a note, by rule.
-    problems: Mapping[Any, Sequence[str]] = MappingProxyType({})
+    problems: Mapping[Any, Sequence[str]] = {}
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':

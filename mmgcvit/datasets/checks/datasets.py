@@ -146,11 +146,11 @@ def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:
     """Return the images with more objects than the model finds in one."""
     predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
     max_objects = inf if predicts_tiles else find_max_objects(cfg.get('model'))
-    numbers = [counts.total() for counts in split.list_classes()]
+    numbers = Counter(entry['image_id'] for entry in split.objects)
     return [
-        f'{name} has {number}, the limit is {max_objects}'
-        for name, number in zip(split.image_names, numbers, strict=True)
-        if number > max_objects
+        f'{image["file_name"]} has {numbers[image["id"]]}, the limit is {max_objects}'
+        for image in split.images
+        if numbers[image['id']] > max_objects
     ]
 
 

@@ -43,10 +43,14 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
         if len(folders) == depth:
             split = get_split(folders[0]) if splits else 'train'
             found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
-    misfit = find_wrong_splits(tops, splits) or find_wrong_content(folder, found, depth)
-    if misfit or (found and misfit is not None):
-        layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-        yield Match(layout, partial(read_dataset, folder, found), misfit)
+    misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
+    classes = [*found.get('train', ())]
+    is_beside_tables = len(classes) == 1 and folder.list_files('.json', '.csv')
+    if not misfit and (not classes or is_beside_tables):
+        return  # these are images of another format
+    layout = WITH_SPLITS if splits else WITHOUT_SPLITS
+    misfit = misfit or find_wrong_files(folder, classes, depth)
+    yield Match(layout, partial(read_dataset, folder, found), misfit)
 
 
 def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
@@ -58,9 +62,8 @@ def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
     return ''
 
 
-def find_wrong_content(folder: Folder, found: Images, depth: int) -> str | None:
-    """Return what is wrong with the content of class folders, '' if nothing is, or None if they are
-    rather images of another format, of whose files the message is then.
+def find_wrong_folders(folder: Folder, found: Images, depth: int) -> str:
+    """Return what is wrong with the folders of images, or ''.
 
     Args:
         folder: The dataset's folder.
@@ -70,11 +73,13 @@ def find_wrong_content(folder: Folder, found: Images, depth: int) -> str | None:
     deep = [file for file in folder.images if len(file.parts) > depth + 1]
     if deep:
         return f'{shorten(deep)} are below the folders of classes. Move them up'
-    classes = [*found.get('train', ())]
-    if found and not classes:
+    if found and 'train' not in found:
         return f'has class folders for {shorten(list(found))}, but none for training'
-    if len(classes) == 1 and folder.list_files('.json', '.csv'):
-        return None
+    return ''
+
+
+def find_wrong_files(folder: Folder, classes: Sequence[str], depth: int) -> str:
+    """Return why the files of class folders for training do not suffice or fit, or ''."""
     if len(classes) == 1:
         return f'has no annotations, and for training only the class folder {classes[0]}'
     annotations = [  # beside images, which are not read

@@ -7,7 +7,8 @@ as text and categories in another order in each split; pycocotools and mmdet acc
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +106,7 @@ LAYOUTS = (
         TOP,
     ),
 )
+EXPECTED = ('train', 'val', *TRAIN_NAMES)  # splits and names of files for training and validation
 Content = dict[str, Any]  # of a COCO file
 
 
@@ -140,27 +142,32 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError if a file with the place and name of one for training or validation is none,
-    beside others that are, or if it is not valid JSON in a folder for such files.
+    Raise a UserError if a file with the place and name of one for training or validation is not
+    valid JSON, or is none, beside others that are.
     """
     contents = {}
-    error = None
-    places = [compile_pattern(layout.annotations) for layout in LAYOUTS]
+    foreign = []  # messages
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
-            continue
-        matches = filter(None, (place.fullmatch(str(file)) for place in places))
-        names = {get_split(match['split']) or match['split'] for match in matches}
-        if names & {'train', 'val', *TRAIN_NAMES}:
+        elif is_expected(file):
             reasons = [problem] if problem else find_missing_keys(content)
-            error = UserError(format_issue(folder.path / file, reasons))
-            if problem and len(file.parts) > 1:
-                raise error
-    if contents and error:
-        raise error
+            foreign.append(format_issue(folder.path / file, reasons))
+            if problem:
+                raise UserError(foreign[-1])
+    if contents and foreign:
+        raise UserError(foreign[0])
     return contents
+
+
+def is_expected(file: Path) -> bool:
+    """Return whether a layout has a COCO file for training or validation of this path."""
+    for layout in LAYOUTS:
+        match = compile_pattern(layout.annotations).fullmatch(str(file))
+        if match and (get_split(match['split']) or match['split']) in EXPECTED:
+            return True
+    return False
 
 
 def format_issue(place: Path, reasons: Sequence[str]) -> str:
@@ -232,23 +239,30 @@ def read_dataset(
     mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
     splits = {}
     problems = {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
-    file = files['train']  # the file that is being read, for the message of an error
-    try:
-        categories = make_categories(file.content)
-        for split, file in files.items():
+    with reject_wrong_types(folder.path / files['train'].path):
+        categories = make_categories(files['train'].content)
+    for split, file in files.items():
+        with reject_wrong_types(folder.path / file.path):
             splits[split] = read_split(folder, file, categories, mask_rule, problems)
-    except UserError:
-        raise
-    # A value has another type than in COCO's format, for example an id that is a list.
-    except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
-        message = format_issue(folder.path / file.path, [get_first_line(error)])
-        raise UserError(message) from None
     classes = tuple(category['name'] for category in categories)
     notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:
         notes.append(f'COCO files of no split were not read: {shorten(others)}')
     return DatasetInfo(folder.path, 'COCO (JSON)', ('boxes',), classes, splits, notes, problems)
+
+
+@contextmanager
+def reject_wrong_types(path: Path) -> Iterator[None]:
+    """Raise a UserError where a value of a file has another type than in COCO's format, for example
+    an id that is a list.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
+        raise UserError(format_issue(path, [get_first_line(error)])) from None
 
 
 def make_categories(content: Content) -> list[Entry]:

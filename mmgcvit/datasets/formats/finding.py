@@ -7,7 +7,6 @@ from ...errors import UserError, format_count, shorten
 from ...files import expand_user
 from ..layouts import Folder, Match, describe_left_out, scan_folder
 from ..records import DatasetInfo
-from ..rules.coco import read_json
 from ..rules.judge import judge
 from . import class_folders, coco, maps, voc, yolo
 
@@ -92,8 +91,8 @@ def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
     if others:
         what = f'. These files are not annotations of a known format: {others}'
     for file in folder.list_files('.json')[:1]:
-        content, _ = read_json(folder.path / file)
-        if isinstance(content, dict) and 'shapes' in content:
+        path = folder.path / file
+        if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
             return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
     return (
         f'the folder {folder.path} has {format_count(len(folder.images), "image")}{what}. Expected '

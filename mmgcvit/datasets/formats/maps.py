@@ -142,8 +142,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
             yield Match(layout, partial(read_dataset, folder, layout, pairs))
-        elif pairs.annotations and pairs.images and not layout.endings:
-            names = shorten([pairs.images[0], pairs.annotations[0]])
+        elif pairs.unpaired_annotations and pairs.unpaired_images and not layout.endings:
+            names = shorten([pairs.unpaired_images[0], pairs.unpaired_annotations[0]])
             yield Match(layout, misfit=f'no image has a map of its name ({names})')
         elif any(pair_files(folder, layout, OTHERS).by_split.values()):
             misfit = 'its maps are not PNG, BMP or TIFF files. Save them as PNG'
@@ -168,7 +168,9 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         dataset = read_semantic_maps(folder.path, by_split, names, labels)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)
-    unpaired = [str(folder.path / path) for path in (*pairs.images, *pairs.annotations)]
+    unpaired = [
+        str(folder.path / path) for path in (*pairs.unpaired_images, *pairs.unpaired_annotations)
+    ]
     return dataset._replace(
         maps=[file for each in pairs.by_split.values() for _, file in each],
         problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
@@ -282,15 +284,18 @@ def read_semantic_maps(
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
-    values = set().union(*values_by_map.values())
-    used = {labels.by_value.get(value) for value in values} - {None}
+    labels_by_map = {
+        file: {labels.by_value.get(value) for value in values}
+        for file, values in values_by_map.items()
+    }
+    used = set().union(*(own for own in labels_by_map.values() if None not in own))
     if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names = choose_names(folder, used, names)
     splits = {}
     for split, rows in found.items():
         images = []
-        for (image, file), values in rows:
-            own_labels = {labels.by_value.get(value) for value in values}
+        for (image, file), _ in rows:
+            own_labels = labels_by_map[file]
             if None in own_labels:
                 problems.append(f'{folder / file} has colours or values of no class')
             elif own_labels == {IGNORE_INDEX}:
@@ -342,29 +347,29 @@ def choose_labels(
     return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)})
 
 
-def choose_names(folder: Path, values: set[int], names: Sequence[str]) -> Sequence[str]:
+def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
     """Return the class names: those given, or made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
-        values: All values of the maps.
-        names: The class names; without them, names are made up if no value is missing.
+        labels: The labels in all maps.
+        names: The class names; without them, names are made up if no label is missing.
 
     Raises:
-        UserError: There is only one class, a value has no name, or without names one is missing.
+        UserError: There is only one class, a label has no name, or without names one is missing.
     """
-    highest = max(values - {IGNORE_INDEX})
+    highest = max(labels - {IGNORE_INDEX})
     missing = set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
-        missing = set(range(1, highest)) - values
+        missing = set(range(1, highest)) - labels
     if 0 < highest < len(names) and not missing:
         return names
     raise UserError(
-        f'{folder}: the segmentation maps have the values {shorten(sorted(values), 8)}, and the '
-        f'classes are {shorten(names, 8)}. Expected 0 for the first class, 1 for the second, and '
-        'so on, and 255 for none. Change the pixels, or name all classes in classes.txt, one on '
-        'each line. With two names, 255 beside 0 is the second class'
+        f'{folder}: the segmentation maps have the values {shorten(sorted(labels), 8)}, and the '
+        f'classes are {shorten(names, 8)}. Expected 0 for the first class (or the first value of '
+        'a table), 1 for the second, and so on, and 255 for none. Change the pixels, or name all '
+        'classes in classes.txt, one on each line. With two names, 255 beside 0 is the second class'
     )
 
 

@@ -62,7 +62,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, ['.xml'])
         paired = {file for found in pairs.by_split.values() for _, file in found}
-        others = [file for file in files if file not in paired.union(pairs.annotations)]
+        others = [file for file in files if file not in paired.union(pairs.unpaired_annotations)]
         misfit = ''
         if not paired:
             misfit = f'no image has an XML file of its name ({shorten(files)})'
@@ -76,7 +76,8 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Main')
     by_split, errors = read_splits(partial(read_image, folder.path), by_split)
     errors += [
-        f'{folder.path / file}: no image, or several, have its name' for file in pairs.annotations
+        f'{folder.path / file}: no image, or several, have its name'
+        for file in pairs.unpaired_annotations
     ]
     images = [image for found in by_split.values() for image in found]
     classes = tuple(sorted({name for image in images for name, _ in image.objects}))

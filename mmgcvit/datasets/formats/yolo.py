@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
@@ -27,8 +26,7 @@ from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
-from ..rules.parsing import KEYPOINTS, UNUSED_LABELS, WRONG_LINES
-from ..rules.rule import Issue
+from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
 
 # The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
@@ -62,9 +60,7 @@ labels/train/a.txt""",
 )
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
-MIN_OUTSIDE = 1 / 3  # of the lines of a pose label: a few quadrangles look like one too
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
-DATA_NAMES = ('data', 'dataset')  # of YAML files, without suffixes
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -78,7 +74,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     for name in folder.list_files('.yaml', '.yml'):
         file = folder.path / name
         is_inside = len(name.parts) == 1
-        if is_inside and (file.stem in DATA_NAMES or '\ntrain:' in f'\n{read_text(file)}'):
+        if is_inside and (file.stem in ('data', 'dataset') or has_train_key(file)):
             files.append(file)
     if len(files) > 1:
         raise UserError(f'{shorten(files)} describe a dataset each. Keep one of them')
@@ -94,6 +90,11 @@ def match_layouts(folder: Folder) -> list[Match]:
         'names of classes.txt if there is one'
     )
     return [Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled))]
+
+
+def has_train_key(file: Path) -> bool:
+    """Return whether a YAML file, of any encoding, has the key ``train``."""
+    return file.is_file() and '\ntrain:' in f'\n{file.read_text(errors="replace")}'
 
 
 def make_label_path(image: Path) -> Path:
@@ -136,8 +137,6 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     num_images = Counter(file for _, file in set().union(*pairs.values()))
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)
-    if any(map(have_keypoints, found.values())):
-        raise UserError(Issue(KEYPOINTS, str(file)).format())
     others = [find_label_file(root, folder.path / image) for image in folder.images]
     unused = find_unused_labels(num_images, others, names)
     return DatasetInfo(
@@ -261,7 +260,10 @@ def find_unused_labels(
     unused = []
     for parent in dict.fromkeys(file.parent for file in label_files):
         for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
-            if file.with_suffix('') not in used and read_labels(file, names, size=(1, 1))[0]:
+            if file.with_suffix('') in used:
+                continue
+            lines = file.read_text(errors='replace').split('\n')
+            if any(parse_line(line, len(names)) for line in lines):
                 unused.append(str(file))
     return unused
 
@@ -291,9 +293,6 @@ def read_labels(
 ) -> tuple[list[tuple[str, Entry]], list[str]]:
     """Return the objects in a label file, and lines that are not one.
 
-    Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
-    [x1, y1, x2, ...].
-
     Args:
         file: The label file.
         names: The class names, by the indices in label files.
@@ -302,17 +301,44 @@ def read_labels(
     objects = []
     problems = []
     for number, line in enumerate(read_text(file).split('\n'), start=1):
-        try:
-            label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
-        except ValueError:
-            label = -1
-            values = []
-        has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
-        if has_shape and label in range(len(names)) and all(map(isfinite, values)):
-            objects.append((names[int(label)], make_coco_entry(values, size)))
+        parsed = parse_line(line, len(names))
+        if parsed:
+            index, values = parsed
+            objects.append((names[index], make_coco_entry(values, size)))
         elif line.strip():
             problems.append(f'{file} line {number} is {line[:60]!r}')
     return objects, problems
+
+
+def parse_line(line: str, num_classes: int) -> tuple[int, list[float]] | None:
+    """Return the class index and the values of a line, or None if it is not an object.
+
+    Values are fractions of the image size: a box [centre x, centre y, width, height] or a polygon
+    [x1, y1, x2, ...].
+    """
+    try:
+        label, *values = map(float, line.replace('_', '?').split())  # Python reads 1_0 as 10
+    except ValueError:
+        return None
+    has_shape = len(values) >= NUM_BOX_VALUES and len(values) % 2 == 0
+    is_object = label in range(num_classes) and has_shape and all(map(isfinite, values))
+    if not is_object or have_keypoints(values):
+        return None
+    return int(label), values
+
+
+def have_keypoints(values: Sequence[float]) -> bool:
+    """Return whether values are those of a pose label: a box, and keypoints inside of it.
+
+    Each keypoint is [x, y, visibility], with 0, 1 or 2 for the latter; hidden ones are 0, 0.
+    Without it, keypoints cannot be told from the corners of a polygon.
+    """
+    x, y, width, height, *keypoints = values
+    if not keypoints or len(keypoints) % 3 or not {*keypoints[2::3]} <= {0, 1, 2}:
+        return False
+    limits = np.array([width, height]) / 2 + KEYPOINT_MARGIN
+    points = np.reshape(keypoints, (-1, 3))[:, :2]
+    return bool(((abs(points - (x, y)) <= limits) | (points == 0)).all())
 
 
 def make_coco_entry(values: list[float], size: Size) -> Entry:
@@ -335,43 +361,6 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
         entries['segmentation'] = [points.ravel().round(2).tolist()]
     box = np.round([*corner, *sides], 2).tolist()
     return {'bbox': box, 'area': round(float(area), 2), **entries}
-
-
-def have_keypoints(images: Sequence[AnnotatedImage]) -> bool:
-    """Return whether all polygons of a split are boxes with keypoints, as pose labels have them.
-
-    Their lines are equally long. In a real polygon, the second pair of numbers is a corner; in a
-    pose label it is a width and height which, taken for a point, is often outside of the box.
-    """
-    lines = []
-    for image in images:
-        for _, entry in image.objects:
-            for polygon in entry.get('segmentation', ()):
-                lines.append(np.reshape(polygon, (-1, 2)) / image.size)
-    if len(set(map(len, lines))) != 1 or not all(map(is_pose, lines)):
-        return False
-    outside = [(abs(line[1] - line[0]) > line[1] / 2 + KEYPOINT_MARGIN).any() for line in lines]
-    return np.mean(outside) > MIN_OUTSIDE
-
-
-def is_pose(line: NDArray[np.float64]) -> bool:
-    """Return whether points (n, 2) may be a box and keypoints inside of it.
-
-    They are its centre, its width and height, and keypoints [x, y] or [x, y, visibility], which are
-    0 if hidden.
-    """
-    centre, sides = line[:2]
-    values = line[2:].ravel()
-    for num_values in (2, 3):
-        if values.size % num_values:
-            continue
-        keypoints = values.reshape(-1, num_values)
-        points = keypoints[:, :2]
-        are_inside = (abs(points - centre) <= sides / 2 + KEYPOINT_MARGIN) | (points == 0)
-        are_visibilities = np.isin(keypoints[:, 2:].round(2), (0, 1, 2))
-        if are_inside.all() and are_visibilities.all():
-            return True
-    return False
 
 
 def parse_yaml(text: str) -> dict[str, Any]:

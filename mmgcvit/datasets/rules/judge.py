@@ -66,9 +66,12 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             break a rule, or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
-        text = f'{dataset.folder} has no images for training (splits: {shorten([*dataset.splits])}). Add some'
         reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
-        raise UserError('\n  '.join([text, *reasons]))
+        message = (
+            f'{dataset.folder} has no images for training (splits: '
+            f'{shorten([*dataset.splits]) or "none"}). Add some'
+        )
+        raise UserError('\n  '.join([message, *reasons]))
     check_class_names(dataset.folder, dataset.classes)
     problems = defaultdict(list)
     for rule, examples in dataset.problems.items():
@@ -94,6 +97,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if left_out:
         notes.append(reject_or_describe(dataset, left_out, empty))
+    elif empty:
+        raise UserError(f'{dataset.folder} has no {empty[0]}. Add some, or remove the split')
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return dataset._replace(splits=splits).add_notes(notes)

@@ -1,17 +1,12 @@
 """Rules for what readers cannot parse in the folder of a dataset."""
 
-from .rule import Effect, make_folder_note, make_folder_rule
+from .rule import make_folder_note, make_folder_rule
 
 WRONG_LINES = make_folder_rule(
     'lines of YOLO that are not an object',
     'Expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... for a polygon: an index of '
-    'names, and fractions of width and height, not pixels',
+    'names, and fractions of width and height, not pixels. Keypoints are not supported',
     unit='object',
-)
-KEYPOINTS = make_folder_rule(
-    'all lines of YOLO are boxes with keypoints inside of them, which are not supported',
-    'Export boxes or polygons',
-    in_folder=Effect.REJECTED,
 )
 UNUSED_LABELS = make_folder_rule(
     'files of YOLO with objects, but without an image', 'Add the images, or remove the files'

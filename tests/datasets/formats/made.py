@@ -287,8 +287,6 @@ def to_yolo(made: Made, photo: Photo) -> str:
         points = [(middle, (top + bottom) / 2), (right - left, bottom - top)]
         if has_mask:
             points = [(left, top), (left, bottom), (right, bottom), (right, top), (middle, top)]
-        elif 'keypoints' in made.options:
-            points += [(middle, top + 3), (middle, top + 6)]
         values = np.divide(points, (WIDTH, HEIGHT))
         lines.append(' '.join(map(str, [made.classes.index(name), *values.ravel()])))
     return '\n'.join(lines)
@@ -402,7 +400,7 @@ LAYOUTS = {
         if not layout.endings
     },
 }
-# What is drawn for datasets. Further options are faults that rules find: corners, brush, keypoints.
+# What is drawn for datasets. Further options are faults that rules find: corners, brush.
 OPTIONS = ('loose', 'windows', 'as_dict', 'no_empty_files', 'clutter', 'big_ids')
 
 

@@ -14,8 +14,6 @@ from PIL import Image
 
 from mmgcvit.datasets.advice import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.yolo import have_keypoints, make_coco_entry
-from mmgcvit.datasets.reading import AnnotatedImage
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
 
@@ -137,6 +135,18 @@ def write_background_with_table(root):
     write(root / '_classes.csv', '0, one')
 
 
+def spoil_val(root):
+    """Move images and XML files into folders of splits, without the XML files of ``val``."""
+    for path in [*root.rglob('*.jpg'), *root.rglob('*.xml')]:
+        path.rename(root / path.name)
+    for split, stems in {'train': '0123', 'val': '45'}.items():
+        (root / split).mkdir()
+        for path in root.glob(f'[{stems}].*'):
+            path.rename(root / split / path.name)
+    for path in root.glob('val/*.xml'):
+        path.unlink()
+
+
 def write_4_bits(root):
     for path in root.rglob('*.png'):
         data = HEIGHT * bytes(1 + WIDTH // 2)
@@ -182,7 +192,7 @@ FAULTS = {
     'yolo': [
         *(
             (write_file('labels/0.txt', f'\n{row}\n{row}'), f"labels/0.txt line 2 is '{row}'")
-            for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2')
+            for row in ('0 0.5 0.5 0.2', '0 nan .5 .2 .2', f'0 .5 .5 .4 .4{2 * " .4 .6 2"}')
         ),
         (remove('data.yaml'), "but no data.yaml. Write one with two lines: 'train: images' and"),
         (break_link, 'data.yaml is missing, or a link to a missing file'),
@@ -223,12 +233,14 @@ FAULTS = {
         ),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),
+        (spoil_val, 'has no image of val. Add some, or remove the split'),
         (copy('JPEGImages', 'images'), 'fits several layouts (VOC2012'),
     ],
     'coco': [
         (remove('val'), 'none of the images that annotations/val.json lists (4.jpg, 5.jpg) is in '),
         (lambda root: (root / 'annotations').rename(root / 'labels'), 'in none of the places'),
         (leave_test_file, 'there is test.json, but no file for training'),
+        (write_file('train.json', '{'), 'train.json: is not an annotation file'),
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
@@ -289,14 +301,6 @@ def test_one_image_with_the_name_of_another_classs_makes_no_pairs(tmp_path):
             path = tmp_path / folder / f'{stem}.png'
             write(path, np.full((9, 9), len([*tmp_path.rglob('*.png')]), np.uint8))
     assert len(read_folder(tmp_path).splits['train'].image_names) == 18
-
-
-def test_a_few_quadrangles_are_not_keypoints():
-    first = [0.63, 0.78, 0.41, 0.56, 0.43, 0.53, 0.66, 0.75]
-    second = [0.5, 0.5, 0.7, 0.52, 0.69, 0.7, 0.49, 0.68]
-    size = 100, 100
-    objects = [('cat', make_coco_entry(values, size)) for values in (first, second, second)]
-    assert not have_keypoints([AnnotatedImage(Path('a.jpg'), size, objects)])
 
 
 @pytest.mark.parametrize(

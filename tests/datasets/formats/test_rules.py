@@ -252,7 +252,6 @@ ROWS = [
     (classes.MISSING_CLASSES, add_class, (*BOXED, 'maps semantic')),
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
     (parsed.UNUSED_LABELS, unlink, ('yolo',)),
-    (parsed.KEYPOINTS, set_option('keypoints'), ('yolo',)),
     (parsed.ZERO_BASED, edit_text(r'<xmin>\d+', '<xmin>0'), ('voc',)),
     (parsed.WRONG_OBJECTS, edit_text('<name>disc', '<name>'), ('voc',)),
     (parsed.UNUSABLE_XML, unlink, ('voc',)),
