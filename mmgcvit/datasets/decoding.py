@@ -216,7 +216,7 @@ def load_image(path: Path, decoding: DecodingSettings) -> tuple[NDArray[np.uint8
     OpenCV fills with grey (opencv/opencv#17862). Decoders raise errors of any class on damaged
     files.
     """
-    # Imported here, because reading a folder needs only Pillow.
+    # Imported here, because reading most folders needs only Pillow.
     import mmcv
 
     stored_size, _ = decode_image(path)

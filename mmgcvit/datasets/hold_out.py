@@ -19,12 +19,15 @@ from .records import DatasetInfo, Split
 VAL_FRACTION = 0.2
 # The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-# A name that may end in the number of a frame of a video or a picture of a burst (NAME_0012, NAME
-# (12)), and words after it, such as a camera's (NAME_0012_left).
+# A name that may end in the number of a frame of a video or a picture of a burst, and words after
+# it, such as a camera's.
 NUMBERED = re.compile(
-    r'(?P<start>.*?)'
-    r'((?P<number>(\d+\.)?\d+)m?s?\)?(?P<words>([_-](leftImg8bit|[a-z]+))*))?',
-    re.IGNORECASE | re.DOTALL,
+    r"""
+    (?P<start>.*?)                              # NAME_ in NAME_0012_left
+    ((?P<number>(\d+\.)?\d+) m?s?\)?            # 0012; also 1.250s, 1250ms and the end of (12)
+    (?P<words>([_-](leftImg8bit|[a-z]+))*) )?   # _left
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 # Label Studio puts eight hex digits before names. If all of them are decimal, they may be a date.
 UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
@@ -130,14 +133,16 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
     fifth = VAL_FRACTION * len(names)
     limit = MAX_OVERSHOOT * fifth
     val = HeldOut(groups)
+    # One group of each class, rare classes first: one that is not too large, or else any.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
         for max_images in (limit, inf):
             if name not in val.classes:
-                num_images = len(val.images) + 1  # which one group has
+                num_images = len(val.images) + 1  # reached with one group
                 val.fill(by_class[name], num_images, max_images)
+    # Then the first groups that are not too large, until there is a fifth; if that is not half of
+    # it, any.
     num_images = max(1, round(fifth))
     val.fill(groups, num_images, limit)
-    # Rather far more than a fifth than less than half of it.
     val.fill(groups, num_images / 2, inf)
     # Images without objects alone give no score.
     is_scored = val.classes or not by_class

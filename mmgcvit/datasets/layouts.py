@@ -1,9 +1,9 @@
 """Layouts: where tools and public datasets put images, annotations and splits in a folder.
 
 Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
-one of them, or is rejected, with the tree of the nearest one if there is one. Nothing is searched
-for elsewhere. A new layout of COCO, Pascal VOC or maps is a row of a table. The tables of YOLO,
-whose data.yaml has the paths, and of class folders are for messages and docs.
+one with annotation files, else one of maps, else class folders, or it is rejected, with the tree of
+the nearest layout if there is one. A new layout of COCO, Pascal VOC or maps is a row of a table.
+The tables of YOLO, whose data.yaml has the paths, and of class folders are for messages and docs.
 """
 
 import os
@@ -52,7 +52,9 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    num_fitting: int = 0  # how much of it fits: the misfit with most is the nearest layout
+    # How many folders of images (COCO), images (YOLO) or pairs (VOC) fit. The misfit with most is
+    # the nearest layout.
+    num_fitting: int = 0
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
@@ -235,20 +237,21 @@ def read_image_sets(
         return by_split, []
     by_name = {pair[1].stem: pair for pair in by_split['train']}
     found = {}
-    unknown = []
+    unknown = {}  # a line of two lists counts once
     for split, lines in lists.items():
-        found[split] = {}  # its pairs, each once
+        found[split] = []
         for line, place in lines.items():
             pair = find_pair(line, by_name)
             if pair:
-                found[split][pair] = place
+                found[split].append(pair)
             elif split != 'test':  # images for testing need no annotations
-                unknown.append(place)
+                unknown.setdefault(line, place)
     rest = found.pop(REST, ())
     if 'train' not in found:
         held_out = set().union(*found.values())
         found['train'] = [pair for pair in rest if pair not in held_out]
-    return {split: list(listed) for split, listed in found.items() if listed}, unknown
+    splits = {split: list(dict.fromkeys(listed)) for split, listed in found.items() if listed}
+    return splits, [*unknown.values()]
 
 
 def find_pair(line: str, by_name: Mapping[str, Pair]) -> Pair | None:

@@ -72,7 +72,7 @@ CROWD_MARGIN = 1.5
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs
 # have theirs in it.
 CONFIG_FOLDER = 'made'
-# The options that STARTED_WITH keeps.
+# The options in the head that STARTED_WITH keeps.
 KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
 Variables = Mapping[str, Any]  # of a config, by their names

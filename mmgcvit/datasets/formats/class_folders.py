@@ -140,8 +140,6 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
             continue
         other, found = max(pairs.items(), key=lambda item: len(item[1]))
         num_files = min(len(images[name]), len(images[other]))
-        if len(found) < MIN_PAIRS * num_files:
-            continue
         num_same = sum(have_same_size(*pair) for pair in found)
         if num_same >= MIN_PAIRS * num_files:
             raise UserError(
@@ -152,18 +150,20 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
 
 
 def list_keys(file: Path) -> list[str]:
-    """Return a file's name, and its name with * for its last and for its first part: a_mask, a_*
-    and *_mask for a_mask.png.
+    """Return a file's name, and its name with * for its last and for its first part.
+
+    For img_1_mask.png, these are img_1_mask, img_1_* and *_1_mask.
     """
     name = file.stem
     return [name, f'{name.rpartition("_")[0]}_*', f'*_{name.partition("_")[2]}']
 
 
 def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
-    """Return the file with the same name, of which one may have an ending: a_mask.png.
+    """Return the file with the same name, maybe with an ending, or None.
 
-    Files of different types may also differ in how their names begin: img_1.jpg and gt_1.png.
-    ``index`` has the other files by their :func:`list_keys`.
+    For a.jpg these are a.png and a_mask.png; for a_mask.png, a.jpg. Files of different types may
+    also differ in how their names begin, as img_1.jpg and gt_1.png do. ``index`` has the other
+    files by their :func:`list_keys`.
     """
     name = file.stem
     without_ending = name.rpartition('_')[0]

@@ -146,18 +146,18 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     valid JSON, or is none, beside others that are.
     """
     contents = {}
-    foreign = []  # messages
+    foreign = None  # the error for a file that should be one
     for file in folder.list_files('.json'):
         content, problem = read_json(folder.path / file)
         if is_coco(content):
             contents[file] = content
         elif is_expected(file):
             reasons = [problem] if problem else find_missing_keys(content)
-            foreign.append(format_issue(folder.path / file, reasons))
+            foreign = UserError(format_issue(folder.path / file, reasons))
             if problem:
-                raise UserError(foreign[-1])
+                raise foreign
     if contents and foreign:
-        raise UserError(foreign[0])
+        raise foreign
     return contents
 
 

@@ -42,8 +42,9 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 
     Args:
         path: The dataset's folder.
-        task: The option ``--task``: 'detect' (masks are not judged), 'segment', 'semantic' or
-            'classify'. Images with maps need 'semantic' or 'segment'.
+        task: The option ``--task``: 'detect' (masks of annotation files are not judged), 'segment',
+            'semantic' or 'classify'. Images with maps need 'semantic' or 'segment', unless their
+            layout says which.
 
     Raises:
         UserError: The folder fits no layout or several, or has too many errors.
@@ -54,7 +55,10 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
 
 
 def find_match(folder: Folder) -> Match:
-    """Return the only layout that a folder fits. Raise a UserError if there is none or several."""
+    """Return the layout that a folder fits.
+
+    Raise a UserError if there is none, or several of annotation files or of maps.
+    """
     misfits = []
     for formats in (ANNOTATIONS.values(), [maps], [class_folders]):
         # Folders that nearly fit another format are not those of classes.

@@ -2,7 +2,7 @@
 
 Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/index.html. Splits are folders or the
 lists in ``ImageSets/Main``. The package supervision reads such files too, but ignores
-``difficult``, ``ImageSets`` and ``size``, and its errors name no file.
+``difficult``, ``ImageSets`` and ``size``, and not all of its errors name a file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,7 +62,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, ['.xml'])
         paired = {file for found in pairs.by_split.values() for _, file in found}
-        others = [file for file in files if file not in paired.union(pairs.unpaired_annotations)]
+        placed = paired.union(pairs.unpaired_annotations)
+        others = [file for file in files if file not in placed]
         misfit = ''
         if not paired:
             misfit = f'no image has an XML file of its name ({shorten(files)})'

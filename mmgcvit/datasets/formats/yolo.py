@@ -73,8 +73,8 @@ def match_layouts(folder: Folder) -> list[Match]:
     files = []
     for name in folder.list_files('.yaml', '.yml'):
         file = folder.path / name
-        is_inside = len(name.parts) == 1
-        if is_inside and (file.stem in ('data', 'dataset') or has_train_key(file)):
+        is_at_top = len(name.parts) == 1
+        if is_at_top and (file.stem in ('data', 'dataset') or has_train_key(file)):
             files.append(file)
     if len(files) > 1:
         raise UserError(f'{shorten(files)} describe a dataset each. Keep one of them')
@@ -345,7 +345,7 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
     """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
 
     Args:
-        values: Fractions of the image's size, as :func:`read_labels` returns them.
+        values: Fractions of the image's size, as :func:`parse_line` returns them.
         size: The image's (width, height) in pixels.
     """
     points = np.reshape(values, (-1, 2)) * size

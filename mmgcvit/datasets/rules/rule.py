@@ -23,7 +23,7 @@ class Effect(Enum):
 
 
 class Rule(NamedTuple):
-    """A rule: the problem where it is broken (a noun phrase), and the remedy (a sentence).
+    """A rule: the problem where it is broken (a phrase), and the remedy (a sentence).
 
     The functions beside it, or a reader, find where it is broken.
     """
