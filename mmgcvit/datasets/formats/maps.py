@@ -274,12 +274,10 @@ def read_semantic_maps(
     """
     are_colours = bool(labels and labels.are_colours)
     found, problems = read_splits(partial(list_values, folder, are_colours), by_split)
-    values_by_map = {file: values for rows in found.values() for (_, file), values in rows}
+    values_by_map = {file: values for rows in found.values() for file, values in rows}
     notes = []
     if not labels:
-        labels = choose_labels(folder, names, values_by_map)
-        if not labels.are_identical:
-            notes.append(f'255 in the maps is read as 1, {names[1]}')
+        labels, notes = choose_labels(folder, names, values_by_map)
     if not names:
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
@@ -292,10 +290,12 @@ def read_semantic_maps(
     if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names = choose_names(folder, used, names)
     splits = {}
-    for split, rows in found.items():
+    for split, pairs in by_split.items():
         images = []
-        for (image, file), _ in rows:
-            own_labels = labels_by_map[file]
+        for image, file in pairs:
+            own_labels = labels_by_map.get(file)
+            if own_labels is None:
+                continue  # it cannot be read
             if None in own_labels:
                 problems.append(f'{folder / file} has colours or values of no class')
             elif own_labels == {IGNORE_INDEX}:
@@ -315,26 +315,27 @@ def read_semantic_maps(
     )
 
 
-def list_values(folder: Path, are_colours: bool, pair: Pair) -> tuple[Pair, set[int]]:
-    """Return an image with its map, and the values of the map's pixels."""
-    image, map_file = pair
-    path = folder / map_file
+def list_values(folder: Path, are_colours: bool, pair: Pair) -> tuple[Path, set[int]]:
+    """Return the map of an image, and the values of its pixels."""
+    image, file = pair
+    path = folder / file
     pixels = read_values(path, are_colours)
     check_map_size(pixels, path, folder / image)
-    return pair, set(np.unique(pixels).tolist())
+    return file, set(np.unique(pixels).tolist())
 
 
 def choose_labels(
     folder: Path, names: Sequence[str], values_by_map: Mapping[Path, Collection[int]]
-) -> PixelLabels:
-    """Return the labels of pixels for maps without a table.
+) -> tuple[PixelLabels, list[str]]:
+    """Return the labels of pixels for maps without a table, and notes.
 
     A value is the class index, and 255 is no class. With two names, 255 beside 0 is the second
     class. Raise a UserError if it may be either.
     """
     values = set().union(*values_by_map.values())
     if values == {0, IGNORE_INDEX} and len(names) == 2:
-        return PixelLabels({0: 0, IGNORE_INDEX: 1})
+        note = f'255 in the maps is read as 1, {names[1]}'
+        return PixelLabels({0: 0, IGNORE_INDEX: 1}), [note]
     white = [file for file, own in values_by_map.items() if IGNORE_INDEX in own]
     others = [file for file, own in values_by_map.items() if 1 in own]
     are_apart = white and others and set(white).isdisjoint(others)
@@ -344,7 +345,7 @@ def choose_labels(
             f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
             'with the lines "0, background" and "1, object"'
         )
-    return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)})
+    return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)}), []
 
 
 def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
