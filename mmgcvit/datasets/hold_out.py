@@ -137,8 +137,7 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
         for max_images in (limit, inf):
             if name not in val.classes:
-                num_images = len(val.images) + 1  # reached with one group
-                val.fill(by_class[name], num_images, max_images)
+                val.fill(by_class[name], len(val.images) + 1, max_images)  # one group
     # Then the first groups that are not too large, until there is a fifth; if that is not half of
     # it, any.
     num_images = max(1, round(fifth))

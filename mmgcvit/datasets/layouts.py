@@ -132,6 +132,7 @@ def raise_unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
 
 
+@cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Return an expression for paths in any case, with the group ``split`` for ``{split}``."""
     text = re.escape(pattern).replace(re.escape('{split}'), r'(?P<split>[^/]+)', 1)

@@ -120,7 +120,9 @@ def make_config(
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     plan = make_plan(split_validation(dataset), template, size, options)
     check_texts(plan, work_dir)
-    sizes = read_stored_sizes(plan.train)
+    paths = plan.train.image_paths
+    # Those of about a hundred images, as they are stored.
+    sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
     notes, remedy = advise(plan, sizes)
     dataset = plan.dataset.add_notes(notes)
     started_with = {
@@ -138,7 +140,9 @@ def make_config(
         HEADER.format(plan),
         format_variable('work_dir', make_portable_path(work_dir)),
         format_variable(STARTED_WITH, started_with),
-        fill_template(find_template(template), plan.head | write_annotations(dataset, folder)),
+        fill_template(
+            Path(get_config_path(template.config)), plan.head | write_annotations(dataset, folder)
+        ),
     ]
     path = folder / f'{name}.py'
     write_text(path, '\n'.join(lines))
@@ -161,9 +165,9 @@ class Plan(NamedTuple):
         return self.dataset.splits['train']
 
     def __str__(self) -> str:
-        image_size = self.head['image_size']
         text = (
-            f'trains {self.template.network}, --size {self.size}, at {image_size} px, {self.length}'
+            f'trains {self.template.network}, --size {self.size}, at {self.head["image_size"]} px, '
+            f'{self.length}'
         )
         side = self.head.get('tiles')
         if side:
@@ -178,7 +182,7 @@ def make_plan(dataset: DatasetInfo, template: Template, size: str, options: Vari
         UserError: An option does not fit the dataset.
     """
     train = dataset.splits['train']
-    head = read_head(find_template(template))
+    head = read_head(Path(get_config_path(template.config)))
     tiles = options.get('tiles')
     if tiles is not None and 'tiles' not in head:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
@@ -196,12 +200,6 @@ def make_plan(dataset: DatasetInfo, template: Template, size: str, options: Vari
     head[variable] = number
     length = format_count(number, LENGTHS[variable])
     return Plan(dataset, template, size, head, epochs * num_images, length, fullest)
-
-
-def read_stored_sizes(train: Split) -> list[Size]:
-    """Return the sizes of about a hundred of the images, as they are stored."""
-    paths = train.image_paths[:: ceil(len(train.image_names) / 100)]
-    return [stored_size for stored_size, _ in map(read_sizes, paths)]
 
 
 def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], str]:
@@ -243,11 +241,6 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
         f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
     )
-
-
-def find_template(template: Template) -> Path:
-    """Return the path of a template's config."""
-    return Path(get_config_path(template.config))
 
 
 def choose_settings(template: Template, size: str, options: Variables) -> dict[str, Any]:

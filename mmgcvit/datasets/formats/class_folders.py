@@ -49,8 +49,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     if not misfit and (not classes or is_beside_tables):
         return  # these are images of another format
     layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-    misfit = misfit or find_wrong_files(folder, classes, depth)
-    yield Match(layout, partial(read_dataset, folder, found), misfit)
+    read = partial(read_dataset, folder, found)
+    yield Match(layout, read, misfit or find_wrong_files(folder, classes, depth))
 
 
 def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
@@ -140,6 +140,8 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
             continue
         other, found = max(pairs.items(), key=lambda item: len(item[1]))
         num_files = min(len(images[name]), len(images[other]))
+        if len(found) < MIN_PAIRS * num_files:
+            continue  # no need to read the files
         num_same = sum(have_same_size(*pair) for pair in found)
         if num_same >= MIN_PAIRS * num_files:
             raise UserError(
@@ -165,13 +167,12 @@ def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
     also differ in how their names begin, as img_1.jpg and gt_1.png do. ``index`` has the other
     files by their :func:`list_keys`.
     """
-    name = file.stem
+    name, _, end = list_keys(file)
     without_ending = name.rpartition('_')[0]
     partner = index.get(name) or index.get(without_ending) or index.get(f'{name}_*')
-    end = name.partition('_')[2]
-    if partner or not end:
+    if partner or end == '*_':
         return partner
-    similar = index.get(f'*_{end}')
+    similar = index.get(end)
     return similar if similar and similar.suffix != file.suffix else None
 
 

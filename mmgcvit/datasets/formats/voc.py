@@ -62,8 +62,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     for layout in LAYOUTS:
         pairs = pair_files(folder, layout, ['.xml'])
         paired = {file for found in pairs.by_split.values() for _, file in found}
-        placed = paired.union(pairs.unpaired_annotations)
-        others = [file for file in files if file not in placed]
+        others = sorted(set(files).difference(paired, pairs.unpaired_annotations))
         misfit = ''
         if not paired:
             misfit = f'no image has an XML file of its name ({shorten(files)})'

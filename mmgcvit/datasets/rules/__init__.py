@@ -8,10 +8,12 @@ In a config, the subpackage ``checks`` does both.
 from . import classes, coco, images, judge, objects, parsing
 from .rule import Rule
 
-MODULES = (images, judge, objects, coco, classes, parsing)
 # Modules import rules of each other.
 RULES = tuple(
     dict.fromkeys(
-        each for module in MODULES for each in vars(module).values() if isinstance(each, Rule)
+        each
+        for module in (images, judge, objects, coco, classes, parsing)
+        for each in vars(module).values()
+        if isinstance(each, Rule)
     )
 )

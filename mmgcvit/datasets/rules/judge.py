@@ -178,11 +178,10 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     misfits = Counter()  # by images' ids: the boxes outside, less those outside after the rotation
     for entry, image in split.iter_annotations():
         edges = get_edges(entry['bbox'])
-        width = image['width']
-        height = image['height']
+        size = image['width'], image['height']
         if edges:
-            misfits[image['id']] += is_outside(edges, (width, height))
-            misfits[image['id']] -= is_outside(edges, (height, width))
+            misfits[image['id']] += is_outside(edges, size)
+            misfits[image['id']] -= is_outside(edges, size[::-1])
     if max(misfits.values(), default=0) <= 0:
         return split  # no need to read the files
     rotated = {}  # the paths of images by their ids
@@ -205,10 +204,14 @@ def leave_out_copies(
     Raise a UserError if no training image is left.
     """
     paths = [path for split in splits.values() for path in split.image_paths]
+    sizes = {path: path.stat().st_size for path in paths}
+    counts = Counter(sizes.values())
+    # Files of other sizes cannot be copies, and are not read again: their path stands for them.
+    similar = [path for path in paths if counts[sizes[path]] > 1]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        contents = dict(zip(paths, pool.map(compute_sha256, paths), strict=True))
+        contents = dict(zip(similar, pool.map(compute_sha256, similar), strict=True))
     held_out = {
-        contents[path]
+        contents.get(path, path)
         for name, split in splits.items()
         if name != 'train'
         for path in split.image_paths
@@ -219,7 +222,7 @@ def leave_out_copies(
         kept = {}  # the index of the first image with a content
         copies = []  # the indices of another one, and of the first one
         for index, path in enumerate(paths):
-            content = contents[path]
+            content = contents.get(path, path)
             if name == 'train' and content in held_out:
                 problems[SHARED_IMAGES].append(str(path))
             elif content in kept:
@@ -265,8 +268,9 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
         masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
         mask = (with_masks and annotation.get('segmentation')) or None
         if mask in masks:
-            place = f'annotation {annotation["id"]} of {image["file_name"]}'
-            problems[REPEATED_OBJECTS].append(place)
+            problems[REPEATED_OBJECTS].append(
+                f'annotation {annotation["id"]} of {image["file_name"]}'
+            )
         else:
             masks.append(mask)
             first.append(annotation)

@@ -90,9 +90,10 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
         if with_masks and not rule:
             rule = find_mask_rule(entry, size)
         if rule:
-            place = f'annotation {entry["id"]} of {image["file_name"]}'
-            values = f'bbox {entry["bbox"]!s:.80}, area {entry["area"]!s:.20}'
-            problems[rule].append(f'{place}, {values}')
+            problems[rule].append(
+                f'annotation {entry["id"]} of {image["file_name"]}, '
+                f'bbox {entry["bbox"]!s:.80}, area {entry["area"]!s:.20}'
+            )
         else:
             right.append(entry)
     return replace(split, annotations=right)
@@ -129,9 +130,8 @@ def find_mask_rule(entry: Object, size: Size) -> Rule | None:
         return RING
     if is_outside(edges, size):
         return OUTSIDE
-    box_edges = get_edges(entry['bbox'])
     sides = 2 * entry['bbox'][2:]  # width, height, width, height
-    for edge, box_edge, side in zip(edges, box_edges, sides, strict=True):
+    for edge, box_edge, side in zip(edges, get_edges(entry['bbox']), sides, strict=True):
         if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
             return DIFFERENT
     return None
@@ -179,7 +179,7 @@ def is_ring(mask: Any, area: float) -> bool:
 def is_box_mask(entry: Mapping[str, Any]) -> bool:
     """Return whether the mask of an object is a polygon with the corners of its box."""
     mask = entry['segmentation']
-    (_, _, width, height) = entry['bbox']
+    _, _, width, height = entry['bbox']
     if isinstance(mask, dict) or len(mask) > 1:
         return False
     corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
