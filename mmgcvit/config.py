@@ -112,7 +112,7 @@ def can_draw_predictions(cfg: Config) -> bool:
     return cfg.get('default_scope') in TASK_BY_SCOPE and 'tracker' not in cfg.model
 
 
-def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, options: Mapping | None = None) -> Config:
     """Read a config, override settings by their dotted names, and import the packages it needs.
 
     Raise a UserError if the config does not exist or raises an error, its package cannot be
@@ -161,7 +161,7 @@ def check_option(name: str, cfg: Config, path: str | Path) -> None:
     )
 
 
-def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
+def parse_cfg_options(texts: Sequence[str] | None) -> dict:
     """Parse the values of ``--cfg-options``, texts of the form KEY=VALUE, as mmengine does."""
     if not texts:
         return {}
@@ -237,7 +237,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from iter_settings(inner, f'{prefix}.{key}')
 
 
-def iter_dicts(*values) -> Iterator[dict[str, Any]]:
+def iter_dicts(*values) -> Iterator[dict]:
     """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
@@ -270,7 +270,7 @@ def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
         yield from iter_unwrapped_datasets(inner)
 
 
-def get_type_name(cfg: Mapping[str, Any] | None) -> str:
+def get_type_name(cfg: Mapping | None) -> str:
     """Return the name in a config's ``type`` (a str or a class) without scope or module, for
     example ``'GCViT'``.
     """
@@ -278,7 +278,7 @@ def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
-def iter_transforms(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
+def iter_transforms(dataset: ConfigDict) -> Iterator[dict]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
     ones.
     """

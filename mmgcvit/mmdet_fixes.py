@@ -300,7 +300,7 @@ class ApplyExifAsAnnotated(BaseTransform):
             color_type='color_ignore_orientation', backend_args=backend_args
         )
 
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+    def transform(self, results: dict) -> dict:
         annotated_shape = results.get('height'), results.get('width')
         height, width = results['img'].shape[:2]
         if annotated_shape == (width, height) and width != height:

@@ -38,7 +38,7 @@ STARTUP_MESSAGES = re.compile(
 )
 
 
-def get_checkpoint_loaders() -> dict[str, Callable[..., dict[str, Any]]]:
+def get_checkpoint_loaders() -> dict[str, Callable[..., dict]]:
     """Return the functions that load checkpoints, by the prefixes of their paths.
 
     ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when
@@ -58,7 +58,7 @@ def list_vis_backends(visualizer: Any) -> Iterable[Any]:
     return visualizer._vis_backends.values()
 
 
-def get_randomness(runner: Any) -> dict[str, Any]:
+def get_randomness(runner: Any) -> dict:
     """Return a runner's settings ``randomness``, whether from a config or arguments.
 
     Goes when it has a property.

@@ -7,7 +7,6 @@ the original GC ViT.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from torch import Tensor
 
@@ -128,7 +127,7 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
     return tensor[COCO_IDS] if len(tensor) == 91 else tensor
 
 
-def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
+def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict:
     """Infer the settings of the model with these tensors, to merge into dino_gcvit_t_12e.py.
 
     ``weights`` are those of its backbone. It has 8 heads and 4 points.

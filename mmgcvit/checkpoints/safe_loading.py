@@ -31,7 +31,7 @@ class Checkpoint(NamedTuple):
     """
 
     source: str
-    content: dict[str, Any]
+    content: dict
     work_dir: str | Path | None
     is_resumed: bool
 
@@ -54,7 +54,7 @@ def safe_checkpoint_loading(
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
     # files_as_data backend".
-    def load_from_files_as_data(filename: str | Path, *_) -> dict[str, Any]:
+    def load_from_files_as_data(filename: str | Path, *_) -> dict:
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 
@@ -109,13 +109,13 @@ def read_for_mmengine(
     return Checkpoint(source, content, work_dir, is_resumed)
 
 
-def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
+def get_dict(content: Mapping, name: str) -> dict:
     """Return an entry that must be a dict, or an empty dict: a crafted file can have any types."""
     value = content.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def remove_harmful(entries: dict[Any, Any], work_dir: str | Path | None) -> dict[Any, Any]:
+def remove_harmful(entries: dict, work_dir: str | Path | None) -> dict:
     """Remove the configs, which mmengine would execute, and paths of files that it would delete,
     unless these are best checkpoints in the work dir.
     """

@@ -33,7 +33,7 @@ class Arch(NamedTuple):
     """The hyperparameters of a network, inferred from its weights."""
 
     names: list[str]  # the published variants that have them: one or none for weights of all stages
-    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
+    attributes: dict  # those that decide the shapes of weights, by name
 
     def __str__(self) -> str:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,

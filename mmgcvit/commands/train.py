@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import (
     LOADERS,
@@ -146,7 +146,7 @@ def main(args: Namespace) -> None:
         train_folder(args)
 
 
-def list_data_options(args: Namespace) -> dict[str, Any]:
+def list_data_options(args: Namespace) -> dict:
     """Return the given options that require ``--data``."""
     return {name: getattr(args, name) for name in DATA_OPTIONS if getattr(args, name) is not None}
 
@@ -258,7 +258,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
     return config
 
 
-def check_same_options(given: dict[str, Any], started_with: dict[str, Any]) -> None:
+def check_same_options(given: dict, started_with: dict) -> None:
     """Raise a UserError if options differ from those of the run's start, but for its length."""
     if given.get('tiles') == 0 and started_with.get('tiles'):
         given['tiles'] = started_with['tiles']

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from ..registry import DATASETS
 
@@ -18,7 +17,7 @@ with suppress(ImportError):
         a wrong label.
         """
 
-        def load_data_list(self) -> list[dict[str, Any]]:
+        def load_data_list(self) -> list[dict]:
             images = super().load_data_list()
             for image in images:
                 image['gt_label'] = int(Path(image['img_path']).parent.name)
@@ -39,7 +38,7 @@ with suppress(ImportError):
         have one suffix.
         """
 
-        def load_data_list(self) -> list[dict[str, Any]]:
+        def load_data_list(self) -> list[dict]:
             images = []
             # Names may have other characters at which splitlines would split.
             for line in Path(self.ann_file).read_text(encoding='utf-8').split('\n'):

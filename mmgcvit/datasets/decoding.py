@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,7 +198,7 @@ class DecodingSettings(NamedTuple):
     matches_annotated_size: bool = False
 
 
-def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
+def get_decoding_settings(settings: Mapping) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})

@@ -50,11 +50,12 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    parts = defaultdict(dict)  # the names of images by their indices, of each class
+    parts = defaultdict(dict)  # of each a fifth is held out: the names of images by their indices
     for index, name in enumerate(list_stems(train)):
-        label = str(classes[index]) if dataset.annotation_types == ('classes',) else ''
-        parts[label][index] = label + name
-    val = {index for names in parts.values() for index in choose_images(names, classes)}
+        has_class_folder = dataset.annotation_types == ('classes',)
+        part = min(classes[index]) if has_class_folder else ''  # the only class of the image
+        parts[part][index] = name
+    val = set().union(*(choose_images(names, classes) for names in parts.values()))
     if not val:
         raise UserError(
             f'{dataset.folder} has no images to hold out for validation: a class needs two of them '
@@ -95,25 +96,33 @@ class HeldOut:
         self.num_left = len(groups)
         self.num_left_of = Counter(name for group in groups for name in group.classes)
 
-    def fill(self, groups: Iterable[Group], num_images: float, max_images: float) -> None:
-        """Hold out groups, in their order, until there are ``num_images``.
+    def take_first(self, groups: Iterable[Group], max_images: float) -> bool:
+        """Hold out the first group that can be taken. Return whether there is one."""
+        for group in groups:
+            if self.can_take(group, max_images):
+                self.take(group)
+                return True
+        return False
 
-        Those with which there would be more than ``max_images`` are skipped.
-        """
+    def fill(self, groups: Iterable[Group], num_images: float, max_images: float) -> None:
+        """Hold out groups that can be taken, in their order, until there are ``num_images``."""
         for group in groups:
             if len(self.images) < num_images and self.can_take(group, max_images):
-                self.images.update(group.images)
-                self.classes.update(group.classes)
-                self.num_left -= 1
-                self.num_left_of.subtract(group.classes)
+                self.take(group)
 
     def can_take(self, group: Group, max_images: float) -> bool:
         """Return whether a group leaves another one for training, also of each of its classes, and
-        is not too large. The first one may have any size.
+        with it there are at most ``max_images``. The first one may have any size.
         """
         leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
         fits = not self.images or len(self.images) + len(group.images) <= max_images
         return leaves_one and fits and self.images.isdisjoint(group.images)
+
+    def take(self, group: Group) -> None:
+        self.images.update(group.images)
+        self.classes.update(group.classes)
+        self.num_left -= 1
+        self.num_left_of.subtract(group.classes)
 
 
 def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
@@ -135,9 +144,8 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
     val = HeldOut(groups)
     # One group of each class, rare classes first: one that is not too large, or else any.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
-        for max_images in (limit, inf):
-            if name not in val.classes:
-                val.fill(by_class[name], len(val.images) + 1, max_images)  # one group
+        if name not in val.classes and not val.take_first(by_class[name], limit):
+            val.take_first(by_class[name], inf)
     # Then the first groups that are not too large, until there is a fifth; if that is not half of
     # it, any.
     num_images = max(1, round(fifth))

@@ -155,7 +155,7 @@ class Plan(NamedTuple):
     dataset: DatasetInfo  # with a validation split
     template: Template
     size: str  # the option ``--size``
-    head: dict[str, Any]  # the variables at the head of the config
+    head: dict  # the variables at the head of the config
     num_seen: int  # images or tiles, in the whole training
     length: str  # of the training, such as '12 epochs'
     fullest: int  # the number of objects in the image, or the tile, that has most of them
@@ -243,7 +243,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     )
 
 
-def choose_settings(template: Template, size: str, options: Variables) -> dict[str, Any]:
+def choose_settings(template: Template, size: str, options: Variables) -> dict:
     """Return the variables of a template for a size and the options of ``mmgcvit train``.
 
     The options come last, so they replace the defaults of the template and of the size.
@@ -330,7 +330,7 @@ def locate_data(folder: Path, work_dir: Path) -> str:
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
-def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
+def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
     """Write an annotation file for each split, so that a run does not see changes of the data.
 
     Return the variables of the template that name classes and files.

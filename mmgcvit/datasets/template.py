@@ -35,7 +35,7 @@ class ConfigPath(str):
         return f"__import__('mmgcvit').get_config_path({str(self)!r})"
 
 
-def read_head(path: Path) -> dict[str, Any]:
+def read_head(path: Path) -> dict:
     """Return the variables at the head of a template.
 
     Raise a UserError if they are not literals of a line, or one of :data:`NEEDED` is missing.
@@ -54,7 +54,7 @@ def read_head(path: Path) -> dict[str, Any]:
     return head
 
 
-def fill_template(path: Path, head: Mapping[str, Any]) -> str:
+def fill_template(path: Path, head: Mapping) -> str:
     """Return a config without its docstring, with other values of variables at its head."""
     old_head, mark, rest = read_text(path).partition(END_OF_HEAD)
 

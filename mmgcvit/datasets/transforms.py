@@ -111,7 +111,7 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
             owner[name] = [wrapped]
 
 
-def is_loading(transform: Mapping[str, Any]) -> bool:
+def is_loading(transform: Mapping) -> bool:
     return get_type_name(transform).startswith(('Load', 'ApplyExif'))
 
 

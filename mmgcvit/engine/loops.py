@@ -189,7 +189,7 @@ class ResumableLoop:
             'length': len(sampler),
         }
 
-    def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
+    def get_state(self, meta: dict) -> dict[str, int]:
         """Return the position in the data, for a checkpoint with this ``meta``, and what the order
         depends on.
         """
@@ -200,7 +200,7 @@ class ResumableLoop:
             num_done = sampler.num_done + meta['iter'] - sampler.iteration
         return {'num_done': num_done, **self.get_settings()}
 
-    def resume(self, meta: dict[str, Any]) -> int:
+    def resume(self, meta: dict) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has
         another one.
 

@@ -7,7 +7,6 @@ iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -111,7 +110,7 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
     return scales
 
 
-def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
+def can_be_fused(settings: Mapping, model: nn.Module) -> bool:
     """Return whether an optimizer is Adam or AdamW, and all parameters are on CUDA in a dtype of
     the fused kernel.
     """

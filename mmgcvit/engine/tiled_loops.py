@@ -48,7 +48,7 @@ class TiledLoop:
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 
     @torch.no_grad()
-    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
+    def run_iter(self, idx: int, data_batch: dict) -> None:
         """Predict a batch of whole images for the evaluator."""
         self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
         images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]

@@ -158,7 +158,7 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
     return coco
 
 
-def make_curve(matches: Sequence[dict[str, Any]]) -> Curve:
+def make_curve(matches: Sequence[dict]) -> Curve:
     """Count the detections of at least each score, from the matches of pycocotools at the lowest
     IoU threshold, which are None for images without objects and detections.
     """

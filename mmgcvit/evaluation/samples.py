@@ -45,7 +45,7 @@ def build_dataset(
         ) from None
 
 
-def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list[dict[str, Any]]:
+def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list[dict]:
     """Make the part of a dataset's pipeline that loads images and annotations."""
     steps = settings.get('pipeline', [])
     images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]

@@ -107,7 +107,7 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
     return entries
 
 
-def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
+def describe_preprocessing(steps: Sequence[Any]) -> dict:
     """Return how a test pipeline resizes and crops.
 
     The table of metadata in docs/deploy.md explains the keys.

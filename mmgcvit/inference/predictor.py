@@ -207,7 +207,7 @@ class Predictor(ABC, Generic[P]):
             samples = self.network.test_step(pseudo_collate(prepared))
             return [self.read_sample(sample) for sample in samples]
 
-    def prepare_image(self, image: NDArray) -> dict[str, Any]:
+    def prepare_image(self, image: NDArray) -> dict:
         """Apply the test pipeline to an image (height, width, 3) in BGR order."""
         size = image.shape[:2]
         return self.pipeline(

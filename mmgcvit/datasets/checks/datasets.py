@@ -339,7 +339,7 @@ def find_unscored(dataset: Any) -> str | None:
     return problem
 
 
-def list_labels(info: dict[str, Any]) -> set[int]:
+def list_labels(info: dict) -> set[int]:
     """Return the labels of an image, or those in its map; all if the map cannot be read."""
     if 'gt_label' in info:
         return set(np.ravel(info['gt_label']).tolist())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, get_split
+from ..layouts import Folder, Layout, Match, Pair, get_split
 from ..records import DatasetInfo, LabelSplit
 
 IMAGE_FOLDER = (
@@ -37,20 +37,26 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
     depth = 2 if splits else 1  # of the folders of classes
-    found = {}
-    for file in folder.images:
-        folders = file.parts[:-1]
-        if len(folders) == depth:
-            split = get_split(folders[0]) if splits else 'train'
-            found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
+    found = list_by_class(folder, depth)
     misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
     classes = [*found.get('train', ())]
-    is_beside_tables = len(classes) == 1 and folder.list_files('.json', '.csv')
+    is_beside_tables = len(classes) == 1 and bool(folder.list_files('.json', '.csv'))
     if not misfit and (not classes or is_beside_tables):
         return  # these are images of another format
     layout = WITH_SPLITS if splits else WITHOUT_SPLITS
     read = partial(read_dataset, folder, found)
     yield Match(layout, read, misfit or find_wrong_files(folder, classes, depth))
+
+
+def list_by_class(folder: Folder, depth: int) -> Images:
+    """Return the images in folders of a depth: 1 for classes, 2 for classes in splits."""
+    found = {}
+    for file in folder.images:
+        folders = file.parts[:-1]
+        if len(folders) == depth:
+            split = get_split(folders[0]) if depth > 1 else 'train'
+            found.setdefault(split, {}).setdefault(folders[-1], []).append(file)
+    return found
 
 
 def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
@@ -128,7 +134,7 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     """
     index = {}  # the first file with each key, in the folders before
     for name in sorted(images):
-        pairs = defaultdict(list)  # the images and their partners, by the folder of the latter
+        pairs = defaultdict(list)  # the images with a partner, by the folder of the latter
         for file in images[name]:
             partner = find_partner(file, index)
             if partner:
@@ -136,19 +142,29 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
         for file in images[name]:
             for key in list_keys(file):
                 index.setdefault(key, file)
-        if not pairs:
-            continue
-        other, found = max(pairs.items(), key=lambda item: len(item[1]))
-        num_files = min(len(images[name]), len(images[other]))
-        if len(found) < MIN_PAIRS * num_files:
-            continue  # no need to read the files
-        num_same = sum(have_same_size(*pair) for pair in found)
-        if num_same >= MIN_PAIRS * num_files:
-            raise UserError(
-                f'{root}: {num_same} of {num_files} images in {name} have a partner of their name '
-                f'and size in {other}. Are they images and their maps? Then call the folders '
-                'images and masks. Are they classes? Then add --task classify'
-            )
+        if pairs:
+            other = max(pairs, key=lambda other: len(pairs[other]))
+            num_files = min(len(images[name]), len(images[other]))
+            check_sizes_differ(pairs[other], num_files)
+
+
+def check_sizes_differ(pairs: Sequence[Pair], num_files: int) -> None:
+    """Raise a UserError if nearly all files of a folder have a partner of the same size.
+
+    Args:
+        pairs: Images of two folders with the same name.
+        num_files: The number of images in the smaller folder.
+    """
+    if len(pairs) < MIN_PAIRS * num_files:
+        return  # no need to read the files
+    num_same = sum(have_same_size(*pair) for pair in pairs)
+    if num_same >= MIN_PAIRS * num_files:
+        image, other = pairs[0]
+        raise UserError(
+            f'{num_same} of {num_files} images in {image.parent} have a partner of their name and '
+            f'size in {other.parent}. Are they images and their maps? Then call the folders images '
+            'and masks. Are they classes? Then add --task classify'
+        )
 
 
 def list_keys(file: Path) -> list[str]:

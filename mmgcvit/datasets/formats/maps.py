@@ -6,9 +6,11 @@ tell which of both they are, so ``--task`` must say it.
 """
 
 import csv
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,17 +91,18 @@ def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> 
     return Layout(tools, source, tree, images, maps)
 
 
+CVAT = Layout(
+    'CVAT (segmentation masks)',
+    'https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
+    f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
+    'ImageSets/Segmentation/train.txt (or default.txt)',
+    'JPEGImages',
+    'SegmentationClass',
+    task=SEMANTIC,
+)
 LAYOUTS = (
     *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
-    Layout(
-        'CVAT (segmentation masks)',
-        'https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
-        f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
-        'ImageSets/Segmentation/train.txt (or default.txt)',
-        'JPEGImages',
-        'SegmentationClass',
-        task=SEMANTIC,
-    ),
+    CVAT,
     Layout(
         'Roboflow (semantic segmentation masks)',
         'https://roboflow.com/formats/semantic-segmentation-masks',
@@ -134,10 +137,10 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
 
     A layout fits if an image in its folder has a map of the same name.
     """
-    has_colours = (folder.path / COLOURS).is_file()
+    is_of_cvat = (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
-        # CVAT's folders have the names of labelme's; only CVAT writes the colours of its classes.
-        if layout.annotations == 'SegmentationClass' and has_colours != bool(layout.task):
+        # labelme has folders of the same names.
+        if layout.annotations == CVAT.annotations and is_of_cvat != (layout == CVAT):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
         if any(pairs.by_split.values()):
@@ -157,12 +160,12 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
     names, labels = read_classes(folder)
-    is_given = task in (SEMANTIC, INSTANCES)
+    kind = layout.task
+    if task in (SEMANTIC, INSTANCES):
+        kind = task
     # Without names for its values, a map of classes and one of objects look the same.
-    is_declared = layout.task == INSTANCES or (layout.task and names)
-    if not is_given and not is_declared:
+    elif not kind or (kind == SEMANTIC and not names):
         raise UserError(f'{folder.path}: {ASK}')
-    kind = task if is_given else layout.task
     by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
     if kind == SEMANTIC:
         dataset = read_semantic_maps(folder.path, by_split, names, labels)
@@ -258,6 +261,14 @@ def read_table(file: Path) -> dict[int, str]:
     return names
 
 
+class SemanticMap(NamedTuple):
+    """The map of an image, both relative to the dataset's folder."""
+
+    image: Path
+    file: Path
+    values: set[int]  # those of its pixels
+
+
 def read_semantic_maps(
     folder: Path, by_split: PairsBySplit, names: Sequence[str], labels: PixelLabels | None
 ) -> DatasetInfo:
@@ -273,36 +284,31 @@ def read_semantic_maps(
         labels: The labels of pixels, if a table has them.
     """
     are_colours = bool(labels and labels.are_colours)
-    found, problems = read_splits(partial(list_values, folder, are_colours), by_split)
-    values_by_map = {file: values for rows in found.values() for file, values in rows}
+    found, problems = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
     notes = []
     if not labels:
-        labels, notes = choose_labels(folder, names, values_by_map)
+        labels, notes = choose_labels(folder, names, [*chain(*found.values())])
     if not names:
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
-    labels_by_map = {
-        file: {labels.by_value.get(value) for value in values}
-        for file, values in values_by_map.items()
-    }
-    used = set().union(*(own for own in labels_by_map.values() if None not in own))
-    if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
+    labelled = {}  # the maps with a class, each with its labels, by split
+    for split, maps in found.items():
+        labelled[split], wrong = label_maps(folder, maps, labels)
+        problems += wrong
+    used = set().union(*(own for maps in labelled.values() for _, own in maps))
+    if used:  # without any, the judge says that no image is left
         names = choose_names(folder, used, names)
     splits = {}
-    for split, pairs in by_split.items():
-        images = []
-        for image, file in pairs:
-            own_labels = labels_by_map.get(file)
-            if own_labels is None:
-                continue  # it cannot be read
-            if None in own_labels:
-                problems.append(f'{folder / file} has colours or values of no class')
-            elif own_labels == {IGNORE_INDEX}:
-                problems.append(f'{folder / file} has no labelled pixel: all are 255')
-            else:
-                classes = {names[label] for label in own_labels - {IGNORE_INDEX}}
-                images.append({'file_name': str(image), 'label': str(file), 'classes': classes})
+    for split, maps in labelled.items():
+        images = [
+            {
+                'file_name': str(each.image),
+                'label': str(each.file),
+                'classes': {names[label] for label in own - {IGNORE_INDEX}},
+            }
+            for each, own in maps
+        ]
         splits[split] = LabelSplit(folder.resolve(), images, labels)
     return DatasetInfo(
         folder,
@@ -315,37 +321,54 @@ def read_semantic_maps(
     )
 
 
-def list_values(folder: Path, are_colours: bool, pair: Pair) -> tuple[Path, set[int]]:
-    """Return the map of an image, and the values of its pixels."""
+def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMap:
+    """Read the map of an image: colours, or numbers."""
     image, file = pair
     path = folder / file
     pixels = read_values(path, are_colours)
     check_map_size(pixels, path, folder / image)
-    return file, set(np.unique(pixels).tolist())
+    return SemanticMap(image, file, set(np.unique(pixels).tolist()))
 
 
 def choose_labels(
-    folder: Path, names: Sequence[str], values_by_map: Mapping[Path, Collection[int]]
+    folder: Path, names: Sequence[str], maps: Sequence[SemanticMap]
 ) -> tuple[PixelLabels, list[str]]:
     """Return the labels of pixels for maps without a table, and notes.
 
     A value is the class index, and 255 is no class. With two names, 255 beside 0 is the second
     class. Raise a UserError if it may be either.
     """
-    values = set().union(*values_by_map.values())
+    values = set().union(*(each.values for each in maps))
     if values == {0, IGNORE_INDEX} and len(names) == 2:
         note = f'255 in the maps is read as 1, {names[1]}'
         return PixelLabels({0: 0, IGNORE_INDEX: 1}), [note]
-    white = [file for file, own in values_by_map.items() if IGNORE_INDEX in own]
-    others = [file for file, own in values_by_map.items() if 1 in own]
-    are_apart = white and others and set(white).isdisjoint(others)
-    if are_apart and values <= {0, 1, IGNORE_INDEX}:
+    with_255 = [each.file for each in maps if IGNORE_INDEX in each.values]
+    with_1 = [each.file for each in maps if 1 in each.values]
+    are_apart = set(with_255).isdisjoint(with_1)
+    if with_255 and with_1 and are_apart and values <= {0, 1, IGNORE_INDEX}:
         raise UserError(
-            f'{folder}: {white[0]} has 255 and no 1, but {others[0]} has 1 and no 255. If both '
+            f'{folder}: {with_255[0]} has 255 and no 1, but {with_1[0]} has 1 and no 255. If both '
             f'are the second class, write 1 in all maps. If 255 is no class, write {NAMES_TABLE} '
             'with the lines "0, background" and "1, object"'
         )
     return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)}), []
+
+
+def label_maps(
+    folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels
+) -> tuple[list[tuple[SemanticMap, set[int]]], list[str]]:
+    """Return the maps with a class, each with its labels, and what is wrong with the others."""
+    labelled = []
+    wrong = []
+    for each in maps:
+        own = {labels.by_value.get(value) for value in each.values}
+        if None in own:
+            wrong.append(f'{folder / each.file} has colours or values of no class')
+        elif own == {IGNORE_INDEX}:
+            wrong.append(f'{folder / each.file} has no labelled pixel: all are 255')
+        else:
+            labelled.append((each, own))
+    return labelled, wrong
 
 
 def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:

@@ -363,7 +363,7 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
     return {'bbox': box, 'area': round(float(area), 2), **entries}
 
 
-def parse_yaml(text: str) -> dict[str, Any]:
+def parse_yaml(text: str) -> dict:
     """Return a mapping in YAML, with the names of splits as keys for theirs.
 
     All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
@@ -395,7 +395,7 @@ def parse_yaml(text: str) -> dict[str, Any]:
     return renamed
 
 
-def parse_names(settings: Mapping[str, Any]) -> list[str]:
+def parse_names(settings: Mapping) -> list[str]:
     """Return the class names. In data.yaml they are a list, or a dict with class indices as
     keys.
     """

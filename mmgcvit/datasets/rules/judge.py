@@ -66,11 +66,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             break a rule, or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
+        names = shorten([*dataset.splits]) or 'none'
+        message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
         reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
-        message = (
-            f'{dataset.folder} has no images for training (splits: '
-            f'{shorten([*dataset.splits]) or "none"}). Add some'
-        )
         raise UserError('\n  '.join([message, *reasons]))
     check_class_names(dataset.folder, dataset.classes)
     problems = defaultdict(list)
@@ -86,22 +84,58 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    empty = []  # what is not left in which splits
-    for name, split in splits.items():
-        if readable[name].objects and not split.objects:
-            empty.append(f'object of {name}')
-        if not split.image_names:
-            empty.append(f'image of {name}')
-    issues = make_issues(problems, '')
-    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
-    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
-    if left_out:
-        notes.append(reject_or_describe(dataset, left_out, empty))
-    elif empty:
-        raise UserError(f'{dataset.folder} has no {empty[0]}. Add some, or remove the split')
+    notes = conclude(dataset, problems, list_empty(readable, splits))
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return dataset._replace(splits=splits).add_notes(notes)
+
+
+def list_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> list[str]:
+    """Return what is not left in which splits: objects that there were, or images."""
+    empty = []
+    for name, split in after.items():
+        if before[name].objects and not split.objects:
+            empty.append(f'object of {name}')
+        if not split.image_names:
+            empty.append(f'image of {name}')
+    return empty
+
+
+def conclude(dataset: DatasetInfo, problems: Problems, empty: Sequence[str]) -> list[str]:
+    """Return notes about what is left out, or read with a note.
+
+    Args:
+        dataset: The dataset as a reader has read it.
+        problems: What breaks rules.
+        empty: What is not left in which splits.
+
+    Raises:
+        UserError: More than a tenth of the images or of the objects is left out, or a split is
+            empty.
+    """
+    issues = make_issues(problems, '')
+    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
+    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
+    if not left_out:
+        if empty:
+            raise UserError(f'{dataset.folder} has no {empty[0]}. Add some, or remove the split')
+        return notes
+    totals = count_units(dataset)
+    counts = Counter()
+    for issue in left_out:
+        counts[issue.rule.unit] += len(issue.examples)
+    count = ', '.join(
+        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
+        for unit, number in sorted(counts.items())
+    )
+    named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
+    limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    if empty:
+        limit = f'No {empty[0]} can be used'
+    are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
+    if empty or are_many:
+        raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
+    return [*notes, f'{count}. These images and annotations are left out:{named}']
 
 
 def count_units(dataset: DatasetInfo) -> Counter[str]:
@@ -116,36 +150,6 @@ def count_units(dataset: DatasetInfo) -> Counter[str]:
         if rule.in_folder != Effect.NOTED:
             counts[rule.unit] += len(examples)
     return counts
-
-
-def reject_or_describe(dataset: DatasetInfo, issues: Sequence[Issue], empty: Sequence[str]) -> str:
-    """Return a note about what is left out.
-
-    Args:
-        dataset: The dataset as a reader has read it.
-        issues: What is left out.
-        empty: What is not left in which splits.
-
-    Raises:
-        UserError: More than a tenth of the images or of the objects is left out, or a split is
-            empty.
-    """
-    totals = count_units(dataset)
-    counts = Counter()
-    for issue in issues:
-        counts[issue.rule.unit] += len(issue.examples)
-    count = ', '.join(
-        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
-        for unit, number in sorted(counts.items())
-    )
-    named = ''.join(f'\n  {issue.format(MANY)}' for issue in issues)
-    limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
-    if empty:
-        limit = f'No {empty[0]} can be used'
-    are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
-    if empty or are_many:
-        raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
-    return f'{count}. These images and annotations are left out:{named}'
 
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
@@ -203,44 +207,57 @@ def leave_out_copies(
     Training lacks the images of other splits. Of the same images in one split, the first one stays.
     Raise a UserError if no training image is left.
     """
-    paths = [path for split in splits.values() for path in split.image_paths]
-    sizes = {path: path.stat().st_size for path in paths}
-    counts = Counter(sizes.values())
-    # Files of other sizes cannot be copies, and are not read again: their path stands for them.
-    similar = [path for path in paths if counts[sizes[path]] > 1]
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        contents = dict(zip(similar, pool.map(compute_sha256, similar), strict=True))
+    contents = hash_similar([path for split in splits.values() for path in split.image_paths])
     held_out = {
-        contents.get(path, path)
+        contents[path]
         for name, split in splits.items()
         if name != 'train'
         for path in split.image_paths
     }
-    selected = {}
-    for name, split in splits.items():
-        paths = split.image_paths
-        kept = {}  # the index of the first image with a content
-        copies = []  # the indices of another one, and of the first one
-        for index, path in enumerate(paths):
-            content = contents.get(path, path)
-            if name == 'train' and content in held_out:
-                problems[SHARED_IMAGES].append(str(path))
-            elif content in kept:
-                copies.append((index, kept[content]))
-            else:
-                kept[content] = index
-        if name == 'train' and split.image_names and not kept:
-            raise UserError(
-                f'{folder}: all training images are also in validation or test '
-                f'({shorten(split.image_names)}). Put other images into one of the splits, or '
-                'remove val: then a fifth of train is held out for it'
-            )
-        labels = list_annotations(split) if copies else []
-        for index, first in copies:
-            rule = REPEATED_IMAGES if labels[index] == labels[first] else CONTRADICTIONS
-            problems[rule].append(str(paths[index]))
-        selected[name] = split.select(kept.values())
-    return selected
+    train = splits['train']
+    kept = []
+    for index, path in enumerate(train.image_paths):
+        if contents[path] in held_out:
+            problems[SHARED_IMAGES].append(str(path))
+        else:
+            kept.append(index)
+    if train.image_names and not kept:
+        raise UserError(
+            f'{folder}: all training images are also in validation or test '
+            f'({shorten(train.image_names)}). Put other images into one of the splits, or remove '
+            'val: then a fifth of train is held out for it'
+        )
+    selected = {**splits, 'train': train.select(kept)}
+    return {name: keep_first(split, contents, problems) for name, split in selected.items()}
+
+
+def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the SHA-256 of each file that may be a copy, because another one has its size.
+
+    For a file of another size, which is not read, its path stands.
+    """
+    sizes = {path: path.stat().st_size for path in paths}
+    counts = Counter(sizes.values())
+    similar = [path for path in sizes if counts[sizes[path]] > 1]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        hashes = zip(similar, pool.map(compute_sha256, similar), strict=True)
+        return {path: str(path) for path in paths} | dict(hashes)
+
+
+def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -> Split:
+    """Return a split with the first image of each content. Add the others to ``problems``."""
+    paths = split.image_paths
+    first = {}  # the index of the first image with a content
+    copies = []  # the indices of another one, and of the first one
+    for index, path in enumerate(paths):
+        original = first.setdefault(contents[path], index)
+        if original != index:
+            copies.append((index, original))
+    labels = list_annotations(split) if copies else []
+    for index, original in copies:
+        rule = REPEATED_IMAGES if labels[index] == labels[original] else CONTRADICTIONS
+        problems[rule].append(str(paths[index]))
+    return split.select(first.values())
 
 
 def list_annotations(split: Split) -> list[set[Any]]:

@@ -176,7 +176,7 @@ def is_ring(mask: Any, area: float) -> bool:
     return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
 
 
-def is_box_mask(entry: Mapping[str, Any]) -> bool:
+def is_box_mask(entry: Mapping) -> bool:
     """Return whether the mask of an object is a polygon with the corners of its box."""
     mask = entry['segmentation']
     _, _, width, height = entry['bbox']

@@ -207,7 +207,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.saved_iter = iteration  # the number of trained iterations in the last checkpoint
         self.next_time = time.monotonic() + self.time_interval
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
         scores = dict(metrics)
         for name, score in metrics.items():

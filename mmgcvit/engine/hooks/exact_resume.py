@@ -222,7 +222,7 @@ class NewScheduleHook(Hook):
         )
 
 
-def get_plain_settings(cfg: Config) -> dict[str, Any]:
+def get_plain_settings(cfg: Config) -> dict:
     """Return a config's settings, without its variables, in types of JSON, as checkpoints store
     them.
     """

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from math import inf
 from numbers import Real
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -98,7 +98,7 @@ class ProgressHook(Hook):
     def after_val_iter(self, runner: Runner, **kwargs) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
-    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping) -> None:
         self.bars.remove_task(self.evaluation)
         scores = [
             f'{name} {float(score):.4g}'

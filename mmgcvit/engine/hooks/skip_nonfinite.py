@@ -79,7 +79,7 @@ class SkipNonFiniteStepHook(Hook):
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
-    def after_train_iter(self, runner: Runner, outputs: dict[str, Any], **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, outputs: dict, **kwargs) -> None:
         # The total loss is finite only if each loss is. One check waits for the GPU only once.
         if not torch.as_tensor(outputs.get('loss', 0)).isfinite():
             self.are_losses_finite = False

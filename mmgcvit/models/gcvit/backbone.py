@@ -8,7 +8,6 @@ Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -78,7 +77,7 @@ class GCViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = 'tiny',
+        arch: str | Mapping = 'tiny',
         in_channels: int = 3,
         window_size: WindowSize = (7, 7, 14, 7),
         pretrain_img_size: ImageSize = 224,

@@ -98,7 +98,7 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     return windows
 
 
-def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Variant]) -> Variant:
+def resolve_arch(arch: str | Mapping, variants: Mapping[str, Variant]) -> Variant:
     """Return the published variant that ``arch`` names, or build a variant from a dict of its
     attributes.
 

@@ -10,7 +10,6 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import nn
 
@@ -81,7 +80,7 @@ class LSA(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = 'imagenet-tiny',
+        arch: str | Mapping = 'imagenet-tiny',
         in_channels: int = 3,
         window_size: WindowSize | None = None,
         pretrain_img_size: ImageSize | None = None,
