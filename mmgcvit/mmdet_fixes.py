@@ -93,7 +93,7 @@ class FCNMaskHead(mmdet.FCNMaskHead):
 
     def get_targets(
         self,
-        sampling_results: list[Any],
+        sampling_results: list,
         batch_gt_instances: list[InstanceData],
         rcnn_train_cfg: Any,
     ) -> Tensor:

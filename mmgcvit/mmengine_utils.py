@@ -31,7 +31,7 @@ def build_in_scope(scope: str) -> Iterator[None]:
         yield
 
 
-def call_on_rank_0(function: Callable[..., Any], *arguments) -> Any:
+def call_on_rank_0(function: Callable, *arguments) -> Any:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
     raised one: on the other ranks a UserError.
     """

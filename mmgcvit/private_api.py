@@ -50,7 +50,7 @@ def get_checkpoint_loaders() -> dict[str, Callable[..., dict]]:
     return CheckpointLoader._schemes
 
 
-def list_vis_backends(visualizer: Any) -> Iterable[Any]:
+def list_vis_backends(visualizer: Any) -> Iterable:
     """Return the backends of a visualizer. Its methods write to all of them.
 
     Goes when it can list them.

@@ -4,7 +4,7 @@ them.
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ class Checkpoint(NamedTuple):
     work_dir: str | Path | None
     is_resumed: bool
 
-    def __reduce__(self) -> tuple[Callable[..., 'Checkpoint'], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple:
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
 

@@ -137,7 +137,7 @@ class PredictionRun:
             with self.skip_errors(path):
                 yield image_id, path, convert_to_array(path, self.model.decoding)
 
-    def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Outcome]]:
+    def predict_in_batches(self, items: Iterator[tuple]) -> Iterator[tuple[Any, Outcome]]:
         """Yield (item, outcome) for each item.
 
         Items are tuples whose last element is the image to predict.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -75,7 +75,7 @@ CONFIG_FOLDER = 'made'
 # The options in the head that STARTED_WITH keeps.
 KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
-Variables = Mapping[str, Any]  # of a config, by their names
+Variables = Mapping  # of a config, by their names
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import make_absolute
@@ -23,8 +23,8 @@ class AnnotatedImage(NamedTuple):
 
 
 def read_splits(
-    read: Callable[[Any], Any], by_split: Mapping[str, Iterable[Any]]
-) -> tuple[dict[str, list[Any]], list[str]]:
+    read: Callable, by_split: Mapping[str, Iterable]
+) -> tuple[dict[str, list], list[str]]:
     """Call ``read`` with each item of each split, an image and its file, in threads.
 
     Returns:

@@ -16,7 +16,7 @@ from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
 from .decoding import PixelLabels, Size, read_labels
 
-Entry = dict[str, Any]  # an entry of a COCO file's images, annotations or categories
+Entry = dict  # an entry of a COCO file's images, annotations or categories
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
 # Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.

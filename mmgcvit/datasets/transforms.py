@@ -5,7 +5,6 @@ tiles.
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -20,7 +19,7 @@ from ..registry import TRANSFORMS
 from .checks.sources import is_remote
 from .decoding import Size
 
-Results = dict[str, Any]  # a sample, which transforms change
+Results = dict  # a sample, which transforms change
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
 # Share of an image's tiles that show an object, if it has any; large images are mostly empty

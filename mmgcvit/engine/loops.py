@@ -149,7 +149,7 @@ class ResumableLoop:
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
-    def load_batches(self) -> Iterator[Any]:
+    def load_batches(self) -> Iterator:
         """Load the batches that come next, one by one."""
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
@@ -157,7 +157,7 @@ class ResumableLoop:
         while (batch := self.load_next(batches)) is not None:
             yield batch
 
-    def load_next(self, batches: Iterator[Any]) -> Any:
+    def load_next(self, batches: Iterator) -> Any:
         """Return the next batch, or None after the last one.
 
         AtomicCheckpointHook replaces this method, to save checkpoints between iterations.

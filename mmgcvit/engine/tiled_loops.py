@@ -18,7 +18,7 @@ from ..registry import LOOPS
 
 def build_dataset_and_predictor(
     runner: Any, settings: ConfigDict, masks: bool, **options
-) -> tuple[Any, Predictor[Any]]:
+) -> tuple[Any, Predictor]:
     """Build a dataset of a run's config, and a predictor of the run's model for its images.
 
     ``masks`` says whether the dataset loads them. The other arguments are those of

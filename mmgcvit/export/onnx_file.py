@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -107,7 +106,7 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
     return entries
 
 
-def describe_preprocessing(steps: Sequence[Any]) -> dict:
+def describe_preprocessing(steps: Sequence) -> dict:
     """Return how a test pipeline resizes and crops.
 
     The table of metadata in docs/deploy.md explains the keys.

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import matplotlib
@@ -38,7 +37,7 @@ BACKGROUND = re.compile(
 )
 
 
-def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
+def choose_palette(num_classes: int, palettes: Iterable = ()) -> list[Colour]:
     """Return the first of ``palettes`` with ``num_classes`` RGB colours, or distinct hues if there
     is none.
     """

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
@@ -30,7 +29,7 @@ from .drawing import choose_palette
 from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
-Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
+Metadata = Mapping  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 PREDICTORS = {
     DETECTION.scope: Detector,
     SEGMENTATION.scope: Segmentor,

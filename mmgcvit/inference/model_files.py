@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
@@ -32,7 +32,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor[Any]:
+) -> Predictor:
     """Load a trained model.
 
     Args:

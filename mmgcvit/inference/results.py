@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,7 @@ class Classification:
         return f'Classification({self.class_name}, score {self.score:.2f})'
 
 
-Record = dict[str, Any]  # of JSON
+Record = dict  # of JSON
 Prediction = Detections | Segmentation | Classification
 
 

@@ -7,7 +7,7 @@ as text and categories in another order in each split; pycocotools and mmdet acc
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -106,8 +106,7 @@ LAYOUTS = (
         TOP,
     ),
 )
-EXPECTED = ('train', 'val', *TRAIN_NAMES)  # splits and names of files for training and validation
-Content = dict[str, Any]  # of a COCO file
+Content = dict  # of a COCO file
 
 
 class CocoFile(NamedTuple):
@@ -165,9 +164,14 @@ def is_expected(file: Path) -> bool:
     """Return whether a layout has a COCO file for training or validation of this path."""
     for layout in LAYOUTS:
         match = compile_pattern(layout.annotations).fullmatch(str(file))
-        if match and (get_split(match['split']) or match['split']) in EXPECTED:
+        if match and get_file_split(match['split']) in ('train', 'val'):
             return True
     return False
+
+
+def get_file_split(name: str) -> str | None:
+    """Return the split of a COCO file that has a name in the place of ``{split}``, or None."""
+    return 'train' if name.lower() in TRAIN_NAMES else get_split(name)
 
 
 def format_issue(place: Path, reasons: Sequence[str]) -> str:
@@ -193,8 +197,8 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
         if match is None:
             continue
         name = match['split']
-        split = get_split(name)
-        if split is None and (has_one or name.lower() in TRAIN_NAMES):
+        split = get_file_split(name)
+        if split is None and has_one:
             split = 'train'
         if split in found:
             raise UserError(
@@ -302,18 +306,8 @@ def read_split(
             objects of other classes than training.
     """
     path = folder.path / file.path
-    root = folder.path.resolve()
-    image_folder = (root / file.image_folder).resolve()
     image_ids = number_entries(file.content['images'], path)
-    images = []
-    for image, name in zip(file.content['images'], list_file_names(file.content), strict=True):
-        # The folder of the images may be a link to another place.
-        leaves_it = '..' in Path(name).parts or name.startswith('/')
-        if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
-            raise UserError(
-                f'{path} lists images outside of {folder.path} ({name}). Move them into it'
-            )
-        images.append({**image, 'id': image_ids[image['id']], 'file_name': name})
+    images = list_images(folder.path, file, image_ids)
     category_ids = match_categories(path, file.content, categories)
     annotations = []
     for index, entry in enumerate(file.content['annotations']):
@@ -338,7 +332,27 @@ def read_split(
         new = {**entry, **ids, 'iscrowd': iscrowd}
         new.pop('ignore', None)  # pycocotools scores objects with this key
         annotations.append(new)
+    image_folder = (folder.path / file.image_folder).resolve()
     return ObjectSplit(image_folder, images, annotations, categories)
+
+
+def list_images(folder: Path, file: CocoFile, ids: Mapping[Any, int]) -> list[Entry]:
+    """Return the images of a COCO file with new ids, which ``ids`` has by the old ones.
+
+    Raise a UserError for images outside of the dataset's folder.
+    """
+    root = folder.resolve()
+    image_folder = (root / file.image_folder).resolve()
+    images = []
+    for image, name in zip(file.content['images'], list_file_names(file.content), strict=True):
+        # The folder of the images may be a link to another place.
+        leaves_it = '..' in Path(name).parts or name.startswith('/')
+        if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
+            raise UserError(
+                f'{folder / file.path} lists images outside of {folder} ({name}). Move them into it'
+            )
+        images.append({**image, 'id': ids[image['id']], 'file_name': name})
+    return images
 
 
 def is_crowd_mask(entry: Entry) -> bool:

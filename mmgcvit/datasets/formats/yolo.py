@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -21,7 +21,7 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, get_split, scan_folder
+from ..layouts import Folder, Layout, Match, Pair, PairsBySplit, get_split, scan_folder
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
@@ -102,9 +102,18 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    # Replace the last /images/ by /labels/.
-    folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
+    before, images, after = f'/{image.parent}/'.rpartition('/images/')
+    folder = f'{before}/labels/{after}' if images else after
     return Path(folder[1:], f'{image.stem}.txt')
+
+
+class Settings(NamedTuple):
+    """What a YAML file says."""
+
+    names: list[str]  # of the classes
+    root: Path  # the folder of all paths
+    images: dict[str, list[Path]]  # by split
+    notes: list[str]  # about splits that are left out
 
 
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
@@ -119,20 +128,11 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     outside = [place for place in places if not place.is_relative_to(root_folder)]
     if outside:
         notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
-    pairs = {}  # of images and label files, by split
-    for split, paths in images.items():
-        pairs[split] = [(path, find_label_file(root, path)) for path in paths]
-        num_unlabelled = sum(not label_file.is_file() for _, label_file in pairs[split])
-        if num_unlabelled == len(paths) and split != 'test':
-            raise UserError(
-                f'{file}: no image of {split} has a label file. Expected for example '
-                f'{pairs[split][0][1]}'
-            )
-        if num_unlabelled:
-            notes.append(
-                f'{split}: {format_count(num_unlabelled, "image")} without a label file, thus '
-                'without objects'
-            )
+    pairs = {
+        split: [(path, find_label_file(root, path)) for path in paths]
+        for split, paths in images.items()
+    }
+    notes += count_unlabelled(file, pairs)
     # By label file. An image may be in several splits.
     num_images = Counter(file for _, file in set().union(*pairs.values()))
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
@@ -150,13 +150,10 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     )
 
 
-def read_settings(
-    file: Path, text: str
-) -> tuple[list[str], Path, dict[str, list[Path]], list[str]]:
-    """Return the class names, the folder of all paths, the images by split, and notes.
+def read_settings(file: Path, text: str) -> Settings:
+    """Read a YAML file, whose content is ``text``.
 
-    ``text`` is the content of the file. Labelling tools name folders for val and test even if they
-    write none: a note says so.
+    Labelling tools name folders for val and test even if they write none: a note says so.
 
     Raises:
         UserError: The text cannot be used. The message does not name the file.
@@ -186,7 +183,32 @@ def read_settings(
         raise UserError(
             'names no folder of training images. Add one, for example "train: images/train"'
         )
-    return names, root, images, notes
+    return Settings(names, root, images, notes)
+
+
+def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
+    """Return notes that count the images without a label file.
+
+    Args:
+        file: The YAML file.
+        pairs: The images with their label files, which need not exist.
+
+    Raises:
+        UserError: No image of a split has one. Images for testing need none.
+    """
+    notes = []
+    for split, own in pairs.items():
+        number = sum(not label_file.is_file() for _, label_file in own)
+        if number == len(own) and split != 'test':
+            raise UserError(
+                f'{file}: no image of {split} has a label file. Expected for example {own[0][1]}'
+            )
+        if number:
+            notes.append(
+                f'{split}: {format_count(number, "image")} without a label file, thus without '
+                'objects'
+            )
+    return notes
 
 
 def list_images(root: Path, source: Any) -> list[Path]:

@@ -260,7 +260,7 @@ def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -
     return split.select(first.values())
 
 
-def list_annotations(split: Split) -> list[set[Any]]:
+def list_annotations(split: Split) -> list[set]:
     """Return the classes in each image, and the boxes with theirs."""
     boxes = defaultdict(set)
     for annotation in split.annotations:

@@ -50,7 +50,7 @@ BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
 
-Object = Mapping[str, Any]  # an annotation of a COCO file, whose values may have any type
+Object = Mapping  # an annotation of a COCO file, whose values may have any type
 Edges = Sequence[float]  # the left, top, right and bottom edge of a box or a mask, in pixels
 
 

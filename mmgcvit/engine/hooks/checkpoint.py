@@ -141,7 +141,7 @@ class AtomicCheckpointHook(CheckpointHook):
             for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()  # a killed run has left it unfinished
 
-    def load_next(self, runner: Runner, batches: Iterator[Any]) -> Any:
+    def load_next(self, runner: Runner, batches: Iterator) -> Any:
         """Return the next batch, or None after the last one of an epoch.
 
         Before it, save a checkpoint if it is time, or if a rank has received a signal: then raise a

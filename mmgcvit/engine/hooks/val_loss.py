@@ -71,7 +71,7 @@ class ValLossHook(Hook):
             metrics['val_loss'] = loss
 
 
-def scale_objects(samples: Sequence[Any]) -> None:
+def scale_objects(samples: Sequence) -> None:
     """Scale the boxes and masks of a detector's samples, in place, from the size of the image's
     file to its input.
     """

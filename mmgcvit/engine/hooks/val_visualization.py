@@ -77,7 +77,7 @@ class ShowDirHook(DrawingHook):
         self.indices = {get_image_name(image): index for index, image in enumerate(images)}
         self.outputs = Outputs(Path(self.folder), [*self.indices])
 
-    def after_test_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs) -> None:
+    def after_test_iter(self, runner: Runner, outputs: Sequence, **kwargs) -> None:
         for sample in outputs:
             name = get_image_name(sample)
             grid = draw_grid(self.draw(self.indices[name], self.predictor.read_sample(sample)))
@@ -145,7 +145,7 @@ class ValVisualizationHook(DrawingHook):
             self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
 
     @stop_if_failing
-    def after_val_iter(self, runner: Runner, outputs: Sequence[Any], **kwargs) -> None:
+    def after_val_iter(self, runner: Runner, outputs: Sequence, **kwargs) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:
