@@ -112,8 +112,8 @@ def check_coco(
         # Only for its problems: mmdet reads repeated objects too, so they stay in the split.
         leave_out_repeated(split, with_masks, problems)
         right = leave_out_wrong(split, with_masks, problems)
-        counts = split.count_classes()
         images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
+        objects = describe_objects(split, classes)
     # These errors mean that a value has another type than in COCO's format, for example an id that
     # is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
@@ -129,17 +129,22 @@ def check_coco(
         # pycocotools raises an error for a mask without area.
         stops_scores = is_scored and issue.rule == FEW_POINTS
         report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
-    text = ', '.join(f'{counts[name]} {name}' for name in classes)
-    num_ignored = len(split.annotations) - counts.total()
-    if num_ignored:
-        text += f'; {num_ignored} ignored'
-    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {text}')
-    if num_ignored and not is_scored and has_other_assigner(cfg.get('model')):
+    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {objects}')
+    has_ignored = len(split.objects) < len(split.annotations)
+    if has_ignored and not is_scored and has_other_assigner(cfg.get('model')):
         report.notes.append(
             f'{path}: training takes ignored objects for background, because an assigner of the '
             'model has no ignore_iof_thr above 0'
         )
     return images
+
+
+def describe_objects(split: ObjectSplit, classes: Sequence[str]) -> str:
+    """Return the number of objects of each class, and that of ignored ones."""
+    counts = split.count_classes()
+    text = ', '.join(f'{counts[name]} {name}' for name in classes)
+    num_ignored = len(split.annotations) - counts.total()
+    return f'{text}; {num_ignored} ignored' if num_ignored else text
 
 
 def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:

@@ -75,29 +75,30 @@ def find_match(folder: Folder) -> Match:
         if fitting:
             return fitting[0]
         misfits += matches
-    raise UserError(describe_misfit(folder, misfits))
+    raise UserError(describe_nearest(folder, misfits) if misfits else describe_unknown(folder))
 
 
-def describe_misfit(folder: Folder, misfits: Sequence[Match]) -> str:
-    """Return why a folder fits no layout, with the tree of the nearest one if there is one."""
-    if misfits:
-        nearest = max(misfits, key=lambda match: match.num_fitting)
-        layout = nearest.layout
-        hint = ''
-        top, *others = {file.parts[0] for file in folder.files}
-        if not others and (folder.path / top).is_dir():
-            hint = f', or pass the folder of the dataset, such as {folder.path / top}'
-        return (
-            f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
-        )
-    others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
-    what = ' but no annotations'
-    if others:
-        what = f'. These files are not annotations of a known format: {others}'
+def describe_nearest(folder: Folder, misfits: Sequence[Match]) -> str:
+    """Return why a folder does not fit the nearest layout, and its tree."""
+    nearest = max(misfits, key=lambda match: match.num_fitting)
+    hint = ''
+    top, *others = {file.parts[0] for file in folder.files}
+    if not others and (folder.path / top).is_dir():
+        hint = f', or pass the folder of the dataset, such as {folder.path / top}'
+    layout = nearest.layout
+    return f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
+
+
+def describe_unknown(folder: Folder) -> str:
+    """Return what a folder has that fits no layout, and what is expected."""
     for file in folder.list_files('.json')[:1]:
         path = folder.path / file
         if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
             return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
+    others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
+    what = ' but no annotations'
+    if others:
+        what = f'. These files are not annotations of a known format: {others}'
     return (
         f'the folder {folder.path} has {format_count(len(folder.images), "image")}{what}. Expected '
         f'one of these: {KNOWN_FORMATS}'
