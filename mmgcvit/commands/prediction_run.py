@@ -117,8 +117,10 @@ class PredictionRun:
                     if isinstance(prediction, Segmentation):
                         label_map = self.outputs.write_label_map(path, prediction.label_map)
                         entry['label_map'] = str(label_map)
-                    for record in make_records(prediction, self.categories):
-                        records.append({'image_id': image_id, 'file_name': path, **record})
+                    records = [
+                        {'image_id': image_id, 'file_name': path, **record}
+                        for record in make_records(prediction, self.categories)
+                    ]
                 self.entries.append(entry)  # first: a signal leaves no record without its image
                 self.results += records
                 self.count(path, prediction)

@@ -90,8 +90,8 @@ class HeldOut:
     """The images that are held out of ``groups``, none at first."""
 
     def __init__(self, groups: Sequence[Group]):
-        self.images: set[int] = set()
-        self.classes: set[str] = set()
+        self.images = set()
+        self.classes = set()
         # What is left for training: the number of groups, and that of groups with each class.
         self.num_left = len(groups)
         self.num_left_of = Counter(name for group in groups for name in group.classes)

@@ -55,8 +55,9 @@ def compare(predictor: Predictor, graph: nn.Module, path: Path) -> tuple[float, 
         outputs = dict(zip(expected, values, strict=True))
         if is_detector:
             outputs, expected = match_objects(outputs, expected, max(shape))
-        for name in expected:
-            differences.append((compute_difference(outputs[name], expected[name]), name))
+        differences += [
+            (compute_difference(outputs[name], expected[name]), name) for name in expected
+        ]
     difference, name = max(differences)
     if difference > MAX_DIFFERENCE:
         raise UserError(

@@ -192,9 +192,10 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
     only for a segmented class, is its number of pixels.
     """
-    names = []
-    for category in categories:
-        names.append({'category_id': category['id'], 'category_name': category['name']})
+    names = [
+        {'category_id': category['id'], 'category_name': category['name']}
+        for category in categories
+    ]
     if isinstance(prediction, Classification):
         labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         return [names[label] | {'score': float(prediction.scores[label])} for label in labels]

@@ -35,7 +35,7 @@ from ..layouts import (
     read_image_sets,
 )
 from ..reading import AnnotatedImage, make_splits, read_splits
-from ..records import DatasetInfo, LabelSplit
+from ..records import DatasetInfo, Entry, LabelSplit
 from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
@@ -285,31 +285,22 @@ def read_semantic_maps(
     """
     are_colours = bool(labels and labels.are_colours)
     found, problems = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
+    maps = [*chain(*found.values())]
     notes = []
     if not labels:
-        labels, notes = choose_labels(folder, names, [*chain(*found.values())])
+        labels, notes = choose_labels(folder, names, maps)
     if not names:
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
-    labelled = {}  # the maps with a class, each with its labels, by split
-    for split, maps in found.items():
-        labelled[split], wrong = label_maps(folder, maps, labels)
-        problems += wrong
-    used = set().union(*(own for maps in labelled.values() for _, own in maps))
-    if used:  # without any, the judge says that no image is left
+    used = {labels.by_value.get(value) for each in maps for value in each.values} - {None}
+    if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
         names = choose_names(folder, used, names)
     splits = {}
-    for split, maps in labelled.items():
-        images = [
-            {
-                'file_name': str(each.image),
-                'label': str(each.file),
-                'classes': {names[label] for label in own - {IGNORE_INDEX}},
-            }
-            for each, own in maps
-        ]
+    for split, own in found.items():
+        images, wrong = make_entries(folder, own, labels, names)
         splits[split] = LabelSplit(folder.resolve(), images, labels)
+        problems += wrong
     return DatasetInfo(
         folder,
         'semantic maps',
@@ -354,23 +345,6 @@ def choose_labels(
     return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)}), []
 
 
-def label_maps(
-    folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels
-) -> tuple[list[tuple[SemanticMap, set[int]]], list[str]]:
-    """Return the maps with a class, each with its labels, and what is wrong with the others."""
-    labelled = []
-    wrong = []
-    for each in maps:
-        own = {labels.by_value.get(value) for value in each.values}
-        if None in own:
-            wrong.append(f'{folder / each.file} has colours or values of no class')
-        elif own == {IGNORE_INDEX}:
-            wrong.append(f'{folder / each.file} has no labelled pixel: all are 255')
-        else:
-            labelled.append((each, own))
-    return labelled, wrong
-
-
 def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
     """Return the class names: those given, or made up ones.
 
@@ -395,6 +369,26 @@ def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequen
         'a table), 1 for the second, and so on, and 255 for none. Change the pixels, or name all '
         'classes in classes.txt, one on each line. With two names, 255 beside 0 is the second class'
     )
+
+
+def make_entries(
+    folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels, names: Sequence[str]
+) -> tuple[list[Entry], list[str]]:
+    """Return the entries of a :class:`LabelSplit`, and what is wrong with maps without a class."""
+    entries = []
+    wrong = []
+    for each in maps:
+        own = {labels.by_value.get(value) for value in each.values}
+        if None in own:
+            wrong.append(f'{folder / each.file} has colours or values of no class')
+        elif own == {IGNORE_INDEX}:
+            wrong.append(f'{folder / each.file} has no labelled pixel: all are 255')
+        else:
+            classes = {names[label] for label in own - {IGNORE_INDEX}}
+            entries.append(
+                {'file_name': str(each.image), 'label': str(each.file), 'classes': classes}
+            )
+    return entries, wrong
 
 
 def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str]) -> DatasetInfo:
