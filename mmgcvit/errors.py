@@ -141,9 +141,7 @@ def shorten(names: Sequence[object], max_names: int = 3) -> str:
     return text
 
 
-def suggest(
-    name: str, known_names: Iterable[str], format_name: Callable[[str], object] = str
-) -> str:
+def suggest(name: str, known_names: Iterable[str], format_name: Callable = str) -> str:
     """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none
     is similar.
     """

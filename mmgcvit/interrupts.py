@@ -33,8 +33,8 @@ class Interrupts:
         self.is_deferred = False  # whether the program looks at ``received`` itself
         self.is_waiting = False  # for data
         self.process = os.getpid()
-        self.peers: list[int] = []  # the other ranks on this machine
-        self.handlers: dict[int, Any] = {}  # those that were replaced
+        self.peers = []  # the other ranks on this machine
+        self.handlers = {}  # those that were replaced
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Raise a KeyboardInterrupt, or only note the signal if the program defers it.
@@ -68,7 +68,7 @@ class Interrupts:
             with suppress(OSError):
                 os.write(2, NOTE)  # sys.stderr may be in use
 
-    def wait_for(self, load: Callable[[], Any]) -> Any:
+    def wait_for(self, load: Callable) -> Any:
         """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
 
         From now on, the program looks at ``received`` itself.
@@ -114,7 +114,7 @@ def handle_signals() -> Iterator[None]:
         INTERRUPTS.reset()
 
 
-def start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
+def start_worker(initialise: Callable | None, worker: int) -> None:
     """Let a data worker ignore the signals that its whole process group gets, so that it loads what
     its training still needs.
     """

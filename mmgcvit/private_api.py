@@ -38,7 +38,7 @@ STARTUP_MESSAGES = re.compile(
 )
 
 
-def get_checkpoint_loaders() -> dict[str, Callable[..., dict]]:
+def get_checkpoint_loaders() -> dict[str, Callable]:
     """Return the functions that load checkpoints, by the prefixes of their paths.
 
     ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when

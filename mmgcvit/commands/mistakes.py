@@ -79,7 +79,7 @@ def main(args: Namespace) -> None:
     print(f'{len(dataset)} images; written to {args.out_dir}')
 
 
-def print_table(scores: dict[str, dict[str, float | int | None]]) -> None:
+def print_table(scores: dict[str, dict]) -> None:
     """Print the scores of each class."""
     table = Table(box=None)
     table.add_column('class', overflow='fold')

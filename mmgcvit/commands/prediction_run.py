@@ -7,7 +7,6 @@ import errno
 import json
 import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -36,7 +35,6 @@ from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
-    Record,
     Segmentation,
     list_categories,
     make_records,
@@ -67,12 +65,12 @@ class PredictionRun:
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
-        self.counts: dict[str, Counter[int]] = {}  # by image or frame: predictions by class
-        self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
+        self.counts = {}  # by image or frame: predictions by class
+        self.sizes = {}  # by image: height and width in pixels
         # Images and frames with as many detections as the model returns at most
-        self.limited: list[str] = []
-        self.entries: list[Record] = []  # of images.json
-        self.results: list[Record] = []  # of predictions.json
+        self.limited = []
+        self.entries = []  # of images.json
+        self.results = []  # of predictions.json
 
     def predict(self) -> None:
         """Predict all images, then all videos. Write and print the counts, also after an error."""

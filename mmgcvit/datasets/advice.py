@@ -80,7 +80,7 @@ def choose_tile_side(train: Split, image_size: int) -> int:
     """
     if not train.objects:
         return image_size
-    largest = measure_smallest(train) * image_size / MIN_OBJECT_SIDE
+    largest = measure_small_side(train) * image_size / MIN_OBJECT_SIDE
     return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
 
 
@@ -88,10 +88,10 @@ def choose_image_size(train: Split) -> int:
     """Return the size in pixels to which the smallest tiles are enlarged, so that nine of ten
     objects are not small.
     """
-    return ceil(MIN_OBJECT_SIDE / measure_smallest(train)) * SIDE_STEP
+    return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
 
 
-def measure_smallest(train: Split) -> float:
+def measure_small_side(train: Split) -> float:
     """Return the side in pixels that nine of ten objects have at least."""
     return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
 

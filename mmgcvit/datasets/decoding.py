@@ -19,7 +19,7 @@ IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
 # programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
 # suffix, and starts Ghostscript for one of them (EPS).
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
+IMAGE_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SCALE_IT = (
     'Scale all images by the same number to 0 to 255, and save them with 8 bits; from 12 bits (8 '
     'bits: no // 16): '
@@ -57,7 +57,7 @@ class PagesError(ValueError):
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open an image of one of :data:`FORMATS`, without decoding its pixels.
+    """Open an image of one of :data:`IMAGE_FORMATS`, without decoding its pixels.
 
     Raise an OSError for other files.
     """
@@ -65,7 +65,7 @@ def open_image(path: Path) -> Image.Image:
         # Opening a pipe would wait for its writer.
         raise OSError(errno.EINVAL, 'Not a file', str(path))
     Image.init()
-    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 
 
 @contextmanager
@@ -239,7 +239,7 @@ def get_sizes(image: Image.Image) -> tuple[Size, Size]:
     """Return an open image's (width, height) as stored, and after EXIF rotation."""
     # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
     is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
-    return image.size, image.size[:: -1 if is_swapped else 1]
+    return image.size, image.size[::-1] if is_swapped else image.size
 
 
 def read_orientation(image: Image.Image) -> int:

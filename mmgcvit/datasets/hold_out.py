@@ -52,8 +52,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     classes = train.list_classes()
     parts = defaultdict(dict)  # of each a fifth is held out: the names of images by their indices
     for index, name in enumerate(list_stems(train)):
-        has_class_folder = dataset.annotation_types == ('classes',)
-        part = min(classes[index]) if has_class_folder else ''  # the only class of the image
+        part = ''
+        if dataset.annotation_types == ('classes',):
+            (part,) = classes[index]  # an image in a class folder has one class
         parts[part][index] = name
     val = set().union(*(choose_images(names, classes) for names in parts.values()))
     if not val:

@@ -119,7 +119,7 @@ def make_config(
         )
     name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
     plan = make_plan(split_validation(dataset), template, size, options)
-    check_texts(plan, work_dir)
+    check_names_and_paths(plan, work_dir)
     paths = plan.train.image_paths
     # Those of about a hundred images, as they are stored.
     sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
@@ -284,8 +284,10 @@ def resolve_weights(pretrained: str) -> str | None:
     return str(path)
 
 
-def check_texts(plan: Plan, work_dir: Path) -> None:
-    """Raise a UserError for a work dir in the dataset, and for texts that a config cannot have."""
+def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
+    """Raise a UserError for a work dir in the dataset, and for names and paths that a config
+    cannot have.
+    """
     dataset = plan.dataset
     if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
@@ -425,22 +427,22 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     Return the path, and the length as text. Raise a UserError if the run has trained as long
     already: ``done`` has its length so far.
     """
-    cfg = Config.fromfile(config)
-    annotations = get_annotation_file(cfg)
-    made = annotations.parent / config.name
-    head = Config.fromfile(made)
+    run = Config.fromfile(config)
+    annotations = get_annotation_file(run)
+    first_file = annotations.parent / config.name
+    first = Config.fromfile(first_file)
     num_images = 0
-    if 'max_iters' in head:  # the annotations are a list of images
+    if 'max_iters' in first:  # the annotations are a list of images
         num_images = read_text(annotations).count('\n')
-    variable, length = choose_length(head, epochs, num_images)
+    variable, length = choose_length(first, epochs, num_images)
     text = format_count(length, LENGTHS[variable])
-    if cfg.train_cfg[variable] == length:
+    if run.train_cfg[variable] == length:
         return config, text
     if done[variable] >= length:
         raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    longer = Config.fromstring(fill_template(made, {variable: length}), '.py')
+    extended = Config.fromstring(fill_template(first_file, {variable: length}), '.py')
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
-        cfg[name] = longer[name]
+        run[name] = extended[name]
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, cfg.pretty_text)
+    write_text(path, run.pretty_text)
     return path, text

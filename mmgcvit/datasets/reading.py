@@ -13,7 +13,7 @@ from .records import Entry, ObjectSplit, Size, make_coco_categories
 class AnnotatedImage(NamedTuple):
     """An image with its objects, each a class name and a dict with COCO's keys.
 
-    VOC's have corners instead of bbox at first.
+    At first, those of Pascal VOC have corners instead of a bbox.
     """
 
     path: Path

@@ -51,7 +51,7 @@ class SkipUnreadable(BaseTransform):
         self.load = Compose(transforms)
         self.augment = Compose(augmentations)
         self.max_unreadable = unreadable_images
-        self.unreadable: set[str] = set()
+        self.unreadable = set()
 
     def transform(self, results: Results) -> Results | None:
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
@@ -96,7 +96,8 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
     """
     datasets = iter_unwrapped_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
     owners = [(dataset, 'pipeline') for dataset in datasets if not is_remote(dataset)]
-    owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or () if owners]
+    if owners:
+        owners += [(hook, 'switch_pipeline') for hook in cfg.get('custom_hooks') or ()]
     for owner, name in owners:
         pipeline = list(owner.get(name) or [])
         loading = list(takewhile(is_loading, pipeline))

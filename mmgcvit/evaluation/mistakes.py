@@ -119,7 +119,7 @@ def encode_masks(objects: Detections | None, ground_truth: Detections) -> Detect
     return replace(objects, masks=masks, ignored=encode_masks(objects.ignored, ground_truth))
 
 
-def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict[str, float | int | None]]:
+def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict]:
     """Compute the number of ground truths, precision, recall and F1 of each class.
 
     Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class

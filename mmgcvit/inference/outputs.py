@@ -44,7 +44,7 @@ class Outputs:
         self.folder = folder
         paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
-        self.names: dict[str, Path] = {}
+        self.names = {}
         taken = set()
         for source, path in zip(inputs, paths, strict=True):
             stem = name = path.relative_to(common).with_suffix('')

@@ -17,7 +17,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import LOADERS, find_max_objects, iter_dicts, iter_settings, iter_transforms
+from ...config import find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
 from ..decoding import IGNORE_INDEX, get_decoding_settings
 from ..records import ObjectSplit
@@ -76,7 +76,7 @@ def check_datasets(
         # annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            images = check_coco(dataset, settings, loader != LOADERS[0], cfg, report)
+            images = check_coco(dataset, settings, loader != 'train_dataloader', cfg, report)
         else:
             images = check_lists(dataset, report)
         report.issues += check_images(dataset, settings, images, num_images, progress)

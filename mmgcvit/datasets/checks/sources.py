@@ -10,8 +10,8 @@ from mmengine.registry import DATASETS
 from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
 from ...errors import UserError
 
-# The formats of dataset classes, and of their subclasses; None: they are not checked.
-FORMATS = {
+# How dataset classes, and their subclasses, are checked; None: they are not.
+CHECKED_CLASSES = {
     'BaseSegDataset': 'ade20k',
     'CustomDataset': 'imagenet',
     'CocoDataset': 'coco',
@@ -50,8 +50,8 @@ def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Co
 
 
 def find_format(dataset: ConfigDict) -> str | None:
-    """Return which of the :data:`FORMATS` a dataset has, or None if it is on a server or has
-    another one.
+    """Return the format of a dataset by :data:`CHECKED_CLASSES`, or None if it is on a server or
+    not checked.
     """
     if is_remote(dataset):
         return None
@@ -62,8 +62,8 @@ def find_format(dataset: ConfigDict) -> str | None:
             'custom_imports'
         )
     for base in dataset_class.__mro__:  # a class comes before those that it inherits from
-        if base.__name__ in FORMATS:
-            return FORMATS[base.__name__]
+        if base.__name__ in CHECKED_CLASSES:
+            return CHECKED_CLASSES[base.__name__]
     return None
 
 

@@ -10,22 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
 from ..layouts import Folder, Layout, Match, Pair, get_split
 from ..records import DatasetInfo, LabelSplit
 
-IMAGE_FOLDER = (
-    'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
-)
+SOURCE = 'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
 TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
 WITH_SPLITS = Layout(
     f'{TOOLS}, with splits',
-    IMAGE_FOLDER,
+    SOURCE,
     'train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
 )
-WITHOUT_SPLITS = Layout(TOOLS, IMAGE_FOLDER, 'cat/a.jpg\ndog/b.jpg')
+WITHOUT_SPLITS = Layout(TOOLS, SOURCE, 'cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 
@@ -122,26 +121,57 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
         ]
         splits[split] = LabelSplit(folder.path.resolve(), entries)
     if task != 'classify':
-        check_no_pairs(folder.path, found['train'])
+        check_no_pairs(found['train'], folder.path)
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
 
 
-def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
+class NameIndex(NamedTuple):
+    """Files by their names, and by these without their last or first part.
+
+    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask. Of several files, the first counts.
+    """
+
+    by_name: dict[str, Path]
+    by_start: dict[str, Path]
+    by_end: dict[str, Path]
+
+    def add(self, file: Path) -> None:
+        name = file.stem
+        self.by_name.setdefault(name, file)
+        self.by_start.setdefault(name.rpartition('_')[0], file)
+        self.by_end.setdefault(name.partition('_')[2], file)
+
+    def find_partner(self, file: Path) -> Path | None:
+        """Return the file with the same name, maybe with an ending, or None.
+
+        For a.jpg these are a.png and a_mask.png; for a_mask.png, a.jpg. Files of different types
+        may also differ in how their names begin, as img_1.jpg and gt_1.png do.
+        """
+        name = file.stem
+        start = name.rpartition('_')[0]
+        end = name.partition('_')[2]
+        partner = self.by_name.get(name) or self.by_name.get(start) or self.by_start.get(name)
+        if partner or not end:
+            return partner
+        similar = self.by_end.get(end)
+        return similar if similar and similar.suffix != file.suffix else None
+
+
+def check_no_pairs(images: Mapping[str, Sequence[Path]], root: Path) -> None:
     """Raise a UserError if the images of a folder are partners of those of another one.
 
     Photos and their maps are: they have the same size, and the same name or one that begins or
     ends with the other's. With ``--task classify`` this is not asked.
     """
-    index = {}  # the first file with each key, in the folders before
+    index = NameIndex({}, {}, {})  # of the images in the folders before
     for name in sorted(images):
         pairs = defaultdict(list)  # the images with a partner, by the folder of the latter
         for file in images[name]:
-            partner = find_partner(file, index)
+            partner = index.find_partner(file)
             if partner:
                 pairs[partner.parent.name].append((root / file, root / partner))
         for file in images[name]:
-            for key in list_keys(file):
-                index.setdefault(key, file)
+            index.add(file)
         if pairs:
             other = max(pairs, key=lambda other: len(pairs[other]))
             num_files = min(len(images[name]), len(images[other]))
@@ -165,31 +195,6 @@ def check_sizes_differ(pairs: Sequence[Pair], num_files: int) -> None:
             f'size in {other.parent}. Are they images and their maps? Then call the folders images '
             'and masks. Are they classes? Then add --task classify'
         )
-
-
-def list_keys(file: Path) -> list[str]:
-    """Return a file's name, and its name with * for its last and for its first part.
-
-    For img_1_mask.png, these are img_1_mask, img_1_* and *_1_mask.
-    """
-    name = file.stem
-    return [name, f'{name.rpartition("_")[0]}_*', f'*_{name.partition("_")[2]}']
-
-
-def find_partner(file: Path, index: Mapping[str, Path]) -> Path | None:
-    """Return the file with the same name, maybe with an ending, or None.
-
-    For a.jpg these are a.png and a_mask.png; for a_mask.png, a.jpg. Files of different types may
-    also differ in how their names begin, as img_1.jpg and gt_1.png do. ``index`` has the other
-    files by their :func:`list_keys`.
-    """
-    name, _, end = list_keys(file)
-    without_ending = name.rpartition('_')[0]
-    partner = index.get(name) or index.get(without_ending) or index.get(f'{name}_*')
-    if partner or end == '*_':
-        return partner
-    similar = index.get(end)
-    return similar if similar and similar.suffix != file.suffix else None
 
 
 def have_same_size(image: Path, other: Path) -> bool:

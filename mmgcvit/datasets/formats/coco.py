@@ -7,6 +7,7 @@ as text and categories in another order in each split; pycocotools and mmdet acc
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,13 +24,14 @@ from ..rules.coco import (
     NOT_COCO,
     UNLISTED,
     WRONG_FLAGS,
+    Content,
     find_missing_keys,
     is_coco,
     read_json,
 )
 from ..rules.rule import Issue, Problems, Rule
 
-INSTANCES = 'annotations/instances_{split}.json'
+INSTANCES_FILE = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
 TOP = '{split}.json'  # in the folder itself
 MMDET = 'https://github.com/open-mmlab/mmdetection/blob/main/docs/en/user_guides/dataset_prepare.md'
@@ -40,21 +42,21 @@ LAYOUTS = (
         MMDET,
         'annotations/instances_train2017.json\ntrain2017/a.jpg',
         '{split}',
-        INSTANCES,
+        INSTANCES_FILE,
     ),
     Layout(
         'CVAT and Datumaro (COCO)',
         'https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
         'annotations/instances_train.json\nimages/train/a.jpg',
         'images/{split}',
-        INSTANCES,
+        INSTANCES_FILE,
     ),
     Layout(
         'CVAT until 2024, and Datumaro with merged images (COCO)',
         'https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
         'annotations/instances_train.json\nimages/a.jpg',
         'images',
-        INSTANCES,
+        INSTANCES_FILE,
     ),
     Layout(
         'Roboflow and RF-DETR (COCO)',
@@ -106,7 +108,6 @@ LAYOUTS = (
         TOP,
     ),
 )
-Content = dict  # of a COCO file
 
 
 class CocoFile(NamedTuple):
@@ -145,18 +146,18 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     valid JSON, or is none, beside others that are.
     """
     contents = {}
-    foreign = None  # the error for a file that should be one
+    foreign = []  # why other files that should be COCO's are none
     for file in folder.list_files('.json'):
-        content, problem = read_json(folder.path / file)
+        path = folder.path / file
+        content, problem = read_json(path)
         if is_coco(content):
             contents[file] = content
         elif is_expected(file):
-            reasons = [problem] if problem else find_missing_keys(content)
-            foreign = UserError(format_issue(folder.path / file, reasons))
             if problem:
-                raise foreign
+                raise UserError(format_issue(path, [problem]))
+            foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:
-        raise foreign
+        raise UserError(foreign[0])
     return contents
 
 
@@ -200,13 +201,14 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
         split = get_file_split(name)
         if split is None and has_one:
             split = 'train'
+        if split is None:
+            continue
         if split in found:
             raise UserError(
                 f'{folder.path} has two COCO files for {split}: {found[split].path} and {file}. '
                 'Keep one of them, and move the other out of the folder'
             )
-        if split:
-            found[split] = CocoFile(file, content, Path(layout.images.replace('{split}', name)))
+        found[split] = CocoFile(file, content, Path(layout.images.replace('{split}', name)))
     return found
 
 
@@ -306,7 +308,9 @@ def read_split(
             objects of other classes than training.
     """
     path = folder.path / file.path
-    image_ids = number_entries(file.content['images'], path)
+    for name in ('images', 'categories'):
+        check_unique_ids(path, file.content[name])
+    image_ids = {image['id']: new_id for new_id, image in enumerate(file.content['images'], 1)}
     images = list_images(folder.path, file, image_ids)
     category_ids = match_categories(path, file.content, categories)
     annotations = []
@@ -363,9 +367,8 @@ def is_crowd_mask(entry: Entry) -> bool:
 def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
     """Return the ids of training's categories by a file's own ids.
 
-    Raise a UserError if objects have other classes than training, or an id is there twice.
+    Raise a UserError if objects have other classes than training.
     """
-    number_entries(content['categories'], path)  # which rejects repeated ids
     own = {category['name']: category['id'] for category in categories}
     used = {annotation['category_id'] for annotation in content['annotations']}
     others = set()
@@ -384,18 +387,11 @@ def match_categories(path: Path, content: Content, categories: Sequence[Entry]) 
     return ids
 
 
-def number_entries(entries: Sequence[Entry], path: Path) -> dict[Any, int]:
-    """Return new ids by the ids of entries: 1, 2, ...
-
-    Raises:
-        UserError: An id is there several times.
-    """
-    ids = {}
-    for entry in entries:
-        if entry['id'] in ids:
+def check_unique_ids(path: Path, entries: Sequence[Entry]) -> None:
+    """Raise a UserError if entries of a file have the same id."""
+    for entry_id, number in Counter(entry['id'] for entry in entries).items():
+        if number > 1:
             raise UserError(
-                f'{path} lists several images or categories with the id {entry["id"]!r:.60}. '
-                'Export it again'
+                f'{path} lists several images or categories with the id {entry_id!r:.60}. Export '
+                'it again'
             )
-        ids[entry['id']] = len(ids) + 1
-    return ids

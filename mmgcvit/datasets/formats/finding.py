@@ -108,7 +108,8 @@ def describe_unknown(folder: Folder) -> str:
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
     """Return the dataset with masks if more than nine of ten objects have one.
 
-    The judge leaves out the others, which have only a box.
+    The judge leaves out the others, which have only a box. Raise a UserError if there are fewer and
+    ``task`` needs masks.
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
@@ -116,6 +117,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
         return dataset
     if num_masks > 0.9 * len(objects):
         return dataset._replace(annotation_types=('masks', 'boxes'))
-    return dataset.add_notes(
-        [f'only {num_masks} of {len(objects)} objects have a mask, so boxes are read']
-    )
+    reason = f'only {num_masks} of {len(objects)} objects have a mask'
+    if task == 'segment':
+        raise UserError(f'{dataset.folder}: {reason}. Draw the others, or use --task detect')
+    return dataset.add_notes([f'{reason}, so boxes are read'])

@@ -41,7 +41,7 @@ from ..rules.parsing import SCATTERED, UNKNOWN_LINES, UNPAIRED, UNUSABLE_MAPS
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 # Regions of an object are far apart if they span more than so many times the largest one.
 MIN_SCATTER = 4
-OTHERS = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
+LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
 # Tools, their documentation, and their folders of images and of maps.
 FOLDERS = (
@@ -148,7 +148,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
         elif pairs.unpaired_annotations and pairs.unpaired_images and not layout.endings:
             names = shorten([pairs.unpaired_images[0], pairs.unpaired_annotations[0]])
             yield Match(layout, misfit=f'no image has a map of its name ({names})')
-        elif any(pair_files(folder, layout, OTHERS).by_split.values()):
+        elif any(pair_files(folder, layout, LOSSY_SUFFIXES).by_split.values()):
             misfit = 'its maps are not PNG, BMP or TIFF files. Save them as PNG'
             yield Match(layout, misfit=misfit)
 
@@ -234,31 +234,41 @@ def read_table(file: Path) -> dict[int, str]:
     lines = [line for line in read_text(file).split('\n') if line.strip()]
     if lines and lines[0].startswith(HEADERS):
         del lines[0]
-    are_colours = file.name == COLOURS
+    parse = parse_colour if file.name == COLOURS else parse_number
     names = {}
     for line in lines or ['']:  # an empty file has a wrong line too
         try:
-            if are_colours:
-                name, text = line.rsplit(':', 3)[:2]
-            else:
-                text, name = next(csv.reader([line], skipinitialspace=True, strict=True))
-            numbers = bytes(map(int, text.split(',')))  # from 0 to 255, else ValueError
-            if len(numbers) != (3 if are_colours else 1):
-                raise ValueError
+            value, name = parse(line)
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
                 'with numbers from 0 to 255. Export it again'
             ) from None
-        name = name.strip()
-        value = int.from_bytes(numbers, 'big')
         if value in names:
             raise UserError(
-                f'{file} has {text.strip()} for the classes {names[value]} and {name}. Give each '
-                'class its own'
+                f'{file} has the classes {names[value]} and {name} for the same pixels. Give each '
+                'its own colour or number'
             )
         names[value] = name
     return names
+
+
+def parse_colour(line: str) -> tuple[int, str]:
+    """Return the value and the class of a line NAME:RED,GREEN,BLUE::. Raise a ValueError for
+    others.
+    """
+    name, colour = line.rsplit(':', 3)[:2]
+    red, green, blue = bytes(map(int, colour.split(',')))  # from 0 to 255, else ValueError
+    return red * 65536 + green * 256 + blue, name.strip()
+
+
+def parse_number(line: str) -> tuple[int, str]:
+    """Return the value and the class of a line NUMBER, NAME. Raise a ValueError or csv.Error for
+    others.
+    """
+    number, name = next(csv.reader([line], skipinitialspace=True, strict=True))
+    (value,) = bytes([int(number)])  # from 0 to 255, else ValueError
+    return value, name.strip()
 
 
 class SemanticMap(NamedTuple):
@@ -351,7 +361,7 @@ def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequen
     Args:
         folder: The dataset's folder, for messages.
         labels: The labels in all maps.
-        names: The class names; without them, names are made up if no label is missing.
+        names: The class names; without them, names are made up if no label but 0 is missing.
 
     Raises:
         UserError: There is only one class, a label has no name, or without names one is missing.
@@ -433,17 +443,17 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     check_map_size(labels, map_file, image)
     numbers = set(np.unique(labels).tolist()) - {0}
     if labels.dtype == np.uint8:
-        if len(numbers) == IGNORE_INDEX:
+        if len(numbers) == 255:
             raise UserError(
                 f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
                 'Save it with 16 bits'
             )
-        if numbers == {IGNORE_INDEX}:
+        if numbers == {255}:
             raise UserError(
                 f'{map_file} has no number but 255, the background. Give objects 1 to 254'
             )
-        if IGNORE_INDEX - 1 not in numbers:
-            numbers.discard(IGNORE_INDEX)
+        if 254 not in numbers:
+            numbers.discard(255)
     objects = []
     scattered = []
     for number in sorted(numbers):

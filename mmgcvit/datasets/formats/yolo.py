@@ -102,8 +102,8 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    before, images, after = f'/{image.parent}/'.rpartition('/images/')
-    folder = f'{before}/labels/{after}' if images else after
+    # Replace the last /images/ by /labels/.
+    folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
     return Path(folder[1:], f'{image.stem}.txt')
 
 
@@ -133,8 +133,8 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         for split, paths in images.items()
     }
     notes += count_unlabelled(file, pairs)
-    # By label file. An image may be in several splits.
-    num_images = Counter(file for _, file in set().union(*pairs.values()))
+    # Of each label file. An image may be in several splits.
+    num_images = Counter(label_file for _, label_file in set().union(*pairs.values()))
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)
     others = [find_label_file(root, folder.path / image) for image in folder.images]

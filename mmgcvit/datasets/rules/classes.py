@@ -55,7 +55,8 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
         ('only one image has', single, 'it is not both trained and scored'),
     ]
     for split_name, scored in found.items():
-        if scored or split_name == 'val':  # test images without annotations are not scored
+        # Test images without annotations are not scored.
+        if split_name == 'val' or (split_name == 'test' and scored):
             known = [*untrained, *single, *scored]
             unscored = [name for name in dataset.classes if name not in known]
             effect = 'the score says nothing about them'

@@ -27,7 +27,7 @@ WRONG_FLAGS = Rule(
     unit='object',
 )
 BRUSH_MASKS = make_folder_note(
-    "masks in RLE with iscrowd 1 that are read as objects, since all masks are (CVAT's brush "
+    "masks in RLE with iscrowd 1 that are read as objects, since there are no others (CVAT's brush "
     'writes them so)',
     'Write iscrowd 0, or remove crowds',
 )
@@ -140,9 +140,10 @@ def find_wrong_ids(content: Content, is_scored: bool) -> list[str]:
     for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
         for value, number in Counter(entry[key] for entry in content[name]).items():
             is_integer = type(value) is int
-            is_storable = not is_integer or abs(value) < MAX_ID
             if name == 'annotations':  # pycocotools reads 0 as "no match"
                 is_storable = is_integer and 0 < value < MAX_ID
+            else:
+                is_storable = not is_integer or abs(value) < MAX_ID
             if number > 1 or (is_scored and not is_storable):
                 wrong.append(f'{name} {key} {str(value)[:60]}')
     return wrong

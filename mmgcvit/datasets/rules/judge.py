@@ -79,35 +79,34 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     splits = leave_out_copies(dataset.folder, readable, problems)
     for name, split in splits.items():
         if split.annotations:
-            split = leave_out_repeated(split, with_masks, problems)
-            splits[name] = leave_out_wrong(split, with_masks, problems)
+            unrepeated = leave_out_repeated(split, with_masks, problems)
+            splits[name] = leave_out_wrong(unrepeated, with_masks, problems)
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    notes = conclude(dataset, problems, list_empty(readable, splits))
+    notes = conclude(dataset, problems, find_empty(readable, splits))
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return dataset._replace(splits=splits).add_notes(notes)
 
 
-def list_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> list[str]:
-    """Return what is not left in which splits: objects that there were, or images."""
-    empty = []
+def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
+    """Return what is not left in which split, objects that there were or images, or ''."""
     for name, split in after.items():
         if before[name].objects and not split.objects:
-            empty.append(f'object of {name}')
+            return f'object of {name}'
         if not split.image_names:
-            empty.append(f'image of {name}')
-    return empty
+            return f'image of {name}'
+    return ''
 
 
-def conclude(dataset: DatasetInfo, problems: Problems, empty: Sequence[str]) -> list[str]:
+def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     """Return notes about what is left out, or read with a note.
 
     Args:
         dataset: The dataset as a reader has read it.
         problems: What breaks rules.
-        empty: What is not left in which splits.
+        empty: What is not left in which split, or ''.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
@@ -118,7 +117,7 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: Sequence[str]) -> 
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
     if not left_out:
         if empty:
-            raise UserError(f'{dataset.folder} has no {empty[0]}. Add some, or remove the split')
+            raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
         return notes
     totals = count_units(dataset)
     counts = Counter()
@@ -131,7 +130,7 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: Sequence[str]) -> 
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
     limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
-        limit = f'No {empty[0]} can be used'
+        limit = f'No {empty} can be used'
     are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
     if empty or are_many:
         raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
@@ -253,16 +252,16 @@ def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -
         original = first.setdefault(contents[path], index)
         if original != index:
             copies.append((index, original))
-    labels = list_annotations(split) if copies else []
+    shown = list_annotations(split) if copies else []
     for index, original in copies:
-        rule = REPEATED_IMAGES if labels[index] == labels[original] else CONTRADICTIONS
+        rule = REPEATED_IMAGES if shown[index] == shown[original] else CONTRADICTIONS
         problems[rule].append(str(paths[index]))
     return split.select(first.values())
 
 
 def list_annotations(split: Split) -> list[set]:
-    """Return the classes in each image, and the boxes with theirs."""
-    boxes = defaultdict(set)
+    """Return what each image shows: its classes and, of objects, the boxes with theirs."""
+    boxes = defaultdict(set)  # by the ids of images, which only objects have
     for annotation in split.annotations:
         key = annotation['category_id'], make_key(annotation['bbox'])
         boxes[annotation['image_id']].add(key)
@@ -283,7 +282,7 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
         key = make_key(annotation['bbox'])
         is_crowd = annotation.get('iscrowd') or 0
         masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
-        mask = (with_masks and annotation.get('segmentation')) or None
+        mask = annotation.get('segmentation') if with_masks else None
         if mask in masks:
             problems[REPEATED_OBJECTS].append(
                 f'annotation {annotation["id"]} of {image["file_name"]}'

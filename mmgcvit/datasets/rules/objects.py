@@ -130,34 +130,21 @@ def find_mask_rule(entry: Object, size: Size) -> Rule | None:
         return RING
     if is_outside(edges, size):
         return OUTSIDE
-    sides = 2 * entry['bbox'][2:]  # width, height, width, height
+    _, _, box_width, box_height = entry['bbox']
+    sides = [box_width, box_height] * 2
     for edge, box_edge, side in zip(edges, get_edges(entry['bbox']), sides, strict=True):
         if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
             return DIFFERENT
     return None
 
 
-def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
-    """Return the left, top, right and bottom edge of a mask, or the rule that it breaks.
+def measure_mask(mask: Any, width: int, height: int) -> Edges | Rule:
+    """Return the edges of a mask, or the rule that it breaks.
 
-    ``mask`` is a COCO ``segmentation`` of any type.
+    ``mask`` is a COCO ``segmentation`` of any type, in an image of this width and height.
     """
     if isinstance(mask, dict):
-        counts = mask.get('counts')
-        if isinstance(counts, str):
-            counts = decode_counts(counts)
-        if not isinstance(counts, list) or mask.get('size') != [height, width]:
-            return NO_MASK
-        are_counts = all(type(count) is int and count >= 0 for count in counts)
-        if not are_counts or sum(counts) != height * width:
-            return NO_MASK
-        from pycocotools import mask as coco_mask  # imported here: polygons do not need it
-
-        rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
-        left, top, box_width, box_height = coco_mask.toBbox(rle).tolist()
-        if 0 in (box_width, box_height):
-            return FEW_POINTS
-        return [left, top, left + box_width, top + box_height]
+        return measure_rle(mask, width, height)
     if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
         return NO_MASK
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
@@ -165,6 +152,23 @@ def measure_mask(mask: Any, width: int, height: int) -> list[float] | Rule:
         return FEW_POINTS
     points = np.concatenate(mask).reshape(-1, 2)
     return [*points.min(0), *points.max(0)]
+
+
+def measure_rle(mask: Mapping, width: int, height: int) -> Edges | Rule:
+    """Return the edges of a mask in RLE, or the rule that it breaks."""
+    counts = mask.get('counts')
+    if isinstance(counts, str):
+        counts = decode_counts(counts)
+    if not isinstance(counts, list) or mask.get('size') != [height, width]:
+        return NO_MASK
+    are_counts = all(type(count) is int and count >= 0 for count in counts)
+    if not are_counts or sum(counts) != height * width:
+        return NO_MASK
+    from pycocotools import mask as coco_mask  # imported here: polygons do not need it
+
+    rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
+    box = coco_mask.toBbox(rle).tolist()
+    return FEW_POINTS if 0 in box[2:] else get_edges(box)
 
 
 def is_ring(mask: Any, area: float) -> bool:

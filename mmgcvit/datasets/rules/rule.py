@@ -35,12 +35,12 @@ class Rule(NamedTuple):
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
 
-# Rules that only folders can break, or only configs, and those that a line names.
+# Rules that only folders can break, those that a line names, and those that only configs can break.
 make_folder_rule = partial(Rule, in_config=Effect.NONE)
 make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
 make_config_rule = partial(Rule, in_folder=Effect.NONE)
 
-# For each broken rule, examples: which image or object it is, and its values.
+# For each broken rule, all that breaks it: which image or object it is, and its values.
 Problems = dict[Rule, list[str]]
 
 
@@ -49,7 +49,7 @@ class Issue(NamedTuple):
 
     rule: Rule
     place: str  # the file or folder, or ''
-    examples: Sequence[str] = ()
+    examples: Sequence[str] = ()  # all that are known; messages name a few
     stops_run: bool = True
 
     def format(self, max_examples: int = 3) -> str:

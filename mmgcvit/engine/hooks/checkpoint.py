@@ -45,7 +45,7 @@ class AtomicBackend(LocalBackend):
     """
 
     def __init__(self) -> None:
-        self.outdated: list[str] = []  # names
+        self.outdated = []  # names
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         with write_atomically(Path(filepath)) as temporary:
@@ -103,7 +103,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def __init__(self, time_interval: float = 1200, **kwargs):
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
         self.time_interval = time_interval
-        self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
+        self.group = None  # of all ranks, on their CPUs
 
     def before_train(self, runner: Runner) -> None:
         if self.save_best and runner.val_loop:

@@ -148,7 +148,7 @@ class SummaryHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
-        self.time: float | None = None
+        self.time = None
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(

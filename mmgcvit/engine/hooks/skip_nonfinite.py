@@ -50,10 +50,10 @@ class SkipNonFiniteStepHook(Hook):
         self.start_step()
 
     def start_step(self) -> None:
-        self.images: list[str] = []
+        self.images = []
         self.statistics_before = [buffer.clone() for buffer in self.statistics]
         self.are_losses_finite = True
-        self.finite_steps: list[bool] = []  # of each optimizer whose gradients are checked here
+        self.finite_steps = []  # of each optimizer whose gradients are checked here
 
     def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs) -> None:
         samples = data_batch.get('data_samples')

@@ -123,7 +123,7 @@ class ValVisualizationHook(DrawingHook):
         self.score_thr = score_thr
         self.images = images
         self.is_on = False  # whether validation images are drawn
-        self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
+        self.chosen = {}  # the index of each chosen image by its name
 
     def before_train(self, runner: Runner) -> None:
         self.is_on = self.images > 0 and get_rank() == 0
@@ -134,7 +134,7 @@ class ValVisualizationHook(DrawingHook):
 
         Samplers distribute images to ranks round-robin.
         """
-        self.predictions: dict[int, Prediction] = {}  # by index
+        self.predictions = {}  # by index
         if self.chosen:
             return
         self.prepare(runner, runner.cfg.val_dataloader.dataset, runner.val_loop)
