@@ -10,13 +10,15 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil, inf
 from typing import NamedTuple
 
 from ..errors import UserError
 from .records import DatasetInfo, Split
 
 VAL_FRACTION = 0.2
+# The fractions between which it is, because groups are not divided, if their sizes allow it.
+MIN_VAL_FRACTION = 0.1
+MAX_VAL_FRACTION = 0.3
 # The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
 # A name that may end in the number of a frame of a video or a picture of a burst, and words after
@@ -33,7 +35,6 @@ NUMBERED = re.compile(
 UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
 NO_DATE_PREFIX = re.compile(r'(?<![^/])(?!\d{8}-)[0-9a-f]{8}-')
 MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
-MAX_OVERSHOOT = 1.5  # how many times a fifth may be held out if another choice is possible
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
@@ -88,36 +89,48 @@ class Group(NamedTuple):
 
 
 class HeldOut:
-    """The images that are held out of ``groups``, none at first."""
+    """The images that are held out of ``groups``, which have ``num_images``; none at first.
 
-    def __init__(self, groups: Sequence[Group]):
+    A fifth of them is wanted.
+    """
+
+    def __init__(self, groups: Sequence[Group], num_images: int):
         self.images = set()
         self.classes = set()
+        self.num_wanted = max(1, round(VAL_FRACTION * num_images))
+        self.min_images = MIN_VAL_FRACTION * num_images
+        self.max_images = MAX_VAL_FRACTION * num_images
         # What is left for training: the number of groups, and that of groups with each class.
         self.num_left = len(groups)
         self.num_left_of = Counter(name for group in groups for name in group.classes)
 
-    def take_first(self, groups: Iterable[Group], max_images: float) -> bool:
-        """Hold out the first group that can be taken. Return whether there is one."""
-        for group in groups:
-            if self.can_take(group, max_images):
-                self.take(group)
-                return True
-        return False
-
-    def fill(self, groups: Iterable[Group], num_images: float, max_images: float) -> None:
-        """Hold out groups that can be taken, in their order, until there are ``num_images``."""
-        for group in groups:
-            if len(self.images) < num_images and self.can_take(group, max_images):
-                self.take(group)
-
-    def can_take(self, group: Group, max_images: float) -> bool:
-        """Return whether a group leaves another one for training, also of each of its classes, and
-        with it there are at most ``max_images``. The first one may have any size.
+    def take_one(self, groups: Iterable[Group]) -> None:
+        """Hold out the first group with which there are not too many images, or else the smallest
+        one.
         """
+        possible = [*filter(self.leaves_one, groups)]
+        if possible:
+            self.take(min(possible, key=self.count_surplus))
+
+    def fill(self, groups: Iterable[Group]) -> None:
+        """Hold out groups, in their order, until there are enough images.
+
+        Those with which there would be too many are skipped, unless there are too few without.
+        """
+        for group in groups:
+            number = len(self.images)
+            fits = self.count_surplus(group) == 0 or number < self.min_images
+            if number < self.num_wanted and fits and self.leaves_one(group):
+                self.take(group)
+
+    def count_surplus(self, group: Group) -> float:
+        """Return how many images there would be too many with a group."""
+        return max(0, len(self.images) + len(group.images) - self.max_images)
+
+    def leaves_one(self, group: Group) -> bool:
+        """Return whether a group is left, and another one for training, also of each class."""
         leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
-        fits = not self.images or len(self.images) + len(group.images) <= max_images
-        return leaves_one and fits and self.images.isdisjoint(group.images)
+        return leaves_one and self.images.isdisjoint(group.images)
 
     def take(self, group: Group) -> None:
         self.images.update(group.images)
@@ -140,18 +153,12 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         groups.append(group)
         for name in group.classes:
             by_class[name].append(group)
-    fifth = VAL_FRACTION * len(names)
-    limit = MAX_OVERSHOOT * fifth
-    val = HeldOut(groups)
-    # One group of each class, rare classes first: one that is not too large, or else any.
+    val = HeldOut(groups, len(names))
+    # One group of each class, rare classes first.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
-        if name not in val.classes and not val.take_first(by_class[name], limit):
-            val.take_first(by_class[name], inf)
-    # Then the first groups that are not too large, until there is a fifth; if that is not half of
-    # it, any.
-    num_images = max(1, round(fifth))
-    val.fill(groups, num_images, limit)
-    val.fill(groups, num_images / 2, inf)
+        if name not in val.classes:
+            val.take_one(by_class[name])
+    val.fill(groups)
     # Images without objects alone give no score.
     is_scored = val.classes or not by_class
     return val.images if is_scored else set()
@@ -180,12 +187,12 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
 
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
     """Return groups of at most a fifth of all images, then larger ones by size; these come first if
-    the others are less than half of a fifth.
+    the others are less than a tenth, because with them there would be too many.
     """
-    fifth = ceil(VAL_FRACTION * num_images)
+    fifth = VAL_FRACTION * num_images
     small = [group for group in groups if len(group) <= fifth]
     large = sorted((group for group in groups if len(group) > fifth), key=len)
-    are_few = 2 * sum(map(len, small)) < fifth
+    are_few = sum(map(len, small)) < MIN_VAL_FRACTION * num_images
     return large + small if are_few else small + large
 
 

@@ -43,8 +43,8 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     if not misfit and (not classes or is_beside_tables):
         return  # these are images of another format
     layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-    read = partial(read_dataset, folder, found)
-    yield Match(layout, read, misfit or find_wrong_files(folder, classes, depth))
+    misfit = misfit or find_wrong_files(folder, classes, depth)
+    yield Match(layout, partial(read_dataset, folder, found), misfit)
 
 
 def list_by_class(folder: Folder, depth: int) -> Images:

@@ -303,8 +303,9 @@ def read_semantic_maps(
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
-    used = {labels.by_value.get(value) for each in maps for value in each.values} - {None}
-    if used - {IGNORE_INDEX}:  # without any, the judge says that no image is left
+    used = {labels.by_value.get(value) for each in maps for value in each.values}
+    # Without a class, or with values that the table lacks, the judge says which maps are wrong.
+    if used - {IGNORE_INDEX} and None not in used:
         names = choose_names(folder, used, names)
     splits = {}
     for split, own in found.items():
