@@ -1,8 +1,12 @@
 """Hold out images for validation if a dataset has no validation split.
 
-Images are put into groups that stay together, such as the frames of a video. Groups are held out
-until validation has one of each class, rare classes first, and a fifth of all images. Each class
-keeps a group for training.
+1. Images are put into groups that stay together, such as the frames of a video. Most groups have
+   one image.
+2. The groups get an order that does not change from run to run.
+3. Validation gets a group of each class, rare classes first.
+4. It gets further groups in their order, until it has a fifth of all images.
+
+No group is taken that is the last one for training, or the last one of a class for training.
 """
 
 import hashlib
@@ -89,9 +93,9 @@ class Group(NamedTuple):
 
 
 class HeldOut:
-    """The images that are held out of ``groups``, which have ``num_images``; none at first.
+    """The images that are held out of ``groups``: none at first, and in the end about a fifth.
 
-    A fifth of them is wanted.
+    ``num_images`` is the number of images in all groups.
     """
 
     def __init__(self, groups: Sequence[Group], num_images: int):
@@ -105,30 +109,35 @@ class HeldOut:
         self.num_left_of = Counter(name for group in groups for name in group.classes)
 
     def take_one(self, groups: Iterable[Group]) -> None:
-        """Hold out the first group with which there are not too many images, or else the smallest
-        one.
+        """Hold out one group, if any can be taken.
+
+        It is the first one with which there are not too many images. If there are too many with
+        each, it is the smallest one.
         """
-        possible = [*filter(self.leaves_one, groups)]
+        possible = [*filter(self.can_take, groups)]
         if possible:
             self.take(min(possible, key=self.count_surplus))
 
     def fill(self, groups: Iterable[Group]) -> None:
-        """Hold out groups, in their order, until there are enough images.
+        """Hold out groups, in their order, until there is a fifth of the images.
 
-        Those with which there would be too many are skipped, unless there are too few without.
+        A group with which there would be too many is skipped. If there is less than a tenth so far,
+        it is taken nevertheless.
         """
         for group in groups:
             number = len(self.images)
             fits = self.count_surplus(group) == 0 or number < self.min_images
-            if number < self.num_wanted and fits and self.leaves_one(group):
+            if number < self.num_wanted and fits and self.can_take(group):
                 self.take(group)
 
     def count_surplus(self, group: Group) -> float:
         """Return how many images there would be too many with a group."""
         return max(0, len(self.images) + len(group.images) - self.max_images)
 
-    def leaves_one(self, group: Group) -> bool:
-        """Return whether a group is left, and another one for training, also of each class."""
+    def can_take(self, group: Group) -> bool:
+        """Return whether a group is not held out yet, and is not the last one for training, neither
+        of all groups nor of those with one of its classes.
+        """
         leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
         return leaves_one and self.images.isdisjoint(group.images)
 
@@ -165,11 +174,12 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
 
 
 def group_images(names: Mapping[int, str]) -> list[list[int]]:
-    """Return the indices of images in groups that stay together, in a fixed order: that of a hash
-    of their names.
+    """Return the indices of images in groups that stay together, in the order of
+    :func:`order_groups`.
 
-    A series (:func:`find_series`) of more than :data:`MAX_SERIES` of all images is divided into
-    parts of consecutive numbers.
+    A group is a series (:func:`find_series`): the frames of a video, or one image. One of more than
+    :data:`MAX_SERIES` of all images is divided into five parts of consecutive numbers, each a
+    group. Among groups of similar size, a hash of their names decides.
     """
     groups = defaultdict(list)
     for name, members in find_series(names).items():
@@ -186,8 +196,11 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
 
 
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
-    """Return groups of at most a fifth of all images, then larger ones by size; these come first if
-    the others are less than a tenth, because with them there would be too many.
+    """Return groups in the order in which they should be held out.
+
+    Those of at most a fifth of all images come first, in the given order, and then the larger ones,
+    the smallest first. If all of the former together are less than a tenth, one of the larger ones
+    is needed anyway. Then the larger ones come first, since with both there might be too many.
     """
     fifth = VAL_FRACTION * num_images
     small = [group for group in groups if len(group) <= fifth]
@@ -200,8 +213,9 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
     """Return the (number, index) of the names of each series, by what they begin with.
 
     Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end, and maybe in words after it. If more words than numbers occur, the words
-    tell what is in an image, and the images are no series.
+    a number at the end, and maybe in words after it, as cam_0012_left and cam_0012_right do. If
+    more words than numbers occur, as in plate_1_cat, plate_1_dog and plate_1_owl, the words tell
+    what is in an image, and each image is a series of its own.
     """
     series = defaultdict(list)
     words = defaultdict(set)

@@ -25,7 +25,9 @@ SPLIT_NAME = re.compile(
     r'[_\- ]?(?:set|data|images)?\d*'
 )
 TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
-REST = 'rest'  # the split of lists with these names: training, without what other lists have
+# The split of lists in ImageSets that have one of these names. If no list is for training, they are:
+# then what no other list has is for training.
+REST = 'rest'
 
 
 def get_split(name: str) -> str | None:
@@ -47,7 +49,10 @@ class Layout(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A layout, and the function that reads a folder that fits it for a value of ``--task``."""
+    """A layout, and the function that reads a folder that fits it for a value of ``--task``.
+
+    All of these functions take the task. Those of COCO, YOLO and Pascal VOC do not need it.
+    """
 
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
@@ -100,10 +105,13 @@ def scan_folder(folder: Path) -> Folder:
     Outputs of mmgcvit's commands are left out. Links to folders are followed, but each folder is
     listed once: at its own path or, if that is outside of ``folder``, at the first link.
     """
-    # A link to a folder above would list this folder again.
+    # The real paths of folders that are not listed again. A link to a folder above would list this
+    # one again.
     seen = set(map(str, folder.resolve().parents))
     files = []
     outputs = []
+    # os.walk does not follow links, so each is a start of its own. They come last: a folder inside
+    # is listed at its own path, not at that of a link.
     tops = [folder]
     while tops:
         for parent, folders, names in os.walk(tops.pop(0), onerror=raise_unreadable):
@@ -194,13 +202,14 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
             continue  # images for testing need no annotations
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
-            found = own_images[name]
-            annotations = own_others[name]
-            if len(found) == len(annotations) == 1:
-                pairs.by_split[split].append((*found, *annotations))
+            # Those of this name: one each, unless one is missing or suffixes differ.
+            named_images = own_images[name]
+            named_others = own_others[name]
+            if len(named_images) == len(named_others) == 1:
+                pairs.by_split[split].append((*named_images, *named_others))
             else:
-                pairs.unpaired_images.extend(found)
-                pairs.unpaired_annotations.extend(annotations)
+                pairs.unpaired_images.extend(named_images)
+                pairs.unpaired_annotations.extend(named_others)
     return pairs
 
 

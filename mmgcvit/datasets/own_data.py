@@ -1,4 +1,5 @@
-"""Write the config that ``mmgcvit train --data`` trains: a filled in template.
+"""Write the config that ``mmgcvit train --data`` trains: a filled in template; for ``--resume
+--epochs``, another one.
 
 Templates compute all settings from the variables at their head, which have literal values.
 """

@@ -224,7 +224,10 @@ def list_coco_categories() -> list[Entry]:
 
 
 def make_coco_categories(names: Sequence[str]) -> list[Entry]:
-    """Return COCO's categories for class names. Ids are 1, 2, ..., or COCO's for its 80 names."""
+    """Return COCO's categories for class names.
+
+    Ids are 1, 2, ..., but for COCO's 80 names COCO's own, so that predictions fit its files.
+    """
     if len(names) == 80:
         coco = list_coco_categories()
         if list(names) == [category['name'] for category in coco]:

@@ -142,26 +142,30 @@ class NameIndex(NamedTuple):
         self.by_end.setdefault(name.partition('_')[2], file)
 
     def find_partner(self, file: Path) -> Path | None:
-        """Return the file with the same name, maybe with an ending, or None.
+        """Return the file with the same name, or None.
 
-        For a.jpg these are a.png and a_mask.png; for a_mask.png, a.jpg. Files of different types
-        may also differ in how their names begin, as img_1.jpg and gt_1.png do.
+        One of both names may have an ending. Names of files of different types may also differ in
+        their first part.
         """
         name = file.stem
         start = name.rpartition('_')[0]
         end = name.partition('_')[2]
-        partner = self.by_name.get(name) or self.by_name.get(start) or self.by_start.get(name)
+        partner = (
+            self.by_name.get(name)  # a.png for a.jpg
+            or self.by_name.get(start)  # a.jpg for a_mask.png
+            or self.by_start.get(name)  # a_mask.png for a.jpg
+        )
         if partner or not end:
             return partner
-        similar = self.by_end.get(end)
+        similar = self.by_end.get(end)  # gt_1.png for img_1.jpg
         return similar if similar and similar.suffix != file.suffix else None
 
 
 def check_no_pairs(images: Mapping[str, Sequence[Path]], root: Path) -> None:
     """Raise a UserError if the images of a folder are partners of those of another one.
 
-    Photos and their maps are: they have the same size, and the same name or one that begins or
-    ends with the other's. With ``--task classify`` this is not asked.
+    Photos and their maps are: they have the same size, and names that only differ in their first
+    or last part (:class:`NameIndex`). With ``--task classify`` this is not asked.
     """
     index = NameIndex({}, {}, {})  # of the images in the folders before
     for name in sorted(images):
@@ -182,7 +186,7 @@ def check_sizes_differ(pairs: Sequence[Pair], num_files: int) -> None:
     """Raise a UserError if nearly all files of a folder have a partner of the same size.
 
     Args:
-        pairs: Images of two folders with the same name.
+        pairs: Images of a folder with their partners in another one.
         num_files: The number of images in the smaller folder.
     """
     if len(pairs) < MIN_PAIRS * num_files:

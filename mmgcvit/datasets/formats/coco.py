@@ -369,20 +369,20 @@ def match_categories(path: Path, content: Content, categories: Sequence[Entry]) 
 
     Raise a UserError if objects have other classes than training.
     """
-    own = {category['name']: category['id'] for category in categories}
+    new_ids = {category['name']: category['id'] for category in categories}
     used = {annotation['category_id'] for annotation in content['annotations']}
     others = set()
     ids = {}
     for category in content['categories']:
         name = str(category['name'])
-        if name in own:
-            ids[category['id']] = own[name]
+        if name in new_ids:
+            ids[category['id']] = new_ids[name]
         elif category['id'] in used:
             others.add(name)
     if others:
         raise UserError(
             f'{path} has objects of the classes {shorten(sorted(others))}, but training has only '
-            f'{shorten(list(own))}. Add the classes to it, or remove their objects'
+            f'{shorten(list(new_ids))}. Add the classes to it, or remove their objects'
         )
     return ids
 

@@ -149,7 +149,8 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
 
 
 def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Return the images with a coordinate from 0 to 1, which VOC, counting from 1, does not have.
+    """Return the images with a left or top edge from 0 to 1, which VOC, counting from 1, does not
+    have.
 
     Most tools count from 0.
     """

@@ -91,7 +91,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
-    """Return what is not left in which split, objects that there were or images, or ''."""
+    """Return the first split that has lost all of its objects or images, as a phrase, or ''."""
     for name, split in after.items():
         if before[name].objects and not split.objects:
             return f'object of {name}'
@@ -106,7 +106,7 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     Args:
         dataset: The dataset as a reader has read it.
         problems: What breaks rules.
-        empty: What is not left in which split, or ''.
+        empty: The split that has nothing left (:func:`find_empty`), or ''.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
@@ -128,12 +128,12 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
         for unit, number in sorted(counts.items())
     )
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
-    limit = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
-        limit = f'No {empty} can be used'
+        reason = f'No {empty} can be used'
     are_many = any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts)
     if empty or are_many:
-        raise UserError(f'{dataset.folder}: {count}. {limit}. Repair or remove these:{named}')
+        raise UserError(f'{dataset.folder}: {count}. {reason}. Repair or remove these:{named}')
     return [*notes, f'{count}. These images and annotations are left out:{named}']
 
 
@@ -178,21 +178,22 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     the rotated image but write its size before the rotation. Images are left out if, over all of
     them, more boxes lie inside of the rotated image than of the stored one.
     """
-    misfits = Counter()  # by images' ids: the boxes outside, less those outside after the rotation
+    # How many more boxes are in the image after the rotation than before it, by the image's id.
+    gains = Counter()
     for entry, image in split.iter_annotations():
         edges = get_edges(entry['bbox'])
         size = image['width'], image['height']
         if edges:
-            misfits[image['id']] += is_outside(edges, size)
-            misfits[image['id']] -= is_outside(edges, size[::-1])
-    if max(misfits.values(), default=0) <= 0:
+            gains[image['id']] += is_outside(edges, size)
+            gains[image['id']] -= is_outside(edges, size[::-1])
+    if max(gains.values(), default=0) <= 0:
         return split  # no need to read the files
     rotated = {}  # the paths of images by their ids
     for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
         before, after = read_sizes(path)
         if size == before != after:
             rotated[image['id']] = str(path)
-    if sum(misfits[image_id] for image_id in rotated) <= 0:
+    if sum(gains[image_id] for image_id in rotated) <= 0:
         return split
     problems[ROTATED_BOXES] += rotated.values()
     return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
@@ -252,14 +253,14 @@ def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -
         original = first.setdefault(contents[path], index)
         if original != index:
             copies.append((index, original))
-    shown = list_annotations(split) if copies else []
+    shown = list_contents(split) if copies else []
     for index, original in copies:
         rule = REPEATED_IMAGES if shown[index] == shown[original] else CONTRADICTIONS
         problems[rule].append(str(paths[index]))
     return split.select(first.values())
 
 
-def list_annotations(split: Split) -> list[set]:
+def list_contents(split: Split) -> list[set]:
     """Return what each image shows: its classes and, of objects, the boxes with theirs."""
     boxes = defaultdict(set)  # by the ids of images, which only objects have
     for annotation in split.annotations:

@@ -172,7 +172,10 @@ def measure_rle(mask: Mapping, width: int, height: int) -> Edges | Rule:
 
 
 def is_ring(mask: Any, area: float) -> bool:
-    """Return whether the area is that of the largest polygon without the others."""
+    """Return whether the area is that of the largest polygon without the others, its holes.
+
+    Holes that are smaller than the tolerance make no difference.
+    """
     if isinstance(mask, dict) or len(mask) < 2:
         return False
     *holes, outline = sorted(map(measure_area, mask))

@@ -12,7 +12,11 @@ MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may b
 
 
 class Effect(Enum):
-    """What follows where a rule is broken."""
+    """What follows where a rule is broken.
+
+    The judge of folders asks for NOTED only, and leaves out what breaks other rules. A rule that is
+    REJECTED raises an error where it is found. Configs stop a run by STOPS and STOPS_IF_MANY.
+    """
 
     LEFT_OUT = 'left out and counted; above a tenth, the command stops'
     REJECTED = 'the command stops'
