@@ -303,6 +303,13 @@ def test_one_image_with_the_name_of_another_classs_makes_no_pairs(tmp_path):
     assert len(read_folder(tmp_path).splits['train'].image_names) == 18
 
 
+def test_segment_needs_masks_of_nearly_all_objects(tmp_path):
+    write_example(tmp_path, 'coco')
+    edit('*.json', '"segmentation"', '"x"')(tmp_path)
+    with pytest.raises(UserError, match='objects have a mask'):
+        read_folder(tmp_path, 'segment')
+
+
 @pytest.mark.parametrize(
     ('data_format', 'change', 'words'),
     [(name, *fault) for name, faults in FAULTS.items() for fault in faults],
