@@ -11,7 +11,7 @@ from ..errors import format_count
 from .records import DatasetInfo, Size, Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
-MAX_SMALL = 0.1  # the fraction of small objects up to which nothing is said
+MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
 FEW_IMAGES = 50  # fewer training images are few
 MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
 SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
@@ -46,7 +46,7 @@ def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
 def find_small_objects(train: Split, image_size: int, tiles: int | None = None) -> str:
     """Return a sentence if more than a tenth of the training objects are small, or ''.
 
-    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE`.
+    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE` after resizing.
 
     Args:
         train: The images for training.

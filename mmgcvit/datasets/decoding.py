@@ -49,7 +49,7 @@ class PixelLabels(NamedTuple):
 
 
 class BitDepthError(ValueError):
-    """An image has other than 8 bits per channel, and must be scaled."""
+    """An image has more than 8 bits per channel, and would be nearly black, or has floats."""
 
 
 class PagesError(ValueError):

@@ -25,8 +25,8 @@ MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 # The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-# A name that may end in the number of a frame of a video or a picture of a burst, and words after
-# it, such as a camera's.
+# Any name. It may end in the number of a frame of a video or a picture of a burst, and words after
+# it, such as a camera's. Otherwise all of it is the start.
 NUMBERED = re.compile(
     r"""
     (?P<start>.*?)                              # NAME_ in NAME_0012_left

@@ -76,7 +76,7 @@ CONFIG_FOLDER = 'made'
 # The options in the head that STARTED_WITH keeps.
 KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
-Variables = Mapping  # of a config, by their names
+Variables = Mapping  # of a config, or options of a command, by their names
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
 # Relative paths start at the folder where the command runs.

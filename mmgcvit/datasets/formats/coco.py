@@ -2,7 +2,8 @@
 
 Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations``
 and ``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags
-as text and categories in another order in each split; pycocotools and mmdet accept none of these.
+as text and categories in another order in each split; pycocotools and mmdet reject these or read
+them wrongly.
 ``read_split`` makes them what both expect.
 """
 
@@ -142,8 +143,8 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError if a file with the place and name of one for training or validation is not
-    valid JSON, or is none, beside others that are.
+    Raise a UserError for a file with the place and name of one for training or validation that is
+    not valid JSON, and if there are others, for one that is not in COCO's format.
     """
     contents = {}
     foreign = []  # why other files that should be COCO's are none
@@ -350,8 +351,8 @@ def list_images(folder: Path, file: CocoFile, ids: Mapping[Any, int]) -> list[En
     images = []
     for image, name in zip(file.content['images'], list_file_names(file.content), strict=True):
         # The folder of the images may be a link to another place.
-        leaves_it = '..' in Path(name).parts or name.startswith('/')
-        if leaves_it and not make_absolute(image_folder / name).is_relative_to(root):
+        may_leave = '..' in Path(name).parts or name.startswith('/')
+        if may_leave and not make_absolute(image_folder / name).is_relative_to(root):
             raise UserError(
                 f'{folder / file.path} lists images outside of {folder} ({name}). Move them into it'
             )

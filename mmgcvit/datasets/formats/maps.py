@@ -1,8 +1,8 @@
 """Read images with a map each: of classes (semantic) or of objects (instances).
 
-A map is an image of one channel with a number in each pixel. In a semantic map the number is that
-of a class; in a map of instances, each object of an image has one of its own. The numbers do not
-tell which of both they are, so ``--task`` must say it.
+A map is an image of one channel with a number in each pixel, or of CVAT with a colour. In a
+semantic map the number is that of a class; in a map of instances, each object of an image has one
+of its own. The numbers do not tell which of both they are, so the layout or ``--task`` must say it.
 """
 
 import csv
@@ -365,7 +365,7 @@ def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequen
         names: The class names; without them, names are made up if no label but 0 is missing.
 
     Raises:
-        UserError: There is only one class, a label has no name, or without names one is missing.
+        UserError: All labels are 0, a label has no name, or without names one is missing.
     """
     highest = max(labels - {IGNORE_INDEX})
     missing = set()

@@ -111,7 +111,7 @@ class Settings(NamedTuple):
     """What a YAML file says."""
 
     names: list[str]  # of the classes
-    root: Path  # the folder of all paths
+    root: Path  # the folder to which its paths are relative
     images: dict[str, list[Path]]  # by split
     notes: list[str]  # about splits that are left out
 

@@ -55,15 +55,16 @@ REPEATED_OBJECTS = Rule(
 def judge(dataset: DatasetInfo) -> DatasetInfo:
     """Return a dataset without images and objects that break a rule. Notes count and name them.
 
-    Copies are looked for among readable images, since unreadable ones may all be the same page of
-    an error.
+    Copies are looked for among readable images, since unreadable ones may all be the same error
+    page of a server.
 
     Args:
         dataset: A dataset as a reader has read it, with the problems of what it could not parse.
 
     Raises:
-        UserError: There is no training split, more than a tenth of the images or of the objects
-            break a rule, or no image or no object of a split is left.
+        UserError: There is no training split, names of classes are wrong, all training images are
+            also in another split, more than a tenth of the images or of the objects break a rule,
+            or no image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
         names = shorten([*dataset.splits]) or 'none'
@@ -91,7 +92,10 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
-    """Return the first split that has lost all of its objects or images, as a phrase, or ''."""
+    """Return which objects or images are lacking, for example 'object of val', or ''.
+
+    Those are objects of a split that had some before, and images of any split.
+    """
     for name, split in after.items():
         if before[name].objects and not split.objects:
             return f'object of {name}'

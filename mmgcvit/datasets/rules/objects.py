@@ -28,7 +28,9 @@ OUTSIDE = make_object_rule(
     remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
     '[centre x, centre y, width, height] in fractions of the image',
 )
-NO_AREA = make_object_rule('the box is under a pixel in width or height, or its area is 0')
+NO_AREA = make_object_rule(
+    'the visible part of the box is under a pixel in width or height, or its area is 0'
+)
 NO_MASK = make_object_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
     in_config=Effect.STOPS,
@@ -119,9 +121,9 @@ def find_box_rule(entry: Object, size: Size) -> Rule | None:
 
 
 def find_mask_rule(entry: Object, size: Size) -> Rule | None:
-    """Return the first rule that the mask of an object breaks, whose box breaks none, or None.
+    """Return the first rule that the mask of an object breaks, or None.
 
-    ``size`` is the (width, height) of the image.
+    The box of the object breaks no rule. ``size`` is the (width, height) of the image.
     """
     edges = measure_mask(entry.get('segmentation'), *map(int, size))
     if isinstance(edges, Rule):
