@@ -46,7 +46,7 @@ def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
     return Placeholder()
 
 
-ALLOWED: dict = {
+ALLOWED = {
     **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
     'torch.Size': torch.Size,
     'torch.device': torch.device,

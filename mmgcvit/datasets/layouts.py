@@ -25,8 +25,8 @@ SPLIT_NAME = re.compile(
     r'[_\- ]?(?:set|data|images)?\d*'
 )
 TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
-# The split of lists in ImageSets that have one of these names. If no list is for training, they are:
-# then what no other list has is for training.
+# The split of lists in ImageSets that have one of these names. If no list is for training, what
+# they list is, without what another list has.
 REST = 'rest'
 
 

@@ -252,7 +252,7 @@ def test_maps_of_colours_and_of_other_values_are_trained_as_class_indices(write_
 @pytest.mark.parametrize(
     ('name', 'text', 'words'),
     [
-        ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', 'the classes b and c for the same'),
+        ('labelmap.txt', 'a:0,0,0::\nb:1,2,3::\nc:1,2,3::', '1,2,3 for the classes b and c'),
         ('train/_classes.csv', '0, a\n7, b, c', "the line '7, b, c'. Expected NAME"),
         ('train/_classes.csv', '0, a\n7, "b', """the line '7, "b'. Expected NAME"""),
         ('labelmap.txt', '\n'.join(f'{i}:0,0,{i}::' for i in range(256)), '256 classes of pixels'),

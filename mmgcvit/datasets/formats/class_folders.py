@@ -29,6 +29,7 @@ LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 
 Images = dict[str, dict[str, list[Path]]]  # by split and class
+FileByKey = dict[str, Path]  # the first file with each key
 
 
 def match_layouts(folder: Folder) -> Iterator[Match]:
@@ -121,25 +122,23 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
         ]
         splits[split] = LabelSplit(folder.path.resolve(), entries)
     if task != 'classify':
-        check_no_pairs(found['train'], folder.path)
+        check_no_pairs(folder.path, found['train'])
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
 
 
 class NameIndex(NamedTuple):
     """Files by their names, and by these without their last or first part.
 
-    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask. Of several files, the first counts.
+    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask (:func:`list_keys`).
     """
 
-    by_name: dict[str, Path]
-    by_start: dict[str, Path]
-    by_end: dict[str, Path]
+    by_name: FileByKey
+    by_start: FileByKey
+    by_end: FileByKey
 
     def add(self, file: Path) -> None:
-        name = file.stem
-        self.by_name.setdefault(name, file)
-        self.by_start.setdefault(name.rpartition('_')[0], file)
-        self.by_end.setdefault(name.partition('_')[2], file)
+        for index, key in zip(self, list_keys(file), strict=True):
+            index.setdefault(key, file)
 
     def find_partner(self, file: Path) -> Path | None:
         """Return the file with the same name, or None.
@@ -147,9 +146,7 @@ class NameIndex(NamedTuple):
         One of both names may have an ending. Names of files of different types may also differ in
         their first part.
         """
-        name = file.stem
-        start = name.rpartition('_')[0]
-        end = name.partition('_')[2]
+        name, start, end = list_keys(file)
         partner = (
             self.by_name.get(name)  # a.png for a.jpg
             or self.by_name.get(start)  # a.jpg for a_mask.png
@@ -161,7 +158,13 @@ class NameIndex(NamedTuple):
         return similar if similar and similar.suffix != file.suffix else None
 
 
-def check_no_pairs(images: Mapping[str, Sequence[Path]], root: Path) -> None:
+def list_keys(file: Path) -> tuple[str, str, str]:
+    """Return the keys of a file in the three dicts of a :class:`NameIndex`."""
+    name = file.stem
+    return name, name.rpartition('_')[0], name.partition('_')[2]
+
+
+def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     """Raise a UserError if the images of a folder are partners of those of another one.
 
     Photos and their maps are: they have the same size, and names that only differ in their first

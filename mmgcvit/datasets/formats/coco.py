@@ -3,8 +3,7 @@
 Format: https://cocodataset.org/#format-data. A file has three lists, ``images``, ``annotations``
 and ``categories``, whose entries have ids. Tools write ids from 0, ids that are not integers, flags
 as text and categories in another order in each split; pycocotools and mmdet reject these or read
-them wrongly.
-``read_split`` makes them what both expect.
+them wrongly. ``read_split`` makes them what both expect.
 """
 
 import os

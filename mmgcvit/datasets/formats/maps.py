@@ -238,37 +238,37 @@ def read_table(file: Path) -> dict[int, str]:
     names = {}
     for line in lines or ['']:  # an empty file has a wrong line too
         try:
-            value, name = parse(line)
+            numbers, name = parse(line)
         except (ValueError, csv.Error):
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
                 'with numbers from 0 to 255. Export it again'
             ) from None
+        value = int.from_bytes(numbers, 'big')
         if value in names:
             raise UserError(
-                f'{file} has the classes {names[value]} and {name} for the same pixels. Give each '
-                'its own colour or number'
+                f'{file} has {",".join(map(str, numbers))} for the classes {names[value]} and '
+                f'{name}. Give each class its own'
             )
         names[value] = name
     return names
 
 
-def parse_colour(line: str) -> tuple[int, str]:
-    """Return the value and the class of a line NAME:RED,GREEN,BLUE::. Raise a ValueError for
+def parse_colour(line: str) -> tuple[bytes, str]:
+    """Return the colour and the class of a line NAME:RED,GREEN,BLUE::. Raise a ValueError for
     others.
     """
     name, colour = line.rsplit(':', 3)[:2]
-    red, green, blue = bytes(map(int, colour.split(',')))  # from 0 to 255, else ValueError
-    return red * 65536 + green * 256 + blue, name.strip()
+    red, green, blue = map(int, colour.split(','))
+    return bytes([red, green, blue]), name.strip()  # from 0 to 255, else ValueError
 
 
-def parse_number(line: str) -> tuple[int, str]:
-    """Return the value and the class of a line NUMBER, NAME. Raise a ValueError or csv.Error for
+def parse_number(line: str) -> tuple[bytes, str]:
+    """Return the number and the class of a line NUMBER, NAME. Raise a ValueError or csv.Error for
     others.
     """
     number, name = next(csv.reader([line], skipinitialspace=True, strict=True))
-    (value,) = bytes([int(number)])  # from 0 to 255, else ValueError
-    return value, name.strip()
+    return bytes([int(number)]), name.strip()  # from 0 to 255, else ValueError
 
 
 class SemanticMap(NamedTuple):

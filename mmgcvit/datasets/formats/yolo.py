@@ -133,7 +133,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         for split, paths in images.items()
     }
     notes += count_unlabelled(file, pairs)
-    # Of each label file. An image may be in several splits.
+    # How many images have each label file. An image of several splits counts once.
     num_images = Counter(label_file for _, label_file in set().union(*pairs.values()))
     found, errors = read_splits(partial(read_image, num_images, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)

@@ -62,9 +62,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         dataset: A dataset as a reader has read it, with the problems of what it could not parse.
 
     Raises:
-        UserError: There is no training split, names of classes are wrong, all training images are
-            also in another split, more than a tenth of the images or of the objects break a rule,
-            or no image or no object of a split is left.
+        UserError: There is no training split. The names of two classes are equal. All training
+            images are also in another split. More than a tenth of the images or of the objects
+            break a rule. No image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
         names = shorten([*dataset.splits]) or 'none'
@@ -110,7 +110,7 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     Args:
         dataset: The dataset as a reader has read it.
         problems: What breaks rules.
-        empty: The split that has nothing left (:func:`find_empty`), or ''.
+        empty: What is lacking (:func:`find_empty`), or ''.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
@@ -287,7 +287,9 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
         key = make_key(annotation['bbox'])
         is_crowd = annotation.get('iscrowd') or 0
         masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
-        mask = annotation.get('segmentation') if with_masks else None
+        mask = None
+        if with_masks:
+            mask = annotation.get('segmentation') or None  # missing and empty ones are equal
         if mask in masks:
             problems[REPEATED_OBJECTS].append(
                 f'annotation {annotation["id"]} of {image["file_name"]}'

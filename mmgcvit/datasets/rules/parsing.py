@@ -1,4 +1,4 @@
-"""Rules for the files in the folder of a dataset: what readers cannot parse, pair or take as it is."""
+"""Rules for the files of a dataset: what readers cannot parse, pair or take as it is."""
 
 from .rule import make_folder_note, make_folder_rule
 

@@ -39,7 +39,8 @@ class Rule(NamedTuple):
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
 
-# Rules that only folders can break, those that a line names, and those that only configs can break.
+# Rules that only folders can break, those of them that a line names, and rules that only configs
+# can break.
 make_folder_rule = partial(Rule, in_config=Effect.NONE)
 make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
 make_config_rule = partial(Rule, in_folder=Effect.NONE)

@@ -247,7 +247,7 @@ FAULTS = {
         (write_file('annotations/trainval.json', '{'), 'trainval.json: is not an annotation file'),
         (write_file('annotations/val.json', '{"images": []}'), 'no annotations'),
         (move_image_out, 'lists images outside of'),
-        (edit('*.json', '"0.jpg', r'"\\u0000/0.jpg'), ', that cannot be read'),
+        (edit('*.json', '"0.jpg', r'"\\u0000/0.jpg'), 'images that cannot be read'),
         (edit('*.json', '"0.jpg', '"/data/0.jpg'), 'lists images outside of'),
         (write_file('data.yaml', 'train: train\nnames: [a, b]'), 'fits several layouts ('),
     ],
