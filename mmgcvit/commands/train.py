@@ -229,7 +229,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
     ``config`` is the one in the run's work dir. Reject other data and options.
     """
     from ..checkpoints.safe_loading import read_latest_checkpoint
-    from ..datasets.own_data import extend_run, find_newer_files
+    from ..datasets.resuming import extend_run, find_newer_files
 
     data = expand_user(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}

@@ -1,6 +1,23 @@
 """Decode images, read datasets of all formats, cut tiles out of images, and check datasets.
 
-``formats`` reads a user's own dataset into ``records``, which ``rules`` judge, and ``own_data``
-writes a config for it. ``checks`` checks the datasets of configs. This subpackage does not import
-``models``. Start with ``own_data.py``.
+How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
+
+1. ``layouts.scan_folder`` lists the files: a ``Folder``.
+2. ``formats.finding`` asks each format for its layouts that the folder fits (a ``Match``), and
+   rejects the folder if there is none, or several.
+3. The format's reader parses the annotations: a ``DatasetInfo`` (``records.py``). For each of
+   train, val and test it has an ``ObjectSplit``, of boxes and masks in COCO's format, or a
+   ``LabelSplit``, of images with a class or a map each. What cannot be parsed is in its
+   ``problems``, by the ``Rule`` that it breaks.
+4. ``rules.judge`` looks for what breaks the other rules, and leaves all that out; if it is more
+   than a tenth, it rejects the folder.
+5. ``hold_out`` makes the validation split, if there is none.
+6. ``own_data.make_config`` chooses the settings (a ``Plan``), and writes annotations and a config.
+
+``mmgcvit check-data FOLDER`` does the same, and writes into a temporary folder. ``checks`` applies
+the rules to the datasets of any config, before a training or a test.
+
+A new layout of COCO, Pascal VOC or maps is a row of a table in ``formats``; a new format is a
+module there, named in ``finding.py``; a new rule is a constant in ``rules``, beside the function
+that finds where it is broken. This subpackage does not import ``models``.
 """

@@ -25,13 +25,13 @@ MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 # The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-# Any name. It may end in the number of a frame of a video or a picture of a burst, and words after
-# it, such as a camera's. Otherwise all of it is the start.
+# Any name matches. cam_0012_left, a frame of a video, has the start cam_, the number 0012 and the
+# words _left. A name without a number is all start, and has neither number nor words.
 NUMBERED = re.compile(
     r"""
-    (?P<start>.*?)                              # NAME_ in NAME_0012_left
-    ((?P<number>(\d+\.)?\d+) m?s?\)?            # 0012; also 1.250s, 1250ms and the end of (12)
-    (?P<words>([_-](leftImg8bit|[a-z]+))*) )?   # _left
+    (?P<start>.*?)
+    ((?P<number>(\d+\.)?\d+) m?s?\)?            # also 1.250s, 1250ms and (12)
+    (?P<words>([_-](leftImg8bit|[a-z]+))*) )?
     """,
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
@@ -216,6 +216,9 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
     a number at the end, and maybe in words after it, as cam_0012_left and cam_0012_right do. If
     more words than numbers occur, as in plate_1_cat, plate_1_dog and plate_1_owl, the words tell
     what is in an image, and each image is a series of its own.
+
+    For ``{0: 'cam_1', 1: 'cam_2', 2: 'sunset'}``, these are
+    ``{'cam_': [(1.0, 0), (2.0, 1)], 'sunset': [(0.0, 2)]}``.
     """
     series = defaultdict(list)
     words = defaultdict(set)

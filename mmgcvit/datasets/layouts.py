@@ -9,7 +9,7 @@ The tables of YOLO, whose data.yaml has the paths, and of class folders are for 
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -24,10 +24,8 @@ SPLIT_NAME = re.compile(
     r'(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))'
     r'[_\- ]?(?:set|data|images)?\d*'
 )
-TRAIN_NAMES = ('default', 'trainval')  # of annotation files, by CVAT, VOC and MMYOLO
-# The split of lists in ImageSets that have one of these names. If no list is for training, what
-# they list is, without what another list has.
-REST = 'rest'
+# Other names of annotation files and lists for training, by CVAT, VOC and MMYOLO.
+TRAIN_NAMES = ('default', 'trainval')
 
 
 def get_split(name: str) -> str | None:
@@ -57,9 +55,9 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    # How many folders of images (COCO), images (YOLO) or pairs (VOC) fit. The misfit with most is
-    # the nearest layout.
-    num_fitting: int = 0
+    # How much of it fits: the number of folders of images (COCO), of labelled images (YOLO) or of
+    # pairs (VOC). The misfit that is closest is shown.
+    closeness: int = 0
 
 
 Pair = tuple[Path, Path]  # an image and its annotation file or map
@@ -102,38 +100,48 @@ class Folder:
 def scan_folder(folder: Path) -> Folder:
     """List the files below a folder. Skip hidden files and Synology's thumbnails.
 
-    Outputs of mmgcvit's commands are left out. Links to folders are followed, but each folder is
-    listed once: at its own path or, if that is outside of ``folder``, at the first link.
+    Outputs of mmgcvit's commands are left out. Links to folders are followed (:func:`walk`).
     """
-    # The real paths of folders that are not listed again. A link to a folder above would list this
-    # one again.
-    seen = set(map(str, folder.resolve().parents))
     files = []
     outputs = []
-    # os.walk does not follow links, so each is a start of its own. They come last: a folder inside
-    # is listed at its own path, not at that of a link.
-    tops = [folder]
-    while tops:
-        for parent, folders, names in os.walk(tops.pop(0), onerror=raise_unreadable):
+    for parent, folders, names in walk(folder):
+        inside = parent.relative_to(folder)
+        everything = [*folders, *names]
+        written = list_outputs(parent, everything)
+        outputs += [inside / name for name in sorted(written)]
+        skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
+        folders[:] = sorted(set(folders) - skipped)
+        for name in set(names) - skipped:
+            path = parent / name
+            # Pipes and devices would be waited for. Dangling links are missing files.
+            if path.is_file() or not path.exists():
+                files.append(inside / name)
+    return Folder(folder, sorted(files), outputs)
+
+
+def walk(start: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder with the names of its folders and files, as ``os.walk`` does.
+
+    It also follows links to folders, but yields each folder once: at its own path or, if that is
+    outside of ``start``, at the first link. What a caller removes from the list of folders is not
+    visited.
+    """
+    # The real paths of folders that are not visited again. A link to a folder above would lead
+    # here again.
+    seen = set(map(str, start.resolve().parents))
+    # os.walk does not follow links, so each is a start of its own. Links come last: a folder
+    # inside is visited at its own path, not at that of a link.
+    starts = [start]
+    while starts:
+        for path, folders, names in os.walk(starts.pop(0), onerror=raise_unreadable):
+            parent = Path(path)
             real = os.path.realpath(parent)
             if real in seen:
                 folders.clear()
                 continue
             seen.add(real)
-            top = Path(parent)
-            everything = [*folders, *names]
-            inside = top.relative_to(folder)
-            written = list_outputs(top, everything)
-            outputs += [inside / name for name in sorted(written)]
-            skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
-            folders[:] = sorted(set(folders) - skipped)
-            tops.extend(top / name for name in folders if (top / name).is_symlink())
-            for name in set(names) - skipped:
-                path = top / name
-                # Pipes and devices would be waited for. Dangling links are missing files.
-                if path.is_file() or not path.exists():
-                    files.append(inside / name)
-    return Folder(folder, sorted(files), outputs)
+            yield parent, folders, names
+            starts += [parent / name for name in folders if (parent / name).is_symlink()]
 
 
 def raise_unreadable(error: OSError) -> None:
@@ -231,9 +239,6 @@ def read_image_sets(
 ) -> tuple[PairsBySplit, list[str]]:
     """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
 
-    Without ``train.txt``, what ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) lists is for
-    training, unless another list has it.
-
     Args:
         folder: The dataset's folder.
         layout: Its layout. One with folders of splits, or with endings, has no lists.
@@ -256,10 +261,6 @@ def read_image_sets(
                 found[split].append(pair)
             elif split != 'test':  # images for testing need no annotations
                 unknown.setdefault(line, place)
-    rest = found.pop(REST, ())
-    if 'train' not in found:
-        held_out = set().union(*found.values())
-        found['train'] = [pair for pair in rest if pair not in held_out]
     splits = {split: list(dict.fromkeys(listed)) for split, listed in found.items() if listed}
     return splits, [*unknown.values()]
 
@@ -276,20 +277,25 @@ def find_pair(line: str, by_name: Mapping[str, Pair]) -> Pair | None:
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
     """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
 
-    Lists with other names, as of the images of a class, are left out.
+    If ``train.txt`` is missing, ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) is for training:
+    the judge leaves those of its images out that another list has. Lists with other names, as of
+    the images of a class, are left out.
     """
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists = {}
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        split = REST if name in TRAIN_NAMES else get_split(name)
+        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
         if split is None:
             continue
         lines = lists.setdefault(split, {})
         for line in read_text(folder.path / file).split('\n'):
             if line.strip():
                 lines[line] = f'{file.name}: {line!r}'
+    trainval = lists.pop('trainval', None)
+    if trainval:
+        lists.setdefault('train', trainval)
     return lists
 
 

@@ -1,5 +1,4 @@
-"""Write the config that ``mmgcvit train --data`` trains: a filled in template; for ``--resume
---epochs``, another one.
+"""Write the config that ``mmgcvit train --data`` trains: a filled in template.
 
 Templates compute all settings from the variables at their head, which have literal values.
 """
@@ -12,22 +11,15 @@ from statistics import mean, median
 from typing import NamedTuple
 
 import torch
-from mmengine.config import Config
 
 from ..checkpoints.reading import find_limit
-from ..config import (
-    STARTED_WITH,
-    get_config_path,
-    get_name_and_work_dir,
-    iter_unwrapped_datasets,
-)
+from ..config import STARTED_WITH, get_config_path, get_name_and_work_dir
 from ..errors import UserError, check_installed, format_count, format_duration
 from ..files import (
     create_numbered,
     expand_user,
     make_absolute,
     make_portable_path,
-    read_text,
     write_text,
 )
 from ..tasks import COSTS, MINI, TEMPLATES, Template
@@ -41,7 +33,6 @@ from .advice import (
 )
 from .decoding import read_sizes
 from .hold_out import split_validation
-from .layouts import scan_folder
 from .records import DatasetInfo, Size, Split
 from .rules.classes import find_missing_classes
 from .template import ConfigPath, fill_template, format_variable, read_head
@@ -401,49 +392,3 @@ def format_init_weights(head: Variables) -> str:
     text = f'the weights {weights}'
     limit = find_limit(weights)
     return f'{text}, which are {limit}' if limit else text
-
-
-def get_annotation_file(cfg: Config) -> Path:
-    """Return the annotation file of a config's training dataset."""
-    return Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
-
-
-def find_newer_files(data: Path, config: Path) -> list[str]:
-    """Return the files of a dataset that are newer than a run's copies of its annotations."""
-    copy = get_annotation_file(Config.fromfile(config))
-    if not copy.is_file():
-        return []  # the checks of the data reject it
-    written = copy.stat().st_mtime
-    return [
-        str(file)
-        for file in scan_folder(data).files
-        if (data / file).is_file() and (data / file).stat().st_mtime > written
-    ]
-
-
-def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path, str]:
-    """Write a run's config with another number of epochs in total.
-
-    The config that the run started with is filled in anew, and its schedule replaces the run's.
-    Return the path, and the length as text. Raise a UserError if the run has trained as long
-    already: ``done`` has its length so far.
-    """
-    run = Config.fromfile(config)
-    annotations = get_annotation_file(run)
-    first_file = annotations.parent / config.name
-    first = Config.fromfile(first_file)
-    num_images = 0
-    if 'max_iters' in first:  # the annotations are a list of images
-        num_images = read_text(annotations).count('\n')
-    variable, length = choose_length(first, epochs, num_images)
-    text = format_count(length, LENGTHS[variable])
-    if run.train_cfg[variable] == length:
-        return config, text
-    if done[variable] >= length:
-        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    extended = Config.fromstring(fill_template(first_file, {variable: length}), '.py')
-    for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
-        run[name] = extended[name]
-    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, run.pretty_text)
-    return path, text

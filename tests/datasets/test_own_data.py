@@ -25,7 +25,8 @@ from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.maps import read_classes
 from mmgcvit.datasets.layouts import scan_folder
-from mmgcvit.datasets.own_data import extend_run, find_newer_files, make_config
+from mmgcvit.datasets.own_data import make_config
+from mmgcvit.datasets.resuming import extend_run, find_newer_files
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError

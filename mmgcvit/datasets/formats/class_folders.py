@@ -38,13 +38,13 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     splits = [name for name in tops if get_split(name)]
     depth = 2 if splits else 1  # of the folders of classes
     found = list_by_class(folder, depth)
-    misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
+    wrong_folders = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
     classes = [*found.get('train', ())]
     is_beside_tables = len(classes) == 1 and bool(folder.list_files('.json', '.csv'))
-    if not misfit and (not classes or is_beside_tables):
+    if not wrong_folders and (not classes or is_beside_tables):
         return  # these are images of another format
     layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-    misfit = misfit or find_wrong_files(folder, classes, depth)
+    misfit = wrong_folders or find_wrong_files(folder, classes, depth)
     yield Match(layout, partial(read_dataset, folder, found), misfit)
 
 

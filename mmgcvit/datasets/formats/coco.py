@@ -7,7 +7,7 @@ them wrongly. ``read_split`` makes them what both expect.
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,7 +29,7 @@ from ..rules.coco import (
     is_coco,
     read_json,
 )
-from ..rules.rule import Issue, Problems, Rule
+from ..rules.rule import Issue, Problems
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
@@ -242,14 +242,15 @@ def read_dataset(
     A note names the other files of ``contents``.
     """
     entries = [entry for file in files.values() for entry in file.content['annotations']]
-    mask_rule = BRUSH_MASKS if all(map(is_crowd_mask, entries)) else CROWD_MASKS
+    # A dataset of crowds alone could not be trained, so they are objects, drawn with CVAT's brush.
+    crowds_are_objects = all(map(is_crowd_mask, entries))
     splits = {}
-    problems = {UNLISTED: [], WRONG_FLAGS: [], mask_rule: []}
+    problems = defaultdict(list)
     with reject_wrong_types(folder.path / files['train'].path):
         categories = make_categories(files['train'].content)
     for split, file in files.items():
         with reject_wrong_types(folder.path / file.path):
-            splits[split] = read_split(folder, file, categories, mask_rule, problems)
+            splits[split] = read_split(folder, file, categories, crowds_are_objects, problems)
     classes = tuple(category['name'] for category in categories)
     notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
@@ -289,7 +290,11 @@ def make_categories(content: Content) -> list[Entry]:
 
 
 def read_split(
-    folder: Folder, file: CocoFile, categories: Sequence[Entry], mask_rule: Rule, problems: Problems
+    folder: Folder,
+    file: CocoFile,
+    categories: Sequence[Entry],
+    crowds_are_objects: bool,
+    problems: Problems,
 ) -> ObjectSplit:
     """Return a split as pycocotools and mmdet expect it.
 
@@ -300,7 +305,7 @@ def read_split(
         folder: The dataset's folder.
         file: The COCO file of the split.
         categories: Those of training, with their new ids.
-        mask_rule: The rule for masks in RLE with iscrowd 1.
+        crowds_are_objects: Whether masks in RLE with iscrowd 1 get iscrowd 0.
         problems: Annotations that cannot be used are added to it, by the rule that they break.
 
     Raises:
@@ -329,11 +334,12 @@ def read_split(
             values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
             problems[WRONG_FLAGS].append(f'{place}: {values}')
             continue
-        iscrowd = max(flags)
-        if is_crowd_mask(entry):
-            problems[mask_rule].append(place)
-            iscrowd = int(mask_rule == CROWD_MASKS)
-        new = {**entry, **ids, 'iscrowd': iscrowd}
+        new = {**entry, **ids, 'iscrowd': max(flags)}
+        if is_crowd_mask(entry) and crowds_are_objects:
+            problems[BRUSH_MASKS].append(place)
+            new['iscrowd'] = 0
+        elif is_crowd_mask(entry):
+            problems[CROWD_MASKS].append(place)
         new.pop('ignore', None)  # pycocotools scores objects with this key
         annotations.append(new)
     image_folder = (folder.path / file.image_folder).resolve()

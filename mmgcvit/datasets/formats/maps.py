@@ -304,9 +304,7 @@ def read_semantic_maps(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
     used = {labels.by_value.get(value) for each in maps for value in each.values}
-    # Without a class, or with values that the table lacks, the judge says which maps are wrong.
-    if used - {IGNORE_INDEX} and None not in used:
-        names = choose_names(folder, used, names)
+    names = choose_names(folder, used, names)
     splits = {}
     for split, own in found.items():
         images, wrong = make_entries(folder, own, labels, names)
@@ -356,17 +354,20 @@ def choose_labels(
     return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)}), []
 
 
-def choose_names(folder: Path, labels: set[int], names: Sequence[str]) -> Sequence[str]:
+def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) -> Sequence[str]:
     """Return the class names: those given, or made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
-        labels: The labels in all maps.
+        labels: The labels in all maps. If there is no class, or None for a value that a table
+            lacks, nothing is checked: the judge says which maps are wrong.
         names: The class names; without them, names are made up if no label but 0 is missing.
 
     Raises:
         UserError: All labels are 0, a label has no name, or without names one is missing.
     """
+    if None in labels or labels <= {IGNORE_INDEX}:
+        return names
     highest = max(labels - {IGNORE_INDEX})
     missing = set()
     if not names:

@@ -89,7 +89,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         f"lines: 'train: {labelled[0].parent}' and 'names: [first class, second class]', with the "
         'names of classes.txt if there is one'
     )
-    return [Match(LAYOUTS[0], misfit=misfit, num_fitting=len(labelled))]
+    return [Match(LAYOUTS[0], misfit=misfit, closeness=len(labelled))]
 
 
 def has_train_key(file: Path) -> bool:
@@ -123,11 +123,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         names, root, images, notes = read_settings(file, text)
     except (UserError, OSError) as error:  # names of files may be too long
         raise UserError(f'{file}: {error}') from None
-    places = {make_absolute(path).parent for paths in images.values() for path in paths}
-    root_folder = make_absolute(folder.path)
-    outside = [place for place in places if not place.is_relative_to(root_folder)]
-    if outside:
-        notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
+    notes += describe_outside(folder.path, file, images)
     pairs = {
         split: [(path, find_label_file(root, path)) for path in paths]
         for split, paths in images.items()
@@ -184,6 +180,17 @@ def read_settings(file: Path, text: str) -> Settings:
             'names no folder of training images. Add one, for example "train: images/train"'
         )
     return Settings(names, root, images, notes)
+
+
+def describe_outside(folder: Path, file: Path, images: Mapping) -> list[str]:
+    """Return a note that names the folders of images that are not in the dataset's folder.
+
+    ``images`` has the paths that the YAML file names, by split.
+    """
+    root = make_absolute(folder)
+    places = {make_absolute(path).parent for paths in images.values() for path in paths}
+    outside = [place for place in sorted(places) if not place.is_relative_to(root)]
+    return [f'images are read from {shorten(outside)}, which {file} names'] if outside else []
 
 
 def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:

@@ -182,7 +182,8 @@ def is_ring(mask: Any, area: float) -> bool:
         return False
     *holes, outline = sorted(map(measure_area, mask))
     tolerance = max(1, MAX_RING_ERROR * outline)
-    return abs(area - (outline - sum(holes))) < tolerance < sum(holes)
+    without_holes = outline - sum(holes)
+    return sum(holes) > tolerance and abs(area - without_holes) < tolerance
 
 
 def is_box_mask(entry: Mapping) -> bool:

@@ -1,0 +1,59 @@
+"""Resume a run on a user's own data: find changes of the data, and set another number of epochs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..config import iter_unwrapped_datasets
+from ..errors import UserError, format_count
+from ..files import create_numbered, read_text, write_text
+from .layouts import scan_folder
+from .own_data import CONFIG_FOLDER, LENGTHS, choose_length
+from .template import fill_template
+
+
+def get_annotation_file(cfg: Config) -> Path:
+    """Return the annotation file of a config's training dataset."""
+    return Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
+
+
+def find_newer_files(data: Path, config: Path) -> list[str]:
+    """Return the files of a dataset that are newer than a run's copies of its annotations."""
+    copy = get_annotation_file(Config.fromfile(config))
+    if not copy.is_file():
+        return []  # the checks of the data reject it
+    written = copy.stat().st_mtime
+    return [
+        str(file)
+        for file in scan_folder(data).files
+        if (data / file).is_file() and (data / file).stat().st_mtime > written
+    ]
+
+
+def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path, str]:
+    """Write a run's config with another number of epochs in total.
+
+    The config that the run started with is filled in anew, and its schedule replaces the run's.
+    Return the path, and the length as text. Raise a UserError if the run has trained as long
+    already: ``done`` has its length so far.
+    """
+    run = Config.fromfile(config)
+    annotations = get_annotation_file(run)
+    first_file = annotations.parent / config.name
+    first = Config.fromfile(first_file)
+    num_images = 0
+    if 'max_iters' in first:  # the annotations are a list of images
+        num_images = read_text(annotations).count('\n')
+    variable, length = choose_length(first, epochs, num_images)
+    text = format_count(length, LENGTHS[variable])
+    if run.train_cfg[variable] == length:
+        return config, text
+    if done[variable] >= length:
+        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
+    extended = Config.fromstring(fill_template(first_file, {variable: length}), '.py')
+    for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
+        run[name] = extended[name]
+    path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
+    write_text(path, run.pretty_text)
+    return path, text
