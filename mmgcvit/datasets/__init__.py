@@ -3,8 +3,9 @@
 How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
 
 1. ``layouts.scan_folder`` lists the files: a ``Folder``.
-2. ``formats.finding`` asks each format for its layouts that the folder fits (a ``Match``), and
-   rejects the folder if there is none, or several.
+2. ``formats.finding`` asks the formats for the layouts that the folder fits (a ``Match``): those
+   of annotation files first, then maps, then class folders. It rejects a folder that fits none, or
+   several of annotation files or of maps.
 3. The format's reader parses the annotations: a ``DatasetInfo`` (``records.py``). For each of
    train, val and test it has an ``ObjectSplit``, of boxes and masks in COCO's format, or a
    ``LabelSplit``, of images with a class or a map each. What cannot be parsed is in its
@@ -18,6 +19,6 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
 the rules to the datasets of any config, before a training or a test.
 
 A new layout of COCO, Pascal VOC or maps is a row of a table in ``formats``; a new format is a
-module there, named in ``finding.py``; a new rule is a constant in ``rules``, beside the function
-that finds where it is broken. This subpackage does not import ``models``.
+module there, named in ``finding.py``; a new rule is a constant in ``rules``, and is broken
+where the function beside it or a reader finds it. This subpackage does not import ``models``.
 """

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..registry import DATASETS
+from .checks.datasets import list_labels
 
 with suppress(ImportError):
     from mmpretrain.datasets import ImageNet
@@ -26,8 +27,6 @@ with suppress(ImportError):
 
 with suppress(ImportError):
     from mmseg.datasets import BaseSegDataset
-
-    from .checks.datasets import list_labels
 
     @DATASETS.register_module()
     class PairedSegDataset(BaseSegDataset):

@@ -179,9 +179,10 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
 
     A group is a series (:func:`find_series`): the frames of a video, or one image. One of more than
     :data:`MAX_SERIES` of all images is divided into five parts of consecutive numbers, each a
-    group. Among groups of similar size, a hash of their names decides.
+    group. Sorted by a hash of their names, the groups are in an order that looks random but stays
+    the same.
     """
-    groups = defaultdict(list)
+    by_digest = defaultdict(list)
     for name, members in find_series(names).items():
         numbers = sorted({number for number, _ in members})
         ranks = {number: rank for rank, number in enumerate(numbers)}
@@ -191,8 +192,8 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
         for number, index in members:
             part = ranks[number] * num_parts // len(ranks)
             digest = hashlib.sha256(f'{name} {part}'.encode()).digest()
-            groups[digest].append(index)
-    return order_groups([groups[digest] for digest in sorted(groups)], len(names))
+            by_digest[digest].append(index)
+    return order_groups([by_digest[digest] for digest in sorted(by_digest)], len(names))
 
 
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:

@@ -84,7 +84,7 @@ class Folder:
     def list_files(self, *suffixes: str) -> list[Path]:
         """Return the files with one of these suffixes, in any case.
 
-        Those that GDAL writes beside images are left out.
+        The files .aux.xml, which GDAL writes beside images, are left out.
         """
         return [
             file
@@ -203,11 +203,11 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
     for split in sorted({*images, *others}):
         own_images = images[split]
         own_others = others[split]
-        if layout.endings:
+        if layout.endings:  # both folders are the same, so each list has images and maps
             own_images, _ = split_by_ending(own_images, layout.endings)
             _, own_others = split_by_ending(own_others, layout.endings)
         if split == 'test' and not own_others:
-            continue  # images for testing need no annotations
+            continue  # images for testing need no annotations; describe_left_out counts them
         pairs.by_split[split] = []
         for name in dict.fromkeys([*own_images, *own_others]):
             # Those of this name: one each, unless one is missing or suffixes differ.
@@ -277,9 +277,9 @@ def find_pair(line: str, by_name: Mapping[str, Pair]) -> Pair | None:
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
     """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
 
-    If ``train.txt`` is missing, ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) is for training:
-    the judge leaves those of its images out that another list has. Lists with other names, as of
-    the images of a class, are left out.
+    Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no
+    other list has are for training. Lists with other names, as of the images of a class, are left
+    out.
     """
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists = {}
@@ -294,8 +294,9 @@ def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
             if line.strip():
                 lines[line] = f'{file.name}: {line!r}'
     trainval = lists.pop('trainval', None)
-    if trainval:
-        lists.setdefault('train', trainval)
+    if trainval and 'train' not in lists:
+        held_out = set().union(*lists.values())
+        lists['train'] = {line: trainval[line] for line in trainval if line not in held_out}
     return lists
 
 

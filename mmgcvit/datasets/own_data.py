@@ -113,7 +113,7 @@ def make_config(
     plan = make_plan(split_validation(dataset), template, size, options)
     check_names_and_paths(plan, work_dir)
     paths = plan.train.image_paths
-    # Those of about a hundred images, as they are stored.
+    # Those of at most a hundred images, as they are stored.
     sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
     notes, remedy = advise(plan, sizes)
     dataset = plan.dataset.add_notes(notes)
@@ -238,7 +238,8 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
 def choose_settings(template: Template, size: str, options: Variables) -> dict:
     """Return the variables of a template for a size and the options of ``mmgcvit train``.
 
-    The options come last, so they replace the defaults of the template and of the size.
+    The options come last, so they replace the defaults of the template and of the size. Those that
+    are no variables of the template, such as epochs, are ignored when it is filled in.
     """
     settings = {
         '_base_': ConfigPath(template.networks[size]),

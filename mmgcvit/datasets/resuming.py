@@ -1,4 +1,4 @@
-"""Resume a run on a user's own data: find changes of the data, and set another number of epochs."""
+"""Resume a run on a user's own data: find newer files, and set another number of epochs."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -111,7 +111,7 @@ def check_coco(
         problems = defaultdict(list, find_content_problems(content, classes, is_scored))
         # Only for its problems: mmdet reads repeated objects too, so they stay in the split.
         leave_out_repeated(split, with_masks, problems)
-        right = leave_out_wrong(split, with_masks, problems)
+        usable = leave_out_wrong(split, with_masks, problems)
         images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
         objects = describe_objects(split, classes)
     # These errors mean that a value has another type than in COCO's format, for example an id that
@@ -120,11 +120,11 @@ def check_coco(
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
     problems[FULL_IMAGES] = find_full_images(split, cfg)
-    is_trained = any(not entry.get('ignore') for entry in right.objects)
+    is_trained = any(not entry.get('ignore') for entry in usable.objects)
     if not is_scored and not is_trained:
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
     num_listed = len(split.annotations)
-    num_wrong = num_listed - len(right.annotations)
+    num_wrong = num_listed - len(usable.annotations)
     report.issues += make_coco_issues(path, problems, num_listed, num_wrong, is_scored)
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {objects}')
     has_ignored = len(split.objects) < len(split.annotations)
@@ -328,7 +328,7 @@ def check_num_classes(
         if HEAD.search(setting) and isinstance(head, dict) and not head.get('class_agnostic'):
             number = head.get('num_classes', num_classes)
             # A classifier may have more outputs than there are classes.
-            is_too_many = number > num_classes and data_format != 'imagenet'
+            is_too_many = number > num_classes and data_format != 'labels'
             if number < num_classes or is_too_many:
                 misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:

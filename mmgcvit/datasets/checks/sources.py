@@ -10,11 +10,11 @@ from mmengine.registry import DATASETS
 from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
 from ...errors import UserError
 
-# How dataset classes, and their subclasses, are checked: as maps, as a list of images with labels,
+# How dataset classes, and their subclasses, are checked: as images with maps, as images with labels,
 # or as a COCO file; None: they are not.
 CHECKED_CLASSES = {
-    'BaseSegDataset': 'ade20k',
-    'CustomDataset': 'imagenet',
+    'BaseSegDataset': 'maps',
+    'CustomDataset': 'labels',
     'CocoDataset': 'coco',
     'CocoPanopticDataset': None,
     'LVISV05Dataset': None,

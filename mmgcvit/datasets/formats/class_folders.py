@@ -127,9 +127,10 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
 
 
 class NameIndex(NamedTuple):
-    """Files by their names, and by these without their last or first part.
+    """Files by their names, and by these without their last or first part (:func:`list_keys`).
 
-    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask (:func:`list_keys`).
+    It finds photos and maps whose names are the same but for one part: a.jpg and a.png, a.jpg and
+    a_mask.png, img_1.jpg and gt_1.png.
     """
 
     by_name: FileByKey
@@ -141,10 +142,9 @@ class NameIndex(NamedTuple):
             index.setdefault(key, file)
 
     def find_partner(self, file: Path) -> Path | None:
-        """Return the file with the same name, or None.
+        """Return the file with such a name, or None.
 
-        One of both names may have an ending. Names of files of different types may also differ in
-        their first part.
+        Files whose names differ in their first part must be of different types.
         """
         name, start, end = list_keys(file)
         partner = (
@@ -159,7 +159,10 @@ class NameIndex(NamedTuple):
 
 
 def list_keys(file: Path) -> tuple[str, str, str]:
-    """Return the keys of a file in the three dicts of a :class:`NameIndex`."""
+    """Return the keys of a file in the three dicts of a :class:`NameIndex`.
+
+    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask.
+    """
     name = file.stem
     return name, name.rpartition('_')[0], name.partition('_')[2]
 

@@ -121,7 +121,8 @@ class CocoFile(NamedTuple):
 def match_layouts(folder: Folder) -> list[Match]:
     """Return the layouts that a folder's COCO files fit or nearly fit.
 
-    A layout fits if each file lists an image that is in the layout's folder.
+    A layout fits if there is a file for training, and each file has all of COCO's keys and lists an
+    image that is in the layout's folder.
     """
     contents = read_contents(folder)
     matches = []

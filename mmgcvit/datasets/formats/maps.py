@@ -359,15 +359,14 @@ def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) ->
 
     Args:
         folder: The dataset's folder, for messages.
-        labels: The labels in all maps. If there is no class, or None for a value that a table
-            lacks, nothing is checked: the judge says which maps are wrong.
+        labels: The labels in all maps; None for a value that a table lacks.
         names: The class names; without them, names are made up if no label but 0 is missing.
 
     Raises:
         UserError: All labels are 0, a label has no name, or without names one is missing.
     """
     if None in labels or labels <= {IGNORE_INDEX}:
-        return names
+        return names  # make_entries says which maps are wrong
     highest = max(labels - {IGNORE_INDEX})
     missing = set()
     if not names:

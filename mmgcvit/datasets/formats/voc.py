@@ -149,10 +149,10 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
 
 
 def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
-    """Return the images with a left or top edge from 0 to 1, which VOC, counting from 1, does not
-    have.
+    """Return the images with a left or top edge of 0 or more, but under 1.
 
-    Most tools count from 0.
+    VOC counts from 1, most tools from 0. If there is any such image, all boxes of the dataset count
+    from 0.
     """
     from_0 = []
     for image in images:

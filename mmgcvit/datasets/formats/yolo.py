@@ -68,7 +68,8 @@ CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though ther
 def match_layouts(folder: Folder) -> list[Match]:
     """Return a match for YOLO's YAML file, or a misfit for labels without one.
 
-    It is called data or dataset, or has the key ``train``. Raise a UserError for several.
+    It is in the folder itself, and is called data or dataset, or has the key ``train``. Raise a
+    UserError for several.
     """
     files = []
     for name in folder.list_files('.yaml', '.yml'):
@@ -102,8 +103,10 @@ def make_label_path(image: Path) -> Path:
 
     As for Ultralytics, the last folder ``images`` counts.
     """
-    # Replace the last /images/ by /labels/.
-    folder = '/labels/'.join(f'/{image.parent}/'.rsplit('/images/', 1))
+    folder = f'/{image.parent}/'
+    before, images, after = folder.rpartition('/images/')
+    if images:
+        folder = f'{before}/labels/{after}'
     return Path(folder[1:], f'{image.stem}.txt')
 
 
@@ -129,12 +132,12 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         for split, paths in images.items()
     }
     notes += count_unlabelled(file, pairs)
-    # How many images have each label file. An image of several splits counts once.
-    num_images = Counter(label_file for _, label_file in set().union(*pairs.values()))
-    found, errors = read_splits(partial(read_image, num_images, names), pairs)
+    # An image of several splits counts once.
+    images_per_file = Counter(label_file for _, label_file in set().union(*pairs.values()))
+    found, errors = read_splits(partial(read_image, images_per_file, names), pairs)
     splits, wrong = make_splits(folder.path, names, found)
     others = [find_label_file(root, folder.path / image) for image in folder.images]
-    unused = find_unused_labels(num_images, others, names)
+    unused = find_unused_labels(images_per_file, others, names)
     return DatasetInfo(
         folder.path,
         f'YOLO ({file.name})',
@@ -297,11 +300,13 @@ def find_unused_labels(
     return unused
 
 
-def read_image(num_images: Mapping[Path, int], names: Sequence[str], pair: Pair) -> AnnotatedImage:
+def read_image(
+    images_per_file: Mapping[Path, int], names: Sequence[str], pair: Pair
+) -> AnnotatedImage:
     """Read an image's size and objects.
 
     Args:
-        num_images: The number of images of each label file.
+        images_per_file: The number of images of each label file.
         names: The class names, by the indices in label files.
         pair: The image, and its label file, which need not exist.
 
@@ -312,7 +317,7 @@ def read_image(num_images: Mapping[Path, int], names: Sequence[str], pair: Pair)
     _, size = read_sizes(image)
     if not file.is_file():
         return AnnotatedImage(image, size)
-    if num_images[file] > 1:
+    if images_per_file[file] > 1:
         raise UserError(f'{image} shares {file} with another image. Rename one of them')
     return AnnotatedImage(image, size, *read_labels(file, names, size))
 
@@ -393,9 +398,10 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
 
 
 def parse_yaml(text: str) -> dict:
-    """Return a mapping in YAML, with the names of splits as keys for theirs.
+    """Return a mapping in YAML. Keys that stand for a split become train, val or test.
 
-    All scalars are strings, so that names such as ``no`` and ``010`` stay as they are written.
+    Keys without a value are left out. All scalars are strings, so that names such as ``no`` and
+    ``010`` stay as they are written.
     """
     depth = 0
     try:

@@ -9,6 +9,7 @@ from ...errors import UserError, shorten
 from ..records import OBJECT_TYPES, DatasetInfo
 from .rule import Effect, make_folder_note, make_folder_rule
 
+# For the docs. In messages, the functions below say which classes it is.
 CLASS_NAMES = make_folder_rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '
     'Unicode form',

@@ -150,7 +150,10 @@ def find_wrong_ids(content: Content, is_scored: bool) -> list[str]:
 
 
 def find_other_categories(categories: Sequence[Entry], classes: Sequence[str]) -> list[str]:
-    """Return a text if the categories that a config uses are not its classes, in their order."""
+    """Return both as text if the categories that a config uses are not its classes, in their order.
+
+    Else, return nothing.
+    """
     names = [category['name'] for category in categories]
     # DUPLICATE_IDS is for repeated names.
     used = [name for name in dict.fromkeys(names) if name in classes]

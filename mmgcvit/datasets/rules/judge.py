@@ -119,6 +119,8 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
+    if empty and not left_out:
+        raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
     totals = count_units(dataset)
     counts = Counter()
     for issue in left_out:
@@ -133,8 +135,6 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
         for unit, number in sorted(counts.items())
     )
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
-    if empty and not left_out:
-        raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
     if reason:
         raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
     if left_out:

@@ -14,8 +14,10 @@ MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may b
 class Effect(Enum):
     """What follows where a rule is broken.
 
-    The judge of folders asks for NOTED only, and leaves out what breaks other rules. A rule that is
-    REJECTED raises an error where it is found. Configs stop a run by STOPS and STOPS_IF_MANY.
+    In a folder, what breaks a rule is left out, or changed so that it can be used, where it is
+    found. The effect says what the user is told: a rule that is NOTED is a line; what breaks the
+    others counts towards the tenth; a rule that is REJECTED raises an error where it is found. In a
+    config nothing is changed: STOPS and STOPS_IF_MANY stop a run, NOTED does not.
     """
 
     LEFT_OUT = 'left out and counted; above a tenth, the command stops'
