@@ -75,14 +75,29 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     return dataset._replace(splits=splits).add_notes([note])
 
 
-def list_stems(split: Split) -> list[str]:
-    """Return the names of images without what tools add to them."""
-    # Names of images outside of the image folder are absolute.
-    folder = split.image_folder
-    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
-    if any(map(NO_DATE_PREFIX.search, names)):
-        names = [UPLOAD_PREFIX.sub('', name) for name in names]
-    return [COPY_ENDING.sub('', name) for name in names]
+def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
+    """Return the indices of a fifth of some images, or none if no group can be held out.
+
+    Args:
+        names: The names of these images by their indices, for class folders those of one class.
+        classes: The classes of all images of the dataset, by index.
+    """
+    groups = []
+    by_class = defaultdict(list)
+    for images in group_images(names):
+        group = Group(images, frozenset().union(*(classes[index] for index in images)))
+        groups.append(group)
+        for name in group.classes:
+            by_class[name].append(group)
+    val = HeldOut(groups, len(names))
+    # One group of each class, rare classes first.
+    for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
+        if name not in val.classes:
+            val.take_one(by_class[name])
+    val.fill(groups)
+    # Images without objects alone give no score.
+    is_scored = val.classes or not by_class
+    return val.images if is_scored else set()
 
 
 class Group(NamedTuple):
@@ -148,31 +163,6 @@ class HeldOut:
         self.num_left_of.subtract(group.classes)
 
 
-def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
-    """Return the indices of a fifth of some images, or none if no group can be held out.
-
-    Args:
-        names: The names of these images by their indices, for class folders those of one class.
-        classes: The classes of all images of the dataset, by index.
-    """
-    groups = []
-    by_class = defaultdict(list)
-    for images in group_images(names):
-        group = Group(images, frozenset().union(*(classes[index] for index in images)))
-        groups.append(group)
-        for name in group.classes:
-            by_class[name].append(group)
-    val = HeldOut(groups, len(names))
-    # One group of each class, rare classes first.
-    for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
-        if name not in val.classes:
-            val.take_one(by_class[name])
-    val.fill(groups)
-    # Images without objects alone give no score.
-    is_scored = val.classes or not by_class
-    return val.images if is_scored else set()
-
-
 def group_images(names: Mapping[int, str]) -> list[list[int]]:
     """Return the indices of images in groups that stay together, in the order of
     :func:`order_groups`.
@@ -234,3 +224,13 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
         for number, index in members:
             found[start if are_alike else names[index]].append((number, index))
     return found
+
+
+def list_stems(split: Split) -> list[str]:
+    """Return the names of images without what tools add to them."""
+    # Names of images outside of the image folder are absolute.
+    folder = split.image_folder
+    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
+    if any(map(NO_DATE_PREFIX.search, names)):
+        names = [UPLOAD_PREFIX.sub('', name) for name in names]
+    return [COPY_ENDING.sub('', name) for name in names]

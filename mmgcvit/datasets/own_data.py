@@ -194,34 +194,6 @@ def make_plan(dataset: DatasetInfo, template: Template, size: str, options: Vari
     return Plan(dataset, template, size, head, epochs * num_images, length, fullest)
 
 
-def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], str]:
-    """Return notes on what a training will not do well, and options that would help, or ''.
-
-    ``sizes`` are those of images.
-    """
-    head = plan.head
-    image_size = head['image_size']
-    option = plan.template.option
-    notes = find_missing_classes(plan.dataset)
-    remedy = ''
-    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
-    if small_objects:
-        remedy, advice = advise_tiles(plan)
-        notes.append(f'{small_objects}. {advice}')
-    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
-        notes.append(describe_crowds(head, plan.fullest))
-    if plan.size != MINI and not torch.cuda.is_available():
-        notes.append(
-            f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
-            '(estimate). --size mini takes minutes'
-        )
-    if option == 'classify':
-        notes += find_wide_images(sizes)
-    if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
-        remedy = f'--image-size {2 * image_size}'
-    return notes, remedy
-
-
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     """Return the template of a task, by default of the dataset's first."""
     templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
@@ -277,6 +249,26 @@ def resolve_weights(pretrained: str) -> str | None:
     return str(path)
 
 
+def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
+    """Return the side of tiles (0: that for the objects), and their number in an image."""
+    side = side or choose_tile_side(train, image_size)
+    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
+    return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
+
+
+def choose_epochs(template: Template, size: str, num_images: int) -> int:
+    """Return the default length of a training, with a number of images or tiles an epoch."""
+    num_seen = template.num_seen if size == MINI else NUM_SEEN
+    return max(MIN_EPOCHS, ceil(num_seen / num_images))
+
+
+def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, int]:
+    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
+    if 'max_epochs' in head:
+        return 'max_epochs', epochs
+    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
+
+
 def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
     """Raise a UserError for a work dir in the dataset, and for names and paths that a config
     cannot have.
@@ -298,50 +290,32 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
             )
 
 
-def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
-    """Return the side of tiles (0: that for the objects), and their number in an image."""
-    side = side or choose_tile_side(train, image_size)
-    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
-    return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
+def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], str]:
+    """Return notes on what a training will not do well, and options that would help, or ''.
 
-
-def choose_epochs(template: Template, size: str, num_images: int) -> int:
-    """Return the default length of a training, with a number of images or tiles an epoch."""
-    num_seen = template.num_seen if size == MINI else NUM_SEEN
-    return max(MIN_EPOCHS, ceil(num_seen / num_images))
-
-
-def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, int]:
-    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
-    if 'max_epochs' in head:
-        return 'max_epochs', epochs
-    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
-
-
-def locate_data(folder: Path, work_dir: Path) -> str:
-    """Return the folder of the data, relative to the work dir if both move with the current one."""
-    if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
-
-
-def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
-    """Write an annotation file for each split, so that a run does not see changes of the data.
-
-    Return the variables of the template that name classes and files.
+    ``sizes`` are those of images.
     """
-    variables = {'classes': dataset.classes, 'data_root': ''}
-    for name, split in dataset.splits.items():
-        if name != 'test' or any(split.list_classes()):
-            variables |= split.write(folder, name)
-    return variables
-
-
-def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
-    """Return about how long a CPU trains on a number of images or tiles, as text."""
-    megapixels = num_samples * image_size**2 / 1e6
-    cost = plan.template.cpu_seconds * COSTS[plan.size]
-    return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
+    head = plan.head
+    image_size = head['image_size']
+    option = plan.template.option
+    notes = find_missing_classes(plan.dataset)
+    remedy = ''
+    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
+    if small_objects:
+        remedy, advice = advise_tiles(plan)
+        notes.append(f'{small_objects}. {advice}')
+    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
+        notes.append(describe_crowds(head, plan.fullest))
+    if plan.size != MINI and not torch.cuda.is_available():
+        notes.append(
+            f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
+            '(estimate). --size mini takes minutes'
+        )
+    if option == 'classify':
+        notes += find_wide_images(sizes)
+    if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
+        remedy = f'--image-size {2 * image_size}'
+    return notes, remedy
 
 
 def advise_tiles(plan: Plan) -> tuple[str, str]:
@@ -364,6 +338,13 @@ def advise_tiles(plan: Plan) -> tuple[str, str]:
     return options, advice
 
 
+def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
+    """Return about how long a CPU trains on a number of images or tiles, as text."""
+    megapixels = num_samples * image_size**2 / 1e6
+    cost = plan.template.cpu_seconds * COSTS[plan.size]
+    return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
+
+
 def describe_crowds(head: Variables, fullest: int) -> str:
     """Return a note on the limit of objects in an image, and on the memory of their masks."""
     place = 'tile' if head['tiles'] else 'image'
@@ -375,6 +356,25 @@ def describe_crowds(head: Variables, fullest: int) -> str:
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
+
+
+def locate_data(folder: Path, work_dir: Path) -> str:
+    """Return the folder of the data, relative to the work dir if both move with the current one."""
+    if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
+        return str(folder.resolve())
+    return os.path.relpath(folder.resolve(), work_dir.resolve())
+
+
+def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
+    """Write an annotation file for each split, so that a run does not see changes of the data.
+
+    Return the variables of the template that name classes and files.
+    """
+    variables = {'classes': dataset.classes, 'data_root': ''}
+    for name, split in dataset.splits.items():
+        if name != 'test' or any(split.list_classes()):
+            variables |= split.write(folder, name)
+    return variables
 
 
 def format_init_weights(head: Variables) -> str:

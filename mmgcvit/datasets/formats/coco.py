@@ -171,11 +171,6 @@ def is_expected(file: Path) -> bool:
     return False
 
 
-def get_file_split(name: str) -> str | None:
-    """Return the split of a COCO file that has a name in the place of ``{split}``, or None."""
-    return 'train' if name.lower() in TRAIN_NAMES else get_split(name)
-
-
 def format_issue(place: Path, reasons: Sequence[str]) -> str:
     """Return a message that a file is not in COCO's format."""
     return Issue(NOT_COCO, str(place), reasons).format()
@@ -211,6 +206,11 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
             )
         found[split] = CocoFile(file, content, Path(layout.images.replace('{split}', name)))
     return found
+
+
+def get_file_split(name: str) -> str | None:
+    """Return the split of a COCO file that has a name in the place of ``{split}``, or None."""
+    return 'train' if name.lower() in TRAIN_NAMES else get_split(name)
 
 
 def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> str:
@@ -347,6 +347,16 @@ def read_split(
     return ObjectSplit(image_folder, images, annotations, categories)
 
 
+def check_unique_ids(path: Path, entries: Sequence[Entry]) -> None:
+    """Raise a UserError if entries of a file have the same id."""
+    for entry_id, number in Counter(entry['id'] for entry in entries).items():
+        if number > 1:
+            raise UserError(
+                f'{path} lists several images or categories with the id {entry_id!r:.60}. Export '
+                'it again'
+            )
+
+
 def list_images(folder: Path, file: CocoFile, ids: Mapping[Any, int]) -> list[Entry]:
     """Return the images of a COCO file with new ids, which ``ids`` has by the old ones.
 
@@ -364,11 +374,6 @@ def list_images(folder: Path, file: CocoFile, ids: Mapping[Any, int]) -> list[En
             )
         images.append({**image, 'id': ids[image['id']], 'file_name': name})
     return images
-
-
-def is_crowd_mask(entry: Entry) -> bool:
-    """Return whether an annotation has RLE and iscrowd, as COCO's crowds and CVAT's brush have."""
-    return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
 
 
 def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
@@ -394,11 +399,6 @@ def match_categories(path: Path, content: Content, categories: Sequence[Entry]) 
     return ids
 
 
-def check_unique_ids(path: Path, entries: Sequence[Entry]) -> None:
-    """Raise a UserError if entries of a file have the same id."""
-    for entry_id, number in Counter(entry['id'] for entry in entries).items():
-        if number > 1:
-            raise UserError(
-                f'{path} lists several images or categories with the id {entry_id!r:.60}. Export '
-                'it again'
-            )
+def is_crowd_mask(entry: Entry) -> bool:
+    """Return whether an annotation has RLE and iscrowd, as COCO's crowds and CVAT's brush have."""
+    return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1

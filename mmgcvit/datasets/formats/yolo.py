@@ -110,15 +110,6 @@ def make_label_path(image: Path) -> Path:
     return Path(folder[1:], f'{image.stem}.txt')
 
 
-class Settings(NamedTuple):
-    """What a YAML file says."""
-
-    names: list[str]  # of the classes
-    root: Path  # the folder to which its paths are relative
-    images: dict[str, list[Path]]  # by split
-    notes: list[str]  # about splits that are left out
-
-
 def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
     text = read_text(file)
@@ -147,6 +138,15 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         notes,
         {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused},
     )
+
+
+class Settings(NamedTuple):
+    """What a YAML file says."""
+
+    names: list[str]  # of the classes
+    root: Path  # the folder to which its paths are relative
+    images: dict[str, list[Path]]  # by split
+    notes: list[str]  # about splits that are left out
 
 
 def read_settings(file: Path, text: str) -> Settings:
@@ -185,40 +185,55 @@ def read_settings(file: Path, text: str) -> Settings:
     return Settings(names, root, images, notes)
 
 
-def describe_outside(folder: Path, file: Path, images: Mapping) -> list[str]:
-    """Return a note that names the folders of images that are not in the dataset's folder.
+def parse_yaml(text: str) -> dict:
+    """Return a mapping in YAML. Keys that stand for a split become train, val or test.
 
-    ``images`` has the paths that the YAML file names, by split.
+    Keys without a value are left out. All scalars are strings, so that names such as ``no`` and
+    ``010`` stay as they are written.
     """
-    root = make_absolute(folder)
-    places = {make_absolute(path).parent for paths in images.values() for path in paths}
-    outside = [place for place in sorted(places) if not place.is_relative_to(root)]
-    return [f'images are read from {shorten(outside)}, which {file} names'] if outside else []
+    depth = 0
+    try:
+        for event in yaml.parse(text, yaml.BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            # Aliases can grow without bound.
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+                raise ValueError('aliases or deep nesting')
+        settings = yaml.load(text, yaml.BaseLoader)
+    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
+    # ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f'not valid YAML ({" ".join(str(error).split())})') from None
+    if not isinstance(settings, dict):
+        raise UserError(
+            'has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
+        )
+    renamed = {}
+    for key, value in settings.items():
+        name = get_split(key) or key
+        if name in renamed:
+            raise UserError(f'has several keys for {name}, such as {key}. Keep one of them')
+        if value not in YAML_NULL:
+            renamed[name] = value
+    return renamed
 
 
-def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
-    """Return notes that count the images without a label file.
-
-    Args:
-        file: The YAML file.
-        pairs: The images with their label files, which need not exist.
-
-    Raises:
-        UserError: No image of a split has one. Images for testing need none.
+def parse_names(settings: Mapping) -> list[str]:
+    """Return the class names. In data.yaml they are a list, or a dict with class indices as
+    keys.
     """
-    notes = []
-    for split, own in pairs.items():
-        number = sum(not label_file.is_file() for _, label_file in own)
-        if number == len(own) and split != 'test':
-            raise UserError(
-                f'{file}: no image of {split} has a label file. Expected for example {own[0][1]}'
-            )
-        if number:
-            notes.append(
-                f'{split}: {format_count(number, "image")} without a label file, thus without '
-                'objects'
-            )
-    return notes
+    setting = names = settings.get('names')
+    if isinstance(names, dict):
+        names = [names.get(str(index)) for index in range(len(names))]
+    problem = f"'names' is {str(setting)[:60]}"
+    if not names or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
+    num_classes = settings.get('nc', str(len(names)))
+    if num_classes != str(len(names)):
+        raise UserError(
+            f"{problem}, and 'nc' is {num_classes} instead of {len(names)}. Change 'nc' or 'names'"
+        )
+    return names
 
 
 def list_images(root: Path, source: Any) -> list[Path]:
@@ -270,6 +285,17 @@ def find_path(root: Path, name: str) -> Path:
     return below_root
 
 
+def describe_outside(folder: Path, file: Path, images: Mapping) -> list[str]:
+    """Return a note that names the folders of images that are not in the dataset's folder.
+
+    ``images`` has the paths that the YAML file names, by split.
+    """
+    root = make_absolute(folder)
+    places = {make_absolute(path).parent for paths in images.values() for path in paths}
+    outside = [place for place in sorted(places) if not place.is_relative_to(root)]
+    return [f'images are read from {shorten(outside)}, which {file} names'] if outside else []
+
+
 def find_label_file(root: Path, image: Path) -> Path:
     """Return the path of an image's label file, whose suffix may be .TXT."""
     # Only folders in root count: a dataset may be in a folder called images.
@@ -279,25 +305,29 @@ def find_label_file(root: Path, image: Path) -> Path:
     return in_capitals if in_capitals.is_file() else path
 
 
-def find_unused_labels(
-    label_files: Collection[Path], others: Iterable[Path], names: Sequence[str]
-) -> list[str]:
-    """Return the label files that have objects, but no image.
+def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
+    """Return notes that count the images without a label file.
 
-    ``label_files`` are those of the images that are read. ``others`` are those of images that no
-    list names: a note counts these images, so their labels are not reported again.
+    Args:
+        file: The YAML file.
+        pairs: The images with their label files, which need not exist.
+
+    Raises:
+        UserError: No image of a split has one. Images for testing need none.
     """
-    # Without suffixes, since .TXT may be the same file as .txt.
-    used = {file.with_suffix('') for file in (*label_files, *others)}
-    unused = []
-    for parent in dict.fromkeys(file.parent for file in label_files):
-        for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
-            if file.with_suffix('') in used:
-                continue
-            lines = file.read_text(errors='replace').split('\n')
-            if any(parse_line(line, len(names)) for line in lines):
-                unused.append(str(file))
-    return unused
+    notes = []
+    for split, own in pairs.items():
+        number = sum(not label_file.is_file() for _, label_file in own)
+        if number == len(own) and split != 'test':
+            raise UserError(
+                f'{file}: no image of {split} has a label file. Expected for example {own[0][1]}'
+            )
+        if number:
+            notes.append(
+                f'{split}: {format_count(number, "image")} without a label file, thus without '
+                'objects'
+            )
+    return notes
 
 
 def read_image(
@@ -397,52 +427,22 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
     return {'bbox': box, 'area': round(float(area), 2), **entries}
 
 
-def parse_yaml(text: str) -> dict:
-    """Return a mapping in YAML. Keys that stand for a split become train, val or test.
+def find_unused_labels(
+    label_files: Collection[Path], others: Iterable[Path], names: Sequence[str]
+) -> list[str]:
+    """Return the label files that have objects, but no image.
 
-    Keys without a value are left out. All scalars are strings, so that names such as ``no`` and
-    ``010`` stay as they are written.
+    ``label_files`` are those of the images that are read. ``others`` are those of images that no
+    list names: a note counts these images, so their labels are not reported again.
     """
-    depth = 0
-    try:
-        for event in yaml.parse(text, yaml.BaseLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            # Aliases can grow without bound.
-            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-                raise ValueError('aliases or deep nesting')
-        settings = yaml.load(text, yaml.BaseLoader)
-    # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
-    # ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f'not valid YAML ({" ".join(str(error).split())})') from None
-    if not isinstance(settings, dict):
-        raise UserError(
-            'has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
-        )
-    renamed = {}
-    for key, value in settings.items():
-        name = get_split(key) or key
-        if name in renamed:
-            raise UserError(f'has several keys for {name}, such as {key}. Keep one of them')
-        if value not in YAML_NULL:
-            renamed[name] = value
-    return renamed
-
-
-def parse_names(settings: Mapping) -> list[str]:
-    """Return the class names. In data.yaml they are a list, or a dict with class indices as
-    keys.
-    """
-    setting = names = settings.get('names')
-    if isinstance(names, dict):
-        names = [names.get(str(index)) for index in range(len(names))]
-    problem = f"'names' is {str(setting)[:60]}"
-    if not names or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise UserError(f'{problem}. Expected a list of names, for example "names: [cat, dog]"')
-    num_classes = settings.get('nc', str(len(names)))
-    if num_classes != str(len(names)):
-        raise UserError(
-            f"{problem}, and 'nc' is {num_classes} instead of {len(names)}. Change 'nc' or 'names'"
-        )
-    return names
+    # Without suffixes, since .TXT may be the same file as .txt.
+    used = {file.with_suffix('') for file in (*label_files, *others)}
+    unused = []
+    for parent in dict.fromkeys(file.parent for file in label_files):
+        for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
+            if file.with_suffix('') in used:
+                continue
+            lines = file.read_text(errors='replace').split('\n')
+            if any(parse_line(line, len(names)) for line in lines):
+                unused.append(str(file))
+    return unused

@@ -91,71 +91,6 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     return dataset._replace(splits=splits).add_notes(notes)
 
 
-def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
-    """Return which objects or images are lacking, for example 'object of val', or ''.
-
-    Those are objects of a split that had some before, and images of any split.
-    """
-    for name, split in after.items():
-        if before[name].objects and not split.objects:
-            return f'object of {name}'
-        if not split.image_names:
-            return f'image of {name}'
-    return ''
-
-
-def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
-    """Return notes about what is left out, or read with a note.
-
-    Args:
-        dataset: The dataset as a reader has read it.
-        problems: What breaks rules.
-        empty: What is lacking (:func:`find_empty`), or ''.
-
-    Raises:
-        UserError: More than a tenth of the images or of the objects is left out, or a split is
-            empty.
-    """
-    issues = make_issues(problems, '')
-    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
-    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
-    if empty and not left_out:
-        raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
-    totals = count_units(dataset)
-    counts = Counter()
-    for issue in left_out:
-        counts[issue.rule.unit] += len(issue.examples)
-    reason = ''
-    if any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
-        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
-    if empty:
-        reason = f'No {empty} can be used'
-    text = ', '.join(
-        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
-        for unit, number in sorted(counts.items())
-    )
-    named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
-    if reason:
-        raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
-    if left_out:
-        notes.append(f'{text}. These images and annotations are left out:{named}')
-    return notes
-
-
-def count_units(dataset: DatasetInfo) -> Counter[str]:
-    """Return the number of images and of objects in a dataset, as a reader has read it.
-
-    What the reader could not parse is in no split, but counts among them.
-    """
-    counts = Counter()
-    for split in dataset.splits.values():
-        counts.update(image=len(split.image_names), object=len(split.annotations))
-    for rule, examples in dataset.problems.items():
-        if rule.in_folder != Effect.NOTED:
-            counts[rule.unit] += len(examples)
-    return counts
-
-
 def leave_out_images(split: Split, problems: Problems) -> Split:
     """Return a split without images that cannot be used. Add them to ``problems``."""
     names = split.image_names
@@ -299,3 +234,68 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
             masks.append(mask)
             first.append(annotation)
     return replace(split, annotations=first)
+
+
+def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
+    """Return which objects or images are lacking, for example 'object of val', or ''.
+
+    Those are objects of a split that had some before, and images of any split.
+    """
+    for name, split in after.items():
+        if before[name].objects and not split.objects:
+            return f'object of {name}'
+        if not split.image_names:
+            return f'image of {name}'
+    return ''
+
+
+def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
+    """Return notes about what is left out, or read with a note.
+
+    Args:
+        dataset: The dataset as a reader has read it.
+        problems: What breaks rules.
+        empty: What is lacking (:func:`find_empty`), or ''.
+
+    Raises:
+        UserError: More than a tenth of the images or of the objects is left out, or a split is
+            empty.
+    """
+    issues = make_issues(problems, '')
+    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
+    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
+    if empty and not left_out:
+        raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
+    totals = count_units(dataset)
+    counts = Counter()
+    for issue in left_out:
+        counts[issue.rule.unit] += len(issue.examples)
+    reason = ''
+    if any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
+        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    if empty:
+        reason = f'No {empty} can be used'
+    text = ', '.join(
+        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
+        for unit, number in sorted(counts.items())
+    )
+    named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
+    if reason:
+        raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
+    if left_out:
+        notes.append(f'{text}. These images and annotations are left out:{named}')
+    return notes
+
+
+def count_units(dataset: DatasetInfo) -> Counter[str]:
+    """Return the number of images and of objects in a dataset, as a reader has read it.
+
+    What the reader could not parse is in no split, but counts among them.
+    """
+    counts = Counter()
+    for split in dataset.splits.values():
+        counts.update(image=len(split.image_names), object=len(split.annotations))
+    for rule, examples in dataset.problems.items():
+        if rule.in_folder != Effect.NOTED:
+            counts[rule.unit] += len(examples)
+    return counts
