@@ -2,7 +2,7 @@
 
 How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
 
-1. ``layouts.scan_folder`` lists the files: a ``Folder``.
+1. ``folders.scan_folder`` lists the files: a ``Folder``.
 2. ``formats.finding`` asks the formats for the layouts that the folder fits (a ``Match``): those
    of annotation files first, then maps, then class folders. It rejects a folder that fits none, or
    several of annotation files or of maps.

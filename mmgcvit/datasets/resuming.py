@@ -8,7 +8,7 @@ from mmengine.config import Config
 from ..config import iter_unwrapped_datasets
 from ..errors import UserError, format_count
 from ..files import create_numbered, read_text, write_text
-from .layouts import scan_folder
+from .folders import scan_folder
 from .own_data import CONFIG_FOLDER, LENGTHS, choose_length
 from .template import fill_template
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.config import read_config
-from mmgcvit.datasets.layouts import scan_folder
+from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample

@@ -20,7 +20,7 @@ import supervision as sv
 import torch
 
 from mmgcvit.commands.prediction_run import compare_sizes
-from mmgcvit.datasets.layouts import scan_folder
+from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from ...errors import UserError, shorten
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, get_split
+from ..folders import Folder
+from ..layouts import Layout, Match, get_split
+from ..pairing import Pair
 from ..records import DatasetInfo, LabelSplit
 
 SOURCE = 'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'

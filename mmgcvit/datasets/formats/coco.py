@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from ...errors import UserError, get_first_line, shorten
 from ...files import make_absolute
-from ..layouts import TRAIN_NAMES, Folder, Layout, Match, compile_pattern, get_split
+from ..folders import Folder
+from ..layouts import TRAIN_NAMES, Layout, Match, compile_pattern, get_split
 from ..records import DatasetInfo, Entry, ObjectSplit, parse_flag
 from ..rules.coco import (
     BRUSH_MASKS,

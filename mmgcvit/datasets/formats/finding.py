@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
 from ...files import expand_user
-from ..layouts import Folder, Match, describe_left_out, scan_folder
+from ..folders import Folder, describe_left_out, scan_folder
+from ..layouts import Match
 from ..records import DatasetInfo
 from ..rules.judge import judge
 from . import class_folders, coco, maps, voc, yolo

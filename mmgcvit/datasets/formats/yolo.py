@@ -21,7 +21,9 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
 from ..decoding import read_sizes
-from ..layouts import Folder, Layout, Match, Pair, PairsBySplit, get_split, scan_folder
+from ..folders import Folder, scan_folder
+from ..layouts import Layout, Match, get_split
+from ..pairing import Pair, PairsBySplit
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
