@@ -100,7 +100,9 @@ def enter_scope(cfg: Config) -> None:
     from mmengine.registry import init_default_scope
     from mmengine.utils import import_modules_from_strings
 
-    import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
+    imports = cfg.get('custom_imports')
+    if imports:
+        import_modules_from_strings(**imports)
     init_default_scope(cfg.get('default_scope') or 'mmengine')
 
 
@@ -195,8 +197,8 @@ def explain_error(error: BaseException) -> str:
     """Return why a config cannot be read, with the file and line of the error."""
     # For a failed import, mmengine's error names the entry of custom_imports. Its cause names the
     # missing module.
-    while type(error) is ImportError and (error.__cause__ or error.__context__):
-        error = error.__cause__ or error.__context__
+    while type(error) is ImportError and (cause := error.__cause__ or error.__context__):
+        error = cause
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

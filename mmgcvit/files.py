@@ -76,7 +76,7 @@ def make_portable_path(path: str | Path) -> str:
     """
     path = make_absolute(path)
     if path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
+        path = path.relative_to(Path.cwd())
     return str(path)
 
 
@@ -190,7 +190,7 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
             f'{picture.shape[1]} x {picture.shape[0]} pixels'
         )
     with write_atomically(path, flush=False) as temporary:
-        temporary.write_bytes(content.tobytes())
+        temporary.write_bytes(content)
     return path
 
 
