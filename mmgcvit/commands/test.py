@@ -32,10 +32,10 @@ def main(args: Namespace) -> None:
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
         files = find_model_files(args.config, args.checkpoint)
-        cfg = load_config(str(files.config), args.cfg_options, args.work_dir, args.launcher)
+        cfg = load_config(files.config, args.cfg_options, args.work_dir, args.launcher)
         folder = files.config.parent
         is_in_work_dir = Path(cfg.work_dir).resolve() == folder.resolve()
         is_run = is_in_work_dir or expand_user(args.config).is_dir()
-        if is_run and args.work_dir is None:
+        if is_run and not args.work_dir:
             cfg.work_dir = make_portable_path(folder / 'test')  # keep the run's config
         run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)

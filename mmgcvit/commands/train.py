@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DATA_OPTIONS = {
     'task': TASK,
     'size': {
-        'choices': tuple(COSTS),
+        'choices': COSTS,
         'help': 'network size; xxtiny, xtiny and large are for classification only (default: tiny '
         'with a GPU, else mini)',
     },
@@ -164,7 +164,7 @@ def train_config(args: Namespace) -> None:
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         join_process_group(cfg)
         # Rank 0 locks for all; the stack unlocks.
-        call_on_rank_0(stack.enter_context, lock_work_dir(cfg.work_dir))
+        call_on_rank_0(stack.enter_context, lock_work_dir(Path(cfg.work_dir)))
         run(cfg, args)
 
 
@@ -198,7 +198,7 @@ def train_folder(args: Namespace) -> None:
             if args.workers is not None:
                 workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
                 cfg_options = workers + cfg_options
-        run(load_config(str(config), cfg_options, str(work_dir)), args)
+        run(load_config(config, cfg_options, work_dir), args)
     try:
         message = judge_run(work_dir)
     # An image may have been removed; the training is complete.
@@ -249,7 +249,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
             f'{format_count(len(newer), "file")} of {args.data} are newer ({shorten(newer)}): '
             'images and maps are as now, annotations as they were. To read all anew: --overwrite'
         )
-    if args.epochs is not None:
+    if args.epochs:
         latest = read_latest_checkpoint(config.parent)
         meta = latest.content['meta'] if latest else {}
         done = {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}

@@ -85,9 +85,9 @@ def check_machine(device: str, launcher: str = 'none') -> None:
 
 
 def load_config(
-    path: str,
+    path: str | Path,
     options: Sequence[str] | None = None,
-    work_dir: str | None = None,
+    work_dir: str | Path | None = None,
     launcher: str = 'none',
 ) -> Config:
     """Read a config; set its options, launcher and work dir (default: the config's, else
@@ -198,8 +198,8 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     )
     errors = report.format_messages()
     if errors:
-        advice = "To check all images, run 'mmgcvit check-data CONFIG'"
-        raise UserError('\n'.join([*errors, advice]))
+        errors.append("To check all images, run 'mmgcvit check-data CONFIG'")
+        raise UserError('\n'.join(errors))
     for note in report.format_messages(stops_run=False) + report.notes:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
 
@@ -235,7 +235,7 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         speed_up(runner.model)
         runner.register_hook(CudnnBenchmarkHook())
-        if hook is not None:
+        if hook:
             runner.register_hook(hook)
         yield runner
 

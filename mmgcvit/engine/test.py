@@ -25,10 +25,10 @@ from .setup import check_data, join_process_group, open_runner
 def run_test(
     cfg: Config,
     checkpoint: str | Path,
-    show_dir: str | None = None,
-    out: str | None = None,
-    tta: bool = False,
-    progress: bool = False,
+    show_dir: str | None,
+    out: str | None,
+    tta: bool,
+    progress: bool,
 ) -> None:
     """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
 

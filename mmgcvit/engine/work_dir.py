@@ -58,7 +58,7 @@ def choose_checkpoint(
     if not overwrite:
         if resume or cfg.get('resume'):
             checkpoint = read_resumed(resume or load_from or 'auto', work_dir)
-            if checkpoint is not None:
+            if checkpoint:
                 return checkpoint
         check_unused(work_dir)
     if not load_from:
@@ -79,8 +79,9 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
             'of --resume'
         )
         checkpoint = read_latest_checkpoint(work_dir, advice)
-        none = 'the work dir has no checkpoint, so a new training starts'
-        found = checkpoint.source if checkpoint else none
+        found = 'the work dir has no checkpoint, so a new training starts'
+        if checkpoint:
+            found = checkpoint.source
         print_log(f'--resume: {found}', 'current')
         return checkpoint
     if not is_url(source) and not Path(source).is_file():
@@ -94,10 +95,10 @@ def read_resumed(source: str, work_dir: Path) -> Checkpoint | None:
     return read_for_mmengine(source, work_dir)
 
 
-def list_checkpoints(work_dir: str | Path) -> list[Path]:
+def list_checkpoints(work_dir: Path) -> list[Path]:
     """List the checkpoints and the file ``last_checkpoint`` in a work dir."""
-    files = [path for path in Path(work_dir).glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
-    files += Path(work_dir).glob(LAST_CHECKPOINT_FILE)
+    files = [path for path in work_dir.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
+    files += work_dir.glob(LAST_CHECKPOINT_FILE)
     return sorted(filter(Path.is_file, files))  # those of DeepSpeed are folders
 
 
@@ -111,13 +112,17 @@ def list_run_files(work_dir: Path) -> list[Path]:
             if path.read_bytes() in written:
                 files.append(path)
     files += list_checkpoints(work_dir)
-    pictures = [f'{VAL_IMAGES}/epoch_*.jpg', f'{VAL_IMAGES}/iter_*.jpg']
-    for pattern in (VALIDATED_FILE, SCORE_THR_FILE, *pictures):
+    for pattern in (
+        VALIDATED_FILE,
+        SCORE_THR_FILE,
+        f'{VAL_IMAGES}/epoch_*.jpg',
+        f'{VAL_IMAGES}/iter_*.jpg',
+    ):
         files += work_dir.glob(pattern)
     return files
 
 
-def check_unused(work_dir: str | Path) -> None:
+def check_unused(work_dir: Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier run."""
     names = [path.name for path in list_checkpoints(work_dir)]
     if names:
@@ -128,17 +133,16 @@ def check_unused(work_dir: str | Path) -> None:
 
 
 @contextmanager
-def lock_work_dir(work_dir: str | Path) -> Iterator[None]:
+def lock_work_dir(work_dir: Path) -> Iterator[None]:
     """Create a work dir and lock it against other trainings. When the process ends or is killed,
     the lock is released.
 
     Raise a UserError if the work dir cannot be written, or another training runs in it.
     """
-    folder = Path(work_dir)
-    check_writable(folder, f'the work dir {folder} (--work-dir)')
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / '.lock').open('a+') as lock:
-        acquire_lock(lock, folder)
+    check_writable(work_dir, f'the work dir {work_dir} (--work-dir)')
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with (work_dir / '.lock').open('a+') as lock:
+        acquire_lock(lock, work_dir)
         lock.truncate(0)
         lock.write(f'process {os.getpid()} on {socket.gethostname()}')
         lock.flush()
@@ -235,7 +239,7 @@ class StartHook(Hook):
         self.is_started = False
         self.config = work_dir / source.name
         self.outdated = []
-        if resumed is None or resumed.parent.resolve() != work_dir.resolve():
+        if not resumed or resumed.parent.resolve() != work_dir.resolve():
             # Begin with the earlier run's config, so that it is never without its checkpoints or
             # beside those of this run. Keep the one that this run was started with.
             files = [self.config, *list_run_files(work_dir)]

@@ -176,8 +176,7 @@ class AtomicCheckpointHook(CheckpointHook):
         is_time = is_main_process() and time.monotonic() >= self.next_time
         is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
         can_save = ends_step(runner)
-        is_saved = self.saved_iter == runner.iter
-        if can_save and (is_time or is_stopping) and not is_saved:
+        if can_save and (is_time or is_stopping) and self.saved_iter != runner.iter:
             self.save_now(runner)
         if is_late or (can_save and is_stopping):
             self.agree(True)  # wait, because launchers kill the other ranks when one ends
@@ -186,7 +185,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def agree(self, *answers: bool) -> list[bool]:
         """Return which answers are True on any rank."""
         numbers = torch.tensor(answers).int()
-        if self.group is not None:
+        if self.group:
             dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
         return numbers.bool().tolist()
 

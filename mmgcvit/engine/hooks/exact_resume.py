@@ -73,16 +73,17 @@ class ExactResumeHook(Hook):
     is_training = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        meta = checkpoint['meta']
         if isinstance(runner.train_loop, ResumableLoop):
-            checkpoint['meta'][DATA_POSITION] = runner.train_loop.get_state(checkpoint['meta'])
-        checkpoint['meta'][SETTINGS] = get_plain_settings(runner.cfg)
+            meta[DATA_POSITION] = runner.train_loop.get_state(meta)
+        meta[SETTINGS] = get_plain_settings(runner.cfg)
         for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
             checkpoint[key] = simplify(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         # mmengine also calls this method if load_from is set without resume.
         path = get_resumed_checkpoint(runner)
-        if path is None:
+        if not path:
             return
         is_own_loop = isinstance(runner.train_loop, ResumableLoop)
         missing = [name for name in ('optimizer', 'message_hub') if name not in checkpoint]
@@ -128,7 +129,7 @@ class ExactResumeHook(Hook):
 def is_validation_missing(runner: Runner) -> bool:
     """Return whether the run that is resumed was interrupted in a validation."""
     path = get_resumed_checkpoint(runner)
-    if path is None or not is_validation_due(runner):
+    if not path or not is_validation_due(runner):
         return False
     # The run may continue in another folder than the checkpoint's.
     file = path.parent / VALIDATED_FILE
@@ -138,10 +139,10 @@ def is_validation_missing(runner: Runner) -> bool:
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
     loop = runner.train_loop
-    (unit, done, length) = get_length(runner)
-    if runner.val_loop is None or done < max(loop.val_begin, 1):
+    unit, done, length = get_length(runner)
+    if not runner.val_loop or done < max(loop.val_begin, 1):
         return False
-    if unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done > 0:
+    if unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done:
         return False  # within an epoch
     interval = loop.dynamic_intervals[bisect(loop.dynamic_milestones, done + 1) - 1]
     return done % interval == 0 or done == length
@@ -195,9 +196,8 @@ class NewScheduleHook(Hook):
             return
         checkpoint.pop('param_schedulers', None)
         state = checkpoint['optimizer']
-        groups = runner.optim_wrapper.param_groups
         saved_groups = [*state['param_groups'], state.get('base_param_settings', {})]
-        for saved, group in zip(saved_groups, groups, strict=False):
+        for saved, group in zip(saved_groups, runner.optim_wrapper.param_groups, strict=False):
             for name in group:
                 if name == 'lr' or name.startswith('initial_') or f'initial_{name}' in group:
                     saved[name] = group[name]

@@ -31,7 +31,7 @@ class PatienceHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         has_score = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
-        if not has_score or runner.val_loop is None:
+        if not has_score or not runner.val_loop:
             raise UserError(
                 '--patience needs a validation (with objects, or images of several classes) and '
                 'default_hooks.checkpoint.save_best. Set them, or remove --patience'
@@ -44,7 +44,7 @@ class PatienceHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
         info = runner.message_hub.runtime_info
-        (unit, done, _) = get_length(runner)
+        unit, done, _ = get_length(runner)
         state = info.get(PATIENCE, {'position': 0, 'scores': [], 'count': 0})
         count = state['count']
         if state['position'] != done:

@@ -198,11 +198,10 @@ def format_checkpoints(runner: Runner) -> list[str]:
 def list_next_commands(runner: Runner) -> list[str]:
     """Return the commands of mmgcvit for a trained model."""
     folder = quote(runner.work_dir)
-    has_validation = runner.val_loop is not None
     if not can_draw_predictions(runner.cfg):
-        return [f'test {folder}'] if has_validation else []
+        return [f'test {folder}'] if runner.val_loop else []
     commands = [f'predict {folder} YOUR_PICTURES']
-    if has_validation:
+    if runner.val_loop:
         commands.append(f'mistakes {folder}')
     return [*commands, f'plot {folder}', f'publish {folder}', f'export {folder} model.onnx']
 

@@ -71,7 +71,7 @@ class SkipNonFiniteStepHook(Hook):
             return
         trained = []
         for group in optimizer.param_groups:
-            trained += [x for x in group['params'] if x.grad is not None and x.grad.numel() > 0]
+            trained += [x for x in group['params'] if x.grad is not None and x.grad.numel()]
         # With this limit, finite gradients are multiplied by 1.
         norm = clip_grad_norm_(trained, float('inf'))
         # With FullyShardedDataParallel each rank has other gradients.

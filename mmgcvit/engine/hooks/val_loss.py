@@ -55,7 +55,7 @@ class ValLossHook(Hook):
                 with run_without_ranks():
                     losses = model.forward(images[part], samples[part], mode='loss')
                 loss, _ = model.parse_losses(losses)
-                self.sum = self.sum + loss.double() * len(samples[part])
+                self.sum += loss.double() * len(samples[part])
             model.training = False
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
