@@ -17,7 +17,7 @@ from rich.progress import Progress
 from ..config import LOADERS, enter_scope, locate_config, parse_cfg_options, read_config
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_target, write_image
-from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, check_at_least
+from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, add_integer, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -30,11 +30,8 @@ def add_options(parser: ArgumentParser) -> None:
         metavar='CONFIG_OR_FOLDER',
         help=f'{CONFIG}, or a folder as for train --data',
     )
-    parser.add_argument(
-        '--images',
-        type=int,
-        metavar='N',
-        help='decode N random images of each dataset of a CONFIG (default: all)',
+    add_integer(
+        parser, '--images', 'decode N random images of each dataset of a CONFIG (default: all)'
     )
     parser.add_argument(
         '--contact-sheet', type=Path, metavar='FILE.jpg', help='draw annotated samples into a file'
@@ -54,7 +51,7 @@ def add_options(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int | None:
     """Check a config (a Python file) or a folder."""
     check_at_least(args, images=0)
-    if args.contact_sheet is not None:
+    if args.contact_sheet:
         check_target(args.contact_sheet, '.jpg', '.jpeg', '.png', overwrite=True)
     elif args.augmented:
         raise UserError(
@@ -90,7 +87,7 @@ def check_folder(args: Namespace) -> None:
                 escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
             )
         print(f'{args.config}: no problem in its data stops a training')
-        if args.contact_sheet is not None:
+        if args.contact_sheet:
             write_sheet(args, read_config(config))
 
 
@@ -122,7 +119,7 @@ def check_config_data(args: Namespace, cfg: Config) -> int | None:
     if not errors:
         lines.append(f'{args.config}: no problem in its data stops the run')
     print(escape_controls('\n'.join(lines)))
-    if args.contact_sheet is not None:
+    if args.contact_sheet:
         write_sheet(args, cfg)
     return 1 if errors else None
 

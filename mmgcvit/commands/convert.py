@@ -32,7 +32,6 @@ def add_options(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> None:
     source = args.source
     target = args.target
-    suffix = args.target.suffix.lower()
     check_target(target, '.pth', '.safetensors')
     is_local = not is_url(source) and not source.startswith('timm://')
     if is_local and not expand_user(source).is_file():
@@ -49,7 +48,7 @@ def main(args: Namespace) -> None:
         weights.unused.clear()
     else:
         to = args.to or 'mmpretrain'
-        if suffix == '.safetensors' and to == 'mmpretrain':
+        if target.suffix.lower() == '.safetensors' and to == 'mmpretrain':
             raise UserError(
                 f'{target}: mmpretrain cannot read safetensors. Write a .pth file, or add --to '
                 'original or (only for GC ViT) --to timm'

@@ -31,7 +31,7 @@ def main(args: Namespace) -> None:
             'the file detects in whole images. OnnxPredictor cuts them into tiles of '
             f'{model.tiles} px, as the run was trained on; other programs must'
         )
-    if difference is not None:
+    if difference:
         error, output = difference
         print(
             f"checked with onnxruntime: the outputs differ from PyTorch's by at most {error:.1e} "

@@ -68,7 +68,7 @@ def main(args: Namespace) -> None:
     print_table(score_classes(mistakes, model))
     print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
     curves = mistakes.curves
-    if curves is not None and curves.overall.num_objects:
+    if curves and curves.overall.num_objects:
         print(
             f'{curves.format_ap()}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is '
             f'highest at {curves.overall.best_threshold:.2f}'

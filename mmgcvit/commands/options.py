@@ -174,7 +174,7 @@ def create_out_dir(args: Namespace, subfolder: str, outdated: Sequence[str]) -> 
     """Create the output folder, by default a new numbered one, and remove files that match patterns
     in ``outdated``.
     """
-    if args.out_dir is None:
+    if not args.out_dir:
         args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
     elif not args.overwrite:
         # Raise an error if another command has created it since the check.

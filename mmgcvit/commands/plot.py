@@ -112,12 +112,11 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> Figure:
         axes = figure.add_subplot(num_rows, num_columns, position, title=key, xlabel=unit)
         axes.grid(alpha=0.3)
         for name, curves in runs.items():
-            if panel not in curves:
-                continue
-            # matplotlib leaves gaps at NaN and infinite values.
-            steps, values = zip(*sorted(curves[panel].items()), strict=True)
-            marker = '.' if len(steps) < 50 else None
-            axes.plot(steps, values, marker=marker, label=name)
+            if panel in curves:
+                # matplotlib leaves gaps at NaN and infinite values.
+                steps, values = zip(*sorted(curves[panel].items()), strict=True)
+                marker = '.' if len(steps) < 50 else None
+                axes.plot(steps, values, marker=marker, label=name)
         if len(runs) > 1:
             axes.legend(fontsize='small')
     return figure

@@ -88,7 +88,7 @@ def main(args: Namespace) -> None:
         model = model.with_tiles(args.tiles, args.batch_size)
     if model.task == 'detection':
         print(f'confidence threshold: {model.score_thr:g}, tiles: {model.tiles or "none"}')
-    elif args.classes is not None:
+    elif args.classes:
         raise UserError(
             f'--classes is only for detectors, and this is a {model.task} model. Remove --classes'
         )

@@ -94,11 +94,12 @@ class PredictionRun:
         """Write the counts, and the JSON files of images."""
         if not self.args.write:
             return
+        folder = self.outputs.folder
         if self.images:
             content = {'categories': self.categories, 'images': self.entries}
-            write_json(self.outputs.folder / IMAGES, content)
-            write_json(self.outputs.folder / PREDICTIONS, self.results)
-        write_counts(self.outputs.folder / COUNTS, self.counts, self.model.classes)
+            write_json(folder / IMAGES, content)
+            write_json(folder / PREDICTIONS, self.results)
+        write_counts(folder / COUNTS, self.counts, self.model.classes)
 
     def predict_images(self) -> None:
         """Predict images, write their pictures and segmentation maps, and keep their JSON records."""
@@ -229,8 +230,7 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     """
     side = model.image_side
     if side:
-        longer = side
-        shorter = side
+        longer = shorter = side
         lowest = 1 / MAX_RATIO
         words = f'or smaller than in training (longer side {side} px)'
     elif model.scale:

@@ -116,10 +116,11 @@ def match_detections(
     from pycocotools.cocoeval import COCOeval
 
     with silence_output():  # pycocotools prints its progress
-        cocos = [make_coco(images, num_classes) for images in (ground_truths, predictions)]
-        evaluation = COCOeval(*cocos, iou_type)
+        objects = make_coco(ground_truths, num_classes)
+        found = make_coco(predictions, num_classes)
+        evaluation = COCOeval(objects, found, iou_type)
         evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]
+        del evaluation.params.areaRng[1:]
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation

@@ -140,7 +140,7 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict]:
     }
     if model.task == 'segmentation':
         columns['IoU'] = right / (total - right)
-    if curves is not None:
+    if curves:
         columns |= curves.ap
     scores = {}
     for index, name in enumerate(model.classes):
@@ -164,7 +164,7 @@ def write_mistakes(
         'classes': [*model.classes, BACKGROUND],
         'rows_are_ground_truth': matrix.tolist(),
     }
-    if curves is not None:
+    if curves:
         figure = draw_detection_curves(curves, model.classes, model.score_thr)
         write_figure(folder / 'curves.png', figure)
         content['best_threshold'] = round(curves.overall.best_threshold, 4)
@@ -178,13 +178,13 @@ def write_mistakes(
             title, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE
         )
         file = folder / 'worst' / f'{rank:03d}_{path.stem[:50]}.jpg'
-        drawn = write_image(file, draw_grid(cells, columns=2))
+        write_image(file, draw_grid(cells, columns=2))
         content['worst'].append(
             {
                 'image': str(path),
                 'score': round(scored.score, 6),
                 'text': scored.summary,
-                'drawn': drawn.name,
+                'drawn': file.name,
             }
         )
     write_json(folder / 'mistakes.json', content)

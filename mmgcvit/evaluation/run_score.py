@@ -106,7 +106,7 @@ def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
             continue
         score = values.get('IoU', values['f1'])
         basis = format_count(mistakes.num_images[index], 'image')
-        if curves is not None:
+        if curves:
             curve = curves.by_class[index]
             num_detections, num_correct = curve.count_at(curves.overall.best_threshold)
             score = 2 * num_correct / (num_detections + curve.num_objects)
