@@ -221,7 +221,7 @@ def list_known_keys() -> set[str]:
     """
     from mmengine.runner import Runner
 
-    return {*EXTRA_CONFIG_KEYS, *inspect.signature(Runner.__init__).parameters}
+    return {*EXTRA_CONFIG_KEYS, *inspect.signature(Runner).parameters}
 
 
 def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -154,9 +154,9 @@ SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01
 
 
 @settings(max_examples=8)
-@given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5))
+@given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5), has_schedule=st.booleans())
 def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
-    before, after, stop, tmp_path_factory
+    before, after, stop, has_schedule, tmp_path_factory
 ):
     """They equal those of a run that had its batch size, length and LR from the start."""
     folder = tmp_path_factory.mktemp('runs')
@@ -164,13 +164,14 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     def train(name, images, length, lr, *hooks, resume=False):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
         decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
-        options = {'images': images, 'param_scheduler': [warm_up, decay], 'resume': resume}
+        schedule = [warm_up, decay] if has_schedule else None
+        options = {'images': images, 'param_scheduler': schedule, 'resume': resume}
         cfg = make_config(folder / name, EPOCHS | {'max_epochs': length}, **options, **SEEDED)
         cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
         cfg.optim_wrapper.optimizer.lr = lr
         run(cfg, *hooks)
         state = last(folder / name)
-        return state['param_schedulers'], [x['lr'] for x in state['optimizer']['param_groups']]
+        return state.get('param_schedulers'), [x['lr'] for x in state['optimizer']['param_groups']]
 
     whole = train('whole', *after)
     train('resumed', *before, SignalHook(stop))

@@ -213,7 +213,7 @@ class NewScheduleHook(Hook):
                 epoch, rest = divmod(iteration, len(runner.train_dataloader))
                 ends_epoch = rest == 0 and epoch <= runner.epoch
                 # Those by epoch step after those by iteration.
-                for scheduler in sorted(runner.param_schedulers, key=attrgetter('by_epoch')):
+                for scheduler in sorted(runner.param_schedulers or [], key=attrgetter('by_epoch')):
                     if ends_epoch or not scheduler.by_epoch:
                         scheduler.step()
         unit, _, length = get_length(runner)
