@@ -164,26 +164,44 @@ class HeldOut:
 
 
 def group_images(names: Mapping[int, str]) -> list[list[int]]:
-    """Return the indices of images in groups that stay together, in the order of
-    :func:`order_groups`.
+    """Return the indices of images in groups, in the order in which they should be held out.
 
-    A group is a series (:func:`find_series`): the frames of a video, or one image. One of more than
-    :data:`MAX_SERIES` of all images is divided into five parts of consecutive numbers, each a
-    group. Sorted by a hash of their names, the groups are in an order that looks random but stays
-    the same.
+    A group is a series (:func:`find_series`): the frames of a video, or one image. A series of more
+    than :data:`MAX_SERIES` of all images is divided into five parts, each a group.
     """
-    by_digest = defaultdict(list)
+    groups = {}
     for name, members in find_series(names).items():
-        numbers = sorted({number for number, _ in members})
-        ranks = {number: rank for rank, number in enumerate(numbers)}
         num_parts = 1
         if len(members) > MAX_SERIES * len(names):
-            num_parts = min(len(ranks), round(1 / VAL_FRACTION))
-        for number, index in members:
-            part = ranks[number] * num_parts // len(ranks)
-            digest = hashlib.sha256(f'{name} {part}'.encode()).digest()
-            by_digest[digest].append(index)
-    return order_groups([by_digest[digest] for digest in sorted(by_digest)], len(names))
+            num_parts = round(1 / VAL_FRACTION)
+        for part, images in divide_series(members, num_parts).items():
+            groups[f'{name} {part}'] = images
+    # The order looks random, but new images do not change that of the others.
+    shuffled = [groups[name] for name in sorted(groups, key=hash_name)]
+    return order_groups(shuffled, len(names))
+
+
+def divide_series(members: Sequence[tuple[float, int]], num_parts: int) -> dict[int, list[int]]:
+    """Return the indices of the images in each part of a series.
+
+    A part has consecutive numbers. Images with the same number are in one part, so there may be
+    fewer parts.
+
+    Args:
+        members: The (number, index) of each image.
+        num_parts: The number of parts that are wanted.
+    """
+    numbers = sorted({number for number, _ in members})
+    num_parts = min(num_parts, len(numbers))
+    part_of = {number: rank * num_parts // len(numbers) for rank, number in enumerate(numbers)}
+    parts = defaultdict(list)
+    for number, index in members:
+        parts[part_of[number]].append(index)
+    return parts
+
+
+def hash_name(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
 
 
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
