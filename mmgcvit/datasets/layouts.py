@@ -4,13 +4,21 @@ Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A
 one with annotation files, else one of maps, else class folders, or it is rejected, with the tree of
 the nearest layout if there is one. A new layout of COCO, Pascal VOC or maps is a row of a table.
 The tables of YOLO, whose data.yaml has the paths, and of class folders are for messages and docs.
+
+:func:`pair_files` finds the annotation file or the map of each image: it has the same name, in a
+layout's folders. Splits are folders too, or the lists in ``ImageSets`` (:func:`read_image_sets`).
 """
 
 import re
-from collections.abc import Callable
-from functools import cache
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import UserError
+from ..files import read_text
+from .folders import Folder
 from .records import DatasetInfo
 
 # Names of splits (in lower case) for folders, files and keys: train, Training, train2017, val_set.
@@ -20,6 +28,9 @@ SPLIT_NAME = re.compile(
 )
 # Other names of annotation files and lists for training, by CVAT, VOC and MMYOLO.
 TRAIN_NAMES = ('default', 'trainval')
+Pair = tuple[Path, Path]  # an image and its annotation file or map
+PairsBySplit = Mapping[str, Sequence[Pair]]
+FilesByName = defaultdict[str, list[Path]]  # by a name without suffix; empty for others
 
 
 class Layout(NamedTuple):
@@ -48,6 +59,14 @@ class Match(NamedTuple):
     closeness: int = 0
 
 
+class Pairs(NamedTuple):
+    """The images of a dataset with their annotation files or maps, relative to its folder."""
+
+    by_split: PairsBySplit
+    unpaired_images: list[Path]  # without an annotation file or map
+    unpaired_annotations: list[Path]  # without an image
+
+
 def get_split(name: str) -> str | None:
     """Return the split that a name stands for: 'train', 'val' or 'test'; None for other names."""
     match = SPLIT_NAME.fullmatch(name.lower())
@@ -59,3 +78,141 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Return an expression for paths in any case, with the group ``split`` for ``{split}``."""
     text = re.escape(pattern).replace(re.escape('{split}'), r'(?P<split>[^/]+)', 1)
     return re.compile(text, re.IGNORECASE)
+
+
+def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs:
+    """Return the images in a layout's folders with the files of the same names.
+
+    Args:
+        folder: The dataset's folder.
+        layout: Its ``images`` and ``annotations`` are folders.
+        suffixes: Those of the other files, in lower case.
+    """
+    images = list_by_split(folder, layout.images, folder.images)
+    others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
+    pairs = Pairs({}, [], [])
+    for split in sorted({*images, *others}):
+        own_images = images[split]
+        own_others = others[split]
+        if layout.endings:  # both folders are the same, so each list has images and maps
+            own_images, _ = split_by_ending(own_images, layout.endings)
+            _, own_others = split_by_ending(own_others, layout.endings)
+        if split == 'test' and not own_others:
+            continue  # images for testing need no annotations; describe_left_out counts them
+        pairs.by_split[split] = []
+        for name in dict.fromkeys([*own_images, *own_others]):
+            # Those of this name: one each, unless one is missing or suffixes differ.
+            named_images = own_images[name]
+            named_others = own_others[name]
+            if len(named_images) == len(named_others) == 1:
+                pairs.by_split[split].append((*named_images, *named_others))
+            else:
+                pairs.unpaired_images.extend(named_images)
+                pairs.unpaired_annotations.extend(named_others)
+    return pairs
+
+
+def list_by_split(
+    folder: Folder, pattern: str, files: Iterable[Path]
+) -> defaultdict[str, FilesByName]:
+    """Return the files in the folders of a pattern: {split: {name without suffix: files}}.
+
+    Args:
+        folder: The dataset's folder.
+        pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
+            files are for training. Files in folders below are not of the layout.
+        files: Files of the dataset.
+
+    Raises:
+        UserError: A split has several folders.
+    """
+    expression = compile_pattern(pattern or '.')
+    found = defaultdict(partial(defaultdict, list))
+    folders = {}
+    for file in files:
+        match = expression.fullmatch(str(file.parent))
+        if match is None:
+            continue
+        split = get_split(match['split']) if '{split}' in pattern else 'train'
+        if split is None:
+            continue
+        first = folders.setdefault(split, file.parent)
+        if first != file.parent:
+            raise UserError(
+                f'{folder.path} has the folders {first} and {file.parent} for {split}. Rename or '
+                'move one of them'
+            )
+        found[split][file.stem].append(file)
+    return found
+
+
+def split_by_ending(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
+    """Return images and maps by their common names. The names of maps have one of the endings."""
+    images = defaultdict(list)
+    maps = defaultdict(list)
+    for name, found in files.items():
+        stem = re.sub(f'(?i)({"|".join(endings)})$', '', name)
+        if stem == name:
+            images[re.sub('(?i)_img$', '', name)] += found
+        else:
+            maps[stem] += found
+    return images, maps
+
+
+def read_image_sets(
+    folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
+) -> tuple[PairsBySplit, list[str]]:
+    """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
+
+    A line is the name of an XML file or a map without suffix.
+
+    Args:
+        folder: The dataset's folder.
+        layout: Its layout. One with folders of splits, or with endings, has no lists.
+        by_split: The images with their XML files or maps. Without a list, all are for training.
+        subfolder: The folder in ``ImageSets`` that has the lists.
+    """
+    if '{split}' in layout.images or layout.endings:
+        return by_split, []
+    lists = read_lists(folder, subfolder)
+    if not lists:
+        return by_split, []
+    by_name = {pair[1].stem: pair for pair in by_split['train']}  # without suffixes
+    found = {}
+    unknown = {}  # a line of two lists counts once
+    for split, lines in lists.items():
+        found[split] = []
+        for line, place in lines.items():
+            pair = by_name.get(line) or by_name.get(line.strip())
+            if pair:
+                found[split].append(pair)
+            elif split != 'test':  # images for testing need no annotations
+                unknown.setdefault(line, place)
+    splits = {split: list(dict.fromkeys(listed)) for split, listed in found.items() if listed}
+    return splits, [*unknown.values()]
+
+
+def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
+    """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
+
+    Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no
+    other list has are for training. Lists with other names, as of the images of a class, are left
+    out.
+    """
+    place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
+    lists = {}
+    for file in folder.list_files('.txt'):
+        match = place.fullmatch(str(file))
+        name = match['split'].lower() if match else ''
+        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
+        if split is None:
+            continue
+        lines = lists.setdefault(split, {})
+        for line in read_text(folder.path / file).split('\n'):
+            if line.strip():
+                lines[line] = f'{file.name}: {line!r}'
+    trainval = lists.pop('trainval', None)
+    if trainval and 'train' not in lists:
+        held_out = set().union(*lists.values())
+        lists['train'] = {line: trainval[line] for line in trainval if line not in held_out}
+    return lists

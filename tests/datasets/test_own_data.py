@@ -24,7 +24,7 @@ from mmgcvit.config import LOADERS
 from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.map_classes import read_classes
+from mmgcvit.datasets.formats.semantic_maps import read_classes
 from mmgcvit.datasets.own_data import make_config
 from mmgcvit.datasets.resuming import extend_run, find_newer_files
 from mmgcvit.datasets.transforms import skip_unreadable

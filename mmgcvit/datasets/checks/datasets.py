@@ -43,7 +43,7 @@ from ..rules.images import (
 )
 from ..rules.judge import leave_out_repeated
 from ..rules.objects import FEW_POINTS, FULL_IMAGES, leave_out_wrong
-from ..rules.rule import MAX_UNUSABLE, Issue, Problems, Report, Rule, make_issues
+from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_issues
 from .sources import find_format, get_data_path, iter_datasets
 
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
@@ -123,9 +123,12 @@ def check_coco(
     is_trained = any(not entry.get('ignore') for entry in usable.objects)
     if not is_scored and not is_trained:
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
-    num_listed = len(split.annotations)
-    num_wrong = num_listed - len(usable.annotations)
-    report.issues += make_coco_issues(path, problems, num_listed, num_wrong, is_scored)
+    num_objects = len(split.annotations) + len(problems[UNLISTED])
+    are_many = num_objects - len(usable.annotations) > MAX_UNUSABLE * num_objects
+    for issue in make_issues(problems, path, are_many):
+        # pycocotools raises an error for a mask without area.
+        stops_scores = is_scored and issue.rule == FEW_POINTS
+        report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {objects}')
     has_ignored = len(split.objects) < len(split.annotations)
     if has_ignored and not is_scored and has_other_assigner(cfg.get('model')):
@@ -134,28 +137,6 @@ def check_coco(
             'model has no ignore_iof_thr above 0'
         )
     return images
-
-
-def make_coco_issues(
-    path: str, problems: Problems, num_listed: int, num_wrong: int, is_scored: bool
-) -> list[Issue]:
-    """Return the issues of a COCO file.
-
-    Args:
-        path: The file.
-        problems: What breaks rules.
-        num_listed: The number of objects, without those of no listed image or category.
-        num_wrong: How many of them cannot be used.
-        is_scored: Whether the dataset is for validation or test.
-    """
-    num_unlisted = len(problems[UNLISTED])
-    are_many = num_wrong + num_unlisted > MAX_UNUSABLE * (num_listed + num_unlisted)
-    issues = []
-    for issue in make_issues(problems, path, are_many):
-        # pycocotools raises an error for a mask without area.
-        stops_scores = is_scored and issue.rule == FEW_POINTS
-        issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
-    return issues
 
 
 def describe_objects(split: ObjectSplit, classes: Sequence[str]) -> str:

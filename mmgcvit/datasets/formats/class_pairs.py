@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...errors import UserError
 from ..decoding import read_sizes
-from ..pairing import Pair
+from ..layouts import Pair
 
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 FileByKey = dict[str, Path]  # the first file with each key

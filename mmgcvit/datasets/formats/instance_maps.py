@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ..decoding import check_map_size, read_segmentation_map
-from ..pairing import Pair, PairsBySplit
+from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS

@@ -10,13 +10,11 @@ from functools import partial
 
 from ...errors import UserError, shorten
 from ..folders import Folder
-from ..layouts import Layout, Match
-from ..pairing import Pairs, pair_files, read_image_sets
+from ..layouts import Layout, Match, Pairs, pair_files, read_image_sets
 from ..records import DatasetInfo
 from ..rules.parsing import UNKNOWN_LINES, UNPAIRED
 from .instance_maps import read_instance_maps
-from .map_classes import COLOURS, NAMES_TABLE, read_classes
-from .semantic_maps import read_semantic_maps
+from .semantic_maps import COLOURS, NAMES_TABLE, read_classes, read_semantic_maps
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values

@@ -14,8 +14,7 @@ from xml.etree import ElementTree
 from ...errors import UserError, get_first_line, shorten
 from ..decoding import read_sizes
 from ..folders import Folder
-from ..layouts import Layout, Match
-from ..pairing import Pair, Pairs, pair_files, read_image_sets
+from ..layouts import Layout, Match, Pair, Pairs, pair_files, read_image_sets
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, parse_flag
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED

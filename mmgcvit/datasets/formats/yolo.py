@@ -22,8 +22,7 @@ from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
 from ..decoding import read_sizes
 from ..folders import Folder, scan_folder
-from ..layouts import Layout, Match, get_split
-from ..pairing import Pair, PairsBySplit
+from ..layouts import Layout, Match, Pair, PairsBySplit, get_split
 from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo, Entry, Size
 from ..rules.images import UNREADABLE
@@ -119,7 +118,11 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         names, root, images, notes = read_settings(file, text)
     except (UserError, OSError) as error:  # names of files may be too long
         raise UserError(f'{file}: {error}') from None
-    notes += describe_outside(folder.path, file, images)
+    places = {make_absolute(path).parent for paths in images.values() for path in paths}
+    root_folder = make_absolute(folder.path)
+    outside = [place for place in places if not place.is_relative_to(root_folder)]
+    if outside:
+        notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
     pairs = {
         split: [(path, find_label_file(root, path)) for path in paths]
         for split, paths in images.items()
@@ -285,17 +288,6 @@ def find_path(root: Path, name: str) -> Path:
             f'{name} is {found} or {below_root}, and both exist. Write the right one, without ..'
         )
     return below_root
-
-
-def describe_outside(folder: Path, file: Path, images: Mapping) -> list[str]:
-    """Return a note that names the folders of images that are not in the dataset's folder.
-
-    ``images`` has the paths that the YAML file names, by split.
-    """
-    root = make_absolute(folder)
-    places = {make_absolute(path).parent for paths in images.values() for path in paths}
-    outside = [place for place in sorted(places) if not place.is_relative_to(root)]
-    return [f'images are read from {shorten(outside)}, which {file} names'] if outside else []
 
 
 def find_label_file(root: Path, image: Path) -> Path:

@@ -23,7 +23,9 @@ ZERO_BASED = make_folder_note(
 UNUSABLE_XML = make_folder_rule(
     'XML files or their images that cannot be used', 'Export them again, or remove them'
 )
-UNKNOWN_LINES = make_folder_rule('lines of ImageSets that name no XML file or map', 'Correct them')
+UNKNOWN_LINES = make_folder_rule(
+    'lines of ImageSets that name no XML file or map', 'Write names without folder and suffix'
+)
 UNPAIRED = make_folder_rule(
     'images without a map, or maps without an image', 'Add the other one, with the same name'
 )
