@@ -61,7 +61,7 @@ def resolve_device(name: str | None) -> torch.device:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     if str(name).isdecimal():
         name = f'cuda:{name}'
-    if re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)) is None:
+    if not re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)):
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     device = torch.device(name)
     if device.type == 'cpu':

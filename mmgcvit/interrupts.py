@@ -120,7 +120,7 @@ def start_worker(initialise: Callable | None, worker: int) -> None:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    if initialise is not None:
+    if initialise:
         initialise(worker)
 
 

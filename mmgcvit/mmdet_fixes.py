@@ -306,8 +306,7 @@ class ApplyExifAsAnnotated(BaseTransform):
         if annotated_shape == (width, height) and width != height:
             unrotated = self.load_unrotated({'img_path': results['img_path']})
             if unrotated['img_shape'] == annotated_shape:
-                image = unrotated['img'].astype(results['img'].dtype)
-                results.update(unrotated, img=image)
+                results.update(unrotated, img=unrotated['img'].astype(results['img'].dtype))
         return results
 
 

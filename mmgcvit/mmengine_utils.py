@@ -47,7 +47,7 @@ def call_on_rank_0(function: Callable, *arguments) -> Any:
             # The error itself may have attributes that cannot be pickled.
             error = caught
             reason = f'rank 0 stopped: {type(caught).__name__}: {caught}'
-    if group is not None:
+    if group:
         barrier = dist.barrier(group, async_op=True)
         while not barrier.is_completed():  # wait() alone would not let Python handle signals
             time.sleep(POLL_INTERVAL)

@@ -31,8 +31,7 @@ def test_plain_install_requires_neither_torch_nor_openmmlab_packages():
 
 def test_the_lowest_versions_of_the_extras_are_those_that_an_import_demands():
     """The page of the installation names them too."""
-    text = (ROOT / 'setup.py').read_text()
-    _, _, extra = text.partition("'openmmlab-upstream': [")
+    _, _, extra = (ROOT / 'setup.py').read_text().partition("'openmmlab-upstream': [")
     bounds = dict(re.findall(r"'([\w-]+)>=([\d.]+)", extra.partition(']')[0]))
     for name, lowest in requirements.MINIMUM_VERSIONS.items():
         bound = bounds.get(name) or bounds[f'{name}-lite']

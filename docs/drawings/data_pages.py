@@ -6,11 +6,21 @@ from itertools import groupby
 from pathlib import Path
 
 from mmgcvit.datasets.formats import FORMATS
-from mmgcvit.datasets.rules import RULES
+from mmgcvit.datasets.rules import classes, coco, images, judge, objects, parsing
+from mmgcvit.datasets.rules.rule import Rule
 
 DOCS = Path(__file__).parent.parent
 LAYOUTS = DOCS / 'data_layouts.md'
 RULES_PAGE = DOCS / 'data_rules.md'
+# Modules import rules of each other.
+RULES = tuple(
+    dict.fromkeys(
+        each
+        for module in (images, judge, objects, coco, classes, parsing)
+        for each in vars(module).values()
+        if isinstance(each, Rule)
+    )
+)
 
 
 def render_layouts() -> str:

@@ -115,8 +115,7 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> Figure:
             if panel in curves:
                 # matplotlib leaves gaps at NaN and infinite values.
                 steps, values = zip(*sorted(curves[panel].items()), strict=True)
-                marker = '.' if len(steps) < 50 else None
-                axes.plot(steps, values, marker=marker, label=name)
+                axes.plot(steps, values, marker='.' if len(steps) < 50 else None, label=name)
         if len(runs) > 1:
             axes.legend(fontsize='small')
     return figure

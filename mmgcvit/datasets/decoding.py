@@ -115,8 +115,7 @@ def check_pixels(image: Image.Image) -> None:
         if (image.mode, image.format) == ('I', 'TIFF'):
             raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
-        colours = np.atleast_3d(np.asarray(image))[..., :num_colours]
-        check_values(colours)
+        check_values(np.atleast_3d(np.asarray(image))[..., :num_colours])
 
 
 def check_sides(width: int, height: int) -> None:
@@ -135,10 +134,9 @@ def check_values(pixels: NDArray) -> None:
     15, so the image would be nearly black. ``pixels`` of 8 bits are such upper bits: Pillow has cut
     the lower ones off.
     """
-    lowest = pixels.min()
     highest = pixels.max()
     dark = 15 if pixels.dtype == np.uint8 else 4095
-    if pixels.dtype.kind == 'f' or lowest < 0 or highest >= 2**16:
+    if pixels.dtype.kind == 'f' or pixels.min() < 0 or highest >= 2**16:
         raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
     if 0 < highest <= dark:
         raise BitDepthError(

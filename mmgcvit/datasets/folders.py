@@ -57,7 +57,7 @@ def scan_folder(folder: Path) -> Folder:
     return Folder(folder, sorted(files), outputs)
 
 
-def walk(start: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(start: Path) -> Iterator[tuple]:
     """Yield each folder with the names of its folders and files, as ``os.walk`` does.
 
     It also follows links to folders, but yields each folder once: at its own path or, if that is

@@ -176,9 +176,9 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
             num_parts = round(1 / VAL_FRACTION)
         for part, images in divide_series(members, num_parts).items():
             groups[f'{name} {part}'] = images
-    # The order looks random, but new images do not change that of the others.
-    shuffled = [groups[name] for name in sorted(groups, key=hash_name)]
-    return order_groups(shuffled, len(names))
+    # By their hashes, the order looks random, but new images do not change that of the others.
+    shuffled = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return order_groups([groups[name] for name in shuffled], len(names))
 
 
 def divide_series(members: Sequence[tuple[float, int]], num_parts: int) -> dict[int, list[int]]:
@@ -198,10 +198,6 @@ def divide_series(members: Sequence[tuple[float, int]], num_parts: int) -> dict[
     for number, index in members:
         parts[part_of[number]].append(index)
     return parts
-
-
-def hash_name(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
 
 
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
@@ -237,8 +233,7 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
         words[match['start']].add(match['words'] or '')
     found = defaultdict(list)
     for start, members in series.items():
-        numbers = {number for number, _ in members}
-        are_alike = len(words[start]) <= len(numbers)
+        are_alike = len(words[start]) <= len({number for number, _ in members})
         for number, index in members:
             found[start if are_alike else names[index]].append((number, index))
     return found

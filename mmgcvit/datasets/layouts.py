@@ -192,7 +192,7 @@ def read_image_sets(
     return splits, [*unknown.values()]
 
 
-def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
+def read_lists(folder: Folder, subfolder: str) -> dict[str, dict]:
     """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
 
     Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no

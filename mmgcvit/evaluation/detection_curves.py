@@ -98,8 +98,8 @@ def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections
     is_counted = np.ones(len(prediction), bool)
     evaluation = match_detections([ground_truth], [prediction], len(prediction.classes))
     for match in filter(None, evaluation.evalImgs):
-        indices = np.array(match['dtIds'], int) - 1  # ids start at 1
-        is_counted[indices] = ~match['dtIgnore'][0]
+        # Ids start at 1.
+        is_counted[np.array(match['dtIds'], int) - 1] = ~match['dtIgnore'][0]
     return prediction.select(is_counted)
 
 
@@ -116,9 +116,9 @@ def match_detections(
     from pycocotools.cocoeval import COCOeval
 
     with silence_output():  # pycocotools prints its progress
-        objects = make_coco(ground_truths, num_classes)
-        found = make_coco(predictions, num_classes)
-        evaluation = COCOeval(objects, found, iou_type)
+        evaluation = COCOeval(
+            make_coco(ground_truths, num_classes), make_coco(predictions, num_classes), iou_type
+        )
         evaluation.params.maxDets = [MAX_DETECTIONS]
         del evaluation.params.areaRng[1:]
         evaluation.evaluate()

@@ -81,8 +81,7 @@ class SegmentorGraph(nn.Module):
         padded = pad_images(padded, self.size_divisor)
         maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.
-        meta = {'img_shape': tuple(padded.shape[2:])}
-        logits = self.head.predict(maps, [meta], None)
+        logits = self.head.predict(maps, [{'img_shape': tuple(padded.shape[2:])}], None)
         return logits[..., : images.shape[2], : images.shape[3]]
 
 

@@ -82,8 +82,7 @@ def draw_prediction(
         if with_scores:
             text += f' {prediction.score:.2f}'
         colour = palette[prediction.label]
-        size = choose_text_size(canvas)
-        canvas = draw_labels(canvas, [(0, 0)], [text], [colour], size)
+        canvas = draw_labels(canvas, [(0, 0)], [text], [colour], choose_text_size(canvas))
     return canvas
 
 

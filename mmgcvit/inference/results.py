@@ -109,8 +109,7 @@ class Segmentation:
     areas: NDArray  # (n,) int64, the number of pixels of each of these classes
 
     def __repr__(self) -> str:
-        shares = self.areas / self.label_map.size
-        rows = zip(shares, self.class_names, strict=True)
+        rows = zip(self.areas / self.label_map.size, self.class_names, strict=True)
         height, width = self.label_map.shape
         text = shorten([f'{share:.1%} {name}' for share, name in rows])
         return f'Segmentation({width} x {height} px: {text})'

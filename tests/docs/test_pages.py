@@ -140,8 +140,7 @@ def test_messages_quoted_in_troubleshooting_exist_in_the_code():
     assert len(quoted) > 10
     # The code, with its literals joined and ... for each value.
     code = '\n'.join(path.read_text() for path in (ROOT / 'mmgcvit').rglob('*.py'))
-    joined = re.sub(r"""['"]\n\s*f?['"]""", '', code)
-    texts = re.sub(r'\{[^{}]*\}', '...', joined)
+    texts = re.sub(r'\{[^{}]*\}', '...', re.sub(r"""['"]\n\s*f?['"]""", '', code))
     for words in quoted - OF_OTHERS:
         parts = re.split(r' ?\.\.\. ?', words.strip('. '))
         assert re.search('.+?'.join(map(re.escape, parts)), texts), words

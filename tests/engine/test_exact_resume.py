@@ -123,8 +123,7 @@ def test_a_checkpoint_loads_with_weights_only_and_a_resumed_run_continues_data_a
     schedule = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'by_epoch': False, 'total_steps': 12}]
     options = {'loop': EPOCHS, 'param_scheduler': schedule, **SEEDED}
     run(make_config(tmp_path, **options), SignalHook(6))
-    path = (tmp_path / 'last_checkpoint').read_text()
-    content = torch.load(path, weights_only=True)
+    content = torch.load((tmp_path / 'last_checkpoint').read_text(), weights_only=True)
     losses = content['message_hub']['log_scalars']['train/loss']
     assert len(losses['history']) == len(losses['counts']) == 6
     assert 'anneal_func' not in content['param_schedulers'][0], "mmengine's function"

@@ -115,8 +115,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
         ' 0.60, with the highest F1 (1.00): 2 of 2 objects found, 0 missed, 0 false'
     )
     assert load(run).score_thr == load(run / 'detect.py', checkpoint).score_thr == 0.6
-    other = shutil.copy(checkpoint, run / 'epoch_2.pth')
-    assert load(run, other).score_thr == 0.6
+    assert load(run, shutil.copy(checkpoint, run / 'epoch_2.pth')).score_thr == 0.6
     assert load(run, score_thr=0.1).score_thr == 0.1
     with checkpoint.open('ab') as file:
         file.write(b'0')

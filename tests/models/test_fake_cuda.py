@@ -81,8 +81,8 @@ class ConvRecorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.aten.convolution.default:
-            groups = args[8]
-            self.layouts.append(args[0].is_contiguous() if groups > 1 else None)
+            # With several groups, it is depthwise.
+            self.layouts.append(args[0].is_contiguous() if args[8] > 1 else None)
         return function(*args, **(kwargs or {}))
 
 
@@ -106,6 +106,5 @@ def test_depthwise_convolutions_are_cudnns_only_in_training_with_benchmark(
         with torch.autocast('cuda', dtype, enabled=dtype is not None):
             maps = model(torch.rand(2, 3, 203, 331, device='cuda'))
     assert all(x.is_cuda for x in maps)
-    is_cudnn = training and benchmark
-    assert convs.layouts.count(not is_cudnn) == 11
+    assert convs.layouts.count(not (training and benchmark)) == 11  # else cuDNN's
     assert convs.layouts.count(None) == 5

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from ...config import find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
 from ..decoding import IGNORE_INDEX, get_decoding_settings
-from ..records import ObjectSplit
+from ..records import ObjectSplit, Size
 from ..rules.coco import (
     NO_OBJECTS,
     NOT_COCO,
@@ -55,7 +55,7 @@ class ImageFile(NamedTuple):
     """The path of an image and, if they exist, its annotated size and its map's path."""
 
     path: str
-    annotated_size: tuple[int, int] | None = None
+    annotated_size: Size | None = None
     map_path: str | None = None
 
 

@@ -120,8 +120,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
             names = shorten([pairs.unpaired_images[0], pairs.unpaired_annotations[0]])
             yield Match(layout, misfit=f'no image has a map of its name ({names})')
         elif any(pair_files(folder, layout, LOSSY_SUFFIXES).by_split.values()):
-            misfit = 'its maps are not PNG, BMP or TIFF files. Save them as PNG'
-            yield Match(layout, misfit=misfit)
+            yield Match(layout, misfit='its maps are not PNG, BMP or TIFF files. Save them as PNG')
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:

@@ -315,8 +315,8 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str = '')
 def to_voc(made: Made, photo: Photo) -> str:
     is_loose = 'loose' in made.options
     width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
-    name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
-    text = f'<filename>{name}</filename>'
+    # XML has no form feeds.
+    text = '<filename>' + escape(photo.name.replace('\x0c', '')) + '</filename>'
     text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
         left, top, right, bottom = thing.box
@@ -452,8 +452,7 @@ def make_datasets(draw: st.DrawFn) -> Made:
     options = draw(st.sets(st.sampled_from(OPTIONS)))
     names = [name for name in CLASSES if has_splits or get_split(name) is None]
     classes = draw(st.lists(st.sampled_from(names), min_size=2, max_size=4, unique=True))
-    num_splits = draw(st.integers(1, 3)) if has_splits else 1
-    splits = [*SPLIT_NAMES][:num_splits]
+    splits = [*SPLIT_NAMES][: draw(st.integers(1, 3)) if has_splits else 1]
     folders = {split: draw(st.sampled_from(SPLIT_NAMES[split])) for split in splits}
     if data_format == 'maps' and 'as_dict' in options:
         classes = [f'class {index}' for index in range(len(classes))]

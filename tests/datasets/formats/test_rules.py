@@ -10,9 +10,10 @@ import pytest
 from mmengine.config import Config
 from PIL import ExifTags, Image
 
+from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.rules import RULES, classes, coco, images, judge, objects
+from mmgcvit.datasets.rules import classes, coco, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.datasets.rules.rule import Effect
@@ -167,8 +168,7 @@ def write_pages(image, label):
 
 
 def write_dark(image, label):
-    pixels = np.full((HEIGHT, WIDTH), 900, np.uint16)
-    Image.fromarray(pixels).save(image, 'PNG')
+    Image.fromarray(np.full((HEIGHT, WIDTH), 900, np.uint16)).save(image, 'PNG')
 
 
 def write_text(image, label):
