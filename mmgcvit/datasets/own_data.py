@@ -44,11 +44,11 @@ TIMM_RELEASE = (
     'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit/'
 )
 WEIGHTS = {
-    'xxtiny': TIMM_RELEASE + 'gcvit_xxtiny_224_nvidia-d1d86009.pth',
-    'xtiny': TIMM_RELEASE + 'gcvit_xtiny_224_nvidia-274b92b7.pth',
-    'tiny': TIMM_RELEASE + 'gcvit_tiny_224_nvidia-ac783954.pth',
-    'small': TIMM_RELEASE + 'gcvit_small_224_nvidia-4e98afa2.pth',
-    'base': TIMM_RELEASE + 'gcvit_base_224_nvidia-f009139b.pth',
+    'xxtiny': f'{TIMM_RELEASE}gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': f'{TIMM_RELEASE}gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': f'{TIMM_RELEASE}gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': f'{TIMM_RELEASE}gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': f'{TIMM_RELEASE}gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
 # The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least

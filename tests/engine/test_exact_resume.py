@@ -163,8 +163,8 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
     def train(name, images, length, lr, *hooks, resume=False):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
         decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
-        schedule = [warm_up, decay] if has_schedule else None
-        options = {'images': images, 'param_scheduler': schedule, 'resume': resume}
+        options = {'images': images, 'resume': resume}
+        options['param_scheduler'] = [warm_up, decay] if has_schedule else None
         cfg = make_config(folder / name, EPOCHS | {'max_epochs': length}, **options, **SEEDED)
         cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
         cfg.optim_wrapper.optimizer.lr = lr

@@ -43,8 +43,10 @@ def runner(model, task, tmp_path):
     runner = Mock(val_dataloader=loader, model=model.network, cfg=cfg, work_dir=str(tmp_path))
     if task == 'segmentation':
         runner.train_loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
-    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': runner.tracker}
-    runner.visualizer._vis_backends = backends
+    runner.visualizer._vis_backends = {
+        'local': LocalVisBackend(str(tmp_path)),
+        'tracker': runner.tracker,
+    }
     return runner
 
 

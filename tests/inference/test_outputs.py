@@ -87,8 +87,11 @@ def test_classes_of_the_same_name_are_counted_on_their_own(tmp_path):
     """ImageNet has two classes called crane."""
     counts = {'a': Counter([0]), 'b': Counter([2])}
     write_counts(tmp_path / 'x.csv', counts, ['crane', 'dog', 'crane'])
-    rows = (tmp_path / 'x.csv').read_text().split()
-    assert rows == ['file_name,crane,dog,crane', 'a,1,0,0', 'b,0,0,1']
+    assert (tmp_path / 'x.csv').read_text().split() == [
+        'file_name,crane,dog,crane',
+        'a,1,0,0',
+        'b,0,0,1',
+    ]
 
 
 def test_detections_are_written_in_cocos_results_format():

@@ -49,5 +49,6 @@ def make_digits(out):
 
 
 def train(digits, task, work_dir, *options):
-    config = CONFIGS / f'{task}.py'
-    return call(digits, TOOLS / 'train.py', config, '--work-dir', work_dir, *options)
+    return call(
+        digits, TOOLS / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir, *options
+    )

@@ -315,8 +315,8 @@ def write_yolo(made: Made, root: Path, image: str, label: str, source: str = '')
 def to_voc(made: Made, photo: Photo) -> str:
     is_loose = 'loose' in made.options
     width, height = ('0', '0') if is_loose else (WIDTH, HEIGHT)
-    # XML has no form feeds.
-    text = '<filename>' + escape(photo.name.replace('\x0c', '')) + '</filename>'
+    name = escape(photo.name.replace('\x0c', ''))  # XML has no form feeds
+    text = f'<filename>{name}</filename>'
     text += f'<size><width>{width}</width><height>{height}</height></size>'
     for thing in photo.things:
         left, top, right, bottom = thing.box
