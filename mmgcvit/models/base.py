@@ -51,11 +51,10 @@ class PyramidBackbone(PretrainedModel):
         self.num_stages = chosen[-1] + 1
         self.num_features = stage_dims[chosen[-1]]
         self.frozen_stages = frozen_stages
-        is_valid = is_int(frozen_stages, -1) and frozen_stages <= self.num_stages
         require(
             'frozen_stages',
             frozen_stages,
-            is_valid,
+            is_int(frozen_stages, -1) and frozen_stages <= self.num_stages,
             f'-1 (freeze nothing), 0 (the stem) or up to {self.num_stages} (the stem and that many '
             'stages)',
         )

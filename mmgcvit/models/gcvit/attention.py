@@ -42,11 +42,10 @@ class WindowAttention(nn.Module):
 
         The map has any size. ``q_global`` is the global query, (B, nH, N, d).
         """
-        size = x.shape[1:3]
         x = cast_for_autocast(x)  # before the partition, which copies the map
         q, k, v = self.project(window_partition(x, self.window_size), q_global)
         attended = attend(q, k, v, self.position())
-        return window_reverse(self.proj(attended), self.window_size, size)
+        return window_reverse(self.proj(attended), self.window_size, x.shape[1:3])
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         """Project windows (B, nW, N, C) to q, k and v, (B, nW, nH, N, d) each, or q to (B, 1, nH,

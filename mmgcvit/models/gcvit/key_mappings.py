@@ -114,18 +114,20 @@ OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
 KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
 
 
-def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict:
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict:
     """Return the attributes that decide the keys and shapes of weights, for all or the first
     ``num_stages``.
     """
     blocks = count_blocks(tensors)
     stages = range(num_stages or NUM_STAGES)
-    attn = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
     is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
     return {
         'embed_dims': len(tensors['stem.proj.weight']),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(tensors[attn.format(i)].shape[1] for i in stages),
+        'num_heads': tuple(
+            tensors[f'stages.{i}.blocks.0.attn.position.relative_position_bias_table'].shape[1]
+            for i in stages
+        ),
         'mlp_ratio': infer_mlp_ratio(tensors),
         'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
     }

@@ -66,14 +66,16 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
-        num_stages = len(self.embed_dims)
         self.num_kv_heads = self.num_kv_heads or self.num_heads
         for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
-            check_ints(name, getattr(self, name), num_stages)
+            check_ints(name, getattr(self, name), len(self.embed_dims))
         if self.shifts is not None:
-            is_valid = is_sequence(self.shifts) and len(self.shifts) > 1
-            is_valid = is_valid and all(are_ints(shift, 2, -inf) for shift in self.shifts)
-            is_valid = is_valid and tuple(self.shifts[0]) == (0, 0)
+            is_valid = (
+                is_sequence(self.shifts)
+                and len(self.shifts) > 1
+                and all(are_ints(shift, 2, -inf) for shift in self.shifts)
+                and tuple(self.shifts[0]) == (0, 0)
+            )
             expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
             require('shifts', self.shifts, is_valid, expected)
         is_mode = self.shift_mode in SHIFT_MODES

@@ -10,14 +10,7 @@ nKV = nH is plain multi-head attention.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.attention import (
-    QKV,
-    attend,
-    compute_attention_weights,
-    sdpa,
-    split_heads,
-    split_qkv,
-)
+from ..layers.attention import QKV, attend, compute_attention_weights, sdpa, split_heads, split_qkv
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 

@@ -44,7 +44,7 @@ ORIGINAL = KeyMapping(
 KEY_MAPPINGS = (ORIGINAL, make_own_mapping(signature_key='stem.convs.0.weight'))
 
 
-def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict:
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict:
     """Return the attributes that decide the shapes of weights, from all tensors of a network or its
     first stages.
 

@@ -67,5 +67,4 @@ def count_patches(size: Size, arch: LSAArch) -> Size:
     """
     # The formula of nn.Conv2d, for sides that pad_images has rounded up.
     added = 2 * arch.padding - arch.kernel_size
-    stride = arch.stride
-    return tuple((round_up(side, stride) + added) // stride + 1 for side in size)
+    return tuple((round_up(side, arch.stride) + added) // arch.stride + 1 for side in size)
