@@ -92,10 +92,7 @@ class FCNMaskHead(mmdet.FCNMaskHead):
     """
 
     def get_targets(
-        self,
-        sampling_results: list,
-        batch_gt_instances: list[InstanceData],
-        rcnn_train_cfg: Any,
+        self, sampling_results: list, batch_gt_instances: list[InstanceData], rcnn_train_cfg: Any
     ) -> Tensor:
         """Return the targets (n, h, w), 0 or 1, of the images' n positive boxes.
 

@@ -57,12 +57,7 @@ def roi_align_backward(
 
 
 def roi_align(
-    maps: Tensor,
-    rois: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    pool_mode: int,
-    **options,
+    maps: Tensor, rois: Tensor, aligned_height: int, aligned_width: int, pool_mode: int, **options
 ) -> Tensor:
     """Call torchvision's RoIAlign with mmcv's options, most of which have the same names there."""
     from torchvision.ops import roi_align as torchvision_roi_align
