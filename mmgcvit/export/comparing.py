@@ -84,7 +84,7 @@ def compute_difference(output: NDArray, expected: NDArray) -> float:
     shapes and NaN).
     """
     if output.shape != expected.shape:
-        return float('inf')
+        return np.inf
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
     difference = np.abs(output - expected).max(initial=0) / largest
@@ -102,10 +102,9 @@ def compute_expected(
     """
     # The last transform packs an image, so it is not resized.
     packing = replace(predictor, pipeline=predictor.pipeline.transforms[-1])
-    network = predictor.network
     packed = pseudo_collate([packing.prepare_image(image) for image in images])
-    batch = network.data_preprocessor(packed)
-    samples = network(**batch, mode='predict')
+    batch = predictor.network.data_preprocessor(packed)
+    samples = predictor.network(**batch, mode='predict')
     height, width = images.shape[1:3]
     inputs = batch['inputs'][..., :height, :width]
     if predictor.task == 'classification':

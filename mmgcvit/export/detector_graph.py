@@ -121,8 +121,9 @@ class TwoStageGraph(nn.Module):
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             boxes.append(level_boxes)
-            iou_threshold = cfg.nms.iou_threshold
-            scores.append(apply_nms(level_boxes, top_scores, iou_threshold, OBJECT_THRESHOLD))
+            scores.append(
+                apply_nms(level_boxes, top_scores, cfg.nms.iou_threshold, OBJECT_THRESHOLD)
+            )
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
         return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
@@ -184,7 +185,7 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     Return boxes (B, n, K, 4) = [x1, y1, x2, y2] in pixels.
     """
     decoded = delta2bbox(boxes.flatten(0, 1), deltas, coder.means, coder.stds)
-    decoded = decoded.reshape(boxes.shape[0], boxes.shape[1], -1, 4)
+    decoded = decoded.reshape(*boxes.shape[:2], -1, 4)
     limits = size.flip(0).repeat(2).to(decoded.dtype)
     return torch.minimum(decoded.clamp(min=0.0), limits)
 

@@ -90,11 +90,11 @@ class OnnxPredictor:
     ):
         self.session = onnxruntime.InferenceSession(str(path), providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
-        self.score_thr = score_thr
         if score_thr is None:
-            self.score_thr = float(self.metadata.get('score_thr', 0))
-        if not 0 <= self.score_thr <= 1:
-            raise ValueError(f'score_thr={self.score_thr}: expected a number from 0 to 1')
+            score_thr = float(self.metadata.get('score_thr', 0))
+        if not 0 <= score_thr <= 1:
+            raise ValueError(f'score_thr={score_thr}: expected a number from 0 to 1')
+        self.score_thr = score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(
@@ -107,9 +107,9 @@ class OnnxPredictor:
                 'Remove tiles'
             )
         self.classes = json.loads(self.metadata['classes'])
-        self.tiles = tiles
         if tiles is None:
-            self.tiles = json.loads(self.metadata.get('tiles', '0'))
+            tiles = json.loads(self.metadata.get('tiles', '0'))
+        self.tiles = tiles
 
     def __call__(self, image: str | Path | NDArray) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
@@ -197,7 +197,7 @@ class OnnxPredictor:
         if edge:
             return scale[0] * width // lengths[edge], scale[0] * height // lengths[edge]
         if not json.loads(self.metadata['keep_ratio']):
-            return scale[0], scale[1]
+            return tuple(scale)
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
