@@ -81,8 +81,8 @@ def draw_prediction(
         text = prediction.class_name
         if with_scores:
             text += f' {prediction.score:.2f}'
-        colour = palette[prediction.label]
-        canvas = draw_labels(canvas, [(0, 0)], [text], [colour], choose_text_size(canvas))
+        size = choose_text_size(canvas)
+        canvas = draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], size)
     return canvas
 
 
@@ -151,14 +151,13 @@ def draw_regions(
     if not points:
         return canvas
     points = scale * np.array(points)
-    size = choose_text_size(canvas)
-    return draw_labels(canvas, points, texts, colours, size, 'CENTER')
+    return draw_labels(canvas, points, texts, colours, choose_text_size(canvas), 'CENTER')
 
 
 def draw_labels(
     canvas: NDArray,
     points: Sequence[tuple[float, float]],
-    texts: Sequence[str],
+    texts: list[str],
     colours: Sequence[Colour],
     size: int,
     position: str = 'TOP_LEFT',
@@ -179,7 +178,7 @@ def draw_labels(
         text_position=sv.Position[position],
         smart_position=True,
     )
-    return annotator.annotate(canvas, anchors, labels=list(texts))
+    return annotator.annotate(canvas, anchors, labels=texts)
 
 
 def convert_palette(colours: Sequence[Colour]) -> 'sv.ColorPalette':

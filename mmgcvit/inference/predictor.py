@@ -225,8 +225,7 @@ class Predictor(ABC, Generic[P]):
         """Convert a prediction of this model to records in COCO's results format, as in
         ``predictions.json``.
         """
-        categories = list_categories(self.task, self.classes)
-        records = make_records(prediction, categories)
+        records = make_records(prediction, list_categories(self.task, self.classes))
         return [{'image_id': image_id, **record} for record in records]
 
 
@@ -324,7 +323,7 @@ class Segmentor(Predictor[Segmentation]):
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
         """
         side = self.tiles
-        (height, width) = image.shape[:2]
+        height, width = image.shape[:2]
         label_map = np.empty((height, width), np.int32)
         places = list(product(place_tiles(height, side), place_tiles(width, side)))
         for begin in range(0, len(places), self.tiles_per_batch):
