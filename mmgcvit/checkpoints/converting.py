@@ -114,7 +114,7 @@ def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
             raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
         is_conv = re.search(key_mapping.convs, name)
         state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
-        if key_mapping.compute_position_index is not None and name.endswith(BIAS_TABLE):
+        if key_mapping.compute_position_index and name.endswith(BIAS_TABLE):
             index_key = external_key.replace(BIAS_TABLE, INDEX_NAME)
             side = infer_window_side(tensor)
             state_dict[index_key] = key_mapping.compute_position_index((side, side))

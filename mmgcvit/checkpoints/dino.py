@@ -22,11 +22,14 @@ COCO_IDS = sorted({*range(1, 91)} - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 FFN = {'linear1.': 'ffn.layers.0.0.', 'linear2.': 'ffn.layers.1.'}
 ENCODER_LAYER = FFN | {'self_attn.': 'self_attn.', 'norm1.': 'norms.0.', 'norm2.': 'norms.1.'}
-# mmdet numbers the norms in the order in which they are applied.
-DECODER_NORMS = {'norm2.': 'norms.0.', 'norm1.': 'norms.1.', 'norm3.': 'norms.2.'}
-DECODER_LAYER = (
-    FFN | DECODER_NORMS | {'self_attn.': 'self_attn.attn.', 'cross_attn.': 'cross_attn.'}
-)
+DECODER_LAYER = FFN | {
+    'self_attn.': 'self_attn.attn.',
+    'cross_attn.': 'cross_attn.',
+    # mmdet numbers the norms in the order in which they are applied.
+    'norm2.': 'norms.0.',
+    'norm1.': 'norms.1.',
+    'norm3.': 'norms.2.',
+}
 BOX_MLP = {'layers.0.': '0.', 'layers.1.': '2.', 'layers.2.': '4.'}
 PROJECTION = {'0.': 'conv.', '1.': 'gn.'}
 # Rows as those of KeyMapping.

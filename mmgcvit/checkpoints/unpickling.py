@@ -121,15 +121,13 @@ SAFE_PICKLE = SimpleNamespace(
 )
 
 
-Answers = dict[int, bool]  # whether a container is data, by its id
-
-
-def remove_placeholders(value: Any, answers: Answers) -> bool:
+def remove_placeholders(value: Any, answers: dict[int, bool]) -> bool:
     """Remove dict entries with other values than :data:`DATA`, in place and in nested dicts.
 
     Return False if ``value`` itself must be removed, as lists, tuples and sets with such a value,
     since positions may have a meaning. Raise a RecursionError if a container contains itself.
-    ``answers`` holds the results, because a pickle can refer to a container any number of times.
+    ``answers`` holds the results by the containers' ids, because a pickle can refer to a container
+    any number of times.
     """
     if id(value) in answers:
         return answers[id(value)]
