@@ -121,9 +121,8 @@ class TwoStageGraph(nn.Module):
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             boxes.append(level_boxes)
-            scores.append(
-                apply_nms(level_boxes, top_scores, cfg.nms.iou_threshold, OBJECT_THRESHOLD)
-            )
+            iou_threshold = cfg.nms.iou_threshold
+            scores.append(apply_nms(level_boxes, top_scores, iou_threshold, OBJECT_THRESHOLD))
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
         return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
