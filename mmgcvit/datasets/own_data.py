@@ -128,16 +128,8 @@ def make_config(
         'weaknesses': find_weaknesses(dataset, remedy),
     }
     folder = create_numbered(work_dir / CONFIG_FOLDER)
-    lines = [
-        HEADER.format(plan),
-        format_variable('work_dir', make_portable_path(work_dir)),
-        format_variable(STARTED_WITH, started_with),
-        fill_template(
-            Path(get_config_path(template.config)), plan.head | write_annotations(dataset, folder)
-        ),
-    ]
     path = folder / f'{name}.py'
-    write_text(path, '\n'.join(lines))
+    write_config(plan, path, work_dir, started_with)
     return path, f'{dataset}\n{plan}, from {format_init_weights(plan.head)}'
 
 
@@ -363,6 +355,21 @@ def locate_data(folder: Path, work_dir: Path) -> str:
     if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
+
+
+def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> None:
+    """Write the config of a plan, and annotation files beside it.
+
+    ``started_with`` is its variable of this name (:data:`.config.STARTED_WITH`).
+    """
+    head = plan.head | write_annotations(plan.dataset, path.parent)
+    lines = [
+        HEADER.format(plan),
+        format_variable('work_dir', make_portable_path(work_dir)),
+        format_variable(STARTED_WITH, started_with),
+        fill_template(Path(get_config_path(plan.template.config)), head),
+    ]
+    write_text(path, '\n'.join(lines))
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:

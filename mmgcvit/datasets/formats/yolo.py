@@ -118,11 +118,9 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         names, root, images, notes = read_settings(file, text)
     except (UserError, OSError) as error:  # names of files may be too long
         raise UserError(f'{file}: {error}') from None
-    places = {make_absolute(path).parent for paths in images.values() for path in paths}
-    root_folder = make_absolute(folder.path)
-    outside = [place for place in places if not place.is_relative_to(root_folder)]
+    outside = find_outside(folder.path, images)
     if outside:
-        notes.append(f'images are read from {shorten(sorted(outside))}, which {file} names')
+        notes.append(f'images are read from {shorten(outside)}, which {file} names')
     pairs = {
         split: [(path, find_label_file(root, path)) for path in paths]
         for split, paths in images.items()
@@ -288,6 +286,16 @@ def find_path(root: Path, name: str) -> Path:
             f'{name} is {found} or {below_root}, and both exist. Write the right one, without ..'
         )
     return below_root
+
+
+def find_outside(folder: Path, images: Mapping) -> list[Path]:
+    """Return the folders of images that are not below the dataset's folder.
+
+    ``images`` has the paths that the YAML file names, by split.
+    """
+    root = make_absolute(folder)
+    places = {make_absolute(path).parent for paths in images.values() for path in paths}
+    return sorted(place for place in places if not place.is_relative_to(root))
 
 
 def find_label_file(root: Path, image: Path) -> Path:
