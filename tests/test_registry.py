@@ -66,7 +66,7 @@ missing = []
 for registry, names in {names}:
     # A package without this registry uses mmengine's.
     registry = getattr(scope, registry, getattr(mmengine.registry, registry))
-    missing += [name for name in names if registry.get(f'mmgcvit.{name}') is None]
+    missing += [name for name in names if registry.get('mmgcvit.' + name) is None]
 print(missing, type(scope.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny'))).__name__)"""
 
 
