@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections import OrderedDict
-from pathlib import Path
 
 # Parallel test processes share the cores. torch reads OMP_NUM_THREADS when it is imported.
 if 'PYTEST_XDIST_WORKER' in os.environ:
@@ -23,6 +22,7 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.inference.model_files import load
 
 from .inference.conftest import TASKS, make_work_dir, picture_of
+from .programs import ROOT
 from .tools.commands import make_digits
 
 # No deadline, because durations vary on a machine that others use too. Hypothesis may shrink a
@@ -46,7 +46,6 @@ if torch.__version__ >= (2, 3):
 DEVICES = ['cpu']
 if torch.cuda.is_available():
     DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
-ROOT = Path(__file__).parent.parent
 os.chdir(ROOT)  # since data paths in configs are relative to it
 
 

@@ -12,16 +12,14 @@ from pycocotools import mask as coco_mask
 from mmgcvit import load
 from tools.make_digits import SceneComposer, write_coco
 
-from ..inference.large_images import DEMO
-from ..tools.commands import call
+from ..tools.commands import DEMO, call
 
 SIDE = 256
 
 
 @pytest.mark.slow
 def test_the_test_of_a_run_on_tiles_has_the_objects_that_are_predicted(tmp_path):
-    scenes = [next(iter(SceneComposer('val', size))) for size in (400, 200)]
-    write_coco(tmp_path, scenes, 'val')
+    write_coco(tmp_path, [next(iter(SceneComposer('val', size))) for size in (400, 200)], 'val')
     annotations = str(tmp_path / 'annotations' / 'instances_val2017.json')
     config = tmp_path / 'tiles.py'
     config.write_text(f"""_base_ = {str(DEMO / 'mask_rcnn_gcvit_digits.py')!r}

@@ -13,10 +13,8 @@ from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 
 from ..fork_server import run_on_ranks
-from ..programs import ROOT
-from ..tools.commands import CONFIGS, TOOLS, call
+from ..tools.commands import CONFIGS, DEMO, TOOLS, call
 
-DEMO = ROOT / 'configs' / 'demo'
 # The number of images, and whether each rank gets as many.
 CASES = [(11, False), (11, True), (1, False)]
 

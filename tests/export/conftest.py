@@ -10,10 +10,7 @@ from mmgcvit.export.onnx_file import export_onnx
 from mmgcvit.inference.model_files import load
 
 from ..inference.conftest import make_work_dir
-from ..programs import ROOT
-from ..tools.commands import CONFIGS
-
-DEMO = ROOT / 'configs' / 'demo'
+from ..tools.commands import CONFIGS, DEMO
 
 
 @pytest.fixture(scope='session')

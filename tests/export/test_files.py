@@ -28,7 +28,7 @@ from ..docs.pages import find_table
 from ..inference.conftest import picture_of
 from ..inference.large_images import TILE, matches, page_of
 from ..programs import run
-from .conftest import DEMO
+from ..tools.commands import DEMO
 
 long = partial(pytest.param, marks=pytest.mark.long)
 NAMES = [

@@ -13,9 +13,8 @@ from scipy.ndimage import find_objects
 from mmgcvit import load
 from tools.make_digits import DIGIT_INK, SceneComposer
 
-from ..programs import ROOT
+from ..tools.commands import DEMO
 
-DEMO = ROOT / 'configs' / 'demo'
 # Sides of digits in pixels. A tile of 256 px is resized to 128 px, where they are as large as the
 # demo's small digits.
 SMALLEST, LARGEST = 48, 96

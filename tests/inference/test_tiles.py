@@ -14,7 +14,8 @@ from mmgcvit import load
 from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects
 from mmgcvit.inference.results import Outcome, Segmentation
 
-from .large_images import DEMO, TILE, matches, page_of
+from ..tools.commands import DEMO
+from .large_images import TILE, matches, page_of
 
 
 def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
@@ -26,8 +27,7 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
     objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data={'near_edge': near_edge})
-    found = drop_cut_objects(objects, (200, 200), MARGIN * 64)
-    assert found.class_id.tolist() == [1, 2, 3]
+    assert drop_cut_objects(objects, (200, 200), MARGIN * 64).class_id.tolist() == [1, 2, 3]
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200), st.integers(1, 5))
