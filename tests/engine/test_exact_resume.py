@@ -30,7 +30,7 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
-from ..conftest import ROOT
+from .. import programs
 from ..fork_server import run_on_ranks
 from ..tools.commands import train as train_task
 from ..toy import last, names
@@ -100,8 +100,7 @@ def test_a_resumed_run_ends_in_the_state_of_an_uninterrupted_one(
     if loop is ITERATIONS and is_infinite:
         options['sampler'] = 'InfiniteSampler'
     # A step that is accumulated needs the workers to end.
-    moment = 'dead workers' if accumulated == 1 else 'iteration'
-    hook = SignalHook(stop, moment=moment)
+    hook = SignalHook(stop, moment='dead workers' if accumulated == 1 else 'iteration')
     train_whole_and_resumed(tmp_path_factory.mktemp('runs'), hook, workers, **options)
 
 
@@ -287,8 +286,7 @@ except KeyboardInterrupt:
 
 def test_an_interrupted_training_ends_without_an_error_about_its_data_workers(tmp_path):
     """Wherever Python is, torch raises one for a worker that has ended, until it is waited for."""
-    command = [sys.executable, '-c', INTERRUPTED, str(tmp_path)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    ended = programs.run([sys.executable, '-c', INTERRUPTED, tmp_path])
     assert 'interrupted' in ended.stdout
     assert (ended.returncode, 'Traceback' in ended.stderr) == (0, False)
 

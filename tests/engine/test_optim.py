@@ -63,8 +63,7 @@ def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
     model.shared.weight = next(
         x for x in model.backbone.parameters() if x.requires_grad and x.ndim > 1
     )
-    wrapped = get_lrs_and_decays(nn.DataParallel(model), ours)
-    assert list(wrapped.values()) == list(found.values())
+    assert list(get_lrs_and_decays(nn.DataParallel(model), ours).values()) == list(found.values())
     with pytest.raises(UserError, match='the backbone has no get_layer_depth'):
         get_lrs_and_decays(nn.Linear(2, 2), ours)
 

@@ -88,8 +88,7 @@ def test_each_epoch_and_validation_prints_a_line_and_the_end_says_what_comes_nex
     run(cfg, hook, SummaryHook())
     hook.bars.stop()
     shown = re.sub(r'\x1b\[[\d;?]*\w', '', stream.getvalue())  # without colours
-    has_bars = [text in shown for text in ('training, loss', 'validating', '100%')]
-    assert has_bars == [is_terminal] * 3
+    assert [text in shown for text in ('training, loss', 'validating', '100%')] == [is_terminal] * 3
     assert [task.description.partition(',')[0] for task in hook.bars.tasks] == ['training']
     if not is_terminal:
         assert re.fullmatch(printed, shown)

@@ -62,9 +62,12 @@ def train(call, run):
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
-    for named, found in ((work_dir, 2), ('/an/earlier/place', 2), (None, 10)):
-        text = '' if named is None else f'{named}/epoch_2.pth'
-        (work_dir / 'last_checkpoint').write_text(text)
+    for named, found in (
+        (f'{work_dir}/epoch_2.pth', 2),
+        ('/an/earlier/place/epoch_2.pth', 2),
+        ('', 10),
+    ):
+        (work_dir / 'last_checkpoint').write_text(named)
         assert read_latest_checkpoint(work_dir).source == str(work_dir / f'epoch_{found}.pth')
 
 
@@ -175,8 +178,7 @@ def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     lock.
     """
     (tmp_path / '.lock').write_text('7\nanother-node\n')
-    error = OSError(errno.ENOSYS, 'no locks')
-    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=error))
+    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(errno.ENOSYS, 'no locks')))
     monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
     for _ in range(2):
         with lock_work_dir(tmp_path):
