@@ -70,11 +70,7 @@ def test_predictions_equal_those_of_taos_code(weights, call):
         ('class_embed.0.bias', lambda _: torch.tensor(0.0), 'has only a part of DINO'),
         ('label_enc.weight', lambda tensor: tensor / 0, 'NaN or infinity'),
         # 10,000,000 levels from a file of a few bytes would build as many modules.
-        (
-            'transformer.level_embed',
-            lambda _: torch.zeros(1).expand(10**7, 256),
-            '(level_embed ',
-        ),
+        ('transformer.level_embed', lambda _: torch.zeros(1).expand(10**7, 256), '(level_embed '),
     ],
 )
 def test_other_detectors_are_rejected(name, change, message, weights, call):

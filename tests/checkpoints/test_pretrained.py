@@ -103,12 +103,11 @@ def test_the_log_line_counts_loaded_resized_initial_and_unused_tensors(
     """
     arguments = {'out_indices': (0, 1, 2, 3), **arguments}
     model, line = load({'state_dict': network.weights()}, network, arguments)
-    expected = (
+    assert line.endswith(
         f': {len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings '
         'resized; 8 keep initial values (output norms norm0, norm1, norm2, norm3); 4 in the file '
         'are unused (final_norm.weight, final_norm.bias, head.fc.weight, ...)'
     )
-    assert line.endswith(expected)
     assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
 
 
@@ -148,8 +147,7 @@ def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(
 @pytest.mark.parametrize('reference', [DENSE, TINY])
 def test_a_rejected_checkpoint_changes_no_weights(reference):
     """The invalid tensors are among the last to be loaded."""
-    init_cfg = {'type': 'Pretrained', 'checkpoint': 'x.pth'}
-    model = reference.backbone(init_cfg=init_cfg)
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': 'x.pth'})
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
     table = [name for name in before if name.endswith(POSITION_TABLES)][-1]
@@ -206,10 +204,8 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
 )
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
     """Only keys with ``prefix`` are checked."""
-    others = {'head.weight': torch.zeros(1)}
-    changed = Checkpoint(
-        'x', {'state_dict': {**norm.state_dict(), **change, **others}}, None, False
-    )
+    state_dict = {**norm.state_dict(), **change, 'head.weight': torch.zeros(1)}
+    changed = Checkpoint('x', {'state_dict': state_dict}, None, False)
     with pytest.raises(CheckpointError, match=message):
         check_fits(norm, changed)
     check_fits(norm, changed, prefix='mask')

@@ -164,8 +164,7 @@ def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path
     assert ('--image-size' in summary) == bool(options)
     if options:
         assert f'Train on tiles of 32 px: --tiles{options}' in make(tiles=0)[1]
-    image_size = 256 if options else None
-    assert 'under 8 px' not in make(tiles=0, image_size=image_size)[1]
+    assert 'under 8 px' not in make(tiles=0, image_size=256 if options else None)[1]
 
 
 def test_all_scores_of_a_line_count_all_detections():
@@ -284,7 +283,7 @@ def test_blue_colours_are_not_grey_values_and_blank_lines_are_skipped(tmp_path):
     assert_array_equal(read_labels(tmp_path / 'a.png', values), labels)
 
 
-def test_images_of_rare_classes_are_repeated(annotation_type, make, tmp_path):
+def test_images_of_rare_classes_are_repeated(annotation_type, make):
     """By mmengine's ClassBalancedDataset, a variable of each template."""
     made = make(annotation_type, size=MINI)
     text = made.path.read_text().replace('oversample_thr = None', 'oversample_thr = 4.0')
@@ -308,8 +307,7 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('RandomFlip' in steps) == (level == 'strong')
     assert level != 'light' or "'prob': 1.0" not in str(cfg.get('tta_pipeline'))
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
-    images = [load_sample(dataset, 0, ['a', 'b'])[1] for _ in range(8)]
-    means = {image.mean() for image in images}
+    means = {load_sample(dataset, 0, ['a', 'b'])[1].mean() for _ in range(8)}
     assert (len(means) == 1) == (level == 'none' and annotation_type != 'seg_maps')
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('seg_maps', 'light')

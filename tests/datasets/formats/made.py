@@ -141,10 +141,9 @@ class Photo:
             pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
                 pixels[top:bottom, left:right, 2 * index] += 190
-        suffix = self.suffix.lower()
         # Some images have other modes, as cameras and scanners write them.
         modes = {'.png': 'RGBA', '.bmp': 'RGB', '.webp': 'RGB'}
-        mode = modes.get(suffix, 'CMYK') if self.number % 3 == 2 else 'RGB'
+        mode = modes.get(self.suffix.lower(), 'CMYK') if self.number % 3 == 2 else 'RGB'
         write(path, Image.fromarray(pixels).convert(mode), quality=100)
 
 
@@ -234,12 +233,7 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
     for photo in made.photos[split]:
         image_id = scale * len(images)
         images.append(
-            {
-                'id': image_id,
-                'file_name': prefix + photo.name,
-                'width': WIDTH,
-                'height': HEIGHT,
-            }
+            {'id': image_id, 'file_name': prefix + photo.name, 'width': WIDTH, 'height': HEIGHT}
         )
         for thing in photo.things:
             left, top, right, bottom = thing.box
@@ -276,8 +270,7 @@ def to_coco(made: Made, split: str, prefix: str = '') -> str:
 def write_coco(made: Made, root: Path, image: str, annotations: str, prefix: str = '') -> None:
     for split, folder in made.folders.items():
         slash = '\\' if 'windows' in made.options else '/'
-        content = to_coco(made, split, prefix.format(slash, folder))
-        write(root / annotations.format(folder), content)
+        write(root / annotations.format(folder), to_coco(made, split, prefix.format(slash, folder)))
 
 
 def to_yolo(made: Made, photo: Photo) -> str:

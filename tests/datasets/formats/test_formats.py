@@ -29,8 +29,7 @@ def test_coco_files_that_are_not_read_are_named(tmp_path):
     (root / 'train').symlink_to(tmp_path / 'elsewhere')
     write(root / 'notes.json', '{')
     copy('annotations/val.json', 'annotations/fold2.json')(root)
-    notes = str(read_folder(root))
-    assert 'COCO files of no split were not read: annotations/fold2.json' in notes
+    assert 'COCO files of no split were not read: annotations/fold2.json' in str(read_folder(root))
     with pytest.raises(UserError, match=r'fold2\.json is a file\. Pass the folder'):
         read_folder(root / 'annotations' / 'fold2.json')
 
@@ -82,8 +81,7 @@ def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(centres,
     assert count_fullest(split) == len(centres)
     counts = []
     for left, top in centres:
-        inside = [left <= x < left + side and top <= y < top + side for x, y in centres]
-        counts.append(sum(inside))
+        counts.append(sum(left <= x < left + side and top <= y < top + side for x, y in centres))
     assert max(counts, default=0) / 4 <= count_fullest(split, side) <= len(centres)
 
 
@@ -149,8 +147,7 @@ def spoil_val(root):
 
 def write_4_bits(root):
     for path in root.rglob('*.png'):
-        data = HEIGHT * bytes(1 + WIDTH // 2)
-        write_png(path, WIDTH, HEIGHT, bits=4, colour_type=0, data=data)
+        write_png(path, WIDTH, HEIGHT, bits=4, colour_type=0, data=HEIGHT * bytes(1 + WIDTH // 2))
 
 
 def leave_test_file(root):
@@ -290,13 +287,11 @@ def test_images_that_two_splits_of_yolo_list_are_not_trained(tmp_path):
     write(tmp_path / 'val.txt', 'images/0.jpg\nimages/1.jpg')
     write(tmp_path / 'test.txt', 'images/1.jpg')
     edit('data.yaml', 'nc: 2', 'val: val.txt\ntest: test.txt\nnc: 2')(tmp_path)
-    splits = read_folder(tmp_path).splits.values()
-    assert [len(split.image_names) for split in splits] == [4, 2, 1]
+    assert [len(split.image_names) for split in read_folder(tmp_path).splits.values()] == [4, 2, 1]
 
 
 def test_one_image_with_the_name_of_another_classs_makes_no_pairs(tmp_path):
-    names = {'a': range(9), 'b': ['x'], 'c': [7, 8, 'x', *range(20, 25)]}
-    for folder, stems in names.items():
+    for folder, stems in {'a': range(9), 'b': ['x'], 'c': [7, 8, 'x', *range(20, 25)]}.items():
         for stem in stems:
             path = tmp_path / folder / f'{stem}.png'
             write(path, np.full((9, 9), len([*tmp_path.rglob('*.png')]), np.uint8))

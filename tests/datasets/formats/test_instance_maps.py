@@ -53,8 +53,7 @@ CASES = [
 @pytest.mark.parametrize(('maps', 'task', 'names', 'expected'), CASES)
 def test_numbers_are_what_the_task_says_or_the_command_asks(maps, task, names, expected, tmp_path):
     dtype = np.uint8 if maps[0][-1] > 0 else np.int32
-    drawn = [draw_numbers(numbers, dtype) for numbers in maps]
-    write_maps(tmp_path, drawn, classes=names)
+    write_maps(tmp_path, [draw_numbers(numbers, dtype) for numbers in maps], classes=names)
     if isinstance(expected, str):
         with pytest.raises(UserError, match=expected):
             read_folder(tmp_path, task)

@@ -306,8 +306,7 @@ def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, split, n
     if split == 'val' and rule in OF_TRAINING:
         pytest.skip('it is about photos for training')
     data_format, task = [*column.split(), None][:2]
-    files = write_dataset(data_format, change, number, tmp_path, split)
-    for image, label in files:
+    for image, label in write_dataset(data_format, change, number, tmp_path, split):
         if not hasattr(change, 'is_before'):
             change(image, label)
     is_left_out = rule.in_folder == Effect.LEFT_OUT
