@@ -50,8 +50,7 @@ def test_configs_of_the_project_are_found_by_name_without_a_clone(prefix, suffix
     """Relative paths to existing files come first."""
     name = f'{prefix}demo/mask_rcnn_gcvit_objects{suffix}'
     assert locate_config(name) == str(ROOT / 'configs' / 'demo' / 'mask_rcnn_gcvit_objects.py')
-    files = find_model_files(name)
-    assert files.checkpoint.endswith('weights/mask_rcnn_gcvit_objects.safetensors')
+    assert find_model_files(name).checkpoint.endswith('weights/mask_rcnn_gcvit_objects.safetensors')
     Path(name).parent.mkdir(parents=True)
     Path(name).touch()
     assert locate_config(name) == name

@@ -34,8 +34,7 @@ def test_the_lowest_versions_of_the_extras_are_those_that_an_import_demands():
     _, _, extra = (ROOT / 'setup.py').read_text().partition("'openmmlab-upstream': [")
     bounds = dict(re.findall(r"'([\w-]+)>=([\d.]+)", extra.partition(']')[0]))
     for name, lowest in requirements.MINIMUM_VERSIONS.items():
-        bound = bounds.get(name) or bounds[f'{name}-lite']
-        assert Version(lowest) == Version(bound), name
+        assert Version(lowest) == Version(bounds.get(name) or bounds[f'{name}-lite']), name
 
 
 def test_versions_are_pinned_in_one_place():

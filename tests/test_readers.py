@@ -110,8 +110,7 @@ def mutations(draw, content):
         elif kind == 'remove':
             del content[start:end]
         else:
-            is_repeated = kind == 'repeat'
-            added = content[start:end] if is_repeated else draw(st.binary(max_size=40))
+            added = content[start:end] if kind == 'repeat' else draw(st.binary(max_size=40))
             content[start:start] = added
     return bytes(content)
 
@@ -302,8 +301,8 @@ def make_files(pickled, others=()):
     return file.getvalue(), b''.join([*head, pickled, pickle.dumps([], 2)])
 
 
-def nest(depth, opened, closed=b'', base=b'N'):
-    return b'\x80\x04' + opened * depth + base + closed * depth + b'.'
+def nest(depth, opened, closed=b''):
+    return b'\x80\x04' + opened * depth + b'N' + closed * depth + b'.'
 
 
 CRAFTED = [

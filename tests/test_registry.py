@@ -77,9 +77,8 @@ def test_registered_classes_are_found_in_every_scope_of_a_fresh_process_and_list
     (tmp_path / 'config.py').write_text(
         "custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)"
     )
-    names = [*REGISTERED.items()]
     codes = [
-        LOOKUP.format(first_import=line, scope=scope, names=names)
+        LOOKUP.format(first_import=line, scope=scope, names=[*REGISTERED.items()])
         for scope, line in FIRST_IMPORTS.items()
     ]
     order = 'from mmgcvit.registry import list_networks; print([*list_networks()][:2])'

@@ -5,7 +5,7 @@ import sys
 
 from mmgcvit.commands.main import COMMANDS
 
-from ..programs import ROOT, run
+from ..programs import run
 
 # For each call, print the exit code, the output and the heavy packages that this or an earlier call
 # has imported.
@@ -65,7 +65,7 @@ def test_help_and_user_errors_are_shown_without_importing_torch_or_openmmlab():
     calls = dict.fromkeys(helps, '') | MISTAKES
     demo = 'configs/demo/mask_rcnn_gcvit_digits.py'
     words = [call.replace('DEMO', demo).split() for call in calls]
-    ended = run([sys.executable, '-c', PROGRAM, json.dumps(words)], cwd=ROOT)
+    ended = run([sys.executable, '-c', PROGRAM, json.dumps(words)])
     assert ended.returncode == 0, ended.stderr
     for (call, sentence), line in zip(calls.items(), ended.stdout.splitlines(), strict=True):
         code, said, heavy = json.loads(line)

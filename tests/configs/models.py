@@ -47,8 +47,7 @@ def build_on_meta(cfg):
     """
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
-    on_cpu = partial(torch.linspace, device='cpu')
-    with torch.device('meta'), mock.patch('torch.linspace', on_cpu):
+    with torch.device('meta'), mock.patch('torch.linspace', partial(torch.linspace, device='cpu')):
         return MODELS.build(cfg.model)
 
 

@@ -31,8 +31,7 @@ def test_mim_reads_the_index_and_configs_and_entries_match():
     assert indexed == {f'configs/{name}.py': name.rpartition('/')[2] for name in ENTRIES}
     names = set()
     for folder in ('', 'other_heads/', 'other_tasks/'):
-        paths = (ROOT / 'configs' / folder).glob('*.py')
-        names.update(f'{folder}{path.stem}' for path in paths)
+        names.update(f'{folder}{path.stem}' for path in (ROOT / 'configs' / folder).glob('*.py'))
     assert names - TEMPLATES.keys() == ENTRIES.keys()
 
 

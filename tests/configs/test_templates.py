@@ -45,8 +45,7 @@ def test_one_line_chooses_full_or_head_only_training(name):
     for fine_tune, is_trained in (('all', True), ('head', False)):
         backbone = build_on_meta(read_template(name, fine_tune=fine_tune)).backbone
         assert any(weights.requires_grad for weights in backbone.parameters()) == is_trained
-    message = r"fine_tune = 'lora': expected 'all' or 'head'$"
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=r"fine_tune = 'lora': expected 'all' or 'head'$"):
         read_template(name, fine_tune='lora')
 
 

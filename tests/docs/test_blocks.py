@@ -53,8 +53,7 @@ def test_every_command_has_an_example_that_parses(monkeypatch):
 
 def check_command(command, monkeypatch):
     # The reader replaces names of configs.
-    placeholders = r'configs/(NAME|my_\w+)\.py|\bCONFIG\b'
-    command = re.sub(placeholders, 'configs/custom_coco.py', command)
+    command = re.sub(r'configs/(NAME|my_\w+)\.py|\bCONFIG\b', 'configs/custom_coco.py', command)
     # Without environment variables.
     command = re.sub(r'^([A-Z_]+=\S* *)*', '', command)
     program, *arguments = shlex.split(command, comments=True)
@@ -85,8 +84,7 @@ def check_options(module, arguments, monkeypatch):
     if '--help' in arguments:
         return
     monkeypatch.setattr(sys, 'argv', [module, *arguments])
-    command = module.rpartition('.')[2]
-    args = parse_args(import_module(module.replace('-', '_')), command)
+    args = parse_args(import_module(module.replace('-', '_')), module.rpartition('.')[2])
     config = str(getattr(args, 'config', ''))
     # The settings of a work dir are unknown here.
     if not config.endswith('.py'):

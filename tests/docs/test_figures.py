@@ -42,8 +42,7 @@ CARDS = [
 def test_a_card_has_the_paper_s_scores_and_the_memory_of_the_config_s_head(head, row):
     name = re.match(r'`(\w+)\.py`', row[0])[1]
     assert row[1] == (format_scores(ENTRIES[name]) or 'none')
-    measured = re.findall(r'([\d.]+) GB in (float32|bf16)', read_docstring(name))
-    for number, precision in measured:
+    for number, precision in re.findall(r'([\d.]+) GB in (float32|bf16)', read_docstring(name)):
         # Of 80 GB, DINO's head names what was computed.
         if 'bf16' in head and '42' not in number and '36' not in number:
             assert row[2 if precision == 'float32' else 3] == number
@@ -125,8 +124,7 @@ def test_the_steps_of_lsa_have_the_shapes_of_the_page():
     rows = find_table('docs/how_lsa_works.md', 'step', '224x224 px')
     modules = ['stem', 'stages.0.position', *STAGES]
     computed = compute_shapes(build(LSA, 'imagenet-tiny'), modules, (224, 224))
-    expected = ['3 x 224 x 224', '10 x 3 x 224 x 224', *computed]
-    assert [row[1] for row in rows] == expected
+    assert [row[1] for row in rows] == ['3 x 224 x 224', '10 x 3 x 224 x 224', *computed]
 
 
 def test_the_drawings_are_up_to_date():

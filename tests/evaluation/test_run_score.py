@@ -73,8 +73,7 @@ def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
     curves = DetectionCurves(curve, [curve, rare, rare._replace(num_objects=0)], {})
     model = SimpleNamespace(task='detection', classes=CLASSES[1:])
     missed = np.pad([[2], [1], [0], [0]], [(0, 0), (3, 0)])
-    mistakes = Mistakes(missed, [], curves, np.array([2, 1, 0]), {})
-    cat, dog = list_class_scores(mistakes, model)
+    cat, dog = list_class_scores(Mistakes(missed, [], curves, np.array([2, 1, 0]), {}), model)
     assert cat == (1.0, 'cat', '2 objects in 2 images')
     assert dog == (0.0, 'dog', '1 object in 1 image')
 
@@ -127,6 +126,5 @@ def test_few_images_small_objects_and_a_dominating_class_are_reasons(
         images += count * [{'file_name': 'a.png', 'classes': {name}}]
     train = LabelSplit(tmp_path, images)
     dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, {'train': train})
-    reasons = find_weaknesses(dataset, small)
-    for word, reason in zip(words, reasons, strict=True):
+    for word, reason in zip(words, find_weaknesses(dataset, small), strict=True):
         assert word in reason

@@ -22,9 +22,8 @@ class FCOS(nn.Module):
 
 
 def test_detectors_with_unsupported_parts_are_rejected():
-    cfg = Config.fromfile(CONFIGS / 'cascade_lsa.py')
     with DefaultScope.overwrite_default_scope('mmdet'):
-        detector = MODELS.build(cfg.model)
+        detector = MODELS.build(Config.fromfile(CONFIGS / 'cascade_lsa.py').model)
     TwoStageGraph(detector)
     with pytest.raises(UserError, match=r'detector of type FCOS\. Export supports mmdet'):
         TwoStageGraph(FCOS())

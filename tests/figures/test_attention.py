@@ -17,8 +17,7 @@ from .conftest import RESIZE, assert_leaves_no_trace, classifier_of
 def test_the_drawn_image_is_what_the_network_gets(tmp_path):
     """The pipeline resizes the short side to 80 px and crops 64 px."""
     resize = {'type': 'ResizeEdge', 'scale': 80, 'edge': 'short'}
-    crop = {'type': 'CenterCrop', 'crop_size': 64}
-    model = classifier_of(tmp_path / 'run', [resize, crop])
+    model = classifier_of(tmp_path / 'run', [resize, {'type': 'CenterCrop', 'crop_size': 64}])
     view = prepare_view(model, picture_of(411, 630))
     normalisation = model.network.data_preprocessor
     shown = view.inputs[0] * normalisation.std + normalisation.mean

@@ -51,8 +51,7 @@ def make_backbone(name, **arguments):
 
 def read_gradients(model):
     """Return a copy of the gradients, by name."""
-    parameters = model.named_parameters()
-    return {name: x.grad.clone() for name, x in parameters if x.grad is not None}
+    return {name: x.grad.clone() for name, x in model.named_parameters() if x.grad is not None}
 
 
 @pytest.mark.parametrize('name', FAMILIES)

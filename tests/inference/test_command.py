@@ -114,8 +114,7 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
     assert sv.VideoInfo.from_video_path(drawn).fps == 10
     assert len([*sv.get_video_frames_generator(drawn)]) == 5
     lines = Path('predictions/preds/film.jsonl').read_text().splitlines()
-    frames = [*sv.get_video_frames_generator(str(film))]
-    predictions = models['classification'](frames)
+    predictions = models['classification']([*sv.get_video_frames_generator(str(film))])
     for index, (line, prediction) in enumerate(zip(lines, predictions, strict=True)):
         entry = json.loads(line)
         assert (entry['frame'], entry['time']) == (index, index / 10)

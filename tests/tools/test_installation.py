@@ -24,8 +24,7 @@ each_distribution = pytest.mark.parametrize(
 
 
 def test_installed_torch_is_kept_if_the_packages_work_with_it(tmp_path):
-    constraints = installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path)
-    versions = read_versions(constraints)
+    versions = read_versions(installer.write_constraints('2.9.1+cu126', MAINTAINED, tmp_path))
     assert versions['torch'] == {'===2.9.1+cu126'}
     assert 'onedl-mmcv' in versions
     assert 'torchvision' not in versions

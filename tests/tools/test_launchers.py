@@ -55,8 +55,7 @@ def test_srun_gets_the_settings_of_the_environment(tmp_path):
         'srun -p part --job-name=name --gres=gpu:2 --ntasks=4 --ntasks-per-node=2 '
         '--cpus-per-task=3 --kill-on-bad-exit=1 --time=60 --exclusive '
     ) in output
-    task = f'task 1: -u {TOOLS}/test.py config.py x.pth --out a file --launcher slurm'
-    assert task in output
+    assert f'task 1: -u {TOOLS}/test.py config.py x.pth --out a file --launcher slurm' in output
 
 
 # A fake srun that sends the script SIGUSR1, and ends when it gets it back.

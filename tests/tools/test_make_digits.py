@@ -41,8 +41,7 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
 def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:
-        annotations = read_coco(digits, split).anns.values()
-        scans[split] = {annotation['scan'] for annotation in annotations}
+        scans[split] = {annotation['scan'] for annotation in read_coco(digits, split).anns.values()}
         images = list((digits / 'imagenet' / split).rglob('*.jpg'))
         for path in images:
             scan = int(path.stem[:4])
