@@ -24,6 +24,7 @@ from .conftest import ROOT
             'train_dataloder.batch_size',
             r'Runner reads no such setting; did you mean train_dataloader\.batch_size\?',
         ),
+        ('self', "has no setting 'self'"),
         ('xyzzy', "has no setting 'xyzzy', and mmengine's Runner reads no such setting$"),
     ],
 )

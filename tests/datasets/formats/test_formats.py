@@ -228,6 +228,11 @@ FAULTS = {
             write_file('ImageSets/Main/train.txt', 'a\n'),
             'that name no XML file or map (train.txt: ',
         ),
+        (
+            write_file('ImageSets/Main/train.txt', '0.jpg\nJPEGImages/1\n2.xml\n3\n'),
+            "train.txt: '0.jpg', train.txt: 'JPEGImages/1', train.txt: '2.xml'). Write names "
+            'without folder and suffix',
+        ),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),
         (spoil_val, 'has no image of val. Add some, or remove the split'),
