@@ -233,14 +233,15 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
         words[match['start']].add(match['words'] or '')
     found = defaultdict(list)
     for start, members in series.items():
-        are_alike = len(words[start]) <= len({number for number, _ in members})
+        numbers = {number for number, _ in members}
+        are_alike = len(words[start]) <= len(numbers)
         for number, index in members:
             found[start if are_alike else names[index]].append((number, index))
     return found
 
 
 def list_stems(split: Split) -> list[str]:
-    """Return the names of images without what tools add to them."""
+    """Return the names of images without suffixes, and without what tools add to them."""
     # Names of images outside of the image folder are absolute.
     folder = split.image_folder
     names = [os.path.relpath(folder / name, folder) for name in split.image_names]

@@ -55,7 +55,7 @@ class Match(NamedTuple):
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
     # How much of it fits: the number of folders of images (COCO), of labelled images (YOLO) or of
-    # pairs (VOC). The misfit that is closest is shown.
+    # pairs (VOC); 0 for maps and class folders. The misfit with the highest number is shown.
     closeness: int = 0
 
 

@@ -360,7 +360,7 @@ def locate_data(folder: Path, work_dir: Path) -> str:
 def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> None:
     """Write the config of a plan, and annotation files beside it.
 
-    ``started_with`` is its variable of this name (:data:`.config.STARTED_WITH`).
+    ``started_with`` is its variable of this name (:data:`mmgcvit.config.STARTED_WITH`).
     """
     head = plan.head | write_annotations(plan.dataset, path.parent)
     lines = [

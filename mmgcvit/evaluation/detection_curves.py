@@ -98,8 +98,8 @@ def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections
     is_counted = np.ones(len(prediction), bool)
     evaluation = match_detections([ground_truth], [prediction], len(prediction.classes))
     for match in filter(None, evaluation.evalImgs):
-        # Ids start at 1.
-        is_counted[np.array(match['dtIds'], int) - 1] = ~match['dtIgnore'][0]
+        indices = np.array(match['dtIds'], int) - 1  # ids start at 1
+        is_counted[indices] = ~match['dtIgnore'][0]
     return prediction.select(is_counted)
 
 

@@ -151,9 +151,8 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
                         picture = draw_prediction(
                             image, ground_truth, palette, scale, with_scores=False
                         )
-                        cells.append(
-                            (f'{loader.removesuffix("_dataloader")}: {path.name}', picture)
-                        )
+                        title = f'{loader.removesuffix("_dataloader")}: {path.name}'
+                        cells.append((title, picture))
     if not cells:
         raise UserError('no sample of the data can be drawn')
     return draw_grid(cells)

@@ -10,8 +10,8 @@ from mmengine.registry import DATASETS
 from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
 from ...errors import UserError
 
-# How dataset classes, and their subclasses, are checked: as images with maps, as images with labels,
-# or as a COCO file; None: they are not.
+# How dataset classes, and their subclasses, are checked: as images with maps, as images with
+# labels, or as a COCO file; None: they are not.
 CHECKED_CLASSES = {
     'BaseSegDataset': 'maps',
     'CustomDataset': 'labels',

@@ -40,11 +40,7 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
 
 
 class NameIndex(NamedTuple):
-    """Files by their names, and by these without their last or first part (:func:`list_keys`).
-
-    It finds photos and maps whose names are the same but for one part: a.jpg and a.png, a.jpg and
-    a_mask.png, img_1.jpg and gt_1.png.
-    """
+    """Files by their names, and by these without their last or first part (:func:`list_keys`)."""
 
     by_name: FileByKey
     by_start: FileByKey

@@ -337,11 +337,9 @@ def read_split(
             problems[WRONG_FLAGS].append(f'{place}: {values}')
             continue
         new = {**entry, **ids, 'iscrowd': max(flags)}
-        if is_crowd_mask(entry) and crowds_are_objects:
-            problems[BRUSH_MASKS].append(place)
-            new['iscrowd'] = 0
-        elif is_crowd_mask(entry):
-            problems[CROWD_MASKS].append(place)
+        if is_crowd_mask(entry):
+            problems[BRUSH_MASKS if crowds_are_objects else CROWD_MASKS].append(place)
+            new['iscrowd'] = int(not crowds_are_objects)
         new.pop('ignore', None)  # pycocotools scores objects with this key
         annotations.append(new)
     image_folder = (folder.path / file.image_folder).resolve()

@@ -31,7 +31,7 @@ NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the lat
 def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
     """Return the class names and, if a table has them, the labels of pixels.
 
-    In a table of numbers, 255 is no class, unless the table has it.
+    In a table of numbers, 255 stands for no class, unless the table has it.
 
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
@@ -183,8 +183,8 @@ def choose_labels(
 ) -> tuple[PixelLabels, list[str]]:
     """Return the labels of pixels for maps without a table, and notes.
 
-    A value is the class index, and 255 is no class. With two names, 255 beside 0 is the second
-    class. Raise a UserError if it may be either.
+    A value is the class index, and 255 stands for no class. With two names, 255 beside 0 is the
+    second class. Raise a UserError if it may be either.
     """
     values = set().union(*(each.values for each in maps))
     if values == {0, IGNORE_INDEX} and len(names) == 2:

@@ -434,8 +434,8 @@ def find_unused_labels(
 ) -> list[str]:
     """Return the label files that have objects, but no image.
 
-    ``label_files`` are those of the images that are read. ``others`` are those of images that no
-    list names: a note counts these images, so their labels are not reported again.
+    ``label_files`` are those of the images that are read. ``others`` are those of all images in the
+    folder: a note counts the images that no list names, so their labels are not reported again.
     """
     # Without suffixes, since .TXT may be the same file as .txt.
     used = {file.with_suffix('') for file in (*label_files, *others)}

@@ -2,5 +2,6 @@
 
 In a folder, readers find what breaks those of ``parsing.py`` and most of ``coco.py``, YOLO's also
 images that cannot be read, ``own_data.py`` which classes are missing, and ``judge.py`` what breaks
-the others; the judge decides what follows. In a config, the subpackage ``checks`` does both.
+the others that hold for folders; the judge decides what follows. In a config, the subpackage
+``checks`` does both.
 """

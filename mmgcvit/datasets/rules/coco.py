@@ -92,7 +92,8 @@ def find_missing_keys(content: Any, is_scored: bool = False) -> list[str]:
         return missing
     for name, keys in KEYS.items():
         # pycocotools, which computes the scores, reads iscrowd of all annotations.
-        needed = keys | {'iscrowd'} if is_scored and name == 'annotations' else keys
+        is_read = is_scored and name == 'annotations'
+        needed = keys | {'iscrowd'} if is_read else keys
         for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
             absent = ' and '.join(map(repr, sorted(needed - entry.keys())))

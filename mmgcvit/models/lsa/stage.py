@@ -67,7 +67,8 @@ class Stage(nn.Module):
         dims_and_heads = (embed_dims, arch.num_heads[index], arch.num_kv_heads[index])
         has_copies = index == 0 and arch.shifts is not None
         # The copies share a position embedding, or each has its own.
-        copies = (len(arch.shifts),) if has_copies and not arch.shared_position else ()
+        has_positions = has_copies and not arch.shared_position
+        copies = (len(arch.shifts),) if has_positions else ()
         self.position = PositionEmbedding(embed_dims, grid, copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
