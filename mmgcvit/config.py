@@ -259,19 +259,6 @@ def find_max_objects(model: Any) -> float:
     return min(limit for limit in limits if limit and limit > 0)
 
 
-def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and
-    MultiImageMixDataset.
-    """
-    if not dataset:
-        return
-    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
-    if wrapped is None:
-        yield dataset
-    for inner in wrapped or ():
-        yield from iter_unwrapped_datasets(inner)
-
-
 def get_type_name(cfg: Mapping | None) -> str:
     """Return the name in a config's ``type`` (a str or a class) without scope or module, for
     example ``'GCViT'``.

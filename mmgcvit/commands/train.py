@@ -18,7 +18,7 @@ from ..config import (
     read_config,
 )
 from ..errors import UserError, escape_controls, format_count, shorten
-from ..files import expand_user
+from ..files import expand_user, find_folder
 from ..tasks import COSTS
 from .options import (
     AUGMENTATIONS,
@@ -170,7 +170,7 @@ def train_config(args: Namespace) -> None:
 
 def train_folder(args: Namespace) -> None:
     """Train on the data of a folder, and say how good the model is."""
-    from ..datasets.formats import find_folder, read_folder
+    from ..datasets.formats import read_folder
 
     args.data = find_folder(args.data)
     name, work_dir = get_name_and_work_dir(args.data, args.work_dir)

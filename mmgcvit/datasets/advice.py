@@ -1,46 +1,61 @@
-"""Advise the user on a dataset: objects that are small or many, and reasons of a low score."""
+"""Advise the user on a training: objects that are small or many, and reasons of a low score."""
 
 from collections import Counter
 from collections.abc import Sequence
-from math import ceil, inf, prod
+from math import inf
+from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from ..errors import format_count
+from ..errors import format_count, format_duration
+from ..tasks import COSTS, MINI
+from .plan import (
+    MAX_SMALL,
+    MIN_MAX_OBJECTS,
+    MIN_OBJECT_SIDE,
+    Plan,
+    Variables,
+    choose_epochs,
+    choose_image_size,
+    choose_tiles,
+    measure_sides,
+)
 from .records import DatasetInfo, Size, Split
+from .rules.classes import find_missing_classes
 
-MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
-MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
 FEW_IMAGES = 50  # fewer training images are few
 MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
-SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
 WIDE_ASPECT = 1.5  # above, the centre of an image is a small part of it
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
-def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
-    """Return likely reasons of a low score: few images, small objects, one dominant class.
+def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
+    """Return notes on what a training will not do well, and likely reasons of a low score.
 
-    ``remedy`` has the options with which less is small, or is empty if little is.
+    ``sizes`` are those of images.
     """
-    train = dataset.splits['train']
-    num_images = len(train.image_names)
-    reasons = []
-    if num_images < FEW_IMAGES:
-        reasons.append(
-            f'there are only {format_count(num_images, "training image")}; more would help'
+    head = plan.head
+    image_size = head['image_size']
+    option = plan.template.option
+    notes = find_missing_classes(plan.dataset)
+    remedy = ''
+    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
+    if small_objects:
+        remedy, advice = advise_tiles(plan)
+        notes.append(f'{small_objects}. {advice}')
+    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
+        notes.append(describe_crowds(head, plan.fullest))
+    if plan.size != MINI and not torch.cuda.is_available():
+        notes.append(
+            f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
+            '(estimate). --size mini takes minutes'
         )
-    if remedy:
-        reasons.append(f'small objects or thin regions are hard to see; use {remedy}')
-    counts = Counter(name for names in train.list_classes() for name in names)
-    if len(dataset.classes) > 1 and counts:
-        name, number = counts.most_common(1)[0]
-        if number > MAX_SHARE * counts.total():
-            reasons.append(
-                f'nearly all training images have only {name}; add images of the other classes'
-            )
-    return reasons
+    if option == 'classify':
+        notes += find_wide_images(sizes)
+    if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
+        remedy = f'--image-size {2 * image_size}'
+    return notes, find_weaknesses(plan.dataset, remedy)
 
 
 def find_small_objects(train: Split, image_size: int, tiles: int | None = None) -> str:
@@ -73,45 +88,44 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
     )
 
 
-def choose_tile_side(train: Split, image_size: int) -> int:
-    """Return the side of tiles in pixels at which nine of ten objects are not small.
+def advise_tiles(plan: Plan) -> tuple[str, str]:
+    """Return options with which few objects are small, and advice that names them.
 
-    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk.
+    The advice says how long a CPU takes.
     """
-    if not train.objects:
-        return image_size
-    largest = measure_small_side(train) * image_size / MIN_OBJECT_SIDE
-    return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
+    train = plan.train
+    image_size = plan.head['image_size']
+    tiled = choose_tiles(image_size, 0, train)
+    options = '--tiles'
+    if find_small_objects(train, image_size, tiled['tiles']):
+        image_size = choose_image_size(train)
+        options += f' --image-size {image_size}'
+    advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
+    if not torch.cuda.is_available():
+        num_tiles = len(train.image_names) * tiled['tiles_per_image']
+        num_seen = num_tiles * choose_epochs(plan.template, plan.size, num_tiles)
+        advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
+    return options, advice
 
 
-def choose_image_size(train: Split) -> int:
-    """Return the size in pixels to which the smallest tiles are enlarged, so that nine of ten
-    objects are not small.
-    """
-    return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
+def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
+    """Return about how long a CPU trains on a number of images or tiles, as text."""
+    megapixels = num_samples * image_size**2 / 1e6
+    cost = plan.template.cpu_seconds * COSTS[plan.size]
+    return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
 
 
-def measure_small_side(train: Split) -> float:
-    """Return the side in pixels that nine of ten objects have at least."""
-    return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
-
-
-def measure_sides(train: Split) -> NDArray[np.float64]:
-    """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
-    return np.sqrt([prod(entry['bbox'][2:]) for entry in train.objects])
-
-
-def count_fullest(split: Split, tiles: int | None = None) -> int:
-    """Return the number of objects in the image, or the tile, that has most of them."""
-    step = (tiles or inf) / 2
-    numbers = Counter()
-    for entry in split.objects:
-        x, y, width, height = entry['bbox']
-        # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
-        column = (x + width / 2) // step
-        row = (y + height / 2) // step
-        numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
-    return max(numbers.values(), default=0)
+def describe_crowds(head: Variables, fullest: int) -> str:
+    """Return a note on the limit of objects in an image, and on the memory of their masks."""
+    place = 'tile' if head['tiles'] else 'image'
+    text = (
+        f'the fullest {place} has {fullest} objects, so up to {head["max_objects"]} are found in '
+        f'one (max_objects)'
+    )
+    if head['masks']:
+        megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
+        text += f'; their masks take up to {megabytes:.0f} MB an image'
+    return text
 
 
 def find_wide_images(sizes: Sequence[Size]) -> list[str]:
@@ -124,3 +138,27 @@ def find_wide_images(sizes: Sequence[Size]) -> list[str]:
         'classifier sees a square of them, in tests the centre. If what matters is elsewhere, cut '
         'or pad them'
     ]
+
+
+def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
+    """Return likely reasons of a low score: few images, small objects, one dominant class.
+
+    ``remedy`` has the options with which less is small, or is empty if little is.
+    """
+    train = dataset.splits['train']
+    num_images = len(train.image_names)
+    reasons = []
+    if num_images < FEW_IMAGES:
+        reasons.append(
+            f'there are only {format_count(num_images, "training image")}; more would help'
+        )
+    if remedy:
+        reasons.append(f'small objects or thin regions are hard to see; use {remedy}')
+    counts = Counter(name for names in train.list_classes() for name in names)
+    if len(dataset.classes) > 1 and counts:
+        name, number = counts.most_common(1)[0]
+        if number > MAX_SHARE * counts.total():
+            reasons.append(
+                f'nearly all training images have only {name}; add images of the other classes'
+            )
+    return reasons

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..config import iter_unwrapped_datasets
 from ..errors import UserError, format_count
 from ..files import create_numbered, read_text, write_text
+from .checks.sources import iter_unwrapped_datasets
 from .folders import scan_folder
-from .own_data import CONFIG_FOLDER, LENGTHS, choose_length
+from .own_data import CONFIG_FOLDER
+from .plan import LENGTHS, choose_length
 from .template import fill_template
 
 

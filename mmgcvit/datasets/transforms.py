@@ -13,10 +13,10 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
-from ..config import get_type_name, iter_unwrapped_datasets
+from ..config import get_type_name
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
-from .checks.sources import is_remote
+from .checks.sources import is_remote, iter_unwrapped_datasets
 from .decoding import Size
 
 Results = dict  # a sample, which transforms change

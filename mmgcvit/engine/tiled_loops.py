@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner import TestLoop, ValLoop
 from mmengine.structures import InstanceData
 
-from ..config import iter_unwrapped_datasets
+from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
 from ..inference.predictor import Predictor

@@ -51,10 +51,10 @@ def train(
     add_trackers(cfg, log_to)
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warning = check_batch_size(cfg, file_cfg, get_world_size())
+    skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
     checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
-    skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:

@@ -11,7 +11,8 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ..config import get_type_name, iter_unwrapped_datasets
+from ..config import get_type_name
+from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError, get_first_line
 from ..inference.inputs import convert_to_bgr
 from ..inference.results import Classification, Detections, Prediction, make_segmentation

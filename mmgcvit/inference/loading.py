@@ -16,8 +16,13 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import LOADERS, STARTED_WITH, get_type_name, iter_unwrapped_datasets, read_config
-from ..datasets.checks.sources import get_dataset_class, iter_datasets, list_local_paths
+from ..config import LOADERS, STARTED_WITH, get_type_name, read_config
+from ..datasets.checks.sources import (
+    get_dataset_class,
+    iter_datasets,
+    iter_unwrapped_datasets,
+    list_local_paths,
+)
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten

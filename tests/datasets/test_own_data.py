@@ -406,7 +406,8 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
     text, edited = (ROOT / 'configs/custom_cls.py').read_text(), tmp_path / 'custom_cls.py'
-    monkeypatch.setattr('mmgcvit.datasets.own_data.get_config_path', lambda name: str(edited))
+    for module in ('own_data', 'plan'):
+        monkeypatch.setattr(f'mmgcvit.datasets.{module}.CONFIGS', tmp_path)
     edited.write_text(text.replace('\nbatch_size = 32\n', '\nbatch_size = 5\n'))
     assert 'batch_size = 5\n' in make('classes').path.read_text()
     words = r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'

@@ -7,7 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ...config import LOADERS, get_type_name, iter_transforms, iter_unwrapped_datasets
+from ...config import LOADERS, get_type_name, iter_transforms
 from ...errors import UserError
 
 # How dataset classes, and their subclasses, are checked: as images with maps, as images with
@@ -48,6 +48,19 @@ def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, Co
             if use not in seen:
                 seen.append(use)
                 yield name, settings
+
+
+def iter_unwrapped_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """Yield the datasets inside (nested) wrappers such as RepeatDataset, ConcatDataset and
+    MultiImageMixDataset.
+    """
+    if not dataset:
+        return
+    wrapped = [dataset.dataset] if 'dataset' in dataset else dataset.get('datasets')
+    if wrapped is None:
+        yield dataset
+    for inner in wrapped or ():
+        yield from iter_unwrapped_datasets(inner)
 
 
 def find_format(dataset: ConfigDict) -> str | None:

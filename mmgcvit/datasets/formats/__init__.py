@@ -4,6 +4,6 @@ Each format is a module with its layouts (``LAYOUTS``) and its reader. Boxes and
 COCO annotations, which mmdet trains on. Start with ``finding.py``.
 """
 
-from .finding import FORMATS, find_folder, read_folder
+from .finding import FORMATS, read_folder
 
-__all__ = ['FORMATS', 'find_folder', 'read_folder']
+__all__ = ['FORMATS', 'read_folder']

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...files import expand_user
+from ...files import find_folder
 from ..folders import Folder, describe_left_out, scan_folder
 from ..layouts import Match
 from ..records import DatasetInfo
@@ -24,16 +24,6 @@ KNOWN_FORMATS = (
     'and JPEGImages); images and masks of the same names; or train/CLASS/*.jpg '
     '(docs/custom_dataset.md)'
 )
-
-
-def find_folder(path: str | Path) -> Path:
-    """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
-    path = expand_user(path)
-    if not path.exists():
-        raise UserError(f'there is no folder {path}')
-    if not path.is_dir():
-        raise UserError(f'{path} is a file. Pass the folder of the dataset, with its images')
-    return path
 
 
 def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:

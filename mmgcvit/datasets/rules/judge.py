@@ -67,7 +67,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             break a rule. No image or no object of a split is left.
     """
     if 'train' not in dataset.splits:
-        names = shorten([*dataset.splits]) or 'none'
+        names = ', '.join(dataset.splits) or 'none'
         message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
         reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
         raise UserError('\n  '.join([message, *reasons]))

@@ -1,0 +1,226 @@
+"""Decide what a training on a dataset does: its template, settings, tiles and length."""
+
+from collections import Counter
+from collections.abc import Mapping
+from math import ceil, inf, prod
+from statistics import mean
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..config import CONFIGS
+from ..errors import UserError, check_installed, format_count
+from ..files import expand_user, make_absolute
+from ..tasks import MINI, TEMPLATES, Template
+from .hold_out import split_validation
+from .records import DatasetInfo, Split
+from .template import ConfigPath, read_head
+
+# The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
+# SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
+# change.
+TIMM_RELEASE = (
+    'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit/'
+)
+WEIGHTS = {
+    'xxtiny': f'{TIMM_RELEASE}gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': f'{TIMM_RELEASE}gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': f'{TIMM_RELEASE}gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': f'{TIMM_RELEASE}gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': f'{TIMM_RELEASE}gcvit_base_224_nvidia-f009139b.pth',
+    'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
+}
+# The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
+# MIN_EPOCHS epochs.
+NUM_SEEN = 6000
+MIN_EPOCHS = 12
+# The variables of templates with the length of a training, and what they count.
+LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
+# The least and the usual limit of objects in an image, and the margin by which it is over the
+# fullest one.
+MIN_MAX_OBJECTS = 100
+CROWD_MARGIN = 1.5
+MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
+MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
+SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
+
+Variables = Mapping  # of a config, or options of a command, by their names
+
+
+class Plan(NamedTuple):
+    """What is trained on which images. Its text is that of configs and summaries."""
+
+    dataset: DatasetInfo  # with a validation split
+    template: Template
+    size: str  # the option ``--size``
+    head: dict  # the variables at the head of the config
+    num_seen: int  # images or tiles, in the whole training
+    length: str  # of the training, such as '12 epochs'
+    fullest: int  # the number of objects in the image, or the tile, that has most of them
+
+    @property
+    def train(self) -> Split:
+        return self.dataset.splits['train']
+
+    def __str__(self) -> str:
+        text = (
+            f'trains {self.template.network}, --size {self.size}, at {self.head["image_size"]} px, '
+            f'{self.length}'
+        )
+        side = self.head.get('tiles')
+        if side:
+            text += f', on {self.head["tiles_per_image"]} tiles of {side} px of each image'
+        return text
+
+
+def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Variables) -> Plan:
+    """Return what a training does, with the options of :func:`.own_data.make_config`.
+
+    Raises:
+        UserError: An option does not fit the dataset.
+    """
+    template = choose_template(dataset, task)
+    size = size or ('tiny' if torch.cuda.is_available() else MINI)
+    if size not in template.networks:
+        raise UserError(
+            f'--size {size} is not for the task {template.option}. Choose one of '
+            f'{", ".join(template.networks)}'
+        )
+    dataset = split_validation(dataset)
+    train = dataset.splits['train']
+    head = read_head(CONFIGS / template.config)
+    tiles = options.get('tiles')
+    if tiles is not None and 'tiles' not in head:
+        raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
+    head |= choose_settings(template, size, options)
+    if tiles is not None:
+        check_installed('--tiles', 'supervision')
+        head |= choose_tiles(head['image_size'], tiles, train)
+    fullest = 0
+    if 'max_objects' in head:
+        fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
+        head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
+    num_images = len(train.image_names) * head.get('tiles_per_image', 1)
+    epochs = options.get('epochs') or choose_epochs(template, size, num_images)
+    variable, number = choose_length(head, epochs, num_images)
+    head[variable] = number
+    length = format_count(number, LENGTHS[variable])
+    return Plan(dataset, template, size, head, epochs * num_images, length, fullest)
+
+
+def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
+    """Return the template of a task, by default of the dataset's first."""
+    templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
+    for template in templates:
+        if task in (None, template.option):
+            return template
+    tasks = ' or '.join(template.option for template in templates)
+    raise UserError(
+        f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
+        f'{tasks}'
+    )
+
+
+def choose_settings(template: Template, size: str, options: Variables) -> dict:
+    """Return the variables of a template for a size and the options of ``mmgcvit train``.
+
+    The options come last, so they replace the defaults of the template and of the size. Those that
+    are no variables of the template, such as epochs, are ignored when it is filled in.
+    """
+    settings = {
+        '_base_': ConfigPath(template.networks[size]),
+        'pretrained': WEIGHTS.get(size),
+        **template.head,
+    }
+    if size == MINI:
+        settings['load_from'] = ConfigPath(f'demo/weights/{template.mini_weights}')
+        settings |= template.mini_head
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.pop('no_flip', False):
+        settings['flip'] = False
+    if 'lr' in given:
+        settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
+    if 'pretrained' in given:
+        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+    return settings | given
+
+
+def resolve_weights(pretrained: str) -> str | None:
+    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none.
+
+    Raise a UserError if there is no such file.
+    """
+    if pretrained == 'none':
+        return None
+    if '://' in pretrained:
+        return pretrained
+    path = make_absolute(expand_user(pretrained))
+    if not path.is_file():
+        raise UserError(
+            f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '
+            'or none'
+        )
+    return str(path)
+
+
+def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
+    """Return the side of tiles (0: that for the objects), and their number in an image."""
+    side = side or choose_tile_side(train, image_size)
+    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
+    return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
+
+
+def choose_tile_side(train: Split, image_size: int) -> int:
+    """Return the side of tiles in pixels at which nine of ten objects are not small.
+
+    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk.
+    """
+    if not train.objects:
+        return image_size
+    largest = measure_small_side(train) * image_size / MIN_OBJECT_SIDE
+    return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
+
+
+def count_fullest(split: Split, tiles: int | None = None) -> int:
+    """Return the number of objects in the image, or the tile, that has most of them."""
+    step = (tiles or inf) / 2
+    numbers = Counter()
+    for entry in split.objects:
+        x, y, width, height = entry['bbox']
+        # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
+        column = (x + width / 2) // step
+        row = (y + height / 2) // step
+        numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
+    return max(numbers.values(), default=0)
+
+
+def choose_epochs(template: Template, size: str, num_images: int) -> int:
+    """Return the default length of a training, with a number of images or tiles an epoch."""
+    num_seen = template.num_seen if size == MINI else NUM_SEEN
+    return max(MIN_EPOCHS, ceil(num_seen / num_images))
+
+
+def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, int]:
+    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
+    if 'max_epochs' in head:
+        return 'max_epochs', epochs
+    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
+
+
+def choose_image_size(train: Split) -> int:
+    """Return the size in pixels to which the smallest tiles are enlarged, so that nine of ten
+    objects are not small.
+    """
+    return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
+
+
+def measure_small_side(train: Split) -> float:
+    """Return the side in pixels that nine of ten objects have at least."""
+    return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
+
+
+def measure_sides(train: Split) -> NDArray[np.float64]:
+    """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
+    return np.sqrt([prod(entry['bbox'][2:]) for entry in train.objects])
