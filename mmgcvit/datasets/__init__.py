@@ -12,8 +12,13 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    ``problems``, by the ``Rule`` that it breaks.
 4. ``rules.judge`` looks for what breaks the other rules, and leaves all that out; if it is more
    than a tenth, it rejects the folder.
-5. ``hold_out`` makes the validation split, if there is none.
-6. ``own_data.make_config`` chooses the settings (a ``Plan``), and writes annotations and a config.
+5. ``own_data.make_config`` asks ``plan`` for the settings (a ``Plan``), for which ``hold_out``
+   makes a validation split if there is none, and ``advice`` for what will not go well. Then it
+   writes the annotations and a filled in ``template``.
+
+Behind these are ``layouts`` (where files are, and which belong together), ``reading`` (many files
+at once) and ``decoding`` (of images and maps). ``resuming`` is for a run that goes on,
+``transforms`` and ``dataset_classes`` for the training itself.
 
 ``mmgcvit check-data FOLDER`` does the same, and writes into a temporary folder. ``checks`` applies
 the rules to the datasets of any config, before a training or a test.

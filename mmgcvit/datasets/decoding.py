@@ -135,7 +135,7 @@ def check_values(pixels: NDArray) -> None:
     the lower ones off.
     """
     highest = pixels.max()
-    dark = 15 if pixels.dtype == np.uint8 else 4095
+    dark = 15 if pixels.dtype == np.uint8 else 4095  # the highest value of 12 bits
     if pixels.dtype.kind == 'f' or pixels.min() < 0 or highest >= 2**16:
         raise BitDepthError(f'it has floats or 32 bits per channel. {SCALE_IT}')
     if 0 < highest <= dark:

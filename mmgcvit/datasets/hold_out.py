@@ -7,6 +7,10 @@
 4. It gets further groups in their order, until it has a fifth of all images.
 
 No group is taken that is the last one for training, or the last one of a class for training.
+
+For example, 100 images are a video of 60 frames, one of 25, one of 10 and one of 5. The first is
+over 40 % of all images, so it is divided into five groups of 12. All but the 25 have at most a
+fifth of the images, and come first. Validation gets them until it has 20 images or more.
 """
 
 import hashlib
@@ -25,8 +29,13 @@ MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 # The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
 COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-# Any name matches. cam_0012_left, a frame of a video, has the start cam_, the number 0012 and the
-# words _left. A name without a number is all start, and has neither number nor words.
+# Any name matches:
+#     name            start    number   words
+#     cam_0012_left   cam_     0012     _left
+#     img_1_2         img_1_   2
+#     clip 1.250s     clip     1.250
+#     0001                     0001
+#     sunset          sunset
 NUMBERED = re.compile(
     r"""
     (?P<start>.*?)

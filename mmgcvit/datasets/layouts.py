@@ -178,6 +178,7 @@ def read_image_sets(
     if not lists:
         return by_split, []
     by_name = {pair[1].stem: pair for pair in by_split['train']}  # without suffixes
+    image_names = {image.stem for image in folder.images}
     found = {}
     unknown = {}  # a line of two lists counts once
     for split, lines in lists.items():
@@ -186,7 +187,8 @@ def read_image_sets(
             pair = by_name.get(line) or by_name.get(line.strip())
             if pair:
                 found[split].append(pair)
-            elif split != 'test':  # images for testing need no annotations
+            # Images for testing need no annotations.
+            elif split != 'test' or line.strip() not in image_names:
                 unknown.setdefault(line, place)
     splits = {split: list(dict.fromkeys(listed)) for split, listed in found.items() if listed}
     return splits, [*unknown.values()]

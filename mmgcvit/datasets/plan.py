@@ -78,6 +78,10 @@ class Plan(NamedTuple):
 def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Variables) -> Plan:
     """Return what a training does, with the options of :func:`.own_data.make_config`.
 
+    The values of the head's variables are those of the template, replaced in this order by those
+    for the task and size, the options, and the tiles, the limit of objects and the length, which
+    follow from the images.
+
     Raises:
         UserError: An option does not fit the dataset.
     """
@@ -210,8 +214,9 @@ def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, i
 
 
 def choose_image_size(train: Split) -> int:
-    """Return the size in pixels to which the smallest tiles are enlarged, so that nine of ten
-    objects are not small.
+    """Return the image size in pixels at which nine of ten objects are not small.
+
+    It is for tiles of :data:`SIDE_STEP` pixels, the smallest ones, which are enlarged to it.
     """
     return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
 

@@ -115,12 +115,12 @@ class ObjectSplit(SplitImages):
 class LabelSplit(SplitImages):
     """The images of a split with a label each: a class index, or the path of a semantic map.
 
-    An image also has this label, which is written beside its name, and the names of its classes.
-    The path of a map is relative to ``image_folder``.
+    Beside ``file_name``, an image has ``label``, which is written behind its name, and ``classes``,
+    the names of the classes in it. The path of a map is relative to ``image_folder``.
     """
 
     pixel_labels: PixelLabels | None = None  # those of all maps
-    objects = annotations = ()  # there are none, so that rules for objects find nothing
+    objects = annotations = ()  # not fields: there are none, so rules for objects find nothing
 
     @property
     def sizes(self) -> list[None]:

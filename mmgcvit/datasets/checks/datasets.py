@@ -107,11 +107,11 @@ def check_coco(
     classes = dataset.metainfo.get('classes') or names
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
     try:
-        split = make_split(dataset, content, classes)
+        split = make_split(dataset, content, classes)  # what mmdet loads
         problems = defaultdict(list, find_content_problems(content, classes, is_scored))
         # Only for its problems: mmdet reads repeated objects too, so they stay in the split.
         leave_out_repeated(split, with_masks, problems)
-        usable = leave_out_wrong(split, with_masks, problems)
+        usable = leave_out_wrong(split, with_masks, problems)  # without what breaks a rule
         images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
         objects = describe_objects(split, classes)
     # These errors mean that a value has another type than in COCO's format, for example an id that

@@ -29,7 +29,11 @@ Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
 def match_layouts(folder: Folder) -> Iterator[Match]:
-    """Yield the layout of class folders that a folder fits or nearly fits."""
+    """Yield the layout of class folders that a folder fits or nearly fits.
+
+    None if its images are in no folders that may be classes, or in one beside a table, so that it
+    has another format. A misfit says what is wrong with folders that may be splits and classes.
+    """
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
     depth = 2 if splits else 1  # of the folders of classes
@@ -119,4 +123,9 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
         splits[split] = LabelSplit(folder.path.resolve(), entries)
     if task != 'classify':
         check_no_pairs(folder.path, found['train'])
-    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits)
+    # Not in the folder itself, where a README may be.
+    others = [file for file in {*folder.files}.difference(folder.images) if len(file.parts) > 1]
+    notes = []
+    if others:
+        notes = [f'left out, because they have no suffix of an image: {shorten(sorted(others))}']
+    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, notes)

@@ -144,32 +144,36 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError for a file with the place and name of one for training or validation that is
-    not valid JSON, and if there are others, for one that is not in COCO's format.
+    Raise a UserError for a file with the place and name of a split's that is not valid JSON, and if
+    there are others, for one for training or validation that is not in COCO's format.
     """
     contents = {}
     foreign = []  # why other files that should be COCO's are none
     for file in folder.list_files('.json'):
         path = folder.path / file
         content, problem = read_json(path)
+        expected_split = find_expected_split(file)
         if is_coco(content):
             contents[file] = content
-        elif is_expected(file):
+        elif expected_split:
             if problem:
                 raise UserError(format_issue(path, [problem]))
-            foreign.append(format_issue(path, find_missing_keys(content)))
+            # COCO's own files for testing have no annotations.
+            if expected_split != 'test':
+                foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:
         raise UserError(foreign[0])
     return contents
 
 
-def is_expected(file: Path) -> bool:
-    """Return whether a layout has a COCO file for training or validation of this path."""
+def find_expected_split(file: Path) -> str | None:
+    """Return the split for which a layout has a COCO file of this path, or None."""
     for layout in LAYOUTS:
         match = compile_pattern(layout.annotations).fullmatch(str(file))
-        if match and get_file_split(match['split']) in ('train', 'val'):
-            return True
-    return False
+        split = get_file_split(match['split']) if match else None
+        if split:
+            return split
+    return None
 
 
 def format_issue(place: Path, reasons: Sequence[str]) -> str:

@@ -100,7 +100,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """Return the dataset with masks if more than nine of ten objects have one.
 
     The judge leaves out the others, which have only a box. Raise a UserError if fewer have one and
-    ``task`` needs masks. (If none has, choose_template of ``own_data`` does.)
+    ``task`` needs masks. (If none has, choose_template of ``plan`` does.)
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)

@@ -14,10 +14,14 @@ MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may b
 class Effect(Enum):
     """What follows where a rule is broken.
 
-    In a folder, what breaks a rule is left out, or changed so that it can be used, where it is
-    found. The effect says what the user is told: a rule that is NOTED is a line; what breaks the
-    others counts towards the tenth; a rule that is REJECTED raises an error where it is found. In a
-    config nothing is changed: STOPS and STOPS_IF_MANY stop a run, NOTED does not.
+    In a folder, the function that finds it acts, and the judge tells the user:
+
+    LEFT_OUT: The image or object is left out, or what is wrong with it is put right. It counts
+        towards the tenth above which the judge rejects the folder.
+    NOTED: It is read, or left out as a copy of what is read. The judge writes a line.
+    REJECTED: The function raises an error.
+
+    In a config nothing is changed: STOPS and STOPS_IF_MANY stop a run, NOTED does not.
     """
 
     LEFT_OUT = 'left out and counted; above a tenth, the command stops'
@@ -31,7 +35,8 @@ class Effect(Enum):
 class Rule(NamedTuple):
     """A rule: the problem where it is broken (a phrase), and the remedy (a sentence).
 
-    The functions beside it, or a reader, find where it is broken.
+    The functions beside it, or a reader, find where it is broken. The docs list all rules. Messages
+    have the texts of a rule that is broken, unless its function raises an error of its own.
     """
 
     problem: str

@@ -42,6 +42,12 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
     assert 'says what they show: 2 images (images/test/4.jpg' in '\n'.join(notes)
 
 
+def test_files_in_class_folders_that_are_no_images_are_named(tmp_path):
+    write_example(tmp_path, 'classes')
+    write(tmp_path / 'train' / 'third' / 'a.jpg_large', '')
+    assert 'no suffix of an image: train/third/a.jpg_large' in str(read_folder(tmp_path))
+
+
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
 
 
@@ -234,6 +240,10 @@ FAULTS = {
             "train.txt: '0.jpg', train.txt: 'JPEGImages/1', train.txt: '2.xml'). Write names "
             'without folder and suffix',
         ),
+        (
+            write_file('ImageSets/Main/test.txt', '0.jpg\n'),
+            "that name no XML file or map (test.txt: '0.jpg')",
+        ),
         (write_file('other/9.xml', '<annotation/>'), 'XML files other/9.xml are not where'),
         (remove('JPEGImages'), 'no image has an XML file of its name'),
         (spoil_val, 'has no image of val. Add some, or remove the split'),
@@ -247,6 +257,7 @@ FAULTS = {
         (copy('annotations/train.json', 'annotations/Train.json'), 'two COCO files for train'),
         (copy('annotations/train.json', 'annotations/instances_train.json'), 'several layouts'),
         (write_file('annotations/val.json', '{'), 'not valid JSON in UTF-8'),
+        (write_file('annotations/test.json', '{'), 'not valid JSON in UTF-8'),
         (write_file('annotations/trainval.json', '{'), 'trainval.json: is not an annotation file'),
         (write_file('annotations/val.json', '{"images": []}'), 'no annotations'),
         (move_image_out, 'lists images outside of'),
