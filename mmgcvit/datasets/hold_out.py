@@ -245,7 +245,8 @@ def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
         numbers = {number for number, _ in members}
         are_alike = len(words[start]) <= len(numbers)
         for number, index in members:
-            found[start if are_alike else names[index]].append((number, index))
+            key = start if are_alike else names[index]
+            found[key].append((number, index))
     return found
 
 

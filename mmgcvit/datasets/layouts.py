@@ -54,8 +54,9 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    # How much of it fits: the number of folders of images (COCO), of labelled images (YOLO) or of
-    # pairs (VOC); 0 for maps and class folders. The misfit with the highest number is shown.
+    # How much of it fits: the number of splits with a folder of images (COCO), of labelled images
+    # (YOLO) or of pairs (VOC); 0 for maps and class folders. The misfit with the highest number is
+    # shown.
     closeness: int = 0
 
 
@@ -147,7 +148,10 @@ def list_by_split(
 
 
 def split_by_ending(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
-    """Return images and maps by their common names. The names of maps have one of the endings."""
+    """Return images and maps by their common names.
+
+    The names of maps have one of the endings, and those of images may have ``_img``.
+    """
     images = defaultdict(list)
     maps = defaultdict(list)
     for name, found in files.items():

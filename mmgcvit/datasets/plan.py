@@ -179,7 +179,8 @@ def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
 def choose_tile_side(train: Split, image_size: int) -> int:
     """Return the side of tiles in pixels at which nine of ten objects are not small.
 
-    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk.
+    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk,
+    nor smaller than :data:`SIDE_STEP`, so objects may still be small.
     """
     if not train.objects:
         return image_size

@@ -208,7 +208,7 @@ def are_numbers(values: Any) -> bool:
 
 
 def parse_flag(value: Any) -> int | None:
-    """Return a flag as 0 or 1, or None if it is neither."""
+    """Return a flag as 0 or 1, or None if it is neither. A missing flag (None) is 0."""
     text = str(value).lower()
     if text in FALSE_FLAGS:
         return 0

@@ -14,7 +14,8 @@ from ..files import read_text
 END_OF_HEAD = '# Derived from the settings above.'
 VARIABLE = re.compile(r'^(\w+) = (.*)$', re.MULTILINE)
 DOCSTRING = re.compile(r'\A""".*?"""\n', re.DOTALL)
-# The variables that all templates have at their head; fine_tune is the last one.
+# The variables that all templates have at their head. fine_tune is the last one, so it is missing
+# where a head was cut off.
 NEEDED = {
     'classes',
     'data_root',

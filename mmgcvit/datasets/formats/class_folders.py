@@ -36,15 +36,17 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     """
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
-    depth = 2 if splits else 1  # of the folders of classes
+    # The depth is that of the folders of classes.
+    layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
     found = list_by_class(folder, depth)
-    wrong_folders = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
-    classes = [*found.get('train', ())]
-    is_beside_tables = len(classes) == 1 and bool(folder.list_files('.json', '.csv'))
-    if not wrong_folders and (not classes or is_beside_tables):
-        return  # these are images of another format
-    layout = WITH_SPLITS if splits else WITHOUT_SPLITS
-    misfit = wrong_folders or find_wrong_files(folder, classes, depth)
+    misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
+    if not misfit:
+        classes = [*found.get('train', ())]
+        tables = folder.list_files('.json', '.csv')
+        # Images in no folder, or in a single one beside a table, are of another format.
+        if not classes or (len(classes) == 1 and tables):
+            return
+        misfit = find_wrong_files(folder, classes, depth)
     yield Match(layout, partial(read_dataset, folder, found), misfit)
 
 
@@ -123,9 +125,6 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
         splits[split] = LabelSplit(folder.path.resolve(), entries)
     if task != 'classify':
         check_no_pairs(folder.path, found['train'])
-    # Not in the folder itself, where a README may be.
-    others = [file for file in {*folder.files}.difference(folder.images) if len(file.parts) > 1]
-    notes = []
-    if others:
-        notes = [f'left out, because they have no suffix of an image: {shorten(sorted(others))}']
+    others = sorted({*folder.files}.difference(folder.images))
+    notes = [f'not read, because they are no images: {shorten(others)}'] if others else []
     return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, notes)

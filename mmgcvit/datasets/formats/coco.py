@@ -145,7 +145,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
     Raise a UserError for a file with the place and name of a split's that is not valid JSON, and if
-    there are others, for one for training or validation that is not in COCO's format.
+    other files are COCO's, for one for training or validation that is not.
     """
     contents = {}
     foreign = []  # why other files that should be COCO's are none
@@ -312,7 +312,7 @@ def read_split(
         file: The COCO file of the split.
         categories: Those of training, with their new ids.
         crowds_are_objects: Whether masks in RLE with iscrowd 1 get iscrowd 0.
-        problems: Annotations that cannot be used are added to it, by the rule that they break.
+        problems: Annotations that are left out, and masks with iscrowd 1, are added to it, by rule.
 
     Raises:
         UserError: The file lists images outside of the dataset's folder, repeats an id, or has

@@ -99,8 +99,9 @@ def describe_unknown(folder: Folder) -> str:
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
     """Return the dataset with masks if more than nine of ten objects have one.
 
-    The judge leaves out the others, which have only a box. Raise a UserError if fewer have one and
-    ``task`` needs masks. (If none has, choose_template of ``plan`` does.)
+    The judge leaves out the others, which have only a box. Without masks, and for 'detect', nothing
+    changes. Raise a UserError if fewer have one and ``task`` needs masks; if none has, ``plan``
+    raises one.
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)

@@ -233,7 +233,9 @@ def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) ->
 def make_entries(
     folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels, names: Sequence[str]
 ) -> tuple[list[Entry], list[str]]:
-    """Return the entries of a :class:`LabelSplit`, and what is wrong with maps without a class."""
+    """Return the entries of a :class:`LabelSplit`, and what is wrong with maps that have a value of
+    no class, or nothing but 255.
+    """
     entries = []
     wrong = []
     for each in maps:

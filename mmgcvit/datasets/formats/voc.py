@@ -186,7 +186,10 @@ def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
 
 
 def parse_side(text: str) -> int:
-    """Return a side of an image, or 0. It has few digits; Python rejects thousands of them."""
+    """Return a side of an image, or 0 if it is not an integer of less than ten digits.
+
+    Python rejects thousands of digits.
+    """
     text = text.strip()
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
@@ -197,5 +200,6 @@ def parse_corners(values: Sequence[str | None]) -> list[float] | None:
         left, top, right, bottom = corners = list(map(float, values))
     except (TypeError, ValueError):
         return None
+    # The edges of a box of one pixel are equal.
     is_box = all(map(isfinite, corners)) and left - 1 < right and top - 1 < bottom
     return corners if is_box else None

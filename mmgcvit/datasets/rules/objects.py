@@ -132,7 +132,8 @@ def find_mask_rule(entry: Object, size: Size) -> Rule | None:
         return RING
     if is_outside(edges, size):
         return OUTSIDE
-    sides = 2 * entry['bbox'][2:]  # width, height, width, height
+    width, height = entry['bbox'][2:]
+    sides = (width, height, width, height)
     for edge, box_edge, side in zip(edges, get_edges(entry['bbox']), sides, strict=True):
         if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
             return DIFFERENT

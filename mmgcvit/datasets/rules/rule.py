@@ -46,10 +46,11 @@ class Rule(NamedTuple):
     in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
 
 
-# Rules that only folders can break, those of them that a line names, and rules that only configs
-# can break.
+# For a rule that only folders can break:
 make_folder_rule = partial(Rule, in_config=Effect.NONE)
+# For such a rule, of which a line tells:
 make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
+# For a rule that only configs can break:
 make_config_rule = partial(Rule, in_folder=Effect.NONE)
 
 # For each broken rule, all that breaks it: which image or object it is, and its values.

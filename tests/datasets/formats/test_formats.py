@@ -45,7 +45,7 @@ def test_a_test_split_needs_no_segmentation_maps(tmp_path):
 def test_files_in_class_folders_that_are_no_images_are_named(tmp_path):
     write_example(tmp_path, 'classes')
     write(tmp_path / 'train' / 'third' / 'a.jpg_large', '')
-    assert 'no suffix of an image: train/third/a.jpg_large' in str(read_folder(tmp_path))
+    assert 'they are no images: train/third/a.jpg_large' in str(read_folder(tmp_path))
 
 
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
