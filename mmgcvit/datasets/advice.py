@@ -15,7 +15,6 @@ from .plan import (
     MIN_MAX_OBJECTS,
     MIN_OBJECT_SIDE,
     Plan,
-    Variables,
     choose_epochs,
     choose_image_size,
     choose_tiles,
@@ -45,7 +44,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
         remedy, advice = advise_tiles(plan)
         notes.append(f'{small_objects}. {advice}')
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
-        notes.append(describe_crowds(head, plan.fullest))
+        notes.append(describe_crowds(plan))
     if plan.size != MINI and not torch.cuda.is_available():
         notes.append(
             f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
@@ -115,11 +114,12 @@ def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
     return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
 
 
-def describe_crowds(head: Variables, fullest: int) -> str:
+def describe_crowds(plan: Plan) -> str:
     """Return a note on the limit of objects in an image, and on the memory of their masks."""
+    head = plan.head
     place = 'tile' if head['tiles'] else 'image'
     text = (
-        f'the fullest {place} has {fullest} objects, so up to {head["max_objects"]} are found in '
+        f'the fullest {place} has {plan.fullest} objects, so up to {head["max_objects"]} are found in '
         f'one (max_objects)'
     )
     if head['masks']:
