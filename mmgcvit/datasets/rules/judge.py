@@ -264,27 +264,27 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     issues = make_issues(problems, '')
     notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
     left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
-    if empty and not left_out:
-        raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
+    if not left_out:
+        if empty:
+            raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
+        return notes
     totals = count_units(dataset)
     counts = Counter()
     for issue in left_out:
         counts[issue.rule.unit] += len(issue.examples)
-    reason = ''
-    if any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
-        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
-    if empty:
-        reason = f'No {empty} can be used'
     text = ', '.join(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
     )
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
+    reason = ''
+    if any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
+        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    if empty:
+        reason = f'No {empty} can be used'
     if reason:
         raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
-    if left_out:
-        notes.append(f'{text}. These images and annotations are left out:{named}')
-    return notes
+    return [*notes, f'{text}. These images and annotations are left out:{named}']
 
 
 def count_units(dataset: DatasetInfo) -> Counter[str]:
