@@ -18,7 +18,7 @@ from ..config import (
     read_config,
 )
 from ..errors import UserError, escape_controls, format_count, shorten
-from ..files import expand_user, find_folder
+from ..files import find_folder
 from ..tasks import COSTS
 from .options import (
     AUGMENTATIONS,
@@ -231,7 +231,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
     from ..checkpoints.safe_loading import read_latest_checkpoint
     from ..datasets.resuming import extend_run, find_newer_files
 
-    data = expand_user(args.data).resolve()
+    data = Path(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}
     started_data = (config.parent / started_with.get('data', data)).resolve()
     if data != started_data:
