@@ -111,7 +111,6 @@ class PredictionRun:
                 if self.args.draw:
                     picture = self.model.draw(image, prediction)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                records = []
                 if self.args.write:
                     if isinstance(prediction, Segmentation):
                         label_map = self.outputs.write_label_map(path, prediction.label_map)
@@ -120,8 +119,9 @@ class PredictionRun:
                         {'image_id': image_id, 'file_name': path, **record}
                         for record in make_records(prediction, self.categories)
                     ]
-                self.entries.append(entry)  # first: a signal leaves no record without its image
-                self.results += records
+                    # First the image: a signal leaves no record without it.
+                    self.entries.append(entry)
+                    self.results += records
                 self.count(path, prediction)
                 self.sizes[path] = size
 

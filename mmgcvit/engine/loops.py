@@ -83,7 +83,7 @@ class SeededBatchSampler(Sampler):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
         self.world_size = get_world_size()
-        self.iteration = self.epoch = None
+        self.epoch = None
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
         """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
@@ -98,7 +98,7 @@ class SeededBatchSampler(Sampler):
         return len(self.batch_sampler)  # the number of batches in a whole epoch
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.iteration is None:
+        if self.epoch is None:
             return
         batches = islice(self.iter_batches(), self.num_done, None)
         for iteration, indices in enumerate(batches, self.iteration):

@@ -25,7 +25,7 @@ from .setup import check_data, join_process_group, open_runner
 
 def run_test(
     cfg: Config,
-    checkpoint: str | Path,
+    checkpoint: str,
     show_dir: str | None,
     out: str | None,
     tta: bool,

@@ -101,7 +101,8 @@ def summarise_confusion_matrix(matrix: NDArray, classes: Sequence[str]) -> str:
     for count, word in ((matrix[:-1, -1].sum(), 'missed'), (matrix[-1, :-1].sum(), 'false')):
         if count:
             texts.append(f'{count:,} {word}')
-    wrong = matrix[:-1, :-1] - np.diag(np.diag(matrix)[:-1])
+    wrong = matrix[:-1, :-1].copy()
+    np.fill_diagonal(wrong, 0)
     cells = np.argwhere(wrong)
     for row, column in nlargest(NUM_CONFUSIONS, cells, key=lambda cell: wrong[tuple(cell)]):
         texts.append(f'{wrong[row, column]:,} × {classes[row]} → {classes[column]}')

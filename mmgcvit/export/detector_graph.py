@@ -83,8 +83,7 @@ class TwoStageGraph(nn.Module):
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
         cfg = self.model.test_cfg.rcnn
         # Each class has its own boxes, so it is passed as an image.
-        iou_threshold = cfg.nms.iou_threshold
-        kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1), iou_threshold, cfg.score_thr)
+        kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1), cfg.nms, cfg.score_thr)
         kept = kept.reshape_as(scores).flatten(1)
         top_scores, order = select_top_scores(kept, cfg.max_per_img)
         image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
@@ -121,8 +120,7 @@ class TwoStageGraph(nn.Module):
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             boxes.append(level_boxes)
-            iou_threshold = cfg.nms.iou_threshold
-            scores.append(apply_nms(level_boxes, top_scores, iou_threshold, OBJECT_THRESHOLD))
+            scores.append(apply_nms(level_boxes, top_scores, cfg.nms, OBJECT_THRESHOLD))
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
         return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
@@ -231,12 +229,12 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Apply NMS to boxes (B, n, 4) with scores (B, n).
+def apply_nms(boxes: Tensor, scores: Tensor, nms: Any, score_thr: float) -> Tensor:
+    """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n).
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), iou_threshold, score_thr)
+    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), nms.iou_threshold, score_thr)
     flat = scores.flatten()
     index = kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
