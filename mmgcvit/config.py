@@ -1,7 +1,5 @@
 """Find and read configs, validate ``--cfg-options``, and iterate over nested settings."""
 
-from __future__ import annotations
-
 import inspect
 import re
 import traceback
@@ -24,7 +22,7 @@ from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
 if TYPE_CHECKING:
-    from mmengine.config import Config, ConfigDict
+    from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parent
 # This project's configs: in an installed wheel in the first folder, in a clone in the second.
@@ -93,7 +91,7 @@ def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None) -> tu
     return name, Path(make_portable_path(work_dir or f'work_dirs/{name}'))
 
 
-def enter_scope(cfg: Config) -> None:
+def enter_scope(cfg: 'Config') -> None:
     """Import a config's ``custom_imports``, and make its ``default_scope`` mmengine's default
     scope.
     """
@@ -106,7 +104,7 @@ def enter_scope(cfg: Config) -> None:
     init_default_scope(cfg.get('default_scope') or 'mmengine')
 
 
-def can_draw_predictions(cfg: Config) -> bool:
+def can_draw_predictions(cfg: 'Config') -> bool:
     """Return whether mmgcvit can draw a model's predictions.
 
     It can for mmdet (not trackers), mmseg and mmpretrain.
@@ -114,7 +112,7 @@ def can_draw_predictions(cfg: Config) -> bool:
     return cfg.get('default_scope') in TASK_BY_SCOPE and 'tracker' not in cfg.model
 
 
-def read_config(path: str | Path, options: Mapping | None = None) -> Config:
+def read_config(path: str | Path, options: Mapping | None = None) -> 'Config':
     """Read a config, override settings by their dotted names, and import the packages it needs.
 
     Raise a UserError if the config does not exist or raises an error, its package cannot be
@@ -144,7 +142,7 @@ def read_config(path: str | Path, options: Mapping | None = None) -> Config:
     return cfg
 
 
-def check_option(name: str, cfg: Config, path: str | Path) -> None:
+def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
     """Raise a UserError if a setting of ``--cfg-options`` would have no effect."""
     key, dot, subkeys = name.partition('.')
     known_keys = list_known_keys()
@@ -267,7 +265,7 @@ def get_type_name(cfg: Mapping | None) -> str:
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
-def iter_transforms(dataset: ConfigDict) -> Iterator[dict]:
+def iter_transforms(dataset: Mapping) -> Iterator[dict]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
     ones.
     """

@@ -1,7 +1,5 @@
 """Write files atomically, check output paths before a long computation, and recognise outputs."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -185,7 +183,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding='utf-8')
 
 
-def write_image(path: Path, picture: np.ndarray) -> Path:
+def write_image(path: Path, picture: 'np.ndarray') -> Path:
     """Write an image atomically, in the format of the path's suffix, and return the path.
 
     ``picture`` is (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
@@ -212,7 +210,7 @@ def check_figure_suffix(path: Path) -> None:
         raise UserError(f'{path}: expected a name that ends in .png, .pdf, .svg or .jpg')
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: 'Figure') -> None:
     """Write a matplotlib figure atomically, in the format of the path's suffix."""
     check_figure_suffix(path)
     for text in figure.findobj(lambda artist: hasattr(artist, 'set_parse_math')):

@@ -4,8 +4,6 @@ Reads all annotations, decodes every image, counts objects by class and lists al
 with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
 """
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -91,7 +89,7 @@ def check_folder(args: Namespace) -> None:
             write_sheet(args, read_config(config))
 
 
-def check_config_data(args: Namespace, cfg: Config) -> int | None:
+def check_config_data(args: Namespace, cfg: 'Config') -> int | None:
     """Check the data of a config and print the results.
 
     Return 1 if a problem would stop a run, and None otherwise.
@@ -124,7 +122,7 @@ def check_config_data(args: Namespace, cfg: Config) -> int | None:
     return 1 if errors else None
 
 
-def write_sheet(args: Namespace, cfg: Config) -> None:
+def write_sheet(args: Namespace, cfg: 'Config') -> None:
     """Draw samples of the data with their annotations."""
     from ..evaluation.grids import draw_contact_sheet
 

@@ -1,7 +1,5 @@
 """Train a model: mmgcvit train CONFIG [options]."""
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
@@ -207,7 +205,7 @@ def train_folder(args: Namespace) -> None:
     print(escape_controls(message))
 
 
-def run(cfg: Config, args: Namespace) -> None:
+def run(cfg: 'Config', args: Namespace) -> None:
     """Train in a locked work dir."""
     from ..engine.train import train
 

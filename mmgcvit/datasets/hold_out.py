@@ -77,10 +77,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
             'that are not a series (names that differ only in their last number). Add images, or '
             'make a val split'
         )
-    num_images = len(classes)
-    rest = set(range(num_images)) - val
+    rest = set(range(len(classes))) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
-    note = f'no val split: {len(val)} of {num_images} images are held out for validation'
+    note = f'no val split: {len(val)} of {len(classes)} images are held out for validation'
     return dataset._replace(splits=splits).add_notes([note])
 
 

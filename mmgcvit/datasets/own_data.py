@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..files import create_numbered, make_portable_path, write_text
 from .advice import advise
 from .decoding import read_sizes
-from .plan import Plan, Variables, make_plan
+from .plan import Plan, make_plan
 from .records import DatasetInfo
 from .template import fill_template, format_variable
 
@@ -137,7 +137,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
     return variables
 
 
-def format_init_weights(head: Variables) -> str:
+def format_init_weights(head: dict) -> str:
     """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
         return (

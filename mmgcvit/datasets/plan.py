@@ -46,8 +46,6 @@ MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anch
 MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
 SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
 
-Variables = Mapping  # of a config, or options of a command, by their names
-
 
 class Plan(NamedTuple):
     """What is trained on which images. Its text is that of configs and summaries."""
@@ -75,7 +73,7 @@ class Plan(NamedTuple):
         return text
 
 
-def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Variables) -> Plan:
+def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Mapping) -> Plan:
     """Return what a training does, with the options of :func:`.own_data.make_config`.
 
     The values of the head's variables are those of the template, replaced in this order by those
@@ -127,7 +125,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     )
 
 
-def choose_settings(template: Template, size: str, options: Variables) -> dict:
+def choose_settings(template: Template, size: str, options: Mapping) -> dict:
     """Return the variables of a template for a size and the options of ``mmgcvit train``.
 
     The options come last, so they replace the defaults of the template and of the size. Those that
@@ -207,7 +205,7 @@ def choose_epochs(template: Template, size: str, num_images: int) -> int:
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
-def choose_length(head: Variables, epochs: int, num_images: int) -> tuple[str, int]:
+def choose_length(head: Mapping, epochs: int, num_images: int) -> tuple[str, int]:
     """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
     if 'max_epochs' in head:
         return 'max_epochs', epochs

@@ -141,7 +141,7 @@ class ResumableLoop:
             'endless': not self.is_by_epoch,
         }
         super().__init__(runner, loader, **kwargs)
-        self.batch_sampler: SeededBatchSampler = self.dataloader.batch_sampler
+        self.batch_sampler = self.dataloader.batch_sampler
         if len(self.batch_sampler) == 0:
             raise UserError(
                 f'train_dataloader has too few images for one batch of {get_world_size()} x '

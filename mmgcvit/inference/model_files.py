@@ -1,7 +1,5 @@
 """Find the files of a trained model, its config and its checkpoint, and load it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +30,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     score_thr: float | None = None,
-) -> Predictor:
+) -> 'Predictor':
     """Load a trained model.
 
     Args:
@@ -102,7 +100,7 @@ def find_config(path: Path) -> Path:
     return configs[0]
 
 
-def read_model_checkpoint(source: str | Path) -> Checkpoint:
+def read_model_checkpoint(source: str | Path) -> 'Checkpoint':
     """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
     of a work dir.
     """

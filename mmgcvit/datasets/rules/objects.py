@@ -52,7 +52,6 @@ BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
 
-Object = Mapping  # an annotation of a COCO file, whose values may have any type
 Edges = Sequence[float]  # the left, top, right and bottom edge of a box or a mask, in pixels
 
 
@@ -101,10 +100,11 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
     return replace(split, annotations=right)
 
 
-def find_box_rule(entry: Object, size: Size) -> Rule | None:
+def find_box_rule(entry: Mapping, size: Size) -> Rule | None:
     """Return the first rule that the box of an object breaks, or None.
 
-    ``size`` is the (width, height) of the image.
+    ``entry`` is its annotation in a COCO file, whose values may have any type. ``size`` is the
+    (width, height) of the image.
     """
     edges = get_edges(entry['bbox'])
     if edges is None or not are_numbers([entry['area']]):
@@ -120,7 +120,7 @@ def find_box_rule(entry: Object, size: Size) -> Rule | None:
     return None
 
 
-def find_mask_rule(entry: Object, size: Size) -> Rule | None:
+def find_mask_rule(entry: Mapping, size: Size) -> Rule | None:
     """Return the first rule that the mask of an object breaks, or None.
 
     The box of the object breaks no rule. ``size`` is the (width, height) of the image.
