@@ -71,9 +71,9 @@ class GCViT(PyramidBackbone):
 
     # The modules of the paper; a subclass may set others with the same signature. A stem has an
     # attribute ``stride``.
-    stem_type = Stem
-    stage_type = Stage
-    downsampler_type = Downsampler
+    stem_type: type[nn.Module] = Stem
+    stage_type: type[nn.Module] = Stage
+    downsampler_type: type[nn.Module] = Downsampler
 
     def __init__(
         self,

@@ -114,7 +114,7 @@ class Stem(nn.Module):
     """
 
     stride = 4
-    downsampler_type = Downsampler
+    downsampler_type: type[nn.Module] = Downsampler
 
     def __init__(self, in_channels: int, embed_dims: int):
         super().__init__()

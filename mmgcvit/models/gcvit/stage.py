@@ -55,9 +55,9 @@ class Stage(nn.Module):
     ``num_poolings`` is the global query's.
     """
 
-    global_query_type = GlobalQueryGenerator
+    global_query_type: type[nn.Module] = GlobalQueryGenerator
     # The first is that of even blocks, the second that of odd ones.
-    attention_types = (LocalWindowAttention, GlobalWindowAttention)
+    attention_types: tuple[type[nn.Module], ...] = (LocalWindowAttention, GlobalWindowAttention)
 
     def __init__(
         self,

@@ -74,9 +74,9 @@ class LSA(PyramidBackbone):
     describe_shapes = staticmethod(describe_shapes)
 
     # The modules of the paper; a subclass may set others with the same signature.
-    stem_type = ShiftedPatchEmbedding
-    stage_type = Stage
-    downsampler_type = Downsampler
+    stem_type: type[nn.Module] = ShiftedPatchEmbedding
+    stage_type: type[nn.Module] = Stage
+    downsampler_type: type[nn.Module] = Downsampler
 
     def __init__(
         self,
