@@ -1,5 +1,6 @@
-"""Helper functions for mmengine's runners, samples, distributed ranks and registry scopes."""
+"""Helper functions for mmengine's runners, samples, log, distributed ranks and registry scopes."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +10,13 @@ from typing import Any
 
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from .errors import UserError
+from .errors import UserError, escape_controls
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
@@ -59,6 +61,13 @@ def call_on_rank_0(function: Callable, *arguments) -> Any:
     if reason:
         raise error or UserError(reason)
     return result
+
+
+def log_warning(message: str) -> None:
+    """Log a warning in mmengine's log. Control characters, such as those of file names, are
+    escaped.
+    """
+    print_log(escape_controls(message), 'current', logging.WARNING)
 
 
 @contextmanager

@@ -3,7 +3,6 @@ from them.
 """
 
 import hashlib
-import logging
 import os
 import re
 import tarfile
@@ -16,10 +15,10 @@ from urllib.parse import urlsplit
 
 import torch
 from filelock import FileLock
-from mmengine.logging import print_log
 
-from ..errors import CheckpointError, check_installed, escape_controls, get_first_line
+from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import expand_user, is_url, write_atomically
+from ..mmengine_utils import log_warning
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
@@ -55,7 +54,7 @@ def read_checkpoint(source: str | Path) -> Any:
     source = str(source)
     limit = find_limit(source)
     if limit:
-        print_log(f'The weights {escape_controls(source)} are {limit}', 'current', logging.WARNING)
+        log_warning(f'The weights {source} are {limit}')
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)

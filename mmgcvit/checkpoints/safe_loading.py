@@ -2,17 +2,15 @@
 them.
 """
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.logging import print_log
-
-from ..errors import CheckpointError, escape_controls, shorten
+from ..errors import CheckpointError, shorten
 from ..files import URL_SCHEMES
+from ..mmengine_utils import log_warning
 from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
@@ -151,7 +149,7 @@ def read_latest_checkpoint(
             return read_for_mmengine(str(path), work_dir, is_resumed=not prefer_best)
         except (CheckpointError, OSError) as error:
             unreadable.append(path.name)
-            print_log(escape_controls(f'skipped: {error}'), 'current', logging.WARNING)
+            log_warning(f'skipped: {error}')
     if unreadable:
         raise CheckpointError(
             f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'

@@ -4,7 +4,6 @@ The run's seed and the iteration determine the random numbers. So checkpoints ne
 random number generators, and results do not depend on ``num_workers``.
 """
 
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
+from ..mmengine_utils import log_warning
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 
@@ -227,11 +226,7 @@ class ResumableLoop:
                 sampler.num_done = 0
                 sampler.iteration = epoch * len(sampler)
                 effect = f'epoch {epoch + 1} starts at iteration {sampler.iteration}'
-            print_log(
-                f'{effect}, because settings have changed: {", ".join(changes)}',
-                'current',
-                logging.WARNING,
-            )
+            log_warning(f'{effect}, because settings have changed: {", ".join(changes)}')
         return sampler.iteration
 
 

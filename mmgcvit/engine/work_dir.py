@@ -32,6 +32,7 @@ from ..checkpoints.safe_loading import (
 from ..errors import CheckpointError, UserError, shorten
 from ..files import check_writable, is_url, write_text
 from ..inference.model_files import SCORE_THR_FILE
+from ..mmengine_utils import log_warning
 from ..private_api import STARTUP_MESSAGES
 from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import VALIDATED_FILE
@@ -173,11 +174,8 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
                 ) from None
             time.sleep(0.1)
         except OSError as error:
-            print_log(
-                f'{folder} cannot be locked ({error.strerror}). Do not start another training in '
-                'it',
-                'current',
-                logging.WARNING,
+            log_warning(
+                f'{folder} cannot be locked ({error.strerror}). Do not start another training in it'
             )
             return
 

@@ -138,7 +138,7 @@ def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypat
     for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
         Path(name_of_link).symlink_to(file)
     warnings = []
-    monkeypatch.setattr(reading, 'print_log', lambda text, *_: warnings.append(text))
+    monkeypatch.setattr(reading, 'log_warning', warnings.append)
     monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)
     with pytest.raises(CheckpointError):
         read_checkpoint(name)

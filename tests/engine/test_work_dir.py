@@ -179,7 +179,7 @@ def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
     """
     (tmp_path / '.lock').write_text('7\nanother-node\n')
     monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(errno.ENOSYS, 'no locks')))
-    monkeypatch.setattr(work_dir_module, 'print_log', log := mock.Mock())
+    monkeypatch.setattr(work_dir_module, 'log_warning', log := mock.Mock())
     for _ in range(2):
         with lock_work_dir(tmp_path):
             assert f'{tmp_path} cannot be locked (no locks)' in log.call_args.args[0]

@@ -14,7 +14,6 @@ A run is resumed in this order:
 """
 
 import json
-import logging
 import warnings
 from bisect import bisect
 from collections.abc import Mapping
@@ -27,14 +26,14 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...config import iter_settings, list_known_keys
-from ...errors import CheckpointError, escape_controls
+from ...errors import CheckpointError
 from ...files import write_text
-from ...mmengine_utils import call_on_rank_0
+from ...mmengine_utils import call_on_rank_0, log_warning
 from ...registry import HOOKS
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
@@ -253,8 +252,8 @@ def log_changes(cfg: Config, meta: Any) -> list[str]:
         if before != after and name not in ('load_from', 'resume'):
             changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')
     if changes:
-        lines = escape_controls('\n  '.join(changes))
-        print_log(f'resumed with other settings:\n  {lines}', 'current', logging.WARNING)
+        lines = '\n  '.join(changes)
+        log_warning(f'resumed with other settings:\n  {lines}')
     return changes
 
 

@@ -2,20 +2,24 @@
 consecutive ones.
 """
 
-import logging
 from itertools import chain
 from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import ends_step, get_image_name, list_optim_wrappers, unwrap_model
+from ...mmengine_utils import (
+    ends_step,
+    get_image_name,
+    list_optim_wrappers,
+    log_warning,
+    unwrap_model,
+)
 from ...registry import HOOKS
 
 SKIPPED_STEPS = 'skipped_steps'  # key of the number of skipped steps in mmengine's message hub
@@ -109,11 +113,9 @@ class SkipNonFiniteStepHook(Hook):
         runner.message_hub.update_info(SKIPPED_STEPS, num_skipped)
         images = chain.from_iterable(all_gather_object(self.images))
         names = shorten(list(images), MANY) or 'unknown'
-        print_log(
+        log_warning(
             f'Iteration {runner.iter + 1}: loss or gradients are not finite, so the step was '
-            f'skipped ({self.consecutive} in a row). Images: {names}',
-            'current',
-            logging.WARNING,
+            f'skipped ({self.consecutive} in a row). Images: {names}'
         )
         if self.consecutive < self.max_consecutive:
             return
