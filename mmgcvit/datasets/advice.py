@@ -2,31 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from math import inf
 from statistics import median
 
-import numpy as np
 import torch
 
 from ..errors import format_count, format_duration
 from ..tasks import COSTS, MINI
-from .plan import (
-    MAX_SMALL,
-    MIN_MAX_OBJECTS,
-    MIN_OBJECT_SIDE,
-    Plan,
-    choose_epochs,
-    choose_image_size,
-    choose_tiles,
-    measure_sides,
-)
-from .records import DatasetInfo, Size, Split
+from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
+from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
+from .records import DatasetInfo, Size
 from .rules.classes import find_missing_classes
 
 FEW_IMAGES = 50  # fewer training images are few
 MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
 WIDE_ASPECT = 1.5  # above, the centre of an image is a small part of it
-LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
 def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
@@ -55,36 +44,6 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
         remedy = f'--image-size {2 * image_size}'
     return notes, find_weaknesses(plan.dataset, remedy)
-
-
-def find_small_objects(train: Split, image_size: int, tiles: int | None = None) -> str:
-    """Return a sentence if more than a tenth of the training objects are small, or ''.
-
-    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE` after resizing.
-
-    Args:
-        train: The images for training.
-        image_size: The short side to which images are resized, in pixels.
-        tiles: The side of the tiles that are cut out of images before they are resized.
-    """
-    if not train.objects:
-        return ''
-    sizes = [
-        (image['width'], image['height'])
-        for entry, image in train.iter_annotations()
-        if not entry.get('iscrowd')
-    ]
-    image_sides = np.minimum(sizes, tiles or inf)
-    # The side of a pixel after resizing, relative to image_size.
-    scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
-    sides = measure_sides(train) * scales * image_size
-    num_small = (sides < MIN_OBJECT_SIDE).sum()
-    if num_small <= MAX_SMALL * len(sides):
-        return ''
-    return (
-        f'{num_small} of {len(sides)} objects for training are under {MIN_OBJECT_SIDE} px at an '
-        f'image size of {image_size} px: too small to be found'
-    )
 
 
 def advise_tiles(plan: Plan) -> tuple[str, str]:

@@ -1,20 +1,17 @@
 """Decide what a training on a dataset does: its template, settings, tiles and length."""
 
-from collections import Counter
 from collections.abc import Mapping
-from math import ceil, inf, prod
-from statistics import mean
+from math import ceil
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..config import CONFIGS
 from ..errors import UserError, check_installed, format_count
 from ..files import expand_user, make_absolute
 from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
+from .object_sizes import choose_tiles, count_fullest
 from .records import DatasetInfo, Split
 from .template import ConfigPath, read_head
 
@@ -42,9 +39,6 @@ LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
 # fullest one.
 MIN_MAX_OBJECTS = 100
 CROWD_MARGIN = 1.5
-MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
-MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
-SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
 
 
 class Plan(NamedTuple):
@@ -167,38 +161,6 @@ def resolve_weights(pretrained: str) -> str | None:
     return str(path)
 
 
-def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
-    """Return the side of tiles (0: that for the objects), and their number in an image."""
-    side = side or choose_tile_side(train, image_size)
-    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
-    return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
-
-
-def choose_tile_side(train: Split, image_size: int) -> int:
-    """Return the side of tiles in pixels at which nine of ten objects are not small.
-
-    Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk,
-    nor smaller than :data:`SIDE_STEP`, so objects may still be small.
-    """
-    if not train.objects:
-        return image_size
-    largest = measure_small_side(train) * image_size / MIN_OBJECT_SIDE
-    return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))
-
-
-def count_fullest(split: Split, tiles: int | None = None) -> int:
-    """Return the number of objects in the image, or the tile, that has most of them."""
-    step = (tiles or inf) / 2
-    numbers = Counter()
-    for entry in split.objects:
-        x, y, width, height = entry['bbox']
-        # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
-        column = (x + width / 2) // step
-        row = (y + height / 2) // step
-        numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
-    return max(numbers.values(), default=0)
-
-
 def choose_epochs(template: Template, size: str, num_images: int) -> int:
     """Return the default length of a training, with a number of images or tiles an epoch."""
     num_seen = template.num_seen if size == MINI else NUM_SEEN
@@ -210,21 +172,3 @@ def choose_length(head: Mapping, epochs: int, num_images: int) -> tuple[str, int
     if 'max_epochs' in head:
         return 'max_epochs', epochs
     return 'max_iters', epochs * ceil(num_images / head['batch_size'])
-
-
-def choose_image_size(train: Split) -> int:
-    """Return the image size in pixels at which nine of ten objects are not small.
-
-    It is for tiles of :data:`SIDE_STEP` pixels, the smallest ones, which are enlarged to it.
-    """
-    return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
-
-
-def measure_small_side(train: Split) -> float:
-    """Return the side in pixels that nine of ten objects have at least."""
-    return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
-
-
-def measure_sides(train: Split) -> NDArray[np.float64]:
-    """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
-    return np.sqrt([prod(entry['bbox'][2:]) for entry in train.objects])

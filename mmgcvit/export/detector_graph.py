@@ -17,6 +17,7 @@ from torchvision.ops import roi_align
 from .. import mmdet_fixes
 from ..errors import UserError
 from ..mmengine_utils import list_modules
+from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 
 ROI_HEADS = (
@@ -110,9 +111,9 @@ class TwoStageGraph(nn.Module):
         for i, level_anchors in enumerate(anchors):
             # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
             # low scores would be lost.
-            level_scores = logits[i].permute(0, 2, 3, 1).flatten(1)
+            level_scores = nchw_to_nhwc(logits[i]).flatten(1)
             top_scores, order = select_top_scores(level_scores, cfg.get('nms_pre', -1))
-            level_deltas = deltas[i].permute(0, 2, 3, 1).reshape(level_scores.shape[0], -1, 4)
+            level_deltas = nchw_to_nhwc(deltas[i]).reshape(level_scores.shape[0], -1, 4)
             top_deltas = gather_rows(level_deltas, order).flatten(0, 1)
             level_boxes = decode_boxes(level_anchors[order], top_deltas, head.bbox_coder, size)
             level_boxes = level_boxes.squeeze(2)

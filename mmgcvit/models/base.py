@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .layers.arguments import MIN_IMAGE_SIZE, InitCfg, is_int, is_sequence, require
-from .layers.blocks import LayerNorm
+from .layers.blocks import LayerNorm, nhwc_to_nchw
 from .pretrained import PretrainedModel
 
 
@@ -105,7 +105,7 @@ class PyramidBackbone(PretrainedModel):
             x = stage(x)  # (B, H_i, W_i, C_i)
             if i in self.out_indices:
                 norm = self.get_submodule(f'norm{i}')
-                maps.append(norm(x).permute(0, 3, 1, 2).contiguous())
+                maps.append(nhwc_to_nchw(norm(x)).contiguous())
         return tuple(maps)
 
     def check_images(self, images: Tensor) -> None:

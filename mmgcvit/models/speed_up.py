@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .base import PyramidBackbone
+from .layers.blocks import nchw_to_nhwc, nhwc_to_nchw
 from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
@@ -54,9 +55,9 @@ class OneDNNLinear(nn.Linear):
         is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
         if not (is_plain and is_float32_on_cpu and is_large):
             return super().forward(x)
-        tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+        tokens = nhwc_to_nchw(x.reshape(1, 1, -1, x.shape[-1]))
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.weight.shape[0])
+        return nchw_to_nhwc(out).reshape(*x.shape[:-1], self.weight.shape[0])
 
 
 @functools.cache

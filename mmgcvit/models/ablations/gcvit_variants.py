@@ -13,7 +13,7 @@ from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
 from ..layers.attention import QKV, split_heads, split_qkv
-from ..layers.blocks import LayerNorm
+from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
 from ..layers.padding import pad_images
 from ..layers.windows import pad_to_windows
 
@@ -76,8 +76,8 @@ class ConvPoolDownsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.reduction(self.norm_in(x).permute(0, 3, 1, 2)))
-        return self.norm_out(x.permute(0, 2, 3, 1))
+        x = self.pool(self.reduction(nhwc_to_nchw(self.norm_in(x))))
+        return self.norm_out(nchw_to_nhwc(x))
 
 
 class PatchEmbedding(nn.Module):
@@ -93,7 +93,7 @@ class PatchEmbedding(nn.Module):
         self.norm = LayerNorm(embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(self.proj(pad_images(images, PATCH_SIZE)).permute(0, 2, 3, 1))
+        return self.norm(nchw_to_nhwc(self.proj(pad_images(images, PATCH_SIZE))))
 
 
 class PatchMerging(nn.Module):

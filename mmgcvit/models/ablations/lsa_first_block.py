@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..layers.attention import attend
-from ..layers.blocks import LayerNorm
+from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
 from ..layers.position import RelativePositionBias
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA, LSAArch
@@ -76,8 +76,8 @@ class ConvolutionalProjection(nn.Sequential):
         super().__init__(conv, nn.BatchNorm2d(embed_dims))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = super().forward(x.permute(0, 3, 1, 2))
-        return window_partition(x.permute(0, 2, 3, 1), None)
+        x = super().forward(nhwc_to_nchw(x))
+        return window_partition(nchw_to_nhwc(x), None)
 
 
 class CvTAttention(GroupedAttention):

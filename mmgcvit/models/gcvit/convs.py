@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.blocks import LayerNorm, cast_for_autocast
+from ..layers.blocks import LayerNorm, cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
 
 
 class SqueezeExcite(nn.Module):
@@ -65,7 +65,7 @@ class PointwiseConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
-            return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
+            return nhwc_to_nchw(F.linear(nchw_to_nhwc(x), self.weight.flatten(1)))
         return super().forward(x)
 
 
@@ -103,9 +103,9 @@ class Downsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = cast_for_autocast(self.norm_in(x).permute(0, 3, 1, 2))  # once here, not in each layer
+        x = cast_for_autocast(nhwc_to_nchw(self.norm_in(x)))  # once here, not in each layer
         x = self.reduction(self.conv(x))
-        return self.norm_out(x.permute(0, 2, 3, 1))
+        return self.norm_out(nchw_to_nhwc(x))
 
 
 class Stem(nn.Module):
@@ -122,6 +122,6 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
-        # Channels-last in, channels-last out: the NHWC permute below is then contiguous for the norm.
+        # Channels-last in, channels-last out: the NHWC view below is then contiguous for the norm.
         images = images.contiguous(memory_format=torch.channels_last)
-        return self.downsample(self.proj(images).permute(0, 2, 3, 1))
+        return self.downsample(nchw_to_nhwc(self.proj(images)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import ImageSize, Window, resolve_img_size
-from ..layers.blocks import cast_for_autocast
+from ..layers.blocks import cast_for_autocast, nhwc_to_nchw
 from ..layers.resizing import resize
 from .convs import FusedMBConv
 
@@ -42,7 +42,7 @@ class GlobalQueryGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = cast_for_autocast(x.permute(0, 3, 1, 2))  # once here, not in each convolution
+        x = cast_for_autocast(nhwc_to_nchw(x))  # once here, not in each convolution
         x = resize(self.extractors(x), self.window_size)
         queries = x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
         return queries.contiguous()  # one layout for maps of all sizes, for torch.compile

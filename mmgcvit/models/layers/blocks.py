@@ -1,4 +1,5 @@
-"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path.
+"""Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; and
+the layouts and dtypes between them.
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
     C).
@@ -7,6 +8,16 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channe
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+
+def nhwc_to_nchw(x: Tensor) -> Tensor:
+    """Return a map (B, H, W, C) as a view (B, C, H, W), as convolutions and pooling expect it."""
+    return x.permute(0, 3, 1, 2)
+
+
+def nchw_to_nhwc(x: Tensor) -> Tensor:
+    """Return a map (B, C, H, W) as a view (B, H, W, C), as LayerNorm and attention expect it."""
+    return x.permute(0, 2, 3, 1)
 
 
 def cast_for_autocast(x: Tensor) -> Tensor:

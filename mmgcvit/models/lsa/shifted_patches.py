@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.arguments import Size
+from ..layers.blocks import nchw_to_nhwc
 from ..layers.padding import pad_images, round_up
 from .archs import LSAArch, Shifts
 
@@ -35,7 +36,7 @@ class ShiftedPatchEmbedding(nn.Module):
         images = pad_images(images, self.stride)
         if self.shifts is None:
             (conv,) = self.convs
-            return conv(images).permute(0, 2, 3, 1)
+            return nchw_to_nhwc(conv(images))
         copies = make_shifted_copies(images, self.shifts, self.shift_mode)
         # One convolution for each copy, or one for all. The maps are (B, C, h, w).
         maps = [self.convs[i % len(self.convs)](copy) for i, copy in enumerate(copies)]

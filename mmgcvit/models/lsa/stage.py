@@ -11,7 +11,7 @@ first block turns them into one.
 from torch import Tensor, nn
 
 from ..layers.arguments import Size, Window
-from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
+from ..layers.blocks import LayerNorm, Mlp, Residual, nchw_to_nhwc, nhwc_to_nchw, run_blocks
 from ..layers.position import PositionEmbedding
 from .archs import LSAArch
 from .attention import SelfAttention, ShiftAttention
@@ -101,5 +101,5 @@ class Downsampler(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-        return self.pool(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = self.norm(nchw_to_nhwc(self.conv(nhwc_to_nchw(x))))
+        return nchw_to_nhwc(self.pool(nhwc_to_nchw(x)))

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
-from mmgcvit.datasets.advice import find_small_objects
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.plan import choose_tile_side, count_fullest
+from mmgcvit.datasets.object_sizes import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
 
