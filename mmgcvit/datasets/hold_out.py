@@ -64,7 +64,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    parts = defaultdict(dict)  # of each a fifth is held out: the names of images by their indices
+    # The names of images by their indices, of each class of class folders, or of all images (''). A
+    # fifth of each is held out.
+    parts = defaultdict(dict)
     for index, name in enumerate(list_stems(train)):
         part = ''
         if dataset.annotation_types == ('classes',):
@@ -74,8 +76,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     if not val:
         raise UserError(
             f'{dataset.folder} has no images to hold out for validation: a class needs two of them '
-            'that are not a series (names that differ only in their last number). Add images, or '
-            'make a val split'
+            'whose names differ in their last number, or before it. Add images, or make a val split'
         )
     rest = set(range(len(classes))) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}

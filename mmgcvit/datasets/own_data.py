@@ -128,7 +128,7 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
     """Write an annotation file for each split, so that a run does not see changes of the data.
 
-    Return the variables of the template that name classes and files.
+    A test split without labels has none. Return the variables of the template that name classes and files.
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():

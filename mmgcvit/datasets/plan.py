@@ -87,7 +87,7 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     head = read_head(CONFIGS / template.config)
-    tiles = options.get('tiles')
+    tiles = options.get('tiles')  # None: whole images; 0: of a side that follows from the objects
     if tiles is not None and 'tiles' not in head:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
     head |= choose_settings(template, size, options)

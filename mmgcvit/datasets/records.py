@@ -170,7 +170,7 @@ class DatasetInfo(NamedTuple):
     classes: tuple[str, ...]  # names, ordered by class index
     splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: Sequence[str] = ()  # messages for the user
-    # Examples of what a reader could not parse, or read with a note, by rule.
+    # All that a reader could not parse, or read with a note, by rule.
     problems: Mapping[Any, Sequence[str]] = {}
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 

@@ -144,8 +144,9 @@ def match_layouts(folder: Folder) -> list[Match]:
 def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
-    Raise a UserError for a file with the place and name of a split's that is not valid JSON, and if
-    other files are COCO's, for one for training or validation that is not.
+    Raises:
+        UserError: A file in the place of a split's is not valid JSON, or there are COCO files, but
+            the one for training or validation is not in COCO's format.
     """
     contents = {}
     foreign = []  # why other files that should be COCO's are none
@@ -315,8 +316,8 @@ def read_split(
         problems: Annotations that are left out, and masks with iscrowd 1, are added to it, by rule.
 
     Raises:
-        UserError: The file lists images outside of the dataset's folder, repeats an id, or has
-            objects of other classes than training.
+        UserError: The file lists images outside of the dataset's folder, repeats the id of an
+            image or a category, or has objects of other classes than training.
     """
     path = folder.path / file.path
     for name in ('images', 'categories'):

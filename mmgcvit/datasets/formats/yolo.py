@@ -343,7 +343,7 @@ def read_image(
         pair: The image, and its label file, which need not exist.
 
     Raises:
-        UserError: The image cannot be read, or another image has the same label file.
+        UserError: The image or its label file cannot be read, or another image has the same one.
     """
     image, file = pair
     _, size = read_sizes(image)

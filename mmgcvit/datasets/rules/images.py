@@ -36,7 +36,8 @@ OTHER_SIZE = Rule(
 NO_IMAGES = make_config_rule(
     'lists no images', 'Change data_prefix, ann_file, classes or suffixes in the config'
 )
-# In a folder, readers of maps raise an error of their own for it.
+# In a folder, the reader of semantic maps raises an error of its own; with a table of values, such
+# maps are UNUSABLE_MAPS.
 OTHER_LABELS = Rule(
     'labels that belong to no class',
     'Change the classes or reduce_zero_label in the config',

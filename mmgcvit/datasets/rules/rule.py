@@ -16,8 +16,8 @@ class Effect(Enum):
 
     In a folder, the function that finds it acts, and the judge tells the user:
 
-    LEFT_OUT: The image or object is left out, or what is wrong with it is put right. It counts
-        towards the tenth above which the judge rejects the folder.
+    LEFT_OUT: The image, object, file or line is left out. It counts towards the tenth above which
+        the judge rejects the folder.
     NOTED: It is read, or left out as a copy of what is read. The judge writes a line.
     REJECTED: The function raises an error.
 
