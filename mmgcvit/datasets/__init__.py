@@ -16,7 +16,8 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    makes a validation split if there is none, and ``advice`` for what will not go well. Then it
    writes the annotations and a filled in ``template``.
 
-``advice`` and ``plan`` measure objects by ``object_sizes``.
+``hold_out`` keeps images of a ``series`` together. ``plan`` and ``advice`` measure objects by
+``object_sizes``.
 
 Behind these are ``layouts`` (where files are, and which belong together), ``reading`` (many files
 at once) and ``decoding`` (of images and maps). ``resuming`` is for a run that goes on,

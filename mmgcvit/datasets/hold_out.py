@@ -14,51 +14,30 @@ fifth of the images, and come first. Validation gets them until it has 20 images
 """
 
 import hashlib
-import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import UserError
-from .records import DatasetInfo, Split
+from .records import DatasetInfo
+from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
-# The fractions between which it is, because groups are not divided, if their sizes allow it.
+# Groups are not divided, so the fraction may differ from this. It is between these two, if the sizes
+# of the groups allow it.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
-# The end of the names of Roboflow's augmented copies (NAME_jpg.rf.HASH.jpg), or a suffix.
-COPY_ENDING = re.compile(r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$', re.IGNORECASE)
-# Any name matches:
-#     name            start    number   words
-#     cam_0012_left   cam_     0012     _left
-#     img_1_2         img_1_   2
-#     clip 1.250s     clip     1.250
-#     0001                     0001
-#     sunset          sunset
-NUMBERED = re.compile(
-    r"""
-    (?P<start>.*?)
-    ((?P<number>(\d+\.)?\d+) m?s?\)?            # also 1.250s, 1250ms and (12)
-    (?P<words>([_-](leftImg8bit|[a-z]+))*) )?
-    """,
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-# Label Studio puts eight hex digits before names. If all of them are decimal, they may be a date.
-UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
-NO_DATE_PREFIX = re.compile(r'(?<![^/])(?!\d{8}-)[0-9a-f]{8}-')
-MAX_SERIES = 0.4  # the part of all images up to which a series of numbered images is not divided
+MAX_SERIES = 0.4  # a series of numbered images is divided if it has more than this part of all
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
-    """Return a dataset with a validation split: its own, or a fifth of the training images, of
-    class folders a fifth of each class.
+    """Return a dataset with a validation split: its own, or a fifth of the training images.
 
-    A hash of their names selects the images, so that each run selects the same, and nearly the same
-    after new ones were added.
+    Of class folders, it is a fifth of the images of each class. The images are selected by a hash
+    of their names: each run selects the same ones, and nearly the same ones after images were added.
 
     Raises:
-        UserError: No class has an image for each split.
+        UserError: No image can be held out, because each class has only one group of images.
     """
     if 'val' in dataset.splits:
         return dataset
@@ -85,10 +64,10 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
-    """Return the indices of a fifth of some images, or none if no group can be held out.
+    """Return the indices of a fifth of the given images, or none if no group can be held out.
 
     Args:
-        names: The names of these images by their indices, for class folders those of one class.
+        names: The names of the images by their indices; for class folders, those of one class.
         classes: The classes of all images of the dataset, by index.
     """
     groups = []
@@ -190,25 +169,6 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
     return order_groups([groups[name] for name in shuffled], len(names))
 
 
-def divide_series(members: Sequence[tuple[float, int]], num_parts: int) -> dict[int, list[int]]:
-    """Return the indices of the images in each part of a series.
-
-    A part has consecutive numbers. Images with the same number are in one part, so there may be
-    fewer parts.
-
-    Args:
-        members: The (number, index) of each image.
-        num_parts: The number of parts that are wanted.
-    """
-    numbers = sorted({number for number, _ in members})
-    num_parts = min(num_parts, len(numbers))
-    part_of = {number: rank * num_parts // len(numbers) for rank, number in enumerate(numbers)}
-    parts = defaultdict(list)
-    for number, index in members:
-        parts[part_of[number]].append(index)
-    return parts
-
-
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
     """Return groups in the order in which they should be held out.
 
@@ -221,40 +181,3 @@ def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]
     large = sorted((group for group in groups if len(group) > fifth), key=len)
     are_few = sum(map(len, small)) < MIN_VAL_FRACTION * num_images
     return large + small if are_few else small + large
-
-
-def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
-    """Return the (number, index) of the names of each series, by what they begin with.
-
-    Frames of a video, pictures of a burst and copies of an image are alike: their names differ in
-    a number at the end, and maybe in words after it, as cam_0012_left and cam_0012_right do. If
-    more words than numbers occur, as in plate_1_cat, plate_1_dog and plate_1_owl, the words tell
-    what is in an image, and each image is a series of its own.
-
-    For ``{0: 'cam_1', 1: 'cam_2', 2: 'sunset'}``, these are
-    ``{'cam_': [(1.0, 0), (2.0, 1)], 'sunset': [(0.0, 2)]}``.
-    """
-    series = defaultdict(list)
-    words = defaultdict(set)
-    for index, name in names.items():
-        match = NUMBERED.fullmatch(name)
-        series[match['start']].append((float(match['number'] or 0), index))
-        words[match['start']].add(match['words'] or '')
-    found = defaultdict(list)
-    for start, members in series.items():
-        numbers = {number for number, _ in members}
-        are_alike = len(words[start]) <= len(numbers)
-        for number, index in members:
-            key = start if are_alike else names[index]
-            found[key].append((number, index))
-    return found
-
-
-def list_stems(split: Split) -> list[str]:
-    """Return the names of images without suffixes, and without what tools add to them."""
-    # Names of images outside of the image folder are absolute.
-    folder = split.image_folder
-    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
-    if any(map(NO_DATE_PREFIX.search, names)):
-        names = [UPLOAD_PREFIX.sub('', name) for name in names]
-    return [COPY_ENDING.sub('', name) for name in names]

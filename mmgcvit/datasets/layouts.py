@@ -54,9 +54,9 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    # How much of it fits: the number of splits with a folder of images (COCO), of labelled images
-    # (YOLO) or of pairs (VOC); 0 for maps and class folders. The misfit with the highest number is
-    # shown.
+    # How many of its parts are there: splits with a folder of images (COCO), labelled images (YOLO)
+    # or pairs (VOC); not counted for maps and class folders. Of several misfits, the one with the
+    # highest number is shown.
     closeness: int = 0
 
 
@@ -83,6 +83,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs:
     """Return the images in a layout's folders with the files of the same names.
+
+    For example, ``images/train/a.jpg`` is paired with ``masks/train/a.png``. A file is unpaired if
+    the other one is missing, or if there are several of its name, such as ``a.jpg`` and ``a.jpeg``.
 
     Args:
         folder: The dataset's folder.
@@ -166,9 +169,10 @@ def split_by_ending(files: FilesByName, endings: Sequence[str]) -> tuple[FilesBy
 def read_image_sets(
     folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
 ) -> tuple[PairsBySplit, list[str]]:
-    """Return the pairs of each split that the lists of ``ImageSets`` name, and unknown lines.
+    """Return the pairs of each split that the lists of ``ImageSets`` name, and the other lines.
 
-    A line is the name of an XML file or a map without suffix.
+    A line is the name of an XML file or a map without suffix. In a list for testing, it may be that
+    of an image alone.
 
     Args:
         folder: The dataset's folder.

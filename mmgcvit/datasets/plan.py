@@ -94,10 +94,12 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
     if tiles is not None:
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
+    # The limit of objects in an image or a tile follows from the one that has most of them.
     fullest = 0
     if 'max_objects' in head:
         fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
+    # The length of the training follows from the number of images or tiles.
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
     epochs = options.get('epochs') or choose_epochs(template, size, num_images)
     variable, number = choose_length(head, epochs, num_images)
