@@ -30,8 +30,7 @@ from ..checkpoints.safe_loading import (
     read_latest_checkpoint,
 )
 from ..errors import CheckpointError, UserError, shorten
-from ..files import check_writable, is_url, write_text
-from ..inference.model_files import SCORE_THR_FILE
+from ..files import SCORE_THR_FILE, check_writable, is_url, write_text
 from ..mmengine_utils import log_warning
 from ..private_api import STARTUP_MESSAGES
 from .hooks.checkpoint import get_resumed_checkpoint

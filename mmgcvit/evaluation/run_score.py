@@ -12,10 +12,10 @@ from mmengine.config import Config
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import STARTED_WITH, read_config
 from ..errors import format_count, shorten
-from ..files import compute_sha256
+from ..files import SCORE_THR_FILE, compute_sha256
 from ..inference.drawing import BACKGROUND
 from ..inference.loading import load_model, silence_output
-from ..inference.model_files import SCORE_THR_FILE, find_config, read_model_checkpoint
+from ..inference.model_files import find_config, read_model_checkpoint
 from ..inference.outputs import format_limit, write_json
 from ..inference.predictor import Predictor
 from ..tasks import DETECTION, SEGMENTATION

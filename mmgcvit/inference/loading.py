@@ -1,5 +1,6 @@
 """Load a trained model from a config and a checkpoint, or from a work dir."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +27,11 @@ from ..datasets.checks.sources import (
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
-from ..files import make_absolute
+from ..files import SCORE_THR_FILE, compute_sha256, make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import choose_palette
-from .model_files import read_score_thr
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 Metadata = Mapping  # of a checkpoint (``meta``) or a dataset (``metainfo``)
@@ -73,6 +73,25 @@ def load_model(
             raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
         predictor.score_thr = score_thr
     return predictor
+
+
+def read_score_thr(config: Path, checkpoint: str) -> float | None:
+    """Return the confidence threshold in a config's folder that ``train --data`` chose for a
+    checkpoint with this content, or None.
+    """
+    path = config.parent / SCORE_THR_FILE
+    file = Path(checkpoint)
+    if not path.is_file() or not file.is_file():
+        return None
+    try:
+        chosen = json.loads(path.read_text())
+        digest = chosen['sha256']
+        score_thr = float(chosen['score_thr'])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
+        ) from None
+    return score_thr if digest == compute_sha256(file) else None
 
 
 def check_started_here(cfg: Config, path: str | Path) -> None:

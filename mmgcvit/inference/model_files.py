@@ -1,20 +1,15 @@
 """Find the files of a trained model, its config and its checkpoint, and load it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import locate_config, suggest_config
 from ..errors import CheckpointError, UserError, shorten
-from ..files import compute_sha256, expand_user, is_url
+from ..files import expand_user, is_url
 
 if TYPE_CHECKING:
     from ..checkpoints.safe_loading import Checkpoint
     from .predictor import Predictor
-
-# In a work dir: the name and SHA-256 of a checkpoint, and the confidence threshold chosen on the
-# validation images.
-SCORE_THR_FILE = 'score_thr.json'
 
 
 class ModelFiles(NamedTuple):
@@ -121,22 +116,3 @@ def read_model_checkpoint(source: str | Path) -> 'Checkpoint':
     if latest is None:
         raise UserError(f'{source} has no checkpoint. Train first. {advice}')
     return latest
-
-
-def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold in a config's folder that ``train --data`` chose for a
-    checkpoint with this content, or None.
-    """
-    path = config.parent / SCORE_THR_FILE
-    file = Path(checkpoint)
-    if not path.is_file() or not file.is_file():
-        return None
-    try:
-        chosen = json.loads(path.read_text())
-        digest = chosen['sha256']
-        score_thr = float(chosen['score_thr'])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
-        ) from None
-    return score_thr if digest == compute_sha256(file) else None

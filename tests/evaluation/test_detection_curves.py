@@ -15,7 +15,8 @@ from mmgcvit.evaluation.detection_curves import compute_detection_curves
 from mmgcvit.evaluation.plots import draw_detection_curves
 from mmgcvit.evaluation.run_score import choose_score_thr
 from mmgcvit.evaluation.scoring import score_image
-from mmgcvit.inference.model_files import load, read_score_thr
+from mmgcvit.inference.loading import read_score_thr
+from mmgcvit.inference.model_files import load
 
 from .conftest import make_detections
 
