@@ -26,7 +26,7 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from mmgcvit.config import LOADERS, iter_dicts
-from mmgcvit.datasets.records import make_coco_categories
+from mmgcvit.datasets.records import list_coco_categories
 from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2
@@ -50,13 +50,9 @@ NUM_ADE20K_CLASSES = 150
 
 def write_miniatures(folder: Path) -> None:
     """Write the miniatures at the paths that the configs of this project name."""
-    # These take seconds, and DATA=own does not need them.
-    from timm.data import ImageNetInfo
-    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+    from timm.data import ImageNetInfo  # it takes seconds, and DATA=own does not need it
 
-    listed = MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories']
-    names = [name for name in listed if name not in ('__background__', 'N/A')]
-    categories = make_coco_categories(names)
+    categories = list_coco_categories()
     # mmpretrain has a list of the class names only, not of the folders.
     class_folders = ImageNetInfo('imagenet-1k').label_names()
     with write_folder_atomically(folder) as unfinished:

@@ -215,18 +215,21 @@ def parse_flag(value: Any) -> int | None:
     return 1 if text in TRUE_FLAGS else None
 
 
+def list_coco_categories() -> list[Entry]:
+    """Return COCO's categories, as torchvision lists them: 80 classes, ids from 1 to 90."""
+    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+
+    names = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
+    return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
+
+
 def make_coco_categories(names: Sequence[str]) -> list[Entry]:
     """Return COCO's categories for class names.
 
-    Ids are 1, 2, ..., but for COCO's 80 names COCO's own (1 to 90), so that predictions fit its
-    files.
+    Ids are 1, 2, ..., but for COCO's 80 names COCO's own, so that predictions fit its files.
     """
-    ids = range(1, len(names) + 1)
     if len(names) == 80:
-        from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
-
-        listed = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
-        coco = {i: name for i, name in listed if name not in ('__background__', 'N/A')}
-        if list(names) == list(coco.values()):
-            ids = coco
-    return [{'id': i, 'name': name} for i, name in zip(ids, names, strict=True)]
+        coco = list_coco_categories()
+        if list(names) == [category['name'] for category in coco]:
+            return coco
+    return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]
