@@ -10,8 +10,8 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    train, val and test it has an ``ObjectSplit``, of boxes and masks in COCO's format, or a
    ``LabelSplit``, of images with a class or a map each. What cannot be parsed is in its
    ``problems``, by the ``Rule`` that it breaks.
-4. ``rules.judge`` looks for what breaks the other rules, and leaves all that out; if it is more
-   than a tenth, it rejects the folder.
+4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used; if all
+   that was left out is more than a tenth, it rejects the folder.
 5. ``own_data.make_config`` asks ``plan`` for the settings (a ``Plan``), for which ``hold_out``
    makes a validation split if there is none, and ``advice`` for what will not go well. Then it
    writes the annotations and a filled in ``template``.

@@ -49,7 +49,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
 def advise_tiles(plan: Plan) -> tuple[str, str]:
     """Return options with which few objects are small, and advice that names them.
 
-    The advice says how long a CPU takes.
+    Without a GPU, it also says how long the CPU takes.
     """
     train = plan.train
     image_size = plan.head['image_size']

@@ -23,8 +23,9 @@ from .records import DatasetInfo
 from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
-# Groups are not divided, so the fraction may differ from this. It is between these two, if the sizes
-# of the groups allow it.
+# Groups are not divided, so the fraction may differ from this one. A group with which it would be
+# over the maximum is held out only while it is under the minimum, or for a class that validation
+# lacks.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 MAX_SERIES = 0.4  # a series of numbered images is divided if it has more than this part of all

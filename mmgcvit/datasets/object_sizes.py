@@ -11,7 +11,7 @@ from .records import Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
 MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
-SIDE_STEP = 32  # sides of tiles are multiples of it, in pixels
+SIDE_STEP = 32  # in pixels; sides that are chosen are multiples of it, or the image size
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 

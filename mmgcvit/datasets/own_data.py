@@ -49,8 +49,8 @@ def make_config(
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
         options: Other options of ``mmgcvit train``, None where they are not given. ``epochs`` is by
-            default that of :func:`.plan.choose_epochs`. ``tiles`` is their side in
-            pixels, or 0 for one that follows from the objects' sizes.
+            default that of :func:`.plan.choose_epochs`. ``tiles`` is their side in pixels, or 0 for
+            one that follows from the objects' sizes.
 
     Returns:
         The path of the config, and a summary of the training.
@@ -126,9 +126,10 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> 
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
-    """Write an annotation file for each split, so that a run does not see changes of the data.
+    """Write an annotation file for each split, so that a run does not see later annotations.
 
-    A test split without labels has none. Return the variables of the template that name classes and files.
+    A test split without labels gets none. Images, and maps that need no conversion, are not copied.
+    Return the variables of the template that name classes and files.
     """
     variables = {'classes': dataset.classes, 'data_root': ''}
     for name, split in dataset.splits.items():

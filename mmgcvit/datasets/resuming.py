@@ -36,8 +36,9 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     """Write a run's config with another number of epochs in total.
 
     The config that the run started with is filled in anew, and its schedule replaces the run's.
-    Return the path, and the length as text. Raise a UserError if the run has trained as long
-    already: ``done`` has its length so far.
+    Return the path, and the length as text. If the number is the run's own, the path is that of its
+    own config. Otherwise raise a UserError if the run has trained as long already: ``done`` has its
+    length so far.
     """
     run = Config.fromfile(config)
     annotations = get_annotation_file(run)

@@ -31,8 +31,9 @@ Images = dict[str, dict[str, list[Path]]]  # by split and class
 def match_layouts(folder: Folder) -> Iterator[Match]:
     """Yield the layout of class folders that a folder fits or nearly fits.
 
-    None if its images are in no folders that may be classes, or in one beside a table, so that it
-    has another format. A misfit says what is wrong with folders that may be splits and classes.
+    Yield nothing if its images are in no folders that may be classes, or in one beside a table:
+    then it has another format. A misfit says what is wrong with folders that may be splits and
+    classes.
     """
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]

@@ -153,15 +153,15 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     for file in folder.list_files('.json'):
         path = folder.path / file
         content, problem = read_json(path)
-        expected_split = find_expected_split(file)
         if is_coco(content):
             contents[file] = content
-        elif expected_split:
-            if problem:
-                raise UserError(format_issue(path, [problem]))
-            # COCO's own files for testing have no annotations.
-            if expected_split != 'test':
-                foreign.append(format_issue(path, find_missing_keys(content)))
+            continue
+        split = find_expected_split(file)
+        if split and problem:
+            raise UserError(format_issue(path, [problem]))
+        # COCO's own files for testing have no annotations.
+        if split in ('train', 'val'):
+            foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:
         raise UserError(foreign[0])
     return contents

@@ -35,7 +35,7 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         path: The dataset's folder.
         task: The option ``--task``: 'detect' (masks of annotation files are not judged), 'segment',
             'semantic' or 'classify'. Images with maps need 'semantic' or 'segment', unless their
-            layout says which.
+            layout says which; one of semantic maps also needs the names of the classes.
 
     Raises:
         UserError: The folder fits no layout or several, or has too many errors.

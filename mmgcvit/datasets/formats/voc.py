@@ -111,10 +111,12 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
 
     Returns:
         The image with its size and objects, which have corners [left, top, right, bottom] instead
-        of boxes. Objects without a name or valid corners are problems.
+        of boxes. Objects without a name or valid corners, or with another ``difficult`` than 0 or
+        1, are problems.
 
     Raises:
-        UserError: The file is damaged, or of another format.
+        UserError: The file is damaged, or of another format; or it has no size, and the image
+            cannot be read.
     """
     image = folder / pair[0]
     file = folder / pair[1]

@@ -95,7 +95,7 @@ def match_layouts(folder: Folder) -> list[Match]:
 
 
 def has_train_key(file: Path) -> bool:
-    """Return whether a YAML file, of any encoding, has the key ``train``."""
+    """Return whether a YAML file has a line that begins with ``train:``, in UTF-8 or ASCII."""
     return file.is_file() and '\ntrain:' in f'\n{file.read_text(errors="replace")}'
 
 

@@ -62,10 +62,10 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         dataset: A dataset as a reader has read it, with the problems of what it could not parse.
 
     Raises:
-        UserError: There is no training split. A class has no name, or one with control characters,
-            or the same as another class. All training images are also in another split. More than a
-            tenth of the images or of the objects break a rule. No image or no object of a split is
-            left.
+        UserError: The dataset has no training split. The name of a class is empty, has control
+            characters, or is that of another class. All training images are also in another split.
+            More than a tenth of the images or of the objects break a rule. No image or no object of
+            a split is left.
     """
     if 'train' not in dataset.splits:
         names = ', '.join(dataset.splits) or 'none'

@@ -18,7 +18,8 @@ class Effect(Enum):
 
     LEFT_OUT: The image, object, file or line is left out. It counts towards the tenth above which
         the judge rejects the folder.
-    NOTED: It is read, or left out as a copy of what is read. The judge writes a line.
+    NOTED: It is read, or left out as a copy of what is read. The judge, or ``advice``, writes a
+        line.
     REJECTED: The function raises an error.
 
     In a config nothing is changed: STOPS and STOPS_IF_MANY stop a run, NOTED does not.
