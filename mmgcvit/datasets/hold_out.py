@@ -3,10 +3,10 @@
 1. Images are put into groups that stay together, such as the frames of a video. Most groups have
    one image.
 2. The groups get an order that does not change from run to run.
-3. Validation gets a group of each class, rare classes first.
+3. Validation gets the smallest group of each class, rare classes first.
 4. It gets further groups in their order, until it has a fifth of all images.
 
-No group is taken that is the last one for training, or the last one of a class for training.
+No group is taken that is the last one of a class for training.
 
 For example, 100 images are a video of 60 frames, one of 25, one of 10 and one of 5. The first is
 over 40 % of all images, so it is divided into five groups of 12. All but the 25 have at most a
@@ -79,14 +79,13 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         for name in group.classes:
             by_class[name].append(group)
     val = HeldOut(groups, len(names))
-    # One group of each class, rare classes first.
+    # One group of each class, the smallest, rare classes first.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
         if name not in val.classes:
-            val.take_one(by_class[name])
+            val.take_smallest(by_class[name])
     val.fill(groups)
     # Images without objects alone give no score.
-    is_scored = val.classes or not by_class
-    return val.images if is_scored else set()
+    return val.images if val.classes else set()
 
 
 class Group(NamedTuple):
@@ -108,19 +107,14 @@ class HeldOut:
         self.num_wanted = max(1, round(VAL_FRACTION * num_images))
         self.min_images = MIN_VAL_FRACTION * num_images
         self.max_images = MAX_VAL_FRACTION * num_images
-        # What is left for training: the number of groups, and that of groups with each class.
-        self.num_left = len(groups)
-        self.num_left_of = Counter(name for group in groups for name in group.classes)
+        # The number of groups with each class that are left for training.
+        self.num_left = Counter(name for group in groups for name in group.classes)
 
-    def take_one(self, groups: Iterable[Group]) -> None:
-        """Hold out one group, if any can be taken.
-
-        It is the first one with which there are not too many images. If there are too many with
-        each, it is the smallest one.
-        """
+    def take_smallest(self, groups: Iterable[Group]) -> None:
+        """Hold out the smallest one of the groups that can be taken, if any can."""
         possible = [*filter(self.can_take, groups)]
         if possible:
-            self.take(min(possible, key=self.count_surplus))
+            self.take(min(possible, key=lambda group: len(group.images)))
 
     def fill(self, groups: Iterable[Group]) -> None:
         """Hold out groups, in their order, until there is a fifth of the images.
@@ -130,26 +124,20 @@ class HeldOut:
         """
         for group in groups:
             number = len(self.images)
-            fits = self.count_surplus(group) == 0 or number < self.min_images
-            if number < self.num_wanted and fits and self.can_take(group):
+            are_few = number < self.min_images
+            fits = number + len(group.images) <= self.max_images
+            if number < self.num_wanted and (fits or are_few) and self.can_take(group):
                 self.take(group)
 
-    def count_surplus(self, group: Group) -> float:
-        """Return how many images there would be too many with a group."""
-        return max(0, len(self.images) + len(group.images) - self.max_images)
-
     def can_take(self, group: Group) -> bool:
-        """Return whether a group is not held out yet, and is not the last one for training, neither
-        of all groups nor of those with one of its classes.
-        """
-        leaves_one = self.num_left > 1 and all(self.num_left_of[n] > 1 for n in group.classes)
+        """Return whether a group is not held out yet, and no class loses its last one for training."""
+        leaves_one = all(self.num_left[name] > 1 for name in group.classes)
         return leaves_one and self.images.isdisjoint(group.images)
 
     def take(self, group: Group) -> None:
         self.images.update(group.images)
         self.classes.update(group.classes)
-        self.num_left -= 1
-        self.num_left_of.subtract(group.classes)
+        self.num_left.subtract(group.classes)
 
 
 def group_images(names: Mapping[int, str]) -> list[list[int]]:

@@ -44,6 +44,25 @@ class Layout(NamedTuple):
     endings: tuple[str, ...] = ()  # of the names of maps that are beside their images
     task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
+    def get_image_name(self, file: Path) -> str:
+        """Return the name that an image shares with its annotation file or map; '' for a map beside
+        images.
+        """
+        if not self.endings:
+            return file.stem
+        is_map = self.get_annotation_name(file)
+        return '' if is_map else re.sub('(?i)_img$', '', file.stem)
+
+    def get_annotation_name(self, file: Path) -> str:
+        """Return the name that an annotation file or a map shares with its image; '' for an image
+        beside maps.
+        """
+        name = file.stem
+        if not self.endings:
+            return name
+        shared = re.sub(f'(?i)({"|".join(self.endings)})$', '', name)
+        return '' if shared == name else shared
+
 
 class Match(NamedTuple):
     """A layout, and the function that reads a folder that fits it for a value of ``--task``.
@@ -54,10 +73,10 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    # How many of its parts are there: splits with a folder of images (COCO), labelled images (YOLO)
-    # or pairs (VOC); not counted for maps and class folders. Of several misfits, the one with the
-    # highest number is shown.
-    closeness: int = 0
+    # How many images are where the layout has them, beside labels or XML files of their names if
+    # these are its annotations. It is 0 for maps and class folders. Of several misfits, the one with
+    # the highest number is shown.
+    num_images: int = 0
 
 
 class Pairs(NamedTuple):
@@ -92,15 +111,13 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
         layout: Its ``images`` and ``annotations`` are folders.
         suffixes: Those of the other files, in lower case.
     """
-    images = list_by_split(folder, layout.images, folder.images)
-    others = list_by_split(folder, layout.annotations, folder.list_files(*suffixes))
+    others = folder.list_files(*suffixes)
+    images_by_split = list_by_split(folder, layout.images, folder.images, layout.get_image_name)
+    others_by_split = list_by_split(folder, layout.annotations, others, layout.get_annotation_name)
     pairs = Pairs({}, [], [])
-    for split in sorted({*images, *others}):
-        own_images = images[split]
-        own_others = others[split]
-        if layout.endings:  # both folders are the same, so each list has images and maps
-            own_images, _ = split_by_ending(own_images, layout.endings)
-            _, own_others = split_by_ending(own_others, layout.endings)
+    for split in sorted({*images_by_split, *others_by_split}):
+        own_images = images_by_split[split]
+        own_others = others_by_split[split]
         if split == 'test' and not own_others:
             continue  # images for testing need no annotations; describe_left_out counts them
         pairs.by_split[split] = []
@@ -117,15 +134,16 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
 
 
 def list_by_split(
-    folder: Folder, pattern: str, files: Iterable[Path]
+    folder: Folder, pattern: str, files: Iterable[Path], get_name: Callable[[Path], str]
 ) -> defaultdict[str, FilesByName]:
-    """Return the files in the folders of a pattern: {split: {name without suffix: files}}.
+    """Return the files in the folders of a pattern: {split: {name: files}}.
 
     Args:
         folder: The dataset's folder.
         pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
             files are for training. Files in folders below are not of the layout.
         files: Files of the dataset.
+        get_name: Returns the name of a file, or '' for one that is left out.
 
     Raises:
         UserError: A split has several folders.
@@ -146,24 +164,10 @@ def list_by_split(
                 f'{folder.path} has the folders {first} and {file.parent} for {split}. Rename or '
                 'move one of them'
             )
-        found[split][file.stem].append(file)
+        name = get_name(file)
+        if name:
+            found[split][name].append(file)
     return found
-
-
-def split_by_ending(files: FilesByName, endings: Sequence[str]) -> tuple[FilesByName, FilesByName]:
-    """Return images and maps by their common names.
-
-    The names of maps have one of the endings, and those of images may have ``_img``.
-    """
-    images = defaultdict(list)
-    maps = defaultdict(list)
-    for name, found in files.items():
-        stem = re.sub(f'(?i)({"|".join(endings)})$', '', name)
-        if stem == name:
-            images[re.sub('(?i)_img$', '', name)] += found
-        else:
-            maps[stem] += found
-    return images, maps
 
 
 def read_image_sets(

@@ -5,7 +5,7 @@ but images lie directly in the folders of classes. Nearly all folders of images 
 this format is tried last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,27 +28,28 @@ LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
-def match_layouts(folder: Folder) -> Iterator[Match]:
-    """Yield the layout of class folders that a folder fits or nearly fits.
+def match_layouts(folder: Folder) -> list[Match]:
+    """Return the layout of class folders, if images are in folders that may be classes.
 
-    Yield nothing if its images are in no folders that may be classes, or in one beside a table:
-    then it has another format. A misfit says what is wrong with folders that may be splits and
-    classes.
+    A misfit says what is wrong with these folders.
     """
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
     # The depth is that of the folders of classes.
     layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
     found = list_by_class(folder, depth)
-    misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
-    if not misfit:
-        classes = [*found.get('train', ())]
-        tables = folder.list_files('.json', '.csv')
-        # Images in no folder, or in a single one beside a table, are of another format.
-        if not classes or (len(classes) == 1 and tables):
-            return
-        misfit = find_wrong_files(folder, classes, depth)
-    yield Match(layout, partial(read_dataset, folder, found), misfit)
+    classes = [*found.get('train', ())]
+    # Images that are not so deep, or in a single folder beside a table, are of another format.
+    are_in_folders = any(len(file.parts) > depth for file in folder.images)
+    have_table = len(classes) == 1 and folder.list_files('.json', '.csv')
+    if not are_in_folders or have_table:
+        return []
+    misfit = (
+        find_wrong_splits(tops, splits)
+        or find_wrong_folders(folder, found, depth)
+        or find_wrong_files(folder, classes, depth)
+    )
+    return [Match(layout, partial(read_dataset, folder, found), misfit)]
 
 
 def list_by_class(folder: Folder, depth: int) -> Images:

@@ -67,11 +67,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             More than a tenth of the images or of the objects break a rule. No image or no object of
             a split is left.
     """
-    if 'train' not in dataset.splits:
-        names = ', '.join(dataset.splits) or 'none'
-        message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
-        reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
-        raise UserError('\n  '.join([message, *reasons]))
+    check_has_training(dataset)
     check_class_names(dataset.folder, dataset.classes)
     problems = defaultdict(list)
     for rule, examples in dataset.problems.items():
@@ -90,6 +86,15 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return dataset._replace(splits=splits).add_notes(notes)
+
+
+def check_has_training(dataset: DatasetInfo) -> None:
+    """Raise a UserError if a dataset has no training split. It names what could not be parsed."""
+    if 'train' not in dataset.splits:
+        names = ', '.join(dataset.splits) or 'none'
+        message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
+        reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
+        raise UserError('\n  '.join([message, *reasons]))
 
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
