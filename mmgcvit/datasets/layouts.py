@@ -73,10 +73,10 @@ class Match(NamedTuple):
     layout: Layout
     read: Callable[[str | None], DatasetInfo] | None = None
     misfit: str = ''  # why the folder does not fit
-    # How many images are where the layout has them, beside labels or XML files of their names if
-    # these are its annotations. It is 0 for maps and class folders. Of several misfits, the one with
-    # the highest number is shown.
-    num_images: int = 0
+    # How many of its parts are there: splits with a folder of images (COCO), labelled images (YOLO)
+    # or pairs (VOC); not counted for maps and class folders. Of several misfits, the one with the
+    # highest number is shown.
+    closeness: int = 0
 
 
 class Pairs(NamedTuple):

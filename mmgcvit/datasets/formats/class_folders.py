@@ -29,9 +29,9 @@ Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
 def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layout of class folders, if images are in folders that may be classes.
+    """Return the layout of class folders that a folder fits or nearly fits, if any.
 
-    A misfit says what is wrong with these folders.
+    A misfit says what is wrong with folders that may be splits and classes.
     """
     tops = sorted({file.parts[0] for file in folder.images if len(file.parts) > 1})
     splits = [name for name in tops if get_split(name)]
@@ -39,16 +39,12 @@ def match_layouts(folder: Folder) -> list[Match]:
     layout, depth = (WITH_SPLITS, 2) if splits else (WITHOUT_SPLITS, 1)
     found = list_by_class(folder, depth)
     classes = [*found.get('train', ())]
-    # Images that are not so deep, or in a single folder beside a table, are of another format.
-    are_in_folders = any(len(file.parts) > depth for file in folder.images)
-    have_table = len(classes) == 1 and folder.list_files('.json', '.csv')
-    if not are_in_folders or have_table:
+    misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
+    # Images in no folder, or in a single one beside a table, are of another format.
+    has_one_and_table = len(classes) == 1 and folder.list_files('.json', '.csv')
+    if not misfit and (not classes or has_one_and_table):
         return []
-    misfit = (
-        find_wrong_splits(tops, splits)
-        or find_wrong_folders(folder, found, depth)
-        or find_wrong_files(folder, classes, depth)
-    )
+    misfit = misfit or find_wrong_files(folder, classes, depth)
     return [Match(layout, partial(read_dataset, folder, found), misfit)]
 
 

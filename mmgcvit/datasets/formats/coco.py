@@ -131,9 +131,9 @@ def match_layouts(folder: Folder) -> list[Match]:
         files = find_files(folder, layout, contents)
         if files:
             read = partial(read_dataset, folder, files, contents)
-            places = {file.image_folder for file in files.values()}
-            num_images = sum(image.parent in places for image in folder.images)
-            matches.append(Match(layout, read, find_misfit(folder, files), num_images))
+            # The nearest layout is the one whose folders of images exist.
+            num_folders = sum((folder.path / file.image_folder).is_dir() for file in files.values())
+            matches.append(Match(layout, read, find_misfit(folder, files), num_folders))
     if contents and not matches:
         places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
         misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'

@@ -71,7 +71,7 @@ def find_match(folder: Folder) -> Match:
 
 def describe_nearest(folder: Folder, misfits: Sequence[Match]) -> str:
     """Return why a folder does not fit the nearest layout, and its tree."""
-    nearest = max(misfits, key=lambda match: match.num_images)
+    nearest = max(misfits, key=lambda match: match.closeness)
     hint = ''
     top, *others = {file.parts[0] for file in folder.files}
     if not others and (folder.path / top).is_dir():

@@ -91,7 +91,7 @@ def match_layouts(folder: Folder) -> list[Match]:
         f"lines: 'train: {labelled[0].parent}' and 'names: [first class, second class]', with the "
         'names of classes.txt if there is one'
     )
-    return [Match(LAYOUTS[0], misfit=misfit, num_images=len(labelled))]
+    return [Match(LAYOUTS[0], misfit=misfit, closeness=len(labelled))]
 
 
 def has_train_key(file: Path) -> bool:
