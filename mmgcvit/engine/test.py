@@ -10,7 +10,7 @@ from mmengine.registry import METRICS
 
 from ..checkpoints.pretrained import check_fits
 from ..config import can_draw_predictions, get_type_name
-from ..datasets.checks.datasets import find_unscored
+from ..datasets.checks.scores import find_unscored
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
 from ..files import check_writable

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmseg.datasets.transforms import LoadAnnotations
 
-from mmgcvit.datasets.checks.datasets import find_unscored
+from mmgcvit.datasets.checks.scores import find_unscored
 from mmgcvit.datasets.dataset_classes import ImageNetV2
 
 from .formats.made import write

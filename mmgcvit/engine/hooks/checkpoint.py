@@ -25,7 +25,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
-from ...datasets.checks.datasets import find_unscored
+from ...datasets.checks.scores import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
 from ...mmengine_utils import ends_step

@@ -1,0 +1,46 @@
+"""Find datasets on which scores would mean nothing."""
+
+from typing import Any
+
+import numpy as np
+
+from ..decoding import IGNORE_INDEX
+
+
+def find_unscored(dataset: Any) -> str | None:
+    """Return what makes scores on a dataset meaningless, or None (also for unknown datasets).
+
+    Detections need an object that is not ignored. Images and pixels need two classes, because a
+    model that always predicts the only one would be perfect.
+    """
+    num_images = len(dataset) if hasattr(dataset, 'get_data_info') else 0
+    labels = set()
+    problem = None
+    for index in range(num_images):
+        info = dataset.get_data_info(index)
+        if 'instances' in info:
+            problem = 'no objects, except ignored ones'
+            if any(not instance.get('ignore_flag') for instance in info['instances']):
+                return None
+        elif 'gt_label' in info or (info.get('seg_map_path') and 'reduce_zero_label' in info):
+            problem = 'labels of at most one class'
+            num_classes = len(dataset.metainfo.get('classes') or range(IGNORE_INDEX))
+            labels |= list_labels(info).intersection(range(num_classes))
+            if len(labels) > 1:
+                return None
+        else:
+            return None
+    return problem
+
+
+def list_labels(info: dict) -> set[int]:
+    """Return the labels of an image, or those in its map; all if the map cannot be read."""
+    if 'gt_label' in info:
+        return set(np.ravel(info['gt_label']).tolist())
+    from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps
+
+    try:
+        labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
+    except Exception:  # the map is on a server, or damaged, which the validation reports
+        return set(range(IGNORE_INDEX))
+    return set(np.unique(labels).tolist())
