@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..registry import DATASETS
-from .checks.datasets import list_labels
+from .checks.scores import list_labels
 
 with suppress(ImportError):
     from mmpretrain.datasets import ImageNet
