@@ -47,8 +47,8 @@ DATA_OPTIONS = {
         'nargs': '?',
         'const': 0,
         'metavar': 'SIDE',
-        'help': 'train on random tiles of SIDE pixels (default: by the sizes of objects); validate '
-        'and predict in overlapping tiles',
+        'help': 'train on random tiles of SIDE pixels (without SIDE: by the sizes of objects); '
+        'validate and predict in overlapping tiles',
     },
     'pretrained': {
         'metavar': 'WEIGHTS',
@@ -60,8 +60,8 @@ DATA_OPTIONS = {
     'workers': {'type': int, 'help': 'processes that load data; 0: the main process'},
     'augment': {
         'choices': AUGMENTATIONS,
-        'help': 'none, light (default: flips, random sizes, for segmentation colours) or strong '
-        '(also rotations or erasing)',
+        'help': 'none, light (default: flips, random sizes and, for segmentation, random colours) '
+        'or strong (also rotations or erasing)',
     },
     'no_flip': {
         'action': 'store_true',
@@ -131,8 +131,8 @@ def main(args: Namespace) -> None:
             )
     elif args.launcher != 'none':
         raise UserError(
-            '--data trains in one process, without --launcher. For 8 GPUs, stop it once it has '
-            'printed its config, and run: tools/dist_train.sh CONFIG 8'
+            '--data trains in one process. For 8 GPUs, start it without --launcher, stop it once it '
+            'has printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
     if args.tiles:  # 0 stands for the side that follows from the objects
         check_at_least(args, tiles=32)
@@ -172,10 +172,10 @@ def train_folder(args: Namespace) -> None:
 
     args.data = find_folder(args.data)
     name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
-    config = work_dir / f'{name}.py'  # which mmengine writes
+    config = work_dir / f'{name}.py'  # which mmengine writes when a run starts
     is_resumed = args.resume and config.is_file()
     dataset = None if is_resumed else read_folder(args.data, args.task)
-    # These import torch, which takes seconds: errors in the data are reported before.
+    # Imported after the data is read, because they import torch, which takes seconds.
     from ..datasets.own_data import make_config
     from ..engine.setup import check_machine, load_config
     from ..engine.work_dir import check_unused, lock_work_dir
@@ -186,20 +186,20 @@ def train_folder(args: Namespace) -> None:
     check_machine(args.device)
     with lock_work_dir(work_dir):
         cfg_options = args.cfg_options or []
-        if dataset:
-            if not args.overwrite:
-                check_unused(work_dir)
-            config, summary = make_config(dataset, work_dir, **list_data_options(args))
-            print(escape_controls(f'{summary}\nconfig: {config}'))
-        else:
+        if is_resumed:
             config = find_resumed_config(args, config)
             if args.workers is not None:
                 workers = [f'{loader}.num_workers={args.workers}' for loader in LOADERS]
                 cfg_options = workers + cfg_options
+        else:
+            if not args.overwrite:
+                check_unused(work_dir)
+            config, summary = make_config(dataset, work_dir, **list_data_options(args))
+            print(escape_controls(f'{summary}\nconfig: {config}'))
         run(load_config(config, cfg_options, work_dir), args)
     try:
         message = judge_run(work_dir)
-    # An image may have been removed; the training is complete.
+    # The training is complete, so an image that was removed meanwhile is no failure.
     except (UserError, OSError) as error:
         message = f'the model is not judged: {error}'
     print(escape_controls(message))
@@ -238,9 +238,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
             f'another --work-dir to train on {args.data}'
         )
     check_same_options(list_data_options(args), started_with)
-    print(
-        f'{config} is resumed, with the images and annotations that were read when it was started'
-    )
+    print(f'{config} is resumed, with the list of images and the annotations from its start')
     newer = find_newer_files(data, config)
     if newer:
         print(
@@ -266,6 +264,6 @@ def check_same_options(given: dict, started_with: dict) -> None:
             changed.append(format_option(name))
     if changed:
         raise UserError(
-            f'{" and ".join(changed)} cannot be changed when a run is resumed. Remove it or start '
-            'a new run (--work-dir)'
+            f'{" and ".join(changed)} cannot be changed when a run is resumed. Leave it out, or '
+            'start a new run (--work-dir)'
         )

@@ -3,18 +3,18 @@
 How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
 
 1. ``folders.scan_folder`` lists the files: a ``Folder``.
-2. ``formats.finding`` asks the formats for the layouts that the folder fits (a ``Match``): those
-   of annotation files first, then maps, then class folders. It rejects a folder that fits none, or
-   several of annotation files or of maps.
+2. ``formats.finding`` looks for the layout that the folder fits (a ``Match``): first among those
+   with annotation files, then among those with maps, then class folders. It rejects a folder that
+   fits none, and one that fits several with annotation files, or several with maps.
 3. The format's reader parses the annotations: a ``DatasetInfo`` (``records.py``). For each of
    train, val and test it has an ``ObjectSplit``, of boxes and masks in COCO's format, or a
    ``LabelSplit``, of images with a class or a map each. What cannot be parsed is in its
    ``problems``, by the ``Rule`` that it breaks.
 4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used; if all
    that was left out is more than a tenth, it rejects the folder.
-5. ``own_data.make_config`` asks ``plan`` for the settings (a ``Plan``), for which ``hold_out``
-   makes a validation split if there is none, and ``advice`` for what will not go well. Then it
-   writes the annotations and a filled in ``template``.
+5. ``hold_out`` makes a validation split if there is none, ``plan`` chooses the settings (a
+   ``Plan``), and ``advice`` says what will not go well. ``own_data.make_config`` calls them, and
+   writes the annotations and the config, a ``template`` that it fills in.
 
 ``hold_out`` keeps images of a ``series`` together. ``plan`` and ``advice`` measure objects by
 ``object_sizes``.
@@ -27,6 +27,6 @@ at once) and ``decoding`` (of images and maps). ``resuming`` is for a run that g
 the rules to the datasets of any config, before a training or a test.
 
 A new layout of COCO, Pascal VOC or maps is a row of a table in ``formats``; a new format is a
-module there, named in ``finding.py``; a new rule is a constant in ``rules``, and is broken
-where the function beside it or a reader finds it. This subpackage does not import ``models``.
+module there, named in ``finding.py``; a new rule is a constant in ``rules``, and a function beside
+it or a reader looks for what breaks it. This subpackage does not import ``models``.
 """

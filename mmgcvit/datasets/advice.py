@@ -13,15 +13,17 @@ from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
 from .records import DatasetInfo, Size
 from .rules.classes import find_missing_classes
 
-FEW_IMAGES = 50  # fewer training images are few
-MAX_SHARE = 0.9  # a class with a larger share of all training images' classes dominates
-WIDE_ASPECT = 1.5  # above, the centre of an image is a small part of it
+FEW_IMAGES = 50  # with fewer training images, the user is told so
+# A class dominates if it has a larger share of all pairs of a training image and a class in it.
+MAX_SHARE = 0.9
+# Long side / short side. A square in the centre of a longer image lacks over a third of it.
+WIDE_ASPECT = 1.5
 
 
 def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     """Return notes on what a training will not do well, and likely reasons of a low score.
 
-    ``sizes`` are those of images.
+    ``sizes`` are the (width, height) of some training images.
     """
     head = plan.head
     image_size = head['image_size']
@@ -36,7 +38,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
         notes.append(describe_crowds(plan))
     if plan.size != MINI and not torch.cuda.is_available():
         notes.append(
-            f'--size {plan.size} trains {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
+            f'--size {plan.size} takes {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
             '(estimate). --size mini takes minutes'
         )
     if option == 'classify':
@@ -67,7 +69,7 @@ def advise_tiles(plan: Plan) -> tuple[str, str]:
 
 
 def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
-    """Return about how long a CPU trains on a number of images or tiles, as text."""
+    """Return how long a CPU trains on a number of images or tiles, such as 'about 3 h'."""
     megapixels = num_samples * image_size**2 / 1e6
     cost = plan.template.cpu_seconds * COSTS[plan.size]
     return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
@@ -102,7 +104,7 @@ def find_wide_images(sizes: Sequence[Size]) -> list[str]:
 def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
     """Return likely reasons of a low score: few images, small objects, one dominant class.
 
-    ``remedy`` has the options with which less is small, or is empty if little is.
+    ``remedy`` has the options that enlarge objects, or is empty if they are large enough.
     """
     train = dataset.splits['train']
     num_images = len(train.image_names)

@@ -82,7 +82,8 @@ def open_or_reject(path: Path) -> Iterator[Image.Image]:
 def decode_image(path: Path) -> tuple[Size, Size]:
     """Decode an image, and return its sizes (:func:`get_sizes`).
 
-    Raise a ValueError if training cannot use it.
+    Raise a ValueError if training cannot use it. On damaged files, decoders raise errors of any
+    class.
     """
     with open_image(path) as image:
         check_pixels(image)
@@ -164,9 +165,9 @@ def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
     """Return whether OpenCV, which loads images for training, applies the rotation that Pillow
     reads; True for upright images.
 
-    OpenCV 4.12 ignores that of WEBP and AVIF files, of XMP data and of PNG's raw profiles. Images
-    of 128 pixels or more are compared in an eighth of the size, as which it decodes JPEG files
-    faster.
+    OpenCV 4.12 ignores the rotation of WEBP and AVIF files, and that in XMP data and in PNG's raw
+    profiles. Images of 128 pixels or more are compared in an eighth of their size, because this is
+    faster for JPEG files. Return True also for an image that OpenCV cannot decode.
     """
     orientation = read_orientation(image)
     if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files

@@ -83,7 +83,7 @@ def walk(start: Path) -> Iterator[tuple]:
 
 
 def raise_unreadable(error: OSError) -> None:
-    raise UserError(f'{error.filename} cannot be read ({error.strerror}). Change its permissions')
+    raise UserError(f'{error.filename} cannot be read ({error.strerror}). Check its permissions')
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:

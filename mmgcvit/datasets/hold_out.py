@@ -3,14 +3,16 @@
 1. Images are put into groups that stay together, such as the frames of a video. Most groups have
    one image.
 2. The groups get an order that does not change from run to run.
-3. Validation gets the smallest group of each class, rare classes first.
-4. It gets further groups in their order, until it has a fifth of all images.
+3. For each class that validation lacks, it gets the smallest group with this class. Rare classes
+   come first.
+4. Validation gets further groups, in their order, until it has a fifth of the images.
 
-No group is taken that is the last one of a class for training.
+The last group with a class is never held out: it is for training.
 
-For example, 100 images are a video of 60 frames, one of 25, one of 10 and one of 5. The first is
-over 40 % of all images, so it is divided into five groups of 12. All but the 25 have at most a
-fifth of the images, and come first. Validation gets them until it has 20 images or more.
+For example, 100 images with one class are a video of 60 frames, one of 25, one of 10 and one of 5.
+The first is over 40 % of the images, so it is divided into five groups of 12. Validation gets the 5
+frames, the smallest group. The groups of 12 and of 10 have at most a fifth of the images, so they
+come before that of 25. Validation gets them until it has 20 images or more.
 """
 
 import hashlib
@@ -23,12 +25,13 @@ from .records import DatasetInfo
 from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
-# Groups are not divided, so the fraction may differ from this one. A group with which it would be
-# over the maximum is held out only while it is under the minimum, or for a class that validation
-# lacks.
+# Groups are not divided, so the fraction that is held out may differ from this one. A group with
+# which it would be over the maximum is held out only if it is under the minimum without the group,
+# or if validation has no image of a class otherwise.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
-MAX_SERIES = 0.4  # a series of numbered images is divided if it has more than this part of all
+# A series of images is divided if it has more than this part of the images.
+MAX_SERIES = 0.4
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
@@ -38,25 +41,25 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     of their names: each run selects the same ones, and nearly the same ones after images were added.
 
     Raises:
-        UserError: No image can be held out, because each class has only one group of images.
+        UserError: No image can be held out, because training would lose a class with each group.
     """
     if 'val' in dataset.splits:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    # The names of images by their indices, of each class of class folders, or of all images (''). A
-    # fifth of each is held out.
+    # A fifth of each part is held out. A part is a class folder, or else the whole dataset. It has
+    # the names of its images by their indices.
+    are_class_folders = dataset.annotation_types == ('classes',)
     parts = defaultdict(dict)
     for index, name in enumerate(list_stems(train)):
-        part = ''
-        if dataset.annotation_types == ('classes',):
-            (part,) = classes[index]  # an image in a class folder has one class
+        part = tuple(classes[index]) if are_class_folders else ()
         parts[part][index] = name
     val = set().union(*(choose_images(names, classes) for names in parts.values()))
     if not val:
         raise UserError(
-            f'{dataset.folder} has no images to hold out for validation: a class needs two of them '
-            'whose names differ in their last number, or before it. Add images, or make a val split'
+            f'{dataset.folder} has no images to hold out for validation: training would lose a class '
+            'with each image, or with each series (images whose names begin alike and differ in '
+            'their last number). Add images, or make a val split'
         )
     rest = set(range(len(classes))) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
@@ -78,13 +81,13 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         groups.append(group)
         for name in group.classes:
             by_class[name].append(group)
-    val = HeldOut(groups, len(names))
-    # One group of each class, the smallest, rare classes first.
+    val = HeldOut(groups)
+    # The smallest group of each class, rare classes first.
     for name in sorted(by_class, key=lambda name: (len(by_class[name]), name)):
         if name not in val.classes:
             val.take_smallest(by_class[name])
-    val.fill(groups)
-    # Images without objects alone give no score.
+    val.fill(groups, len(names))
+    # Without an image of any class, there is no score.
     return val.images if val.classes else set()
 
 
@@ -96,18 +99,11 @@ class Group(NamedTuple):
 
 
 class HeldOut:
-    """The images that are held out of ``groups``: none at first, and in the end about a fifth.
+    """The images that are held out, their classes, and how many groups of each class are left."""
 
-    ``num_images`` is the number of images in all groups.
-    """
-
-    def __init__(self, groups: Sequence[Group], num_images: int):
+    def __init__(self, groups: Sequence[Group]):
         self.images = set()
         self.classes = set()
-        self.num_wanted = max(1, round(VAL_FRACTION * num_images))
-        self.min_images = MIN_VAL_FRACTION * num_images
-        self.max_images = MAX_VAL_FRACTION * num_images
-        # The number of groups with each class that are left for training.
         self.num_left = Counter(name for group in groups for name in group.classes)
 
     def take_smallest(self, groups: Iterable[Group]) -> None:
@@ -116,17 +112,22 @@ class HeldOut:
         if possible:
             self.take(min(possible, key=lambda group: len(group.images)))
 
-    def fill(self, groups: Iterable[Group]) -> None:
-        """Hold out groups, in their order, until there is a fifth of the images.
+    def fill(self, groups: Iterable[Group], num_images: int) -> None:
+        """Hold out groups, in their order, until a fifth of the images is held out.
 
-        A group with which there would be too many is skipped. If there is less than a tenth so far,
-        it is taken nevertheless.
+        A group with which it would be over the maximum is skipped, unless it is under the minimum.
+
+        Args:
+            groups: The groups of all images, in the order in which they should be held out.
+            num_images: The number of images in all groups.
         """
         for group in groups:
             number = len(self.images)
-            are_few = number < self.min_images
-            fits = number + len(group.images) <= self.max_images
-            if number < self.num_wanted and (fits or are_few) and self.can_take(group):
+            if number >= round(VAL_FRACTION * num_images):
+                break
+            fits = number + len(group.images) <= MAX_VAL_FRACTION * num_images
+            is_under = number < MIN_VAL_FRACTION * num_images
+            if (fits or is_under) and self.can_take(group):
                 self.take(group)
 
     def can_take(self, group: Group) -> bool:
@@ -144,7 +145,7 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
     """Return the indices of images in groups, in the order in which they should be held out.
 
     A group is a series (:func:`find_series`): the frames of a video, or one image. A series of more
-    than :data:`MAX_SERIES` of all images is divided into five parts, each a group.
+    than :data:`MAX_SERIES` of the given images is divided into five parts, each a group.
     """
     groups = {}
     for name, members in find_series(names).items():
@@ -153,7 +154,8 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
             num_parts = round(1 / VAL_FRACTION)
         for part, images in divide_series(members, num_parts).items():
             groups[f'{name} {part}'] = images
-    # By their hashes, the order looks random, but new images do not change that of the others.
+    # In the order of their hashes, groups are mixed, and new images do not change the order of the
+    # others.
     shuffled = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
     return order_groups([groups[name] for name in shuffled], len(names))
 
@@ -161,9 +163,10 @@ def group_images(names: Mapping[int, str]) -> list[list[int]]:
 def order_groups(groups: Sequence[list[int]], num_images: int) -> list[list[int]]:
     """Return groups in the order in which they should be held out.
 
-    Those of at most a fifth of all images come first, in the given order, and then the larger ones,
-    the smallest first. If all of the former together are less than a tenth, one of the larger ones
-    is needed anyway. Then the larger ones come first, since with both there might be too many.
+    Groups of at most a fifth of the images are small. They come first, in the given order; then the
+    large ones, the smallest first. But if all small groups together have less than a tenth of the
+    images, a large one is needed too. Then the large ones come first: with a large one after small
+    ones, too many might be held out.
     """
     fifth = VAL_FRACTION * num_images
     small = [group for group in groups if len(group) <= fifth]

@@ -57,17 +57,14 @@ class Layout(NamedTuple):
         """Return the name that an annotation file or a map shares with its image; '' for an image
         beside maps.
         """
-        name = file.stem
-        if not self.endings:
-            return name
-        shared = re.sub(f'(?i)({"|".join(self.endings)})$', '', name)
-        return '' if shared == name else shared
+        match = re.fullmatch(f'(?is)(.*?)({"|".join(self.endings)})', file.stem)
+        return match[1] if match else ''
 
 
 class Match(NamedTuple):
-    """A layout, and the function that reads a folder that fits it for a value of ``--task``.
+    """A layout that a folder fits or nearly fits. ``read(task)`` reads the folder.
 
-    All of these functions take the task. Those of COCO, YOLO and Pascal VOC do not need it.
+    ``task`` is the value of ``--task``. COCO, YOLO and Pascal VOC do not need it.
     """
 
     layout: Layout

@@ -16,17 +16,20 @@ LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the 
 
 
 def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
-    """Return the side of tiles (0: that for the objects), and their number in an image."""
+    """Return a template's variables for tiles: their side, and their number in an average image.
+
+    ``side`` is that of the tiles in pixels; for 0, it follows from the objects.
+    """
     side = side or choose_tile_side(train, image_size)
     numbers = [max(1, width * height / side**2) for width, height in train.sizes]
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
 def choose_tile_side(train: Split, image_size: int) -> int:
-    """Return the side of tiles in pixels at which nine of ten objects are not small.
+    """Return the largest side of tiles in pixels at which nine of ten objects are not small.
 
     Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk,
-    nor smaller than :data:`SIDE_STEP`, so objects may still be small.
+    and not smaller than :data:`SIDE_STEP`, even if objects are small in such tiles.
     """
     if not train.objects:
         return image_size
@@ -37,7 +40,8 @@ def choose_tile_side(train: Split, image_size: int) -> int:
 def find_small_objects(train: Split, image_size: int, tiles: int | None = None) -> str:
     """Return a sentence if more than a tenth of the training objects are small, or ''.
 
-    Small is a box whose area has a square root under :data:`MIN_OBJECT_SIDE` after resizing.
+    An object is small if, after resizing, the area of its box has a square root under
+    :data:`MIN_OBJECT_SIDE`.
 
     Args:
         train: The images for training.
@@ -46,13 +50,11 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
     """
     if not train.objects:
         return ''
-    sizes = [
-        (image['width'], image['height'])
-        for entry, image in train.iter_annotations()
-        if not entry.get('iscrowd')
-    ]
-    image_sides = np.minimum(sizes, tiles or inf)
-    # The side of a pixel after resizing, relative to image_size.
+    sizes = {image['id']: (image['width'], image['height']) for image in train.images}
+    image_sizes = [sizes[entry['image_id']] for entry in train.objects]
+    image_sides = np.minimum(image_sizes, tiles or inf)
+    # The short side becomes image_size, or less if the long one would be over LONG_SIDE of it. These
+    # are the factors, relative to image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
     sides = measure_sides(train) * scales * image_size
     num_small = (sides < MIN_OBJECT_SIDE).sum()
@@ -83,13 +85,18 @@ def measure_sides(train: Split) -> NDArray[np.float64]:
 
 
 def count_fullest(split: Split, tiles: int | None = None) -> int:
-    """Return the number of objects in the image, or the tile, that has most of them."""
+    """Return the number of objects in the image, or about that in the tile, that has most of them.
+
+    Tiles may be anywhere. Those are counted that begin at a multiple of half their side, so the
+    centre of an object is in four of them. An image is a tile without end.
+    """
     step = (tiles or inf) / 2
     numbers = Counter()
     for entry in split.objects:
         x, y, width, height = entry['bbox']
-        # Tiles may be anywhere: those are counted that begin at a multiple of half their side.
         column = (x + width / 2) // step
         row = (y + height / 2) // step
-        numbers.update((entry['image_id'], column - i, row - j) for i in (0, 1) for j in (0, 1))
+        for left in (column - 1, column):
+            for top in (row - 1, row):
+                numbers[entry['image_id'], left, top] += 1
     return max(numbers.values(), default=0)

@@ -89,8 +89,8 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
     dataset = plan.dataset
     if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir (check-data: '
-            'TMPDIR)'
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or for '
+            'check-data TMPDIR'
         )
     texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained']]
     texts += [split.image_folder for split in dataset.splits.values()]
@@ -98,13 +98,15 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
         # mmengine would change the text in a config, or it cannot be written into one.
         if '{{' in text or text.encode(errors='replace').decode() != text:
             raise UserError(
-                f'{text!r}: names of classes and folders must be valid UTF-8 without two opening '
-                'braces'
+                f'{text!r}: names of classes, folders and weights must be valid UTF-8 without two '
+                'opening braces'
             )
 
 
 def locate_data(folder: Path, work_dir: Path) -> str:
-    """Return the folder of the data, relative to the work dir if both move with the current one."""
+    """Return the folder of the data. It is relative to the work dir if both are in the current
+    folder, so that all of it can be moved.
+    """
     if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
@@ -126,7 +128,8 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> 
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
-    """Write an annotation file for each split, so that a run does not see later annotations.
+    """Write an annotation file for each split, so that later changes of the dataset's annotations
+    do not change a run.
 
     A test split without labels gets none. Images, and maps that need no conversion, are not copied.
     Return the variables of the template that name classes and files.
@@ -143,7 +146,7 @@ def format_init_weights(head: dict) -> str:
     if head['load_from']:
         return (
             f"mmgcvit's small model {Path(head['load_from']).stem}, for a first look without a "
-            'GPU. A larger --size needs a GPU'
+            'GPU. A larger --size is slow without one'
         )
     weights = head['pretrained']
     if not weights:

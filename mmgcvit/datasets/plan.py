@@ -35,14 +35,14 @@ NUM_SEEN = 6000
 MIN_EPOCHS = 12
 # The variables of templates with the length of a training, and what they count.
 LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
-# The least and the usual limit of objects in an image, and the margin by which it is over the
-# fullest one.
+# The limit of objects that are found in an image, max_objects, is CROWD_MARGIN times the number of
+# objects in the fullest image, rounded up to hundreds, and at least MIN_MAX_OBJECTS.
 MIN_MAX_OBJECTS = 100
 CROWD_MARGIN = 1.5
 
 
 class Plan(NamedTuple):
-    """What is trained on which images. Its text is that of configs and summaries."""
+    """What is trained on which images. ``str(plan)`` is a line of the config and the summary."""
 
     dataset: DatasetInfo  # with a validation split
     template: Template
@@ -109,7 +109,7 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
-    """Return the template of a task, by default of the dataset's first."""
+    """Return the template of a task, by default that of the dataset's first type of annotations."""
     templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
     for template in templates:
         if task in (None, template.option):
@@ -164,7 +164,7 @@ def resolve_weights(pretrained: str) -> str | None:
 
 
 def choose_epochs(template: Template, size: str, num_images: int) -> int:
-    """Return the default length of a training, with a number of images or tiles an epoch."""
+    """Return the default number of epochs. ``num_images`` is that of images or tiles an epoch."""
     num_seen = template.num_seen if size == MINI else NUM_SEEN
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 

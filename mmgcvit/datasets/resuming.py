@@ -40,22 +40,22 @@ def extend_run(config: Path, epochs: int, done: Mapping[str, int]) -> tuple[Path
     own config. Otherwise raise a UserError if the run has trained as long already: ``done`` has its
     length so far.
     """
-    run = Config.fromfile(config)
-    annotations = get_annotation_file(run)
-    first_file = annotations.parent / config.name
-    first = Config.fromfile(first_file)
+    cfg = Config.fromfile(config)
+    annotations = get_annotation_file(cfg)
+    template = annotations.parent / config.name  # as make_config wrote it, with its head
+    head = Config.fromfile(template)
     num_images = 0
-    if 'max_iters' in first:  # the annotations are a list of images
+    if 'max_iters' in head:  # the annotation file has a line for each image
         num_images = read_text(annotations).count('\n')
-    variable, length = choose_length(first, epochs, num_images)
+    variable, length = choose_length(head, epochs, num_images)
     text = format_count(length, LENGTHS[variable])
-    if run.train_cfg[variable] == length:
+    if cfg.train_cfg[variable] == length:
         return config, text
     if done[variable] >= length:
         raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    extended = Config.fromstring(fill_template(first_file, {variable: length}), '.py')
+    changed = Config.fromstring(fill_template(template, {variable: length}), '.py')
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
-        run[name] = extended[name]
+        cfg[name] = changed[name]
     path = create_numbered(config.parent / CONFIG_FOLDER) / config.name
-    write_text(path, run.pretty_text)
+    write_text(path, cfg.pretty_text)
     return path, text

@@ -25,8 +25,8 @@ NUMBERED = re.compile(
     """,
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-# Label Studio puts eight hex digits and a hyphen before names. They are cut off if at least one name
-# has a letter among them: eight decimal digits may be a date.
+# Label Studio puts eight hex digits and a hyphen at the start of the names of files. They are cut off
+# if at least one name has a letter among them: eight decimal digits may be a date.
 UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
 NO_DATE_PREFIX = re.compile(r'(?<![^/])(?!\d{8}-)[0-9a-f]{8}-')
 
@@ -44,13 +44,13 @@ def list_stems(split: Split) -> list[str]:
 
 
 def find_series(names: Mapping[int, str]) -> dict[str, list[tuple[float, int]]]:
-    """Return the images of each series, each as (number, index), by the start of their names.
+    """Return the images of each series, as (number, index), by the start of their names.
 
     Frames of a video, pictures of a burst and copies of an image look alike. Their names begin
     alike, and differ in a number, and maybe in words after it, as cam_0012_left and cam_0013_right
     do: they are a series. But if there are more different words than numbers, as in plate_1_cat,
     plate_1_dog and plate_1_owl, the words tell what is in an image. Then each image is a series of
-    its own.
+    its own, by its whole name.
 
     For ``{0: 'cam_1', 1: 'cam_2', 2: 'sunset'}``, these are
     ``{'cam_': [(1.0, 0), (2.0, 1)], 'sunset': [(0.0, 2)]}``.

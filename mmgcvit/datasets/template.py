@@ -39,7 +39,7 @@ class ConfigPath(str):
 def read_head(path: Path) -> dict:
     """Return the variables at the head of a template.
 
-    Raise a UserError if they are not literals of a line, or one of :data:`NEEDED` is missing.
+    Raise a UserError unless each is a literal in one line, and all of :data:`NEEDED` are there.
     """
     head = {}
     try:

@@ -22,7 +22,7 @@ from .decoding import Size
 Results = dict  # a sample, which transforms change
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
-# Share of an image's tiles that show an object, if it has any; large images are mostly empty
+# Probability that a tile is put at an object, if there is one: large images are mostly empty
 OBJECT_TILES = 0.75
 
 
@@ -66,6 +66,8 @@ class SkipUnreadable(BaseTransform):
                 sizes = '{} x {}, but the annotations say {} x {}'
                 raise ValueError(f'it is {sizes.format(*size, *annotated_size)}')
             return self.augment(loaded)
+        except UserError:  # about the config
+            raise
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
             self.report(' with '.join(filter(None, files)), get_first_line(error))

@@ -108,29 +108,27 @@ def check_coco(
     try:
         split = make_split(dataset, content, classes)  # what mmdet loads
         problems = defaultdict(list, find_content_problems(content, classes, is_scored))
-        # Only for its problems: mmdet reads repeated objects too, so they stay in the split.
+        # Called only for its problems: mmdet loads repeated objects too.
         leave_out_repeated(split, with_masks, problems)
-        usable = leave_out_wrong(split, with_masks, problems)  # without what breaks a rule
+        usable = leave_out_wrong(split, with_masks, problems)
         images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
         objects = describe_objects(split, classes)
-    # These errors mean that a value has another type than in COCO's format, for example an id that
-    # is a list.
+    # A value has a type that COCO's format does not have, for example an id is a list.
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
         return []
     problems[FULL_IMAGES] = find_full_images(split, cfg)
-    is_trained = any(not entry.get('ignore') for entry in usable.objects)
-    if not is_scored and not is_trained:
+    if not is_scored and all(entry.get('ignore') for entry in usable.objects):
         problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
     num_objects = len(split.annotations) + len(problems[UNLISTED])
     are_many = num_objects - len(usable.annotations) > MAX_UNUSABLE * num_objects
     for issue in make_issues(problems, path, are_many):
-        # pycocotools raises an error for a mask without area.
-        stops_scores = is_scored and issue.rule == FEW_POINTS
-        report.issues.append(issue._replace(stops_run=issue.stops_run or stops_scores))
+        if is_scored and issue.rule == FEW_POINTS:
+            issue = issue._replace(stops_run=True)  # pycocotools fails on a mask without area
+        report.issues.append(issue)
     report.summaries.append(f'{path}: {len(content["images"])} images; objects: {objects}')
     has_ignored = len(split.objects) < len(split.annotations)
-    if has_ignored and not is_scored and has_other_assigner(cfg.get('model')):
+    if has_ignored and not is_scored and takes_ignored_for_background(cfg.get('model')):
         report.notes.append(
             f'{path}: training takes ignored objects for background, because an assigner of the '
             'model has no ignore_iof_thr above 0'
@@ -161,7 +159,7 @@ def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:
 def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
     """Return the lists of a COCO file, whose entries have all keys.
 
-    Report another file, and return None.
+    If the file is anything else, report it and return None.
     """
     content, problem = read_json(Path(path))
     if is_scored and isinstance(content, dict) and 'annotations' not in content:
@@ -176,10 +174,10 @@ def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
     return content
 
 
-def has_other_assigner(model: ConfigDict | None) -> bool:
+def takes_ignored_for_background(model: ConfigDict | None) -> bool:
     """Return whether an assigner of the model takes ignored objects for background.
 
-    Those without this setting do, such as all matchers of mmdet.
+    Assigners without ``ignore_iof_thr`` do, such as all matchers of mmdet.
     """
     assigners = filter(None, (part.get('assigner') for part in iter_dicts(model)))
     return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
@@ -303,13 +301,13 @@ def check_num_classes(
 ) -> list[Issue]:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
+    # A classifier may have more outputs than there are classes.
+    most = inf if data_format == 'labels' else num_classes
     misfits = []
     for setting, head in iter_settings(model, 'model'):
         if HEAD.search(setting) and isinstance(head, dict) and not head.get('class_agnostic'):
             number = head.get('num_classes', num_classes)
-            # A classifier may have more outputs than there are classes.
-            is_too_many = number > num_classes and data_format != 'labels'
-            if number < num_classes or is_too_many:
+            if not num_classes <= number <= most:
                 misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
         return []

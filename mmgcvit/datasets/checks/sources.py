@@ -19,8 +19,8 @@ CHECKED_CLASSES = {
     'CocoPanopticDataset': None,
     'LVISV05Dataset': None,
 }
-# Defaults of data_checks: how many images of each dataset are opened, and unreadable ones a
-# dataloader worker may skip.
+# Defaults of data_checks: how many images of each dataset are opened before a run, and how many
+# unreadable ones each dataloader worker may skip.
 DEFAULTS = {'images': 100, 'unreadable_images': 20}
 
 
@@ -39,7 +39,7 @@ def get_check_settings(cfg: Config) -> dict[str, int]:
 def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
     """Yield (dataloader, settings) of each dataset, without its wrappers.
 
-    Skip a dataset that is validated twice.
+    A dataset is yielded once for training, and once for validation and test.
     """
     seen = []
     for name in loaders:

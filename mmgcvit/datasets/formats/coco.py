@@ -398,7 +398,7 @@ def match_categories(path: Path, content: Content, categories: Sequence[Entry]) 
     if others:
         raise UserError(
             f'{path} has objects of the classes {shorten(sorted(others))}, but training has only '
-            f'{shorten(list(new_ids))}. Add the classes to it, or remove their objects'
+            f'{shorten(list(new_ids))}. Add the classes to training, or remove their objects'
         )
     return ids
 

@@ -52,9 +52,8 @@ def find_match(folder: Folder) -> Match:
     """
     misfits = []
     for formats in (ANNOTATIONS.values(), [maps], [class_folders]):
-        # Folders that nearly fit another format are not those of classes.
-        if misfits and class_folders in formats:
-            break
+        if misfits and formats == [class_folders]:
+            break  # a folder that nearly fits another format does not have class folders
         matches = [match for module in formats for match in module.match_layouts(folder)]
         fitting = [match for match in matches if not match.misfit]
         if len(fitting) > 1:

@@ -1,8 +1,12 @@
 """The rules for datasets. docs/data_rules.md lists them all.
 
-In a folder, readers find what breaks those of ``parsing.py`` and most of ``coco.py``, YOLO's also
-images that cannot be read, that of semantic maps also labels of no class, ``advice.py`` which
-classes are missing, and ``judge.py`` what breaks the others that hold for folders. The judge
-decides what follows. In a config, the subpackage
-``checks`` does both.
+Who looks for what breaks a rule in a folder:
+
+* The readers: the rules in ``parsing.py``, and most of those in ``coco.py``. YOLO's reader also
+  looks for unreadable images, and that of semantic maps for labels of no class.
+* ``advice.py``: missing classes.
+* ``judge.py``: all other rules for folders.
+
+``judge.py`` then decides what follows. In the datasets of a config, the subpackage ``checks`` looks
+for what breaks a rule, and decides what follows.
 """

@@ -24,7 +24,8 @@ MISSING_CLASSES = make_folder_note(
 def check_class_names(folder: Path, classes: Sequence[str]) -> None:
     """Raise a UserError for :data:`CLASS_NAMES`.
 
-    Such names are nearly always one class. macOS, for example, writes an umlaut as two characters.
+    Names that are equal but for case, blanks or Unicode form are nearly always one class. macOS, for
+    example, writes an umlaut as two characters.
     """
     seen = {}
     for name in classes:

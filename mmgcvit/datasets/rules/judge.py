@@ -45,7 +45,8 @@ CONTRADICTIONS = make_folder_rule(
     'List all objects of an image with one entry, and give a photo one class',
 )
 REPEATED_OBJECTS = Rule(
-    'objects that are annotated more than once (class, box to 0.1 px, trained mask; read once)',
+    'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks are '
+    'trained, mask (one is read)',
     'Remove the copies',
     in_folder=Effect.NOTED,
     in_config=Effect.NOTED,
@@ -98,7 +99,9 @@ def check_has_training(dataset: DatasetInfo) -> None:
 
 
 def leave_out_images(split: Split, problems: Problems) -> Split:
-    """Return a split without images that cannot be used. Add them to ``problems``."""
+    """Return a split without images that cannot be used, or whose boxes are rotated. Add them to
+    ``problems``.
+    """
     names = split.image_names
     paths = split.image_paths
     with ThreadPoolExecutor(MAX_THREADS) as pool:
@@ -121,8 +124,8 @@ def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
     Add them to ``problems``.
 
     Cameras store an image as the sensor has it, with a note to rotate it. Some labelling tools show
-    the rotated image but write its size before the rotation. Images are left out if, over all of
-    them, more boxes lie inside of the rotated image than of the stored one.
+    the rotated image but write its size before the rotation. All such images are left out if,
+    counted over all of them, more boxes are inside of the rotated image than of the stored one.
     """
     # How many more boxes are in the image after the rotation than before it, by the image's id.
     gains = Counter()
@@ -180,7 +183,7 @@ def leave_out_copies(
 def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
     """Return the SHA-256 of each file that may be a copy, because another one has its size.
 
-    For a file of another size, which is not read, its path stands.
+    A file whose size no other one has is not read: its value is its path.
     """
     sizes = {path: path.stat().st_size for path in paths}
     counts = Counter(sizes.values())
@@ -194,7 +197,7 @@ def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -
     """Return a split with the first image of each content. Add the others to ``problems``."""
     paths = split.image_paths
     first = {}  # the index of the first image with a content
-    copies = []  # the indices of another one, and of the first one
+    copies = []  # the indices of each copy, and of the first image
     for index, path in enumerate(paths):
         original = first.setdefault(contents[path], index)
         if original != index:
@@ -245,7 +248,7 @@ def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems)
 def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
     """Return which objects or images are lacking, for example 'object of val', or ''.
 
-    Those are objects of a split that had some before, and images of any split.
+    A split lacks objects if it had some before and has none now, and images if it has none now.
     """
     for name, split in after.items():
         if before[name].objects and not split.objects:
@@ -283,14 +286,13 @@ def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
         for unit, number in sorted(counts.items())
     )
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
-    reason = ''
-    if any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
-        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
     if empty:
         reason = f'No {empty} can be used'
-    if reason:
-        raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
-    return [*notes, f'{text}. These images and annotations are left out:{named}']
+    elif any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
+        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    else:
+        return [*notes, f'{text}. These images and annotations are left out:{named}']
+    raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
 
 
 def count_units(dataset: DatasetInfo) -> Counter[str]:

@@ -29,14 +29,16 @@ OUTSIDE = make_object_rule(
     '[centre x, centre y, width, height] in fractions of the image',
 )
 NO_AREA = make_object_rule(
-    'the visible part of the box is under a pixel in width or height, or its area is 0'
+    'the visible part of the box is under a pixel in width or height, or its area is not above 0'
 )
 NO_MASK = make_object_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
     in_config=Effect.STOPS,
 )
 # In validation and test, it stops a run.
-FEW_POINTS = make_object_rule('the mask is a polygon of fewer than three points, or without area')
+FEW_POINTS = make_object_rule(
+    'the mask has no area, or a polygon of fewer than three points or an odd number of coordinates'
+)
 DIFFERENT = make_object_rule('box and mask contradict each other')
 RING = make_object_rule(
     'by its area, the mask has a hole, which would be filled',
@@ -84,7 +86,7 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
         with_masks: Whether masks are trained.
         problems: Examples of the others are added to it, by their rule.
     """
-    right = []
+    kept = []
     for entry, image in split.iter_annotations():
         size = image['width'], image['height']
         rule = find_box_rule(entry, size)
@@ -96,8 +98,8 @@ def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) ->
                 f'bbox {entry["bbox"]!s:.80}, area {entry["area"]!s:.20}'
             )
         else:
-            right.append(entry)
-    return replace(split, annotations=right)
+            kept.append(entry)
+    return replace(split, annotations=kept)
 
 
 def find_box_rule(entry: Mapping, size: Size) -> Rule | None:
@@ -125,9 +127,9 @@ def find_mask_rule(entry: Mapping, size: Size) -> Rule | None:
 
     The box of the object breaks no rule. ``size`` is the (width, height) of the image.
     """
-    edges = measure_mask(entry.get('segmentation'), *map(int, size))
-    if isinstance(edges, Rule):
-        return edges
+    rule, edges = measure_mask(entry.get('segmentation'), *map(int, size))
+    if rule:
+        return rule
     if is_ring(entry['segmentation'], entry['area']):
         return RING
     if is_outside(edges, size):
@@ -140,37 +142,38 @@ def find_mask_rule(entry: Mapping, size: Size) -> Rule | None:
     return None
 
 
-def measure_mask(mask: Any, width: int, height: int) -> Edges | Rule:
-    """Return the edges of a mask, or the rule that it breaks.
+def measure_mask(mask: Any, width: int, height: int) -> tuple[Rule | None, Edges]:
+    """Return the rule that a mask breaks, or None and the edges of the mask.
 
     ``mask`` is a COCO ``segmentation`` of any type, in an image of this width and height.
     """
     if isinstance(mask, dict):
         return measure_rle(mask, width, height)
     if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
-        return NO_MASK
+        return NO_MASK, ()
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
     if not are_polygons or sum(map(measure_area, mask)) < 1:
-        return FEW_POINTS
+        return FEW_POINTS, ()
     points = np.concatenate(mask).reshape(-1, 2)
-    return [*points.min(0), *points.max(0)]
+    return None, [*points.min(0), *points.max(0)]
 
 
-def measure_rle(mask: Mapping, width: int, height: int) -> Edges | Rule:
-    """Return the edges of a mask in RLE, or the rule that it breaks."""
+def measure_rle(mask: Mapping, width: int, height: int) -> tuple[Rule | None, Edges]:
+    """Return the rule that a mask in RLE breaks, or None and the edges of the mask."""
     counts = mask.get('counts')
     if isinstance(counts, str):
         counts = decode_counts(counts)
     if not isinstance(counts, list) or mask.get('size') != [height, width]:
-        return NO_MASK
+        return NO_MASK, ()
     are_counts = all(type(count) is int and count >= 0 for count in counts)
     if not are_counts or sum(counts) != height * width:
-        return NO_MASK
+        return NO_MASK, ()
     from pycocotools import mask as coco_mask  # imported here: polygons do not need it
 
     rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
     box = coco_mask.toBbox(rle).tolist()
-    return FEW_POINTS if 0 in box[2:] else get_edges(box)
+    rule = FEW_POINTS if 0 in box[2:] else None
+    return rule, get_edges(box)
 
 
 def is_ring(mask: Any, area: float) -> bool:
@@ -203,7 +206,7 @@ def measure_area(polygon: Sequence[float]) -> float:
 
 
 def decode_counts(text: str) -> list[int]:
-    """Decode the counts of COCO's compressed RLE, or return none if the text is invalid.
+    """Decode the counts of COCO's compressed RLE. Return an empty list if the text is invalid.
 
     pycocotools does not check the text, and may read beyond its end. A character has five bits,
     and a sixth that says whether more follow. From the fourth count on, differences from the count

@@ -12,17 +12,16 @@ MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may b
 
 
 class Effect(Enum):
-    """What follows where a rule is broken.
+    """What follows where a rule is broken. The values are texts of the docs.
 
-    In a folder, the function that finds it acts, and the judge tells the user:
+    In a folder, the function that looks for what breaks the rule acts:
 
-    LEFT_OUT: The image, object, file or line is left out. It counts towards the tenth above which
-        the judge rejects the folder.
-    NOTED: It is read, or left out as a copy of what is read. The judge, or ``advice``, writes a
-        line.
+    LEFT_OUT: The image, object, file or line is left out. The judge counts and names it, and rejects
+        the folder if more than a tenth is left out.
+    NOTED: It is read, unless it is a copy of what is read. The judge, or ``advice``, names it.
     REJECTED: The function raises an error.
 
-    In a config nothing is changed: STOPS and STOPS_IF_MANY stop a run, NOTED does not.
+    In a config nothing is left out. STOPS and STOPS_IF_MANY stop a run, NOTED does not.
     """
 
     LEFT_OUT = 'left out and counted; above a tenth, the command stops'
@@ -36,8 +35,8 @@ class Effect(Enum):
 class Rule(NamedTuple):
     """A rule: the problem where it is broken (a phrase), and the remedy (a sentence).
 
-    The functions beside it, or a reader, find where it is broken. The docs list all rules. Messages
-    have the texts of a rule that is broken, unless its function raises an error of its own.
+    The functions beside it, or a reader, look for what breaks it. Messages have its texts, unless
+    the function raises an error of its own. The docs list all rules.
     """
 
     problem: str
@@ -49,7 +48,7 @@ class Rule(NamedTuple):
 
 # For a rule that only folders can break:
 make_folder_rule = partial(Rule, in_config=Effect.NONE)
-# For such a rule, of which a line tells:
+# For a rule that only folders can break, and that is only noted:
 make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
 # For a rule that only configs can break:
 make_config_rule = partial(Rule, in_folder=Effect.NONE)
@@ -95,7 +94,7 @@ def make_issues(
 ) -> list[Issue]:
     """Return an issue for each rule that has examples.
 
-    ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the images or objects have problems.
+    ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the objects have problems.
     """
     stopping = (Effect.STOPS, Effect.STOPS_IF_MANY) if are_many else (Effect.STOPS,)
     return [
