@@ -87,7 +87,7 @@ def raise_unreadable(error: OSError) -> None:
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
-    """Return notes that count the images that the reader has not read, and outputs of commands."""
+    """Return notes about images that the reader has not read, and about outputs of commands."""
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
     paths += [folder.path / file for file in dataset.maps]
     resolve = cache(resolve_folder)

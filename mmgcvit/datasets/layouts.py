@@ -98,35 +98,33 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs:
-    """Return the images in a layout's folders with the files of the same names.
+    """Return the images in a layout's folders, each with the annotation file or map of its name.
 
     For example, ``images/train/a.jpg`` is paired with ``masks/train/a.png``. A file is unpaired if
     the other one is missing, or if there are several of its name, such as ``a.jpg`` and ``a.jpeg``.
 
     Args:
         folder: The dataset's folder.
-        layout: Its ``images`` and ``annotations`` are folders.
-        suffixes: Those of the other files, in lower case.
+        layout: A layout whose ``images`` and ``annotations`` are folders.
+        suffixes: The suffixes of the annotation files or maps, in lower case.
     """
-    others = folder.list_files(*suffixes)
-    images_by_split = list_by_split(folder, layout.images, folder.images, layout.get_image_name)
-    others_by_split = list_by_split(folder, layout.annotations, others, layout.get_annotation_name)
+    files = folder.list_files(*suffixes)
+    images = list_by_split(folder, layout.images, folder.images, layout.get_image_name)
+    annotations = list_by_split(folder, layout.annotations, files, layout.get_annotation_name)
     pairs = Pairs({}, [], [])
-    for split in sorted({*images_by_split, *others_by_split}):
-        own_images = images_by_split[split]
-        own_others = others_by_split[split]
-        if split == 'test' and not own_others:
+    for split in sorted({*images, *annotations}):
+        if split == 'test' and not annotations[split]:
             continue  # images for testing need no annotations; describe_left_out counts them
         pairs.by_split[split] = []
-        for name in dict.fromkeys([*own_images, *own_others]):
-            # Those of this name: one each, unless one is missing or suffixes differ.
-            named_images = own_images[name]
-            named_others = own_others[name]
-            if len(named_images) == len(named_others) == 1:
-                pairs.by_split[split].append((*named_images, *named_others))
+        for name in dict.fromkeys([*images[split], *annotations[split]]):
+            # One image and one other file, unless one is missing or there are several suffixes.
+            named_images = images[split][name]
+            named_files = annotations[split][name]
+            if len(named_images) == len(named_files) == 1:
+                pairs.by_split[split].append((*named_images, *named_files))
             else:
                 pairs.unpaired_images.extend(named_images)
-                pairs.unpaired_annotations.extend(named_others)
+                pairs.unpaired_annotations.extend(named_files)
     return pairs
 
 
@@ -138,9 +136,9 @@ def list_by_split(
     Args:
         folder: The dataset's folder.
         pattern: A layout's path of a folder, such as ``images/{split}``. Without ``{split}``, all
-            files are for training. Files in folders below are not of the layout.
+            files are for training. Files in its subfolders are left out.
         files: Files of the dataset.
-        get_name: Returns the name of a file, or '' for one that is left out.
+        get_name: Returns the name by which a file is found, or '' for a file that is left out.
 
     Raises:
         UserError: A split has several folders.
@@ -170,15 +168,16 @@ def list_by_split(
 def read_image_sets(
     folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
 ) -> tuple[PairsBySplit, list[str]]:
-    """Return the pairs of each split that the lists of ``ImageSets`` name, and the other lines.
+    """Return the pairs that the lists of ``ImageSets`` name, by split, and lines that name none.
 
-    A line is the name of an XML file or a map without suffix. In a list for testing, it may be that
-    of an image alone.
+    A line is the name of an XML file or a map without suffix. In a list for testing, it may also be
+    the name of an image without one.
 
     Args:
         folder: The dataset's folder.
-        layout: Its layout. One with folders of splits, or with endings, has no lists.
-        by_split: The images with their XML files or maps. Without a list, all are for training.
+        layout: The layout of the folder. If it has folders of splits, or endings, there are no lists.
+        by_split: The images with their XML files or maps. Without lists, they are returned as they
+            are, all for training.
         subfolder: The folder in ``ImageSets`` that has the lists.
     """
     if '{split}' in layout.images or layout.endings:
@@ -204,11 +203,11 @@ def read_image_sets(
 
 
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict]:
-    """Return the lines in the lists of ``ImageSets``, by split, with their file for messages.
+    """Return the lines in the lists of ``ImageSets``, by split. Each has its file for messages.
 
     Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no
-    other list has are for training. Lists with other names, as of the images of a class, are left
-    out.
+    other list has are for training. Lists whose names are not those of splits, such as the list of
+    the images of a class, are left out.
     """
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists = {}

@@ -13,22 +13,22 @@ from .records import Entry, ObjectSplit, Size, make_coco_categories
 class AnnotatedImage(NamedTuple):
     """An image with its objects, each a class name and a dict with COCO's keys.
 
-    At first, those of Pascal VOC have corners instead of a bbox.
+    Objects of Pascal VOC first have ``corners``, and later a ``bbox`` instead.
     """
 
     path: Path
     size: Size
     objects: Sequence[tuple[str, Entry]] = ()
-    problems: Sequence[str] = ()  # about objects: not parsed, or kept with a note
+    problems: Sequence[str] = ()  # objects that are not parsed, or that are read with a note
 
 
 def read_splits(
     read: Callable, by_split: Mapping[str, Iterable]
 ) -> tuple[dict[str, list], list[str]]:
-    """Call ``read`` with each item of each split, an image and its file, in threads.
+    """Call ``read`` with each pair of an image and its file, in threads.
 
     Returns:
-        The results by split, and the messages of the UserErrors that it raised for others.
+        The results by split, and the messages of the UserErrors that ``read`` raised instead.
     """
     found = {}
     errors = []

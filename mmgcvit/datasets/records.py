@@ -42,14 +42,14 @@ class SplitImages:
         return [self.image_folder / name for name in self.image_names]
 
     def select(self, indices: Collection[int]) -> 'Split':
-        """Return a split with only the images of these indices."""
+        """Return a split with only the images at these indices."""
         return replace(self, images=[self.images[index] for index in sorted(indices)])
 
     def count_classes(self) -> Counter[str]:
         """Return the number of objects of each class; of labelled images, that of images."""
         counts = Counter()
         for classes in self.list_classes():
-            counts.update(classes)  # by their counts, or by one for each of a set
+            counts.update(classes)  # a Counter of objects, or a set, whose elements count once
         return counts
 
 
@@ -120,7 +120,8 @@ class LabelSplit(SplitImages):
     """
 
     pixel_labels: PixelLabels | None = None  # those of all maps
-    objects = annotations = ()  # not fields: there are none, so rules for objects find nothing
+    # Not fields. There are no objects, so rules for objects find nothing.
+    objects = annotations = ()
 
     @property
     def sizes(self) -> list[None]:

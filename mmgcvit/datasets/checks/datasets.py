@@ -71,8 +71,8 @@ def check_datasets(
                 'data in COCO, ADE20K or ImageNet format'
             )
             continue
-        # With lazy_init, mmengine's dataset joins its paths and sets its classes, but loads no
-        # annotations.
+        # With lazy_init, a dataset of mmengine joins its paths and sets its classes, but does not
+        # load annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
             images = check_coco(dataset, settings, loader != 'train_dataloader', cfg, report)
@@ -245,13 +245,13 @@ def check_images(
     num_images: int | None,
     progress: Progress,
 ) -> list[Issue]:
-    """Look for all files of a dataset's images. Decode ``num_images`` of them (None: all).
+    """Check that the files of all images exist, and decode ``num_images`` images (None: all).
 
     Args:
         dataset: The dataset, which need not be loaded.
         settings: Its config, whose pipeline says how images are decoded.
-        images: Its images.
-        num_images: How many random ones of them are decoded, with their maps.
+        images: The images of the dataset.
+        num_images: How many of them are decoded, with their maps. They are chosen at random.
         progress: A progress bar.
     """
     problems = defaultdict(list)
@@ -287,7 +287,7 @@ def check_images(
 
 
 def list_known_labels(dataset: Any) -> set[int]:
-    """Return the values that the maps of a dataset may have; none where it has no classes."""
+    """Return the values that the maps of a dataset may have, or an empty set if any are allowed."""
     # If the config selects some of the classes, the keys of label_map are all original labels.
     classes = getattr(dataset, 'label_map', None) or dataset.metainfo.get('classes')
     if not classes or not hasattr(dataset, 'reduce_zero_label'):

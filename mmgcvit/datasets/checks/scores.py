@@ -35,7 +35,9 @@ def find_unscored(dataset: Any) -> str | None:
 
 
 def list_labels(info: dict) -> set[int]:
-    """Return the labels of an image, or those in its map; all if the map cannot be read."""
+    """Return the class index of an image, or those in its map. If the map cannot be read, return
+    all.
+    """
     if 'gt_label' in info:
         return set(np.ravel(info['gt_label']).tolist())
     from mmseg.datasets.transforms import LoadAnnotations  # imported here: only mmseg has maps

@@ -109,14 +109,14 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError that lists the missing files and folders of a config and says how to get
     them.
     """
-    roots = {}
+    root_of = {}  # the data_root of each missing path
     for _, dataset in iter_datasets(cfg, loaders):
         for path in list_local_paths(dataset):
             if not path.exists():
-                roots[path] = Path(dataset.get('data_root') or '.').absolute()
-    if roots:
-        root = next(iter(roots.values()))
-        paths = '\n'.join(f'    {path}' for path in roots)
+                root_of[path] = Path(dataset.get('data_root') or '.').absolute()
+    if root_of:
+        root = next(iter(root_of.values()))
+        paths = '\n'.join(f'    {path}' for path in root_of)
         raise UserError(
             f'The dataset is not at {root}. Missing:\n{paths}\ndocs/data.md says how to get it. If '
             f'it is in another folder: ln -s /path/to/that/folder {root}'

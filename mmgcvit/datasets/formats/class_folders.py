@@ -40,7 +40,7 @@ def match_layouts(folder: Folder) -> list[Match]:
     found = list_by_class(folder, depth)
     classes = [*found.get('train', ())]
     misfit = find_wrong_splits(tops, splits) or find_wrong_folders(folder, found, depth)
-    # Images in no folder, or in a single one beside a table, are of another format.
+    # A single folder of images beside a table, or none, is not meant as class folders.
     has_one_and_table = len(classes) == 1 and folder.list_files('.json', '.csv')
     if not misfit and (not classes or has_one_and_table):
         return []
@@ -60,7 +60,7 @@ def list_by_class(folder: Folder, depth: int) -> Images:
 
 
 def find_wrong_splits(tops: Sequence[str], splits: Sequence[str]) -> str:
-    """Return what is wrong with the top folders, some of which may be splits, or ''."""
+    """Return what is wrong with the folders at the top, some of which may be splits, or ''."""
     if splits and len(splits) < len(tops):
         return f'the folders {shorten(tops, 8)} are splits and others. Expected only one kind'
     if len(set(map(get_split, splits))) < len(splits):
@@ -74,7 +74,7 @@ def find_wrong_folders(folder: Folder, found: Images, depth: int) -> str:
     Args:
         folder: The dataset's folder.
         found: The images that are directly in class folders.
-        depth: How many folders deep these are.
+        depth: The depth of class folders: 1, or 2 in folders of splits.
     """
     deep = [file for file in folder.images if len(file.parts) > depth + 1]
     if deep:
@@ -85,10 +85,13 @@ def find_wrong_folders(folder: Folder, found: Images, depth: int) -> str:
 
 
 def find_wrong_files(folder: Folder, classes: Sequence[str], depth: int) -> str:
-    """Return why the files of class folders for training do not suffice or fit, or ''."""
+    """Return why class folders for training cannot be used, or ''.
+
+    There is only one, or files that look like annotations are among the images.
+    """
     if len(classes) == 1:
         return f'has no annotations, and for training only the class folder {classes[0]}'
-    annotations = [  # beside images, which are not read
+    annotations = [  # files in class folders, beside the images
         file
         for file in folder.list_files('.json', '.csv', '.xml', '.txt')
         if len(file.parts) > depth and file.parts[depth - 1] in classes

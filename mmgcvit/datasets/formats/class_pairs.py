@@ -19,10 +19,10 @@ FileByKey = dict[str, Path]  # the first file with each key
 
 
 def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
-    """Raise a UserError if the images of a folder are partners of those of another one.
+    """Raise a UserError if nearly all images of a folder have a partner in another folder.
 
-    Photos and their maps are: they have the same size, and names that only differ in their first
-    or last part (:class:`NameIndex`). With ``--task classify`` this is not asked.
+    Partners are a photo and its map: they have the same size, and their names only differ in their
+    first or last part (:class:`NameIndex`). With ``--task classify``, this is not called.
     """
     index = NameIndex({}, {}, {})  # of the images in the folders before
     for name in sorted(images):
@@ -51,7 +51,7 @@ class NameIndex(NamedTuple):
             index.setdefault(key, file)
 
     def find_partner(self, file: Path) -> Path | None:
-        """Return the file with such a name, or None.
+        """Return a file whose name is that of a partner, or None.
 
         Files whose names differ in their first part must be of different types.
         """

@@ -145,11 +145,11 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
     """Return the contents of COCO files.
 
     Raises:
-        UserError: A file in the place of a split's is not valid JSON, or there are COCO files, but
-            the one for training or validation is not in COCO's format.
+        UserError: A file in a place where a layout has one is not valid JSON. Or there are COCO
+            files, but the one for training or validation is not in COCO's format.
     """
     contents = {}
-    foreign = []  # why other files that should be COCO's are none
+    foreign = []  # why other files in such places are not in COCO's format
     for file in folder.list_files('.json'):
         path = folder.path / file
         content, problem = read_json(path)
@@ -159,7 +159,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
         split = find_expected_split(file)
         if split and problem:
             raise UserError(format_issue(path, [problem]))
-        # COCO's own files for testing have no annotations.
+        # COCO's own files for testing have no annotations, so they may have another format.
         if split in ('train', 'val'):
             foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:
@@ -187,7 +187,8 @@ def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dic
 
     Args:
         folder: The dataset's folder.
-        layout: One of :data:`LAYOUTS`. The only file in the folder itself may have any name.
+        layout: One of :data:`LAYOUTS`. If its files are in the folder itself and there is only one
+            there, this file may have any name, and is for training.
         contents: The contents of all COCO files in the folder, by their paths.
 
     Raises:
@@ -249,7 +250,8 @@ def read_dataset(
     A note names the other files of ``contents``.
     """
     entries = [entry for file in files.values() for entry in file.content['annotations']]
-    # A dataset of crowds alone could not be trained, so they are objects, drawn with CVAT's brush.
+    # CVAT writes objects that were drawn with its brush like crowds. If there are no others, they are
+    # objects: crowds alone could not be trained.
     crowds_are_objects = all(map(is_crowd_mask, entries))
     splits = {}
     problems = defaultdict(list)
@@ -313,7 +315,8 @@ def read_split(
         file: The COCO file of the split.
         categories: Those of training, with their new ids.
         crowds_are_objects: Whether masks in RLE with iscrowd 1 get iscrowd 0.
-        problems: Annotations that are left out, and masks with iscrowd 1, are added to it, by rule.
+        problems: Annotations that are left out, and masks with iscrowd 1, are added to it, by the
+            rule that they break.
 
     Raises:
         UserError: The file lists images outside of the dataset's folder, repeats the id of an

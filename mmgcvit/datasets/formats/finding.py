@@ -80,7 +80,7 @@ def describe_nearest(folder: Folder, misfits: Sequence[Match]) -> str:
 
 
 def describe_unknown(folder: Folder) -> str:
-    """Return what a folder has that fits no layout, and what is expected."""
+    """Return what is in a folder that fits no layout, and what is expected."""
     for file in folder.list_files('.json')[:1]:
         path = folder.path / file
         if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
@@ -98,9 +98,9 @@ def describe_unknown(folder: Folder) -> str:
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
     """Return the dataset with masks if more than nine of ten objects have one.
 
-    The judge leaves out the others, which have only a box. Without masks, and for 'detect', nothing
-    changes. Raise a UserError if fewer have one and ``task`` needs masks; if none has, ``plan``
-    raises one.
+    The judge leaves out the objects that have only a box. The dataset is returned as it is, with
+    boxes, if no object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects
+    have one and the task is 'segment'. (If none has, ``plan`` raises one.)
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)

@@ -1,8 +1,9 @@
 """Find images with a map each: of classes (semantic) or of objects (instances).
 
 A map is an image of one channel with a number in each pixel, or of CVAT with a colour. In a
-semantic map the number is that of a class; in a map of instances, each object of an image has one
-of its own. The numbers do not tell which of both they are, so the layout or ``--task`` must say it.
+semantic map, a number stands for a class. In a map of instances, it stands for an object, and each
+object of an image has another one. The numbers do not tell which of both they are, so the layout or
+``--task`` must say it.
 """
 
 from collections.abc import Iterator
@@ -48,14 +49,14 @@ FOLDERS = (
         'SegmentationClass',
     ),
 )
-# Values of --task, which say what the numbers are.
+# Values of --task, which say what the numbers stand for.
 SEMANTIC = 'semantic'
 INSTANCES = 'segment'
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
 
 
 def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
-    """Return the layout of two folders, with the folders of splits in one of the places."""
+    """Return the layout of two folders, with the folders of splits in a place of SPLIT_PLACES."""
     images = place.format(images)
     maps = place.format(maps)
     tree = f'{images}/a.jpg\n{maps}/a.png'.replace('{split}', 'train')
@@ -110,7 +111,7 @@ def match_layouts(folder: Folder) -> Iterator[Match]:
     """
     is_of_cvat = (folder.path / COLOURS).is_file()
     for layout in LAYOUTS:
-        # labelme has folders of the same names.
+        # CVAT's and labelme's folders have the same names.
         if layout.annotations == CVAT.annotations and is_of_cvat != (layout == CVAT):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)

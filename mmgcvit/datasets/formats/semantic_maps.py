@@ -29,9 +29,9 @@ NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the lat
 
 
 def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
-    """Return the class names and, if a table has them, the labels of pixels.
+    """Return the class names and, if a table says them, the class indices of pixel values.
 
-    In a table of numbers, 255 stands for no class, unless the table has it.
+    With a table of numbers, 255 stands for no class, unless the table has a class for it.
 
     Raises:
         UserError: A file of classes cannot be read, or has more than 255.
@@ -57,9 +57,10 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
 
 
 def read_tables(tables: Sequence[Path]) -> tuple[list[str], PixelLabels]:
-    """Return the class names and the labels of pixels in CVAT's table, or Roboflow's of each split.
+    """Return the class names and the class indices of pixel values, from CVAT's table, or from
+    Roboflow's tables, one for each split.
 
-    Raise a UserError if they differ.
+    Raise a UserError if the tables differ.
     """
     classes, *others = map(read_table, tables)
     if any(other != classes for other in others):
@@ -75,7 +76,7 @@ def read_tables(tables: Sequence[Path]) -> tuple[list[str], PixelLabels]:
 
 
 def read_table(file: Path) -> dict[int, str]:
-    """Return the class names by the values of pixels, from CVAT's or Roboflow's file.
+    """Return the class names by the values of pixels, from CVAT's or Roboflow's table.
 
     Raise a UserError if a line cannot be parsed, or two classes have the same value.
     """
@@ -103,8 +104,8 @@ def read_table(file: Path) -> dict[int, str]:
 
 
 def parse_colour(line: str) -> tuple[bytes, str]:
-    """Return the colour and the class of a line NAME:RED,GREEN,BLUE::. Raise a ValueError for
-    others.
+    """Return the colour and the class name of a line NAME:RED,GREEN,BLUE::. Raise a ValueError for
+    other lines.
     """
     name, colour = line.rsplit(':', 3)[:2]
     red, green, blue = map(int, colour.split(','))
@@ -112,19 +113,19 @@ def parse_colour(line: str) -> tuple[bytes, str]:
 
 
 def parse_number(line: str) -> tuple[bytes, str]:
-    """Return the number and the class of a line NUMBER, NAME. Raise a ValueError or csv.Error for
-    others.
+    """Return the number and the class name of a line NUMBER, NAME. Raise a ValueError or csv.Error
+    for other lines.
     """
     number, name = next(csv.reader([line], skipinitialspace=True, strict=True))
     return bytes([int(number)]), name.strip()  # from 0 to 255, else ValueError
 
 
 class SemanticMap(NamedTuple):
-    """The map of an image, both relative to the dataset's folder."""
+    """An image and its map, whose paths are relative to the dataset's folder."""
 
     image: Path
     file: Path
-    values: set[int]  # those of its pixels
+    values: set[int]  # the values of the map's pixels
 
 
 def read_semantic_maps(
@@ -132,14 +133,14 @@ def read_semantic_maps(
 ) -> DatasetInfo:
     """Read maps of classes.
 
-    Those with colours, or with other values than class indices, are converted when a run copies its
+    Maps with colours, or with other values than class indices, are converted when a run copies its
     annotations.
 
     Args:
         folder: The dataset's folder.
         by_split: Images with their maps.
-        names: The class names, or none.
-        labels: The labels of pixels, if a table has them.
+        names: The class names, or an empty list if the dataset does not say them.
+        labels: The class indices of pixel values, if a table says them.
     """
     are_colours = bool(labels and labels.are_colours)
     found, problems = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
@@ -170,7 +171,7 @@ def read_semantic_maps(
 
 
 def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMap:
-    """Read the map of an image: colours, or numbers."""
+    """Read the map of an image, which has colours or numbers."""
     image, file = pair
     path = folder / file
     pixels = read_values(path, are_colours)
@@ -181,10 +182,10 @@ def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMa
 def choose_labels(
     folder: Path, names: Sequence[str], maps: Sequence[SemanticMap]
 ) -> tuple[PixelLabels, list[str]]:
-    """Return the labels of pixels for maps without a table, and notes.
+    """Return the class indices of pixel values for maps without a table, and notes.
 
-    A value is the class index, and 255 stands for no class. With two names, 255 beside 0 is the
-    second class. Raise a UserError if it may be either.
+    A value is a class index, and 255 stands for no class. But if there are two class names, and all
+    values are 0 or 255, then 255 is the second class. Raise a UserError if both may be meant.
     """
     values = set().union(*(each.values for each in maps))
     if values == {0, IGNORE_INDEX} and len(names) == 2:
@@ -203,18 +204,19 @@ def choose_labels(
 
 
 def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) -> Sequence[str]:
-    """Return the class names: those given, or made up ones.
+    """Return the class names: the given ones or, without any, made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
-        labels: The labels in all maps; None for a value that a table lacks.
-        names: The class names; without them, names are made up if no label but 0 is missing.
+        labels: The class indices in all maps; None stands for a value that a table lacks.
+        names: The class names, or an empty list. Then names are made up for 0 to the highest index.
 
     Raises:
-        UserError: All labels are 0, a label has no name, or without names one is missing.
+        UserError: All indices are 0, an index has no name, or names are made up but an index between
+            0 and the highest one is in no map.
     """
     if None in labels or labels <= {IGNORE_INDEX}:
-        return names  # make_entries says which maps are wrong
+        return names  # make_entries says what is wrong with which map
     highest = max(labels - {IGNORE_INDEX})
     missing = set()
     if not names:
@@ -233,8 +235,9 @@ def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) ->
 def make_entries(
     folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels, names: Sequence[str]
 ) -> tuple[list[Entry], list[str]]:
-    """Return the entries of a :class:`LabelSplit`, and what is wrong with maps that have a value of
-    no class, or nothing but 255.
+    """Return the entries of a :class:`LabelSplit`, and what is wrong with other maps.
+
+    A map is wrong if it has a value that stands for no class, or no value but 255.
     """
     entries = []
     wrong = []

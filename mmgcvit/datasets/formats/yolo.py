@@ -315,7 +315,7 @@ def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
         pairs: The images with their label files, which need not exist.
 
     Raises:
-        UserError: No image of a split has one. Images for testing need none.
+        UserError: No image of a split has a label file. Images for testing need none.
     """
     notes = []
     for split, own in pairs.items():
@@ -434,8 +434,11 @@ def find_unused_labels(
 ) -> list[str]:
     """Return the label files that have objects, but no image.
 
-    ``label_files`` are those of the images that are read. ``others`` are those of all images in the
-    folder: a note counts the images that no list names, so their labels are not reported again.
+    Args:
+        label_files: The label files of the images that are read.
+        others: The label files of all images in the folder. A note counts the images that no list
+            names, so their label files are not reported too.
+        names: The class names, by the indices in label files.
     """
     # Without suffixes, since .TXT may be the same file as .txt.
     used = {file.with_suffix('') for file in (*label_files, *others)}

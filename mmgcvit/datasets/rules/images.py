@@ -25,10 +25,8 @@ UNUSABLE_NAME = make_folder_rule(
     'names of images with a tab, a line break or invalid UTF-8', 'Rename them'
 )
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
-UNREADABLE = Rule(
-    'images that cannot be read, or whose label file (YOLO) cannot be used',
-    'Copy, convert or rename them, or remove them',
-)
+# Also images of YOLO whose label file cannot be read, or is that of two images
+UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
 BIT_DEPTH = Rule('images of 16 bits that would be nearly black, or of 32 bits or floats', SCALE_IT)
 PAGES = Rule('images with several pages or frames', SPLIT_IT)
 OTHER_SIZE = Rule(
