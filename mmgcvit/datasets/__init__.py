@@ -12,9 +12,9 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    ``problems``, by the ``Rule`` that it breaks.
 4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used; if all
    that was left out is more than a tenth, it rejects the folder.
-5. ``hold_out`` makes a validation split if there is none, ``plan`` chooses the settings (a
-   ``Plan``), and ``advice`` says what will not go well. ``own_data.make_config`` calls them, and
-   writes the annotations and the config, a ``template`` that it fills in.
+5. ``plan`` makes a validation split if there is none (``hold_out``), and chooses the settings (a
+   ``Plan``). ``advice`` says what will not go well. ``own_data.make_config`` calls both, and writes
+   the annotations and the config, a ``template`` that it fills in.
 
 ``hold_out`` keeps images of a ``series`` together. ``plan`` and ``advice`` measure objects by
 ``object_sizes``.

@@ -14,7 +14,7 @@ from .records import DatasetInfo, Size
 from .rules.classes import find_missing_classes
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
-# A class dominates if it has a larger share of all pairs of a training image and a class in it.
+# A class dominates above this share, if each class counts once in each training image.
 MAX_SHARE = 0.9
 # Long side / short side. A square in the centre of a longer image lacks over a third of it.
 WIDE_ASPECT = 1.5
@@ -84,6 +84,7 @@ def describe_crowds(plan: Plan) -> str:
         f'one (max_objects)'
     )
     if head['masks']:
+        # A mask has a byte for each pixel, and an image at most twice image_size**2 pixels.
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text

@@ -70,7 +70,7 @@ def open_image(path: Path) -> Image.Image:
 
 @contextmanager
 def open_or_reject(path: Path) -> Iterator[Image.Image]:
-    """Open an image. Raise a UserError if this fails, or what is done with it."""
+    """Open an image. Raise a UserError if opening it or the block of the with statement fails."""
     try:
         with open_image(path) as image:
             yield image

@@ -109,7 +109,7 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
 
 
 def resolve_folder(folder: Path) -> str:
-    """Return the path of a folder without links. One that no folder can have stays as it is."""
+    """Return the path of a folder without links. A path that no folder can have is not changed."""
     try:
         return os.path.realpath(folder)
     except ValueError:

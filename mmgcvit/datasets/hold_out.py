@@ -25,9 +25,9 @@ from .records import DatasetInfo
 from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
-# Groups are not divided, so the fraction that is held out may differ from this one. A group with
-# which it would be over the maximum is held out only if it is under the minimum without the group,
-# or if validation has no image of a class otherwise.
+# Groups are not divided, so the fraction that is held out may differ from this one. If it would be
+# over the maximum with a group, the group is held out only if the fraction is under the minimum
+# without it, or if validation has no image of a class otherwise.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 # A series of images is divided if it has more than this part of the images.
@@ -77,7 +77,7 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
     groups = []
     by_class = defaultdict(list)
     for images in group_images(names):
-        group = Group(images, frozenset().union(*(classes[index] for index in images)))
+        group = Group(images, frozenset(name for index in images for name in classes[index]))
         groups.append(group)
         for name in group.classes:
             by_class[name].append(group)
@@ -115,7 +115,8 @@ class HeldOut:
     def fill(self, groups: Iterable[Group], num_images: int) -> None:
         """Hold out groups, in their order, until a fifth of the images is held out.
 
-        A group with which it would be over the maximum is skipped, unless it is under the minimum.
+        If the fraction would be over the maximum with a group, the group is skipped, unless the
+        fraction is under the minimum without it.
 
         Args:
             groups: The groups of all images, in the order in which they should be held out.

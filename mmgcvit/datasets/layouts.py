@@ -50,8 +50,9 @@ class Layout(NamedTuple):
         """
         if not self.endings:
             return file.stem
-        is_map = self.get_annotation_name(file)
-        return '' if is_map else re.sub('(?i)_img$', '', file.stem)
+        if self.get_annotation_name(file):
+            return ''
+        return re.sub('(?i)_img$', '', file.stem)
 
     def get_annotation_name(self, file: Path) -> str:
         """Return the name that an annotation file or a map shares with its image; '' for an image

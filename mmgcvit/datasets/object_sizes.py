@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .records import Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
-MAX_SMALL = 0.1  # the fraction of small objects, or of wide images, up to which nothing is said
+MAX_SMALL = 0.1  # the largest fraction of small objects, or of wide images, that is not named
 SIDE_STEP = 32  # in pixels; sides that are chosen are multiples of it, or the image size
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
@@ -88,7 +88,8 @@ def count_fullest(split: Split, tiles: int | None = None) -> int:
     """Return the number of objects in the image, or about that in the tile, that has most of them.
 
     Tiles may be anywhere. Those are counted that begin at a multiple of half their side, so the
-    centre of an object is in four of them. An image is a tile without end.
+    centre of an object is in four of them. Without tiles, the step is infinite, so the image is one
+    tile.
     """
     step = (tiles or inf) / 2
     numbers = Counter()

@@ -89,8 +89,8 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
     dataset = plan.dataset
     if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(
-            f'the work dir {work_dir} is inside the dataset. Set another --work-dir, or for '
-            'check-data TMPDIR'
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir or, for '
+            'check-data, the variable TMPDIR'
         )
     texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained']]
     texts += [split.image_folder for split in dataset.splits.values()]

@@ -146,15 +146,18 @@ class LabelSplit(SplitImages):
         for image in self.images:
             label = image['label']
             if are_converted:
-                # Write a map whose values are class indices.
-                pixels = read_labels(self.image_folder / label, self.pixel_labels)
-                target = (folder / name / label).with_suffix('.png')
-                label = make_portable_path(write_image(target, pixels))
+                label = self.convert_map(label, folder / name)
             # CustomDataset removes blanks at the beginning of a line.
             start = './' if image['file_name'][0].isspace() else ''
             text += f'{start}{image["file_name"]}{separator}{label}\n'
         write_text(file, text)
         return variables
+
+    def convert_map(self, name: str, folder: Path) -> str:
+        """Write a map whose values are class indices, and return its path."""
+        pixels = read_labels(self.image_folder / name, self.pixel_labels)
+        target = (folder / name).with_suffix('.png')
+        return make_portable_path(write_image(target, pixels))
 
 
 Split = ObjectSplit | LabelSplit

@@ -28,8 +28,8 @@ OBJECT_TILES = 0.75
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run a pipeline's transforms. Return None instead of a sample if one fails, and log a file
-    once a worker.
+    """Run a pipeline's transforms. If one fails, return None instead of a sample, and log its file
+    once in each worker.
 
     mmengine's datasets then draw another sample with NumPy's global random generator, which this
     project's loops seed for each sample, so the other samples stay the same. Datasets in test mode

@@ -255,10 +255,10 @@ def read_dataset(
     crowds_are_objects = all(map(is_crowd_mask, entries))
     splits = {}
     problems = defaultdict(list)
-    with reject_wrong_types(folder.path / files['train'].path):
+    with reject_wrong_values(folder.path / files['train'].path):
         categories = make_categories(files['train'].content)
     for split, file in files.items():
-        with reject_wrong_types(folder.path / file.path):
+        with reject_wrong_values(folder.path / file.path):
             splits[split] = read_split(folder, file, categories, crowds_are_objects, problems)
     classes = tuple(category['name'] for category in categories)
     notes = []
@@ -269,15 +269,15 @@ def read_dataset(
 
 
 @contextmanager
-def reject_wrong_types(path: Path) -> Iterator[None]:
-    """Raise a UserError where a value of a file has another type than in COCO's format, for example
-    an id that is a list.
+def reject_wrong_values(path: Path) -> Iterator[None]:
+    """Raise a UserError where a value of a file cannot be used, for example an id that is a list, or
+    a file name that no file can have.
     """
     try:
         yield
     except UserError:
         raise
-    except (TypeError, AttributeError, KeyError, ValueError, OSError) as error:
+    except (TypeError, AttributeError, ValueError, OSError) as error:
         raise UserError(format_issue(path, [get_first_line(error)])) from None
 
 

@@ -98,8 +98,8 @@ def describe_unknown(folder: Folder) -> str:
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
     """Return the dataset with masks if more than nine of ten objects have one.
 
-    The judge leaves out the objects that have only a box. The dataset is returned as it is, with
-    boxes, if no object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects
+    The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
+    object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects
     have one and the task is 'segment'. (If none has, ``plan`` raises one.)
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]

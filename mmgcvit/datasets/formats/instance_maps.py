@@ -14,7 +14,7 @@ from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS
 
-# Regions of an object are far apart if they span more than so many times the largest one.
+# The regions of an object are far apart if its box is over so many times as long as the largest one.
 MIN_SCATTER = 4
 
 

@@ -131,14 +131,13 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         UserError: Nothing says what the maps are, or their values do not fit the classes.
     """
     names, labels = read_classes(folder)
-    kind = layout.task
-    if task in (SEMANTIC, INSTANCES):
-        kind = task
-    # Without names for its values, a map of classes and one of objects look the same.
-    elif not kind or (kind == SEMANTIC and not names):
+    if task not in (SEMANTIC, INSTANCES):
+        # Without names for its values, a map of classes and one of objects look the same.
+        task = layout.task if names or layout.task == INSTANCES else ''
+    if not task:
         raise UserError(f'{folder.path}: {ASK}')
     by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
-    if kind == SEMANTIC:
+    if task == SEMANTIC:
         dataset = read_semantic_maps(folder.path, by_split, names, labels)
     else:
         dataset = read_instance_maps(folder.path, by_split, names)

@@ -35,7 +35,7 @@ CROWD_MASKS = make_folder_note(
     "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
     "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
 )
-# In a folder only repeated ids of images and categories: readers give the others anew.
+# In a folder only repeated ids of images and categories: the reader renumbers all other ids.
 DUPLICATE_IDS = Rule(
     'repeated ids or category names, or ids that pycocotools cannot store',
     'Use ids from 1 on',

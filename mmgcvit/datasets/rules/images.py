@@ -95,11 +95,11 @@ def check_image(
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return UNREADABLE, f'{path} ({get_first_line(error)})', None
-    matches_annotated_size = decoding is None or decoding.matches_annotated_size
-    if annotated_size == stored_size and matches_annotated_size:
-        size = stored_size
-    if annotated_size in (None, size):
-        return None, '', size
+    accepted = [None, size]
+    if decoding is None or decoding.matches_annotated_size:
+        accepted.append(stored_size)
+    if annotated_size in accepted:
+        return None, '', annotated_size or size
     width, height = (f'{side!r:.20}' for side in annotated_size)
     example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
     return OTHER_SIZE, example, size

@@ -83,7 +83,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     objects = [entry for split in splits.values() for entry in split.objects]
     if with_masks and objects and all(map(is_box_mask, objects)):
         problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    notes = conclude(dataset, problems, find_empty(readable, splits))
+    notes = report_left_out(dataset, problems, find_empty(readable, splits))
     if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
         raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
     return dataset._replace(splits=splits).add_notes(notes)
@@ -258,7 +258,7 @@ def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
     return ''
 
 
-def conclude(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
+def report_left_out(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
     """Return notes about what is left out, or read with a note.
 
     Args:

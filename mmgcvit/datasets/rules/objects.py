@@ -163,10 +163,11 @@ def measure_rle(mask: Mapping, width: int, height: int) -> tuple[Rule | None, Ed
     counts = mask.get('counts')
     if isinstance(counts, str):
         counts = decode_counts(counts)
-    if not isinstance(counts, list) or mask.get('size') != [height, width]:
-        return NO_MASK, ()
-    are_counts = all(type(count) is int and count >= 0 for count in counts)
-    if not are_counts or sum(counts) != height * width:
+    are_counts = isinstance(counts, list) and all(
+        type(count) is int and count >= 0 for count in counts
+    )
+    has_size = mask.get('size') == [height, width]
+    if not are_counts or not has_size or sum(counts) != height * width:
         return NO_MASK, ()
     from pycocotools import mask as coco_mask  # imported here: polygons do not need it
 

@@ -18,7 +18,7 @@ class Effect(Enum):
 
     LEFT_OUT: The image, object, file or line is left out. The judge counts and names it, and rejects
         the folder if more than a tenth is left out.
-    NOTED: It is read, unless it is a copy of what is read. The judge, or ``advice``, names it.
+    NOTED: It is read; copies are left out, but do not count. The judge, or ``advice``, names it.
     REJECTED: The function raises an error.
 
     In a config nothing is left out. STOPS and STOPS_IF_MANY stop a run, NOTED does not.
@@ -53,7 +53,8 @@ make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
 # For a rule that only configs can break:
 make_config_rule = partial(Rule, in_folder=Effect.NONE)
 
-# For each broken rule, all that breaks it: which image or object it is, and its values.
+# For each broken rule, all that breaks it: which image or object it is, and its values. Functions
+# that add to it expect a defaultdict.
 Problems = dict[Rule, list[str]]
 
 
@@ -63,7 +64,7 @@ class Issue(NamedTuple):
     rule: Rule
     place: str  # the file or folder, or ''
     examples: Sequence[str] = ()  # all that are known; messages name a few
-    stops_run: bool = True
+    stops_run: bool = True  # only for configs
 
     def format(self, max_examples: int = 3) -> str:
         """Return the place, the problem, its examples and the remedy as a line."""
