@@ -10,8 +10,8 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    train, val and test it has an ``ObjectSplit``, of boxes and masks in COCO's format, or a
    ``LabelSplit``, of images with a class or a map each. What cannot be parsed is in its
    ``problems``, by the ``Rule`` that it breaks.
-4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used; if all
-   that was left out is more than a tenth, it rejects the folder.
+4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used. If
+   more than a tenth of the images or of the objects was left out, it rejects the folder.
 5. ``plan`` makes a validation split if there is none (``hold_out``), and chooses the settings (a
    ``Plan``). ``advice`` says what will not go well. ``own_data.make_config`` calls both, and writes
    the annotations and the config, a ``template`` that it fills in.

@@ -37,8 +37,9 @@ MAX_SERIES = 0.4
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     """Return a dataset with a validation split: its own, or a fifth of the training images.
 
-    Of class folders, it is a fifth of the images of each class. The images are selected by a hash
-    of their names: each run selects the same ones, and nearly the same ones after images were added.
+    Of class folders, it is a fifth of the images of each class. The order in which images are
+    selected follows from a hash of their names: each run selects the same ones, and nearly the same
+    ones after images were added.
 
     Raises:
         UserError: No image can be held out, because training would lose a class with each group.

@@ -81,8 +81,9 @@ class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
     by_split: PairsBySplit
-    unpaired_images: list[Path]  # without an annotation file or map
-    unpaired_annotations: list[Path]  # without an image
+    # Without exactly one other file of their name, but for images for testing
+    unpaired_images: list[Path]
+    unpaired_annotations: list[Path]
 
 
 def get_split(name: str) -> str | None:

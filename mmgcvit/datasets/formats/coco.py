@@ -159,7 +159,8 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
         split = find_expected_split(file)
         if split and problem:
             raise UserError(format_issue(path, [problem]))
-        # COCO's own files for testing have no annotations, so they may have another format.
+        # The file for testing may have another format. With only two of COCO's three lists, as COCO's
+        # own file for testing, it is in ``contents``, and find_misfit says what it lacks.
         if split in ('train', 'val'):
             foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:

@@ -35,8 +35,9 @@ class Effect(Enum):
 class Rule(NamedTuple):
     """A rule: the problem where it is broken (a phrase), and the remedy (a sentence).
 
-    The functions beside it, or a reader, look for what breaks it. Messages have its texts, unless
-    the function raises an error of its own. The docs list all rules.
+    The functions beside it, a reader, the judge or the subpackage ``checks`` look for what breaks
+    it. Messages have its texts, unless the function raises an error of its own. The docs list all
+    rules.
     """
 
     problem: str
