@@ -199,7 +199,7 @@ def train_folder(args: Namespace) -> None:
         run(load_config(config, cfg_options, work_dir), args)
     try:
         message = judge_run(work_dir)
-    # The training is complete, so an image that was removed meanwhile is no failure.
+    # The training is complete. A missing image must not make it fail.
     except (UserError, OSError) as error:
         message = f'the model is not judged: {error}'
     print(escape_controls(message))

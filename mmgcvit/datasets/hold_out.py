@@ -25,9 +25,8 @@ from .records import DatasetInfo
 from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
-# Groups are not divided, so the fraction that is held out may differ from this one. If it would be
-# over the maximum with a group, the group is held out only if the fraction is under the minimum
-# without it, or if validation has no image of a class otherwise.
+# Groups are not divided, so the fraction that is held out may differ from this one. It is between
+# these two if the sizes of the groups, and of those that each class needs, allow it.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
 # A series of images is divided if it has more than this part of the images.
@@ -88,7 +87,7 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         if name not in val.classes:
             val.take_smallest(by_class[name])
     val.fill(groups, len(names))
-    # Without an image of any class, there is no score.
+    # Validation needs an image with a class. Otherwise nothing is scored.
     return val.images if val.classes else set()
 
 

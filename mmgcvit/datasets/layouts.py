@@ -58,6 +58,7 @@ class Layout(NamedTuple):
         """Return the name that an annotation file or a map shares with its image; '' for an image
         beside maps.
         """
+        # Without endings, this matches any name.
         match = re.fullmatch(f'(?is)(.*?)({"|".join(self.endings)})', file.stem)
         return match[1] if match else ''
 
@@ -81,7 +82,7 @@ class Pairs(NamedTuple):
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
     by_split: PairsBySplit
-    # Without exactly one other file of their name, but for images for testing
+    # Files without exactly one partner of their name. Images for testing need none.
     unpaired_images: list[Path]
     unpaired_annotations: list[Path]
 

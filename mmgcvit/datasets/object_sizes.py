@@ -53,8 +53,8 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
     sizes = {image['id']: (image['width'], image['height']) for image in train.images}
     image_sizes = [sizes[entry['image_id']] for entry in train.objects]
     image_sides = np.minimum(image_sizes, tiles or inf)
-    # The short side becomes image_size, or less if the long one would be over LONG_SIDE of it. These
-    # are the factors, relative to image_size.
+    # Factors by which images are resized, relative to image_size: the short side becomes image_size,
+    # or less if the long side would be over LONG_SIDE times image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
     sides = measure_sides(train) * scales * image_size
     num_small = (sides < MIN_OBJECT_SIDE).sum()

@@ -154,7 +154,10 @@ class LabelSplit(SplitImages):
         return variables
 
     def convert_map(self, name: str, folder: Path) -> str:
-        """Write a map whose values are class indices, and return its path."""
+        """Write a map whose values are class indices into a folder, and return its path.
+
+        ``name`` is the path of the map to convert, relative to ``image_folder``.
+        """
         pixels = read_labels(self.image_folder / name, self.pixel_labels)
         target = (folder / name).with_suffix('.png')
         return make_portable_path(write_image(target, pixels))

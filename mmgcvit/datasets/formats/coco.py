@@ -159,8 +159,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
         split = find_expected_split(file)
         if split and problem:
             raise UserError(format_issue(path, [problem]))
-        # The file for testing may have another format. With only two of COCO's three lists, as COCO's
-        # own file for testing, it is in ``contents``, and find_misfit says what it lacks.
+        # Testing needs no annotations, so its file may have another format.
         if split in ('train', 'val'):
             foreign.append(format_issue(path, find_missing_keys(content)))
     if contents and foreign:

@@ -99,8 +99,8 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     """Return the dataset with masks if more than nine of ten objects have one.
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
-    object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects
-    have one and the task is 'segment'. (If none has, ``plan`` raises one.)
+    object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
+    the task is 'segment'. (If none has, ``plan`` raises one.)
     """
     objects = [entry for split in dataset.splits.values() for entry in split.objects]
     num_masks = sum(bool(entry.get('segmentation')) for entry in objects)

@@ -14,7 +14,8 @@ from ..reading import AnnotatedImage, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS
 
-# The regions of an object are far apart if its box is over so many times as long as the largest one.
+# The regions of an object are far apart if the long side of its box is over so many times the long
+# side of the largest region.
 MIN_SCATTER = 4
 
 
