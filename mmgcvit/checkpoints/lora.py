@@ -31,12 +31,13 @@ def fit_lora(
     """
     matches = map(LORA_KEY.fullmatch, [name for name in tensors if name.startswith(prefix)])
     for layer in dict.fromkeys(match[1] for match in matches if match):
-        names = [layer + name for name in ('weight', 'lora_up', 'lora_down')]
-        missing = [name for name in names if name not in tensors]
+        parts = ('weight', 'lora_up', 'lora_down')
+        names = [layer + part for part in parts]
+        missing = [part for part in parts if layer + part not in tensors]
         if missing:
             raise CheckpointError(
-                f'{source} has LoRA matrices of {layer[:-1]} without {" and ".join(missing)}. Use '
-                'the checkpoint as the run has written it'
+                f'{source} has LoRA matrices of {layer[:-1]} without its {" and ".join(missing)}. '
+                'Use the checkpoint as the run has written it'
             )
         weight, up, down = (tensors[name] for name in names)
         is_product = up.ndim == down.ndim == 2 and up.shape[1] == down.shape[0]
