@@ -16,7 +16,6 @@ from ..errors import CheckpointError, format_count
 from .translating import StateDict
 
 LORA_KEY = re.compile(r'(.+\.)lora_(?:down|up)')  # with the prefix of the layer's keys
-PUBLISH = 'merge them into the weights first (mmgcvit publish)'
 
 
 def fit_lora(
@@ -57,7 +56,8 @@ def fit_lora(
         elif len(expected) != len(down):
             raise CheckpointError(
                 f'{source} has LoRA matrices of rank {len(down)} in {layer[:-1]}, and the model '
-                f'has rank {len(expected)}. Set lora_rank={len(down)}, or {PUBLISH}'
+                f'has rank {len(expected)}. Set lora_rank={len(down)}, or '
+                'merge them into the weights first (mmgcvit publish)'
             )
 
 
@@ -85,9 +85,9 @@ def add_initial_lora(
     initial = find_initial_lora(fitted, model_tensors)
     if is_resumed and (initial or len(fitted) < len(tensors)):
         raise CheckpointError(
-            f"{source} has not the LoRA matrices of the config's model, and a run is resumed with "
-            'the lora_rank of its start. To go on with another one, start a run from this '
-            'checkpoint (load_from)'
+            f"{source} does not have the LoRA matrices of the config's model, but a run is resumed "
+            'with the lora_rank of its start. For another one, start a run from this checkpoint '
+            '(load_from)'
         )
     if initial and any(map(LORA_KEY.fullmatch, fitted)):
         print_log(

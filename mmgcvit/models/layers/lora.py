@@ -19,7 +19,7 @@ class LoRALinear(nn.Linear):
 
     W and b are those of ``layer``, under the same names. A (``lora_down``, (rank, C)) is
     initialised as in the paper's code, B (``lora_up``, (C', rank)) with zeros, so that at first the
-    output is that of ``layer``. Merged weights W + B A give the same output bit for bit, but under
+    output is that of ``layer``. Merged weights W + B A give the same output bit for bit, except under
     autocast and on another device. The paper's factor alpha / rank is 1, as in mmpretrain's config.
 
     mmpretrain's ``LoRAModel`` and peft put a layer into another module, which changes the keys of
