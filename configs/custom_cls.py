@@ -44,12 +44,15 @@ oversample_thr = None
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A model to start from, for example a classifier of these classes, or None.
 load_from = None
-# What is trained: 'all', or all but the backbone ('head').
+# What is trained of the backbone: 'all', 'lora' (low-rank matrices beside its linear layers, and its
+# output norms) or nothing ('head').
 fine_tune = 'all'
 
 # Derived from the settings above. Without lists, mmpretrain numbers classes by their sorted
 # folders.
-assert fine_tune in ('all', 'head'), f"fine_tune = {fine_tune!r}: expected 'all' or 'head'"
+assert fine_tune in ('all', 'lora', 'head'), (
+    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+)
 assert augment in ('none', 'light', 'strong'), (
     f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
 )
@@ -110,6 +113,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         frozen_stages=4 if fine_tune == 'head' else -1,
+        **(dict(lora_rank=8) if fine_tune == 'lora' else {}),
     ),
     head=dict(num_classes=num_classes),
     train_cfg=None,

@@ -58,11 +58,14 @@ oversample_thr = None
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A segmentor to start from, for example one trained on ADE20K, or None.
 load_from = None
-# What is trained: 'all', or all but the backbone ('head').
+# What is trained of the backbone: 'all', 'lora' (low-rank matrices beside its linear layers, and its
+# output norms) or nothing ('head').
 fine_tune = 'all'
 
 # Derived from the settings above.
-assert fine_tune in ('all', 'head'), f"fine_tune = {fine_tune!r}: expected 'all' or 'head'"
+assert fine_tune in ('all', 'lora', 'head'), (
+    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
+)
 assert augment in ('none', 'light', 'strong'), (
     f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
 )
@@ -137,6 +140,7 @@ model = dict(
         window_size=window_size,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         frozen_stages=4 if fine_tune == 'head' else -1,
+        **(dict(lora_rank=8) if fine_tune == 'lora' else {}),
     ),
     decode_head=dict(num_classes=num_classes, loss_decode=loss),
     auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(loss, loss_weight=0.4)),

@@ -4,6 +4,7 @@ checkpoints atomically.
 
 import re
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
+from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
 from .reading import raise_checkpoint_error
 from .translating import KeyMapping, StateDict, invert, translate
@@ -46,11 +48,11 @@ def convert(weights: Weights, to: str) -> StateDict:
     """Return a state dict with other keys.
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
-    ``ImageClassifier``. Raise a CheckpointError if it is another name or has no key for one of the
-    weights, or weights are missing.
+    ``ImageClassifier``. LoRA matrices are merged into the weights. Raise a CheckpointError if ``to``
+    is another name or has no key for one of the weights, or weights are missing.
     """
     network = weights.network
-    tensors = weights.tensors
+    tensors = merge_lora(weights.tensors, weights.source)
     with (
         raise_checkpoint_error(
             f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
@@ -66,7 +68,7 @@ def convert(weights: Weights, to: str) -> StateDict:
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
-            return make_state_dict(weights, mapping)
+            return make_state_dict(replace(weights, tensors=tensors), mapping)
     if to != 'mmpretrain':
         raise CheckpointError(
             f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
+from .lora import add_initial_lora, find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
@@ -25,7 +26,8 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
     it.
 
-    Output norms that the checkpoint lacks keep their initial values. If the last stage is the only
+    Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA matrices
+    that the backbone lacks are merged into the weights. If the last stage is the only
     output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
     other weights must be in the checkpoint. Position biases and embeddings of another size are
     resized.
@@ -42,16 +44,18 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} '
             f"{arch}. Use another checkpoint, or set the model's arch to that of the checkpoint"
         )
-    tensors = weights.tensors
+    tensors = dict(weights.tensors)
+    fit_lora(tensors, model_tensors, weights.source)
+    initial_lora = find_initial_lora(tensors, model_tensors)
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
     if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
         last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
-    check_complete(weights.source, tensors, model_tensors, OUTPUT_NORMS)
+    check_complete(weights.source, tensors | initial_lora, model_tensors, OUTPUT_NORMS)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
-    initial, unexpected = backbone.load_state_dict(tensors, strict=False)
+    initial, unexpected = backbone.load_state_dict(tensors | initial_lora, strict=False)
     unused = weights.unused + unexpected
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     print_log(
@@ -59,7 +63,8 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
         f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; {len(resized)} '
         f'position biases or embeddings resized; {len(initial)} keep initial values'
         f'{f" (output norms {norms})" if norms else ""}; {len(unused)} in the file are unused'
-        f'{f" ({shorten(unused)})" if unused else ""}',
+        f'{f" ({shorten(unused)})" if unused else ""}'
+        f'{f"; {len(initial_lora)} LoRA matrices are new" if initial_lora else ""}',
         'current',
     )
 
@@ -126,7 +131,7 @@ def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
     """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix
-    such as ``backbone.``.
+    such as ``backbone.``. Fit its LoRA matrices to the model (:func:`.add_initial_lora`).
 
     Without this check mmengine leaves tensors that do not fit at their initial values. Raise a
     CheckpointError for missing, misfitting or infinite tensors, and NaN. Remove prefixes of
@@ -135,6 +140,7 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> No
     source = checkpoint.source
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
     model_tensors = remove_module_prefix(model.state_dict())
+    loaded = add_initial_lora(loaded, model_tensors, source, checkpoint.is_resumed)
     if prefix:  # mmengine would list all other keys
         loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}
     checkpoint.content['state_dict'] = loaded

@@ -1,8 +1,8 @@
 """Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT]
 [OUT.safetensors].
 
-The file has the weights of the whole model (the EMA weights if the run has them), and cannot
-contain code.
+The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
+matrices are merged, and cannot contain code.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -35,12 +35,13 @@ def main(args: Namespace) -> None:
     check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
     from ..checkpoints.converting import save_checkpoint
+    from ..checkpoints.lora import merge_lora
     from ..checkpoints.pretrained import remove_module_prefix
     from ..checkpoints.weights import find_state_dict
 
     checkpoint = read_model_checkpoint(files.checkpoint)
     state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
-    tensors = remove_module_prefix(state_dict)
+    tensors = merge_lora(remove_module_prefix(state_dict), checkpoint.source)
     save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')

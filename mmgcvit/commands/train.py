@@ -69,8 +69,9 @@ DATA_OPTIONS = {
         'help': 'never mirror images, for example of text',
     },
     'fine_tune': {
-        'choices': ('all', 'head'),
-        'help': 'what is trained: all (default), or all but the backbone',
+        'choices': ('all', 'lora', 'head'),
+        'help': 'what of the backbone is trained: all (default), low-rank matrices beside its '
+        'linear layers, or nothing',
     },
 }
 

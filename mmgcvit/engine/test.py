@@ -14,7 +14,7 @@ from ..datasets.checks.scores import find_unscored
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
 from ..files import check_writable
-from ..inference.loading import check_class_names, collect_dataset_metas
+from ..inference.loading import check_class_names, collect_dataset_metas, disable_lora
 from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
@@ -43,6 +43,7 @@ def run_test(
             f'{cfg.get("default_scope")}. Use the visualization hook of that package '
             '(docs/other_tasks.md)'
         )
+    disable_lora(cfg)
     if tta:
         enable_tta(cfg)
     join_process_group(cfg)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .layers.arguments import MIN_IMAGE_SIZE, InitCfg, is_int, is_sequence, require
 from .layers.blocks import LayerNorm, nhwc_to_nchw
+from .layers.lora import add_lora, freeze_all_but_lora
 from .pretrained import PretrainedModel
 
 
@@ -31,6 +32,7 @@ class PyramidBackbone(PretrainedModel):
         stage_dims: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
+        lora_rank: int,
         init_cfg: InitCfg,
         norm_eps: float = 1e-5,
     ):
@@ -58,12 +60,14 @@ class PyramidBackbone(PretrainedModel):
             f'-1 (freeze nothing), 0 (the stem) or up to {self.num_stages} (the stem and that many '
             'stages)',
         )
+        self.lora_rank = lora_rank
+        require('lora_rank', lora_rank, is_int(lora_rank, 0), '0 (no LoRA) or an int of at least 1')
         for i in chosen:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def finish_init(self, layer_types: tuple[type, ...]) -> None:
+    def finish_init(self, layer_types: tuple[type[nn.Module], ...]) -> None:
         """Do what a constructor does last: build the downsamplers, initialise the layers of these
-        types, and freeze stages.
+        types, add LoRA, and freeze parameters.
 
         Their weights are initialised by a truncated normal distribution with standard deviation
         0.02, their biases by 0. Other layers keep torch's default, and position biases and
@@ -77,6 +81,10 @@ class PyramidBackbone(PretrainedModel):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        if self.lora_rank:
+            for stage in self.stages:
+                for block in stage.blocks:
+                    add_lora(block, self.lora_rank)
         self.freeze()
 
     @property
@@ -125,8 +133,13 @@ class PyramidBackbone(PretrainedModel):
         downsamplers after them.
 
         Frozen modules are set to eval mode, and their parameters to ``requires_grad=False``. -1
-        freezes nothing.
+        freezes no stage.
+
+        With LoRA, freeze all parameters but the LoRA matrices and the output norms, and of frozen
+        stages these too. Stages that are not frozen stay in training mode, with drop path.
         """
+        if self.lora_rank:
+            freeze_all_but_lora(self)
         num_frozen = self.frozen_stages
         if num_frozen < 0:
             return

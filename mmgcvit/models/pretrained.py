@@ -6,12 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor
 
+from ..checkpoints.lora import fit_lora
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+from ..checkpoints.translating import StateDict
 from ..checkpoints.weights import Arch, read_weights
 from ..errors import CheckpointError
 
@@ -29,12 +32,18 @@ class PretrainedModel(BaseModule):
       of weights (local keys) of all or the first stages.
     """
 
+    def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
+        # torch and mmengine call this for each module: whichever program loads weights, no LoRA
+        # matrices are left out of a backbone that has none.
+        fit_lora(state_dict, self.state_dict(prefix=prefix), 'the state dict', prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @classmethod
     def from_pretrained(
-        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments
+        cls, checkpoint: str | Path, prefix: str | None = None, ema: bool = False, **arguments: Any
     ) -> 'PretrainedModel':
-        """Build a backbone and load its weights from a checkpoint, which may lack only output
-        norms.
+        """Build a backbone and load its weights from a checkpoint, which may lack only output norms
+        and LoRA matrices.
 
         Args:
             checkpoint: A file, an http(s) URL, or ``timm://NAME``.

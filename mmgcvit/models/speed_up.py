@@ -34,7 +34,7 @@ def speed_up(model: nn.Module) -> None:
     for backbone in model.modules():
         if isinstance(backbone, PyramidBackbone):
             for module in backbone.modules():
-                # The algebra uses the layer's weight, and would leave out what a wrapper adds.
+                # The algebra uses the layer's weight, and would leave out LoRA.
                 if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
                     module.__class__ = AbsorbedShiftAttention
                 if type(module) is nn.Linear and is_onednn_faster():

@@ -28,7 +28,7 @@ CHOICES = {
     '--lr': ['0.1'],
     '--task': ['classify'],
     '--augment': ['light', 'strong'],
-    '--fine-tune': ['all', 'head'],
+    '--fine-tune': ['all', 'lora', 'head'],
 }
 DEFAULTS = {
     '--size': 'tiny' if torch.cuda.is_available() else 'mini',
@@ -113,7 +113,7 @@ def test_the_folder_is_known_also_by_other_paths_and_another_folder_is_rejected(
 
 
 def test_only_another_number_of_epochs_writes_another_config_with_the_other_settings(empty_folder):
-    config = start('photos', '--size mini --fine-tune head --epochs 5')
+    config = start('photos', '--size mini --fine-tune lora --epochs 5')
     for options in ('', '--epochs 5', '--workers 0'):
         assert resume(options=options) == config
     for _ in range(2):  # also if the first attempt fails before mmengine writes the config

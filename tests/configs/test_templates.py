@@ -41,12 +41,17 @@ def test_a_classifiers_classes_are_sorted_as_its_folders():
     assert cfg.metainfo.classes == ('disc', 'square')
 
 
-def test_one_line_chooses_full_or_head_only_training(name):
-    for fine_tune, is_trained in (('all', True), ('head', False)):
+def test_one_line_chooses_full_lora_or_head_only_training(name):
+    counts = {}
+    for fine_tune in ('all', 'lora', 'head'):
         backbone = build_on_meta(read_template(name, fine_tune=fine_tune)).backbone
-        assert any(weights.requires_grad for weights in backbone.parameters()) == is_trained
-    with pytest.raises(AssertionError, match=r"fine_tune = 'lora': expected 'all' or 'head'$"):
-        read_template(name, fine_tune='lora')
+        trained = [weights for weights in backbone.parameters() if weights.requires_grad]
+        counts[fine_tune] = sum(weights.numel() for weights in trained)
+    assert counts['head'] == 0
+    assert 0 < counts['lora'] < counts['all'] / 10
+    message = r"fine_tune = 'lor': expected 'all', 'lora' or 'head'$"
+    with pytest.raises(AssertionError, match=message):
+        read_template(name, fine_tune='lor')
 
 
 SIZE = re.compile(r'\.(scales?|crop_size|size|img_scale)(\.\d+)?$')

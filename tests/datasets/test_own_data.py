@@ -470,6 +470,6 @@ def test_one_command_trains_a_model_on_a_folder(annotation_type, tmp_path):
     assert 'accuracy/top1: ' in mmgcvit('test', run, *cpu)
     output = train(*own, '--resume', '--size', 'tiny', fails=True)
     assert '--size cannot be changed when a run is resumed' in output
-    options = '--fine-tune', 'head', '--augment', 'strong', '--patience', 1
+    options = '--fine-tune', 'lora', '--augment', 'strong', '--patience', 1
     train(*data, 1, '--work-dir', again, *options)
     assert list(again.glob('best_*.pth'))

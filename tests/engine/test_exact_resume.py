@@ -178,12 +178,20 @@ def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'task', ['classify', *(pytest.param(x, marks=pytest.mark.long) for x in ('segment', 'detect'))]
+    ('task', 'lora_rank'),
+    [
+        ('classify', 0),
+        ('classify', 2),
+        pytest.param('segment', 0, marks=pytest.mark.long),
+        pytest.param('detect', 0, marks=pytest.mark.long),
+        pytest.param('detect', 2, marks=pytest.mark.long),
+    ],
 )
-def test_a_real_model_of_each_task_resumes_exactly(task, digits, tmp_path):
+def test_a_real_model_of_each_task_resumes_exactly(task, lora_rank, digits, tmp_path):
     """Each has its own augmentation, drop path and LR schedule, and two dataloader workers."""
     length = 'max_iters' if task == 'segment' else 'max_epochs'
     options = ['--cfg-options', 'randomness.seed=0', 'train_dataloader.num_workers=2']
+    options += [f'model.backbone.lora_rank={lora_rank}']
     options += ['default_hooks.checkpoint.interval=1']
     whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
     train_task(digits, task, whole, *options, f'train_cfg.{length}=2')

@@ -41,7 +41,7 @@ def test_merged_groups_have_the_settings_of_one_group_per_parameter(monkeypatch)
     assert merged == separate
 
 
-@pytest.mark.parametrize('backbone', [{}, {'frozen_stages': 0}])
+@pytest.mark.parametrize('backbone', [{}, {'frozen_stages': 0}, {'with_cp': True, 'lora_rank': 2}])
 @pytest.mark.parametrize(
     'name', ['gcvit_digits_cls', 'mask_rcnn_lsa_digits', 'upernet_gcvit_digits']
 )

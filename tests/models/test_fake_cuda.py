@@ -59,6 +59,8 @@ class KernelCounter(TorchDispatchMode):
         (partial(GCViT, BASE, window_size=16), DETECTION, (1060, 110.67)),
         (partial(GCViT, TINY, with_cp=True, frozen_stages=2), DETECTION, (910, 23.11)),
         (partial(LSA, 'cifar-tiny'), (2, 3, 45, 67), (1424, 11.01)),
+        (partial(LSA, 'cifar-tiny', lora_rank=8), (2, 3, 45, 67), (1284, 9.32)),
+        (partial(GCViT, TINY, window_size=16, lora_rank=8), DETECTION, (947, 46.38)),
     ],
 )
 def test_a_step_reads_no_number_and_kernels_and_traffic_do_not_grow(build, shape, limits):

@@ -6,6 +6,7 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.models import speed_up
+from mmgcvit.models.layers.lora import LoRALinear
 from mmgcvit.models.lsa.attention import ShiftAttention
 
 from .contract.backbones import GCVIT
@@ -20,23 +21,21 @@ def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
         assert ('aten::conv2d' in called) == (length > 2560)
 
 
-class WrappedLinear(nn.Linear):
-    """A layer that computes something else, as those with LoRA."""
-
-
-@pytest.mark.parametrize('is_other', [False, True])
-def test_only_backbones_of_this_package_are_sped_up(is_other, monkeypatch):
-    """Attention with another linear layer stays as it is, since the algebra would leave it out."""
-    monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: not is_other)
-    lsa, gcvit, head = LSA(), GCViT(GCVIT), nn.Linear(2, 2)
+@pytest.mark.parametrize('is_onednn_faster', [False, True])
+@pytest.mark.parametrize('has_lora', [False, True])
+def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, monkeypatch):
+    """Attention with LoRA stays as it is, since the algebra would leave LoRA out, and so do its
+    linear layers.
+    """
+    monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: is_onednn_faster)
+    lsa, gcvit, head = LSA(lora_rank=2 if has_lora else 0), GCViT(GCVIT), nn.Linear(2, 2)
     attn = lsa.stages[0].blocks[0].attn
-    if is_other:
-        attn.kv.__class__ = WrappedLinear
     model = nn.ModuleList([lsa, gcvit, head])
     keys = list(model.state_dict())
     speed_up.speed_up(model)
-    assert type(attn) is (ShiftAttention if is_other else speed_up.AbsorbedShiftAttention)
-    linear_type = nn.Linear if is_other else speed_up.OneDNNLinear
+    assert type(attn) is (ShiftAttention if has_lora else speed_up.AbsorbedShiftAttention)
+    linear_type = speed_up.OneDNNLinear if is_onednn_faster else nn.Linear
+    assert type(attn.kv) is (LoRALinear if has_lora else linear_type)
     assert type(gcvit.stages[0].blocks[0].attn.qkv) is linear_type
     assert type(head) is nn.Linear
     assert list(model.state_dict()) == keys

@@ -7,7 +7,7 @@ the variants, key_mappings.py the keys of other implementations.
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from torch import nn
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
+    ArchAttributes,
     ImageSize,
     InitCfg,
     WindowSize,
@@ -51,6 +52,9 @@ class GCViT(PyramidBackbone):
         out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention and MLPs. Of the backbone, only
+            the low-rank matrices and the output norms are trained, and in frozen stages nothing. 0:
+            no LoRA; the low-rank matrices of a loaded checkpoint are merged into the weights.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC
@@ -77,13 +81,14 @@ class GCViT(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping = 'tiny',
+        arch: str | ArchAttributes = 'tiny',
         in_channels: int = 3,
         window_size: WindowSize = (7, 7, 14, 7),
         pretrain_img_size: ImageSize = 224,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
+        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
@@ -94,7 +99,14 @@ class GCViT(PyramidBackbone):
         num_poolings = count_poolings(windows, pretrain_img_size)
         last_rate = resolve_drop_path_rate(drop_path_rate, arch)
         drop_path_rates = compute_drop_path_rates(last_rate, arch.depths)
-        super().__init__(in_channels, arch.stage_dims, out_indices, frozen_stages, init_cfg)
+        super().__init__(
+            in_channels=in_channels,
+            stage_dims=arch.stage_dims,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            lora_rank=lora_rank,
+            init_cfg=init_cfg,
+        )
         self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)

@@ -7,6 +7,7 @@ to this package.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -114,7 +115,7 @@ OWN = make_own_mapping(signature_key='stem.downsample.reduction.weight')
 KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
 
 
-def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict:
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict[str, Any]:
     """Return the attributes that decide the keys and shapes of weights, for all or the first
     ``num_stages``.
     """

@@ -12,7 +12,8 @@ ImageSize = int | Size  # argument of backbones, in pixels
 # Argument of backbones: an int for all stages, or a list with one int or pair (h, w) per stage. LSA
 # also takes None.
 WindowSize = int | Sequence[int | Window | None]
-InitCfg = dict | list[dict] | None
+ArchAttributes = Mapping[str, Any]  # argument of backbones: an arch's attributes by name
+InitCfg = dict[str, Any] | list[dict[str, Any]] | None
 Variant = TypeVar('Variant')
 
 
@@ -58,7 +59,7 @@ def check_divisors(name: str, values: Sequence[int], dividends: Sequence[int]) -
         require(f'{name}[{i}]', value, dividend % value == 0, f'a divisor of {dividend}')
 
 
-def make_pair(size: Any) -> tuple:
+def make_pair(size: Any) -> tuple[Any, ...]:
     """Return a pair as a tuple, and a single value twice."""
     return tuple(size) if is_sequence(size) else (size, size)
 
@@ -98,7 +99,7 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     return windows
 
 
-def resolve_arch(arch: str | Mapping, variants: Mapping[str, Variant]) -> Variant:
+def resolve_arch(arch: str | ArchAttributes, variants: Mapping[str, Variant]) -> Variant:
     """Return the published variant that ``arch`` names, or build a variant from a dict of its
     attributes.
 

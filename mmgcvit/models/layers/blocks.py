@@ -120,7 +120,9 @@ class Residual(nn.Module):
         return x + self.drop_path(self.layer_scale(branch))
 
 
-def run_blocks(blocks: nn.ModuleList, x: Tensor, *others, with_cp: bool) -> Tensor:
+def run_blocks(
+    blocks: nn.ModuleList, x: Tensor, *others: Tensor | nn.Module, with_cp: bool
+) -> Tensor:
     """Apply blocks to a map, one after the other; ``others`` are inputs of each block.
 
     With activation checkpointing, recompute each block in the backward pass.

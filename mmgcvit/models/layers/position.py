@@ -8,6 +8,7 @@ column per head.
 """
 
 from math import isqrt, prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class PositionTable(nn.Module):
         """Return an initialised table of this shape."""
         return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         (name,) = self._parameters
         table = state_dict.get(prefix + name)
         if table is not None and table.shape[-2] != prod(self.grid):

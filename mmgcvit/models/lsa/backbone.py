@@ -9,13 +9,14 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
     stride of the patches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
+    ArchAttributes,
     ImageSize,
     InitCfg,
     WindowSize,
@@ -54,6 +55,9 @@ class LSA(PyramidBackbone):
             are not built.
         frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1
             nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention and MLPs. Of the backbone, only
+            the low-rank matrices and the output norms are trained, and in frozen stages nothing. 0:
+            no LoRA; the low-rank matrices of a loaded checkpoint are merged into the weights.
         with_cp: Use activation checkpointing: recompute blocks in the backward pass, for less
             memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA
@@ -80,13 +84,14 @@ class LSA(PyramidBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping = 'imagenet-tiny',
+        arch: str | ArchAttributes = 'imagenet-tiny',
         in_channels: int = 3,
         window_size: WindowSize | None = None,
         pretrain_img_size: ImageSize | None = None,
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
+        lora_rank: int = 0,
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
@@ -100,7 +105,15 @@ class LSA(PyramidBackbone):
         drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
         if out_indices is None:
             out_indices = range(num_stages)
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
+        super().__init__(
+            in_channels=in_channels,
+            stage_dims=dims,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            lora_rank=lora_rank,
+            init_cfg=init_cfg,
+            norm_eps=NORM_EPS,
+        )
         self.stem = self.stem_type(in_channels, arch)
         # The size (h, w) of the position embedding, which each downsampler halves.
         grid = count_patches(resolve_img_size(pretrain_img_size), arch)

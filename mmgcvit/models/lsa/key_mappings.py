@@ -6,6 +6,7 @@ Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains 
 
 from collections.abc import Mapping
 from operator import floordiv
+from typing import Any
 
 from torch import Tensor
 
@@ -44,7 +45,7 @@ ORIGINAL = KeyMapping(
 KEY_MAPPINGS = (ORIGINAL, make_own_mapping(signature_key='stem.convs.0.weight'))
 
 
-def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict:
+def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict[str, Any]:
     """Return the attributes that decide the shapes of weights, from all tensors of a network or its
     first stages.
 

@@ -42,6 +42,8 @@ BACKBONES = {
         small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}
     ),
     'lsa_no_shifts': partial(small_lsa, {'shifts': None}),
+    'gcvit_lora': partial(small_gcvit, lora_rank=2),
+    'lsa_lora': partial(small_lsa, lora_rank=2),
 }
 
 

@@ -31,6 +31,8 @@ def fresh_compiler():
     [
         ('gcvit', False),
         ('lsa', False),
+        ('gcvit_lora', False),
+        pytest.param('lsa_lora', True, marks=pytest.mark.long),
         pytest.param('gcvit', True, marks=pytest.mark.long),
         pytest.param('lsa_windows', True, marks=pytest.mark.long),
     ],
@@ -41,7 +43,7 @@ def test_all_sizes_compile_to_two_graphs_without_a_break(name, training, monkeyp
     A graph break or a further recompilation is an error.
     """
     monkeypatch.setitem(attention.MAX_BATCH, 'cpu', attention.MAX_BATCH['cuda'])
-    options = {} if name == 'gcvit' else FEWER_BLOCKS
+    options = {} if name.startswith('gcvit') else FEWER_BLOCKS
     # Four stages take three times as long.
     out_indices = (0, 1) if training else (0,)
     model = BACKBONES[name](with_cp=training, out_indices=out_indices, **options)
