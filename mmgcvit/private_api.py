@@ -28,8 +28,6 @@ HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in '
     'metric class'
     '|Failed to search registry|skip saving parameter schedulers'
-    # Only of heads: check_fits has compared the backbone's tensors.
-    '|The model and loaded state dict do not match exactly'
 )
 # Messages that OpenMMLab packages log before a run starts. mmengine cannot be told to log less.
 STARTUP_MESSAGES = re.compile(

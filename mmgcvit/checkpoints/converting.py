@@ -18,6 +18,7 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
+from .foreign import check_no_foreign
 from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
 from .reading import raise_checkpoint_error
@@ -65,6 +66,8 @@ def convert(weights: Weights, to: str) -> StateDict:
         head = tensors.get('head.fc.weight')
         if head is not None:
             expected |= nn.Linear(model.num_features, len(head)).state_dict(prefix='head.fc.')
+    foreign = [name for name in tensors if name not in expected]
+    check_no_foreign(weights.source, foreign, network.__name__)
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
     for mapping in network.key_mappings:
         if mapping.short_name == to:
@@ -99,6 +102,7 @@ def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
         cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
+    check_no_foreign(source, [name for name in tensors if name not in expected], "mmdet's DINO")
     check_finite(tensors, source)
     return tensors, cfg
 

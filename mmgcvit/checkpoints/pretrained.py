@@ -3,22 +3,31 @@ mmengine model.
 """
 
 import re
+from collections.abc import Iterable
 from math import isqrt
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from ..errors import CheckpointError, shorten
+from ..errors import CheckpointError, format_count, shorten
+from .foreign import check_no_adapters, check_no_foreign, format_tensors
 from .lora import add_initial_lora, find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite, format_tensors
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
 POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
+# Parts that a checkpoint may have and a backbone not.
+OPTIONAL_PARTS = r'(stages\.\d+|downsamplers\.\d+|norm\d+|final_norm|head)\.'
+MODEL = "the config's model"
+COUNTER = 'num_batches_tracked'
+MEAN = 'running_mean'
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
@@ -37,6 +46,11 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     network = type(backbone).__name__
     num_stages = backbone.num_stages
     model_tensors = backbone.state_dict()
+    tensors = dict(weights.tensors)
+    fit_lora(tensors, model_tensors, weights.source)
+    initial_lora = find_initial_lora(tensors, model_tensors)
+    foreign = list_foreign(tensors, model_tensors)
+    check_no_adapters(weights.source, foreign, f'the model ({network})')
     arch = backbone.infer_arch(model_tensors, num_stages)
     loaded_arch = infer_checkpoint_arch(weights, type(backbone), num_stages)
     if loaded_arch != arch:
@@ -44,14 +58,12 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
             f'{weights.source} has weights of {network} {loaded_arch}, but the model is {network} '
             f"{arch}. Use another checkpoint, or set the model's arch to that of the checkpoint"
         )
-    tensors = dict(weights.tensors)
-    fit_lora(tensors, model_tensors, weights.source)
-    initial_lora = find_initial_lora(tensors, model_tensors)
     # If several stages are outputs, all output norms keep their initial values, as in GC ViT's own
     # detection code.
     if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
         last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
+    check_no_foreign(weights.source, list_foreign(tensors, model_tensors), f'the model ({network})')
     check_complete(weights.source, tensors | initial_lora, model_tensors, OUTPUT_NORMS)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
@@ -67,6 +79,20 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
         f'{f"; {len(initial_lora)} LoRA matrices are new" if initial_lora else ""}',
         'current',
     )
+
+
+def list_foreign(tensors: StateDict, model_tensors: StateDict) -> list[str]:
+    """List the tensors of a checkpoint for which modules of the backbone have no place.
+
+    Stages, output norms and a classifier's head that the backbone does not have at all are not
+    listed.
+    """
+    foreign = []
+    for name in tensors.keys() - model_tensors.keys():
+        part = re.match(OPTIONAL_PARTS, name)
+        if part is None or any(key.startswith(part[0]) for key in model_tensors):
+            foreign.append(name)
+    return [name for name in tensors if name in foreign]
 
 
 def infer_checkpoint_arch(
@@ -129,31 +155,126 @@ def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
     return is_same_shape and tensor.is_floating_point() == wanted.is_floating_point()
 
 
-def check_fits(model: nn.Module, checkpoint: Checkpoint, prefix: str = '') -> None:
-    """Check that a checkpoint has all tensors of a model, or all whose names begin with a prefix
-    such as ``backbone.``. Fit its LoRA matrices to the model (:func:`.add_initial_lora`).
+def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Check that a checkpoint has the tensors of a model, all of them and no others.
+    Fit its LoRA matrices to the model (:func:`.add_initial_lora`).
 
-    Without this check mmengine leaves tensors that do not fit at their initial values. Raise a
-    CheckpointError for missing, misfitting or infinite tensors, and NaN. Remove prefixes of
-    DistributedDataParallel from the checkpoint's keys.
+    Without this check mmengine leaves tensors that do not fit at their initial values, and drops
+    those for which the model has no place. Raise a CheckpointError for missing, misfitting,
+    foreign or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from the
+    checkpoint's keys, and buffers that the model computes itself.
     """
     source = checkpoint.source
+    loaded, expected = prepare_tensors(model, checkpoint)
+    foreign = [name for name in loaded if name not in expected]
+    check_no_adapters(source, foreign, MODEL)
+    check_complete(source, loaded, expected, advice=advise_config(source, loaded))
+    check_no_foreign(source, foreign, MODEL)
+    # Buffers such as masks may contain infinity, and do so from the start.
+    check_finite({name: loaded[name] for name, x in expected.items() if x.isfinite().all()}, source)
+
+
+def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
+    """Keep those tensors of a ``load_from`` checkpoint that fit a model, which may have heads of
+    other classes or another kind. Return a line that says what is loaded.
+
+    The backbone must fit completely. Of the other parts (:func:`get_model_part`), one that the
+    model does not have, or has with other keys, is not loaded at all; tensors of another shape keep
+    their initial values. Raise a CheckpointError if a part has all tensors of the model's and
+    others, or if nothing fits.
+    """
+    source = checkpoint.source
+    loaded, expected = prepare_tensors(model, checkpoint)
+    foreign = [name for name in loaded if name not in expected]
+    check_no_adapters(source, foreign, MODEL)
+    backbone = {name: x for name, x in expected.items() if name.startswith('backbone.')}
+    check_complete(source, loaded, backbone, advice=advise_config(source, loaded))
+    modules = {re.sub(r'^(module\.)+', '', name) for name, _ in model.named_modules()}
+    owned = {get_model_part(name) for name in expected}
+    missing = {get_model_part(name) for name in expected if name not in loaded}
+    extra = {get_model_part(name) for name in foreign}
+    absent = {part for part in extra if part not in owned | modules}
+    check_no_foreign(
+        source, [x for x in foreign if get_model_part(x) in extra - absent - missing], MODEL
+    )
+    other_kind = (extra & missing) - absent
+    kept = {}
+    misfits = []
+    for name, wanted in expected.items():
+        if name in loaded and get_model_part(name) not in other_kind:
+            if is_same_kind(name, loaded[name], wanted):
+                kept[name] = loaded[name]
+            else:
+                misfits.append(name)
+    if not kept:
+        raise CheckpointError(f'no tensor of {source} fits. {advise_config(source, loaded)}')
+    check_finite({name: x for name, x in kept.items() if expected[name].isfinite().all()}, source)
+    checkpoint.content['state_dict'] = kept
+    reasons = [
+        (misfits, 'other shapes in the file, as with other classes'),
+        ([x for x in expected if x not in loaded or get_model_part(x) in other_kind], 'not in it'),
+    ]
+    line = f'load_from={source}: {format_count(len(kept), "tensor")} of the model loaded ('
+    line += f'{", ".join(list_parts(kept))}), {len(expected) - len(kept)} keep initial values'
+    for names, reason in reasons:
+        if names:
+            line += f'; {reason}: {", ".join(list_parts(names))}'
+    if absent | other_kind:
+        line += (
+            f'; parts of the file that the model does not have: '
+            f'{", ".join(sorted(absent | other_kind))}'
+        )
+    if list_parts(kept) == ['backbone']:
+        line += '. Only the backbone is loaded'
+    return line
+
+
+def list_parts(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(map(get_model_part, names)))
+
+
+def get_model_part(name: str) -> str:
+    """Return the part of a model that a key belongs to: its last module called a head, or else its
+    first module.
+    """
+    head = re.match(r'(.*head)\.', name)
+    return head[1] if head else name.partition('.')[0]
+
+
+def prepare_tensors(model: nn.Module, checkpoint: Checkpoint) -> tuple[StateDict, StateDict]:
+    """Return the tensors of a checkpoint as the model's state dict would have them, and this state
+    dict. The checkpoint gets the first.
+
+    LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that
+    the model has but does not save are removed if their values are the model's, and refused if not.
+    A counter of batches that a batch norm's statistics lack, which is not used, is the model's.
+    """
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
-    model_tensors = remove_module_prefix(model.state_dict())
-    loaded = add_initial_lora(loaded, model_tensors, source, checkpoint.is_resumed)
-    if prefix:  # mmengine would list all other keys
-        loaded = {name: tensor for name, tensor in loaded.items() if name in model_tensors}
+    expected = remove_module_prefix(model.state_dict())
+    loaded = add_initial_lora(loaded, expected, checkpoint.source, checkpoint.is_resumed)
+    buffers = remove_module_prefix(dict(model.named_buffers()))
+    for name in buffers.keys() - expected.keys():
+        if name in loaded and not torch.equal(loaded.pop(name).cpu(), buffers[name].cpu()):
+            raise CheckpointError(
+                f"{checkpoint.source} has other values of the buffer {name} than the config's "
+                'model, which computes it from the config. Use the config that the checkpoint was '
+                'trained with'
+            )
+    for name, module in model.named_modules():
+        counter = re.sub(r'^(module\.)+', '', f'{name}.num_batches_tracked')
+        has_counter = isinstance(module, _NormBase) and module.momentum is not None
+        if has_counter and counter in expected and counter.replace(COUNTER, MEAN) in loaded:
+            loaded.setdefault(counter, expected[counter])
     checkpoint.content['state_dict'] = loaded
-    expected = {name: tensor for name, tensor in model_tensors.items() if name.startswith(prefix)}
-    advice = (
+    return loaded, expected
+
+
+def advise_config(source: str, loaded: StateDict) -> str:
+    return (
         f"The checkpoint, with the keys {shorten(list(loaded))}, does not fit the config's model. "
         "Use the config that the checkpoint was trained with. If it comes from the authors' code, "
         f"timm or NVIDIA TAO, first run 'mmgcvit convert {source} NEW.pth'"
     )
-    check_complete(source, loaded, expected, advice=advice)
-    # Buffers such as masks may contain infinity, and do so from the start.
-    finite = {name: loaded[name] for name, x in expected.items() if x.isfinite().all()}
-    check_finite(finite, source)
 
 
 def remove_module_prefix(tensors: StateDict) -> StateDict:

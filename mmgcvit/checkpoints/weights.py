@@ -3,7 +3,7 @@ mapping.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, NamedTuple
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, format_count, shorten
+from ..errors import CheckpointError, shorten
 from ..registry import list_networks
+from .foreign import check_no_foreign, format_tensors
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict, translate
 
@@ -23,6 +24,8 @@ TOP_LEVEL = 'the top level'  # stands for the checkpoint itself in messages
 # Prefix of a classifier's norm before pooling. In a backbone this norm is the output norm of the
 # last stage.
 FINAL_NORM = 'final_norm.'
+# Parts of a file that may have the prefix of the network without belonging to it.
+PARTS_BESIDE = r'(neck|\w*head|fc|classifier|data_preprocessor)\.'
 BIAS_TABLE = 'relative_position_bias_table'
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
@@ -74,6 +77,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     network, key_mapping, prefix = find_network(state_dict, source, prefix)
     tensors = {}
     unused = []
+    foreign = []
     # The keys of a classifier's head are not under the backbone's prefix.
     head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
@@ -88,7 +92,9 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
                 tensor = tensor.flatten(1)
             tensors[local_key] = tensor
         elif not re.search(key_mapping.ignored, external_key):
-            unused.append(name)
+            is_beside = not name.startswith(prefix) or re.match(PARTS_BESIDE, external_key)
+            (unused if is_beside else foreign).append(name)
+    check_no_foreign(source, foreign, f'{network.__name__} ({key_mapping.name} keys)')
     check_finite(tensors, source)
     return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict)
 
@@ -141,8 +147,13 @@ def find_network(
     for network, key_mapping in list_key_mappings():
         for name in state_dict:
             found_prefix = name.removesuffix(key_mapping.signature_key)
-            is_found = found_prefix != name and f'.{found_prefix}'.endswith('.')
-            if is_found and prefix in (None, found_prefix, found_prefix.rstrip('.')):
+            is_signature = found_prefix != name
+            is_whole_key = not found_prefix or found_prefix.endswith('.')
+            if (
+                is_signature
+                and is_whole_key
+                and prefix in (None, found_prefix, found_prefix.rstrip('.'))
+            ):
                 matches.append((network, key_mapping, found_prefix))
     if len(matches) == 1:
         return matches[0]
@@ -166,11 +177,6 @@ def check_finite(tensors: StateDict, source: str) -> None:
             f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier '
             'checkpoint'
         )
-
-
-def format_tensors(names: Sequence[str]) -> str:
-    """Return for example ``2 tensors (a.weight, b.bias)``."""
-    return f'{format_count(len(names), "tensor")} ({shorten(names)})'
 
 
 def infer_window_side(table: Tensor) -> int:

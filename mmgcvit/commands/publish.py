@@ -2,7 +2,8 @@
 [OUT.safetensors].
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
-matrices are merged, and cannot contain code.
+matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
+and no others.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -34,14 +35,23 @@ def main(args: Namespace) -> None:
         checkpoint = None
     check_target(target, '.safetensors')
     files = find_model_files(args.config, checkpoint)
+    from mmengine.registry import MODELS
+
     from ..checkpoints.converting import save_checkpoint
-    from ..checkpoints.lora import merge_lora
-    from ..checkpoints.pretrained import remove_module_prefix
+    from ..checkpoints.pretrained import check_fits
     from ..checkpoints.weights import find_state_dict
+    from ..config import read_config
+    from ..inference.loading import disable_lora, get_model_config, silence_output
+    from ..mmengine_utils import build_in_scope
 
     checkpoint = read_model_checkpoint(files.checkpoint)
-    state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
-    tensors = merge_lora(remove_module_prefix(state_dict), checkpoint.source)
+    find_state_dict(checkpoint.content, checkpoint.source)  # raises an error if it has no weights
+    cfg = read_config(files.config)
+    disable_lora(cfg)
+    with silence_output(), build_in_scope(cfg.get('default_scope') or 'mmengine'):
+        model = MODELS.build(get_model_config(cfg))
+    check_fits(model, checkpoint)
+    tensors = checkpoint.content['state_dict']
     save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')

@@ -30,6 +30,7 @@ from ..files import make_portable_path
 from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
 from .hooks.compile_backbone import CudnnBenchmarkHook
+from .hooks.loader_check import ONE_IMAGE
 from .hooks.progress import open_progress
 from .work_dir import FormattedConfig, Runner
 
@@ -53,11 +54,6 @@ WORKER_ADVICE = (
     'shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
     '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
     'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
-)
-ONE_IMAGE = (
-    'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '
-    'a CONFIG: train_dataloader.batch_size), or train_dataloader.drop_last=True if only the last '
-    'batch of an epoch is smaller'
 )
 # In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
 # all processes: torchrun of torch 2.1 after 5 seconds.

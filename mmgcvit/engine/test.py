@@ -19,6 +19,7 @@ from ..inference.model_files import read_model_checkpoint
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from ..tasks import DETECTION
+from .hooks.loader_check import LoaderCheckHook
 from .hooks.val_visualization import ShowDirHook
 from .setup import check_data, join_process_group, open_runner
 
@@ -62,6 +63,7 @@ def run_test(
         unscored = find_unscored(dataset)
         if unscored:
             runner.logger.warning(f'the test images have {unscored}, so their scores say nothing')
+        runner.register_hook(LoaderCheckHook())
         del loaded  # mmengine frees its content after loading
         if out:
             name = 'DumpResults'

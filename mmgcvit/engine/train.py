@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 
-from ..checkpoints.pretrained import check_fits
+from ..checkpoints.pretrained import check_fits, select_initial
 from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
@@ -18,6 +18,8 @@ from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0
 from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
+from .hooks.initial_weights import InitialWeightsHook
+from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .setup import check_data, open_runner
@@ -60,9 +62,13 @@ def train(
         if warning:
             runner.logger.warning(warning)
         if checkpoint:
-            check_fits(runner.model, checkpoint, '' if cfg.resume else 'backbone.')
-        if cfg.resume:
-            runner.register_hook(NewScheduleHook())
+            if cfg.resume:
+                check_fits(runner.model, checkpoint)
+                runner.register_hook(NewScheduleHook())
+            else:
+                report = select_initial(runner.model, checkpoint)
+                runner.register_hook(InitialWeightsHook(report), priority='HIGHEST')
+        runner.register_hook(LoaderCheckHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(StartHook())
         runner.register_hook(SummaryHook())

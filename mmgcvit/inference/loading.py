@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
@@ -141,8 +142,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
             f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose dataset '
             'has a pipeline'
         )
-    # In mmpretrain's configs, data_preprocessor is at the top level or in the model.
-    model_cfg = {'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}
+    model_cfg = get_model_config(cfg)
     if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
         # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
         # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
@@ -164,6 +164,16 @@ def disable_lora(cfg: Config) -> None:
     backbone = cfg.model.get('backbone') or {}
     if 'lora_rank' in backbone:
         backbone.lora_rank = 0
+
+
+def get_model_config(cfg: Config) -> dict[str, Any]:
+    """Return the model of a config with its data_preprocessor, which mmpretrain's configs have at the
+    top level.
+    """
+    model_cfg = dict(cfg.model)
+    if cfg.get('data_preprocessor'):
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return model_cfg
 
 
 def make_predictor(

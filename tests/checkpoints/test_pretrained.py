@@ -2,12 +2,17 @@
 summary.
 """
 
+import re
+import tempfile
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits
+from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits, select_initial
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.translating import translate
 from mmgcvit.errors import CheckpointError
@@ -203,13 +208,67 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
-    """Only keys with ``prefix`` are checked."""
-    state_dict = {**norm.state_dict(), **change, 'head.weight': torch.zeros(1)}
-    changed = Checkpoint('x', {'state_dict': state_dict}, None, False)
+    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change}}, None, False)
     with pytest.raises(CheckpointError, match=message):
         check_fits(norm, changed)
-    check_fits(norm, changed, prefix='mask')
-    assert {*changed.content['state_dict']} <= {*norm.state_dict()}, 'mmengine would list others'
+
+
+@given(
+    places=st.lists(
+        st.sampled_from(['stem.proj', 'stages.1.blocks.0.attn.qkv', 'norm3', 'stages']),
+        min_size=1,
+        max_size=20,
+    ),
+    end=st.sampled_from(['lora_up', 'lora_A.default.weight', 'running_mean', 'foreign.weight']),
+)
+def test_keys_below_modules_of_the_backbone_without_a_place_are_refused_and_named(places, end):
+    """They are found with any prefix, by init_cfg and in a whole model (load, resume, load_from)."""
+    model = DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': 'foreign.pth'})
+    planted = {f'{place}.{end}': torch.zeros(1) for place in places}
+    message = rf'{len(planted)} tensors? \({re.escape(next(iter(planted)))}.*no place'
+    with tempfile.TemporaryDirectory() as folder:
+        model.init_cfg['checkpoint'] = f'{folder}/foreign.pth'
+        torch.save(model.state_dict() | planted, f'{folder}/foreign.pth')
+        with pytest.raises(CheckpointError, match=message):
+            model.init_weights()
+    whole = nn.ModuleDict({'backbone': model})
+    tensors = add_prefix('backbone.', model.state_dict() | planted)
+    message = message.replace(r'\(', r'\(backbone\.')
+    for check in (check_fits, select_initial):
+        with pytest.raises(CheckpointError, match=message):
+            check(whole, Checkpoint('x', {'state_dict': dict(tensors)}, None, False))
+
+
+def test_load_from_says_what_is_loaded_and_what_keeps_initial_values():
+    def make(classes, **parts):
+        heads = {'bbox_head': nn.Linear(2, classes), **parts}
+        return nn.ModuleDict({'backbone': nn.Linear(2, 2), 'roi_head': nn.ModuleDict(heads)})
+
+    source = Checkpoint(
+        'x', {'state_dict': make(3, mask_head=nn.Linear(2, 1)).state_dict()}, None, False
+    )
+    line = select_initial(make(5), source)
+    assert line == (
+        'load_from=x: 2 tensors of the model loaded (backbone), 2 keep initial values; other shapes '
+        'in the file, as with other classes: roi_head.bbox_head; parts of the file that the model '
+        'does not have: roi_head.mask_head. Only the backbone is loaded'
+    )
+    other = Checkpoint('x', {'state_dict': {'a.weight': torch.zeros(1)}}, None, False)
+    with pytest.raises(CheckpointError, match='no tensor of x fits'):
+        select_initial(nn.ModuleDict({'neck': nn.Linear(2, 2)}), other)
+
+
+def test_buffers_that_a_model_does_not_save_must_have_its_values_and_counters_may_lack(norm):
+    norm.register_buffer('mean', torch.ones(2), persistent=False)
+    tensors = norm.state_dict()
+    counter = tensors.pop('0.num_batches_tracked')
+    checkpoint = Checkpoint('x', {'state_dict': {**tensors, 'mean': torch.ones(2)}}, None, False)
+    check_fits(norm, checkpoint)
+    assert checkpoint.content['state_dict'].keys() == norm.state_dict().keys()
+    assert checkpoint.content['state_dict']['0.num_batches_tracked'] == counter
+    changed = Checkpoint('x', {'state_dict': {**tensors, 'mean': torch.zeros(2)}}, None, False)
+    with pytest.raises(CheckpointError, match='other values of the buffer mean'):
+        check_fits(norm, changed)
 
 
 def test_every_table_on_a_grid_is_known_as_a_position_table():

@@ -1,0 +1,88 @@
+"""A run whose data workers or batch norms would fail ends with one sentence, if possible before its
+first batch.
+"""
+
+from contextlib import nullcontext
+from itertools import islice
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch import nn
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from mmgcvit.engine.hooks.loader_check import LoaderCheckHook
+from mmgcvit.errors import UserError
+
+SIDE = 64
+
+
+class Images(Dataset):
+    def __init__(self, number, load=lambda: None):
+        self.number, self.load = number, load
+
+    def __len__(self):
+        return self.number
+
+    def __getitem__(self, index):
+        self.load()
+        return {'inputs': torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)}
+
+
+def check(loader, model=None):
+    LoaderCheckHook().before_train(
+        SimpleNamespace(train_dataloader=loader, val_loop=None, model=model or nn.Identity())
+    )
+
+
+@given(
+    number=st.integers(1, 9), size=st.integers(1, 5), drop_last=st.booleans(), endless=st.booleans()
+)
+def test_a_batch_of_one_image_is_rejected_if_a_batch_norm_fails_on_it(
+    number, size, drop_last, endless
+):
+    images = Images(number)
+    sampler = InfiniteSampler(images) if endless else DefaultSampler(images)
+    batches = BatchSampler(sampler, size, drop_last)
+    has_one = any(len(batch) == 1 for batch in islice(batches, 9))
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+    for model in (nn.BatchNorm2d(3), pooled, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12))):
+        rejected = nullcontext()
+        try:
+            model(torch.rand(1, 3, 2, 2))
+        except ValueError:
+            if has_one:
+                rejected = pytest.raises(UserError, match='a batch has one image, but')
+        with rejected:
+            check(DataLoader(images, batch_sampler=batches), model)
+
+
+def test_a_synchronised_batch_norm_of_several_processes_may_get_one_image_each():
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+    with mock.patch('mmgcvit.engine.hooks.loader_check.get_world_size', return_value=2):
+        check(DataLoader(Images(1)), nn.SyncBatchNorm.convert_sync_batchnorm(pooled))
+
+
+@given(workers=st.integers(0, 4), size=st.integers(1, 5), free=st.floats(0, 2))
+def test_shared_memory_must_hold_the_batches_that_workers_load_in_advance(workers, size, free):
+    """``free`` is relative to what the images need."""
+    assume(not 0.85 < free < 1.15)
+    needed = workers * 2 * size * 3 * SIDE**2
+    rejected = nullcontext()
+    if free < 1 and workers:
+        rejected = pytest.raises(
+            UserError, match=r'MB free, but .* take about .*--shm-size=8g\), fewer workers'
+        )
+    usage = SimpleNamespace(free=free * needed)
+    with mock.patch('shutil.disk_usage', return_value=usage), rejected:
+        check(DataLoader(Images(9), size, num_workers=workers))
+
+
+def test_a_system_without_dev_shm_is_not_checked(tmp_path):
+    folder = tmp_path / 'absent'
+    with mock.patch('mmgcvit.engine.hooks.loader_check.SHARED_MEMORY', folder):
+        check(DataLoader(Images(9), 4, num_workers=2))
