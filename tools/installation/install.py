@@ -53,7 +53,7 @@ class Distribution(NamedTuple):
 
 DISTRIBUTIONS = {
     'maintained': Distribution(
-        ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)
+        ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 14), (2, 1), (3, 0), (2, 14)
     ),
     # torch 2.6 made weights_only=True the default of torch.load, which the original mmengine does
     # not expect.
