@@ -9,6 +9,13 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if sys.platform == 'win32':
+    # Before anything that Windows lacks (fcntl, SIGHUP) is imported.
+    raise ImportError(
+        'mmgcvit runs on Linux and macOS. On Windows, install it in WSL 2: '
+        'docs/installation.md, "Windows"'
+    )
+
 from .ops.finder import FallbackFinder
 from .version import __version__
 

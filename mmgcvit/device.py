@@ -61,6 +61,10 @@ def resolve_device(name: str | None) -> torch.device:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     if str(name).isdecimal():
         name = f'cuda:{name}'
+    if str(name) == 'mps':
+        raise UserError(
+            "device mps: this project has not been run on Apple's GPUs, so it refuses them. Use cpu"
+        )
     if not re.fullmatch(r'cpu|cuda(:(0|[1-9]\d?))?', str(name)):
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     device = torch.device(name)
@@ -73,6 +77,15 @@ def resolve_device(name: str | None) -> torch.device:
             'numbered from 0. Use another one, auto or cpu'
         )
     return device
+
+
+def list_cpus() -> list[int]:
+    """Return the numbers of the CPUs that this process may use. Where the system does not say
+    (macOS), all of them.
+    """
+    if hasattr(os, 'sched_getaffinity'):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def disable_cudnn_attention() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
-from mmgcvit.device import check_gpus, find_gpus
+from mmgcvit.device import check_gpus, find_gpus, list_cpus, resolve_device
 from mmgcvit.engine.setup import check_machine
 from mmgcvit.errors import UserError
 
@@ -86,3 +86,14 @@ def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(mon
     assert chosen == [torch.device('cuda:1')]
     with pytest.raises(UserError, match='finds 2 GPUs, numbered from 0'):
         check_machine('cuda:2')
+
+
+def test_cpus_are_counted_on_systems_that_do_not_say_which_a_process_may_use(monkeypatch):
+    assert len(list_cpus()) == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, 'sched_getaffinity')  # as on macOS
+    assert len(list_cpus()) == os.cpu_count()
+
+
+def test_apples_gpus_are_refused_in_one_sentence():
+    with pytest.raises(UserError, match=r'device mps: .* not been run .* Use cpu'):
+        resolve_device('mps')

@@ -5,10 +5,13 @@ They are read from the source code.
 
 import ast
 import re
+import sys
 from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+
+from .programs import run
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
@@ -77,3 +80,10 @@ def test_files_that_docstrings_and_comments_of_the_package_name_exist():
     for file in IMPORTS:
         for name in re.findall(r'(?<![\w/.*{])\w[\w/]*\.py\b', file.read_text()):
             assert any(path.endswith(f'/{name}') for path in paths), (file, name)
+
+
+def test_an_import_on_windows_names_wsl():
+    code = "import sys; sys.platform = 'win32'; import mmgcvit"
+    ended = run([sys.executable, '-c', code])
+    assert ended.stderr.splitlines()[-1].startswith('ImportError: mmgcvit runs on Linux and macOS.')
+    assert 'WSL 2' in ended.stderr

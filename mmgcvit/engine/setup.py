@@ -24,7 +24,7 @@ from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
 from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
-from ..device import check_gpus, disable_cudnn_attention, resolve_device
+from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
 from ..inference.loading import check_started_here
@@ -241,6 +241,6 @@ def count_cpus() -> int:
 
     Launchers differ in whether the ranks of a node share its CPUs.
     """
-    cpus = [(socket.gethostname(), cpu) for cpu in os.sched_getaffinity(0)]
+    cpus = [(socket.gethostname(), cpu) for cpu in list_cpus()]
     num_ranks = Counter(chain.from_iterable(all_gather_object(cpus)))
     return max(1, len(cpus) // max(num_ranks[cpu] for cpu in cpus))

@@ -100,8 +100,10 @@ def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
     with pytest.raises(SystemExit, match=r'has 3\.0 GB free, .* takes about 7\. Free space'):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
-    monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
-    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*install PYTHON='):
+    monkeypatch.setattr(sys, 'version_info', (3, 15, 0))
+    with pytest.raises(
+        SystemExit, match=r'Python 3\.10 to 3\.14 is needed; .*install PYTHON=.*uv python install'
+    ):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
 
 

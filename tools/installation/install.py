@@ -24,7 +24,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 10)
-PYTHON_ADVICE = "Name another interpreter: 'make install PYTHON=python3.11'"
+PYTHON_ADVICE = (
+    "Name another interpreter: 'make install PYTHON=python3.11'. Where the system has none: 'pip "
+    "install uv', 'uv python install 3.13', and 'make install PYTHON=$(uv python find 3.13)'"
+)
 # Checked at import. This file avoids newer syntax, so that older Pythons can parse it and show this
 # message.
 if sys.version_info < OLDEST_PYTHON:
@@ -53,7 +56,7 @@ class Distribution(NamedTuple):
 
 DISTRIBUTIONS = {
     'maintained': Distribution(
-        ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)
+        ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 14), (2, 1), (3, 0), (2, 14)
     ),
     # torch 2.6 made weights_only=True the default of torch.load, which the original mmengine does
     # not expect.
@@ -333,6 +336,8 @@ def count_compilers() -> int:
     """Return how many compilers cores and memory allow in parallel; one needs about 2 GB, for
     torch's headers.
     """
+    if not Path('/proc/meminfo').is_file():  # not Linux
+        return 1
     available = re.search(r'MemAvailable:\s+(\d+) kB', Path('/proc/meminfo').read_text())
     gigabytes = int(available[1]) / 1e6
     cores = len(os.sched_getaffinity(0))
@@ -404,7 +409,9 @@ def compile_bytecode(python: Path) -> None:
     packages = ['mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain']
     folders = [f'{site_packages}/{package}' for package in packages]
     # Files in .mim are configs, which are parsed and never imported.
-    subprocess.run([str(python), '-m', 'compileall', '-qq', '-j', '0', '-x', r'/\.mim/', *folders])
+    options = ['-qq', '-j', '0', '-x', r'/\.mim/']
+    command = [str(python), '-W', 'ignore', '-m', 'compileall', *options, *folders]
+    subprocess.run(command)
 
 
 def check_imports(python: Path) -> None:

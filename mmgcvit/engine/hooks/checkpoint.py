@@ -72,7 +72,8 @@ def get_resumed_checkpoint(runner: Runner) -> Path | None:
 
 def list_local_ranks() -> list[int]:
     """Return the process ids of the other ranks on this machine and in this container."""
-    machine = socket.gethostname(), Path('/proc/self/ns/pid').readlink()
+    namespace = Path('/proc/self/ns/pid')  # only Linux has them
+    machine = socket.gethostname(), namespace.readlink() if namespace.exists() else None
     ranks = all_gather_object((machine, os.getpid()))
     return [pid for place, pid in ranks if place == machine and pid != os.getpid()]
 
