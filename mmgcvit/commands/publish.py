@@ -40,7 +40,8 @@ def main(args: Namespace) -> None:
 
     checkpoint = read_model_checkpoint(files.checkpoint)
     state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
-    tensors = remove_module_prefix(state_dict)
+    # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
+    tensors = {name: weight.clone() for name, weight in remove_module_prefix(state_dict).items()}
     save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
