@@ -47,6 +47,12 @@ def add_options(parser: ArgumentParser) -> None:
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
     parser.add_argument(
+        '--hide-labels',
+        action='store_false',
+        dest='with_labels',
+        help='draw no class names and scores',
+    )
+    parser.add_argument(
         '--no-save-vis', action='store_false', dest='draw', help='write no pictures'
     )
     parser.add_argument(

@@ -109,7 +109,7 @@ class PredictionRun:
                 height, width = size = image.shape[:2]
                 entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
                 if self.args.draw:
-                    picture = self.model.draw(image, prediction)
+                    picture = self.model.draw(image, prediction, self.args.with_labels)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
                 if self.args.write:
                     if isinstance(prediction, Segmentation):
@@ -172,7 +172,7 @@ class PredictionRun:
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
-                    picture = model.draw(image, prediction)
+                    picture = model.draw(image, prediction, self.args.with_labels)
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         size = sv.VideoInfo(*picture.shape[1::-1], rate)
