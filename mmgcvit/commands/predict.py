@@ -47,6 +47,12 @@ def add_options(parser: ArgumentParser) -> None:
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
     parser.add_argument(
+        '--hide-labels',
+        action='store_false',
+        dest='with_labels',
+        help='draw no class names and scores',
+    )
+    parser.add_argument(
         '--no-save-vis', action='store_false', dest='draw', help='write no pictures'
     )
     parser.add_argument(
@@ -55,6 +61,7 @@ def add_options(parser: ArgumentParser) -> None:
         dest='write',
         help='write no JSON, CSV and segmentation maps',
     )
+    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
 
 
 def main(args: Namespace) -> None:
@@ -66,7 +73,7 @@ def main(args: Namespace) -> None:
     # query, tells them apart.
     if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
         checkpoint, patterns = None, [checkpoint, *patterns]
-    check_at_least(args, batch_size=1, score_thr=0)
+    check_at_least(args, batch_size=1, score_thr=0, frames=1)
     files = find_model_files(args.config, checkpoint)
     if not patterns:
         raise UserError(

@@ -109,7 +109,7 @@ class PredictionRun:
                 height, width = size = image.shape[:2]
                 entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
                 if self.args.draw:
-                    picture = self.model.draw(image, prediction)
+                    picture = self.model.draw(image, prediction, self.args.with_labels)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
                 if self.args.write:
                     if isinstance(prediction, Segmentation):
@@ -161,15 +161,18 @@ class PredictionRun:
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
-        images = sv.get_video_frames_generator(video)
-        images = self.progress.track(images, total=info.total_frames, description=video)
+        num_expected = info.total_frames
+        if self.args.frames:
+            num_expected = min(num_expected, self.args.frames)
+        images = islice(sv.get_video_frames_generator(video), self.args.frames)
+        images = self.progress.track(images, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
             for (index, image), outcome in self.predict_in_batches(enumerate(images)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
-                    picture = model.draw(image, prediction)
+                    picture = model.draw(image, prediction, self.args.with_labels)
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         size = sv.VideoInfo(*picture.shape[1::-1], rate)
@@ -187,8 +190,8 @@ class PredictionRun:
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
         # OpenCV reads a damaged video up to the damage.
-        if num_frames < MIN_FRAMES * info.total_frames:
-            message = f'{video}: {num_frames} of about {info.total_frames} frames can be read'
+        if num_frames < MIN_FRAMES * num_expected:
+            message = f'{video}: {num_frames} of about {num_expected} frames can be read'
             print(escape_controls(message))
         # OpenCV does not report a full disk.
         if self.args.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:

@@ -51,7 +51,8 @@ def main(args: Namespace) -> None:
     with silence_output(), build_in_scope(cfg.get('default_scope') or 'mmengine'):
         model = MODELS.build(get_model_config(cfg))
     check_fits(model, checkpoint)
-    tensors = checkpoint.content['state_dict']
+    # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
+    tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
     save_checkpoint(tensors, target)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')

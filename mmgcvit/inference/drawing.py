@@ -64,20 +64,29 @@ def draw_prediction(
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
+    with_labels: bool = True,
 ) -> NDArray:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR
     order.
 
     The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class; if it
     has only one, each object has a colour of its own. Labels are class names and, with
-    ``with_scores``, scores, which ground truth does not have. None as prediction draws nothing.
+    ``with_scores``, scores, which ground truth does not have. Without ``with_labels`` there are
+    none. None as prediction draws nothing.
     """
     if isinstance(prediction, Segmentation):
-        return draw_regions(image, prediction, palette, scale)
+        return draw_regions(image, prediction, palette, scale=scale, with_labels=with_labels)
     if isinstance(prediction, Detections) and len(prediction):
-        return draw_objects(image, prediction, palette, scale, with_scores)
+        return draw_objects(
+            image,
+            prediction,
+            palette=palette,
+            scale=scale,
+            with_scores=with_scores,
+            with_labels=with_labels,
+        )
     canvas = resize(image, scale)
-    if isinstance(prediction, Classification):
+    if isinstance(prediction, Classification) and with_labels:
         text = prediction.class_name
         if with_scores:
             text += f' {prediction.score:.2f}'
@@ -97,6 +106,7 @@ def draw_objects(
     palette: Sequence[Colour],
     scale: float,
     with_scores: bool,
+    with_labels: bool,
 ) -> NDArray:
     """Draw masks, boxes and labels, those with the highest scores on top."""
     prediction = prediction.select(np.s_[::-1])
@@ -114,7 +124,7 @@ def draw_objects(
     size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
     box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style)
     canvas = box_annotator.annotate(canvas, objects)
-    if len(objects) > MAX_LABELLED:
+    if not with_labels or len(objects) > MAX_LABELLED:
         return canvas
     if with_scores and len(palette) == 1:  # the name on each object would hide others
         texts = [f'{score:.2f}' for score in prediction.scores]
@@ -124,7 +134,11 @@ def draw_objects(
 
 
 def draw_regions(
-    image: NDArray, prediction: Segmentation, palette: Sequence[Colour], scale: float
+    image: NDArray,
+    prediction: Segmentation,
+    palette: Sequence[Colour],
+    scale: float,
+    with_labels: bool,
 ) -> NDArray:
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
@@ -148,7 +162,7 @@ def draw_regions(
             texts.append(name)
             colours.append(palette[label])
     canvas = resize(canvas, scale)
-    if not points:
+    if not with_labels or not points:
         return canvas
     points = scale * np.array(points)
     return draw_labels(canvas, points, texts, colours, choose_text_size(canvas), 'CENTER')

@@ -156,9 +156,11 @@ class Predictor(ABC, Generic[P]):
             raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
-    def draw(self, image: ImageLike, prediction: Prediction | None = None) -> NDArray:
+    def draw(
+        self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
+    ) -> NDArray:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
-        first.
+        first. Without ``with_labels``, leave out class names and scores.
 
         Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than
         224 px, it is enlarged to 224 px, so that text fits, unless the longer side would exceed
@@ -169,7 +171,7 @@ class Predictor(ABC, Generic[P]):
             prediction = self(image)
         shorter, longer = sorted(image.shape[:2])
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
-        return draw_prediction(image, prediction, self.palette, scale)
+        return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
 
     def predict_batch(self, images: Sequence[NDArray]) -> list[Outcome]:
         """Predict images (height, width, 3) in BGR order.

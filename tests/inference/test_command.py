@@ -123,6 +123,15 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
         assert record['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
+def test_only_the_first_frames_of_a_video_are_predicted(predict, photos):
+    """Frames that nobody asked for are not reported as unreadable."""
+    write_video(photos / 'film.avi')
+    code, printed = predict(photos / 'film.avi', '--frames', 2, '--batch-size', 3, '--hide-labels')
+    assert (code, 'can be read' in printed) == (0, False)
+    assert len(Path('predictions/preds/film.jsonl').read_text().splitlines()) == 2
+    assert len([*sv.get_video_frames_generator('predictions/vis/film.mp4')]) == 2
+
+
 def test_unreadable_inputs_are_reported_and_skipped(predict, photos):
     """Of a damaged video, the frames before the damage are predicted."""
     for name in ('words.jpg', 'broken.avi'):

@@ -40,6 +40,16 @@ def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
     assert [drawn.index(True), drawn.count(True)] == [label, 1]
 
 
+@pytest.mark.parametrize('make', [make_object, make_region, make_class])
+def test_class_names_can_be_left_out(make):
+    """What is drawn does not depend on the names then, and the objects and regions stay."""
+    drawn = [
+        draw_prediction(GREY, make(label), PALETTE[:1] * 3, with_labels=False) for label in (0, 2)
+    ]
+    assert (drawn[0] == drawn[1]).all()
+    assert find(drawn[0], PALETTE[0]).any() == (make is not make_class)
+
+
 def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
     assert choose_palette(3, [None, PALETTE[:2], 'random', PALETTE, [(0, 0, 0)] * 3]) == PALETTE
     assert len(set(choose_palette(150))) == 150

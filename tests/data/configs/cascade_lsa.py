@@ -4,7 +4,11 @@ the digits.
 
 _base_ = ['../../../configs/cascade_gcvit_t.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(dataset=_base_.digits.val_dataloader.dataset)
+train_dataloader = _base_.digits.train_dataloader
+val_dataloader = _base_.digits.val_dataloader
+test_dataloader = val_dataloader
+val_evaluator = _base_.digits.val_evaluator
+test_evaluator = val_evaluator
 heads = [
     {**head, 'in_channels': 32, 'conv_out_channels': 32, 'fc_out_channels': 64, 'num_classes': 10}
     for head in _base_.box_heads

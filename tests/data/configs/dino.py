@@ -2,7 +2,11 @@
 
 _base_ = ['../../../configs/dino_gcvit_t_12e.py', '../../../configs/_base_/digits.py']
 
-test_dataloader = dict(dataset=_base_.digits.val_dataloader.dataset)
+train_dataloader = _base_.digits.train_dataloader
+val_dataloader = _base_.digits.val_dataloader
+test_dataloader = val_dataloader
+val_evaluator = _base_.digits.val_evaluator
+test_evaluator = val_evaluator
 channels = 32
 attention = dict(embed_dims=channels, num_heads=4)
 ffn = dict(embed_dims=channels, feedforward_channels=64)
