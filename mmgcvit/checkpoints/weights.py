@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
 from ..registry import list_networks
-from .foreign import check_no_foreign, format_tensors
+from .foreign import ADAPTERS, check_no_foreign, format_tensors
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict, translate
 
@@ -92,11 +92,27 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
                 tensor = tensor.flatten(1)
             tensors[local_key] = tensor
         elif not re.search(key_mapping.ignored, external_key):
-            is_beside = not name.startswith(prefix) or re.match(PARTS_BESIDE, external_key)
-            (unused if is_beside else foreign).append(name)
+            if name.startswith(prefix) and not is_beside(external_key, prefix, key_mapping):
+                foreign.append(name)
+            else:
+                unused.append(name)
     check_no_foreign(source, foreign, f'{network.__name__} ({key_mapping.name} keys)')
     check_finite(tensors, source)
     return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict)
+
+
+def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
+    """Return whether an external key belongs to another part than the network, such as a neck.
+
+    Beside a network whose keys have no prefix of a backbone, such parts may have any names but
+    those of the network's modules and of adapters.
+    """
+    if re.match(PARTS_BESIDE, key):
+        return True
+    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS.pattern, key):
+        return False
+    modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
+    return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:

@@ -108,7 +108,8 @@ def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, file):
 def train(work_dir, **changes):
     """Train the toy model as OpenMMLab's scripts do."""
     cfg = Config.fromfile(CONFIG)
-    changes |= {'work_dir': str(work_dir), 'default_hooks.checkpoint.type': 'CheckpointHook'}
+    hook = {'default_hooks.checkpoint.type': 'CheckpointHook'}
+    changes = {'work_dir': str(work_dir), **hook, **changes}
     # mmengine keeps global state for each experiment name.
     cfg.merge_from_dict({'experiment_name': f'run{next(NUMBERS)}', **changes})
     Runner.from_cfg(cfg).train()
@@ -130,3 +131,24 @@ def test_a_run_resumes_safely_from_a_malicious_checkpoint(file):
     train(work_dir, resume=True, load_from=str(file), **hook)
     assert read_checkpoint(work_dir / 'epoch_3.pth')['meta']['epoch'] == 3
     assert [canary.exists(), victim.exists()] == [False, True]
+
+
+def test_a_resumed_run_removes_no_files_but_checkpoints_of_its_own_folder(tmp_path):
+    """A checkpoint can name any files as outdated."""
+    work_dir = tmp_path / 'work'
+    train(work_dir, **{'train_cfg.max_epochs': 1})
+    file = work_dir / 'epoch_1.pth'
+    others = [work_dir / 'notes.txt', work_dir / 'model.pth', tmp_path / 'iter_7.pth']
+    outdated = work_dir / 'iter_9.pth'
+    for path in (*others, outdated):
+        path.write_bytes(b'precious')
+    names = ['notes.txt', 'model.pth', str(others[2]), '../iter_7.pth', 'iter_9.pth']
+    content = read_checkpoint(file)
+    content['message_hub']['runtime_info']['outdated_ckpts'] = names
+    content['message_hub']['resumed_keys']['outdated_ckpts'] = True
+    torch.save(content, file)
+    hook = {'default_hooks.checkpoint.type': 'mmgcvit.AtomicCheckpointHook'}
+    safe = {'default_hooks.safe_load': {'type': 'mmgcvit.SafeLoadHook'}}
+    train(work_dir, resume=True, **{'train_cfg.max_epochs': 2}, **hook, **safe)
+    assert not outdated.exists()
+    assert all(path.exists() for path in others)
