@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import DATA_SAMPLERS
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch.utils.data import BatchSampler, Sampler
@@ -64,7 +65,7 @@ class SeededIndices:
             yield index
 
 
-class SeededBatchSampler(Sampler):
+class SeededBatchSampler(Sampler[SeededIndices]):
     """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
 
     Call :meth:`start` first; until then it yields nothing. If ``sampler`` has an attribute
@@ -72,7 +73,13 @@ class SeededBatchSampler(Sampler):
     data, as iteration-based loops need.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool):
+    def __init__(
+        self,
+        sampler: Sampler[int],
+        batch_size: int,
+        batch_sampler: dict[str, Any],
+        endless: bool,
+    ):
         self.sampler = sampler
         self.batch_size = batch_size
         self.endless = endless
@@ -82,7 +89,7 @@ class SeededBatchSampler(Sampler):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
         self.world_size = get_world_size()
-        self.epoch = None
+        self.epoch: int | None = None  # until it is started
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
         """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
@@ -99,13 +106,13 @@ class SeededBatchSampler(Sampler):
     def __iter__(self) -> Iterator[SeededIndices]:
         if self.epoch is None:
             return
-        batches = islice(self.iter_batches(), self.num_done, None)
+        batches = islice(self.iter_batches(self.epoch), self.num_done, None)
         for iteration, indices in enumerate(batches, self.iteration):
             yield SeededIndices(indices, self.seed, self.rank, iteration)
 
-    def iter_batches(self) -> Iterator[list[int]]:
-        """Yield the batches from the beginning of the epoch."""
-        for epoch in count(self.epoch):
+    def iter_batches(self, first_epoch: int) -> Iterator[list[int]]:
+        """Yield the batches from the beginning of an epoch."""
+        for epoch in count(first_epoch):
             if hasattr(self.sampler, 'seed'):
                 self.sampler.seed = self.seed
             if hasattr(self.sampler, 'set_epoch'):
@@ -115,7 +122,7 @@ class SeededBatchSampler(Sampler):
                 return
 
 
-class ResumableLoop:
+class ResumableLoop(BaseLoop):
     """Base class of this project's loops, which start at the position in the data that a checkpoint
     stores.
     """
@@ -124,7 +131,7 @@ class ResumableLoop:
     # Whether get_settings returns other settings than before the run was resumed
     has_new_settings = False
 
-    def __init__(self, runner: Any, dataloader: dict, **kwargs):
+    def __init__(self, runner: Runner, dataloader: dict[str, Any], **kwargs: Any):
         is_dict = isinstance(dataloader, dict)
         if not (is_dict and dataloader.get('batch_size') and dataloader.get('sampler')):
             raise UserError(
@@ -148,7 +155,7 @@ class ResumableLoop:
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
-    def load_batches(self) -> Iterator:
+    def load_batches(self) -> Iterator[Any]:
         """Load the batches that come next, one by one."""
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
@@ -156,16 +163,16 @@ class ResumableLoop:
         while (batch := self.load_next(batches)) is not None:
             yield batch
 
-    def load_next(self, batches: Iterator) -> Any:
+    def load_next(self, batches: Iterator[Any]) -> Any:
         """Return the next batch, or None after the last one.
 
         AtomicCheckpointHook replaces this method, to save checkpoints between iterations.
         """
         return next(batches, None)
 
-    def run_iter(self, *arguments) -> None:
+    def run_iter(self, *args: Any) -> None:
         seed_generators(self.seed, self.batch_sampler.rank, self.iter)
-        super().run_iter(*arguments)
+        super().run_iter(*args)
 
     @property
     def seed(self) -> int:
@@ -188,7 +195,7 @@ class ResumableLoop:
             'length': len(sampler),
         }
 
-    def get_state(self, meta: dict) -> dict[str, int]:
+    def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
         """Return the position in the data, for a checkpoint with this ``meta``, and what the order
         depends on.
         """
@@ -199,7 +206,7 @@ class ResumableLoop:
             num_done = sampler.num_done + meta['iter'] - sampler.iteration
         return {'num_done': num_done, **self.get_settings()}
 
-    def resume(self, meta: dict) -> int:
+    def resume(self, meta: dict[str, Any]) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has
         another one.
 
@@ -213,7 +220,9 @@ class ResumableLoop:
         seed = get_randomness(self.runner).get('seed')
         meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch']  # 0 in an iteration-based run
-        sampler.start(meta['seed'], meta['iter'], epoch, state['num_done'])
+        sampler.start(
+            seed=meta['seed'], iteration=meta['iter'], epoch=epoch, num_done=state['num_done']
+        )
         changes = [
             f'{name} {state[name]} -> {value}'
             for name, value in self.get_settings().items()
@@ -267,7 +276,7 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
         return super().run()
 
 
-class BatchIterator(chain):
+class BatchIterator(chain[Any]):
     """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over
     loaded batches.
     """
@@ -277,7 +286,7 @@ class BatchIterator(chain):
             next(self)
 
 
-def get_length(runner: Any) -> tuple[str, int, int]:
+def get_length(runner: Runner) -> tuple[str, int, int]:
     """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
     planned.
     """
@@ -286,7 +295,7 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     return 'epoch', runner.epoch, runner.max_epochs
 
 
-def format_position(runner: Any) -> str:
+def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
     unit, done, _ = get_length(runner)
     return f'{unit} {done}'

@@ -131,7 +131,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
     ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
     the base batch size in ``cfg`` is changed.
     """
-    scaling = cfg.get('auto_scale_lr') or {}
+    scaling = cfg.get('auto_scale_lr') or ConfigDict()
     loader = cfg.get('train_dataloader') or {}
     base = scaling.get('base_batch_size')
     batch_size = loader.get('batch_size')

@@ -91,7 +91,7 @@ class View:
         stride: int,
         title: str,
         label: str = 'attention (1 = uniform)',
-        **style,
+        **style: Any,
     ) -> None:
         """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over the image in dark
         grey, and a colour bar if it has a ``label``. NaN is transparent.

@@ -149,7 +149,7 @@ def compute_checksum(openmmlab: str, operators: str, distribution: Distribution)
     return hashlib.sha256('\0'.join(texts).encode()).hexdigest()
 
 
-def say(*words) -> None:
+def say(*words: object) -> None:
     print('[install]', *words, flush=True)
 
 

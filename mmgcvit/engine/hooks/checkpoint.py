@@ -45,7 +45,7 @@ class AtomicBackend(LocalBackend):
     """
 
     def __init__(self) -> None:
-        self.outdated = []  # names
+        self.outdated: list[str] = []  # names
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         with write_atomically(Path(filepath)) as temporary:
@@ -98,12 +98,13 @@ class AtomicCheckpointHook(CheckpointHook):
     does not wait for the GPU. Rank 0's clock counts.
     """
 
+    save_best: str | list[str] | None
     rule_map: ClassVar = {'greater': operator.ge, 'less': operator.le}
 
-    def __init__(self, time_interval: float = 1200, **kwargs):
+    def __init__(self, time_interval: float = 1200, **kwargs: Any):
         super().__init__(backend_args={'backend': ATOMIC_BACKEND}, **kwargs)
         self.time_interval = time_interval
-        self.group = None  # of all ranks, on their CPUs
+        self.group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
 
     def before_train(self, runner: Runner) -> None:
         if self.save_best and runner.val_loop:
@@ -141,7 +142,7 @@ class AtomicCheckpointHook(CheckpointHook):
             for temporary in Path(self.out_dir).glob(f'*.pth.*{TEMPORARY_SUFFIX}'):
                 temporary.unlink()  # a killed run has left it unfinished
 
-    def load_next(self, runner: Runner, batches: Iterator) -> Any:
+    def load_next(self, runner: Runner, batches: Iterator[Any]) -> Any:
         """Return the next batch, or None after the last one of an epoch.
 
         Before it, save a checkpoint if it is time, or if a rank has received a signal: then raise a
@@ -206,7 +207,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.saved_iter = iteration  # the number of trained iterations in the last checkpoint
         self.next_time = time.monotonic() + self.time_interval
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the checkpoint if one of the scores is the best so far."""
         scores = dict(metrics)
         for name, score in metrics.items():
@@ -246,11 +247,11 @@ class SafeLoadHook(Hook):
     start it.
     """
 
-    def before_run(self, runner: Any) -> None:
+    def before_run(self, runner: Runner) -> None:
         self.context = ExitStack()
         # This package's commands have entered the context already, before they built the runner.
         if get_checkpoint_loaders()[''].__module__ != safe_checkpoint_loading.__module__:
             self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
-    def after_run(self, runner: Any) -> None:
+    def after_run(self, runner: Runner) -> None:
         self.context.close()
