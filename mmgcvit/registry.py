@@ -7,12 +7,9 @@ modules in their ``locations``.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .errors import MINIMUM_VERSIONS, MissingPackageError, check_installed
-
-if TYPE_CHECKING:
-    from .models.base import PyramidBackbone
 
 
 def check_requirements() -> None:
@@ -67,7 +64,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
 )
 
 
-def list_networks() -> dict[str, 'type[PyramidBackbone]']:
+def list_networks() -> dict[str, type[Any]]:
     """Return the registered backbones of this package and their subclasses by name, with GC ViT and
     LSA first.
     """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast, overload
 
 import numpy as np
 import torch
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     import supervision
 
 sv = Supervision('predicting with tiles')
-
-ImageT = TypeVar('ImageT', bound=ImageLike)
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
@@ -122,20 +120,20 @@ class Predictor(ABC, Generic[P]):
                 return max(first, second), min(first, second)
         return None
 
+    # A str is a sequence of str too, but one image.
     @overload
-    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: ImageLike, batch_size: int = 1, tiles: int | None = None
+    ) -> P: ...
 
     @overload
     def __call__(
-        self,
-        images: list[ImageT] | tuple[ImageT, ...],
-        batch_size: int = 1,
-        tiles: int | None = None,
+        self, images: Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
     ) -> list[P]: ...
 
     def __call__(
         self,
-        images: ImageLike | list[ImageT] | tuple[ImageT, ...],
+        images: ImageLike | Sequence[ImageLike],
         batch_size: int = 1,
         tiles: int | None = None,
     ) -> P | list[P]:
@@ -154,7 +152,7 @@ class Predictor(ABC, Generic[P]):
             UserError: An image cannot be read or predicted, or an argument is invalid.
         """
         if not isinstance(images, list | tuple):
-            return self([images], batch_size, tiles)[0]
+            return self([cast(ImageLike, images)], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
         model = self if tiles is None else self.with_tiles(tiles, batch_size)
