@@ -75,13 +75,15 @@ def log_warning(message: str) -> None:
 
 @contextmanager
 def run_without_ranks() -> Iterator[None]:
-    """Let OpenMMLab's packages work as in a single process: they ask torch whether it is one."""
-    is_initialized = dist.is_initialized
-    dist.is_initialized = lambda: False
+    """Let OpenMMLab's packages work as in a single process: they ask torch whether it has a default
+    process group.
+    """
+    world = dist.group.WORLD
+    dist.group.WORLD = None
     try:
         yield
     finally:
-        dist.is_initialized = is_initialized
+        dist.group.WORLD = world
 
 
 def get_image_name(sample: Any) -> str:

@@ -5,25 +5,32 @@ random number generators, and results do not depend on ``num_workers``.
 """
 
 import random
+import signal
+import time
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain, count, islice, repeat
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank, get_world_size
+import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
+from torch import nn
 from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
-from ..mmengine_utils import log_warning
+from ..interrupts import INTERRUPTS, DataTimeoutError
+from ..mmengine_utils import ends_step, log_warning
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
+from .hooks.checkpoint import AtomicCheckpointHook
 
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'
@@ -124,10 +131,12 @@ class SeededBatchSampler(Sampler[SeededIndices]):
 
 class ResumableLoop(BaseLoop):
     """Base class of this project's loops, which start at the position in the data that a checkpoint
-    stores.
+    stores. Between iterations, they let :class:`.AtomicCheckpointHook` save a checkpoint when it is
+    time, and stop at a signal.
     """
 
     is_by_epoch: bool
+    group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
     # Whether get_settings returns other settings than before the run was resumed
     has_new_settings = False
 
@@ -155,20 +164,101 @@ class ResumableLoop(BaseLoop):
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
+    def run(self) -> nn.Module:
+        """Train, and return the model."""
+        if is_distributed():
+            self.group = dist.new_group(backend='gloo')
+        self.runner.call_hook('before_train')
+        self.train()
+        INTERRUPTS.is_deferred = False
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    @abstractmethod
+    def train(self) -> None:
+        """Train, and validate in between, until the end."""
+
     def load_batches(self) -> Iterator[Any]:
-        """Load the batches that come next, one by one."""
+        """Load the batches that come next, one by one.
+
+        After each, look whether it is time to save or to stop.
+        """
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
         batches = iter(self.dataloader)
-        while (batch := self.load_next(batches)) is not None:
+        while True:
+            batch, is_late = self.load_next(batches)
+            self.save_or_stop(is_late)
+            if batch is None:
+                return
             yield batch
 
-    def load_next(self, batches: Iterator[Any]) -> Any:
-        """Return the next batch, or None after the last one.
+    def load_next(self, batches: Iterator[Any]) -> tuple[Any, bool]:
+        """Return the next batch, or None after the last one, and whether it is late.
 
-        AtomicCheckpointHook replaces this method, to save checkpoints between iterations.
+        Then a signal has been received, and the batch has not been loaded in time.
         """
-        return next(batches, None)
+        if self.checkpoint_hook is None:
+            return next(batches, None), False
+        try:
+            return INTERRUPTS.wait_for(lambda: next(batches, None)), False
+        except (DataTimeoutError, RuntimeError):  # torch's error if workers are dead
+            if not INTERRUPTS.received:
+                raise
+            return None, True
+
+    @property
+    def checkpoint_hook(self) -> AtomicCheckpointHook | None:
+        """The hook that can save a checkpoint between iterations, if there is one.
+
+        Without it, a signal ends the run at once.
+        """
+        for hook in self.runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                return hook
+        return None
+
+    def save_or_stop(self, is_late: bool = False) -> None:
+        """Between iterations, save a checkpoint if it is time or a rank has received a signal. At a
+        signal, raise a KeyboardInterrupt on all ranks.
+
+        All ranks decide together, after each has loaded its next batch and before they train on it,
+        by a reduction on the CPU, which does not wait for the GPU. Rank 0's clock counts.
+        ``is_late`` says that there are no data for the next iteration, so that gradients that are
+        being accumulated are lost.
+        """
+        hook = self.checkpoint_hook
+        if hook is None:
+            return
+        is_time = is_main_process() and time.monotonic() >= hook.saved_at + hook.time_interval
+        is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
+        can_save = ends_step(self.runner)
+        if can_save and (is_time or is_stopping) and hook.saved_iter != self.iter:
+            hook.save_now(self.runner)
+        if is_late or (can_save and is_stopping):
+            self.agree(True)  # wait, because launchers kill the other ranks when one ends
+            raise KeyboardInterrupt(INTERRUPTS.received or signal.SIGTERM)
+
+    def agree(self, *answers: bool) -> list[bool]:
+        """Return which answers are True on any rank."""
+        numbers = torch.tensor(answers).int()
+        if self.group:
+            dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
+        return numbers.bool().tolist()
+
+    def validate_if_due(self, done: int, length: int) -> None:
+        """Validate after ``done`` of ``length`` epochs, or iterations in an iteration-based run, if
+        the settings say so.
+
+        A signal ends a validation at once, because a resumed run repeats it.
+        """
+        is_due = done % self.val_interval == 0 or done == length
+        if self.runner.val_loop is None or done < self.val_begin or not is_due:
+            return
+        if INTERRUPTS.is_deferred:
+            self.save_or_stop()
+        INTERRUPTS.is_deferred = False
+        self.runner.val_loop.run()
 
     def run_iter(self, *args: Any) -> None:
         seed_generators(self.seed, self.batch_sampler.rank, self.iter)
@@ -249,6 +339,12 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
 
     is_by_epoch = True
 
+    def train(self) -> None:
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            self.validate_if_due(self._epoch, self._max_epochs)
+
     def run_epoch(self) -> None:
         # As mmengine, which would not let us load the batches.
         self.runner.call_hook('before_train_epoch')
@@ -268,22 +364,20 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 
     is_by_epoch = False
 
-    def run(self) -> Any:
-        stop_workers(self.dataloader)  # hooks set worker_init_fn later
-        # If this were True, later versions of mmengine would not skip the placeholders.
-        self.fast_forward_on_resume = False
-        self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.load_batches())
+    def run(self) -> nn.Module:
+        stop_workers(self.dataloader)  # SignalHook sets worker_init_fn later
         return super().run()
 
-
-class BatchIterator(chain[Any]):
-    """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over
-    loaded batches.
-    """
-
-    def skip_iter(self, num_iters: int) -> None:  # mmengine up to 0.10.7 calls ``next`` instead
-        for _ in range(num_iters):
-            next(self)
+    def train(self) -> None:
+        # As mmengine, except that a resumed run loads no batches that it has trained on.
+        self.runner.call_hook('before_train_epoch')
+        self.dataloader_iterator = self.load_batches()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            self.validate_if_due(self._iter, self._max_iters)
+        self.runner.call_hook('after_train_epoch')
 
 
 def get_length(runner: Runner) -> tuple[str, int, int]:

@@ -20,6 +20,7 @@ from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
+from .hooks.signals import SignalHook
 from .setup import check_data, open_runner
 from .work_dir import Runner, StartHook, choose_checkpoint
 
@@ -52,7 +53,7 @@ def train(
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warning = check_batch_size(cfg, file_cfg, get_world_size())
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume=resume, overwrite=overwrite)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
@@ -64,6 +65,7 @@ def train(
         if cfg.resume:
             runner.register_hook(NewScheduleHook())
         del checkpoint  # mmengine frees its content after loading
+        runner.register_hook(SignalHook())
         runner.register_hook(StartHook())
         runner.register_hook(SummaryHook())
         if patience:
