@@ -2,12 +2,11 @@
 feature.
 """
 
-import io
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
+import numpy as np
 import torch
 from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -338,12 +337,49 @@ class CocoMetric(MMDetCocoMetric):
         return compute(self, results)
 
 
+# The scores of pycocotools' summary in its order, which mmdet knows: of precision or recall, at an
+# IoU threshold (None: the mean over all), of objects of a size. The three limits of recall are one.
+SUMMARY = (
+    ('precision', None, 'all'),
+    ('precision', 0.5, 'all'),
+    ('precision', 0.75, 'all'),
+    ('precision', None, 'small'),
+    ('precision', None, 'medium'),
+    ('precision', None, 'large'),
+    ('recall', None, 'all'),
+    ('recall', None, 'all'),
+    ('recall', None, 'all'),
+    ('recall', None, 'small'),
+    ('recall', None, 'medium'),
+    ('recall', None, 'large'),
+)
+
+
 class UnlimitedCOCOeval(COCOeval):
-    """pycocotools' evaluation, whose summary finds scores of another limit than 100."""
+    """pycocotools' evaluation with a summary of one limit of detections.
+
+    pycocotools looks mAP up under the limit 100, whatever its limits are.
+    """
 
     def summarize(self) -> None:
-        """Compute the scores, and print them."""
-        self.params.maxDets = [100, 100, 100]  # the limit under which it looks scores up
-        with redirect_stdout(io.StringIO()) as text:
-            super().summarize()
-        print(text.getvalue().replace('maxDets=100 ', f'maxDets={MAX_DETECTIONS} '), end='')  # noqa: T201
+        """Compute the scores of :data:`SUMMARY`, and print them."""
+        self.stats = np.array([self.compute_mean(*row) for row in SUMMARY])
+        for (name, threshold, size), score in zip(SUMMARY, self.stats, strict=True):
+            iou = f'{self.params.iouThrs[0]:.2f}:{self.params.iouThrs[-1]:.2f}'
+            if threshold is not None:
+                iou = f'{threshold:.2f}'
+            title = f'Average {name.capitalize()}'
+            print(  # noqa: T201
+                f' {title:<17} @[ IoU={iou:<9} | area={size:>6} | maxDets={MAX_DETECTIONS} ] = '
+                f'{score:.3f}'
+            )
+
+    def compute_mean(self, name: str, threshold: float | None, size: str) -> float:
+        """Return the mean of a score over the classes that have objects, or -1 without any."""
+        # The axes are [IoU threshold, class, object size, number of detections], for precision with
+        # one of recall before the class.
+        values = self.eval[name][..., self.params.areaRngLbl.index(size), -1]
+        if threshold is not None:
+            values = values[self.params.iouThrs == threshold]
+        values = values[values > -1]
+        return values.mean() if len(values) else -1.0

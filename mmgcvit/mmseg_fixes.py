@@ -50,9 +50,8 @@ class IoUMetric(mmseg.IoUMetric):
         *args: Any,
     ) -> dict[str, NDArray[np.float64]]:
         """Return ``aAcc`` and the metrics (C,) of C classes from their numbers of pixels (C,)."""
-        metrics = mmseg.IoUMetric.total_area_to_metrics(
-            total_area_intersect, total_area_union, total_area_pred_label, total_area_label, *args
-        )
+        areas = (total_area_intersect, total_area_union, total_area_pred_label, total_area_label)
+        metrics = mmseg.IoUMetric.total_area_to_metrics(*areas, *args)
         is_absent = total_area_label.numpy() == 0
         for name, values in metrics.items():
             if name != 'aAcc':

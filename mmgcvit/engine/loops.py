@@ -54,7 +54,7 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int = 0) -> No
         torch.default_generator.manual_seed(torch_seed)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SeededIndices:
     """Indices of the samples in a batch.
 
@@ -68,7 +68,7 @@ class SeededIndices:
 
     def __iter__(self) -> Iterator[int]:
         for sample, index in enumerate(self.indices, start=1):
-            seed_generators(self.seed, self.rank, self.iteration, sample)
+            seed_generators(self.seed, rank=self.rank, iteration=self.iteration, sample=sample)
             yield index
 
 
@@ -115,7 +115,9 @@ class SeededBatchSampler(Sampler[SeededIndices]):
             return
         batches = islice(self.iter_batches(self.epoch), self.num_done, None)
         for iteration, indices in enumerate(batches, self.iteration):
-            yield SeededIndices(indices, self.seed, self.rank, iteration)
+            yield SeededIndices(
+                indices=indices, seed=self.seed, rank=self.rank, iteration=iteration
+            )
 
     def iter_batches(self, first_epoch: int) -> Iterator[list[int]]:
         """Yield the batches from the beginning of an epoch."""

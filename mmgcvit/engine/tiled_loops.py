@@ -32,7 +32,8 @@ def build_dataset_and_predictor(
     dataset = build_dataset(settings, scope, masks=masks)
     first = next(iter_unwrapped_datasets(settings))
     meta = {'dataset_meta': dataset.metainfo}
-    return dataset, make_predictor(unwrap_model(runner), scope, first, meta, **options)
+    model = unwrap_model(runner)
+    return dataset, make_predictor(model, scope, dataset=first, meta=meta, **options)
 
 
 class TiledLoop(BaseLoop):

@@ -157,7 +157,12 @@ def ms_deform_attn_backward(
 
     def attend(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
         return ms_deform_attn_forward(
-            value, spatial_shapes, level_starts, locations, weights, im2col_step
+            value,
+            spatial_shapes,
+            level_starts,
+            locations=locations,
+            weights=weights,
+            im2col_step=im2col_step,
         )
 
     _, gradients = vjp(attend, (value, locations, weights), grad_output, strict=True)

@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
-from ...errors import get_first_line
+from ...errors import UserError, get_first_line
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import load_sample
 from ...evaluation.scoring import score_image
@@ -103,11 +103,16 @@ def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             step(hook, runner, *args, **kwargs)
+        # A training of days must not end because of its pictures: trackers raise errors of any
+        # type, and so do datasets and drawing. For other errors than the user's, the log has the
+        # traceback.
         except Exception as error:
             hook.is_on = False
+            is_expected = isinstance(error, UserError | OSError)
             runner.logger.warning(
                 f'the validation images are no longer drawn ({get_first_line(error)}). The '
-                'training goes on'
+                'training goes on',
+                exc_info=None if is_expected else error,
             )
 
     return draw
