@@ -16,7 +16,8 @@
 # make test-docs      build the documentation and check its pages. Part of test-all
 # make install        install into a virtual environment
 # make lint           run ruff, and check the words of the documentation
-# make types          check the types that the programs of the documentation use. Part of test-all
+# make types          check the types of the package, and those that the programs of the
+#                     documentation use. Part of test-all
 # make docs           build the documentation, build/docs/index.html; make docs-links checks its
 #                     external links
 # make clean          remove the files of the demos; make distclean removes the environments too
@@ -40,7 +41,7 @@ DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
 .PHONY: demo demo-seg test test-all test-gpu benchmark gpu-wheels test-beside test-docs \
-	test-upstream test-upstream-all lint types docs docs-links install clean distclean
+	test-upstream test-upstream-all lint types check-types docs docs-links install clean distclean
 
 TRAIN = $(RUN) -m mmgcvit train --overwrite --progress
 demo: $(DIGITS)
@@ -64,7 +65,7 @@ test-all: test
 	-$(if $(filter maintained,$(OPENMMLAB)),$(MAKE) $(VENV)/installed-docs)
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync \
 		TEST_PROCESSES=1 DEVICE=cpu $(ALSO) test-gpu \
-		$(if $(filter maintained,$(OPENMMLAB)),test-beside test-docs)
+		$(if $(filter maintained,$(OPENMMLAB)),test-beside test-docs check-types)
 
 DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
@@ -157,8 +158,12 @@ build/keypoints/installed: locks/keypoints.txt | install
 test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
 
-types: install
+types: check-types
 	$(RUN) -m pytest tests/docs/test_blocks.py -k type_errors
+
+# The numbers of errors are those with the maintained packages.
+check-types: install
+	$(RUN) tools/check_types.py
 
 # Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|$\

@@ -42,7 +42,7 @@ PIP_PACKAGES = {
 # The oldest versions of the packages that all commands need
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # Why each package that is installed, but that ops/packages.py could not import, is broken.
-BROKEN_PACKAGES = {}
+BROKEN_PACKAGES: dict[str, str] = {}
 
 
 class UserError(ValueError):
@@ -96,11 +96,11 @@ def format_missing(feature: str, *missing: str) -> str:
     for package in missing:
         if package in BROKEN_PACKAGES:
             return BROKEN_PACKAGES[package]
-    missing = list_missing(MINIMUM_VERSIONS) or missing
-    verb = 'is' if len(missing) == 1 else 'are'
+    lacking = list_missing(MINIMUM_VERSIONS) or missing
+    verb = 'is' if len(lacking) == 1 else 'are'
     return (
-        f'{feature} needs {", ".join(missing)}, which {verb} not installed. '
-        f'{advise_installation(missing)}'
+        f'{feature} needs {", ".join(lacking)}, which {verb} not installed. '
+        f'{advise_installation(lacking)}'
     )
 
 
@@ -141,7 +141,9 @@ def shorten(names: Sequence[object], max_names: int = 3) -> str:
     return text
 
 
-def suggest(name: str, known_names: Iterable[str], format_name: Callable = str) -> str:
+def suggest(
+    name: str, known_names: Iterable[str], format_name: Callable[[str], str | None] = str
+) -> str:
     """Return ``; did you mean NAME?`` with the most similar known name, or an empty string if none
     is similar.
     """

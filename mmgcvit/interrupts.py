@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar('T')
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # In seconds. After a signal, a training waits so long for data: schedulers kill it after 30 s.
@@ -33,8 +35,9 @@ class Interrupts:
         self.is_deferred = False  # whether the program looks at ``received`` itself
         self.is_waiting = False  # for data
         self.process = os.getpid()
-        self.peers = []  # the other ranks on this machine
-        self.handlers = {}  # those that were replaced
+        self.peers: list[int] = []  # the process ids of the other ranks on this machine
+        # The handlers that were replaced, by signal
+        self.handlers: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Raise a KeyboardInterrupt, or only note the signal if the program defers it.
@@ -68,7 +71,7 @@ class Interrupts:
             with suppress(OSError):
                 os.write(2, NOTE)  # sys.stderr may be in use
 
-    def wait_for(self, load: Callable) -> Any:
+    def wait_for(self, load: Callable[[], T]) -> T:
         """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
 
         From now on, the program looks at ``received`` itself.
@@ -109,12 +112,12 @@ def handle_signals() -> Iterator[None]:
         raise
     finally:
         signal.alarm(0)
-        for number, handler in INTERRUPTS.handlers.items():
-            signal.signal(number, handler)
+        for replaced, handler in INTERRUPTS.handlers.items():
+            signal.signal(replaced, handler)
         INTERRUPTS.reset()
 
 
-def start_worker(initialise: Callable | None, worker: int) -> None:
+def start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
     """Let a data worker ignore the signals that its whole process group gets, so that it loads what
     its training still needs.
     """

@@ -2,15 +2,15 @@
 feature.
 """
 
-import io
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
+import numpy as np
 import torch
 from mmcv.ops import roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
@@ -25,7 +25,7 @@ import_task_package('mmdet')
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
 from mmdet.models import layers, task_modules  # noqa: E402
-from mmdet.models.task_modules import AssignResult  # noqa: E402
+from mmdet.models.task_modules import AssignResult, SamplingResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
 from mmdet.structures.mask import BitmapMasks  # noqa: E402
 
@@ -50,7 +50,7 @@ class RPNHead(mmdet.RPNHead):
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
-class Float32RoIHead:
+class Float32RoIHead(mmdet.BaseRoIHead):
     """Base class of RoI heads on feature maps in float32, which are cast once for all RoI
     extractors.
 
@@ -58,11 +58,11 @@ class Float32RoIHead:
     channels-last tensors. Remove this class and its subclasses when it does both.
     """
 
-    def loss(self, x: Tensors, *args, **kwargs) -> dict[str, Tensor]:
+    def loss(self, x: Tensors, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the losses, by name, of feature maps (B, C, H_i, W_i)."""
         return super().loss(make_float32(x), *args, **kwargs)
 
-    def predict(self, x: Tensors, *args, **kwargs) -> list[InstanceData]:
+    def predict(self, x: Tensors, *args: Any, **kwargs: Any) -> list[InstanceData]:
         """Return the predictions for each image of feature maps (B, C, H_i, W_i)."""
         return super().predict(make_float32(x), *args, **kwargs)
 
@@ -92,7 +92,10 @@ class FCNMaskHead(mmdet.FCNMaskHead):
     """
 
     def get_targets(
-        self, sampling_results: list, batch_gt_instances: list[InstanceData], rcnn_train_cfg: Any
+        self,
+        sampling_results: list[SamplingResult],
+        batch_gt_instances: list[InstanceData],
+        rcnn_train_cfg: ConfigDict,
     ) -> Tensor:
         """Return the targets (n, h, w), 0 or 1, of the images' n positive boxes.
 
@@ -110,7 +113,7 @@ class FCNMaskHead(mmdet.FCNMaskHead):
         return torch.cat(targets)
 
 
-def crop_masks(result: Any, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
+def crop_masks(result: SamplingResult, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
     """Return the masks (n, h, w), 0 or 1, inside of the n positive boxes of a sampling result."""
     boxes = clip_boxes_to_image(result.pos_priors, (masks.height, masks.width))
     objects, numbers = result.pos_assigned_gt_inds.unique(return_inverse=True)
@@ -130,7 +133,9 @@ class RefPointHead(layers.MLP):
     """
 
     def __init__(self, channels: int):
-        super().__init__(2 * channels, channels, channels, 2)
+        super().__init__(
+            input_dim=2 * channels, hidden_dim=channels, output_dim=channels, num_layers=2
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sine encodings (B, n, 4 * F) of boxes to queries (B, n, C).
@@ -179,7 +184,7 @@ class MSDeformAttnPixelDecoder(layers.MSDeformAttnPixelDecoder):
             return super().forward(make_float32(feats))
 
 
-class IgnoringAssigner:
+class IgnoringAssigner(task_modules.BaseAssigner):
     """Base class of assigners that do not train background on ignored objects, such as crowds.
 
     mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do
@@ -187,12 +192,15 @@ class IgnoringAssigner:
     must be inside of an ignored object.
     """
 
-    def __init__(self, ignore_iof_thr: float, **kwargs):
+    def __init__(self, ignore_iof_thr: float, **kwargs: Any):
         super().__init__(**kwargs)
         self.max_iof = ignore_iof_thr
 
     def assign(
-        self, pred_instances: Any, gt_instances: Any, gt_instances_ignore: Any = None
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        gt_instances_ignore: InstanceData | None = None,
     ) -> AssignResult:
         """Assign n predictions.
 
@@ -219,7 +227,9 @@ class MaxIoUAssigner(IgnoringAssigner, task_modules.MaxIoUAssigner):
     mmdet matches each object with its best boxes in a loop, which waits at each object.
     """
 
-    def __init__(self, **kwargs) -> None:
+    match_low_quality: bool
+
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.matches_best = self.match_low_quality and self.gt_max_assign_all
         if self.matches_best:
@@ -266,7 +276,7 @@ class HungarianAssigner(task_modules.HungarianAssigner):
     mmdet handles NaN costs.
     """
 
-    def assign(self, pred_instances: InstanceData, *args, **kwargs) -> AssignResult:
+    def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
         """Match predictions with ``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...) to the
         ground truth.
         """
@@ -292,12 +302,12 @@ class ApplyExifAsAnnotated(BaseTransform):
     transform when mmdet compares an image's size with the annotated one.
     """
 
-    def __init__(self, backend_args: dict | None = None):
+    def __init__(self, backend_args: dict[str, Any] | None = None):
         self.load_unrotated = LoadImageFromFile(
             color_type='color_ignore_orientation', backend_args=backend_args
         )
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         annotated_shape = results.get('height'), results.get('width')
         height, width = results['img'].shape[:2]
         if annotated_shape == (width, height) and width != height:
@@ -318,21 +328,58 @@ class CocoMetric(MMDetCocoMetric):
     1,000. Remove this class when one argument sets both limits.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs, proposal_nums=3 * [MAX_DETECTIONS])
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Return the scores by name, of results as mmdet's ``process`` collects them."""
         compute = replace_globals(MMDetCocoMetric.compute_metrics, COCOeval=UnlimitedCOCOeval)
         return compute(self, results)
 
 
+# The scores of pycocotools' summary in its order, which mmdet knows: of precision or recall, at an
+# IoU threshold (None: the mean over all), of objects of a size. The three limits of recall are one.
+SUMMARY = (
+    ('precision', None, 'all'),
+    ('precision', 0.5, 'all'),
+    ('precision', 0.75, 'all'),
+    ('precision', None, 'small'),
+    ('precision', None, 'medium'),
+    ('precision', None, 'large'),
+    ('recall', None, 'all'),
+    ('recall', None, 'all'),
+    ('recall', None, 'all'),
+    ('recall', None, 'small'),
+    ('recall', None, 'medium'),
+    ('recall', None, 'large'),
+)
+
+
 class UnlimitedCOCOeval(COCOeval):
-    """pycocotools' evaluation, whose summary finds scores of another limit than 100."""
+    """pycocotools' evaluation with a summary of one limit of detections.
+
+    pycocotools looks mAP up under the limit 100, whatever its limits are.
+    """
 
     def summarize(self) -> None:
-        """Compute the scores, and print them."""
-        self.params.maxDets = [100, 100, 100]  # the limit under which it looks scores up
-        with redirect_stdout(io.StringIO()) as text:
-            super().summarize()
-        print(text.getvalue().replace('maxDets=100 ', f'maxDets={MAX_DETECTIONS} '), end='')  # noqa: T201
+        """Compute the scores of :data:`SUMMARY`, and print them."""
+        self.stats = np.array([self.compute_mean(*row) for row in SUMMARY])
+        for (name, threshold, size), score in zip(SUMMARY, self.stats, strict=True):
+            iou = f'{self.params.iouThrs[0]:.2f}:{self.params.iouThrs[-1]:.2f}'
+            if threshold is not None:
+                iou = f'{threshold:.2f}'
+            title = f'Average {name.capitalize()}'
+            print(  # noqa: T201
+                f' {title:<17} @[ IoU={iou:<9} | area={size:>6} | maxDets={MAX_DETECTIONS} ] = '
+                f'{score:.3f}'
+            )
+
+    def compute_mean(self, name: str, threshold: float | None, size: str) -> float:
+        """Return the mean of a score over the classes that have objects, or -1 without any."""
+        # The axes are [IoU threshold, class, object size, number of detections], for precision with
+        # one of recall before the class.
+        values = self.eval[name][..., self.params.areaRngLbl.index(size), -1]
+        if threshold is not None:
+            values = values[self.params.iouThrs == threshold]
+        values = values[values > -1]
+        return values.mean() if len(values) else -1.0

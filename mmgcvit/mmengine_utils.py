@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
 from .errors import UserError, escape_controls
+
+P = ParamSpec('P')
+T = TypeVar('T')
 
 BUILD_LOCK = threading.RLock()
 POLL_INTERVAL = 0.1  # in seconds
@@ -33,18 +36,18 @@ def build_in_scope(scope: str) -> Iterator[None]:
         yield
 
 
-def call_on_rank_0(function: Callable, *arguments) -> Any:
+def call_on_rank_0(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function on rank 0 only. Then, on all ranks, return its result or raise an error if it
     raised one: on the other ranks a UserError.
     """
-    result = None
-    error = None
+    result: Any = None
+    error: BaseException | None = None
     reason = ''
     # The default group's timeout would end the run if the function reads much from a slow disk.
     group = dist.new_group(backend='gloo', timeout=MAX_WAIT) if is_distributed() else None
     if get_rank() == 0:
         try:
-            result = function(*arguments)
+            result = function(*args, **kwargs)
         except BaseException as caught:  # KeyboardInterrupt and SystemExit too
             # The error itself may have attributes that cannot be pickled.
             error = caught
@@ -55,7 +58,7 @@ def call_on_rank_0(function: Callable, *arguments) -> Any:
             time.sleep(POLL_INTERVAL)
         barrier.wait()  # raises an error if a rank was killed
         dist.destroy_process_group(group)
-        sent = [result, reason]
+        sent: list[Any] = [result, reason]
         broadcast_object_list(sent)
         result, reason = sent
     if reason:
@@ -72,13 +75,15 @@ def log_warning(message: str) -> None:
 
 @contextmanager
 def run_without_ranks() -> Iterator[None]:
-    """Let OpenMMLab's packages work as in a single process: they ask torch whether it is one."""
-    is_initialized = dist.is_initialized
-    dist.is_initialized = lambda: False
+    """Let OpenMMLab's packages work as in a single process: they ask torch whether it has a default
+    process group.
+    """
+    world = dist.group.WORLD
+    dist.group.WORLD = None
     try:
         yield
     finally:
-        dist.is_initialized = is_initialized
+        dist.group.WORLD = world
 
 
 def get_image_name(sample: Any) -> str:
@@ -86,7 +91,7 @@ def get_image_name(sample: Any) -> str:
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'
 
 
-def unwrap_model(runner: Any) -> nn.Module:
+def unwrap_model(runner: Any) -> BaseModel:
     """Return a runner's model without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 

@@ -1,6 +1,9 @@
 """A loss and a metric for mmseg. Each class works around one bug."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .ops.packages import import_task_package
@@ -22,7 +25,7 @@ class LovaszLoss(MMSegLovaszLoss):
     """
 
     def forward(
-        self, cls_score: Tensor, label: Tensor, *args, ignore_index: int = 255, **kwargs
+        self, cls_score: Tensor, label: Tensor, *args: Any, ignore_index: int = 255, **kwargs: Any
     ) -> Tensor:
         """Return the loss of logits (B, C, H, W) and labels (B, H, W)."""
         if (label != ignore_index).sum() < 2:
@@ -44,12 +47,11 @@ class IoUMetric(mmseg.IoUMetric):
         total_area_union: Tensor,
         total_area_pred_label: Tensor,
         total_area_label: Tensor,
-        *args,
-    ) -> dict[str, np.ndarray]:
+        *args: Any,
+    ) -> dict[str, NDArray[np.float64]]:
         """Return ``aAcc`` and the metrics (C,) of C classes from their numbers of pixels (C,)."""
-        metrics = mmseg.IoUMetric.total_area_to_metrics(
-            total_area_intersect, total_area_union, total_area_pred_label, total_area_label, *args
-        )
+        areas = (total_area_intersect, total_area_union, total_area_pred_label, total_area_label)
+        metrics = mmseg.IoUMetric.total_area_to_metrics(*areas, *args)
         is_absent = total_area_label.numpy() == 0
         for name, values in metrics.items():
             if name != 'aAcc':

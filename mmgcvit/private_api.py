@@ -13,7 +13,11 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.visualization import Visualizer
+    from mmengine.visualization.vis_backend import BaseVisBackend
 
 # Warnings at import or when a model is built, about which users can do nothing.
 NEEDLESS_WARNINGS = (
@@ -36,7 +40,7 @@ STARTUP_MESSAGES = re.compile(
 )
 
 
-def get_checkpoint_loaders() -> dict[str, Callable]:
+def get_checkpoint_loaders() -> dict[str, Callable[..., dict[str, Any]]]:
     """Return the functions that load checkpoints, by the prefixes of their paths.
 
     ``CheckpointLoader`` only registers loaders, so a replaced one could not be restored. Goes when
@@ -48,7 +52,7 @@ def get_checkpoint_loaders() -> dict[str, Callable]:
     return CheckpointLoader._schemes
 
 
-def list_vis_backends(visualizer: Any) -> Iterable:
+def list_vis_backends(visualizer: 'Visualizer') -> Iterable['BaseVisBackend']:
     """Return the backends of a visualizer. Its methods write to all of them.
 
     Goes when it can list them.
@@ -56,7 +60,7 @@ def list_vis_backends(visualizer: Any) -> Iterable:
     return visualizer._vis_backends.values()
 
 
-def get_randomness(runner: Any) -> dict:
+def get_randomness(runner: Any) -> dict[str, Any]:
     """Return a runner's settings ``randomness``, whether from a config or arguments.
 
     Goes when it has a property.
@@ -78,7 +82,7 @@ def stop_workers(dataloader: Any) -> None:
         iterator._shutdown_workers()
 
 
-def patch_compiler(**settings) -> AbstractContextManager:
+def patch_compiler(**settings: Any) -> AbstractContextManager[None]:
     """Return a context manager that changes settings of torch.compile.
 
     Goes when ``torch.compiler.config`` has them.
@@ -109,11 +113,16 @@ def predicts_softmax(head: Any) -> bool:
     return isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
 
 
-def replace_globals(function: FunctionType, **replaced) -> FunctionType:
+def replace_globals(function: FunctionType, **replaced: Any) -> FunctionType:
     """Return a copy of a function that finds other values under some global names. The function
     itself stays as it is.
 
     For mmdet's CocoMetric, which names its evaluation. Goes when that is a class attribute.
     """
     names = {**function.__globals__, **replaced}
-    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+    return FunctionType(
+        code=function.__code__,
+        globals=names,
+        name=function.__name__,
+        argdefs=function.__defaults__,
+    )

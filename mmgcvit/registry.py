@@ -7,6 +7,7 @@ modules in their ``locations``.
 """
 
 from importlib import import_module
+from typing import Any
 
 from .errors import MINIMUM_VERSIONS, MissingPackageError, check_installed
 
@@ -63,7 +64,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
 )
 
 
-def list_networks() -> dict[str, type]:
+def list_networks() -> dict[str, type[Any]]:
     """Return the registered backbones of this package and their subclasses by name, with GC ViT and
     LSA first.
     """

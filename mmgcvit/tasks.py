@@ -1,7 +1,7 @@
 """The tasks: what differs between detection, segmentation and classification, in one table."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MINI = 'mini'
 # The time of a training by the value of --size, relative to tiny.
@@ -20,10 +20,10 @@ class Template(NamedTuple):
     networks: Mapping[str, str]
     mini_weights: str  # the weights in ``configs/demo/weights`` from which ``--size mini`` starts
     num_seen: int  # the number of images that a training of ``--size mini`` sees by default
-    mini_head: Mapping  # values of variables at the template's head for ``--size mini``
+    mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
     # In which a core (AMD EPYC) trains --size tiny on 1 MP. UPerNet's is estimated from its FLOPs.
     cpu_seconds: float
-    head: Mapping = {}  # values for all sizes
+    head: Mapping[str, Any] = {}  # values for all sizes
 
 
 class Task(NamedTuple):

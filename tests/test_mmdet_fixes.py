@@ -21,6 +21,8 @@ from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
 from mmengine.structures import InstanceData
 from mmengine.utils import import_modules_from_strings
 from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from mmgcvit import mmdet_fixes
 from mmgcvit.config import iter_dicts
@@ -237,3 +239,45 @@ def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(name):
     ]
     assert lines == (ROOT / 'tests/data/dino_r50_mmdet.txt').read_text().splitlines()
     assert count_parameters(model) == 47_702_412
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1),  # the class
+            st.integers(4, 120),  # the side of the object: small, medium or large
+            st.integers(0, 60),  # how far the detection is beside it
+            st.integers(1, 99),  # its score in percent
+        ),
+        max_size=8,
+    )
+)
+def test_a_summary_has_the_scores_of_pycocotools(objects):
+    """With a limit of 100, under which alone pycocotools looks mAP up."""
+    truths, found = [], []
+    for number, (label, side, shift, percent) in enumerate(objects, start=1):
+        common = {'id': number, 'image_id': 1 + number % 2, 'category_id': label, 'iscrowd': 0}
+        left = 200 * number
+        box = {'bbox': [left, 0, side, side], 'area': side**2}
+        truths.append({**common, **box})
+        box = {'bbox': [left + shift, 0, side, side], 'area': side**2}
+        found.append({**common, **box, 'score': percent / 100})
+    stats = []
+    for evaluation_type in (COCOeval, mmdet_fixes.UnlimitedCOCOeval):
+        coco = []
+        for annotations in (truths, found):
+            api = COCO()
+            api.dataset = {
+                'images': [{'id': 1}, {'id': 2}],
+                'categories': [{'id': 0}, {'id': 1}],
+                'annotations': deepcopy(annotations),
+            }
+            api.createIndex()
+            coco.append(api)
+        evaluation = evaluation_type(*coco, 'bbox')
+        evaluation.params.maxDets = [100, 100, 100]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        stats.append(evaluation.stats)
+    np.testing.assert_allclose(*stats, rtol=1e-12)

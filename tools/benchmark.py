@@ -373,7 +373,14 @@ def main(args: argparse.Namespace) -> None:
     sizes = args.sizes[:1] if args.first_steps else args.sizes
     cases = itertools.product(sizes, args.batch, args.modes, args.precisions, args.run)
     for size, batch, mode, precision, run in cases:
-        case = Case(size, batch, mode, precision, run == 'compiled', device.type)
+        case = Case(
+            size=size,
+            batch=batch,
+            mode=mode,
+            precision=precision,
+            compiled=run == 'compiled',
+            device=device.type,
+        )
         if args.first_steps:
             print(compare_first_steps(args.models, case, args.sizes, args.rounds), flush=True)
         else:

@@ -11,8 +11,9 @@ tensors, so they run on the CPU.
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS
@@ -43,7 +44,8 @@ HEADS = {
 }
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A part of a model, for example ``'backbone'``, with its parameters and its multiply-adds for
     one image.
     """
@@ -99,7 +101,7 @@ def count_by_part(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     return parts
 
 
-def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+def iter_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable[[Any], Any]]]:
     """Yield the name and module of each part, in the order in which they run, and a function that
     runs the part.
     """
@@ -151,7 +153,9 @@ def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
     )
 
 
-def iter_roi_parts(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+def iter_roi_parts(
+    roi_head: nn.Module,
+) -> Iterator[tuple[str, nn.Module, Callable[[Any], Any]]]:
     """Yield the box and mask heads of a two-stage detector.
 
     In a cascade the heads of all stages run.

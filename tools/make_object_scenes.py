@@ -30,6 +30,7 @@ import numpy as np
 import skimage
 from make_digits import write_folder_atomically
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import UserError
@@ -61,7 +62,9 @@ def find_package(folder: Path, name: str) -> Path:
     return paths[0]
 
 
-def read_packages(folder: Path) -> tuple[dict[str, list[tuple[str, bytes]]], list[np.ndarray]]:
+def read_packages(
+    folder: Path,
+) -> tuple[dict[str, list[tuple[str, bytes]]], list[NDArray[np.uint8]]]:
     """Return the emoji as {subcategory: [(code, encoded image)]} and the panoramas as BGR uint8
     images.
     """
@@ -97,7 +100,10 @@ class Scenes:
     """Draws scene number n of a split: the same for the same number."""
 
     def __init__(
-        self, groups: dict[str, list[tuple[str, bytes]]], photos: Sequence[np.ndarray], split: str
+        self,
+        groups: dict[str, list[tuple[str, bytes]]],
+        photos: Sequence[NDArray[np.uint8]],
+        split: str,
     ):
         self.classes = sorted(groups)
         # Validation images have emoji and photos that no training image has.
@@ -111,19 +117,19 @@ class Scenes:
         weights = np.sqrt([len(group) for group in self.groups])
         self.weights = weights / weights.sum()
 
-    def draw(self, number: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    def draw(self, number: int) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
         """Return an image (H, W, 3) in BGR uint8 and the masks of its objects, (H, W) bool each."""
         random = np.random.default_rng((self.seed, number))
         width, height = SIZES[random.integers(len(SIZES))]
         image = self.draw_background(random, width, height)
         owners, areas = np.zeros((height, width), np.int32), []
         for emoji, size in self.choose_objects(random):
-            image = self.paste(random, image, owners, areas, emoji, size)
+            image = self.paste(random, image, owners=owners, areas=areas, emoji=emoji, size=size)
         image = photograph(random, image)
         masks = [owners == number for number in range(1, len(areas) + 1)]
         return image, [mask for mask in masks if mask.sum() >= 16]
 
-    def choose_objects(self, random: Generator) -> Iterator[tuple[np.ndarray, float]]:
+    def choose_objects(self, random: Generator) -> Iterator[tuple[NDArray[np.uint8], float]]:
         """Yield the emoji of a scene, (h, w, 4) in BGRA, and the size of each in pixels."""
         kind = random.uniform()
         if kind < 0.06:  # none
@@ -147,7 +153,7 @@ class Scenes:
             if group:
                 return group[random.integers(len(group))]
 
-    def draw_background(self, random: Generator, width: int, height: int) -> np.ndarray:
+    def draw_background(self, random: Generator, width: int, height: int) -> NDArray[np.float32]:
         """Draw a part of a photo, a gradient or noise, (height, width, 3) float32."""
         kind = random.uniform()
         if kind < 0.75:
@@ -165,7 +171,9 @@ class Scenes:
             image = image + random.uniform(40, 215, 3)
         return np.asarray(image, np.float32).clip(0, 255)
 
-    def cut(self, random: Generator, photo: np.ndarray, width: int, height: int) -> np.ndarray:
+    def cut(
+        self, random: Generator, photo: NDArray[np.uint8], width: int, height: int
+    ) -> NDArray[np.float32]:
         """Return a random part of a photo, in random colours, resized to ``width`` x ``height``."""
         largest = min(photo.shape[1] / width, photo.shape[0] / height)
         scale = largest * np.exp(random.uniform(np.log(0.35), 0))
@@ -180,12 +188,12 @@ class Scenes:
     def paste(
         self,
         random: Generator,
-        image: np.ndarray,
-        owners: np.ndarray,
+        image: NDArray[np.float32],
+        owners: NDArray[np.int32],
         areas: list[int],
-        emoji: np.ndarray,
+        emoji: NDArray[np.uint8],
         size: float,
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Return the image with an emoji (h, w, 4) of ``size`` pixels, unless it would hide others.
 
         ``owners`` (height, width) gets the number of the object at its pixels, ``areas`` its area.
@@ -211,8 +219,12 @@ class Scenes:
         return alpha * colours.clip(0, 255) + (1 - alpha) * image
 
     def draw_surface(
-        self, random: Generator, colours: np.ndarray, place: np.ndarray, size: float
-    ) -> np.ndarray:
+        self,
+        random: Generator,
+        colours: NDArray[np.float32],
+        place: NDArray[np.float64],
+        size: float,
+    ) -> NDArray[np.float32]:
         """Return the colours (H, W, 3) of an object at ``place`` (x, y) with another hue, the
         structure of a photo on its surface, and light from one side.
         """
@@ -233,8 +245,8 @@ class Scenes:
 
 
 def warp(
-    random: Generator, emoji: np.ndarray, size: float, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+    random: Generator, emoji: NDArray[np.uint8], size: float, shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Draw an emoji (h, w, 4) of ``size`` pixels, turned, stretched, sheared and in perspective,
     into an image of this (height, width).
 
@@ -266,7 +278,7 @@ def warp(
     return warped.astype(np.float32), place
 
 
-def choose_linear_map(random: Generator) -> np.ndarray:
+def choose_linear_map(random: Generator) -> NDArray[np.float64]:
     """Choose an angle, mostly a small one, and a stretch. Return their matrix (2, 2)."""
     angle = random.normal(0, 0.25) if random.uniform() < 0.8 else random.uniform(-np.pi, np.pi)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -274,7 +286,9 @@ def choose_linear_map(random: Generator) -> np.ndarray:
     return np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([stretch, 1 / stretch])
 
 
-def draw_shadow(random: Generator, image: np.ndarray, alpha: np.ndarray, size: float) -> np.ndarray:
+def draw_shadow(
+    random: Generator, image: NDArray[np.float32], alpha: NDArray[np.float32], size: float
+) -> NDArray[np.float32]:
     """Return the image (H, W, 3) with the shadow of an object of this opacity (H, W)."""
     shift = (random.uniform(-0.2, 0.2, 2) * size).astype(int)
     moved = np.roll(alpha, tuple(shift), (0, 1))
@@ -283,7 +297,7 @@ def draw_shadow(random: Generator, image: np.ndarray, alpha: np.ndarray, size: f
     return image * (1 - random.uniform(0.2, 0.7) * shadow)[..., None]
 
 
-def photograph(random: Generator, image: np.ndarray) -> np.ndarray:
+def photograph(random: Generator, image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Add what a camera adds: light, contrast, blur, noise and JPEG."""
     image = recolour(random, image, hue=0.05)
     if random.uniform() < 0.3:
@@ -300,12 +314,12 @@ def photograph(random: Generator, image: np.ndarray) -> np.ndarray:
 
 
 @cache
-def read_emoji(encoded: bytes) -> np.ndarray:
+def read_emoji(encoded: bytes) -> NDArray[np.uint8]:
     """Decode an emoji, (h, w, 4) in BGRA."""
     return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def recolour(random: Generator, image: np.ndarray, hue: float) -> np.ndarray:
+def recolour(random: Generator, image: NDArray[np.float32], hue: float) -> NDArray[np.float32]:
     """Return a float32 image (H, W, 3) with other hue (up to ``hue`` of the circle), saturation,
     gamma and contrast.
     """

@@ -99,7 +99,9 @@ def main(args: argparse.Namespace) -> None:
 
     model = load_silently(files, args.device)
     if args.kind == 'attention':
-        attention = compute_attention(model, image, args.stage, args.block, args.head, args.at)
+        attention = compute_attention(
+            model, image, stage=args.stage, block=args.block, head=args.head, at=args.at
+        )
         figure = draw_attention(attention)
     elif args.kind == 'queries':
         figure = draw_queries(compute_queries(model, image))

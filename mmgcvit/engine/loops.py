@@ -5,24 +5,32 @@ random number generators, and results do not depend on ``num_workers``.
 """
 
 import random
+import signal
+import time
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain, count, islice, repeat
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank, get_world_size
+import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_process
 from mmengine.registry import DATA_SAMPLERS
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
+from torch import nn
 from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
-from ..mmengine_utils import log_warning
+from ..interrupts import INTERRUPTS, DataTimeoutError
+from ..mmengine_utils import ends_step, log_warning
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
+from .hooks.checkpoint import AtomicCheckpointHook
 
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'
@@ -46,7 +54,7 @@ def seed_generators(seed: int, rank: int, iteration: int, sample: int = 0) -> No
         torch.default_generator.manual_seed(torch_seed)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SeededIndices:
     """Indices of the samples in a batch.
 
@@ -60,11 +68,11 @@ class SeededIndices:
 
     def __iter__(self) -> Iterator[int]:
         for sample, index in enumerate(self.indices, start=1):
-            seed_generators(self.seed, self.rank, self.iteration, sample)
+            seed_generators(self.seed, rank=self.rank, iteration=self.iteration, sample=sample)
             yield index
 
 
-class SeededBatchSampler(Sampler):
+class SeededBatchSampler(Sampler[SeededIndices]):
     """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
 
     Call :meth:`start` first; until then it yields nothing. If ``sampler`` has an attribute
@@ -72,7 +80,13 @@ class SeededBatchSampler(Sampler):
     data, as iteration-based loops need.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int, batch_sampler: dict, endless: bool):
+    def __init__(
+        self,
+        sampler: Sampler[int],
+        batch_size: int,
+        batch_sampler: dict[str, Any],
+        endless: bool,
+    ):
         self.sampler = sampler
         self.batch_size = batch_size
         self.endless = endless
@@ -82,7 +96,7 @@ class SeededBatchSampler(Sampler):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
         self.world_size = get_world_size()
-        self.epoch = None
+        self.epoch: int | None = None  # until it is started
 
     def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
         """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
@@ -99,13 +113,15 @@ class SeededBatchSampler(Sampler):
     def __iter__(self) -> Iterator[SeededIndices]:
         if self.epoch is None:
             return
-        batches = islice(self.iter_batches(), self.num_done, None)
+        batches = islice(self.iter_batches(self.epoch), self.num_done, None)
         for iteration, indices in enumerate(batches, self.iteration):
-            yield SeededIndices(indices, self.seed, self.rank, iteration)
+            yield SeededIndices(
+                indices=indices, seed=self.seed, rank=self.rank, iteration=iteration
+            )
 
-    def iter_batches(self) -> Iterator[list[int]]:
-        """Yield the batches from the beginning of the epoch."""
-        for epoch in count(self.epoch):
+    def iter_batches(self, first_epoch: int) -> Iterator[list[int]]:
+        """Yield the batches from the beginning of an epoch."""
+        for epoch in count(first_epoch):
             if hasattr(self.sampler, 'seed'):
                 self.sampler.seed = self.seed
             if hasattr(self.sampler, 'set_epoch'):
@@ -115,16 +131,18 @@ class SeededBatchSampler(Sampler):
                 return
 
 
-class ResumableLoop:
+class ResumableLoop(BaseLoop):
     """Base class of this project's loops, which start at the position in the data that a checkpoint
-    stores.
+    stores. Between iterations, they let :class:`.AtomicCheckpointHook` save a checkpoint when it is
+    time, and stop at a signal.
     """
 
     is_by_epoch: bool
+    group: dist.ProcessGroup | None = None  # of all ranks, on their CPUs
     # Whether get_settings returns other settings than before the run was resumed
     has_new_settings = False
 
-    def __init__(self, runner: Any, dataloader: dict, **kwargs):
+    def __init__(self, runner: Runner, dataloader: dict[str, Any], **kwargs: Any):
         is_dict = isinstance(dataloader, dict)
         if not (is_dict and dataloader.get('batch_size') and dataloader.get('sampler')):
             raise UserError(
@@ -148,24 +166,105 @@ class ResumableLoop:
                 'batch_size, fewer processes or train_dataloader.drop_last=False'
             )
 
-    def load_batches(self) -> Iterator:
-        """Load the batches that come next, one by one."""
+    def run(self) -> nn.Module:
+        """Train, and return the model."""
+        if is_distributed():
+            self.group = dist.new_group(backend='gloo')
+        self.runner.call_hook('before_train')
+        self.train()
+        INTERRUPTS.is_deferred = False
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    @abstractmethod
+    def train(self) -> None:
+        """Train, and validate in between, until the end."""
+
+    def load_batches(self) -> Iterator[Any]:
+        """Load the batches that come next, one by one.
+
+        After each, look whether it is time to save or to stop.
+        """
         if self.batch_sampler.epoch != self.epoch:
             self.batch_sampler.start(self.seed, self.iter, self.epoch)
         batches = iter(self.dataloader)
-        while (batch := self.load_next(batches)) is not None:
+        while True:
+            batch, is_late = self.load_next(batches)
+            self.save_or_stop(is_late)
+            if batch is None:
+                return
             yield batch
 
-    def load_next(self, batches: Iterator) -> Any:
-        """Return the next batch, or None after the last one.
+    def load_next(self, batches: Iterator[Any]) -> tuple[Any, bool]:
+        """Return the next batch, or None after the last one, and whether it is late.
 
-        AtomicCheckpointHook replaces this method, to save checkpoints between iterations.
+        Then a signal has been received, and the batch has not been loaded in time.
         """
-        return next(batches, None)
+        if self.checkpoint_hook is None:
+            return next(batches, None), False
+        try:
+            return INTERRUPTS.wait_for(lambda: next(batches, None)), False
+        except (DataTimeoutError, RuntimeError):  # torch's error if workers are dead
+            if not INTERRUPTS.received:
+                raise
+            return None, True
 
-    def run_iter(self, *arguments) -> None:
+    @property
+    def checkpoint_hook(self) -> AtomicCheckpointHook | None:
+        """The hook that can save a checkpoint between iterations, if there is one.
+
+        Without it, a signal ends the run at once.
+        """
+        for hook in self.runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                return hook
+        return None
+
+    def save_or_stop(self, is_late: bool = False) -> None:
+        """Between iterations, save a checkpoint if it is time or a rank has received a signal. At a
+        signal, raise a KeyboardInterrupt on all ranks.
+
+        All ranks decide together, after each has loaded its next batch and before they train on it,
+        by a reduction on the CPU, which does not wait for the GPU. Rank 0's clock counts.
+        ``is_late`` says that there are no data for the next iteration, so that gradients that are
+        being accumulated are lost.
+        """
+        hook = self.checkpoint_hook
+        if hook is None:
+            return
+        is_time = is_main_process() and time.monotonic() >= hook.saved_at + hook.time_interval
+        is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
+        can_save = ends_step(self.runner)
+        if can_save and (is_time or is_stopping) and hook.saved_iter != self.iter:
+            hook.save_now(self.runner)
+        if is_late or (can_save and is_stopping):
+            self.agree(True)  # wait, because launchers kill the other ranks when one ends
+            raise KeyboardInterrupt(INTERRUPTS.received or signal.SIGTERM)
+
+    def agree(self, *answers: bool) -> list[bool]:
+        """Return which answers are True on any rank."""
+        numbers = torch.tensor(answers).int()
+        if self.group:
+            dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
+        return numbers.bool().tolist()
+
+    def validate_if_due(self, done: int, length: int) -> None:
+        """Validate after ``done`` of ``length`` epochs, or iterations in an iteration-based run, if
+        the settings say so.
+
+        A signal ends a validation at once, because a resumed run repeats it.
+        """
+        is_due = done % self.val_interval == 0 or done == length
+        if self.runner.val_loop is None or done < self.val_begin or not is_due:
+            return
+        if INTERRUPTS.is_deferred:
+            self.save_or_stop()
+        INTERRUPTS.is_deferred = False
+        self.runner.val_loop.run()
+
+    def run_iter(self, *args: Any) -> None:
         seed_generators(self.seed, self.batch_sampler.rank, self.iter)
-        super().run_iter(*arguments)
+        super().run_iter(*args)
 
     @property
     def seed(self) -> int:
@@ -188,7 +287,7 @@ class ResumableLoop:
             'length': len(sampler),
         }
 
-    def get_state(self, meta: dict) -> dict[str, int]:
+    def get_state(self, meta: dict[str, Any]) -> dict[str, int]:
         """Return the position in the data, for a checkpoint with this ``meta``, and what the order
         depends on.
         """
@@ -199,7 +298,7 @@ class ResumableLoop:
             num_done = sampler.num_done + meta['iter'] - sampler.iteration
         return {'num_done': num_done, **self.get_settings()}
 
-    def resume(self, meta: dict) -> int:
+    def resume(self, meta: dict[str, Any]) -> int:
         """Start at the position in a checkpoint's ``meta``, with its seed unless the config has
         another one.
 
@@ -213,7 +312,9 @@ class ResumableLoop:
         seed = get_randomness(self.runner).get('seed')
         meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch']  # 0 in an iteration-based run
-        sampler.start(meta['seed'], meta['iter'], epoch, state['num_done'])
+        sampler.start(
+            seed=meta['seed'], iteration=meta['iter'], epoch=epoch, num_done=state['num_done']
+        )
         changes = [
             f'{name} {state[name]} -> {value}'
             for name, value in self.get_settings().items()
@@ -240,6 +341,12 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
 
     is_by_epoch = True
 
+    def train(self) -> None:
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            self.validate_if_due(self._epoch, self._max_epochs)
+
     def run_epoch(self) -> None:
         # As mmengine, which would not let us load the batches.
         self.runner.call_hook('before_train_epoch')
@@ -259,25 +366,23 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
 
     is_by_epoch = False
 
-    def run(self) -> Any:
-        stop_workers(self.dataloader)  # hooks set worker_init_fn later
-        # If this were True, later versions of mmengine would not skip the placeholders.
-        self.fast_forward_on_resume = False
-        self.dataloader_iterator = BatchIterator(repeat(None, self.iter), self.load_batches())
+    def run(self) -> nn.Module:
+        stop_workers(self.dataloader)  # SignalHook sets worker_init_fn later
         return super().run()
 
+    def train(self) -> None:
+        # As mmengine, except that a resumed run loads no batches that it has trained on.
+        self.runner.call_hook('before_train_epoch')
+        self.dataloader_iterator = self.load_batches()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            self.validate_if_due(self._iter, self._max_iters)
+        self.runner.call_hook('after_train_epoch')
 
-class BatchIterator(chain):
-    """Iterator over placeholders for the batches that mmengine skips when it resumes, and then over
-    loaded batches.
-    """
 
-    def skip_iter(self, num_iters: int) -> None:  # mmengine up to 0.10.7 calls ``next`` instead
-        for _ in range(num_iters):
-            next(self)
-
-
-def get_length(runner: Any) -> tuple[str, int, int]:
+def get_length(runner: Runner) -> tuple[str, int, int]:
     """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
     planned.
     """
@@ -286,7 +391,7 @@ def get_length(runner: Any) -> tuple[str, int, int]:
     return 'epoch', runner.epoch, runner.max_epochs
 
 
-def format_position(runner: Any) -> str:
+def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
     unit, done, _ = get_length(runner)
     return f'{unit} {done}'

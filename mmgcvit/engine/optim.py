@@ -7,6 +7,7 @@ iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -26,7 +27,7 @@ FUSED_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
-def build_auto_precision_wrapper(dtype: str | None = None, **kwargs) -> OptimWrapper:
+def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
     """Build an optimizer wrapper for ``dtype``, by default bfloat16 or, on older GPUs, float16. On
     a CPU use float32.
 
@@ -55,13 +56,17 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     ``layer_decay_rate`` as in mmpretrain, for any backbone with ``get_layer_depth``.
     """
 
+    optimizer_cfg: dict[str, Any]
+
     def __call__(self, model: nn.Module) -> OptimWrapper:
         is_kernel_unset = {'fused', 'foreach', 'differentiable'}.isdisjoint(self.optimizer_cfg)
         if is_kernel_unset and can_be_fused(self.optimizer_cfg, model):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)
 
-    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
+    def add_params(
+        self, params: list[dict[str, Any]], module: nn.Module, prefix: str = '', **kwargs: Any
+    ) -> None:
         """Add a module's parameters to the groups ``params``.
 
         After the last parameter, merge the groups.
@@ -70,11 +75,13 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         # mmengine calls this method for submodules too, with their names as prefix.
         if prefix:
             return
-        scales = {}
+        scales: dict[nn.Parameter, float] = {}
         decay_rate = self.paramwise_cfg.get('layer_decay_rate', 1)
         if decay_rate != 1:
             scales = compute_lr_scales(module, decay_rate)
-        members_by_settings = {}
+        # For each different group, its settings and its parameters in order: in a dict, one that
+        # several modules share occurs once.
+        members_by_settings: dict[tuple[tuple[str, Any], ...], dict[nn.Parameter, None]] = {}
         for group in params:
             settings = {'lr': self.base_lr, 'weight_decay': self.base_wd, **group}
             for name in NOT_SETTINGS:
@@ -83,11 +90,10 @@ class GroupedParamsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if scale != 1:
                 settings['lr'] *= scale
             given = tuple(item for item in settings.items() if item[1] is not None)
-            # In a dict, a parameter that several modules share occurs once.
             members_by_settings.setdefault(given, {}).update(dict.fromkeys(group['params']))
         params.clear()
-        for settings, members in members_by_settings.items():
-            params.append({'params': list(members), **dict(settings)})
+        for given, members in members_by_settings.items():
+            params.append({'params': list(members), **dict(given)})
 
 
 def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter, float]:
@@ -99,8 +105,9 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
     # decides.
     for module in model.modules():
         if hasattr(module, 'get_layer_depth'):
+            backbone: Any = module
             for name, parameter in module.named_parameters():
-                depth, num_depths = module.get_layer_depth(name)
+                depth, num_depths = backbone.get_layer_depth(name)
                 scales[parameter] = decay_rate ** (num_depths - 1 - depth)
     if not scales:
         raise UserError(
@@ -110,7 +117,7 @@ def compute_lr_scales(model: nn.Module, decay_rate: float) -> dict[nn.Parameter,
     return scales
 
 
-def can_be_fused(settings: Mapping, model: nn.Module) -> bool:
+def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
     """Return whether an optimizer is Adam or AdamW, and all parameters are on CUDA in a dtype of
     the fused kernel.
     """

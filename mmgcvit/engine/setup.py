@@ -190,7 +190,10 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     check_presence(cfg, dataloaders)
     enter_scope(cfg)
     report = check_datasets(
-        cfg, dataloaders, get_check_settings(cfg)['images'], Progress(disable=True)
+        cfg,
+        loaders=dataloaders,
+        num_images=get_check_settings(cfg)['images'],
+        progress=Progress(disable=True),
     )
     errors = report.format_messages()
     if errors:

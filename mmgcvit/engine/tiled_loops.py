@@ -5,20 +5,24 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.runner import TestLoop, ValLoop
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import Evaluator
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
 from ..inference.predictor import Predictor
+from ..inference.results import Masks
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS
 
 
 def build_dataset_and_predictor(
-    runner: Any, settings: ConfigDict, masks: bool, **options
-) -> tuple[Any, Predictor]:
+    runner: Runner, settings: ConfigDict, masks: bool, **options: Any
+) -> tuple[BaseDataset, Predictor[Any]]:
     """Build a dataset of a run's config, and a predictor of the run's model for its images.
 
     ``masks`` says whether the dataset loads them. The other arguments are those of
@@ -28,10 +32,11 @@ def build_dataset_and_predictor(
     dataset = build_dataset(settings, scope, masks=masks)
     first = next(iter_unwrapped_datasets(settings))
     meta = {'dataset_meta': dataset.metainfo}
-    return dataset, make_predictor(unwrap_model(runner), scope, first, meta, **options)
+    model = unwrap_model(runner)
+    return dataset, make_predictor(model, scope, dataset=first, meta=meta, **options)
 
 
-class TiledLoop:
+class TiledLoop(BaseLoop):
     """Base class of loops that detect objects in whole images by the tiles and the merge of
     ``predict --tiles``.
 
@@ -41,14 +46,21 @@ class TiledLoop:
 
     stage: str  # in the names of hooks
 
-    def __init__(self, runner: Any, dataloader: dict, evaluator: Any, side: int, **kwargs):
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[dict[str, Any]],
+        side: int,
+        **kwargs: Any,
+    ):
         dataset, self.predictor = build_dataset_and_predictor(
             runner, dataloader['dataset'], masks=False, score_thr=0.0, tiles=side
         )
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 
     @torch.no_grad()
-    def run_iter(self, idx: int, data_batch: dict) -> None:
+    def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """Predict a batch of whole images for the evaluator."""
         self.runner.call_hook(f'before_{self.stage}_iter', batch_idx=idx, data_batch=data_batch)
         images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]
@@ -65,7 +77,7 @@ class TiledLoop:
             f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples
         )
 
-    def encode_masks(self, masks: Any) -> Any:
+    def encode_masks(self, masks: Masks) -> list[dict[str, Any]] | Tensor:
         """Encode masks (n, height, width) as RLE, because arrays are large, or else as a tensor."""
         from mmdet.evaluation import CocoMetric
         from mmdet.structures.mask import encode_mask_results

@@ -22,6 +22,7 @@ from .hooks.initial_weights import InitialWeightsHook
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
+from .hooks.signals import SignalHook
 from .setup import check_data, open_runner
 from .work_dir import Runner, StartHook, choose_checkpoint
 
@@ -54,7 +55,7 @@ def train(
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warning = check_batch_size(cfg, file_cfg, get_world_size())
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume=resume, overwrite=overwrite)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
@@ -70,6 +71,7 @@ def train(
                 runner.register_hook(InitialWeightsHook(report), priority='HIGHEST')
         runner.register_hook(LoaderCheckHook())
         del checkpoint  # mmengine frees its content after loading
+        runner.register_hook(SignalHook())
         runner.register_hook(StartHook())
         runner.register_hook(SummaryHook())
         if patience:
@@ -137,7 +139,7 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
     ``file_cfg``, the config without options. mmengine scales it without regard to accumulation, so
     the base batch size in ``cfg`` is changed.
     """
-    scaling = cfg.get('auto_scale_lr') or {}
+    scaling = cfg.get('auto_scale_lr') or ConfigDict()
     loader = cfg.get('train_dataloader') or {}
     base = scaling.get('base_batch_size')
     batch_size = loader.get('batch_size')

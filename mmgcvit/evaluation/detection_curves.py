@@ -1,28 +1,60 @@
 """Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..inference.loading import silence_output
-from ..inference.results import Detections
+from ..inference.results import RLE, Detections, encode_rle
 
 # How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
 MAX_DETECTIONS = 2**31
 
 
-class Curve(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class EncodedDetections:
+    """Objects or detections of an image, with RLE instead of masks, which would not fit in memory
+    for a dataset.
+    """
+
+    boxes: NDArray[np.float32]  # (n, 4) = [left, top, right, bottom] in pixels of the image
+    scores: NDArray[np.float32]  # (n,)
+    labels: NDArray[np.int64]  # (n,)
+    masks: list[RLE] | None  # n
+    ignored: 'EncodedDetections | None'
+
+
+def encode_detections(objects: Detections, with_masks: bool) -> EncodedDetections:
+    """Encode objects or detections, without masks unless ``with_masks``."""
+    masks = None
+    if with_masks and objects.masks is not None:
+        masks = [encode_rle(mask) for mask in objects.masks]
+    ignored = None
+    if objects.ignored is not None:
+        ignored = encode_detections(objects.ignored, with_masks)
+    return EncodedDetections(
+        boxes=objects.boxes,
+        scores=objects.scores,
+        labels=objects.labels,
+        masks=masks,
+        ignored=ignored,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
     """Counts of detections with n different scores, by confidence threshold."""
 
-    scores: NDArray  # (n,), in descending order
-    num_detections: NDArray  # (n,), the number of detections of at least each score
-    num_correct: NDArray  # (n,), how many of them match an object
+    scores: NDArray[np.floating[Any]]  # (n,), in descending order
+    num_detections: NDArray[np.int64]  # (n,), the number of detections of at least each score
+    num_correct: NDArray[np.int64]  # (n,), how many of them match an object
     num_objects: int
 
     @property
-    def f1(self) -> NDArray:
+    def f1(self) -> NDArray[np.float64]:
         """F1 by confidence threshold, (n,)."""
         return 2 * self.num_correct / (self.num_detections + self.num_objects)
 
@@ -33,7 +65,7 @@ class Curve(NamedTuple):
         kept = np.count_nonzero(self.scores >= threshold)
         if not kept:
             return 0, 0
-        return self.num_detections[kept - 1], self.num_correct[kept - 1]
+        return self.num_detections[kept - 1].item(), self.num_correct[kept - 1].item()
 
     @property
     def best_threshold(self) -> float:
@@ -43,10 +75,11 @@ class Curve(NamedTuple):
         if not len(self.scores):
             return 0.0
         best = self.f1.argmax()
-        return np.append(self.scores, 0)[best : best + 2].mean()
+        return np.append(self.scores, 0)[best : best + 2].mean().item()
 
 
-class DetectionCurves(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class DetectionCurves:
     """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of
     boxes and masks.
     """
@@ -55,7 +88,7 @@ class DetectionCurves(NamedTuple):
     by_class: list[Curve]
     # AP and AP50 of boxes and, if there are masks, mask_AP and mask_AP50: (classes,) each, NaN for a
     # class without objects
-    ap: dict[str, NDArray]
+    ap: dict[str, NDArray[np.float64]]
 
     def format_ap(self) -> str:
         """Return the means of AP and AP50 over the classes that have objects."""
@@ -67,23 +100,22 @@ class DetectionCurves(NamedTuple):
 
 
 def compute_detection_curves(
-    ground_truths: Sequence[Detections], predictions: Sequence[Detections], num_classes: int
+    ground_truths: Sequence[EncodedDetections],
+    predictions: Sequence[EncodedDetections],
+    num_classes: int,
 ) -> DetectionCurves:
-    """Compute the curves of predictions of any score, except those on ignored objects.
-
-    Masks are RLE, or None.
-    """
+    """Compute the curves of predictions of any score, except those on ignored objects."""
     evaluation = match_detections(ground_truths, predictions, num_classes)
     ap = compute_ap(evaluation)
     if all(objects.masks is not None for objects in (*ground_truths, *predictions)):
-        masks = match_detections(ground_truths, predictions, num_classes, 'segm')
+        masks = match_detections(ground_truths, predictions, num_classes, iou_type='segm')
         ap |= compute_ap(masks, 'mask_')
     matches = np.reshape(evaluation.evalImgs, (num_classes, len(ground_truths)))
     by_class = [make_curve(of_class) for of_class in matches]
     return DetectionCurves(make_curve(evaluation.evalImgs), by_class, ap)
 
 
-def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, NDArray]:
+def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, NDArray[np.float64]]:
     """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
     # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
     precision = evaluation.eval['precision'][..., 0, 0]
@@ -96,7 +128,11 @@ def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections
     if not ground_truth.ignored:
         return prediction
     is_counted = np.ones(len(prediction), bool)
-    evaluation = match_detections([ground_truth], [prediction], len(prediction.classes))
+    evaluation = match_detections(
+        [encode_detections(ground_truth, with_masks=False)],
+        [encode_detections(prediction, with_masks=False)],
+        num_classes=len(prediction.classes),
+    )
     for match in filter(None, evaluation.evalImgs):
         indices = np.array(match['dtIds'], int) - 1  # ids start at 1
         is_counted[indices] = ~match['dtIgnore'][0]
@@ -104,8 +140,8 @@ def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections
 
 
 def match_detections(
-    ground_truths: Sequence[Detections],
-    predictions: Sequence[Detections],
+    ground_truths: Sequence[EncodedDetections],
+    predictions: Sequence[EncodedDetections],
     num_classes: int,
     iou_type: str = 'bbox',
 ) -> Any:
@@ -126,28 +162,17 @@ def match_detections(
     return evaluation
 
 
-def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
+def make_coco(images: Sequence[EncodedDetections], num_classes: int) -> Any:
     """Make pycocotools' COCO of the objects of each image."""
     from pycocotools.coco import COCO
 
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id, objects in enumerate(images):
-        for part, iscrowd in ((objects, 0), (objects.ignored, 1)):
-            for found in part or ():
-                box = found.box.astype(float)
-                box[2:] -= box[:2]
-                annotations.append(
-                    {
-                        'id': len(annotations) + 1,
-                        'image_id': image_id,
-                        'category_id': found.label,
-                        'bbox': box,
-                        'area': box[2] * box[3],
-                        'segmentation': found.mask,
-                        'score': found.score,
-                        'iscrowd': iscrowd,
-                    }
-                )
+        annotations += make_annotations(objects, image_id=image_id, iscrowd=0)
+        if objects.ignored:
+            annotations += make_annotations(objects.ignored, image_id=image_id, iscrowd=1)
+    for number, annotation in enumerate(annotations, start=1):
+        annotation['id'] = number
     coco = COCO()
     coco.dataset = {
         # pycocotools reads the height and width of masks, but only from RLE.
@@ -159,11 +184,33 @@ def make_coco(images: Sequence[Detections], num_classes: int) -> Any:
     return coco
 
 
-def make_curve(matches: Sequence[dict]) -> Curve:
+def make_annotations(
+    objects: EncodedDetections, image_id: int, iscrowd: int
+) -> list[dict[str, Any]]:
+    """Make COCO's annotations of objects or detections, without ids."""
+    annotations = []
+    for index, label in enumerate(objects.labels.tolist()):
+        box = objects.boxes[index].astype(float)
+        box[2:] -= box[:2]
+        annotations.append(
+            {
+                'image_id': image_id,
+                'category_id': label,
+                'bbox': box,
+                'area': box[2] * box[3],
+                'segmentation': objects.masks[index] if objects.masks else None,
+                'score': objects.scores[index].item(),
+                'iscrowd': iscrowd,
+            }
+        )
+    return annotations
+
+
+def make_curve(matches: Sequence[dict[str, Any] | None]) -> Curve:
     """Count the detections of at least each score, from the matches of pycocotools at the lowest
     IoU threshold, which are None for images without objects and detections.
     """
-    found = [np.empty((2, 0))]
+    found: list[NDArray[np.float64]] = [np.empty((2, 0))]
     num_objects = 0
     for match in filter(None, matches):
         scores_and_matches = np.stack([match['dtScores'], match['dtMatches'][0] > 0])
@@ -175,4 +222,9 @@ def make_curve(matches: Sequence[dict]) -> Curve:
     num_correct = np.cumsum(is_correct[order], dtype=int)
     # A threshold keeps all detections with the same score, or none of them.
     last = np.flatnonzero(np.diff(scores, append=-1) < 0)
-    return Curve(scores[last], last + 1, num_correct[last], num_objects)
+    return Curve(
+        scores=scores[last],
+        num_detections=last + 1,
+        num_correct=num_correct[last],
+        num_objects=num_objects,
+    )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -50,10 +51,15 @@ MISSED = (240, 228, 66)
 TINT = 0.3  # the opacity of masks
 LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
 
-Cell = tuple[str, NDArray]  # a title, and a picture (h, w, 3) in BGR order
+
+class Cell(NamedTuple):
+    """A picture of a grid with its title."""
+
+    title: str
+    picture: NDArray[np.uint8]  # (h, w, 3) in BGR order
 
 
-def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray:
+def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray[np.uint8]:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
     height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
@@ -65,7 +71,9 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray:
     tiles = []
     for title, (_, picture) in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
-        ImageDraw.Draw(tile).multiline_text((0, top), title, 'black', font, anchor='ld')
+        ImageDraw.Draw(tile).multiline_text(
+            (0, top), text=title, fill='black', font=font, anchor='ld'
+        )
         # The picture stays in BGR order: the title is black on white, which has no order.
         tile.paste(Image.fromarray(picture), (0, top))
         tiles.append(pil_to_tensor(tile))
@@ -75,9 +83,9 @@ def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray:
 
 def draw_cells(
     title: str,
-    image: NDArray,
+    image: NDArray[np.uint8],
     palette: Sequence[Colour],
-    ground_truth: Prediction,
+    ground_truth: Prediction | None,
     prediction: Prediction,
     side: int,
 ) -> list[Cell]:
@@ -85,24 +93,27 @@ def draw_cells(
     px.
     """
     scale = side / max(image.shape[:2])
-    left = draw_prediction(image, ground_truth, palette, scale, with_scores=False)
-    if isinstance(ground_truth, Detections):
+    left = draw_prediction(image, ground_truth, palette, scale=scale, with_scores=False)
+    if isinstance(ground_truth, Detections) and isinstance(prediction, Detections):
         title = f'{title}\n{LEGEND}'
-        right = draw_matches(image, ground_truth, prediction, scale)
+        right = draw_matches(image, ground_truth, prediction, scale=scale)
     else:
-        right = draw_prediction(image, prediction, palette, scale)
-    return [('ground truth', left), (title, right)]
+        right = draw_prediction(image, prediction, palette, scale=scale)
+    return [Cell('ground truth', left), Cell(title, right)]
 
 
 def draw_matches(
-    image: NDArray, ground_truth: Detections, prediction: Detections, scale: float
-) -> NDArray:
+    image: NDArray[np.uint8], ground_truth: Detections, prediction: Detections, scale: float
+) -> NDArray[np.uint8]:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
-    prediction, labels, indices = match_objects(ground_truth, prediction)
-    is_right = labels == prediction.labels
-    right = prediction.select(is_right)
-    false = prediction.select(~is_right)
-    missed = ground_truth.select(indices)
+    matches = match_objects(ground_truth, prediction)
+    detections = matches.detections
+    is_right = np.zeros(len(detections), bool)
+    for object_index, index in matches.pairs:
+        is_right[index] = ground_truth.labels[object_index] == detections.labels[index]
+    right = detections.select(is_right)
+    false = detections.select(~is_right)
+    missed = ground_truth.select(matches.missed)
     for objects, colour in ((false, FALSE), (right, RIGHT)):
         annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
         image = annotator.annotate(image.copy(), objects.to_supervision())
@@ -125,10 +136,12 @@ def draw_matches(
         return canvas
     points = scale * np.concatenate([false.boxes, missed.boxes])[:, :2]
     colours = [FALSE] * len(false) + [MISSED] * len(missed)
-    return draw_labels(canvas, points, texts, colours, size)
+    return draw_labels(canvas, points=points, texts=texts, colours=colours, size=size)
 
 
-def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = False) -> NDArray:
+def draw_contact_sheet(
+    cfg: Config, loaders: Sequence[str], augmented: bool = False
+) -> NDArray[np.uint8]:
     """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as
     ``['val_dataloader']``.
 
@@ -149,10 +162,10 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str], augmented: bool = Fa
                     scale = PICTURE_SIDE / max(image.shape[:2])
                     if ground_truth is not None:
                         picture = draw_prediction(
-                            image, ground_truth, palette, scale, with_scores=False
+                            image, ground_truth, palette, scale=scale, with_scores=False
                         )
                         title = f'{loader.removesuffix("_dataloader")}: {path.name}'
-                        cells.append((title, picture))
+                        cells.append(Cell(title, picture))
     if not cells:
         raise UserError('no sample of the data can be drawn')
     return draw_grid(cells)

@@ -2,29 +2,31 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from numpy.typing import NDArray
 from rich.progress import track
 
 from ..errors import UserError
 from ..files import write_figure, write_image
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
-from ..inference.results import Detections, Prediction, encode_rle
-from ..tasks import TASK_BY_NAME
-from .detection_curves import DetectionCurves, compute_detection_curves
+from ..inference.results import Detections, Prediction
+from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
+from .detection_curves import DetectionCurves, compute_detection_curves, encode_detections
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .samples import load_sample
-from .scoring import BACKGROUND, describe_image, score_image
+from .scoring import BACKGROUND, ConfusionMatrix, make_empty_matrix, score_image
 
 
-class ScoredImage(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
     """An image of a dataset with its prediction and score."""
 
     index: int  # of the image in the dataset
@@ -34,17 +36,17 @@ class ScoredImage(NamedTuple):
     summary: str  # the score, the number of right predictions, and what is wrong
 
 
-class Mistakes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Mistakes:
     """The mistakes of a model on a dataset."""
 
-    # The sum of the confusion matrices of all images (score_image).
-    confusion_matrix: np.ndarray
+    confusion_matrix: ConfusionMatrix  # the sum of those of all images
     # The images with the lowest scores, in ascending order, and those that are wrong first.
     worst: list[ScoredImage]
     # Precision and recall by confidence threshold, only of a detector.
     curves: DetectionCurves | None
     # (classes,), the number of images with each class in their ground truth
-    num_images: np.ndarray
+    num_images: NDArray[np.int64]
     # Images with as many detections as the model returns at most: the lowest score in each
     lowest_scores: dict[str, float]
 
@@ -54,7 +56,7 @@ class Mistakes(NamedTuple):
 
 
 def evaluate_images(
-    model: Predictor, dataset: BaseDataset, max_worst: int = 0, batch_size: int = 1
+    model: Predictor[Any], dataset: BaseDataset, max_worst: int = 0, batch_size: int = 1
 ) -> Mistakes:
     """Predict all images of a dataset (:func:`.build_dataset`) and compare them with their ground
     truth.
@@ -65,34 +67,47 @@ def evaluate_images(
     num_classes = len(model.classes)
     num_images = np.zeros(num_classes, np.int64)
     lowest_scores = {}
-    matrix = np.zeros([num_classes + 1] * 2, np.int64)
-    worst = []
+    matrix = make_empty_matrix(num_classes)
+    worst: list[ScoredImage] = []
     objects = []
     detections = []
     predictions = predict_dataset(model, dataset, batch_size)
     for index, (path, ground_truth, prediction) in enumerate(predictions):
-        if isinstance(prediction, Detections):
-            objects.append(encode_masks(ground_truth, ground_truth))
-            detections.append(encode_masks(prediction, ground_truth))
+        if isinstance(prediction, Detections) and isinstance(ground_truth, Detections):
+            has_masks = ground_truth.masks is not None
+            objects.append(encode_detections(ground_truth, has_masks))
+            detections.append(encode_detections(prediction, has_masks))
             if prediction.is_limited and not model.tiles:
                 lowest_scores[str(path)] = prediction.scores[-1]
             prediction = prediction.filter(model.score_thr)
-        score, image_matrix = score_image(ground_truth, prediction, model.classes)
-        matrix += image_matrix
-        num_images += image_matrix[:-1].any(1)
-        if score < 1:
-            summary = describe_image(model, score, image_matrix)
-            is_right = np.trace(image_matrix) == image_matrix.sum()
-            worst.append(ScoredImage(index, prediction, is_right, float(score), summary))
+        score = score_image(ground_truth, prediction, num_classes)
+        matrix += score.confusion_matrix
+        num_images += score.confusion_matrix.ground_truths > 0
+        if score.value < 1:
+            worst.append(
+                ScoredImage(
+                    index=index,
+                    prediction=prediction,
+                    is_right=score.confusion_matrix.is_right,
+                    score=score.value,
+                    summary=score.describe(model.classes),
+                )
+            )
             worst = sorted(worst, key=attrgetter('is_right', 'score'))[:max_worst]
     curves = None
-    if model.task == 'detection':
+    if model.task == DETECTION.name:
         curves = compute_detection_curves(objects, detections, num_classes)
-    return Mistakes(matrix, worst, curves, num_images, lowest_scores)
+    return Mistakes(
+        confusion_matrix=matrix,
+        worst=worst,
+        curves=curves,
+        num_images=num_images,
+        lowest_scores=lowest_scores,
+    )
 
 
 def predict_dataset(
-    model: Predictor, dataset: BaseDataset, batch_size: int
+    model: Predictor[Any], dataset: BaseDataset, batch_size: int
 ) -> Iterator[tuple[Path, Prediction, Prediction]]:
     """Yield the path, ground truth and prediction of each image, with detections of any score."""
     unfiltered = replace(model, score_thr=0.0)
@@ -100,26 +115,14 @@ def predict_dataset(
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]
         samples = [load_sample(dataset, index, model.classes) for index in indices]
-        outcomes = unfiltered.predict_batch([image for _, image, _ in samples])
-        for (path, _, ground_truth), outcome in zip(samples, outcomes, strict=True):
-            if ground_truth is None:
-                raise UserError(f'{path}: it has no ground truth')
-            yield path, ground_truth, outcome.get(path)
+        outcomes = unfiltered.predict_batch([sample.image for sample in samples])
+        for sample, outcome in zip(samples, outcomes, strict=True):
+            if sample.ground_truth is None:
+                raise UserError(f'{sample.path}: it has no ground truth')
+            yield sample.path, sample.ground_truth, outcome.get(sample.path)
 
 
-def encode_masks(objects: Detections | None, ground_truth: Detections) -> Detections | None:
-    """Return objects with RLE instead of masks, which would not fit in memory for a dataset, or
-    without masks if the ground truth has none.
-    """
-    if objects is None:
-        return None
-    masks = None
-    if ground_truth.masks is not None and objects.masks is not None:
-        masks = [encode_rle(mask) for mask in objects.masks]
-    return replace(objects, masks=masks, ignored=encode_masks(objects.ignored, ground_truth))
-
-
-def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict]:
+def score_classes(mistakes: Mistakes, model: Predictor[Any]) -> dict[str, dict[str, float | None]]:
     """Compute the number of ground truths, precision, recall and F1 of each class.
 
     Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class
@@ -127,18 +130,17 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict]:
     """
     matrix = mistakes.confusion_matrix
     curves = mistakes.curves
-    # Without the background.
-    right = np.diag(matrix)[:-1]
-    ground_truths = matrix.sum(1)[:-1]
-    predictions = matrix.sum(0)[:-1]
+    right = matrix.right
+    ground_truths = matrix.ground_truths
+    predictions = matrix.predictions
     total = np.where(ground_truths, ground_truths + predictions, np.nan)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         'ground_truths': ground_truths,
         'precision': right / np.where(predictions, predictions, np.nan),
         'recall': right / np.where(ground_truths, ground_truths, np.nan),
         'f1': 2 * right / total,
     }
-    if model.task == 'segmentation':
+    if model.task == SEGMENTATION.name:
         columns['IoU'] = right / (total - right)
     if curves:
         columns |= curves.ap
@@ -150,7 +152,7 @@ def score_classes(mistakes: Mistakes, model: Predictor) -> dict[str, dict]:
 
 
 def write_mistakes(
-    folder: Path, model: Predictor, dataset: BaseDataset, mistakes: Mistakes
+    folder: Path, model: Predictor[Any], dataset: BaseDataset, mistakes: Mistakes
 ) -> None:
     """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and
     ``mistakes.json``.
@@ -159,10 +161,10 @@ def write_mistakes(
     curves = mistakes.curves
     task = TASK_BY_NAME[model.task]
     write_figure(folder / 'confusion.png', draw_confusion_matrix(matrix, model.classes, task))
-    content = {
+    content: dict[str, Any] = {
         'counted': task.counted,
         'classes': [*model.classes, BACKGROUND],
-        'rows_are_ground_truth': matrix.tolist(),
+        'rows_are_ground_truth': matrix.to_array().tolist(),
     }
     if curves:
         figure = draw_detection_curves(curves, model.classes, model.score_thr)
@@ -171,11 +173,17 @@ def write_mistakes(
     content['by_class'] = score_classes(mistakes, model)
     content['worst'] = []
     for rank, scored in enumerate(mistakes.worst, start=1):
-        path, image, ground_truth = load_sample(dataset, scored.index, model.classes)
+        sample = load_sample(dataset, scored.index, model.classes)
+        path = sample.path
         # Images of different folders may have the same name.
         title = f'{"/".join(path.parts[-2:])}: {scored.summary}'
         cells = draw_cells(
-            title, image, model.palette, ground_truth, scored.prediction, LARGE_PICTURE_SIDE
+            title,
+            image=sample.image,
+            palette=model.palette,
+            ground_truth=sample.ground_truth,
+            prediction=scored.prediction,
+            side=LARGE_PICTURE_SIDE,
         )
         file = folder / 'worst' / f'{rank:03d}_{path.stem[:50]}.jpg'
         write_image(file, draw_grid(cells, columns=2))

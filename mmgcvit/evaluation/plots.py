@@ -1,6 +1,7 @@
 """Draw a confusion matrix, and a detector's precision and recall, in matplotlib."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,26 +9,27 @@ from matplotlib.figure import Figure
 
 from ..tasks import DETECTION, Task
 from .detection_curves import Curve, DetectionCurves
-from .scoring import BACKGROUND
+from .scoring import BACKGROUND, ConfusionMatrix
 
 MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
 MAX_COUNT = 9999  # a confusion matrix with a higher count has percentages
 MAX_IN_LEGEND = 12  # with more classes, the precision-recall curves have no legend
 
 
-def draw_confusion_matrix(matrix: np.ndarray, classes: Sequence[str], task: Task) -> Figure:
+def draw_confusion_matrix(counts: ConfusionMatrix, classes: Sequence[str], task: Task) -> Figure:
     """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches
     10,000) as text.
     """
-    names = [*classes, BACKGROUND]
-    totals = matrix.sum(1, keepdims=True)
-    # Detections without an object are no share of anything: one would be darkest.
-    totals[-1] = totals.max()
-    shares = matrix / np.maximum(totals, 1)
-    if task != DETECTION:  # without detections the background has no counts
-        names = names[:-1]
-        matrix = matrix[:-1, :-1]
-        shares = shares[:-1, :-1]
+    names = list(classes)
+    matrix = counts.matched
+    totals = matrix.sum(1)
+    if task == DETECTION:
+        names.append(BACKGROUND)
+        matrix = counts.to_array()
+        totals = matrix.sum(1)
+        # False detections, the last row, are no share of anything: a single one would be darkest.
+        totals[-1] = totals.max()
+    shares = matrix / np.maximum(totals, 1)[:, None]
     side = np.clip(0.35 * len(names), 6, 24)
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=task.counted)
@@ -77,7 +79,7 @@ def draw_detection_curves(
     return figure
 
 
-def draw_curve(left: Axes, right: Axes, curve: Curve, **style) -> None:
+def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
     """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
     recall = curve.num_correct / max(1, curve.num_objects)
     left.plot(recall, curve.num_correct / curve.num_detections, **style)

@@ -3,8 +3,10 @@ each class is.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -29,7 +31,8 @@ GOOD = 0.8
 FAIR = 0.5
 
 
-class ClassScore(NamedTuple):
+@dataclass(frozen=True)
+class ClassScore:
     """The score of a class that the validation images have."""
 
     score: float  # IoU of a segmentation, else F1
@@ -49,7 +52,8 @@ def judge_run(work_dir: Path) -> str:
     is_detector = cfg.default_scope == DETECTION.scope
     with silence_output():
         # A detector's curves do not depend on its threshold.
-        model = load_model(config, checkpoint, None, 1.0 if is_detector else None)
+        score_thr = 1.0 if is_detector else None
+        model = load_model(config, checkpoint, device=None, score_thr=score_thr)
         # Masks of the hundreds of objects in images that need tiles would take gigabytes.
         dataset = build_dataset(
             cfg.val_dataloader.dataset, cfg.default_scope, masks=not model.tiles
@@ -59,8 +63,8 @@ def judge_run(work_dir: Path) -> str:
     text = f'{format_count(len(dataset), "validation image")}: '
     if not scores:
         return f'{text}they have no objects or labels, so they give no score'
-    if is_detector:
-        text += choose_score_thr(mistakes.curves, work_dir, Path(model.checkpoint))
+    if mistakes.curves:
+        text += choose_score_thr(mistakes.curves, work_dir, Path(checkpoint.source))
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
             text += f'\n{format_limit(limited, len(dataset), model)}'
@@ -72,12 +76,13 @@ def judge_run(work_dir: Path) -> str:
 
 def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[str]) -> str:
     """Return the lowest score of a class, and whether every class is good; if not, with reasons."""
-    lowest = min(scores)
+    ascending = sorted(scores, key=attrgetter('score', 'name'))
+    lowest = ascending[0]
     text = f'lowest {metric}: {lowest.score:.2f} for {lowest.name} ({lowest.basis})'
     if lowest.score >= GOOD:
         return f'{text}\ngood: {metric} of every class with a score is at least {GOOD}'
     word, bound = ('poor', FAIR) if lowest.score < FAIR else ('fair', GOOD)
-    names = [entry.name for entry in sorted(scores) if entry.score < bound]
+    names = [entry.name for entry in ascending if entry.score < bound]
     text += f'\n{word}: {metric} is under {bound} for {shorten(names)}. Likely reasons:'
     return '\n  '.join([text, *reasons])
 
@@ -94,7 +99,7 @@ def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     return reasons
 
 
-def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
+def list_class_scores(mistakes: Mistakes, model: Predictor[Any]) -> list[ClassScore]:
     """Return the IoU or F1 of each class that the images have, except a segmentation's background.
 
     A detector's F1 is that at the confidence threshold with the highest F1 of all classes.
@@ -104,24 +109,25 @@ def list_class_scores(mistakes: Mistakes, model: Predictor) -> list[ClassScore]:
     for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
         if not values['ground_truths'] or (index == 0 and has_background(model)):
             continue
-        score = values.get('IoU', values['f1'])
+        # Neither is None, since the class has ground truths.
+        score = values.get('IoU', values['f1']) or 0.0
         basis = format_count(mistakes.num_images[index], 'image')
         if curves:
             curve = curves.by_class[index]
             num_detections, num_correct = curve.count_at(curves.overall.best_threshold)
             score = 2 * num_correct / (num_detections + curve.num_objects)
             basis = f'{format_count(curve.num_objects, "object")} in {basis}'
-        scores.append(ClassScore(score, name, basis))
+        scores.append(ClassScore(score=score, name=name, basis=basis))
     return scores
 
 
-def has_background(model: Predictor) -> bool:
+def has_background(model: Predictor[Any]) -> bool:
     """Return whether the first class of several is a segmentation's background."""
     is_named = BACKGROUND.fullmatch(model.classes[0]) is not None
     return is_named and model.task == SEGMENTATION.name and len(model.classes) > 1
 
 
-def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor) -> str:
+def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor[Any]) -> str:
     """Return the accuracy of a classifier, or the mean IoU of a segmentation as text."""
     if model.task == SEGMENTATION.name:
         text = f'mIoU {np.mean([entry.score for entry in scores]):.3f}'
@@ -129,7 +135,7 @@ def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predict
             text += " without the background, which the log's mIoU counts"
         return text
     matrix = mistakes.confusion_matrix
-    return f'accuracy {np.trace(matrix) / matrix.sum():.3f}'
+    return f'accuracy {matrix.right.sum() / matrix.ground_truths.sum():.3f}'
 
 
 def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) -> str:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
+from mmengine.structures import BaseDataElement, InstanceData
+from numpy.typing import NDArray
 
 from ..config import get_type_name
 from ..datasets.checks.sources import iter_unwrapped_datasets
@@ -43,10 +45,10 @@ def build_dataset(
         raise UserError(
             f'the dataset cannot be loaded ({get_first_line(error)}). Run '
             "'mmgcvit check-data CONFIG'"
-        ) from None
+        ) from error
 
 
-def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list[dict]:
+def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list[dict[str, Any]]:
     """Make the part of a dataset's pipeline that loads images and annotations."""
     steps = settings.get('pipeline', [])
     images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
@@ -64,16 +66,21 @@ def make_loading_pipeline(settings: ConfigDict, scope: str, masks: bool) -> list
     return [*images, *annotations, {'type': TASK_BY_SCOPE[scope].packing}]
 
 
-def load_sample(
-    dataset: BaseDataset, index: int, classes: Sequence[str]
-) -> tuple[Path, np.ndarray, Prediction | None]:
+class Sample(NamedTuple):
+    """An image of a dataset."""
+
+    path: Path
+    image: NDArray[np.uint8]  # (height, width, 3) in BGR order
+    ground_truth: Prediction | None
+
+
+def load_sample(dataset: BaseDataset, index: int, classes: Sequence[str]) -> Sample:
     """Load a sample of a dataset (see :func:`build_dataset`).
 
-    Return its path, its image (height, width, 3) in BGR order, and its ground truth or None. Raise
-    a UserError that names the image if it cannot be loaded.
+    Raise a UserError that names the image if it cannot be loaded.
     """
     try:
-        sample = dataset[index]
+        sample = apply_pipeline(dataset, index)
         ground_truth = convert_ground_truth(sample['data_samples'], classes)
         image = sample['inputs'].permute(1, 2, 0)
         if image.is_floating_point():  # as transforms of colours return
@@ -84,14 +91,22 @@ def load_sample(
             # Samples of CIFAR have no path. Their images are RGB.
             path = f'{index:06d}.png'
             image = image[..., ::-1]
-        return Path(path), convert_to_bgr(image), ground_truth
+        return Sample(Path(path), convert_to_bgr(image), ground_truth)
+    except UserError as error:
+        name = get_image_name(dataset.get_data_info(index))
+        raise UserError(f'{name} cannot be loaded: {error}') from error
+
+
+def apply_pipeline(dataset: BaseDataset, index: int) -> dict[str, Any]:
+    """Return a sample of a dataset as its pipeline packs it. Raise a UserError if it fails."""
+    try:
+        return dataset[index]
     # Transforms raise errors of any type on damaged files and annotations.
     except Exception as error:
-        name = get_image_name(dataset.get_data_info(index))
-        raise UserError(f'{name} cannot be loaded: {get_first_line(error)}') from None
+        raise UserError(get_first_line(error)) from error
 
 
-def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | None:
+def convert_ground_truth(sample: BaseDataElement, classes: Sequence[str]) -> Prediction | None:
     """Convert the ground truth of a sample. Return None if there is none.
 
     Unlabelled pixels keep the ignore index.
@@ -110,13 +125,24 @@ def convert_ground_truth(sample: Any, classes: Sequence[str]) -> Prediction | No
             f'the image has {len(sample.gt_label)} classes. Expected one class per image'
         )
     label = sample.gt_label.item()
+    if label >= len(classes):
+        raise UserError(
+            f'its class has the index {label}, but the model has {len(classes)} classes. Use a '
+            'dataset with the classes of the model'
+        )
     scores = np.eye(len(classes), dtype=np.float32)[label]
-    return Classification(label, classes[label], 1.0, scores)
+    return Classification(label=label, class_name=classes[label], score=1.0, scores=scores)
 
 
-def convert_objects(objects: Any, classes: Sequence[str]) -> Detections:
+def convert_objects(objects: InstanceData, classes: Sequence[str]) -> Detections:
     """Convert the boxes, labels and masks of mmdet's ground truth."""
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
     masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
     scores = np.ones(len(boxes), np.float32)
-    return Detections(boxes, scores, objects.labels.numpy(), classes, masks)
+    return Detections(
+        boxes=boxes,
+        scores=scores,
+        labels=objects.labels.numpy(),
+        classes=classes,
+        masks=masks,
+    )

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import matplotlib
@@ -17,9 +18,15 @@ from numpy.typing import NDArray
 from ..errors import Supervision
 from .results import Classification, Detections, Prediction, Segmentation
 
+if TYPE_CHECKING:
+    import supervision
+
 sv = Supervision('drawing')
 
-Colour = tuple[int, int, int]
+Picture = NDArray[np.uint8]  # (height, width, 3) in BGR order
+Colour = tuple[int, int, int]  # RGB
+BLACK = (0, 0, 0)
+WHITE = (255, 255, 255)
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # The hues of consecutive class indices differ by this fraction of the colour circle, so that they
 # look different.
@@ -37,21 +44,21 @@ BACKGROUND = re.compile(
 )
 
 
-def choose_palette(num_classes: int, palettes: Iterable = ()) -> list[Colour]:
+def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
     """Return the first of ``palettes`` with ``num_classes`` RGB colours, or distinct hues if there
     is none.
     """
     for palette in palettes:
         if np.shape(palette) == (num_classes, 3):
-            return list(map(tuple, palette))
+            return [(red, green, blue) for red, green, blue in palette]
     colours = []
     for index in range(num_classes):
-        rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0)
-        colours.append(tuple(round(255 * value) for value in rgb))
+        red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0)
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
     return colours
 
 
-def choose_text_size(canvas: NDArray, max_size: float = math.inf) -> int:
+def choose_text_size(canvas: Picture, max_size: float = math.inf) -> int:
     """Choose the text size in pixels for a picture (height, width, 3)."""
     height, width = canvas.shape[:2]
     size = min(TEXT_SIZE * math.sqrt(height * width), max_size)
@@ -59,13 +66,13 @@ def choose_text_size(canvas: NDArray, max_size: float = math.inf) -> int:
 
 
 def draw_prediction(
-    image: NDArray,
+    image: Picture,
     prediction: Prediction | None,
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
     with_labels: bool = True,
-) -> NDArray:
+) -> Picture:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR
     order.
 
@@ -91,23 +98,29 @@ def draw_prediction(
         if with_scores:
             text += f' {prediction.score:.2f}'
         size = choose_text_size(canvas)
-        canvas = draw_labels(canvas, [(0, 0)], [text], [palette[prediction.label]], size)
+        canvas = draw_labels(
+            canvas,
+            points=np.zeros((1, 2)),
+            texts=[text],
+            colours=[palette[prediction.label]],
+            size=size,
+        )
     return canvas
 
 
-def resize(image: NDArray, scale: float) -> NDArray:
+def resize(image: Picture, scale: float) -> Picture:
     """Resize an image by the factor ``scale``."""
     return mmcv.imrescale(image, scale, interpolation='area' if scale < 1 else 'bicubic')
 
 
 def draw_objects(
-    image: NDArray,
+    image: Picture,
     prediction: Detections,
     palette: Sequence[Colour],
     scale: float,
     with_scores: bool,
     with_labels: bool,
-) -> NDArray:
+) -> Picture:
     """Draw masks, boxes and labels, those with the highest scores on top."""
     prediction = prediction.select(np.s_[::-1])
     objects = prediction.to_supervision()
@@ -119,9 +132,10 @@ def draw_objects(
     canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
     canvas = resize(canvas, scale)
     height, width = canvas.shape[:2]
-    objects.xyxy = (objects.xyxy * scale).round().clip(0, [width - 1, height - 1] * 2)
+    boxes = (prediction.boxes * scale).round().clip(0, [width - 1, height - 1] * 2)
+    objects.xyxy = boxes
     # Prefer text of at most a third of the median height of the boxes.
-    size = choose_text_size(canvas, np.median(objects.xyxy[:, 3] - objects.xyxy[:, 1]) / 3)
+    size = choose_text_size(canvas, np.median(boxes[:, 3] - boxes[:, 1]).item() / 3)
     box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style)
     canvas = box_annotator.annotate(canvas, objects)
     if not with_labels or len(objects) > MAX_LABELLED:
@@ -130,16 +144,16 @@ def draw_objects(
         texts = [f'{score:.2f}' for score in prediction.scores]
     elif with_scores:
         texts = [f'{found.class_name} {found.score:.2f}' for found in prediction]
-    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
+    return draw_labels(canvas, points=boxes[:, :2], texts=texts, colours=colours, size=size)
 
 
 def draw_regions(
-    image: NDArray,
+    image: Picture,
     prediction: Segmentation,
     palette: Sequence[Colour],
     scale: float,
     with_labels: bool,
-) -> NDArray:
+) -> Picture:
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -164,28 +178,35 @@ def draw_regions(
     canvas = resize(canvas, scale)
     if not with_labels or not points:
         return canvas
-    points = scale * np.array(points)
-    return draw_labels(canvas, points, texts, colours, choose_text_size(canvas), 'CENTER')
+    return draw_labels(
+        canvas,
+        points=scale * np.array(points),
+        texts=texts,
+        colours=colours,
+        size=choose_text_size(canvas),
+        position='CENTER',
+    )
 
 
 def draw_labels(
-    canvas: NDArray,
-    points: Sequence[tuple[float, float]],
+    canvas: Picture,
+    points: NDArray[np.floating[Any]],
     texts: list[str],
     colours: Sequence[Colour],
     size: int,
     position: str = 'TOP_LEFT',
-) -> NDArray:
-    """Draw labels at points (x, y), with ``colours`` as backgrounds, and move overlapping labels
+) -> Picture:
+    """Draw labels at points (n, 2) = [x, y], with ``colours`` as backgrounds, and move overlapping labels
     apart.
     """
-    anchors = sv.Detections(xyxy=np.tile(np.array(points, np.float32), (1, 2)))
+    anchors = sv.Detections(xyxy=np.tile(points.astype(np.float32), (1, 2)))
     # Text is black or white, by the luma of its background (BT.601).
     is_dark = np.dot(colours, (0.299, 0.587, 0.114)) <= 127
+    text_colours = [WHITE if dark else BLACK for dark in is_dark]
     annotator = sv.RichLabelAnnotator(
         color=convert_palette(colours),
         color_lookup=sv.ColorLookup.INDEX,
-        text_color=convert_palette(np.outer(is_dark, (255, 255, 255))),
+        text_color=convert_palette(text_colours),
         font_path=FONT,
         font_size=size,
         text_padding=size // 4,
@@ -195,6 +216,6 @@ def draw_labels(
     return annotator.annotate(canvas, anchors, labels=texts)
 
 
-def convert_palette(colours: Sequence[Colour]) -> 'sv.ColorPalette':
+def convert_palette(colours: Sequence[Colour]) -> 'supervision.ColorPalette':
     """Convert RGB colours to a ``supervision.ColorPalette``."""
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from string import punctuation
 from tempfile import NamedTemporaryFile
+from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -28,7 +29,7 @@ from ..datasets.decoding import (
 from ..errors import UserError, get_first_line
 from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
-ImageLike = str | os.PathLike | np.ndarray | Image.Image
+ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
 # Limits of the download of an image by its URL
 MAX_SECONDS = 60
@@ -40,12 +41,14 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
     A folder is searched without its subfolders.
     """
-    found = {}  # a file that is given twice, also by other paths, is one input
+    # The file as it is given, by its URL or absolute path: one that is given twice, also by other
+    # paths, is one input.
+    found: dict[str | Path, str] = {}
     for name in names:
         for file in list_files(name):
             found.setdefault(file if is_url(file) else make_absolute(file), file)
-    images = []
-    videos = []
+    images: list[str] = []
+    videos: list[str] = []
     for file in found.values():
         # A file that the user names counts as an image if it has no video suffix.
         (videos if file.lower().endswith(VIDEO_SUFFIXES) else images).append(file)
@@ -82,7 +85,7 @@ def list_files(name: str) -> list[str]:
 
 def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
     """Drop the files that mmgcvit's commands have written into folders below ``root``."""
-    outputs = set()
+    outputs: set[Path] = set()
     for folder in {parent for file in files for parent in Path(file).parents}:
         if len(folder.parts) >= len(root.parts):
             names = list_outputs(folder, [path.name for path in folder.iterdir()])
@@ -90,7 +93,7 @@ def drop_outputs(files: Sequence[str], root: Path) -> list[str]:
     return [file for file in files if outputs.isdisjoint([Path(file), *Path(file).parents])]
 
 
-def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray:
+def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray[np.uint8]:
     """Convert an image to the array that the model's data pipeline would load.
 
     ``image`` is a path or URL; an array (height, width, 3) in **BGR** order, as from
@@ -101,32 +104,48 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray:
     """
     name = 'the image'
     try:
-        if not isinstance(image, ImageLike):
-            raise UserError(f'expected a path, a NumPy array or a Pillow image, got {image!r:.60}')
         if isinstance(image, np.ndarray):
             return convert_to_bgr(image)
         if isinstance(image, Image.Image):
             return convert_to_bgr(convert_pillow(image))
-        name = os.fspath(image)
-        with open_file(name) as path:
-            pixels, _ = load_image(Path(path), decoding)
-        return convert_to_bgr(pixels)
-    # Decoders raise errors of any type on damaged files.
-    except Exception as error:
-        reason = getattr(error, 'strerror', None) or get_first_line(error)
-        raise UserError(f'{name} cannot be read: {reason}') from None
+        if isinstance(image, str | os.PathLike):
+            name = os.fspath(image)
+            return convert_to_bgr(read_file(name, decoding))
+        raise UserError(f'expected a path, a NumPy array or a Pillow image, got {image!r:.60}')
+    except ValueError as error:  # such as a UserError
+        raise UserError(f'{name} cannot be read: {get_first_line(error)}') from error
 
 
-def convert_pillow(image: Image.Image) -> NDArray:
+def read_file(name: str, decoding: DecodingSettings) -> NDArray[Any]:
+    """Read the pixels of an image file or URL."""
+    with explain_decoding(), open_file(name) as path:
+        pixels, _ = load_image(Path(path), decoding)
+    return pixels
+
+
+def convert_pillow(image: Image.Image) -> NDArray[Any]:
     """Convert a Pillow image to a BGR or greyscale array."""
-    check_pixels(image)
-    upright = ImageOps.exif_transpose(image)
+    with explain_decoding():
+        check_pixels(image)  # decodes it
+        upright = ImageOps.exif_transpose(image)
     if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip
         return np.asarray(upright)
     has_transparent_colour = image.format == 'GIF' and 'transparency' in image.info
     if has_transparent_colour or (image.format == 'TIFF' and image.mode == 'RGBA'):
         raise UserError('it may be transparent, and files are put on a background. Pass its path')
     return np.asarray(upright.convert('RGB'))[..., ::-1]
+
+
+@contextmanager
+def explain_decoding() -> Iterator[None]:
+    """Turn the error of a decoder or a download into a UserError.
+
+    Decoders raise errors of any type on damaged files.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UserError(getattr(error, 'strerror', None) or get_first_line(error)) from error
 
 
 @contextmanager
@@ -148,7 +167,7 @@ def open_file(name: str) -> Iterator[str]:
         yield copy.name
 
 
-def convert_to_bgr(image: NDArray) -> NDArray:
+def convert_to_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Convert a greyscale, BGR or BGRA array to contiguous BGR of uint8.
 
     Raise a ValueError for other arrays.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from ..errors import MANY, escape_controls, format_count, shorten
@@ -63,14 +64,14 @@ class Outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def write_picture(self, source: str, picture: np.ndarray) -> Path:
+    def write_picture(self, source: str, picture: NDArray[np.uint8]) -> Path:
         """Write a picture with drawn predictions, (height, width, 3) in BGR order."""
         suffix = Path(source).suffix
         if suffix.lower() not in KEPT_SUFFIXES:
             suffix = '.png'
         return write_image(self.get_path(PICTURES, source, suffix), picture)
 
-    def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
+    def write_label_map(self, source: str, label_map: NDArray[np.integer[Any]]) -> Path:
         """Write class indices (height, width) as a greyscale PNG file, of 16 bits if necessary."""
         dtype = np.uint8 if label_map.max() < 256 else np.uint16
         return write_image(self.get_path(LABEL_MAPS, source, '.png'), label_map.astype(dtype))
@@ -93,7 +94,7 @@ def count_classes(prediction: Prediction) -> Counter[int]:
     return Counter(prediction.labels.tolist())
 
 
-def format_limit(names: Sequence[str], num_images: int, model: Predictor) -> str:
+def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -> str:
     """Return a message about images with as many detections as a detector returns at most."""
     tiles = f'tiles under {model.tiles} px' if model.tiles else 'tiles'
     return (
@@ -107,7 +108,9 @@ def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequen
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
     """
-    labels = range(len(classes))  # names may repeat: ImageNet has two classes called crane
+    labels: Sequence[int] = range(
+        len(classes)
+    )  # names may repeat: ImageNet has two classes called crane
     if len(classes) > MANY:
         labels = sorted(set().union(*counts.values()))
     with (
@@ -126,7 +129,7 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
-def make_table(counts: Mapping[str, Counter[int]], model: Predictor) -> Table:
+def make_table(counts: Mapping[str, Counter[int]], model: Predictor[Any]) -> Table:
     """Make a table with the counts of each image, if they are few, and of all images together."""
     table = Table()
     table.add_column('image', overflow='fold')
@@ -139,7 +142,7 @@ def make_table(counts: Mapping[str, Counter[int]], model: Predictor) -> Table:
     return table
 
 
-def format_counts(counter: Counter[int], model: Predictor) -> str:
+def format_counts(counter: Counter[int], model: Predictor[Any]) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total = counter.total()
     texts = []

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast, overload
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
-from torch import nn
 
 from ..config import find_max_objects
 from ..datasets.decoding import DecodingSettings
@@ -28,6 +29,7 @@ from .results import (
     Classification,
     Detections,
     Outcome,
+    P,
     Prediction,
     Record,
     Segmentation,
@@ -36,9 +38,10 @@ from .results import (
     make_segmentation,
 )
 
-sv = Supervision('predicting with tiles')
+if TYPE_CHECKING:
+    import supervision
 
-P = TypeVar('P', bound=Prediction)
+sv = Supervision('predicting with tiles')
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
@@ -66,7 +69,7 @@ class Predictor(ABC, Generic[P]):
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
 
-    network: nn.Module  # built by OpenMMLab's registry
+    network: BaseModel  # built by OpenMMLab's registry
     # The config's test pipeline without the transforms that load images and annotations
     pipeline: Compose
     decoding: DecodingSettings  # how the config's test pipeline decodes image files
@@ -81,8 +84,12 @@ class Predictor(ABC, Generic[P]):
     score_thr: float = 0.3  # a detector drops detections with a lower score
 
     @abstractmethod
-    def read_sample(self, sample: Any) -> P:
+    def read_sample(self, sample: BaseDataElement) -> P:
         """Convert the data sample that the network returns for one image to a prediction."""
+
+    @abstractmethod
+    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> P:
+        """Predict a large image (height, width, 3) in BGR order in tiles of ``side`` pixels."""
 
     def __repr__(self) -> str:
         device = 'the CPU'
@@ -97,6 +104,11 @@ class Predictor(ABC, Generic[P]):
         return next(self.network.parameters()).device
 
     @property
+    def limit(self) -> float:
+        """The highest number of detections in an image or a tile; infinite if it is no detector."""
+        return math.inf
+
+    @property
     def scale(self) -> tuple[int, int] | None:
         """The longer and the shorter side to which the pipeline resizes images, in pixels.
 
@@ -104,11 +116,15 @@ class Predictor(ABC, Generic[P]):
         """
         for step in self.pipeline.transforms:
             if getattr(step, 'scale', None):
-                return tuple(sorted(make_pair(step.scale), reverse=True))
+                first, second = make_pair(step.scale)
+                return max(first, second), min(first, second)
         return None
 
+    # A str is a sequence of str too, but one image.
     @overload
-    def __call__(self, images: ImageLike, batch_size: int = 1, tiles: int | None = None) -> P: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: ImageLike, batch_size: int = 1, tiles: int | None = None
+    ) -> P: ...
 
     @overload
     def __call__(
@@ -116,7 +132,10 @@ class Predictor(ABC, Generic[P]):
     ) -> list[P]: ...
 
     def __call__(
-        self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        batch_size: int = 1,
+        tiles: int | None = None,
     ) -> P | list[P]:
         """Predict one or several images.
 
@@ -133,7 +152,7 @@ class Predictor(ABC, Generic[P]):
             UserError: An image cannot be read or predicted, or an argument is invalid.
         """
         if not isinstance(images, list | tuple):
-            return self([images], batch_size, tiles)[0]
+            return self([cast(ImageLike, images)], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
         model = self if tiles is None else self.with_tiles(tiles, batch_size)
@@ -148,17 +167,13 @@ class Predictor(ABC, Generic[P]):
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
         """Return this model with other tiles. Raise a UserError for a classifier or a small side."""
-        if self.task == CLASSIFICATION.name:
-            raise UserError(
-                'a classifier predicts whole images. Remove --tiles (in Python: tiles=...)'
-            )
         if side and not side >= MIN_TILE:
             raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
     def draw(
         self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
-    ) -> NDArray:
+    ) -> NDArray[np.uint8]:
         """Draw a prediction on a copy of an image. If ``prediction`` is None, predict the image
         first. Without ``with_labels``, leave out class names and scores.
 
@@ -166,62 +181,70 @@ class Predictor(ABC, Generic[P]):
         224 px, it is enlarged to 224 px, so that text fits, unless the longer side would exceed
         4096 px.
         """
-        image = convert_to_array(image, self.decoding)
+        pixels = convert_to_array(image, self.decoding)
         if prediction is None:
-            prediction = self(image)
-        shorter, longer = sorted(image.shape[:2])
+            prediction = self(pixels)
+        shorter, longer = sorted(pixels.shape[:2])
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
-        return draw_prediction(image, prediction, self.palette, scale, with_labels=with_labels)
+        return draw_prediction(
+            pixels, prediction, self.palette, scale=scale, with_labels=with_labels
+        )
 
-    def predict_batch(self, images: Sequence[NDArray]) -> list[Outcome]:
+    def predict_batch(self, images: Sequence[NDArray[np.uint8]]) -> list[Outcome[P]]:
         """Predict images (height, width, 3) in BGR order.
 
         An image that fails does not stop the others.
         """
         try:
-            return list(map(Outcome, self.predict_together(images)))
-        # Transforms raise errors of any type, and networks too for sizes that they do not support,
-        # and if memory runs out.
-        except Exception as error:
-            if len(images) > 1:
-                return [outcome for image in images for outcome in self.predict_batch([image])]
-            if not isinstance(error, UserError):
-                error = UserError(
-                    'the test pipeline or the network fails on the image whose height and width '
-                    f'are {images[0].shape[:2]} ({get_first_line(error)})'
-                )
-            return [Outcome(error=error)]
+            return [Outcome(prediction) for prediction in self.predict_together(images)]
+        except UserError as error:
+            if len(images) == 1:
+                return [Outcome(error=error)]
+        return [outcome for image in images for outcome in self.predict_batch([image])]
 
-    def predict_together(self, images: Sequence[NDArray]) -> list[Prediction]:
+    def predict_together(self, images: Sequence[NDArray[np.uint8]]) -> list[P]:
         """Predict images whose inputs have one shape, or a single image in tiles if it is large.
 
-        Raise an error for others: in a batch, they would be padded, which changes predictions.
+        Raise a UserError for others: in a batch, they would be padded, which changes predictions.
+        Raise one too if the test pipeline or the network fails.
         """
         if self.tiles and any(max(image.shape[:2]) > self.tiles for image in images):
-            (image,) = images  # several raise an error, and are then predicted one by one
-            return [self.predict_in_tiles(image)]
+            if len(images) > 1:
+                raise UserError('images in tiles are predicted one by one')
+            return [self.predict_in_tiles(images[0], self.tiles)]
         prepared = [self.prepare_image(image) for image in images]
         if len({sample['inputs'].shape for sample in prepared}) > 1:
             raise UserError('the inputs have different shapes')
         with torch.no_grad():
-            # test_step calls the data_preprocessor. It returns boxes and masks in pixels of the
-            # original image.
-            samples = self.network.test_step(pseudo_collate(prepared))
+            batch = pseudo_collate(prepared)
+            try:
+                # test_step calls the data_preprocessor. It returns boxes and masks in pixels of
+                # the original image.
+                samples = self.network.test_step(batch)
+            # Networks raise errors of any type for sizes that they do not support, and if memory
+            # runs out.
+            except Exception as error:
+                raise make_failure(images[0], error) from error
             return [self.read_sample(sample) for sample in samples]
 
-    def prepare_image(self, image: NDArray) -> dict:
-        """Apply the test pipeline to an image (height, width, 3) in BGR order."""
+    def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Apply the test pipeline to an image (height, width, 3) in BGR order.
+
+        Raise a UserError if it fails.
+        """
         size = image.shape[:2]
-        return self.pipeline(
-            {
-                'img': image,
-                'img_id': 0,
-                'img_path': None,
-                'img_shape': size,
-                'ori_shape': size,
-                'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
-            }
-        )
+        sample = {
+            'img': image,
+            'img_id': 0,
+            'img_path': None,
+            'img_shape': size,
+            'ori_shape': size,
+            'scale_factor': (1.0, 1.0),  # until the pipeline resizes the image
+        }
+        try:
+            return self.pipeline(sample)
+        except Exception as error:  # transforms raise errors of any type
+            raise make_failure(image, error) from error
 
     def to_coco(self, prediction: Prediction, image_id: int = 1) -> list[Record]:
         """Convert a prediction of this model to records in COCO's results format, as in
@@ -231,6 +254,14 @@ class Predictor(ABC, Generic[P]):
         return [{'image_id': image_id, **record} for record in records]
 
 
+def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
+    """Make the error of an image (height, width, 3) on which other packages raise ``error``."""
+    return UserError(
+        'the test pipeline or the network fails on the image whose height and width are '
+        f'{image.shape[:2]} ({get_first_line(error)})'
+    )
+
+
 class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
@@ -238,10 +269,9 @@ class Detector(Predictor[Detections]):
 
     @property
     def limit(self) -> float:
-        """The highest number of detections in an image or a tile."""
         return find_max_objects(self.network)
 
-    def read_sample(self, sample: Any) -> Detections:
+    def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
         is_finite = torch.isfinite(objects.bboxes).all(1)
@@ -252,29 +282,29 @@ class Detector(Predictor[Detections]):
         boxes = objects.bboxes.float().numpy()
         scores = objects.scores.float().numpy()
         masks = objects.get('masks')
-        if isinstance(masks, list):  # RLE, from the loops in engine/loops.py
+        if isinstance(masks, list):  # RLE, from the loops in engine/tiled_loops.py
             masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
         elif masks is not None:
             masks = masks.numpy().astype(bool)
         return Detections(
-            boxes,
-            scores,
-            objects.labels.numpy(),
-            self.classes,
-            masks,
+            boxes=boxes,
+            scores=scores,
+            labels=objects.labels.numpy(),
+            classes=self.classes,
+            masks=masks,
             is_limited=len(objects) >= self.limit,
         )
 
-    def predict_in_tiles(self, image: NDArray) -> Detections:
+    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Detections:
         """Detect the objects of a large image.
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
-        size = image.shape[:2]
-        margin = MARGIN * self.tiles
-        are_limited = []
+        height, width = size = image.shape[:2]
+        margin = MARGIN * side
+        are_limited: list[bool] = []
 
-        def detect(tiles: list[NDArray]) -> list['sv.Detections']:
+        def detect(tiles: list[NDArray[np.uint8]]) -> 'list[supervision.Detections]':
             found = []
             for tile, outcome in zip(tiles, self.predict_batch(tiles), strict=True):
                 prediction = outcome.get('a tile')
@@ -284,28 +314,31 @@ class Detector(Predictor[Detections]):
                 found.append(objects)
             return found
 
+        def detect_one(tile: NDArray[np.uint8]) -> 'supervision.Detections':
+            return detect([tile])[0]
+
         slicer = sv.InferenceSlicer(
-            detect if self.tiles_per_batch > 1 else lambda tile: detect([tile])[0],
-            slice_wh=self.tiles,
-            overlap_wh=int(OVERLAP * self.tiles),
+            detect if self.tiles_per_batch > 1 else detect_one,
+            slice_wh=side,
+            overlap_wh=int(OVERLAP * side),
             overlap_filter=sv.OverlapFilter.NONE,
             compact_masks=True,
             batch_size=self.tiles_per_batch,
         )
-        objects = drop_cut_objects(slicer(image), size, margin)
+        objects: Any = drop_cut_objects(slicer(image), size, margin)
         objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
         masks = objects.mask
         if masks is not None:
             masks = masks.repack()
         elif getattr(self.network, 'with_mask', False):
-            masks = np.zeros((0, *size), bool)  # supervision merges no masks to None
+            masks = np.zeros((0, height, width), bool)  # supervision merges no masks to None
         return Detections(
-            objects.xyxy.astype(np.float32),
-            objects.confidence,
-            objects.class_id,
-            self.classes,
-            masks,
+            boxes=objects.xyxy.astype(np.float32),
+            scores=objects.confidence,
+            labels=objects.class_id,
+            classes=self.classes,
+            masks=masks,
             is_limited=any(are_limited),
         )
 
@@ -315,16 +348,15 @@ class Segmentor(Predictor[Segmentation]):
 
     task = SEGMENTATION.name
 
-    def read_sample(self, sample: Any) -> Segmentation:
+    def read_sample(self, sample: BaseDataElement) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         return make_segmentation(label_map, self.classes)
 
-    def predict_in_tiles(self, image: NDArray) -> Segmentation:
+    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Segmentation:
         """Segment a large image.
 
         In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
         """
-        side = self.tiles
         height, width = image.shape[:2]
         label_map = np.empty((height, width), np.int32)
         places = list(product(place_tiles(height, side), place_tiles(width, side)))
@@ -345,12 +377,23 @@ class Classifier(Predictor[Classification]):
 
     task = CLASSIFICATION.name
 
-    def read_sample(self, sample: Any) -> Classification:
+    def with_tiles(self, side: int, batch_size: int) -> NoReturn:
+        raise UserError('a classifier predicts whole images. Remove --tiles (in Python: tiles=...)')
+
+    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> NoReturn:
+        self.with_tiles(side, batch_size=1)
+
+    def read_sample(self, sample: BaseDataElement) -> Classification:
         scores = sample.pred_score.float().cpu().numpy()
         if not np.isfinite(scores).all():  # JSON has no NaN
             raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
         label = int(scores.argmax())
-        return Classification(label, self.classes[label], float(scores[label]), scores)
+        return Classification(
+            label=label,
+            class_name=self.classes[label],
+            score=float(scores[label]),
+            scores=scores,
+        )
 
 
 def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
@@ -365,8 +408,8 @@ def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
 
 
 def drop_cut_objects(
-    objects: 'sv.Detections', size: tuple[int, int], margin: float
-) -> 'sv.Detections':
+    objects: 'supervision.Detections', size: tuple[int, ...], margin: float
+) -> 'supervision.Detections':
     """Drop the objects that one tile cuts and another shows completely.
 
     ``size`` is the image's (height, width).
@@ -376,7 +419,8 @@ def drop_cut_objects(
     if not len(objects):
         return objects
     at_border = find_near_edges(objects.xyxy, size, margin)
-    is_cut = (objects.data['near_edge'] & ~at_border).any(1)  # near_edge: of the tile
+    near_tile_edge = np.asarray(objects.data['near_edge'], bool)
+    is_cut = np.asarray((near_tile_edge & ~at_border).any(1))
     boxes = torch.from_numpy(objects.xyxy)
     # The intersection of each cut and each complete box / the area of the cut one
     covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()
@@ -385,7 +429,7 @@ def drop_cut_objects(
     return objects.select(np.flatnonzero(is_kept))
 
 
-def find_near_edges(boxes: NDArray, size: tuple[int, int], margin: float) -> NDArray:
+def find_near_edges(boxes: NDArray[Any], size: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
     """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image
     (height, width).
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,32 +13,41 @@ from numpy.typing import NDArray
 from ..datasets.records import make_coco_categories
 from ..errors import MANY, Supervision, UserError, check_installed, format_count, shorten
 
+if TYPE_CHECKING:
+    import supervision
+
 sv = Supervision('to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
 
-class DetectedObject(NamedTuple):
+# (n, height, width) bool. A CompactMask decodes masks[i] to (height, width) bool on access.
+Masks: TypeAlias = 'NDArray[np.bool_] | supervision.CompactMask'
+# A mask as COCO's RLE: ``size`` and ``counts``
+RLE = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedObject:
     """One of :class:`Detections`."""
 
-    box: NDArray  # (4,)
+    box: NDArray[np.float32]  # (4,)
     score: float
     label: int
     class_name: str
-    mask: NDArray | None  # (height, width) bool
+    mask: NDArray[np.bool_] | None  # (height, width)
 
 
 @dataclass(frozen=True)
 class Detections:
     """Detections of an image, by descending score."""
 
-    boxes: NDArray  # (n, 4) float32 = [left, top, right, bottom] in pixels of the image
-    scores: NDArray  # (n,) float32, from 0 to 1
-    labels: NDArray  # (n,) int64, class indices, counted from 0
+    boxes: NDArray[np.float32]  # (n, 4) = [left, top, right, bottom] in pixels of the image
+    scores: NDArray[np.float32]  # (n,), from 0 to 1
+    labels: NDArray[np.int64]  # (n,), class indices, counted from 0
     classes: Sequence[str]  # names of all classes that the model has
-    # (n, height, width) bool, or None if the model predicts only boxes. If the image was predicted
-    # in tiles, a CompactMask, which decodes masks[i] to (height, width) bool on access.
-    masks: NDArray | sv.CompactMask | None = None
+    # None if the model predicts only boxes. A CompactMask if the image was predicted in tiles
+    masks: Masks | None = None
     # Only of ground truth: objects that are neither trained nor scored
     ignored: Detections | None = None
     # Whether there are as many as the model returns at most, for an image or a tile
@@ -53,10 +62,14 @@ class Detections:
         return [self.classes[label] for label in self.labels]
 
     def __iter__(self) -> Iterator[DetectedObject]:
-        masks = [None] * len(self) if self.masks is None else self.masks
-        scores = self.scores.tolist()
-        labels = self.labels.tolist()
-        return map(DetectedObject, self.boxes, scores, labels, self.class_names, masks)
+        for index, name in enumerate(self.class_names):
+            yield DetectedObject(
+                box=self.boxes[index],
+                score=self.scores[index].item(),
+                label=self.labels[index].item(),
+                class_name=name,
+                mask=None if self.masks is None else self.masks[index],
+            )
 
     def __repr__(self) -> str:
         text = format_count(len(self), 'object')
@@ -80,7 +93,7 @@ class Detections:
             is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
         return self.select(is_kept)
 
-    def select(self, indices: NDArray | slice) -> Detections:
+    def select(self, indices: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Detections:
         """Return the detections with these indices (k,), of a slice, or where a bool array (n,) is
         True.
         """
@@ -92,10 +105,16 @@ class Detections:
             masks=None if self.masks is None else self.masks[indices],
         )
 
-    def to_supervision(self) -> sv.Detections:
+    def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
         data = {'class_name': np.array(self.class_names, str)}
-        return sv.Detections(self.boxes, self.masks, self.scores, self.labels, data=data)
+        return sv.Detections(
+            self.boxes,
+            mask=self.masks,
+            confidence=self.scores,
+            class_id=self.labels,
+            data=data,
+        )
 
 
 @dataclass(frozen=True)
@@ -103,10 +122,10 @@ class Segmentation:
     """The class of each pixel of an image."""
 
     # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
-    label_map: NDArray
-    labels: NDArray  # (n,) int64, the indices of the classes that occur, by descending area
+    label_map: NDArray[np.integer[Any]]
+    labels: NDArray[np.int64]  # (n,), the indices of the classes that occur, by descending area
     class_names: list[str]  # n
-    areas: NDArray  # (n,) int64, the number of pixels of each of these classes
+    areas: NDArray[np.int64]  # (n,), the number of pixels of each of these classes
 
     def __repr__(self) -> str:
         rows = zip(self.areas / self.label_map.size, self.class_names, strict=True)
@@ -114,14 +133,14 @@ class Segmentation:
         text = shorten([f'{share:.1%} {name}' for share, name in rows])
         return f'Segmentation({width} x {height} px: {text})'
 
-    def to_supervision(self) -> sv.Detections:
+    def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
         masks = self.label_map == self.labels[:, None, None]
         data = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
-def make_segmentation(label_map: NDArray, classes: Sequence[str]) -> Segmentation:
+def make_segmentation(label_map: NDArray[np.integer[Any]], classes: Sequence[str]) -> Segmentation:
     """Find the classes and areas of a segmentation map.
 
     Labels that are no class index, such as 255, are left out.
@@ -129,7 +148,12 @@ def make_segmentation(label_map: NDArray, classes: Sequence[str]) -> Segmentatio
     labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
     order = np.argsort(-areas, kind='stable')
     labels = labels[order].astype(np.int64)
-    return Segmentation(label_map, labels, [classes[label] for label in labels], areas[order])
+    return Segmentation(
+        label_map=label_map,
+        labels=labels,
+        class_names=[classes[label] for label in labels],
+        areas=areas[order],
+    )
 
 
 @dataclass(frozen=True)
@@ -139,26 +163,30 @@ class Classification:
     label: int  # index of the class, counted from 0
     class_name: str
     score: float  # from 0 to 1
-    scores: NDArray  # (classes,) float32, of all classes
+    scores: NDArray[np.float32]  # (classes,), of all classes
 
     def __repr__(self) -> str:
         return f'Classification({self.class_name}, score {self.score:.2f})'
 
 
-Record = dict  # of JSON
+Record = dict[str, Any]  # of JSON
 Prediction = Detections | Segmentation | Classification
 
 
-class Outcome(NamedTuple):
+P = TypeVar('P', bound=Prediction)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Generic[P]):
     """The prediction of an image, or the error that prevented it."""
 
-    prediction: Prediction | None = None
+    prediction: P | None = None
     error: UserError | None = None
 
-    def get(self, name: object) -> Prediction:
+    def get(self, name: object) -> P:
         """Return the prediction, or raise the error with the image's name before it."""
-        if self.error:
-            raise UserError(f'{name}: {self.error}')
+        if self.prediction is None:
+            raise UserError(f'{name}: {self.error}') from self.error
         return self.prediction
 
 
@@ -214,7 +242,7 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
     return records
 
 
-def encode_rle(mask: NDArray) -> Record:
+def encode_rle(mask: NDArray[np.bool_]) -> RLE:
     """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask

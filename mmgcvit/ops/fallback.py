@@ -8,7 +8,7 @@ compiled operators.
 import functools
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 def roi_align_forward(
-    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
     """Write the RoIAlign of maps (B, C, H, W) to ``output`` (n, C, h, w).
 
@@ -45,7 +45,7 @@ def roi_align_backward(
     argmax_y: Tensor,
     argmax_x: Tensor,
     grad_input: Tensor,
-    **options,
+    **options: Any,
 ) -> None:
     """Write RoIAlign's gradient by its maps to ``grad_input`` (B, C, H, W), from ``grad_output``
     (n, C, h, w).
@@ -57,7 +57,12 @@ def roi_align_backward(
 
 
 def roi_align(
-    maps: Tensor, rois: Tensor, aligned_height: int, aligned_width: int, pool_mode: int, **options
+    maps: Tensor,
+    rois: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    pool_mode: int,
+    **options: Any,
 ) -> Tensor:
     """Call torchvision's RoIAlign with mmcv's options, most of which have the same names there."""
     from torchvision.ops import roi_align as torchvision_roi_align
@@ -71,7 +76,7 @@ def roi_align(
 
 
 def sigmoid_focal_loss_forward(
-    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, **options: float
 ) -> None:
     """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C).
 
@@ -81,11 +86,14 @@ def sigmoid_focal_loss_forward(
 
 
 def sigmoid_focal_loss_backward(
-    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options
+    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, **options: float
 ) -> None:
     """Write the derivative of each element of the focal loss by its logit to ``grad_input``."""
-    loss = functools.partial(sigmoid_focal_loss, target=target, weight=weight, **options)
-    _, gradient = vjp(loss, input, torch.ones_like(input), strict=True)
+
+    def compute_loss(logits: Tensor) -> Tensor:
+        return sigmoid_focal_loss(logits, target, weight, **options)
+
+    _, gradient = vjp(compute_loss, input, torch.ones_like(input), strict=True)
     grad_input.copy_(gradient)
 
 
@@ -131,19 +139,34 @@ def ms_deform_attn_forward(
 
 
 def ms_deform_attn_backward(
-    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *tensors: Tensor, im2col_step: int
+    value: Tensor,
+    spatial_shapes: Tensor,
+    level_starts: Tensor,
+    locations: Tensor,
+    weights: Tensor,
+    grad_output: Tensor,
+    grad_value: Tensor,
+    grad_locations: Tensor,
+    grad_weights: Tensor,
+    im2col_step: int,
 ) -> None:
-    """Write gradients of :func:`ms_deform_attn_forward`.
+    """Write gradients of :func:`ms_deform_attn_forward` by its value, locations and weights.
 
     mmcv keeps no graph, so recompute the forward pass.
     """
-    locations, weights, grad_output, *grads = tensors  # grads: of value, locations and weights
 
-    def attend(value: Tensor, *others: Tensor) -> Tensor:
-        return ms_deform_attn_forward(value, spatial_shapes, level_starts, *others, im2col_step)
+    def attend(value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+        return ms_deform_attn_forward(
+            value,
+            spatial_shapes,
+            level_starts,
+            locations=locations,
+            weights=weights,
+            im2col_step=im2col_step,
+        )
 
     _, gradients = vjp(attend, (value, locations, weights), grad_output, strict=True)
-    for grad, gradient in zip(grads, gradients, strict=True):
+    for grad, gradient in zip((grad_value, grad_locations, grad_weights), gradients, strict=True):
         grad.copy_(gradient)
 
 
@@ -157,7 +180,7 @@ def get_compiling_cuda_version() -> str:
     return 'not available'
 
 
-def raise_missing_operator(name: str, *args, **kwargs) -> NoReturn:
+def raise_missing_operator(name: str, *args: object, **kwargs: object) -> NoReturn:
     raise NotImplementedError(
         f"mmcv's operator {name} is missing, and mmgcvit replaces only those that its own "
         "configs need. To install a compiled mmcv, run 'make install OPERATORS=compiled' "

@@ -38,7 +38,7 @@ def import_task_package(package: str) -> None:
         for name in list(sys.modules):
             if name.startswith(f'{broken}.'):
                 del sys.modules[name]
-        sys.modules[broken] = None
+        sys.modules[broken] = None  # type: ignore[assignment]  # Python raises ImportError for it
         if broken == package:
             raise MissingPackageError(BROKEN_PACKAGES[package]) from error
         warnings.warn(BROKEN_PACKAGES[broken], stacklevel=2)

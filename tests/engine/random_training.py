@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmgcvit.engine.hooks import signals
 from mmgcvit.interrupts import handle_signals
 
 from ..toy import last
@@ -177,6 +178,7 @@ def run(cfg, *hooks):
     for seed in (random.seed, np.random.seed, torch.manual_seed):
         seed(next(COUNTER))
     runner = Runner.from_cfg(cfg)
+    runner.register_hook(signals.SignalHook())
     for hook in hooks:
         runner.register_hook(hook)
     try:

@@ -59,6 +59,7 @@ class FakeRunner:
 
     build_dataloader = staticmethod(Runner.build_dataloader)
     val_loop = None
+    hooks = ()
 
     def __init__(self, session, rank, diff_rank_seed):
         self.rank, self.stop, self.trained = rank, session.stop, []

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as coco_mask
 
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.detection_curves import compute_detection_curves
+from mmgcvit.evaluation.detection_curves import compute_detection_curves, encode_detections
 from mmgcvit.evaluation.plots import draw_detection_curves
 from mmgcvit.evaluation.run_score import choose_score_thr
 from mmgcvit.evaluation.scoring import score_image
@@ -28,18 +27,21 @@ CROWD = [(position, 0, 99) for position in range(150)]
 
 
 def place(objects, ignored=None):
-    """Make detections with masks that fill their boxes, as RLE."""
+    """Make detections with masks that fill their boxes."""
     found = [((20 * at, 0, 20 * at + 16, 16), label, score / 100) for at, label, score in objects]
     detections = make_detections(found, CLASSES)
-    boxes = detections.boxes.astype(float)
-    boxes[:, 2:] -= boxes[:, :2]
-    masks = coco_mask.frPyObjects(boxes, 16, 3000) if found else []
+    masks = np.zeros((len(found), 16, 3000), bool)
+    for mask, (left, _, right, _) in zip(masks, detections.boxes.astype(int), strict=True):
+        mask[:, left:right] = True
     return replace(detections, masks=masks, ignored=None if ignored is None else place(ignored))
 
 
 def compute_curves(images):
-    ground_truths = [place(objects, ignored) for objects, ignored, _ in images]
-    predictions = [place(found) for _, _, found in images]
+    ground_truths = []
+    predictions = []
+    for objects, ignored, found in images:
+        ground_truths.append(encode_detections(place(objects, ignored), with_masks=True))
+        predictions.append(encode_detections(place(found), with_masks=True))
     return compute_detection_curves(ground_truths, predictions, len(CLASSES))
 
 
@@ -97,11 +99,11 @@ def test_all_detections_count_except_on_ignored_objects(images):
         correct = (objects & found).total()
         false = sum(number for at, number in (found - objects).items() if at not in ignored)
         prediction = replace(place(image[2]), masks=None)
-        score, matrix = score_image(place(*image[:2]), prediction, CLASSES)
-        assert matrix[:-1].sum() == objects.total()
-        assert matrix[:, :-1].sum() == correct + false
+        score = score_image(place(*image[:2]), prediction, len(CLASSES))
+        assert score.confusion_matrix.ground_truths.sum() == objects.total()
+        assert score.confusion_matrix.predictions.sum() == correct + false
         total = objects.total() + correct + false
-        assert score == (2 * correct / total if total else 1)
+        assert score.value == (2 * correct / total if total else 1)
         expected += (objects.total(), correct, correct + false)
     counts = (curve.num_correct.max(initial=0), curve.num_detections.max(initial=0))
     np.testing.assert_array_equal((curve.num_objects, *counts), expected)

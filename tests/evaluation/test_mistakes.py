@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.config import read_config
 from mmgcvit.datasets.folders import scan_folder
+from mmgcvit.errors import UserError
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
@@ -37,10 +38,20 @@ FOUND = make_detections([(BOXES[0], 0, 0.9), (BOXES[2], 1, 0.8), (BOXES[3], 1, 0
 
 def test_objects_are_scored_by_f1():
     """Also without objects and detections: test_detection_curves.py."""
-    score, matrix = score_image(OBJECTS, FOUND, CLASSES)
-    assert score == pytest.approx(1 / 3)
+    score = score_image(OBJECTS, FOUND, len(CLASSES))
+    assert score.value == pytest.approx(1 / 3)
     expected = '1 of 3 right, 1 missed, 1 false, 1 × cat → dog'
-    assert summarise_confusion_matrix(matrix, CLASSES) == expected
+    assert summarise_confusion_matrix(score.confusion_matrix, CLASSES) == expected
+    assert score.describe(CLASSES) == f'F1 0.33: {expected}'
+    # The last row has the false detections, the last column the missed objects.
+    expected = [[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
+    assert score.confusion_matrix.to_array().tolist() == expected
+
+
+def test_ground_truth_of_another_task_is_named():
+    segmentation = make_segmentation(np.zeros((2, 2), int), CLASSES)
+    with pytest.raises(UserError, match=r'predicts Detections, .* is Segmentation'):
+        score_image(segmentation, FOUND, len(CLASSES))
 
 
 @pytest.mark.parametrize('with_masks', [False, True])
@@ -66,15 +77,16 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 
     labels, predicted = np.moveaxis(np.array(rows, np.int32), -1, 0)
     maps = [make_segmentation(label_map, CLASSES) for label_map in (labels, predicted)]
-    score, matrix = score_image(*maps, CLASSES)
+    score = score_image(*maps, len(CLASSES))
     tensors = [torch.from_numpy(label_map) for label_map in (predicted, labels)]
     counts = IoUMetric.intersect_and_union(*tensors, len(CLASSES), 255)
     intersection, union, num_predicted, num_labelled = (count.numpy() for count in counts)
-    sums = np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])[:, :-1]
+    matrix = score.confusion_matrix
+    sums = [matrix.right, matrix.ground_truths, matrix.predictions]
     np.testing.assert_array_equal(sums, [intersection, num_labelled, num_predicted])
     occurs = union > 0
     if occurs.any():
-        assert score == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
+        assert score.value == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
 
 
 @pytest.fixture
@@ -96,9 +108,9 @@ def test_the_ground_truth_has_no_mistakes(model, dataset):
     for index in range(len(dataset)):
         path, image, ground_truth = load_sample(dataset, index, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))
-        score, matrix = score_image(ground_truth, ground_truth, model.classes)
-        assert score == 1
-        assert matrix.sum() == matrix.trace()
+        score = score_image(ground_truth, ground_truth, len(model.classes))
+        assert score.value == 1
+        assert score.confusion_matrix.is_right
 
 
 def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, tmp_path):

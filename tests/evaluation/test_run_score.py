@@ -5,6 +5,7 @@ scores show.
 import json
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,8 +23,19 @@ from mmgcvit.evaluation.run_score import (
     judge_run,
     list_class_scores,
 )
+from mmgcvit.evaluation.scoring import make_empty_matrix
 
 CLASSES = ['background', 'cat', 'dog', 'cow']
+
+
+def make_mistakes(confusion_matrix, num_images, curves=None):
+    return Mistakes(
+        confusion_matrix=confusion_matrix,
+        worst=[],
+        curves=curves,
+        num_images=np.array(num_images),
+        lowest_scores={},
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +50,9 @@ CLASSES = ['background', 'cat', 'dog', 'cow']
     ],
 )
 def test_a_model_is_as_good_as_its_worst_class(scores, expected):
-    rows = [ClassScore(score, name, '7 images') for score, name in zip(scores, 'ab', strict=True)]
+    rows = []
+    for score, name in zip(scores, 'ab', strict=True):
+        rows.append(ClassScore(score=score, name=name, basis='7 images'))
     text = format_verdict(rows, 'F1', ['few images', 'see also'])
     assert text.startswith(expected)
     assert text.endswith(' reasons:\n  few images\n  see also') == ('good' not in text)
@@ -57,9 +71,9 @@ def test_a_model_is_as_good_as_its_worst_class(scores, expected):
 )
 def test_absent_classes_and_the_background_do_not_count(task, expected, scored):
     """The dog has no ground truth and one false prediction."""
-    matrix = np.zeros((5, 5), int)
-    matrix[[0, 0, 1, 1, 3], [0, 2, 1, 0, 3]] = 190, 1, 2, 4, 6
-    mistakes = Mistakes(matrix, [], None, np.array([9, 2, 0, 1]), {})
+    matrix = make_empty_matrix(len(CLASSES))
+    matrix.matched[[0, 0, 1, 1, 3], [0, 2, 1, 0, 3]] = 190, 1, 2, 4, 6
+    mistakes = make_mistakes(matrix, num_images=[9, 2, 0, 1])
     model = SimpleNamespace(task=task, classes=CLASSES)
     scores = list_class_scores(mistakes, model)
     assert format_mean(scores, mistakes, model) == expected
@@ -70,12 +84,14 @@ def test_absent_classes_and_the_background_do_not_count(task, expected, scored):
 def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
     curve = Curve(*np.array([[0.9, 0.8, 0.3], [1, 2, 3], [1, 2, 2]]), 2)
     rare = Curve(*np.array([[0.4], [1], [1]]), 1)
-    curves = DetectionCurves(curve, [curve, rare, rare._replace(num_objects=0)], {})
+    curves = DetectionCurves(curve, [curve, rare, replace(rare, num_objects=0)], {})
     model = SimpleNamespace(task='detection', classes=CLASSES[1:])
-    missed = np.pad([[2], [1], [0], [0]], [(0, 0), (3, 0)])
-    cat, dog = list_class_scores(Mistakes(missed, [], curves, np.array([2, 1, 0]), {}), model)
-    assert cat == (1.0, 'cat', '2 objects in 2 images')
-    assert dog == (0.0, 'dog', '1 object in 1 image')
+    matrix = make_empty_matrix(3)
+    matrix.missed[:2] = 2, 1
+    mistakes = make_mistakes(matrix, num_images=[2, 1, 0], curves=curves)
+    cat, dog = list_class_scores(mistakes, model)
+    assert cat == ClassScore(score=1.0, name='cat', basis='2 objects in 2 images')
+    assert dog == ClassScore(score=0.0, name='dog', basis='1 object in 1 image')
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,9 @@ def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_neares
         assert len({tile.shape for tile in tiles}) == 1
         return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
 
-    model = SimpleNamespace(tiles=side, tiles_per_batch=batch_size, classes=range(1 << 20))
+    model = SimpleNamespace(tiles_per_batch=batch_size, classes=range(1 << 20))
     model.predict_batch = predict_batch
-    found = Segmentor.predict_in_tiles(model, image)
+    found = Segmentor.predict_in_tiles(model, image, side)
     np.testing.assert_array_equal(found.label_map, image @ [1, 1000, 0])
 
 

@@ -5,12 +5,14 @@ nH heads.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmgcvit.errors import UserError
@@ -45,9 +47,9 @@ class BlockAttention:
     # The attention weights of one query, which sum to 1 over the tokens and the padding of a
     # window. A query of local attention has weights in its own window and NaN elsewhere. A global
     # query has weights in every window.
-    weights: np.ndarray
+    weights: NDArray[np.float32]
     # The weight that each token receives, averaged over the queries of its window.
-    received: np.ndarray
+    received: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Attention:
 
 
 def compute_attention(
-    model: Predictor,
+    model: Predictor[Any],
     image: ImageLike,
     stage: int | None = None,
     block: int | None = None,
@@ -121,8 +123,9 @@ def compute_attention(
     token = min(int(y / stride), height - 1), min(int(x / stride), width - 1)
     blocks = []
     for index, attn, attn_inputs in zip(indices, modules, inputs, strict=True):
-        blocks.append(compute_block(index, attn, attn_inputs, token, head))
-    return Attention(view, stage, head, (x, y), token, blocks)
+        block_attention = compute_block(index, attn, inputs=attn_inputs, token=token, head=head)
+        blocks.append(block_attention)
+    return Attention(view=view, stage=stage, head=head, at=(x, y), token=token, blocks=blocks)
 
 
 @torch.no_grad()
@@ -161,10 +164,16 @@ def compute_block(
         query_weights[torch.arange(num_windows) != window] = float('nan')
         received = (weights * is_token[:, :, None]).sum(1) / is_token.sum(1, keepdim=True)
 
-    def make_map(values: Tensor) -> np.ndarray:
+    def make_map(values: Tensor) -> NDArray[np.float32]:
         return window_reverse(values[None, :, :, None], window_size, size)[0, :, :, 0].cpu().numpy()
 
-    return BlockAttention(index, kind, window_size, make_map(query_weights), make_map(received))
+    return BlockAttention(
+        block=index,
+        kind=kind,
+        window_size=window_size,
+        weights=make_map(query_weights),
+        received=make_map(received),
+    )
 
 
 def draw_attention(result: Attention) -> Figure:

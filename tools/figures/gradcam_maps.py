@@ -4,10 +4,12 @@ Shapes: h x w network input without padding, h' x w' with padding.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError, check_installed
 from mmgcvit.inference.inputs import ImageLike
@@ -27,13 +29,13 @@ class GradCam:
 
     view: View
     stage: int  # index of the stage whose feature map is weighted by the gradients
-    cam: np.ndarray  # (h, w), from 0 to 1; all 0 if no region supports the class
+    cam: NDArray[np.float32]  # (h, w), from 0 to 1; all 0 if no region supports the class
     class_name: str
     score: float  # of the class, from 0 to 1
 
 
 def compute_gradcam(
-    model: Predictor,
+    model: Predictor[Any],
     image: ImageLike,
     class_name: str | int | None = None,
     stage: int | None = None,
@@ -69,7 +71,13 @@ def compute_gradcam(
         cam = gradcam(inputs, [lambda logits: logits[label] * GRADIENT_SCALE])[0]  # (h', w')
     model.network.zero_grad(set_to_none=True)
     height, width = view.image.shape[:2]
-    return GradCam(view, stage, cam[:height, :width], model.classes[label], float(scores[label]))
+    return GradCam(
+        view=view,
+        stage=stage,
+        cam=cam[:height, :width],
+        class_name=model.classes[label],
+        score=float(scores[label]),
+    )
 
 
 def draw_gradcam(result: GradCam) -> Figure:
@@ -81,5 +89,6 @@ def draw_gradcam(result: GradCam) -> Figure:
     # Grad-CAM ends with a ReLU, after which the map of a late stage may be zero.
     title = 'Grad-CAM' if result.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
-    view.draw_map(axes['cam'], result.cam, 1, title, 'relative activation', **style)
+    label = 'relative activation'
+    view.draw_map(axes['cam'], result.cam, stride=1, title=title, label=label, **style)
     return figure

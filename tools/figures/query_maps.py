@@ -4,10 +4,12 @@ Shapes: h x w window, C channels, nH heads, d = C/nH.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import ImageLike
@@ -25,11 +27,11 @@ class Queries:
 
     view: View
     # (nH, h, w, d) by index of the stage, for the stages that have a global query
-    by_stage: dict[int, np.ndarray]
+    by_stage: dict[int, NDArray[np.float32]]
 
 
 @torch.no_grad()
-def compute_queries(model: Predictor, image: ImageLike) -> Queries:
+def compute_queries(model: Predictor[Any], image: ImageLike) -> Queries:
     """Compute the global query of each stage.
 
     The arguments are those of :func:`.compute_attention`.
@@ -55,7 +57,7 @@ def compute_queries(model: Predictor, image: ImageLike) -> Queries:
     return Queries(view, queries)
 
 
-def find_components(tokens: np.ndarray) -> np.ndarray:
+def find_components(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute the first three principal components (h, w, 3) of tokens (h, w, C), from 0 to 1;
     without variance 0.5.
     """

@@ -4,11 +4,13 @@ Shapes: h x w patches, T shifts.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import ImageLike
@@ -27,11 +29,11 @@ class Shifts:
     shifts: tuple[tuple[int, int], ...]
     head: int | None  # None: the mean of all heads
     # (h, w, T), attention weights of each patch, which sum to 1 over the T copies
-    weights: np.ndarray
+    weights: NDArray[np.float32]
 
 
 @torch.no_grad()
-def compute_shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
+def compute_shifts(model: Predictor[Any], image: ImageLike, head: int | None = None) -> Shifts:
     """Compute the attention of LSA's first block to shifted copies.
 
     Arguments: see :func:`.compute_attention`.

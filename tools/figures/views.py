@@ -14,6 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.dataset import pseudo_collate
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmgcvit.errors import UserError
@@ -36,7 +37,7 @@ class View:
     """What a backbone gets for an image, and drawings of it."""
 
     backbone: PyramidBackbone
-    image: np.ndarray  # (h, w, 3) uint8, RGB: the image as the test pipeline resizes and crops it
+    image: NDArray[np.uint8]  # (h, w, 3), RGB: the image as the test pipeline resizes and crops it
     inputs: Tensor  # (1, 3, h', w'): normalised, and padded on the right and at the bottom
 
     def choose_stage(self, stage: int | None, last: int) -> int:
@@ -87,11 +88,11 @@ class View:
     def draw_map(
         self,
         axes: Axes,
-        values: np.ndarray,
+        values: NDArray[np.float32],
         stride: int,
         title: str,
         label: str = 'attention (1 = uniform)',
-        **style,
+        **style: Any,
     ) -> None:
         """Draw a map (rows, columns), or colours (rows, columns, 3 or 4), over the image in dark
         grey, and a colour bar if it has a ``label``. NaN is transparent.
@@ -109,7 +110,7 @@ class View:
             axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both', label=label)
 
 
-def prepare_view(model: Predictor, image: ImageLike) -> View:
+def prepare_view(model: Predictor[Any], image: ImageLike) -> View:
     """Apply a model's test pipeline and data preprocessor.
 
     Raise a UserError for backbones of other packages.

@@ -40,6 +40,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = ROOT / 'locks'
 
 
+Version = tuple[int, int]  # major and minor
+
+
 class Distribution(NamedTuple):
     """A distribution of the OpenMMLab packages, and the versions of Python and torch that it works
     with.
@@ -48,20 +51,32 @@ class Distribution(NamedTuple):
     pins: Path  # pinned versions, which are constraints for pip
     lock: Path  # requirements with hashes, without torch
     mmcv: str  # name of the mmcv package that can be compiled
-    newest_python: tuple
-    oldest_torch: tuple
-    torch_limit: tuple  # the first version of torch that does not work
-    compile_limit: tuple  # the first version of torch with which mmcv does not compile
+    newest_python: Version
+    oldest_torch: Version
+    torch_limit: Version  # the first version of torch that does not work
+    compile_limit: Version  # the first version of torch with which mmcv does not compile
 
 
 DISTRIBUTIONS = {
     'maintained': Distribution(
-        ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 14), (2, 1), (3, 0), (2, 14)
+        pins=ROOT / 'pins.txt',
+        lock=LOCKS / 'maintained.txt',
+        mmcv='onedl-mmcv',
+        newest_python=(3, 14),
+        oldest_torch=(2, 1),
+        torch_limit=(3, 0),
+        compile_limit=(2, 14),
     ),
     # torch 2.6 made weights_only=True the default of torch.load, which the original mmengine does
     # not expect.
     'upstream': Distribution(
-        ROOT / 'pins-upstream.txt', LOCKS / 'upstream.txt', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)
+        pins=ROOT / 'pins-upstream.txt',
+        lock=LOCKS / 'upstream.txt',
+        mmcv='mmcv',
+        newest_python=(3, 11),
+        oldest_torch=(2, 1),
+        torch_limit=(2, 6),
+        compile_limit=(2, 6),
     ),
 }
 # An environment takes 6.8 GB with the packages of the documentation, or 6.1 GB with the originals.
@@ -152,7 +167,7 @@ def compute_checksum(openmmlab: str, operators: str, distribution: Distribution)
     return hashlib.sha256('\0'.join(texts).encode()).hexdigest()
 
 
-def say(*words) -> None:
+def say(*words: object) -> None:
     print('[install]', *words, flush=True)
 
 
@@ -266,12 +281,13 @@ def write_constraints(torch: 'str | None', distribution: Distribution, folder: P
     return path
 
 
-def parse_version(version: str) -> tuple:
+def parse_version(version: str) -> Version:
     """Return the major and minor version."""
-    return tuple(map(int, version.split('.')[:2]))
+    major, minor = version.split('.')[:2]
+    return int(major), int(minor)
 
 
-def format_version(version: tuple) -> str:
+def format_version(version: Version) -> str:
     return '.'.join(map(str, version))
 
 

@@ -71,7 +71,7 @@ class ExactResumeHook(Hook):
     priority = 'LOWEST'
     is_training = False
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         meta = checkpoint['meta']
         if isinstance(runner.train_loop, ResumableLoop):
             meta[DATA_POSITION] = runner.train_loop.get_state(meta)
@@ -79,7 +79,7 @@ class ExactResumeHook(Hook):
         for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
             checkpoint[key] = simplify(checkpoint[key])
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # mmengine also calls this method if load_from is set without resume.
         path = get_resumed_checkpoint(runner)
         if not path:
@@ -111,7 +111,7 @@ class ExactResumeHook(Hook):
             )
             runner.val_loop.run()
 
-    def after_train_iter(self, runner: Runner, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         windows = [log.get('window_size') for log in runner.log_processor.custom_cfg]
         if 'epoch' in windows or 'global' in windows:
             return
@@ -120,7 +120,7 @@ class ExactResumeHook(Hook):
                 history.max_length = MAX_HISTORY
 
     @master_only
-    def after_val_epoch(self, runner: Runner, **kwargs) -> None:
+    def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         if self.is_training:
             write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
 
@@ -178,7 +178,7 @@ class NewScheduleHook(Hook):
     # Run after ExactResumeHook, which compares the settings of the data.
     priority = 'LOWEST'
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Replace what schedulers have set in the checkpoint by their first values."""
         changes = log_changes(runner.cfg, checkpoint['meta'])
         self.is_changed = any(change.startswith(SCHEDULE_SETTINGS) for change in changes)
@@ -221,7 +221,7 @@ class NewScheduleHook(Hook):
         )
 
 
-def get_plain_settings(cfg: Config) -> dict:
+def get_plain_settings(cfg: Config) -> dict[str, Any]:
     """Return a config's settings, without its variables, in types of JSON, as checkpoints store
     them.
     """
@@ -235,7 +235,7 @@ def get_plain_settings(cfg: Config) -> dict:
     )
 
 
-def log_changes(cfg: Config, meta: Any) -> list[str]:
+def log_changes(cfg: Config, meta: Mapping[str, Any]) -> list[str]:
     """Log the settings that differ from those in a checkpoint's ``meta``.
 
     Return ``name: old -> new`` for each, with its dotted name.

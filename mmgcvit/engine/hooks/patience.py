@@ -1,5 +1,7 @@
 """Stop a training when its best score has not improved."""
 
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -39,7 +41,7 @@ class PatienceHook(Hook):
         if is_validation_due(runner):
             self.after_val_epoch(runner)
 
-    def after_val_epoch(self, runner: Runner, **kwargs) -> None:
+    def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
         info = runner.message_hub.runtime_info
         unit, done, _ = get_length(runner)

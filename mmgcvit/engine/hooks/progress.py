@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from math import inf
 from numbers import Real
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -30,6 +30,20 @@ from .skip_nonfinite import SKIPPED_STEPS
 MIN_TIMED = 20
 # The attribute of a log record, given as ``extra``, by which :class:`ProgressHook` shows it.
 SHOWN = {'is_shown': True}
+
+
+class ConsoleHandler(logging.Handler):
+    """Print warnings of the log, and records marked by :data:`SHOWN`, above the progress bars."""
+
+    def __init__(self, console: Console):
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        is_shown = record.levelno >= logging.WARNING or hasattr(record, 'is_shown')
+        if is_shown and not HIDDEN_WARNINGS.search(message):
+            self.console.print(message)
 
 
 class ProgressHook(Hook):
@@ -56,17 +70,8 @@ class ProgressHook(Hook):
         )
 
     def before_run(self, runner: Runner) -> None:
-        handler = logging.Handler()
-        handler.emit = self.show_record
-        runner.logger.addHandler(handler)
+        runner.logger.addHandler(ConsoleHandler(self.console))
         self.bars.start()
-
-    def show_record(self, record: logging.LogRecord) -> None:
-        """Print warnings of the log, and records marked by :data:`SHOWN`, above the bars."""
-        message = record.getMessage()
-        is_shown = record.levelno >= logging.WARNING or hasattr(record, 'is_shown')
-        if is_shown and not HIDDEN_WARNINGS.search(message):
-            self.console.print(message)
 
     def before_train(self, runner: Runner) -> None:
         self.console.print(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
@@ -74,7 +79,7 @@ class ProgressHook(Hook):
             'training', total=runner.max_iters, completed=runner.iter
         )
 
-    def after_train_iter(self, runner: Runner, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         self.bars.update(
             self.training,
             completed=runner.iter + 1,
@@ -95,10 +100,10 @@ class ProgressHook(Hook):
         self.title = 'scores'
         self.evaluation = self.bars.add_task('testing', total=len(runner.test_dataloader))
 
-    def after_val_iter(self, runner: Runner, **kwargs) -> None:
+    def after_val_iter(self, runner: Runner, **kwargs: Any) -> None:
         self.bars.update(self.evaluation, advance=1, refresh=True)
 
-    def after_val_epoch(self, runner: Runner, metrics: Mapping) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any]) -> None:
         self.bars.remove_task(self.evaluation)
         scores = [
             f'{name} {float(score):.4g}'
@@ -148,7 +153,8 @@ class SummaryHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
-        self.time = None
+        # When the remaining time is logged
+        self.time: float | None = None
         unit, done, length = get_length(runner)
         if done >= length:
             runner.logger.warning(
@@ -156,7 +162,7 @@ class SummaryHook(Hook):
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
 
-    def after_train_iter(self, runner: Runner, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, **kwargs: Any) -> None:
         if self.time is None:
             self.time = time.monotonic() + MIN_TIMED
         # Of mmengine's IterTimerHook, without validations.

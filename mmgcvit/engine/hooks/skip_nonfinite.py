@@ -54,17 +54,18 @@ class SkipNonFiniteStepHook(Hook):
         self.start_step()
 
     def start_step(self) -> None:
-        self.images = []
+        self.images: list[str] = []
         self.statistics_before = [buffer.clone() for buffer in self.statistics]
         self.are_losses_finite = True
-        self.finite_steps = []  # of each optimizer whose gradients are checked here
+        # Whether the gradients are finite of each optimizer whose gradients are checked here
+        self.finite_steps: list[bool] = []
 
-    def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs) -> None:
+    def before_train_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
         samples = data_batch.get('data_samples')
         if isinstance(samples, list):  # not the dict of a semi-supervised detector
             self.images += map(get_image_name, samples)
 
-    def check_step(self, optimizer: Optimizer, *_) -> None:
+    def check_step(self, optimizer: Optimizer, *_: object) -> None:
         """Remove the gradients if one of them is not finite.
 
         torch calls this before each optimizer step.
@@ -83,7 +84,7 @@ class SkipNonFiniteStepHook(Hook):
         if not self.finite_steps[-1]:
             optimizer.zero_grad(set_to_none=True)
 
-    def after_train_iter(self, runner: Runner, outputs: dict, **kwargs) -> None:
+    def after_train_iter(self, runner: Runner, outputs: dict[str, Any], **kwargs: Any) -> None:
         # The total loss is finite only if each loss is. One check waits for the GPU only once.
         if not torch.as_tensor(outputs.get('loss', 0)).isfinite():
             self.are_losses_finite = False

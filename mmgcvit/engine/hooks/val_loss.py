@@ -7,6 +7,7 @@ import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 from ...mmengine_utils import run_without_ranks, unwrap_model
 from ...registry import HOOKS
@@ -30,7 +31,7 @@ class ValLossHook(Hook):
         own = range(get_rank(), len(runner.val_dataloader.dataset), get_world_size())
         self.num_left = len(own)
 
-    def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs) -> None:
+    def after_val_iter(self, runner: Runner, data_batch: Any, **kwargs: Any) -> None:
         model = unwrap_model(runner)
         batch = model.data_preprocessor(data_batch, training=False)
         images = batch['inputs'][: self.num_left]
@@ -58,7 +59,7 @@ class ValLossHook(Hook):
                 self.sum += loss.double() * len(samples[part])
             model.training = False
 
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         sums = torch.tensor([float(self.sum), self.num_images], dtype=torch.float64)
         all_reduce(sums)
         loss = (sums[0] / sums[1]).item()
@@ -71,7 +72,7 @@ class ValLossHook(Hook):
             metrics['val_loss'] = loss
 
 
-def scale_objects(samples: Sequence) -> None:
+def scale_objects(samples: Sequence[BaseDataElement]) -> None:
     """Scale the boxes and masks of a detector's samples, in place, from the size of the image's
     file to its input.
     """

@@ -9,12 +9,13 @@ from mmengine.config import ConfigDict
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
+from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
-from ...errors import get_first_line
+from ...errors import UserError, get_first_line
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import load_sample
-from ...evaluation.scoring import describe_image, score_image
+from ...evaluation.scoring import score_image
 from ...files import write_image
 from ...inference.loading import silence_output
 from ...inference.outputs import Outputs
@@ -56,10 +57,16 @@ class DrawingHook(Hook):
         if isinstance(prediction, Detections):
             title += f', scores from {self.predictor.score_thr:g}'
         if ground_truth is not None:
-            score, counts = score_image(ground_truth, prediction, classes)
-            title += f': {describe_image(self.predictor, score, counts)}'
-        side = side or max(image.shape[:2])
-        return draw_cells(title, image, self.predictor.palette, ground_truth, prediction, side)
+            score = score_image(ground_truth, prediction, len(classes))
+            title += f': {score.describe(classes)}'
+        return draw_cells(
+            title,
+            image=image,
+            palette=self.predictor.palette,
+            ground_truth=ground_truth,
+            prediction=prediction,
+            side=side or max(image.shape[:2]),
+        )
 
 
 class ShowDirHook(DrawingHook):
@@ -77,7 +84,9 @@ class ShowDirHook(DrawingHook):
         self.indices = {get_image_name(image): index for index, image in enumerate(images)}
         self.outputs = Outputs(Path(self.folder), [*self.indices])
 
-    def after_test_iter(self, runner: Runner, outputs: Sequence, **kwargs) -> None:
+    def after_test_iter(
+        self, runner: Runner, outputs: Sequence[BaseDataElement], **kwargs: Any
+    ) -> None:
         for sample in outputs:
             name = get_image_name(sample)
             grid = draw_grid(self.draw(self.indices[name], self.predictor.read_sample(sample)))
@@ -89,16 +98,21 @@ def stop_if_failing(step: Callable[..., None]) -> Callable[..., None]:
     log a warning and stop drawing.
     """
 
-    def draw(hook: Any, runner: Runner, *args, **kwargs) -> None:
+    def draw(hook: 'ValVisualizationHook', runner: Runner, *args: Any, **kwargs: Any) -> None:
         if not hook.is_on:
             return
         try:
             step(hook, runner, *args, **kwargs)
+        # A training of days must not end because of its pictures: trackers raise errors of any
+        # type, and so do datasets and drawing. For other errors than the user's, the log has the
+        # traceback.
         except Exception as error:
             hook.is_on = False
+            is_expected = isinstance(error, UserError | OSError)
             runner.logger.warning(
                 f'the validation images are no longer drawn ({get_first_line(error)}). The '
-                'training goes on'
+                'training goes on',
+                exc_info=None if is_expected else error,
             )
 
     return draw
@@ -123,7 +137,7 @@ class ValVisualizationHook(DrawingHook):
         self.score_thr = score_thr
         self.images = images
         self.is_on = False  # whether validation images are drawn
-        self.chosen = {}  # the index of each chosen image by its name
+        self.chosen: dict[str, int] = {}  # the index of each chosen image by its name
 
     def before_train(self, runner: Runner) -> None:
         self.is_on = self.images > 0 and get_rank() == 0
@@ -134,7 +148,7 @@ class ValVisualizationHook(DrawingHook):
 
         Samplers distribute images to ranks round-robin.
         """
-        self.predictions = {}  # by index
+        self.predictions: dict[int, Prediction] = {}  # by index
         if self.chosen:
             return
         self.prepare(runner, runner.cfg.val_dataloader.dataset, runner.val_loop)
@@ -145,14 +159,16 @@ class ValVisualizationHook(DrawingHook):
             self.chosen[get_image_name(self.dataset.get_data_info(index))] = index
 
     @stop_if_failing
-    def after_val_iter(self, runner: Runner, outputs: Sequence, **kwargs) -> None:
+    def after_val_iter(
+        self, runner: Runner, outputs: Sequence[BaseDataElement], **kwargs: Any
+    ) -> None:
         for sample in outputs:
             index = self.chosen.get(get_image_name(sample))
             if index is not None:
                 self.predictions[index] = self.predictor.read_sample(sample)
 
     @stop_if_failing
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         if not self.predictions:
             return
         cells = []
