@@ -52,7 +52,7 @@ def safe_checkpoint_loading(
 
     # mmengine cuts the first ten letters off the name below and logs: "Loads checkpoint by
     # files_as_data backend".
-    def load_from_files_as_data(filename: str | Path, *_) -> dict:
+    def load_from_files_as_data(filename: str | Path, *_: Any) -> dict[str, Any]:
         source = str(filename)
         return contents.pop(source, None) or read_for_mmengine(source, work_dir).content
 

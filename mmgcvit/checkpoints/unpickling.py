@@ -21,10 +21,10 @@ class Placeholder:
     would make.
     """
 
-    def __new__(cls, *_, **__) -> 'Placeholder':
+    def __new__(cls, *_: Any, **__: Any) -> 'Placeholder':
         return super().__new__(cls)
 
-    def ignore(*_, **__) -> None:
+    def ignore(*_: Any, **__: Any) -> None:
         pass
 
     __init__ = append = extend = add = __setitem__ = __setstate__ = __call__ = ignore
@@ -33,7 +33,7 @@ class Placeholder:
 class DtypePlaceholder(Placeholder):
     """Placeholder for ``numpy.dtype`` that keeps the type code, for example ``f8``."""
 
-    def __init__(self, code: str, *_):
+    def __init__(self, code: str, *_: Any):
         self.code = code
 
 
