@@ -69,8 +69,8 @@ def check_folder(args: Namespace) -> None:
     drawn. Nothing is written into the folder of the data.
     """
     from ..datasets.formats import read_folder
-    from ..datasets.hold_out import split_validation
-    from ..datasets.own_data import make_config
+    from ..own_data.config import make_config
+    from ..own_data.hold_out import split_validation
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')

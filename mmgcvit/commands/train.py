@@ -176,10 +176,10 @@ def train_folder(args: Namespace) -> None:
     is_resumed = args.resume and config.is_file()
     dataset = None if is_resumed else read_folder(args.data, args.task)
     # Imported after the data is read, because they import torch, which takes seconds.
-    from ..datasets.own_data import make_config
     from ..engine.setup import check_machine, load_config
     from ..engine.work_dir import check_unused, lock_work_dir
     from ..evaluation.run_score import judge_run
+    from ..own_data.config import make_config
 
     if args.progress is None:
         args.progress = sys.stdout.isatty()
@@ -227,7 +227,7 @@ def find_resumed_config(args: Namespace, config: Path) -> Path:
     ``config`` is the one in the run's work dir. Reject other data and options.
     """
     from ..checkpoints.safe_loading import read_latest_checkpoint
-    from ..datasets.resuming import extend_run, find_newer_files
+    from ..own_data.resuming import extend_run, find_newer_files
 
     data = Path(args.data).resolve()
     started_with = read_config(config).get(STARTED_WITH) or {}

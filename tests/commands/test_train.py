@@ -15,9 +15,9 @@ from mmengine.config import Config
 from mmgcvit.commands import train
 from mmgcvit.config import get_name_and_work_dir
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import make_config
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
+from mmgcvit.own_data.config import make_config
 
 from ..datasets.formats.made import write_example
 

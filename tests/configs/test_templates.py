@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.config import LOADERS, iter_settings
-from mmgcvit.datasets.template import ConfigPath, fill_template
+from mmgcvit.own_data.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
 from ..docs.pages import read_page

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmgcvit.datasets.advice import find_weaknesses
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.detection_curves import Curve, DetectionCurves
@@ -22,6 +21,7 @@ from mmgcvit.evaluation.run_score import (
     judge_run,
     list_class_scores,
 )
+from mmgcvit.own_data.advice import find_weaknesses
 
 CLASSES = ['background', 'cat', 'dog', 'cow']
 

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from .records import Split
+from ..datasets.records import Split
 
 # What is cut off the end of a name: that of Roboflow's augmented copies, as _jpg.rf.HASH.jpg, or the
 # suffix.

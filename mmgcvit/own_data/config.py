@@ -10,12 +10,12 @@ from statistics import median
 
 from ..checkpoints.reading import find_limit
 from ..config import CONFIGS, STARTED_WITH, get_name_and_work_dir
+from ..datasets.decoding import read_sizes
+from ..datasets.records import DatasetInfo
 from ..errors import UserError
 from ..files import create_numbered, make_portable_path, write_text
 from .advice import advise
-from .decoding import read_sizes
 from .plan import Plan, make_plan
-from .records import DatasetInfo
 from .template import fill_template, format_variable
 
 # The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs

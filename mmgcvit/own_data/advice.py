@@ -6,12 +6,12 @@ from statistics import median
 
 import torch
 
+from ..datasets.records import DatasetInfo, Size
+from ..datasets.rules.classes import find_missing_classes
 from ..errors import format_count, format_duration
 from ..tasks import COSTS, MINI
 from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
 from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
-from .records import DatasetInfo, Size
-from .rules.classes import find_missing_classes
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
 # A class dominates above this share, if each class counts once in each training image.

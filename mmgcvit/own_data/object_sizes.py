@@ -7,7 +7,7 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import Split
+from ..datasets.records import Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
 MAX_SMALL = 0.1  # the largest fraction of small objects, or of wide images, that is not named

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.hold_out import split_validation
 from mmgcvit.datasets.reading import AnnotatedImage, make_splits
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.errors import UserError
+from mmgcvit.own_data.hold_out import split_validation
 
-from .made import CLASSES, write
+from ..datasets.formats.made import CLASSES, write
 
 NAMES = ('bird', 'cat', 'dog', 'fish')
 

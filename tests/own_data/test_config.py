@@ -25,19 +25,19 @@ from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.semantic_maps import read_classes
-from mmgcvit.datasets.own_data import make_config
-from mmgcvit.datasets.resuming import extend_run, find_newer_files
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
+from mmgcvit.own_data.config import make_config
+from mmgcvit.own_data.resuming import extend_run, find_newer_files
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
 from ..conftest import ROOT
+from ..datasets.formats.made import Thing, make_example, write, write_example
 from ..tools.commands import call
-from .formats.made import Thing, make_example, write, write_example
 
 # The format of the dataset for each type of annotations.
 DATA = {'boxes': 'yolo', 'masks': 'coco', 'seg_maps': 'maps', 'classes': 'classes'}
@@ -406,8 +406,8 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):
     text, edited = (ROOT / 'configs/custom_cls.py').read_text(), tmp_path / 'custom_cls.py'
-    for module in ('own_data', 'plan'):
-        monkeypatch.setattr(f'mmgcvit.datasets.{module}.CONFIGS', tmp_path)
+    for module in ('config', 'plan'):
+        monkeypatch.setattr(f'mmgcvit.own_data.{module}.CONFIGS', tmp_path)
     edited.write_text(text.replace('\nbatch_size = 32\n', '\nbatch_size = 5\n'))
     assert 'batch_size = 5\n' in make('classes').path.read_text()
     words = r'^\S+custom_cls\.py was edited, so that it cannot be filled in: its'

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..datasets.checks.sources import iter_unwrapped_datasets
+from ..datasets.folders import scan_folder
 from ..errors import UserError, format_count
 from ..files import create_numbered, read_text, write_text
-from .checks.sources import iter_unwrapped_datasets
-from .folders import scan_folder
-from .own_data import CONFIG_FOLDER
+from .config import CONFIG_FOLDER
 from .plan import LENGTHS, choose_length
 from .template import fill_template
 

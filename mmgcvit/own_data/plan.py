@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 
 from ..config import CONFIGS
+from ..datasets.records import DatasetInfo, Split
 from ..errors import UserError, check_installed, format_count
 from ..files import expand_user, make_absolute
 from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
-from .records import DatasetInfo, Split
 from .template import ConfigPath, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Mapping) -> Plan:
-    """Return what a training does, with the options of :func:`.own_data.make_config`.
+    """Return what a training does, with the options of :func:`.config.make_config`.
 
     The values of the head's variables are those of the template, replaced in this order by those
     for the task and size, the options, and the tiles, the limit of objects and the length, which

@@ -20,8 +20,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..datasets.records import DatasetInfo
 from ..errors import UserError
-from .records import DatasetInfo
 from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
