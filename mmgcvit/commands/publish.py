@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, compute_sha256
-from ..inference.model_files import find_model_files, read_model_checkpoint
+from ..inference.model_files import find_model_files
 from .options import add_config_and_checkpoint
 
 
@@ -38,7 +38,7 @@ def main(args: Namespace) -> None:
     from ..checkpoints.pretrained import remove_module_prefix
     from ..checkpoints.weights import find_state_dict
 
-    checkpoint = read_model_checkpoint(files.checkpoint)
+    checkpoint = files.read_checkpoint()
     state_dict, _ = find_state_dict(checkpoint.content, checkpoint.source)
     tensors = remove_module_prefix(state_dict)
     save_checkpoint(tensors, target)

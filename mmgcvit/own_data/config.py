@@ -3,26 +3,23 @@
 Templates compute all settings from the variables at their head, which have literal values.
 """
 
-import os
 from math import ceil
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from ..checkpoints.reading import find_limit
-from ..config import CONFIGS, STARTED_WITH, get_name_and_work_dir
+from ..config import CONFIGS
 from ..datasets.decoding import read_sizes
 from ..datasets.records import DatasetInfo
 from ..errors import UserError
-from ..files import create_numbered, make_portable_path, write_text
+from ..files import make_portable_path, write_text
+from ..run_data import describe_data
+from ..runs import STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
 from .advice import advise
+from .options import OPTIONS, Options, OptionValue, make_options
 from .plan import Plan, make_plan
 from .template import fill_template, format_variable
-
-# The folder in the work dir for the config and annotation files, or made2 and so on if earlier runs
-# have theirs in it.
-CONFIG_FOLDER = 'made'
-# The options in the head that STARTED_WITH keeps.
-KEPT_OPTIONS = ('image_size', 'batch_size', 'lr', 'workers', 'augment', 'fine_tune', 'tiles')
 
 # It contains no text of the user: a line break would end a comment.
 HEADER = """# Written by mmgcvit train --data. As written, it {}.
@@ -36,7 +33,7 @@ def make_config(
     work_dir: str | Path | None = None,
     task: str | None = None,
     size: str | None = None,
-    **options,
+    **options: OptionValue,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
 
@@ -48,38 +45,55 @@ def make_config(
         work_dir: The run's folder, by default ``work_dirs/NAME``.
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
-        options: Other options of ``mmgcvit train``, None where they are not given. ``epochs`` is by
-            default that of :func:`.plan.choose_epochs`. ``tiles`` is their side in pixels, or 0 for
-            one that follows from the objects' sizes.
+        options: Other options of ``mmgcvit train`` (:class:`.Options`), None where they are not
+            given. ``epochs`` is by default that of :func:`.plan.choose_epochs`. ``tiles`` is their
+            side in pixels, or 0 for one that follows from the objects' sizes.
 
     Returns:
         The path of the config, and a summary of the training.
 
     Raises:
-        UserError: An option does not fit the dataset.
+        UserError: There is no such option, its value is not allowed, or it does not fit the
+            dataset.
     """
-    name, work_dir = get_name_and_work_dir(dataset.folder, work_dir)
-    plan = make_plan(dataset, task, size, options)
-    check_names_and_paths(plan, work_dir)
+    given = make_options(task=task, size=size, **options)
+    run = RunFolder(choose_work_dir(dataset.folder, work_dir))
+    plan = make_plan(dataset, given)
+    check_names_and_paths(plan, run.path)
     paths = plan.train.image_paths
     # Those of at most a hundred images, as they are stored.
     sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
     notes, weaknesses = advise(plan, sizes)
-    dataset = plan.dataset.add_notes(notes)
     started_with = {
-        'data': locate_data(dataset.folder, work_dir),
+        **describe_data(
+            folder=dataset.folder,
+            work_dir=run.path,
+            image_folder=plan.train.image_folder,
+            first_image=plan.train.image_names[0],
+        ),
+        **describe_options(plan, given),
+        'image_side': round(median(map(max, sizes))),
+        'weaknesses': weaknesses,
+    }
+    path = run.create_made() / f'{choose_run_name(dataset.folder)}.py'
+    write_config(plan, path, run.path, started_with)
+    noted = plan.dataset.add_notes(notes)
+    return path, f'{noted}\n{plan}, from {format_init_weights(plan.head)}'
+
+
+def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
+    """Return the options of a training, also those by default, with which a resumed run compares
+    its own.
+    """
+    in_head = {name: plan.head[name] for name in OPTIONS if name in plan.head}
+    return {
+        **in_head,
         'task': plan.template.option,
         'size': plan.size,
         'no_flip': not plan.head['flip'],
-        **{name: plan.head.get(name) for name in KEPT_OPTIONS},
-        'image_side': round(median(map(max, sizes))),
-        'pretrained': options.get('pretrained'),
-        'weaknesses': weaknesses,
+        # As the user has named them. The head has an absolute path.
+        'pretrained': given.pretrained,
     }
-    folder = create_numbered(work_dir / CONFIG_FOLDER)
-    path = folder / f'{name}.py'
-    write_config(plan, path, work_dir, started_with)
-    return path, f'{dataset}\n{plan}, from {format_init_weights(plan.head)}'
 
 
 def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
@@ -103,19 +117,10 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
             )
 
 
-def locate_data(folder: Path, work_dir: Path) -> str:
-    """Return the folder of the data. It is relative to the work dir if both are in the current
-    folder, so that all of it can be moved.
-    """
-    if work_dir.is_absolute() or Path(make_portable_path(folder)).is_absolute():
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
-
-
-def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> None:
+def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict[str, Any]) -> None:
     """Write the config of a plan, and annotation files beside it.
 
-    ``started_with`` is its variable of this name (:data:`mmgcvit.config.STARTED_WITH`).
+    ``started_with`` is its variable of this name (:data:`mmgcvit.runs.STARTED_WITH`).
     """
     head = plan.head | write_annotations(plan.dataset, path.parent)
     lines = [
@@ -127,7 +132,7 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict) -> 
     write_text(path, '\n'.join(lines))
 
 
-def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
+def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     """Write an annotation file for each split, so that later changes of the dataset's annotations
     do not change a run.
 
@@ -141,7 +146,7 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict:
     return variables
 
 
-def format_init_weights(head: dict) -> str:
+def format_init_weights(head: dict[str, Any]) -> str:
     """Return a text that names the initial weights and says what limits their use."""
     if head['load_from']:
         return (

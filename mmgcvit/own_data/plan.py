@@ -1,8 +1,9 @@
 """Decide what a training on a dataset does: its template, settings, tiles and length."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from ..files import expand_user, make_absolute
 from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
+from .options import Options
 from .template import ConfigPath, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
@@ -41,13 +43,14 @@ MIN_MAX_OBJECTS = 100
 CROWD_MARGIN = 1.5
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """What is trained on which images. ``str(plan)`` is a line of the config and the summary."""
 
     dataset: DatasetInfo  # with a validation split
     template: Template
     size: str  # the option ``--size``
-    head: dict  # the variables at the head of the config
+    head: dict[str, Any]  # the variables at the head of the config
     num_seen: int  # images or tiles, in the whole training
     length: str  # of the training, such as '12 epochs'
     fullest: int  # the number of objects in the image, or the tile, that has most of them
@@ -67,8 +70,8 @@ class Plan(NamedTuple):
         return text
 
 
-def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options: Mapping) -> Plan:
-    """Return what a training does, with the options of :func:`.config.make_config`.
+def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
+    """Return what a training does.
 
     The values of the head's variables are those of the template, replaced in this order by those
     for the task and size, the options, and the tiles, the limit of objects and the length, which
@@ -77,8 +80,8 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
     Raises:
         UserError: An option does not fit the dataset.
     """
-    template = choose_template(dataset, task)
-    size = size or ('tiny' if torch.cuda.is_available() else MINI)
+    template = choose_template(dataset, options.task)
+    size = options.size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in template.networks:
         raise UserError(
             f'--size {size} is not for the task {template.option}. Choose one of '
@@ -87,10 +90,12 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     head = read_head(CONFIGS / template.config)
-    tiles = options.get('tiles')  # None: whole images; 0: of a side that follows from the objects
+    tiles = options.tiles  # None: whole images; 0: of a side that follows from the objects
     if tiles is not None and 'tiles' not in head:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
-    head |= choose_settings(template, size, options)
+    settings = choose_settings(template, size, options)
+    # Options such as epochs are no variables of a template.
+    head |= {name: value for name, value in settings.items() if name in head}
     if tiles is not None:
         check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
@@ -101,11 +106,19 @@ def make_plan(dataset: DatasetInfo, task: str | None, size: str | None, options:
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     # The length of the training follows from the number of images or tiles.
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    epochs = options.get('epochs') or choose_epochs(template, size, num_images)
+    epochs = options.epochs or choose_epochs(template, size, num_images)
     variable, number = choose_length(head, epochs, num_images)
     head[variable] = number
     length = format_count(number, LENGTHS[variable])
-    return Plan(dataset, template, size, head, epochs * num_images, length, fullest)
+    return Plan(
+        dataset=dataset,
+        template=template,
+        size=size,
+        head=head,
+        num_seen=epochs * num_images,
+        length=length,
+        fullest=fullest,
+    )
 
 
 def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
@@ -121,11 +134,10 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
     )
 
 
-def choose_settings(template: Template, size: str, options: Mapping) -> dict:
+def choose_settings(template: Template, size: str, options: Options) -> dict[str, Any]:
     """Return the variables of a template for a size and the options of ``mmgcvit train``.
 
-    The options come last, so they replace the defaults of the template and of the size. Those that
-    are no variables of the template, such as epochs, are ignored when it is filled in.
+    The options come last, so they replace the defaults of the template and of the size.
     """
     settings = {
         '_base_': ConfigPath(template.networks[size]),
@@ -135,13 +147,13 @@ def choose_settings(template: Template, size: str, options: Mapping) -> dict:
     if size == MINI:
         settings['load_from'] = ConfigPath(f'demo/weights/{template.mini_weights}')
         settings |= template.mini_head
-    given = {name: value for name, value in options.items() if value is not None}
+    given = options.list_given()
     if given.pop('no_flip', False):
         settings['flip'] = False
     if 'lr' in given:
         settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
-    if 'pretrained' in given:
-        given |= {'pretrained': resolve_weights(given['pretrained']), 'load_from': None}
+    if options.pretrained is not None:
+        given |= {'pretrained': resolve_weights(options.pretrained), 'load_from': None}
     return settings | given
 
 
@@ -169,7 +181,7 @@ def choose_epochs(template: Template, size: str, num_images: int) -> int:
     return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
-def choose_length(head: Mapping, epochs: int, num_images: int) -> tuple[str, int]:
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
     """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
     if 'max_epochs' in head:
         return 'max_epochs', epochs

@@ -36,7 +36,7 @@ class ConfigPath(str):
         return f"__import__('mmgcvit').get_config_path({str(self)!r})"
 
 
-def read_head(path: Path) -> dict:
+def read_head(path: Path) -> dict[str, Any]:
     """Return the variables at the head of a template.
 
     Raise a UserError unless each is a literal in one line, and all of :data:`NEEDED` are there.
@@ -55,11 +55,11 @@ def read_head(path: Path) -> dict:
     return head
 
 
-def fill_template(path: Path, head: Mapping) -> str:
+def fill_template(path: Path, head: Mapping[str, Any]) -> str:
     """Return a config without its docstring, with other values of variables at its head."""
     old_head, mark, rest = read_text(path).partition(END_OF_HEAD)
 
-    def fill_in(line: re.Match) -> str:
+    def fill_in(line: re.Match[str]) -> str:
         name = line[1]
         return format_variable(name, head[name]) if name in head else line[0]
 

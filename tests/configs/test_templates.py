@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.config import LOADERS, iter_settings
+from mmgcvit.errors import UserError
 from mmgcvit.own_data.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
@@ -45,7 +46,7 @@ def test_one_line_chooses_full_or_head_only_training(name):
     for fine_tune, is_trained in (('all', True), ('head', False)):
         backbone = build_on_meta(read_template(name, fine_tune=fine_tune)).backbone
         assert any(weights.requires_grad for weights in backbone.parameters()) == is_trained
-    with pytest.raises(AssertionError, match=r"fine_tune = 'lora': expected 'all' or 'head'$"):
+    with pytest.raises(UserError, match=r"fine_tune = 'lora': expected 'all' or 'head'$"):
         read_template(name, fine_tune='lora')
 
 

@@ -19,7 +19,6 @@ from mmengine.registry import DATASETS, MODELS
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mmgcvit.commands.options import AUGMENTATIONS
 from mmgcvit.config import LOADERS
 from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.folders import scan_folder
@@ -31,7 +30,9 @@ from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.own_data.config import make_config
+from mmgcvit.own_data.options import OPTIONS
 from mmgcvit.own_data.resuming import extend_run, find_newer_files
+from mmgcvit.runs import RunFolder
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
@@ -296,7 +297,7 @@ def test_images_of_rare_classes_are_repeated(annotation_type, make):
     assert load_sample(dataset, 0, ['a', 'b', 'c'])[1].ndim == 3
 
 
-@pytest.mark.parametrize('level', AUGMENTATIONS)
+@pytest.mark.parametrize('level', OPTIONS['augment'].choices)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     """Without augmentation they do not vary, except a segmentor's crops.
 
@@ -376,9 +377,11 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
     annotation_type, make, tmp_path
 ):
     made = make(annotation_type, size=MINI, epochs=2)
-    made.cfg.dump(config := tmp_path / made.path.name)
-    assert extend_run(config, 2, NOTHING_DONE)[0] == config
-    extended = Config.fromfile(extend_run(config, 30, NOTHING_DONE)[0])
+    run = RunFolder(made.path.parent.parent)
+    made.cfg.dump(run.path / made.path.name)
+    assert extend_run(run, run.config, 2, NOTHING_DONE)[0] is run.config
+    extended, _ = extend_run(run, run.config, 30, NOTHING_DONE)
+    assert Config.fromfile(extended.filename) == extended
     expected = make(annotation_type, size=MINI, epochs=30).cfg
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         assert extended[name] == expected[name]
@@ -397,11 +400,11 @@ def test_a_project_can_be_moved_and_has_copies_of_the_annotations(
     cfg = Config.fromfile(path)
     check_data(cfg, LOADERS[:2])
     assert Path(cfg.train_dataloader.dataset.ann_file).parent == path.parent
-    assert find_newer_files(data, path) == []
+    assert find_newer_files(data, cfg) == []
     later = path.stat().st_mtime + 1
     for file in filter(Path.is_file, data.rglob('*')):
         os.utime(file, (later, later))
-        assert str(file.relative_to(data)) in find_newer_files(data, path)
+        assert str(file.relative_to(data)) in find_newer_files(data, cfg)
 
 
 def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_path, monkeypatch):

@@ -24,13 +24,14 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
+from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
 from ...mmengine_utils import ends_step
 from ...private_api import get_checkpoint_loaders
 from ...registry import HOOKS
+from ...runs import RUN_FILE_NAME
 from ..loops import ResumableLoop
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
