@@ -190,7 +190,7 @@ def list_changed(given: Options, started_with: Mapping[str, OptionValue]) -> lis
 
 def render_table() -> str:
     """Return the table of all options in docs/custom_dataset.md."""
-    lines = ['| option | | default | with `--resume` |', '|---|---|---|---|']
+    lines = ['| option | what it sets | default | with `--resume` |', '|---|---|---|---|']
     for name, option in OPTIONS.items():
         usage = format_option(name)
         if option.metavar and option.value_if_bare is not None:
