@@ -3,7 +3,7 @@
 import inspect
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -223,7 +223,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
     A list without dicts or lists in it, such as an image's size, is one setting.
     """
-    entries = ()
+    entries: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, Mapping):
         entries = value.items()
     elif isinstance(value, list | tuple) and any(isinstance(x, dict | list | tuple) for x in value):
@@ -233,7 +233,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from iter_settings(inner, f'{prefix}.{key}')
 
 
-def iter_dicts(*values) -> Iterator[dict]:
+def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
@@ -253,7 +253,7 @@ def find_max_objects(model: Any) -> float:
     return min(limit for limit in limits if limit and limit > 0)
 
 
-def get_type_name(cfg: Mapping | None) -> str:
+def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     """Return the name in a config's ``type`` (a str or a class) without scope or module, for
     example ``'GCViT'``.
     """
@@ -261,7 +261,7 @@ def get_type_name(cfg: Mapping | None) -> str:
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
-def iter_transforms(dataset: Mapping) -> Iterator[dict]:
+def iter_transforms(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
     ones.
     """

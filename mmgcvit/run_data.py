@@ -31,7 +31,6 @@ from .datasets.checks.sources import iter_datasets, iter_unwrapped_datasets, lis
 from .errors import UserError
 from .files import compute_sha256, make_absolute, make_portable_path, read_text
 from .runs import (
-    LOGGED_CONFIGS,
     MADE_NAME,
     RUN_FILE_NAME,
     STARTED_WITH,
@@ -46,10 +45,10 @@ from .runs import (
 DATA = 'data'
 DATA_PATH = 'data_path'
 FIRST_IMAGE = 'first_image'
-# The variables with paths at the head of a config of ``train --data``.
+# The variables of a config of ``train --data`` that are paths, or have some.
 PATH_VARIABLE = re.compile(r'(train|val|test)_(images|annotations|list|labels)')
+DATASET_VARIABLE = re.compile(r'(train|val|test)_(dataset|dataloader|evaluator)')
 Locate = Callable[[str], str]  # Return where a path of a config leads now
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 def describe_data(
@@ -122,9 +121,7 @@ def find_run_folder(cfg: Config, file: Path) -> Path | None:
         for folder in (parent, parent.parent):
             if (folder / made[0]).exists():
                 return folder
-    run = RunFolder(parent)
-    is_run = run.list_checkpoints() or any(parent.glob(LOGGED_CONFIGS))
-    if not is_run:
+    if not RunFolder(parent).is_started():
         return None
     if made:
         raise UserError(
@@ -367,8 +364,8 @@ def read_first_name(annotations: Path) -> str:
 
 def replace_paths(cfg: Config, locate: Locate) -> None:
     """Replace the paths of data in a config by what ``locate`` returns for them."""
-    parts = [cfg.get(name) for name in (*LOADERS, *EVALUATORS)]
-    for settings in iter_dicts(*filter(None, parts)):
+    parts = [value for name, value in cfg.items() if DATASET_VARIABLE.fullmatch(name)]
+    for settings in iter_dicts(*parts):
         replace_in_dataset(settings, locate)
     if not cfg.get('data_root'):
         for name, value in cfg.items():

@@ -95,10 +95,31 @@ class RunFolder:
     def list_configs(self) -> list[Path]:
         return sorted(self.path.glob('*.py'))
 
+    def list_written_configs(self) -> list[Path]:
+        """List the configs that runs have written: they are also in the logs. Users may have other
+        files here.
+        """
+        written = {path.read_bytes() for path in self.path.glob(LOGGED_CONFIGS)}
+        files = []
+        for path in self.list_configs():
+            with suppress(OSError):  # a folder, or a file that cannot be read
+                if path.read_bytes() in written:
+                    files.append(path)
+        return files
+
+    def is_started(self) -> bool:
+        """Return whether a run has written its config here, which it does after an iteration."""
+        if not self.list_configs():
+            return False
+        has_checkpoints = (self.path / LAST_CHECKPOINT_FILE).is_file()
+        return has_checkpoints or bool(self.list_written_configs())
+
     @cached_property
     def config_file(self) -> Path:
         """The config of the run. Raise a UserError if the folder does not have exactly one."""
         configs = self.list_configs()
+        if len(configs) > 1:
+            configs = self.list_written_configs() or configs
         if len(configs) != 1:
             names = shorten([file.name for file in configs]) or 'none'
             raise UserError(
@@ -139,14 +160,7 @@ class RunFolder:
         """List what a run has left that ``--overwrite`` removes: all but its logs and what it made
         before it started.
         """
-        # A config that a run has written is also in its logs. Users may have other files here.
-        written = {path.read_bytes() for path in self.path.glob(LOGGED_CONFIGS)}
-        files = []
-        for path in self.list_configs():
-            with suppress(OSError):  # a folder, or a file that cannot be read
-                if path.read_bytes() in written:
-                    files.append(path)
-        files += self.list_checkpoints()
+        files = [*self.list_written_configs(), *self.list_checkpoints()]
         for pattern in (
             VALIDATED_FILE,
             SCORE_THR_FILE,

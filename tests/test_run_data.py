@@ -24,7 +24,7 @@ from mmgcvit.runs import RunFolder
 from .conftest import ROOT
 from .datasets.formats.made import write_example
 
-FORMATS = ('classes', 'coco', 'maps')
+FORMATS = ('classes', 'coco', 'maps', 'white')
 OLD_RUNS = ROOT / 'tests' / 'data' / 'runs'
 
 
@@ -35,7 +35,7 @@ def start(data, work_dir, data_format='classes', num_seen=None):
     """
     data = Path(data)
     if not data.exists():
-        write_example(data, data_format)
+        write_data(data, data_format)
     dataset = read_folder(data, 'semantic')
     if num_seen:
         splits = {name: split.select(range(num_seen)) for name, split in dataset.splits.items()}
@@ -44,6 +44,22 @@ def start(data, work_dir, data_format='classes', num_seen=None):
     Config.fromfile(path).dump(Path(work_dir, path.name))  # as mmengine does
     Path(work_dir, 'last_checkpoint').touch()
     return Path(work_dir)
+
+
+def write_data(folder, data_format):
+    """Write an example, or maps of 0 and 255, which a run converts."""
+    if data_format != 'white':
+        write_example(folder, data_format)
+        return
+    for part in ('images', 'masks'):
+        (folder / part).mkdir(parents=True)
+    (folder / 'classes.txt').write_text('background\nthing\n')
+    for number in range(5):
+        random = np.random.default_rng(number)
+        image = random.integers(0, 255, (40, 40, 3), np.uint8)
+        cv2.imwrite(str(folder / 'images' / f'{number}.jpg'), image)
+        label_map = 255 * random.integers(0, 2, (40, 40), np.uint8)
+        cv2.imwrite(str(folder / 'masks' / f'{number}.png'), label_map)
 
 
 def locate(run, data=None):

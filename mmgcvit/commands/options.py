@@ -36,7 +36,8 @@ def parse_args(command: ModuleType, name: str) -> Namespace:
             'one of the arguments is empty. If it comes from a variable, set this variable'
         )
     # The description is the first line of the docstring, without the usage that it may end with.
-    description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
+    docstring = command.__doc__ or ''
+    description = re.sub(': mmgcvit .*', '.', docstring.partition('\n')[0])
     parser = ArgumentParser(description=description)
     command.add_options(parser)
     args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))

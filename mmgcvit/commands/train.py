@@ -121,8 +121,7 @@ def train_folder(args: Namespace, given: Options) -> None:
 
     data = find_folder(args.data)
     run = RunFolder(choose_work_dir(data, args.work_dir))
-    # mmengine writes the config when a run starts.
-    is_resumed = args.resume and run.list_configs()
+    is_resumed = bool(args.resume) and run.is_started()
     dataset = None if is_resumed else read_folder(data, given.task)
     # Imported after the data is read, because they import torch, which takes seconds.
     from ..engine.setup import apply_options, check_machine
@@ -138,7 +137,7 @@ def train_folder(args: Namespace, given: Options) -> None:
         else:
             if not args.overwrite:
                 run.check_unused()
-            elif run.list_configs():
+            elif run.is_started():
                 check_same_data(run, data)
             file, summary = make_config(dataset, run.path, **given.list_given())
             print(escape_controls(f'{summary}\nconfig: {file}'))

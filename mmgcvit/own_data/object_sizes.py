@@ -3,6 +3,7 @@
 from collections import Counter
 from math import ceil, inf, prod
 from statistics import mean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def choose_image_size(train: Split) -> int:
 
 def measure_small_side(train: Split) -> float:
     """Return the side in pixels that nine of ten objects have at least."""
-    return np.quantile(measure_sides(train), MAX_SMALL, method='lower')
+    return float(np.quantile(measure_sides(train), MAX_SMALL, method='lower'))
 
 
 def measure_sides(train: Split) -> NDArray[np.float64]:
@@ -92,7 +93,7 @@ def count_fullest(split: Split, tiles: int | None = None) -> int:
     tile.
     """
     step = (tiles or inf) / 2
-    numbers = Counter()
+    numbers: Counter[tuple[Any, float, float]] = Counter()
     for entry in split.objects:
         x, y, width, height = entry['bbox']
         column = (x + width / 2) // step

@@ -13,6 +13,7 @@ from ..tasks import COSTS, TEMPLATES
 
 OptionValue = str | int | float | bool | None  # None: not given
 MAX_NUMBER = 10**9  # the largest number that an option may have
+NAMES = {str: 'a text', int: 'an integer', float: 'a number', bool: 'True or False'}
 # The key of the metadata of a dataclass's field.
 OPTION = 'option'
 
@@ -40,10 +41,14 @@ class Option:
         """
         if value is None or value == self.value_if_bare:
             return
+        allowed = (int, float) if self.type is float else self.type
+        is_bool = isinstance(value, bool)  # which is an int in Python
+        if not isinstance(value, allowed) or is_bool != (self.type is bool):
+            raise UserError(f'{name} {value!s:.40}: expected {NAMES[self.type]}')
         if self.choices is not None and value not in self.choices:
             raise UserError(f'{name} {value!s:.40}: expected {join_choices(self.choices)}')
         # False for NaN.
-        if self.minimum is not None and not self.minimum <= value <= MAX_NUMBER:
+        if self.minimum is not None and not self.minimum <= float(value) <= MAX_NUMBER:
             raise UserError(
                 f'{name} {value!s:.40}: expected at least {self.minimum}, and at most '
                 f'{MAX_NUMBER:,}'
@@ -147,7 +152,8 @@ def make_options(**given: OptionValue) -> Options:
                 f'train --data has no option {name!r}{suggest(name, OPTIONS)}. Its options: '
                 f'{", ".join(OPTIONS)}'
             )
-    return Options(**given)
+    values: dict[str, Any] = given  # __post_init__ checks their types and values
+    return Options(**values)
 
 
 def check_choices(**variables: str) -> None:
@@ -156,7 +162,7 @@ def check_choices(**variables: str) -> None:
     Templates call it: their variables have the names and values of options.
     """
     for name, value in variables.items():
-        choices = OPTIONS[name].choices
+        choices = OPTIONS[name].choices or ()
         if value not in choices:
             raise UserError(f'{name} = {value!r}: expected {join_choices(choices, repr)}')
 
