@@ -50,12 +50,7 @@ fine_tune = 'all'
 
 # Derived from the settings above. Without lists, mmpretrain numbers classes by their sorted
 # folders.
-assert fine_tune in ('all', 'lora', 'head'), (
-    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-)
-assert augment in ('none', 'light', 'strong'), (
-    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-)
+__import__('mmgcvit').check_choices(fine_tune=fine_tune, augment=augment)
 metainfo = dict(
     classes=(classes,)
     if isinstance(classes, str)

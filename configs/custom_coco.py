@@ -66,12 +66,7 @@ load_from = None
 fine_tune = 'all'
 
 # Derived from the settings above.
-assert fine_tune in ('all', 'lora', 'head'), (
-    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-)
-assert augment in ('none', 'light', 'strong'), (
-    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-)
+__import__('mmgcvit').check_choices(fine_tune=fine_tune, augment=augment)
 assert not copy_paste or (masks and not mosaic), (
     'copy_paste = True needs masks = True and mosaic = False'
 )

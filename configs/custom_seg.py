@@ -63,12 +63,7 @@ load_from = None
 fine_tune = 'all'
 
 # Derived from the settings above.
-assert fine_tune in ('all', 'lora', 'head'), (
-    f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
-)
-assert augment in ('none', 'light', 'strong'), (
-    f"augment = {augment!r}: expected 'none', 'light' or 'strong'"
-)
+__import__('mmgcvit').check_choices(fine_tune=fine_tune, augment=augment)
 # Matplotlib's tab10, for up to ten classes. mmseg's are random, and the first two are both green.
 class_colours = [[31, 119, 180], [255, 127, 14], [44, 160, 44], [214, 39, 40], [148, 103, 189]]
 class_colours += [[140, 86, 75], [227, 119, 194], [127, 127, 127], [188, 189, 34], [23, 190, 207]]

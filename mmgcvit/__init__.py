@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from .config import get_config_path
     from .inference.model_files import load
     from .models import LSA, GCViT
+    from .own_data.options import check_choices
 
-__all__ = ['LSA', 'GCViT', '__version__', 'get_config_path', 'load']
+__all__ = ['LSA', 'GCViT', '__version__', 'check_choices', 'get_config_path', 'load']
 MODULES = {
     'GCViT': 'models',
     'LSA': 'models',
     'get_config_path': 'config',
     'load': 'inference.model_files',
+    'check_choices': 'own_data.options',
 }
 
 

@@ -1,10 +1,9 @@
 """Find and read configs, validate ``--cfg-options``, and iterate over nested settings."""
 
 import inspect
-import re
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from .errors import (
     get_first_line,
     suggest,
 )
-from .files import expand_user, make_absolute, make_portable_path
+from .files import expand_user, make_absolute
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
@@ -55,9 +54,6 @@ TRACKERS = {
     'dvclive': 'DVCLiveVisBackend',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# A variable of the config that ``train --data`` writes: the folder of the data, and the options of
-# the run, also those by default.
-STARTED_WITH = 'started_with'
 
 
 def get_config_path(name: str) -> str:
@@ -83,14 +79,6 @@ def locate_config(name: str) -> str:
     return str(path) if path.is_file() else name
 
 
-def get_name_and_work_dir(folder: str | Path, work_dir: str | Path | None) -> tuple[str, Path]:
-    """Return the name of the config that is written for a dataset, and the work dir, by default
-    ``work_dirs/NAME``.
-    """
-    name = re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') or 'own_data'
-    return name, Path(make_portable_path(work_dir or f'work_dirs/{name}'))
-
-
 def enter_scope(cfg: 'Config') -> None:
     """Import a config's ``custom_imports``, and make its ``default_scope`` mmengine's default
     scope.
@@ -112,12 +100,11 @@ def can_draw_predictions(cfg: 'Config') -> bool:
     return cfg.get('default_scope') in TASK_BY_SCOPE and 'tracker' not in cfg.model
 
 
-def read_config(path: str | Path, options: Mapping | None = None) -> 'Config':
-    """Read a config, override settings by their dotted names, and import the packages it needs.
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> 'Config':
+    """Read a config, and override settings by their dotted names.
 
-    Raise a UserError if the config does not exist or raises an error, its package cannot be
-    imported, or an option would have no effect: mmengine reads no such setting, or it is a
-    variable, which the config has already used.
+    Raise a UserError if the config does not exist or raises an error, and those of
+    :func:`override_settings`.
     """
     check_config(path)
     from mmengine.config import Config
@@ -127,7 +114,17 @@ def read_config(path: str | Path, options: Mapping | None = None) -> 'Config':
     # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
-    options = options or {}
+    override_settings(cfg, options or {}, path)
+    return cfg
+
+
+def override_settings(cfg: 'Config', options: Mapping[str, Any], path: str | Path) -> None:
+    """Override settings of the config in the file ``path`` by their dotted names, and import the
+    packages that it needs.
+
+    Raise a UserError if a package cannot be imported, or if an option would have no effect:
+    mmengine reads no such setting, or it is a variable, which the config has already used.
+    """
     for name in options:
         check_option(name, cfg, path)
     cfg.merge_from_dict(options)
@@ -139,7 +136,6 @@ def read_config(path: str | Path, options: Mapping | None = None) -> 'Config':
     for package in TASK_PACKAGES:
         if package in scopes:
             import_task_package(package)
-    return cfg
 
 
 def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
@@ -161,7 +157,7 @@ def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
     )
 
 
-def parse_cfg_options(texts: Sequence[str] | None) -> dict:
+def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
     """Parse the values of ``--cfg-options``, texts of the form KEY=VALUE, as mmengine does."""
     if not texts:
         return {}
@@ -227,7 +223,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
     A list without dicts or lists in it, such as an image's size, is one setting.
     """
-    entries = ()
+    entries: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, Mapping):
         entries = value.items()
     elif isinstance(value, list | tuple) and any(isinstance(x, dict | list | tuple) for x in value):
@@ -237,7 +233,7 @@ def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from iter_settings(inner, f'{prefix}.{key}')
 
 
-def iter_dicts(*values) -> Iterator[dict]:
+def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     """Iterate over all dicts in nested configs. The caller may change a dict when it is yielded."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
@@ -257,7 +253,7 @@ def find_max_objects(model: Any) -> float:
     return min(limit for limit in limits if limit and limit > 0)
 
 
-def get_type_name(cfg: Mapping | None) -> str:
+def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     """Return the name in a config's ``type`` (a str or a class) without scope or module, for
     example ``'GCViT'``.
     """
@@ -265,7 +261,7 @@ def get_type_name(cfg: Mapping | None) -> str:
     return getattr(name_or_class, '__name__', str(name_or_class)).split('.')[-1]
 
 
-def iter_transforms(dataset: Mapping) -> Iterator[dict]:
+def iter_transforms(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Iterate over the transforms (dicts with a ``type``) in a dataset's pipeline, including nested
     ones.
     """

@@ -41,9 +41,6 @@ PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
 # The predictions of all images, the list of images, and the number of predictions by image and
 # class.
 PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
-# What a training with --data writes beside its checkpoints: the name and SHA-256 of one, and the
-# confidence threshold chosen for it on the validation images.
-SCORE_THR_FILE = 'score_thr.json'
 DOTS_PER_INCH = 110  # of figures
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')

@@ -2,25 +2,16 @@
 them.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import CheckpointError, shorten
 from ..files import URL_SCHEMES
-from ..mmengine_utils import log_warning
 from ..private_api import get_checkpoint_loaders
 from .dino import translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
-
-LAST_CHECKPOINT_FILE = 'last_checkpoint'  # in which mmengine stores the path of the last checkpoint
-RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
-RUN_FILE_NAME = re.compile(
-    rf'(best_.+_)?{RESUMABLE_NAME.pattern}'
-)  # resumable checkpoints, and best ones
 
 
 class Checkpoint(NamedTuple):
@@ -119,55 +110,27 @@ def remove_harmful(entries: dict, work_dir: str | Path | None) -> dict:
     """
     kept = {}
     for name, value in entries.items():
-        is_path = str(name).startswith(('best_ckpt', 'last_ckpt'))
-        if name not in ('config', 'cfg') and (not is_path or is_best_checkpoint(value, work_dir)):
+        if str(name).startswith(('best_ckpt', 'last_ckpt')):
+            value = locate_best_checkpoint(value, work_dir)
+            if value is None:
+                continue
+        if name not in ('config', 'cfg'):
             kept[name] = value
     return kept
 
 
-def is_best_checkpoint(path: Any, work_dir: str | Path | None) -> bool:
-    """Return whether a path of any type is that of a best checkpoint in the work dir."""
+def locate_best_checkpoint(path: Any, work_dir: str | Path | None) -> str | None:
+    """Return the best checkpoint in the work dir that a path of any type names, or None.
+
+    The run may have been renamed or moved since it saved the path. Then it is the file of this name
+    in the work dir, if there is one.
+    """
     if work_dir is None or not isinstance(path, str) or '\0' in path:
-        return False
+        return None
     file = Path(path)
-    return file.name.startswith('best_') and file.parent.resolve() == Path(work_dir).resolve()
-
-
-def read_latest_checkpoint(
-    work_dir: str | Path, advice: str = 'Use another checkpoint', prefer_best: bool = False
-) -> Checkpoint | None:
-    """Read the checkpoint of a work dir that is named in ``last_checkpoint``, else the newest.
-    Return None for none.
-
-    With ``prefer_best``, for runs that are not resumed, the newest ``best_*.pth`` comes first. If a
-    checkpoint cannot be read (:func:`read_for_mmengine`), a warning is logged and the next one is
-    read. If none can be read, raise a CheckpointError that ends with ``advice``.
-    """
-    unreadable = []
-    for path in list_newest_first(Path(work_dir), prefer_best):
-        try:
-            return read_for_mmengine(str(path), work_dir, is_resumed=not prefer_best)
-        except (CheckpointError, OSError) as error:
-            unreadable.append(path.name)
-            log_warning(f'skipped: {error}')
-    if unreadable:
-        raise CheckpointError(
-            f'{work_dir} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'
-        )
-    return None
-
-
-def list_newest_first(work_dir: Path, prefer_best: bool) -> list[Path]:
-    """List the checkpoints of a work dir in the order in which :func:`read_latest_checkpoint` tries
-    them.
-    """
-    files = sorted(work_dir.glob('*.pth'), key=lambda path: -path.stat().st_mtime_ns)
-    found = [path for path in files if prefer_best and path.name.startswith('best_')]
-    file = work_dir / LAST_CHECKPOINT_FILE
-    if file.is_file():
-        last = Path(file.read_text(errors='replace').strip())
-        # Look in the work dir first, because it may have been moved or copied since.
-        existing = [path for path in (work_dir / last.name, last) if path.is_file()]
-        found += existing[:1]
-    found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
-    return list(dict.fromkeys(found))
+    if not file.name.startswith('best_'):
+        return None
+    if file.parent.resolve() == Path(work_dir).resolve():
+        return path
+    moved = Path(work_dir, file.name)
+    return str(moved) if moved.is_file() else None

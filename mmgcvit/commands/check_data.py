@@ -6,16 +6,25 @@ with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train -
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from ..config import LOADERS, enter_scope, locate_config, parse_cfg_options, read_config
+from ..config import (
+    LOADERS,
+    enter_scope,
+    locate_config,
+    override_settings,
+    parse_cfg_options,
+    read_config,
+)
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_target, write_image
-from .options import AUGMENTATIONS, CONFIG, TASK, add_cfg_options, add_integer, check_at_least
+from ..own_data.options import OPTIONS
+from .options import CONFIG, add_cfg_options, add_data_option, add_integer, check_at_least
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -38,11 +47,11 @@ def add_options(parser: ArgumentParser) -> None:
         '--augmented',
         nargs='?',
         const='light',
-        choices=AUGMENTATIONS,
+        choices=OPTIONS['augment'].choices,
         help='draw training images with --contact-sheet as they are augmented: those of a FOLDER '
         'as by train --augment',
     )
-    parser.add_argument('--task', **TASK)
+    add_data_option(parser, 'task')
     add_cfg_options(parser)
 
 
@@ -58,8 +67,18 @@ def main(args: Namespace) -> int | None:
     path = Path(args.config)
     # A config in YAML is not read: a file that comes with a dataset must not run a program.
     if path.suffix == '.py' or not path.exists():
-        return check_config_data(args, read_config(path, parse_cfg_options(args.cfg_options)))
+        return check_config_data(args, read_located_config(path, args.cfg_options))
     return check_folder(args)
+
+
+def read_located_config(path: Path, cfg_options: Sequence[str] | None) -> 'Config':
+    """Read a config, find the data if a run has written it, and override settings."""
+    cfg = read_config(path)
+    from ..run_data import locate_data
+
+    located = locate_data(cfg, path)
+    override_settings(located, parse_cfg_options(cfg_options), path)
+    return located
 
 
 def check_folder(args: Namespace) -> None:
@@ -69,8 +88,8 @@ def check_folder(args: Namespace) -> None:
     drawn. Nothing is written into the folder of the data.
     """
     from ..datasets.formats import read_folder
-    from ..datasets.hold_out import split_validation
-    from ..datasets.own_data import make_config
+    from ..own_data.config import make_config
+    from ..own_data.hold_out import split_validation
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')

@@ -2,7 +2,7 @@
 
 from ..device import check_gpus, disable_cudnn_attention
 from ..inference.loading import load_model, silence_output
-from ..inference.model_files import ModelFiles, read_model_checkpoint
+from ..inference.model_files import ModelFiles
 from ..inference.predictor import Predictor
 
 
@@ -14,6 +14,6 @@ def load_silently(files: ModelFiles, device: str, score_thr: float | None = None
     if device == 'auto':
         check_gpus()
     disable_cudnn_attention()
-    checkpoint = read_model_checkpoint(files.checkpoint)  # which may warn
+    checkpoint = files.read_checkpoint()  # which may warn
     with silence_output():
-        return load_model(files.config, checkpoint, device, score_thr)
+        return load_model(files, checkpoint, device, score_thr)

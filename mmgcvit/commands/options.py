@@ -14,22 +14,15 @@ from argparse import (
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..config import locate_config
 from ..errors import UserError, suggest
-from ..files import check_writable, create_numbered
-from ..tasks import TEMPLATES
+from ..files import check_writable, create_numbered, find_folder
+from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
 from .habits import translate_options
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
-MAX_NUMBER = 10**9  # the largest number that an option may have
-# The option ``--task``.
-TASK = {
-    'choices': [template.option for template in TEMPLATES.values()],
-    'help': 'default: by annotations; maps: segment (instances) or semantic',
-}
-# The levels of ``augment`` at the head of the templates configs/custom_*.py.
-AUGMENTATIONS = ('none', 'light', 'strong')
 
 
 def parse_args(command: ModuleType, name: str) -> Namespace:
@@ -43,7 +36,8 @@ def parse_args(command: ModuleType, name: str) -> Namespace:
             'one of the arguments is empty. If it comes from a variable, set this variable'
         )
     # The description is the first line of the docstring, without the usage that it may end with.
-    description = re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0])
+    docstring = command.__doc__ or ''
+    description = re.sub(': mmgcvit .*', '.', docstring.partition('\n')[0])
     parser = ArgumentParser(description=description)
     command.add_options(parser)
     args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
@@ -76,6 +70,19 @@ def add_common_options(parser: ArgumentParser, work_dir: str = 'work_dirs/CONFIG
     add_device_option(parser)
     # Old versions of torch's launcher pass the local rank as an option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
+
+
+def add_data_option(parser: _ActionsContainer, name: str) -> None:
+    """Add an option of ``train --data``. Its values are checked by :class:`.Options`."""
+    option = OPTIONS[name]
+    settings: dict[str, Any] = {'help': option.full_help}
+    if option.type is bool:
+        settings |= {'action': 'store_true', 'default': None}
+    else:
+        settings |= {'type': option.type, 'choices': option.choices, 'metavar': option.metavar}
+    if option.value_if_bare is not None:
+        settings |= {'nargs': '?', 'const': option.value_if_bare}
+    parser.add_argument(format_option(name), **settings)
 
 
 def add_integer(
@@ -144,6 +151,16 @@ def add_config_and_checkpoint(parser: ArgumentParser) -> None:
     )
 
 
+def add_data_folder(parser: ArgumentParser) -> None:
+    """Add ``--data`` for a command that reads the data of a run."""
+    parser.add_argument(
+        '--data',
+        type=find_folder,
+        metavar='FOLDER',
+        help='the folder of the data, if a run of train --data or its data were moved apart',
+    )
+
+
 def add_out_dir(parser: ArgumentParser, default: str, overwrite_help: str) -> None:
     """Add ``--out-dir`` and ``--overwrite``.
 
@@ -170,23 +187,21 @@ def check_out_dir(args: Namespace, names: Sequence[str]) -> None:
         )
 
 
-def create_out_dir(args: Namespace, subfolder: str, outdated: Sequence[str]) -> None:
-    """Create the output folder, by default a new numbered one, and remove files that match patterns
-    in ``outdated``.
+def create_out_dir(args: Namespace, subfolder: str, outdated: Sequence[str]) -> Path:
+    """Create the output folder, by default a new numbered one, and return it. Remove files that
+    match patterns in ``outdated`` from it.
     """
     if not args.out_dir:
-        args.out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
-    elif not args.overwrite:
-        # Raise an error if another command has created it since the check.
-        (args.out_dir / subfolder).mkdir(parents=True)
+        out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
+    else:
+        out_dir = args.out_dir
+        if not args.overwrite:
+            # Raise an error if another command has created it since the check.
+            (out_dir / subfolder).mkdir(parents=True)
     for pattern in outdated:
-        for file in args.out_dir.glob(pattern):
+        for file in out_dir.glob(pattern):
             file.unlink()
-
-
-def format_option(name: str) -> str:
-    """Return an option as users write it: ``--batch-size`` for ``batch_size``."""
-    return f'--{name.replace("_", "-")}'
+    return out_dir
 
 
 def check_at_least(args: Namespace, **minimums: int) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..errors import UserError
 from ..files import write_figure
+from ..runs import RunFolder
 
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user
@@ -56,7 +57,7 @@ def read_curves(work_dir: Path) -> Curves:
     the older ones from their first step on.
     """
     curves = defaultdict(dict)
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+    for file in RunFolder(work_dir).list_logs():
         for name, resumed in read_session(file).items():
             first = min(resumed)
             kept = {step: value for step, value in curves[name].items() if step < first}

@@ -101,8 +101,8 @@ def main(args: Namespace) -> None:
         )
     for name in args.classes or ():
         find_label(name, model.classes)
-    create_out_dir(args, PICTURES, FILES if args.write else ())
-    run = PredictionRun(model, images, videos, args)
+    out_dir = create_out_dir(args, PICTURES, FILES if args.write else ())
+    run = PredictionRun(model, images, videos, args=args, out_dir=out_dir)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
         run.predict()
     if run.num_failed:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -51,17 +52,22 @@ MAX_RATIO = 2
 class PredictionRun:
     """Predict images and videos, draw and write the predictions; count them and the failures.
 
-    ``args`` are the options of ``mmgcvit predict``.
+    ``args`` are the options of ``mmgcvit predict``, and ``out_dir`` is the output folder.
     """
 
     def __init__(
-        self, model: Predictor, images: Sequence[str], videos: Sequence[str], args: Namespace
+        self,
+        model: Predictor,
+        images: Sequence[str],
+        videos: Sequence[str],
+        args: Namespace,
+        out_dir: Path,
     ):
         self.model = model
         self.images = images
         self.videos = videos
         self.args = args
-        self.outputs = Outputs(args.out_dir, [*images, *videos])
+        self.outputs = Outputs(out_dir, [*images, *videos])
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted

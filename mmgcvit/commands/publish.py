@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, compute_sha256
-from ..inference.model_files import find_model_files, read_model_checkpoint
+from ..inference.model_files import find_model_files
 from .options import add_config_and_checkpoint
 
 
@@ -40,16 +40,15 @@ def main(args: Namespace) -> None:
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.pretrained import check_fits
     from ..checkpoints.weights import find_state_dict
-    from ..config import read_config
     from ..inference.loading import disable_lora, get_model_config, silence_output
     from ..mmengine_utils import build_in_scope
 
-    checkpoint = read_model_checkpoint(files.checkpoint)
+    checkpoint = files.read_checkpoint()
     find_state_dict(checkpoint.content, checkpoint.source)  # raises an error if it has no weights
-    cfg = read_config(files.config)
-    disable_lora(cfg)
-    with silence_output(), build_in_scope(cfg.get('default_scope') or 'mmengine'):
-        model = MODELS.build(get_model_config(cfg))
+    model_cfg = get_model_config(files.cfg)
+    disable_lora(model_cfg)
+    with silence_output(), build_in_scope(files.cfg.get('default_scope') or 'mmengine'):
+        model = MODELS.build(model_cfg)
     check_fits(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from ..files import check_target, expand_user, make_portable_path
 from ..inference.model_files import find_model_files
-from .options import add_common_options, add_config_and_checkpoint, hide_gpus
+from .options import (
+    add_common_options,
+    add_config_and_checkpoint,
+    add_data_folder,
+    hide_gpus,
+)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -17,6 +22,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--tta', action='store_true', help="use test-time augmentation (the config's tta_pipeline)"
     )
+    add_data_folder(parser)
     add_common_options(parser, work_dir='test in the work dir of a run, else work_dirs/CONFIG_NAME')
 
 
@@ -26,16 +32,25 @@ def main(args: Namespace) -> None:
     if args.launcher == 'none':
         find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.setup import check_machine, load_config, run_rank
+    from ..engine.setup import apply_options, check_machine, run_rank
     from ..engine.test import run_test
+    from ..run_data import locate_data
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)
         files = find_model_files(args.config, args.checkpoint)
-        cfg = load_config(files.config, args.cfg_options, args.work_dir, args.launcher)
+        located = locate_data(files.cfg, files.config, args.data)
+        cfg = apply_options(located, args.cfg_options, args.work_dir, args.launcher)
         folder = files.config.parent
         is_in_work_dir = Path(cfg.work_dir).resolve() == folder.resolve()
         is_run = is_in_work_dir or expand_user(args.config).is_dir()
         if is_run and not args.work_dir:
             cfg.work_dir = make_portable_path(folder / 'test')  # keep the run's config
-        run_test(cfg, files.checkpoint, args.show_dir, args.out, args.tta, args.progress)
+        run_test(
+            cfg,
+            files.checkpoint,
+            show_dir=args.show_dir,
+            out=args.out,
+            tta=args.tta,
+            progress=args.progress,
+        )

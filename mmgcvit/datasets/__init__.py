@@ -1,6 +1,6 @@
 """Decode images, read datasets of all formats, cut tiles out of images, and check datasets.
 
-How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
+How ``mmgcvit train --data FOLDER`` comes from a folder to a dataset:
 
 1. ``folders.scan_folder`` lists the files: a ``Folder``.
 2. ``formats.finding`` looks for the layout that the folder fits (a ``Match``): first among those
@@ -12,16 +12,12 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
    ``problems``, by the ``Rule`` that it breaks.
 4. ``rules.judge`` looks for what breaks the other rules, and leaves out what cannot be used. If
    more than a tenth of the images or of the objects was left out, it rejects the folder.
-5. ``plan`` makes a validation split if there is none (``hold_out``), and chooses the settings (a
-   ``Plan``). ``advice`` says what will not go well. ``own_data.make_config`` calls both, and writes
-   the annotations and the config, a ``template`` that it fills in.
 
-``hold_out`` keeps images of a ``series`` together. ``plan`` and ``advice`` measure objects by
-``object_sizes``.
+``own_data`` makes a config of the dataset.
 
 Behind these are ``layouts`` (where files are, and which belong together), ``reading`` (many files
-at once) and ``decoding`` (of images and maps). ``resuming`` is for a run that goes on,
-``transforms`` and ``dataset_classes`` for the training itself.
+at once) and ``decoding`` (of images and maps). ``transforms`` and ``dataset_classes`` are for the training
+itself.
 
 ``mmgcvit check-data FOLDER`` does the same, and writes into a temporary folder. ``checks`` applies
 the rules to the datasets of any config, before a training or a test.

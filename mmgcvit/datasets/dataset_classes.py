@@ -34,7 +34,8 @@ with suppress(ImportError):
         segmentation map's path.
 
         The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps
-        have one suffix.
+        have one suffix. Maps that ``train --data`` has converted are beside the ``ann_file``, also
+        after the run was renamed or moved.
         """
 
         def load_data_list(self) -> list[dict]:
@@ -51,8 +52,21 @@ with suppress(ImportError):
                         ('img_path', 'seg_map_path'), line.split('\t'), strict=True
                     ):
                         entry[key] = str(Path(self.data_prefix.get(key) or '', name))
+                    entry['seg_map_path'] = self.locate_map(entry['seg_map_path'])
                     images.append(entry)
             return images
+
+        def locate_map(self, path: str) -> str:
+            """Return the path of a map: that in the folder of the ``ann_file`` if this folder has
+            the name of one above the map and has the map too, else the path itself.
+            """
+            folder = Path(self.ann_file).parent
+            parts = Path(path).parts
+            for position, part in enumerate(parts):
+                beside = folder.joinpath(*parts[position + 1 :])
+                if part == folder.name and beside.is_file():
+                    return str(beside)
+            return path
 
         def get_cat_ids(self, idx: int) -> list[int]:
             """Return the classes in the map of an image, for mmengine's ClassBalancedDataset."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -21,14 +22,21 @@ from mmengine.utils.dl_utils import set_multi_processing
 from rich.progress import Progress
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
-from ..config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
+from ..config import (
+    LOADERS,
+    enter_scope,
+    iter_dicts,
+    override_settings,
+    parse_cfg_options,
+    read_config,
+)
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
-from ..inference.loading import check_started_here
 from ..models.speed_up import speed_up
+from ..run_data import locate_data, note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.loader_check import ONE_IMAGE
 from .hooks.progress import open_progress
@@ -86,16 +94,27 @@ def load_config(
     work_dir: str | Path | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read a config; set its options, launcher and work dir (default: the config's, else
-    ``work_dirs/CONFIG_NAME``).
+    """Read a config, find the data of its run, and :func:`apply_options`."""
+    cfg = locate_data(read_config(path), Path(path))
+    return apply_options(cfg, options, work_dir, launcher)
+
+
+def apply_options(
+    cfg: Config,
+    options: Sequence[str] | None = None,
+    work_dir: str | Path | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Return a copy of a config from :func:`.locate_data` with the options ``--cfg-options``, the
+    launcher and the work dir (default: the config's, else ``work_dirs/CONFIG_NAME``).
     """
-    cfg = read_config(path, parse_cfg_options(options))
-    check_started_here(cfg, path)
-    cfg.launcher = launcher
+    changed = deepcopy(cfg)
+    override_settings(changed, parse_cfg_options(options), make_portable_path(cfg.filename))
+    changed.launcher = launcher
+    default = f'work_dirs/{Path(cfg.filename).stem}'
     # mmengine would drop link/.. from a path.
-    work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
-    cfg.work_dir = make_portable_path(work_dir)
-    return cfg
+    note_work_dir(changed, Path(work_dir or changed.get('work_dir') or default))
+    return changed
 
 
 def join_process_group(cfg: Config) -> None:

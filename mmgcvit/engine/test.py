@@ -44,7 +44,7 @@ def run_test(
             f'{cfg.get("default_scope")}. Use the visualization hook of that package '
             '(docs/other_tasks.md)'
         )
-    disable_lora(cfg)
+    disable_lora(cfg.model)
     if tta:
         enable_tta(cfg)
     join_process_group(cfg)

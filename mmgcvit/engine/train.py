@@ -3,6 +3,7 @@ mmengine's Runner.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from multiprocessing import active_children
 
 import torch
@@ -39,21 +40,24 @@ def train(
     log_to: Sequence[str] = (),
     progress: bool = False,
     patience: int | None = None,
+    recipe: Config | None = None,
 ) -> None:
-    """Train with a config from :func:`.setup.load_config`, which the other arguments change in
-    place.
+    """Train with a config from :func:`.setup.load_config`. It is not changed.
 
-    The work dir must be locked, and the process group joined. The other arguments are the options
-    of ``mmgcvit train``. Raise a UserError if an option, the config, the checkpoint or the data is
-    invalid.
+    The work dir must be locked, and the process group joined. ``recipe`` is the config without the
+    user's options, by default as in its file: the learning rate is for its batch size. The other
+    arguments are the options of ``mmgcvit train``. Raise a UserError if an option, the config, the
+    checkpoint or the data is invalid.
     """
+    if recipe is None:
+        recipe = read_config(cfg.filename) if cfg.filename else cfg
+    cfg = deepcopy(cfg)
     if amp:
         enable_amp(cfg)
     if auto_scale_lr:
         cfg.auto_scale_lr = {**(cfg.get('auto_scale_lr') or {}), 'enable': True}
     add_trackers(cfg, log_to)
-    file_cfg = read_config(cfg.filename) if cfg.filename else cfg
-    warning = check_batch_size(cfg, file_cfg, get_world_size())
+    warning = check_batch_size(cfg, recipe, get_world_size())
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
     checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume=resume, overwrite=overwrite)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed

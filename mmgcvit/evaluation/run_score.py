@@ -12,14 +12,13 @@ import numpy as np
 from mmengine.config import Config
 
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import STARTED_WITH, read_config
 from ..errors import format_count, shorten
-from ..files import SCORE_THR_FILE, compute_sha256
 from ..inference.drawing import BACKGROUND
 from ..inference.loading import load_model, silence_output
-from ..inference.model_files import find_config, read_model_checkpoint
-from ..inference.outputs import format_limit, write_json
+from ..inference.model_files import ModelFiles
+from ..inference.outputs import format_limit
 from ..inference.predictor import Predictor
+from ..runs import RunFolder, get_started_with
 from ..tasks import DETECTION, SEGMENTATION
 from .detection_curves import DetectionCurves
 from .mistakes import Mistakes, evaluate_images, score_classes
@@ -40,20 +39,19 @@ class ClassScore:
     basis: str  # the images and objects that it rests on
 
 
-def judge_run(work_dir: Path) -> str:
+def judge_run(run: RunFolder, cfg: Config) -> str:
     """Return the scores of a run's best checkpoint on its validation images, and whether every
     class is good.
 
-    Choose the threshold of a detector.
+    ``cfg`` is the config with which the run was trained. Choose the threshold of a detector.
     """
-    config = find_config(work_dir)
-    checkpoint = read_model_checkpoint(work_dir)
-    cfg = read_config(config)
+    files = ModelFiles(run.config_file, str(run.path), cfg)
+    checkpoint = run.read_best_checkpoint()
     is_detector = cfg.default_scope == DETECTION.scope
     with silence_output():
         # A detector's curves do not depend on its threshold.
         score_thr = 1.0 if is_detector else None
-        model = load_model(config, checkpoint, device=None, score_thr=score_thr)
+        model = load_model(files, checkpoint, device=None, score_thr=score_thr)
         # Masks of the hundreds of objects in images that need tiles would take gigabytes.
         dataset = build_dataset(
             cfg.val_dataloader.dataset, cfg.default_scope, masks=not model.tiles
@@ -64,7 +62,7 @@ def judge_run(work_dir: Path) -> str:
     if not scores:
         return f'{text}they have no objects or labels, so they give no score'
     if mistakes.curves:
-        text += choose_score_thr(mistakes.curves, work_dir, Path(checkpoint.source))
+        text += choose_score_thr(mistakes.curves, run, Path(model.checkpoint))
         limited = mistakes.list_limited(mistakes.curves.overall.best_threshold)
         if limited:
             text += f'\n{format_limit(limited, len(dataset), model)}'
@@ -89,7 +87,7 @@ def format_verdict(scores: Sequence[ClassScore], metric: str, reasons: Sequence[
 
 def find_reasons(cfg: Config, checkpoint: Checkpoint) -> list[str]:
     """Return likely reasons for low scores."""
-    reasons = [*(cfg.get(STARTED_WITH) or {}).get('weaknesses', ())]
+    reasons = [*get_started_with(cfg).get('weaknesses', ())]
     meta = checkpoint.content['meta']
     length = cfg.train_cfg
     is_last = any(meta.get(unit, -1) == length.get(f'max_{unit}s') for unit in ('epoch', 'iter'))
@@ -138,8 +136,8 @@ def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predict
     return f'accuracy {matrix.right.sum() / matrix.ground_truths.sum():.3f}'
 
 
-def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) -> str:
-    """Choose the confidence threshold with the highest F1, and write it into the work dir.
+def choose_score_thr(curves: DetectionCurves, run: RunFolder, checkpoint: Path) -> str:
+    """Choose the confidence threshold with the highest F1, and write it into the run's folder.
 
     Predictions of this checkpoint use it from then on. Return the scores as text.
     """
@@ -148,14 +146,7 @@ def choose_score_thr(curves: DetectionCurves, work_dir: Path, checkpoint: Path) 
     if best_f1 < MIN_F1:
         return f'no confidence threshold finds the objects (highest F1: {best_f1:.2f})'
     threshold = round(curve.best_threshold, 4)
-    write_json(
-        work_dir / SCORE_THR_FILE,
-        {
-            'checkpoint': checkpoint.name,
-            'sha256': compute_sha256(checkpoint),
-            'score_thr': threshold,
-        },
-    )
+    run.write_score_thr(checkpoint, threshold)
     num_detections, num_correct = curve.count_at(threshold)
     return (
         f'{curves.format_ap()}; confidence threshold of predictions: {threshold:.2f}, with the '

@@ -1,10 +1,10 @@
 """Load a trained model from a config and a checkpoint, or from a work dir."""
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,20 @@ from torch import nn
 
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import LOADERS, STARTED_WITH, get_type_name, read_config
-from ..datasets.checks.sources import (
-    get_dataset_class,
-    iter_datasets,
-    iter_unwrapped_datasets,
-    list_local_paths,
-)
+from ..config import get_type_name
+from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
-from ..files import SCORE_THR_FILE, compute_sha256, make_absolute
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
+from ..runs import RunFolder, get_started_with
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .drawing import choose_palette
+from .model_files import ModelFiles
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
-Metadata = Mapping  # of a checkpoint (``meta``) or a dataset (``metainfo``)
+Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 PREDICTORS = {
     DETECTION.scope: Detector,
     SEGMENTATION.scope: Segmentor,
@@ -44,98 +40,67 @@ PREDICTORS = {
 
 
 def load_model(
-    config: Path, checkpoint: Checkpoint, device: str | None, score_thr: float | None
+    files: ModelFiles, checkpoint: Checkpoint, device: str | None, score_thr: float | None
 ) -> Predictor:
     """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
     torch_device = resolve_device(device)
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
     # simultaneously (gh-106905).
     with BUILD_LOCK:
-        cfg = read_config(config)
-        predictor = build_predictor(cfg, config, checkpoint.content['meta'])
+        details = describe_model(files, checkpoint.source, score_thr)
+        meta = checkpoint.content['meta']
+        predictor = build_predictor(files.cfg, files.config, meta, **details)
         check_fits(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)
-    predictor.config = config
-    predictor.checkpoint = checkpoint.source
-    predictor.image_side = (cfg.get(STARTED_WITH) or {}).get('image_side')
-    if predictor.task == DETECTION.name:
-        # The loops in engine/tiled_loops.py have this setting.
-        predictor.tiles = (cfg.get('test_cfg') or {}).get('side')
-        if score_thr is None:
-            score_thr = read_score_thr(config, checkpoint.source)
-    elif score_thr is not None:
-        raise UserError(
-            f'score_thr is only for detectors, and this is a {predictor.task} model. Remove it'
-        )
-    if score_thr is not None:
-        if not 0 <= score_thr <= 1:
-            raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
-        predictor.score_thr = score_thr
     return predictor
 
 
-def read_score_thr(config: Path, checkpoint: str) -> float | None:
-    """Return the confidence threshold in a config's folder that ``train --data`` chose for a
-    checkpoint with this content, or None.
+def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) -> dict[str, Any]:
+    """Return the attributes of a :class:`.Predictor` that its files tell.
+
+    Raise a UserError for a ``score_thr`` that is invalid or not for a detector.
     """
-    path = config.parent / SCORE_THR_FILE
-    file = Path(checkpoint)
-    if not path.is_file() or not file.is_file():
-        return None
-    try:
-        chosen = json.loads(path.read_text())
-        digest = chosen['sha256']
-        score_thr = float(chosen['score_thr'])
-    except (ValueError, KeyError, TypeError):
+    details = {
+        'config': files.config,
+        'checkpoint': checkpoint,
+        'image_side': get_started_with(files.cfg).get('image_side'),
+    }
+    predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
+    if predictor_type is Detector:
+        # The loops in engine/tiled_loops.py have this setting.
+        details['tiles'] = (files.cfg.get('test_cfg') or {}).get('side')
+        details['score_thr'] = choose_score_thr(files.run, checkpoint, score_thr)
+    elif score_thr is not None:
         raise UserError(
-            f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python score_thr'
-        ) from None
-    return score_thr if digest == compute_sha256(file) else None
-
-
-def check_started_here(cfg: Config, path: str | Path) -> None:
-    """Raise a UserError if the data of a run's config have paths relative to another folder than
-    the current one.
-
-    The config is in the run's work dir, which it names relative to the folder where the run was
-    started. If it does not, the data of ``train --data`` must be below the current folder.
-    """
-    files = []
-    for _, dataset in iter_datasets(cfg, LOADERS):
-        files += list_local_paths(dataset)
-    if all(file.is_absolute() for file in files):
-        return
-    parents = make_absolute(path).parents
-    here = Path.cwd()
-    work_dir = Path(cfg.get('work_dir') or parents[0])
-    is_relative = not work_dir.is_absolute()
-    started_in = [folder for folder in parents if is_relative and folder / work_dir in parents]
-    data = (cfg.get(STARTED_WITH) or {}).get('data', '')
-    place = f'the folder above {data}'
-    if started_in:
-        place = started_in[0]
-        is_here = here.samefile(place)
-    else:
-        # A copy of the config may be in another folder than the run's work dir.
-        base = work_dir if work_dir.is_dir() else parents[0]
-        is_here = not data or (base / data).resolve().is_relative_to(here)
-    if not is_here:
-        raise UserError(
-            f'{path} is the config of a run whose data have paths relative to {place}, where it '
-            'was started. Run this command there'
+            f'score_thr is only for detectors, and this is a {predictor_type.task} model. Remove it'
         )
+    return details
 
 
-def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
+def choose_score_thr(run: RunFolder, checkpoint: str, score_thr: float | None) -> float:
+    """Return a detector's confidence threshold: the given one, else that of the run, else the
+    default.
+    """
+    if score_thr is None:
+        score_thr = run.read_score_thr(checkpoint)
+    if score_thr is None:
+        return Predictor.score_thr
+    if not 0 <= score_thr <= 1:
+        raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
+    return score_thr
+
+
+def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: Any) -> Predictor:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode.
 
-    The config may be modified.
+    ``details`` are further attributes of :class:`.Predictor`.
     """
     scope = cfg.get('default_scope')
     loader = cfg.get('test_dataloader') or {}
-    dataset = next(iter_unwrapped_datasets(loader.get('dataset')), {})
+    # A copy, because the dataset of a config is also that of its ground truth.
+    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), {}))
     if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path} cannot be used for prediction. It needs a default_scope ('
@@ -143,6 +108,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
             'has a pipeline'
         )
     model_cfg = get_model_config(cfg)
+    disable_lora(model_cfg)
     if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
         # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
         # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
@@ -150,34 +116,30 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor:
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         preprocessor = model_cfg['data_preprocessor']
         preprocessor.to_rgb = not preprocessor.get('to_rgb', False)
-    disable_lora(cfg)
     with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-    return make_predictor(model, scope, dataset, meta)
+    return make_predictor(model, scope, dataset, meta, **details)
 
 
-def disable_lora(cfg: Config) -> None:
-    """Change a config so that its backbone has no LoRA: a checkpoint's LoRA matrices are then merged
-    into its weights, which is faster.
+def get_model_config(cfg: Config) -> ConfigDict:
+    """Return a copy of a config's model with its data_preprocessor, which mmpretrain's configs have at
+    the top level or in the model.
     """
-    backbone = cfg.model.get('backbone') or {}
+    return deepcopy(ConfigDict({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}))
+
+
+def disable_lora(model_cfg: ConfigDict) -> None:
+    """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices are
+    then merged into its weights, which is faster.
+    """
+    backbone = model_cfg.get('backbone') or {}
     if 'lora_rank' in backbone:
         backbone.lora_rank = 0
 
 
-def get_model_config(cfg: Config) -> dict[str, Any]:
-    """Return the model of a config with its data_preprocessor, which mmpretrain's configs have at the
-    top level.
-    """
-    model_cfg = dict(cfg.model)
-    if cfg.get('data_preprocessor'):
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return model_cfg
-
-
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options: Any
 ) -> Predictor:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
 

@@ -1,23 +1,43 @@
 """Find the files of a trained model, its config and its checkpoint, and load it."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ..config import locate_config, suggest_config
-from ..errors import CheckpointError, UserError, shorten
+from ..config import locate_config, read_config, suggest_config
+from ..errors import CheckpointError, UserError
 from ..files import expand_user, is_url
+from ..runs import RunFolder
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from ..checkpoints.safe_loading import Checkpoint
     from .predictor import Predictor
 
 
-class ModelFiles(NamedTuple):
+@dataclass(frozen=True)
+class ModelFiles:
     """The files of a trained model, which :func:`find_model_files` has found."""
 
     config: Path
-    # A file or URL, or a work dir, of which read_model_checkpoint reads the best or newest
-    checkpoint: str
+    checkpoint: str  # a file or URL, or a work dir, which stands for its best or newest
+    content: 'Config | None' = None  # of the config, if it was read before
+
+    @cached_property
+    def cfg(self) -> 'Config':
+        """The content of the config, which is read once."""
+        return self.content or read_config(self.config)
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder of the config, which is that of a run if a run has written the config."""
+        return RunFolder(self.config.parent)
+
+    def read_checkpoint(self) -> 'Checkpoint':
+        """Read the checkpoint without states of the training."""
+        return read_model_checkpoint(self.checkpoint)
 
 
 def load(
@@ -46,7 +66,7 @@ def load(
     from .. import registry  # noqa: F401
     from .loading import load_model
 
-    return load_model(files.config, read_model_checkpoint(files.checkpoint), device, score_thr)
+    return load_model(files, files.read_checkpoint(), device, score_thr)
 
 
 def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:
@@ -55,7 +75,7 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     Raise a UserError if one of them does not exist.
     """
     path = expand_user(locate_config(str(config)))
-    file = find_config(path)
+    file = RunFolder(path).config_file if path.is_dir() else path
     if not file.exists():
         raise UserError(f'there is no config or work dir {config}{suggest_config(path)}')
     if file.suffix != '.py':
@@ -78,41 +98,12 @@ def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -
     )
 
 
-def find_config(path: Path) -> Path:
-    """Return a config file, or the config of a work dir.
-
-    Raise a UserError if a work dir does not have exactly one.
+def read_model_checkpoint(source: str) -> 'Checkpoint':
+    """Read a checkpoint without states of the training: a file, a URL, or the best or newest of a
+    work dir.
     """
-    if not path.is_dir():
-        return path
-    configs = sorted(path.glob('*.py'))
-    if len(configs) != 1:
-        names = shorten([file.name for file in configs]) or 'none'
-        raise UserError(
-            f'{path} is not the work dir of a run, which has one config (*.py): it has {names}. '
-            'Pass a work dir, or a config and a checkpoint'
-        )
-    return configs[0]
+    if Path(source).is_dir():
+        return RunFolder(Path(source)).read_best_checkpoint()
+    from ..checkpoints.safe_loading import read_for_mmengine
 
-
-def read_model_checkpoint(source: str | Path) -> 'Checkpoint':
-    """Read a checkpoint without states of the training: a file, a URL, or the latest best or newest
-    of a work dir.
-    """
-    from ..checkpoints import safe_loading
-
-    folder = Path(source)
-    if not folder.is_dir():
-        return safe_loading.read_for_mmengine(str(source), is_resumed=False)
-    names = sorted(path.name for path in folder.glob('*.pth'))
-    last = safe_loading.LAST_CHECKPOINT_FILE
-    if len(names) > 1 and not (folder / last).is_file():
-        raise UserError(
-            f'{source} has {len(names)} checkpoints ({shorten(names)}) and no {last}, which names '
-            'that of a run. Pass one of them after it'
-        )
-    advice = 'Pass another checkpoint after the work dir'
-    latest = safe_loading.read_latest_checkpoint(source, advice, prefer_best=True)
-    if latest is None:
-        raise UserError(f'{source} has no checkpoint. Train first. {advice}')
-    return latest
+    return read_for_mmengine(source, is_resumed=False)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.commands import train
-from mmgcvit.config import get_name_and_work_dir
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import make_config
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
+from mmgcvit.files import make_portable_path
+from mmgcvit.own_data.config import make_config
+from mmgcvit.runs import RunFolder, choose_work_dir
 
 from ..datasets.formats.made import write_example
 
@@ -47,9 +48,8 @@ def parse(arguments):
     return parser.parse_args(shlex.split(arguments))
 
 
-def locate_run_config(args):
-    name, work_dir = get_name_and_work_dir(args.data, args.work_dir)
-    return work_dir / f'{name}.py'
+def find_run(args):
+    return RunFolder(choose_work_dir(args.data, args.work_dir))
 
 
 def start(data, options='', data_format='classes'):
@@ -57,15 +57,18 @@ def start(data, options='', data_format='classes'):
     if not Path(data, 'train').exists():
         write_example(Path(data), data_format)
     args = parse(f'--data {data} {options}')
-    config = locate_run_config(args)
-    made, _ = make_config(read_folder(args.data), config.parent, **train.list_data_options(args))
-    Config.fromfile(made).dump(config)  # as mmengine does
-    return config
+    run = find_run(args)
+    options = train.read_data_options(args).list_given()
+    made, _ = make_config(read_folder(args.data), run.path, **options)
+    Config.fromfile(made).dump(run.path / made.name)  # as mmengine does
+    return run.path / made.name
 
 
 def resume(data='photos', options=''):
     args = parse(f'--data {data} --resume {options}')
-    return train.find_resumed_config(args, locate_run_config(args))
+    given = train.read_data_options(args)
+    cfg = train.resume_run(find_run(args), Path(args.data), given, args.resume)
+    return Path(make_portable_path(cfg.filename))
 
 
 def reject(options):

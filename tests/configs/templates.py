@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from mmgcvit.datasets.template import ConfigPath, fill_template, read_head
+from mmgcvit.own_data.template import ConfigPath, fill_template, read_head
 
 from ..conftest import ROOT
 from ..datasets.formats.made import write_example

@@ -7,7 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.config import LOADERS, iter_settings
-from mmgcvit.datasets.template import ConfigPath, fill_template
+from mmgcvit.errors import UserError
+from mmgcvit.own_data.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
 from ..docs.pages import read_page
@@ -50,7 +51,7 @@ def test_one_line_chooses_full_lora_or_head_only_training(name):
     assert counts['head'] == 0
     assert 0 < counts['lora'] < counts['all'] / 10
     message = r"fine_tune = 'lor': expected 'all', 'lora' or 'head'$"
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(UserError, match=message):
         read_template(name, fine_tune='lor')
 
 

@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
+from mmgcvit.runs import RunFolder
 
 from ..moments import list_states, read_files, restore
 from ..toy import CONFIG, ITERATIONS, last, names, train, train_in_two
@@ -25,8 +25,8 @@ SETTINGS = {
 def read_result(work_dir):
     """Return what a run leaves: the last and best checkpoints, and the scores by step."""
     # last_checkpoint is empty if the run was killed when it was opened.
-    content = read_latest_checkpoint(work_dir).content
-    best = read_latest_checkpoint(work_dir, prefer_best=True)
+    content = RunFolder(work_dir).read_latest_checkpoint().content
+    best = RunFolder(work_dir).read_latest_checkpoint(prefer_best=True)
     info, meta = content['message_hub']['runtime_info'], content['meta']
     scores = {}
     for file in sorted(work_dir.glob('*/vis_data/*.json')):
@@ -117,7 +117,7 @@ def test_two_ranks_keep_max_keep_ckpts_and_the_best_checkpoint(tmp_path):
     for name in others:
         (tmp_path / name).touch()
     train_in_two(tmp_path, '--resume')
-    best = Path(read_latest_checkpoint(tmp_path, prefer_best=True).source).name
+    best = Path(RunFolder(tmp_path).read_latest_checkpoint(prefer_best=True).source).name
     assert names(tmp_path) == sorted([*others, best, 'epoch_3.pth', 'last_checkpoint'])
     assert best.startswith('best_score_epoch_')
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)

@@ -2,23 +2,19 @@
 settings.
 """
 
-import errno
 import os
 import re
-import signal
 import socket
-import time
 from itertools import count
-from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit.checkpoints.safe_loading import read_latest_checkpoint
-from mmgcvit.engine import work_dir as work_dir_module
-from mmgcvit.engine.work_dir import choose_checkpoint, list_checkpoints, lock_work_dir
+from mmgcvit import runs
+from mmgcvit.engine.work_dir import choose_checkpoint
 from mmgcvit.errors import CheckpointError
+from mmgcvit.runs import RunFolder
 
 from ..moments import read_files
 from ..toy import CONFIG, ToyClassifier, last, train_in_two
@@ -59,25 +55,6 @@ def train(call, run):
         return call('train', CONFIG, '--work-dir', work_dir, *options, '--cfg-options', *settings)
 
     return train
-
-
-def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(work_dir):
-    for named, found in (
-        (f'{work_dir}/epoch_2.pth', 2),
-        ('/an/earlier/place/epoch_2.pth', 2),
-        ('', 10),
-    ):
-        (work_dir / 'last_checkpoint').write_text(named)
-        assert read_latest_checkpoint(work_dir).source == str(work_dir / f'epoch_{found}.pth')
-
-
-def test_truncated_checkpoints_are_skipped_and_it_is_an_error_if_all_are(work_dir):
-    for name in ('epoch_2.pth', 'epoch_10.pth'):
-        os.truncate(work_dir / name, 500)
-    assert read_latest_checkpoint(work_dir).source == str(work_dir / 'epoch_1.pth')
-    (work_dir / 'epoch_1.pth').write_bytes(b'')
-    with pytest.raises(CheckpointError, match='has no readable checkpoint'):
-        read_latest_checkpoint(work_dir)
 
 
 def get_choice(work_dir, option, **settings):
@@ -163,26 +140,14 @@ def test_a_test_leaves_the_config_of_a_run_as_it_is(train, call, run):
 
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(train, run, monkeypatch):
-    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0.1)
-    with lock_work_dir(run):
+    monkeypatch.setattr(runs, 'LOCK_TIMEOUT', 0.1)
+    with RunFolder(run).lock():
         message = train()[1]
     text = f'another training is running in run (process {os.getpid()} on {socket.gethostname()})'
     assert text in message
-    assert list_checkpoints(run) == []
+    assert RunFolder(run).list_checkpoints() == []
     message = train(work_dir=CONFIG / 'run')[1]
     assert re.search(r'the work dir .*/run \(--work-dir\) cannot be written', message)
-
-
-def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
-    """A lock file that a killed process left on another node, as filelock's soft locks do, is not a
-    lock.
-    """
-    (tmp_path / '.lock').write_text('7\nanother-node\n')
-    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(errno.ENOSYS, 'no locks')))
-    monkeypatch.setattr(work_dir_module, 'log_warning', log := mock.Mock())
-    for _ in range(2):
-        with lock_work_dir(tmp_path):
-            assert f'{tmp_path} cannot be locked (no locks)' in log.call_args.args[0]
 
 
 def test_resuming_from_weights_only_is_rejected(train, run):
@@ -218,22 +183,6 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
     workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
-
-
-def test_a_work_dir_is_unlocked_also_while_a_data_worker_lives(tmp_path, monkeypatch):
-    """As in a notebook that trains twice. Workers are forks, with the open lock file."""
-    monkeypatch.setattr(work_dir_module, 'LOCK_TIMEOUT', 0)
-    with lock_work_dir(tmp_path):
-        worker = os.fork()
-        if worker == 0:
-            time.sleep(60)
-            os._exit(0)
-    try:
-        with lock_work_dir(tmp_path):
-            pass
-    finally:
-        os.kill(worker, signal.SIGKILL)
-        os.waitpid(worker, 0)
 
 
 def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(train, run):

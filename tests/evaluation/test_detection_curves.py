@@ -14,8 +14,8 @@ from mmgcvit.evaluation.detection_curves import compute_detection_curves, encode
 from mmgcvit.evaluation.plots import draw_detection_curves
 from mmgcvit.evaluation.run_score import choose_score_thr
 from mmgcvit.evaluation.scoring import score_image
-from mmgcvit.inference.loading import read_score_thr
 from mmgcvit.inference.model_files import load
+from mmgcvit.runs import RunFolder
 
 from .conftest import make_detections
 
@@ -113,7 +113,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     checkpoint = run / 'epoch_1.pth'
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
-    text = choose_score_thr(compute_curves([(objects, [], found)]), run, checkpoint)
+    text = choose_score_thr(compute_curves([(objects, [], found)]), RunFolder(run), checkpoint)
     assert text.endswith(
         ' 0.60, with the highest F1 (1.00): 2 of 2 objects found, 0 missed, 0 false'
     )
@@ -123,7 +123,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     with checkpoint.open('ab') as file:
         file.write(b'0')
     # Other bytes of the same name.
-    assert read_score_thr(run / 'detect.py', str(checkpoint)) is None
+    assert RunFolder(run).read_score_thr(str(checkpoint)) is None
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmgcvit.datasets.advice import find_weaknesses
 from mmgcvit.datasets.records import DatasetInfo, LabelSplit
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.detection_curves import Curve, DetectionCurves
@@ -24,6 +23,8 @@ from mmgcvit.evaluation.run_score import (
     list_class_scores,
 )
 from mmgcvit.evaluation.scoring import make_empty_matrix
+from mmgcvit.own_data.advice import find_weaknesses
+from mmgcvit.runs import RunFolder
 
 CLASSES = ['background', 'cat', 'dog', 'cow']
 
@@ -36,6 +37,11 @@ def make_mistakes(confusion_matrix, num_images, curves=None):
         num_images=np.array(num_images),
         lowest_scores={},
     )
+
+
+def judge(work_dir):
+    run = RunFolder(work_dir)
+    return judge_run(run, run.config)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
     ('task', 'expected'), [('segmentation', 'mIoU 0.'), ('classification', 'accuracy 0.')]
 )
 def test_other_models_are_judged_by_their_validation_images(task, expected, work_dirs):
-    text = judge_run(work_dirs[task])
+    text = judge(work_dirs[task])
     assert re.match(rf'\d+ validation images: {expected}\d+.*\nlowest .*\npoor: ', text)
 
 
@@ -109,7 +115,7 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     without objects, for which no threshold is chosen either.
     """
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
-    text = judge_run(run)
+    text = judge(run)
     assert text.startswith('4 validation images: no confidence threshold finds the objects')
     assert 'poor: F1 is under 0.5 for' in text
     data = shutil.copytree(digits, tmp_path / 'digits')
@@ -117,11 +123,11 @@ def test_a_detector_is_judged_by_its_detections_in_the_validation_images(
     config.write_text(config.read_text().replace(str(digits), str(data)))
     annotations = data / 'coco' / 'annotations' / 'instances_val2017.json'
     annotations.write_text(json.dumps(json.loads(annotations.read_text()) | {'annotations': []}))
-    assert judge_run(run).endswith('they have no objects or labels, so they give no score')
+    assert judge(run).endswith('they have no objects or labels, so they give no score')
     assert not (run / 'score_thr.json').exists()
     min((data / 'coco' / 'val2017').iterdir()).write_bytes(b'')
     with pytest.raises(UserError, match=r'0001\.jpg cannot be loaded'):
-        judge_run(run)
+        judge(run)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_segmentation_maps_of_many_classes_have_16_bits(tmp_path):
 def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
     """Other files in the folder are allowed."""
     (tmp_path / 'notes.txt').touch()
-    args = Namespace(out_dir=tmp_path, overwrite=False)
+    args = Namespace(out_dir=tmp_path, default_dir=Path('found'), overwrite=False)
     check_out_dir(args, FILES)
     (tmp_path / 'predictions.json').touch()
     with pytest.raises(UserError, match=r'already has results .* add --overwrite to replace them'):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import make_config
+from mmgcvit.own_data.config import make_config
 from tools import smoke_config
 
 from ..datasets.formats.made import write, write_example

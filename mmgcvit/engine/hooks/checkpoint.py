@@ -16,15 +16,12 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ...checkpoints.safe_loading import (
-    LAST_CHECKPOINT_FILE,
-    RUN_FILE_NAME,
-    safe_checkpoint_loading,
-)
+from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
 from ...private_api import get_checkpoint_loaders
 from ...registry import HOOKS
+from ...runs import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 # Key of checkpoints, in the message hub's values, for the names of the files that are still to be

@@ -2,7 +2,7 @@
 
 A run is resumed in this order:
 
-1. ``work_dir.py`` locks the work dir and chooses the checkpoint;
+1. ``runs.py`` locks the work dir, and ``work_dir.py`` chooses the checkpoint;
 2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to
    ``loops.py``;
@@ -32,9 +32,9 @@ from mmengine.runner import Runner
 
 from ...config import iter_settings, list_known_keys
 from ...errors import CheckpointError
-from ...files import write_text
 from ...mmengine_utils import call_on_rank_0, log_warning
 from ...registry import HOOKS
+from ...runs import RunFolder
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
 
@@ -48,9 +48,6 @@ SCHEDULE_SETTINGS = (
     'optim_wrapper.optimizer.lr',
     'auto_scale_lr',
 )
-# A file in the work dir with the epoch or iteration of the last complete validation, such as "epoch
-# 3".
-VALIDATED_FILE = 'validated'
 # The number of iterations whose losses the message hub keeps: more than the averages in logs need.
 MAX_HISTORY = 1000
 
@@ -122,7 +119,7 @@ class ExactResumeHook(Hook):
     @master_only
     def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         if self.is_training:
-            write_text(Path(runner.work_dir, VALIDATED_FILE), format_position(runner))
+            RunFolder(Path(runner.work_dir)).write_validated(format_position(runner))
 
 
 def is_validation_missing(runner: Runner) -> bool:
@@ -131,8 +128,7 @@ def is_validation_missing(runner: Runner) -> bool:
     if not path or not is_validation_due(runner):
         return False
     # The run may continue in another folder than the checkpoint's.
-    file = path.parent / VALIDATED_FILE
-    return not file.is_file() or file.read_text(errors='replace') != format_position(runner)
+    return not RunFolder(path.parent).is_validated(format_position(runner))
 
 
 def is_validation_due(runner: Runner) -> bool:

@@ -23,10 +23,10 @@ from ...inference.results import Detections, Prediction
 from ...mmengine_utils import get_image_name
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
+from ...runs import VAL_IMAGES_FOLDER
 from ..loops import get_length
 from ..tiled_loops import TiledLoop, build_dataset_and_predictor
 
-FOLDER = 'val_images'  # name of the folder for grids in the work dir
 SCORE_THR = 0.3  # of detections
 
 
@@ -177,7 +177,7 @@ class ValVisualizationHook(DrawingHook):
         grid = draw_grid(cells)
         unit, step, _ = get_length(runner)
         name = f'epoch_{step}.jpg' if unit == 'epoch' else f'iter_{step}.jpg'
-        write_image(Path(runner.work_dir, FOLDER, name), grid)
+        write_image(Path(runner.work_dir, VAL_IMAGES_FOLDER, name), grid)
         for backend in list_vis_backends(runner.visualizer):
             # LocalVisBackend would write the image to the work dir a second time.
             if not isinstance(backend, LocalVisBackend):

@@ -13,9 +13,9 @@ from mmcv import rescale_size
 from PIL import Image
 
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.object_sizes import choose_tile_side, count_fullest, find_small_objects
 from mmgcvit.datasets.records import ObjectSplit
 from mmgcvit.errors import UserError
+from mmgcvit.own_data.object_sizes import choose_tile_side, count_fullest, find_small_objects
 
 from ..checks.made import write_png
 from .made import HEIGHT, WIDTH, write, write_example

@@ -17,10 +17,10 @@ from mmengine.registry import DATASETS
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.hold_out import split_validation
-from mmgcvit.datasets.own_data import make_config
 from mmgcvit.datasets.rules.judge import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
 from mmgcvit.errors import UserError
+from mmgcvit.own_data.config import make_config
+from mmgcvit.own_data.hold_out import split_validation
 from mmgcvit.tasks import MINI
 
 from .made import SPLIT_NAMES, make_datasets, read_number

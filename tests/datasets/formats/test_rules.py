@@ -12,12 +12,12 @@ from PIL import ExifTags, Image
 
 from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import make_config
 from mmgcvit.datasets.rules import classes, coco, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
 from mmgcvit.datasets.rules.rule import Effect
 from mmgcvit.errors import UserError
+from mmgcvit.own_data.config import make_config
 
 from ..checks.made import check
 from .made import HEIGHT, WIDTH, encode_box, make_example, write

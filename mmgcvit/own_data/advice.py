@@ -1,0 +1,126 @@
+"""Advise the user on a training: objects that are small or many, and reasons of a low score."""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+
+from ..datasets.records import DatasetInfo, Size
+from ..datasets.rules.classes import find_missing_classes
+from ..errors import format_count, format_duration
+from ..tasks import COSTS, MINI
+from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
+from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
+
+FEW_IMAGES = 50  # with fewer training images, the user is told so
+# A class dominates above this share, if each class counts once in each training image.
+MAX_SHARE = 0.9
+# Long side / short side. A square in the centre of a longer image lacks over a third of it.
+WIDE_ASPECT = 1.5
+
+
+def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
+    """Return notes on what a training will not do well, and likely reasons of a low score.
+
+    ``sizes`` are the (width, height) of some training images.
+    """
+    head = plan.head
+    image_size = head['image_size']
+    option = plan.template.option
+    notes = find_missing_classes(plan.dataset)
+    remedy = ''
+    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
+    if small_objects:
+        remedy, advice = advise_tiles(plan)
+        notes.append(f'{small_objects}. {advice}')
+    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
+        notes.append(describe_crowds(plan))
+    if plan.size != MINI and not torch.cuda.is_available():
+        notes.append(
+            f'--size {plan.size} takes {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
+            '(estimate). --size mini takes minutes'
+        )
+    if option == 'classify':
+        notes += find_wide_images(sizes)
+    if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
+        remedy = f'--image-size {2 * image_size}'
+    return notes, find_weaknesses(plan.dataset, remedy)
+
+
+def advise_tiles(plan: Plan) -> tuple[str, str]:
+    """Return options with which few objects are small, and advice that names them.
+
+    Without a GPU, it also says how long the CPU takes.
+    """
+    train = plan.train
+    image_size = plan.head['image_size']
+    tiled = choose_tiles(image_size, 0, train)
+    options = '--tiles'
+    if find_small_objects(train, image_size, tiled['tiles']):
+        image_size = choose_image_size(train)
+        options += f' --image-size {image_size}'
+    advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
+    if not torch.cuda.is_available():
+        num_tiles = len(train.image_names) * tiled['tiles_per_image']
+        num_seen = num_tiles * choose_epochs(plan.template, plan.size, num_tiles)
+        advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
+    return options, advice
+
+
+def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
+    """Return how long a CPU trains on a number of images or tiles, such as 'about 3 h'."""
+    megapixels = num_samples * image_size**2 / 1e6
+    cost = plan.template.cpu_seconds * COSTS[plan.size]
+    return f'about {format_duration(megapixels * cost / torch.get_num_threads())}'
+
+
+def describe_crowds(plan: Plan) -> str:
+    """Return a note on the limit of objects in an image, and on the memory of their masks."""
+    head = plan.head
+    place = 'tile' if head['tiles'] else 'image'
+    text = (
+        f'the fullest {place} has {plan.fullest} objects, so up to {head["max_objects"]} are found in '
+        f'one (max_objects)'
+    )
+    if head['masks']:
+        # A mask has a byte for each pixel, and an image at most twice image_size**2 pixels.
+        megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
+        text += f'; their masks take up to {megabytes:.0f} MB an image'
+    return text
+
+
+def find_wide_images(sizes: Sequence[Size]) -> list[str]:
+    """Return a note if a classifier sees only the centre of more than a tenth of the images."""
+    num_wide = sum(max(size) > WIDE_ASPECT * min(size) for size in sizes)
+    if num_wide <= MAX_SMALL * len(sizes):
+        return []
+    return [
+        f'{num_wide} of {len(sizes)} images are over {WIDE_ASPECT} times as long as wide: a '
+        'classifier sees a square of them, in tests the centre. If what matters is elsewhere, cut '
+        'or pad them'
+    ]
+
+
+def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
+    """Return likely reasons of a low score: few images, small objects, one dominant class.
+
+    ``remedy`` has the options that enlarge objects, or is empty if they are large enough.
+    """
+    train = dataset.splits['train']
+    num_images = len(train.image_names)
+    reasons = []
+    if num_images < FEW_IMAGES:
+        reasons.append(
+            f'there are only {format_count(num_images, "training image")}; more would help'
+        )
+    if remedy:
+        reasons.append(f'small objects or thin regions are hard to see; use {remedy}')
+    counts = Counter(name for names in train.list_classes() for name in names)
+    if len(dataset.classes) > 1 and counts:
+        name, number = counts.most_common(1)[0]
+        if number > MAX_SHARE * counts.total():
+            reasons.append(
+                f'nearly all training images have only {name}; add images of the other classes'
+            )
+    return reasons

@@ -1,0 +1,164 @@
+"""Write the config that ``mmgcvit train --data`` trains: a filled in template.
+
+Templates compute all settings from the variables at their head, which have literal values.
+"""
+
+from math import ceil
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ..checkpoints.reading import find_limit
+from ..config import CONFIGS
+from ..datasets.decoding import read_sizes
+from ..datasets.records import DatasetInfo
+from ..errors import UserError
+from ..files import make_portable_path, write_text
+from ..run_data import describe_data
+from ..runs import STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
+from .advice import advise
+from .options import OPTIONS, Options, OptionValue, make_options
+from .plan import Plan, make_plan
+from .template import fill_template, format_variable
+
+# It contains no text of the user: a line break would end a comment.
+HEADER = """# Written by mmgcvit train --data. As written, it {}.
+# Relative paths start at the folder where the command runs.
+# Edit the lines from _base_ on and train it again:
+# mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER"""
+
+
+def make_config(
+    dataset: DatasetInfo,
+    work_dir: str | Path | None = None,
+    task: str | None = None,
+    size: str | None = None,
+    **options: OptionValue,
+) -> tuple[Path, str]:
+    """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
+
+    If the dataset has no validation split, hold out a part of the training images. No file is
+    replaced.
+
+    Args:
+        dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folder` returns it.
+        work_dir: The run's folder, by default ``work_dirs/NAME``.
+        task: The option ``--task``, by default the dataset's first.
+        size: The network's size; without it, that for a GPU or a CPU.
+        options: Other options of ``mmgcvit train`` (:class:`.Options`), None where they are not
+            given. ``epochs`` is by default that of :func:`.plan.choose_epochs`. ``tiles`` is their
+            side in pixels, or 0 for one that follows from the objects' sizes.
+
+    Returns:
+        The path of the config, and a summary of the training.
+
+    Raises:
+        UserError: There is no such option, its value is not allowed, or it does not fit the
+            dataset.
+    """
+    given = make_options(task=task, size=size, **options)
+    run = RunFolder(choose_work_dir(dataset.folder, work_dir))
+    plan = make_plan(dataset, given)
+    check_names_and_paths(plan, run.path)
+    paths = plan.train.image_paths
+    # Those of at most a hundred images, as they are stored.
+    sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
+    notes, weaknesses = advise(plan, sizes)
+    started_with = {
+        **describe_data(
+            folder=dataset.folder,
+            work_dir=run.path,
+            image_folder=plan.train.image_folder,
+            first_image=plan.train.image_names[0],
+        ),
+        **describe_options(plan, given),
+        'image_side': round(median(map(max, sizes))),
+        'weaknesses': weaknesses,
+    }
+    path = run.create_made() / f'{choose_run_name(dataset.folder)}.py'
+    write_config(plan, path, run.path, started_with)
+    noted = plan.dataset.add_notes(notes)
+    return path, f'{noted}\n{plan}, from {format_init_weights(plan.head)}'
+
+
+def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
+    """Return the options of a training, also those by default, with which a resumed run compares
+    its own.
+    """
+    in_head = {name: plan.head[name] for name in OPTIONS if name in plan.head}
+    return {
+        **in_head,
+        'task': plan.template.option,
+        'size': plan.size,
+        'no_flip': not plan.head['flip'],
+        # As the user has named them. The head has an absolute path.
+        'pretrained': given.pretrained,
+    }
+
+
+def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
+    """Raise a UserError for a work dir in the dataset, and for names and paths that a config
+    cannot have.
+    """
+    dataset = plan.dataset
+    if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
+        raise UserError(
+            f'the work dir {work_dir} is inside the dataset. Set another --work-dir or, for '
+            'check-data, the variable TMPDIR'
+        )
+    texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained']]
+    texts += [split.image_folder for split in dataset.splits.values()]
+    for text in map(str, texts):
+        # mmengine would change the text in a config, or it cannot be written into one.
+        if '{{' in text or text.encode(errors='replace').decode() != text:
+            raise UserError(
+                f'{text!r}: names of classes, folders and weights must be valid UTF-8 without two '
+                'opening braces'
+            )
+
+
+def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict[str, Any]) -> None:
+    """Write the config of a plan, and annotation files beside it.
+
+    ``started_with`` is its variable of this name (:data:`mmgcvit.runs.STARTED_WITH`).
+    """
+    head = plan.head | write_annotations(plan.dataset, path.parent)
+    lines = [
+        HEADER.format(plan),
+        format_variable('work_dir', make_portable_path(work_dir)),
+        format_variable(STARTED_WITH, started_with),
+        fill_template(CONFIGS / plan.template.config, head),
+    ]
+    write_text(path, '\n'.join(lines))
+
+
+def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
+    """Write an annotation file for each split, so that later changes of the dataset's annotations
+    do not change a run.
+
+    A test split without labels gets none. Images, and maps that need no conversion, are not copied.
+    Return the variables of the template that name classes and files.
+    """
+    variables = {'classes': dataset.classes, 'data_root': ''}
+    for name, split in dataset.splits.items():
+        if name != 'test' or any(split.list_classes()):
+            variables |= split.write(folder, name)
+    return variables
+
+
+def format_init_weights(head: dict[str, Any]) -> str:
+    """Return a text that names the initial weights and says what limits their use."""
+    if head['load_from']:
+        return (
+            f"mmgcvit's small model {Path(head['load_from']).stem}, for a first look without a "
+            'GPU. A larger --size is slow without one'
+        )
+    weights = head['pretrained']
+    if not weights:
+        return (
+            'random weights: scores will be low without many thousand images. For other weights, '
+            'set --pretrained'
+        )
+    text = f'the weights {weights}'
+    limit = find_limit(weights)
+    return f'{text}, which are {limit}' if limit else text

@@ -1,0 +1,212 @@
+"""The options of ``mmgcvit train --data``, each once: all that anyone says of them comes from here.
+
+The command line, the checks of templates, the comparison with the run that is resumed,
+:func:`.config.make_config` and the table in docs/custom_dataset.md are made from :class:`Options`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..errors import UserError, suggest
+from ..tasks import COSTS, TEMPLATES
+
+OptionValue = str | int | float | bool | None  # None: not given
+MAX_NUMBER = 10**9  # the largest number that an option may have
+NAMES = {str: 'a text', int: 'an integer', float: 'a number', bool: 'True or False'}
+# The key of the metadata of a dataclass's field.
+OPTION = 'option'
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is true of an option, whatever its value."""
+
+    type: type  # bool: an option without a value
+    help: str
+    default: str  # in words, since most defaults follow from the task, the size and the data
+    choices: Sequence[str] | None = None
+    minimum: int | None = None
+    metavar: str | None = None
+    value_if_bare: int | None = None  # its value if it is given without one
+    may_change: bool = False  # when a run is resumed
+
+    @property
+    def full_help(self) -> str:
+        return f'{self.help} (default: {self.default})'
+
+    def check(self, name: str, value: OptionValue) -> None:
+        """Raise a UserError for a value that is not allowed. ``name`` is the option's, with which
+        the message begins.
+        """
+        if value is None or value == self.value_if_bare:
+            return
+        allowed = (int, float) if self.type is float else self.type
+        is_bool = isinstance(value, bool)  # which is an int in Python
+        if not isinstance(value, allowed) or is_bool != (self.type is bool):
+            raise UserError(f'{name} {value!s:.40}: expected {NAMES[self.type]}')
+        if self.choices is not None and value not in self.choices:
+            raise UserError(f'{name} {value!s:.40}: expected {join_choices(self.choices)}')
+        # False for NaN.
+        if self.minimum is not None and not self.minimum <= float(value) <= MAX_NUMBER:
+            raise UserError(
+                f'{name} {value!s:.40}: expected at least {self.minimum}, and at most '
+                f'{MAX_NUMBER:,}'
+            )
+
+
+def define(**settings: Any) -> Any:
+    """Define an option: a field of a dataclass with these attributes of :class:`Option`."""
+    return field(default=None, metadata={OPTION: Option(**settings)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a training on own data. None stands for the default."""
+
+    task: str | None = define(
+        type=str,
+        choices=tuple(template.option for template in TEMPLATES.values()),
+        help='what is trained; maps: segment (instances) or semantic',
+        default='by annotations',
+    )
+    size: str | None = define(
+        type=str,
+        choices=tuple(COSTS),
+        help='network size; xxtiny, xtiny and large are for classification only',
+        default='tiny with a GPU, else mini',
+    )
+    epochs: int | None = define(
+        type=int, minimum=1, may_change=True, help='epochs', default='by the number of images'
+    )
+    image_size: int | None = define(
+        type=int, minimum=32, help='side of the images in pixels', default='by task and size'
+    )
+    tiles: int | None = define(
+        type=int,
+        minimum=32,
+        metavar='SIDE',
+        value_if_bare=0,
+        help='train on random tiles of SIDE pixels (without SIDE: by the sizes of objects); '
+        'validate and predict in overlapping tiles',
+        default='whole images',
+    )
+    pretrained: str | None = define(
+        type=str,
+        metavar='WEIGHTS',
+        help='backbone weights: a file, a URL, timm://NAME, or none',
+        default='the released ones; for mini, our own',
+    )
+    batch_size: int | None = define(
+        type=int, minimum=1, help='images per iteration', default='by task and size'
+    )
+    lr: float | None = define(
+        type=float, minimum=0, help='learning rate', default='by task and batch size'
+    )
+    workers: int | None = define(
+        type=int,
+        minimum=0,
+        may_change=True,
+        help='processes that load data; 0: the main process',
+        default='2 or 4, by task and size',
+    )
+    augment: str | None = define(
+        type=str,
+        choices=('none', 'light', 'strong'),
+        help='none, light (flips, random sizes and, for segmentation, random colours) or strong '
+        '(also rotations or erasing)',
+        default='light',
+    )
+    no_flip: bool | None = define(
+        type=bool,
+        help='never mirror images, for example of text',
+        default='mirror half of them, unless --augment none',
+    )
+    fine_tune: str | None = define(
+        type=str,
+        choices=('all', 'lora', 'head'),
+        help='what of the backbone is trained: all, low-rank matrices beside its linear layers, or '
+        'nothing',
+        default='all',
+    )
+
+    def __post_init__(self) -> None:
+        for name, option in OPTIONS.items():
+            option.check(format_option(name), getattr(self, name))
+
+    def list_given(self) -> dict[str, OptionValue]:
+        """Return the options that are given, by name."""
+        values = {name: getattr(self, name) for name in OPTIONS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+OPTIONS: Mapping[str, Option] = {each.name: each.metadata[OPTION] for each in fields(Options)}
+
+
+def make_options(**given: OptionValue) -> Options:
+    """Return options by their names. Raise a UserError for a name that no option has, and for a
+    value that is not allowed.
+    """
+    for name in given:
+        if name not in OPTIONS:
+            raise UserError(
+                f'train --data has no option {name!r}{suggest(name, OPTIONS)}. Its options: '
+                f'{", ".join(OPTIONS)}'
+            )
+    values: dict[str, Any] = given  # __post_init__ checks their types and values
+    return Options(**values)
+
+
+def check_choices(**variables: str) -> None:
+    """Raise a UserError if a variable of a template has a value that is not allowed.
+
+    Templates call it: their variables have the names and values of options.
+    """
+    for name, value in variables.items():
+        choices = OPTIONS[name].choices or ()
+        if value not in choices:
+            raise UserError(f'{name} = {value!r}: expected {join_choices(choices, repr)}')
+
+
+def join_choices(choices: Sequence[str], format_choice: Callable[[str], str] = str) -> str:
+    """Return choices as text: ``a, b or c``."""
+    *others, last = map(format_choice, choices)
+    return f'{", ".join(others)} or {last}'
+
+
+def format_option(name: str) -> str:
+    """Return an option as users write it: ``--batch-size`` for ``batch_size``."""
+    return f'--{name.replace("_", "-")}'
+
+
+def list_changed(given: Options, started_with: Mapping[str, OptionValue]) -> list[str]:
+    """Return the names of the given options that may not change when a run is resumed, and that
+    differ from those at its start.
+
+    Tiles without a side are those of the run.
+    """
+    changed = []
+    for name, value in given.list_given().items():
+        old = started_with.get(name)
+        option = OPTIONS[name]
+        is_same = value == old or (value == option.value_if_bare and bool(old))
+        if not option.may_change and not is_same:
+            changed.append(name)
+    return changed
+
+
+def render_table() -> str:
+    """Return the table of all options in docs/custom_dataset.md."""
+    lines = ['| option | what it sets | default | with `--resume` |', '|---|---|---|---|']
+    for name, option in OPTIONS.items():
+        usage = format_option(name)
+        if option.metavar and option.value_if_bare is not None:
+            usage += f' [{option.metavar}]'
+        elif option.metavar:
+            usage += f' {option.metavar}'
+        text = option.help
+        if option.choices:
+            text += f': {", ".join(f"`{choice}`" for choice in option.choices)}'
+        change = 'may change' if option.may_change else 'stays'
+        lines.append(f'| `{usage}` | {text} | {option.default} | {change} |')
+    return '\n'.join(lines)

@@ -1,0 +1,188 @@
+"""Decide what a training on a dataset does: its template, settings, tiles and length."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import torch
+
+from ..config import CONFIGS
+from ..datasets.records import DatasetInfo, Split
+from ..errors import UserError, check_installed, format_count
+from ..files import expand_user, make_absolute
+from ..tasks import MINI, TEMPLATES, Template
+from .hold_out import split_validation
+from .object_sizes import choose_tiles, count_fullest
+from .options import Options
+from .template import ConfigPath, read_head
+
+# The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
+# SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
+# change.
+TIMM_RELEASE = (
+    'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights-morevit/'
+)
+WEIGHTS = {
+    'xxtiny': f'{TIMM_RELEASE}gcvit_xxtiny_224_nvidia-d1d86009.pth',
+    'xtiny': f'{TIMM_RELEASE}gcvit_xtiny_224_nvidia-274b92b7.pth',
+    'tiny': f'{TIMM_RELEASE}gcvit_tiny_224_nvidia-ac783954.pth',
+    'small': f'{TIMM_RELEASE}gcvit_small_224_nvidia-4e98afa2.pth',
+    'base': f'{TIMM_RELEASE}gcvit_base_224_nvidia-f009139b.pth',
+    'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
+}
+# The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
+# MIN_EPOCHS epochs.
+NUM_SEEN = 6000
+MIN_EPOCHS = 12
+# The variables of templates with the length of a training, and what they count.
+LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
+# The limit of objects that are found in an image, max_objects, is CROWD_MARGIN times the number of
+# objects in the fullest image, rounded up to hundreds, and at least MIN_MAX_OBJECTS.
+MIN_MAX_OBJECTS = 100
+CROWD_MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on which images. ``str(plan)`` is a line of the config and the summary."""
+
+    dataset: DatasetInfo  # with a validation split
+    template: Template
+    size: str  # the option ``--size``
+    head: dict[str, Any]  # the variables at the head of the config
+    num_seen: int  # images or tiles, in the whole training
+    length: str  # of the training, such as '12 epochs'
+    fullest: int  # the number of objects in the image, or the tile, that has most of them
+
+    @property
+    def train(self) -> Split:
+        return self.dataset.splits['train']
+
+    def __str__(self) -> str:
+        text = (
+            f'trains {self.template.network}, --size {self.size}, at {self.head["image_size"]} px, '
+            f'{self.length}'
+        )
+        side = self.head.get('tiles')
+        if side:
+            text += f', on {self.head["tiles_per_image"]} tiles of {side} px of each image'
+        return text
+
+
+def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
+    """Return what a training does.
+
+    The values of the head's variables are those of the template, replaced in this order by those
+    for the task and size, the options, and the tiles, the limit of objects and the length, which
+    follow from the images.
+
+    Raises:
+        UserError: An option does not fit the dataset.
+    """
+    template = choose_template(dataset, options.task)
+    size = options.size or ('tiny' if torch.cuda.is_available() else MINI)
+    if size not in template.networks:
+        raise UserError(
+            f'--size {size} is not for the task {template.option}. Choose one of '
+            f'{", ".join(template.networks)}'
+        )
+    dataset = split_validation(dataset)
+    train = dataset.splits['train']
+    head = read_head(CONFIGS / template.config)
+    tiles = options.tiles  # None: whole images; 0: of a side that follows from the objects
+    if tiles is not None and 'tiles' not in head:
+        raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
+    settings = choose_settings(template, size, options)
+    # Options such as epochs are no variables of a template.
+    head |= {name: value for name, value in settings.items() if name in head}
+    if tiles is not None:
+        check_installed('--tiles', 'supervision')
+        head |= choose_tiles(head['image_size'], tiles, train)
+    # The limit of objects in an image or a tile follows from the one that has most of them.
+    fullest = 0
+    if 'max_objects' in head:
+        fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
+        head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
+    # The length of the training follows from the number of images or tiles.
+    num_images = len(train.image_names) * head.get('tiles_per_image', 1)
+    epochs = options.epochs or choose_epochs(template, size, num_images)
+    variable, number = choose_length(head, epochs, num_images)
+    head[variable] = number
+    length = format_count(number, LENGTHS[variable])
+    return Plan(
+        dataset=dataset,
+        template=template,
+        size=size,
+        head=head,
+        num_seen=epochs * num_images,
+        length=length,
+        fullest=fullest,
+    )
+
+
+def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
+    """Return the template of a task, by default that of the dataset's first type of annotations."""
+    templates = [TEMPLATES[annotation_type] for annotation_type in dataset.annotation_types]
+    for template in templates:
+        if task in (None, template.option):
+            return template
+    tasks = ' or '.join(template.option for template in templates)
+    raise UserError(
+        f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
+        f'{tasks}'
+    )
+
+
+def choose_settings(template: Template, size: str, options: Options) -> dict[str, Any]:
+    """Return the variables of a template for a size and the options of ``mmgcvit train``.
+
+    The options come last, so they replace the defaults of the template and of the size.
+    """
+    settings = {
+        '_base_': ConfigPath(template.networks[size]),
+        'pretrained': WEIGHTS.get(size),
+        **template.head,
+    }
+    if size == MINI:
+        settings['load_from'] = ConfigPath(f'demo/weights/{template.mini_weights}')
+        settings |= template.mini_head
+    given = options.list_given()
+    if given.pop('no_flip', False):
+        settings['flip'] = False
+    if 'lr' in given:
+        settings['lr_batch_size'] = None  # do not scale the learning rate that the user has set
+    if options.pretrained is not None:
+        given |= {'pretrained': resolve_weights(options.pretrained), 'load_from': None}
+    return settings | given
+
+
+def resolve_weights(pretrained: str) -> str | None:
+    """Return the weights that ``--pretrained`` names: a URL, an absolute path, or None for none.
+
+    Raise a UserError if there is no such file.
+    """
+    if pretrained == 'none':
+        return None
+    if '://' in pretrained:
+        return pretrained
+    path = make_absolute(expand_user(pretrained))
+    if not path.is_file():
+        raise UserError(
+            f'--pretrained {pretrained}: there is no such file. Expected a file, URL, timm://NAME, '
+            'or none'
+        )
+    return str(path)
+
+
+def choose_epochs(template: Template, size: str, num_images: int) -> int:
+    """Return the default number of epochs. ``num_images`` is that of images or tiles an epoch."""
+    num_seen = template.num_seen if size == MINI else NUM_SEEN
+    return max(MIN_EPOCHS, ceil(num_seen / num_images))
+
+
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
+    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
+    if 'max_epochs' in head:
+        return 'max_epochs', epochs
+    return 'max_iters', epochs * ceil(num_images / head['batch_size'])

@@ -1,0 +1,120 @@
+"""Resume a run on a user's own data: compare it with what is asked for, find newer files, and set
+another number of epochs.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..checkpoints.safe_loading import read_for_mmengine
+from ..datasets.checks.sources import iter_unwrapped_datasets
+from ..datasets.folders import scan_folder
+from ..errors import UserError, format_count
+from ..files import make_absolute, read_text, write_text
+from ..run_data import DataRun, note_work_dir
+from ..runs import RunFolder
+from .options import Options, format_option, list_changed
+from .plan import LENGTHS, choose_length
+from .template import fill_template
+
+
+def check_same_data(run: RunFolder, data: Path) -> None:
+    """Raise a UserError if a run of ``train --data`` is on other data than those in a folder.
+
+    If its data are no longer where they were, this may be their folder now: it must have the first
+    image of the run.
+    """
+    if not run.started_with:
+        return
+    started = DataRun(run.config, make_absolute(run.path))
+    place = started.search_data()
+    is_same = place.resolve() == data.resolve() if place else started.is_data(make_absolute(data))
+    if not is_same:
+        raise UserError(
+            f'{run.path} is the work dir of a run on {(place or started.data_path).resolve()}, not '
+            f'on {data}. Set another --work-dir to train on {data}'
+        )
+
+
+def check_same_options(run: RunFolder, given: Options) -> None:
+    """Raise a UserError if options differ from those of the run's start, but for those that may
+    change.
+    """
+    changed = [format_option(name) for name in list_changed(given, run.started_with)]
+    if changed:
+        raise UserError(
+            f'{" and ".join(changed)} cannot be changed when a run is resumed. Leave it out, or '
+            'start a new run (--work-dir)'
+        )
+
+
+def get_annotation_file(cfg: Config) -> Path:
+    """Return the annotation file of a config's training dataset."""
+    return Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
+
+
+def find_newer_files(data: Path, cfg: Config) -> list[str]:
+    """Return the files of a dataset that are newer than a run's copies of its annotations."""
+    copy = get_annotation_file(cfg)
+    if not copy.is_file():
+        return []  # the checks of the data reject it
+    written = copy.stat().st_mtime
+    return [
+        str(file)
+        for file in scan_folder(data).files
+        if (data / file).is_file() and (data / file).stat().st_mtime > written
+    ]
+
+
+def read_length(run: RunFolder, source: str) -> dict[str, int]:
+    """Return the length of the training until the checkpoint of ``--resume SOURCE``, by the
+    variables of templates. ``'auto'`` is the latest checkpoint, or none.
+    """
+    if source == 'auto':
+        checkpoint = run.read_latest_checkpoint()
+    else:
+        checkpoint = read_for_mmengine(source, run.path)
+    meta = checkpoint.content['meta'] if checkpoint else {}
+    return {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}
+
+
+def extend_run(
+    run: RunFolder, cfg: Config, epochs: int, done: Mapping[str, int]
+) -> tuple[Config, str]:
+    """Return a run's config with another number of epochs in total, and the length as text.
+
+    The config that the run started with is filled in anew, and its schedule replaces the run's. A
+    config with another length is written beside it.
+
+    Args:
+        run: The run.
+        cfg: The config of the run, with the paths as they are now. It is not changed.
+        epochs: The number of epochs. If it is the run's own, its own config is returned.
+        done: The length of the training so far (:func:`read_length`).
+
+    Raises:
+        UserError: The run has trained as long already.
+    """
+    annotations = get_annotation_file(cfg)
+    template = annotations.parent / run.config_file.name  # as make_config wrote it, with its head
+    num_images = 0
+    if 'max_iters' in cfg:  # the annotation file has a line for each image
+        num_images = read_text(annotations).count('\n')
+    variable, length = choose_length(cfg, epochs, num_images)
+    text = format_count(length, LENGTHS[variable])
+    if cfg.train_cfg[variable] == length:
+        return cfg, text
+    if done[variable] >= length:
+        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
+    changed = Config.fromstring(fill_template(template, {variable: length}), '.py')
+    extended = deepcopy(cfg)
+    for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
+        extended[name] = changed[name]
+    note_work_dir(extended, run.path)
+    path = run.create_made() / run.config_file.name
+    content = extended.pretty_text
+    write_text(path, content)
+    filename = str(make_absolute(path))
+    return Config(extended.to_dict(), cfg_text=content, filename=filename), text

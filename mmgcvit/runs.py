@@ -1,0 +1,322 @@
+"""The folder of a run, its work dir: what is in it, and who may write it.
+
+This file alone knows the names of a run's files:
+
+=======================  =========================================================================
+``*.py``                 the config, written after the first iteration
+``made``                 of ``train --data``: the config that it has written, annotations and maps;
+                         of later runs in the folder ``made2``, ...
+``epoch_N.pth``          a checkpoint, or ``iter_N.pth``; ``best_METRIC_epoch_N.pth``: the best
+``last_checkpoint``      the path of the last checkpoint
+``validated``            the epoch or iteration of the last complete validation
+``val_images``           grids of validation images
+``score_thr.json``       of ``train --data``: the confidence threshold of a detector
+``.lock``                the process that trains
+``TIME/vis_data``        the logs, with a copy of the config
+=======================  =========================================================================
+
+Importing it does not import torch, so that commands can reject wrong paths at once.
+"""
+
+import fcntl
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .config import read_config
+from .errors import CheckpointError, UserError, shorten
+from .files import (
+    check_writable,
+    compute_sha256,
+    create_numbered,
+    make_absolute,
+    make_portable_path,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from .checkpoints.safe_loading import Checkpoint
+
+# In it mmengine stores the path of the last checkpoint.
+LAST_CHECKPOINT_FILE = 'last_checkpoint'
+RESUMABLE_NAME = re.compile(r'(epoch|iter)_\d+\.pth')
+# Resumable checkpoints, and the best ones.
+RUN_FILE_NAME = re.compile(rf'(best_.+_)?{RESUMABLE_NAME.pattern}')
+VALIDATED_FILE = 'validated'
+VAL_IMAGES_FOLDER = 'val_images'
+SCORE_THR_FILE = 'score_thr.json'
+LOCK_FILE = '.lock'
+LOGGED_CONFIGS = '*/vis_data/config.py'
+LOGGED_SCALARS = '*/vis_data/scalars.json'
+MADE_FOLDER = 'made'
+# ``made``, ``made2``, ...
+MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
+# A variable of the config that ``train --data`` writes: the folder of the data, and the options of
+# the run, also those by default.
+STARTED_WITH = 'started_with'
+# In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
+# seconds later.
+LOCK_TIMEOUT = 10
+
+
+def choose_run_name(data: str | Path) -> str:
+    """Return the name of the config and, by default, of the work dir of a training on a folder."""
+    return re.sub(r'\W+', '_', make_absolute(data).name).strip('_') or 'own_data'
+
+
+def choose_work_dir(data: str | Path, work_dir: str | Path | None) -> Path:
+    """Return the work dir of a training on a folder, by default ``work_dirs/NAME``."""
+    return Path(make_portable_path(work_dir or f'work_dirs/{choose_run_name(data)}'))
+
+
+def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
+    """Return what ``train --data`` has stored in a config about the start of the run, or an empty
+    mapping.
+    """
+    return cfg.get(STARTED_WITH) or {}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run. Its config is read once."""
+
+    path: Path
+
+    def list_configs(self) -> list[Path]:
+        return sorted(self.path.glob('*.py'))
+
+    def list_written_configs(self) -> list[Path]:
+        """List the configs that runs have written: they are also in the logs. Users may have other
+        files here.
+        """
+        written = {path.read_bytes() for path in self.path.glob(LOGGED_CONFIGS)}
+        files = []
+        for path in self.list_configs():
+            with suppress(OSError):  # a folder, or a file that cannot be read
+                if path.read_bytes() in written:
+                    files.append(path)
+        return files
+
+    def is_started(self) -> bool:
+        """Return whether a run has written its config here, which it does after an iteration."""
+        if not self.list_configs():
+            return False
+        has_checkpoints = (self.path / LAST_CHECKPOINT_FILE).is_file()
+        return has_checkpoints or bool(self.list_written_configs())
+
+    @cached_property
+    def config_file(self) -> Path:
+        """The config of the run. Raise a UserError if the folder does not have exactly one."""
+        configs = self.list_configs()
+        if len(configs) > 1:
+            configs = self.list_written_configs() or configs
+        if len(configs) != 1:
+            names = shorten([file.name for file in configs]) or 'none'
+            raise UserError(
+                f'{self.path} is not the work dir of a run, which has one config (*.py): it has '
+                f'{names}. Pass a work dir, or a config and a checkpoint'
+            )
+        return configs[0]
+
+    @cached_property
+    def config(self) -> 'Config':
+        """The config of the run as it is written, whose paths are those of its last start."""
+        return read_config(self.config_file)
+
+    @property
+    def started_with(self) -> Mapping[str, Any]:
+        return get_started_with(self.config)
+
+    def create_made(self) -> Path:
+        """Create the folder for the files that a training writes before it starts."""
+        return create_numbered(self.path / MADE_FOLDER)
+
+    def list_checkpoints(self) -> list[Path]:
+        """List the checkpoints and the file ``last_checkpoint``."""
+        files = [path for path in self.path.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
+        files += self.path.glob(LAST_CHECKPOINT_FILE)
+        return sorted(filter(Path.is_file, files))  # those of DeepSpeed are folders
+
+    def check_unused(self) -> None:
+        """Raise a CheckpointError if there are checkpoints of an earlier run."""
+        names = [path.name for path in self.list_checkpoints()]
+        if names:
+            raise CheckpointError(
+                f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Continue with "
+                '--resume, set another --work-dir, or --overwrite them'
+            )
+
+    def list_leftovers(self) -> list[Path]:
+        """List what a run has left that ``--overwrite`` removes: all but its logs and what it made
+        before it started.
+        """
+        files = [*self.list_written_configs(), *self.list_checkpoints()]
+        for pattern in (
+            VALIDATED_FILE,
+            SCORE_THR_FILE,
+            f'{VAL_IMAGES_FOLDER}/epoch_*.jpg',
+            f'{VAL_IMAGES_FOLDER}/iter_*.jpg',
+        ):
+            files += self.path.glob(pattern)
+        return files
+
+    def list_logs(self) -> list[Path]:
+        """List the files of scalars, a file for each start, the oldest first."""
+        return sorted(self.path.glob(LOGGED_SCALARS))
+
+    def read_latest_checkpoint(
+        self, advice: str = 'Use another checkpoint', prefer_best: bool = False
+    ) -> 'Checkpoint | None':
+        """Read the checkpoint that is named in ``last_checkpoint``, else the newest. Return None
+        for none.
+
+        With ``prefer_best``, for runs that are not resumed, the newest ``best_*.pth`` comes first.
+        If a checkpoint cannot be read (:func:`.read_for_mmengine`), a warning is logged and the
+        next one is read. If none can be read, raise a CheckpointError that ends with ``advice``.
+        """
+        from .checkpoints.safe_loading import read_for_mmengine
+        from .mmengine_utils import log_warning
+
+        unreadable = []
+        for path in self.list_newest_first(prefer_best):
+            try:
+                return read_for_mmengine(str(path), self.path, is_resumed=not prefer_best)
+            except (CheckpointError, OSError) as error:
+                unreadable.append(path.name)
+                log_warning(f'skipped: {error}')
+        if unreadable:
+            raise CheckpointError(
+                f'{self.path} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'
+            )
+        return None
+
+    def read_best_checkpoint(self) -> 'Checkpoint':
+        """Read the best checkpoint, else the newest, without the states of the training.
+
+        Raise a UserError if there is none, or if several files may be it.
+        """
+        names = sorted(path.name for path in self.path.glob('*.pth'))
+        if len(names) > 1 and not (self.path / LAST_CHECKPOINT_FILE).is_file():
+            raise UserError(
+                f'{self.path} has {len(names)} checkpoints ({shorten(names)}) and no '
+                f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
+            )
+        advice = 'Pass another checkpoint after the work dir'
+        latest = self.read_latest_checkpoint(advice, prefer_best=True)
+        if latest is None:
+            raise UserError(f'{self.path} has no checkpoint. Train first. {advice}')
+        return latest
+
+    def list_newest_first(self, prefer_best: bool) -> list[Path]:
+        """List the checkpoints in the order in which :meth:`read_latest_checkpoint` tries them."""
+        files = sorted(self.path.glob('*.pth'), key=lambda path: -path.stat().st_mtime_ns)
+        found = [path for path in files if prefer_best and path.name.startswith('best_')]
+        last_file = self.path / LAST_CHECKPOINT_FILE
+        if last_file.is_file():
+            last = Path(last_file.read_text(errors='replace').strip())
+            # The run may have been renamed, moved or copied since. The folder that it names may be
+            # that of another run by now. A folder of checkpoints only (out_dir of mmengine's
+            # CheckpointHook) has no file last_checkpoint.
+            is_of_other_run = (last.parent / LAST_CHECKPOINT_FILE).is_file()
+            if (self.path / last.name).is_file():
+                found.append(self.path / last.name)
+            elif last.is_file() and not is_of_other_run:
+                found.append(last)
+        found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
+        return list(dict.fromkeys(found))
+
+    def read_score_thr(self, checkpoint: str) -> float | None:
+        """Return the confidence threshold that ``train --data`` chose for a checkpoint with this
+        content, or None.
+        """
+        path = self.path / SCORE_THR_FILE
+        file = Path(checkpoint)
+        if not path.is_file() or not file.is_file():
+            return None
+        try:
+            chosen = json.loads(path.read_text())
+            digest = chosen['sha256']
+            score_thr = float(chosen['score_thr'])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python '
+                'score_thr'
+            ) from None
+        return score_thr if digest == compute_sha256(file) else None
+
+    def write_score_thr(self, checkpoint: Path, score_thr: float) -> None:
+        """Write the confidence threshold that predictions of a checkpoint use from then on."""
+        content = {
+            'checkpoint': checkpoint.name,
+            'sha256': compute_sha256(checkpoint),
+            'score_thr': score_thr,
+        }
+        write_text(self.path / SCORE_THR_FILE, json.dumps(content, indent=1))
+
+    def write_validated(self, position: str) -> None:
+        """Write the position of the last complete validation, such as 'epoch 3'."""
+        write_text(self.path / VALIDATED_FILE, position)
+
+    def is_validated(self, position: str) -> bool:
+        """Return whether the last complete validation was at this position."""
+        file = self.path / VALIDATED_FILE
+        return file.is_file() and file.read_text(errors='replace') == position
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Create the folder and lock it against other trainings. When the process ends or is
+        killed, the lock is released.
+
+        Raise a UserError if the folder cannot be written, or another training runs in it.
+        """
+        check_writable(self.path, f'the work dir {self.path} (--work-dir)')
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / LOCK_FILE).open('a+') as lock:
+            acquire_lock(lock, self.path)
+            lock.truncate(0)
+            lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+            lock.flush()
+            try:
+                yield
+            finally:
+                # Closing the file does not unlock it while data workers, which are forks, have it
+                # open.
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def acquire_lock(lock: TextIO, folder: Path) -> None:
+    """Lock the lock file of a run, or warn if its file system has no locks.
+
+    Raise a UserError if another process keeps it locked.
+    """
+    end = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:  # another process has it
+            if time.monotonic() > end:
+                lock.seek(0)
+                raise UserError(
+                    f'another training is running in {folder} ({lock.read()}). Wait, or set '
+                    f'another --work-dir. If its node has failed, remove {lock.name}'
+                ) from None
+            time.sleep(0.1)
+        except OSError as error:
+            from .mmengine_utils import log_warning
+
+            log_warning(
+                f'{folder} cannot be locked ({error.strerror}). Do not start another training in it'
+            )
+            return

@@ -1,0 +1,562 @@
+accumulative_counts=4
+augment='light'
+augments=[
+    [
+            dict(hparams=dict(
+                    interpolation='bilinear',
+                    pad_val=[
+                        104,
+                        116,
+                        124,
+                        ]),
+                magnitude_level=9,
+                magnitude_std=0.5,
+                num_policies=2,
+                policies='timm_increasing',
+                total_level=10,
+                type='RandAugment'),
+            ],
+    [
+            dict(hparams=dict(
+                    interpolation='bicubic',
+                    pad_val=[
+                        104,
+                        116,
+                        124,
+                        ]),
+                magnitude_level=9,
+                magnitude_std=0.5,
+                num_policies=2,
+                policies='timm_increasing',
+                total_level=10,
+                type='RandAugment'),
+            ],
+    ]
+auto_scale_lr=dict(
+    base_batch_size=32,
+    enable=True)
+batch_size=32
+classes=(
+    'disc',
+    'square',
+    )
+cosine=dict(
+    begin=20,
+    by_epoch=True,
+    convert_to_iter_based=True,
+    end=300,
+    eta_min=5e-06,
+    type='CosineAnnealingLR')
+crop=dict(
+    backend='pillow',
+    interpolation='bicubic',
+    scale=224,
+    type='RandomResizedCrop')
+crops=[
+    [
+            dict(backend='pillow',
+                interpolation='bilinear',
+                scale=224,
+                type='RandomResizedCrop'),
+            ],
+    [
+            dict(backend='pillow',
+                interpolation='bicubic',
+                scale=224,
+                type='RandomResizedCrop'),
+            ],
+    ]
+custom_hooks=[
+    dict(ema_type='MomentumAnnealingEMA',
+        gamma=10,
+        momentum=0.002,
+        priority='ABOVE_NORMAL',
+        type='EMAHook'),
+    ]
+custom_imports=dict(
+    allow_failed_imports=False,
+    imports=[
+        'mmgcvit',
+        ])
+data_preprocessor=dict(
+    mean=[
+        123.675,
+        116.28,
+        103.53,
+        ],
+    num_classes=2,
+    std=[
+        58.395,
+        57.12,
+        57.375,
+        ],
+    to_rgb=True)
+data_root=''
+dataset=dict(
+    _delete_=True,
+    data_root='',
+    metainfo=dict(
+        classes=(
+            'disc',
+            'square',
+            )),
+    type='CustomDataset')
+dataset_type='ImageNet'
+default_hooks=dict(
+    checkpoint=dict(
+        interval=133,
+        max_keep_ckpts=3,
+        save_best='auto',
+        type='mmgcvit.AtomicCheckpointHook'),
+    exact_resume=dict(
+        type='mmgcvit.ExactResumeHook'),
+    logger=dict(
+        interval=10,
+        type='LoggerHook'),
+    param_scheduler=dict(
+        type='ParamSchedulerHook'),
+    safe_load=dict(
+        type='mmgcvit.SafeLoadHook'),
+    sampler_seed=dict(
+        type='DistSamplerSeedHook'),
+    skip_nonfinite=dict(
+        max_consecutive=3,
+        type='mmgcvit.SkipNonFiniteStepHook'),
+    timer=dict(
+        type='IterTimerHook'),
+    val_loss=dict(
+        type='mmgcvit.ValLossHook'),
+    val_visualization=dict(
+        type='mmgcvit.ValVisualizationHook'),
+    visualization=dict(
+        type='VisualizationHook'))
+default_scope='mmpretrain'
+env_cfg=dict(
+    cudnn_benchmark=True,
+    dist_cfg=dict(
+        backend='nccl'),
+    mp_cfg=dict(
+        mp_start_method='fork',
+        opencv_num_threads=0))
+erase=dict(
+    erase_prob=0.25,
+    fill_color=[
+        103.53,
+        116.28,
+        123.675,
+        ],
+    fill_std=[
+        57.375,
+        57.12,
+        58.395,
+        ],
+    max_area_ratio=0.3333333333333333,
+    min_area_ratio=0.02,
+    mode='rand',
+    type='RandomErasing')
+fine_tune='all'
+flip=True
+image_size=64
+interpolations=(
+    'bilinear',
+    'bicubic',
+    )
+interval=133
+load=dict(
+    type='LoadImageFromFile')
+load_from='/opt/mmgcvit/configs/demo/weights/mask_rcnn_gcvit_objects.safetensors'
+loading=dict(
+    num_workers=4,
+    persistent_workers=True)
+log_level='INFO'
+lr=0.001
+lr_batch_size=32
+max_epochs=1600
+mean=[
+    123.675,
+    116.28,
+    103.53,
+    ]
+metainfo=dict(
+    classes=(
+        'disc',
+        'square',
+        ))
+model=dict(
+    backbone=dict(
+        arch=dict(
+            depths=(
+                2,
+                2,
+                4,
+                2,
+                ),
+            embed_dims=16,
+            mlp_ratio=3,
+            num_heads=(
+                1,
+                2,
+                4,
+                8,
+                )),
+        drop_path_rate=0.05,
+        init_cfg=None,
+        out_indices=(
+            3,
+            ),
+        pretrain_img_size=32,
+        type='mmgcvit.GCViT',
+        window_size=(
+            4,
+            4,
+            2,
+            1,
+            )),
+    head=dict(
+        cal_acc=False,
+        in_channels=128,
+        init_cfg=dict(
+            bias=0.0,
+            layer='Linear',
+            std=0.02,
+            type='TruncNormal'),
+        loss=dict(
+            label_smooth_val=0.1,
+            mode='original',
+            type='LabelSmoothLoss'),
+        num_classes=2,
+        type='LinearClsHead'),
+    neck=dict(
+        type='GlobalAveragePooling'),
+    train_cfg=None,
+    type='ImageClassifier')
+num_classes=2
+optim_wrapper=dict(
+    accumulative_counts=1,
+    clip_grad=dict(
+        max_norm=5.0),
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
+    loss_scale='dynamic',
+    optimizer=dict(
+        betas=(
+            0.9,
+            0.999,
+            ),
+        lr=0.001,
+        type='AdamW',
+        weight_decay=0.05),
+    paramwise_cfg=dict(
+        bias_decay_mult=0.0,
+        custom_keys=dict(
+            relative_position_bias_table=dict(
+                decay_mult=0.0)),
+        flat_decay_mult=0.0,
+        norm_decay_mult=0.0),
+    type='mmgcvit.AutoPrecisionOptimWrapper')
+pack=dict(
+    type='PackInputs')
+param_scheduler=[
+    dict(by_epoch=True,
+        convert_to_iter_based=True,
+        end=2,
+        start_factor=0.001,
+        type='LinearLR'),
+    dict(by_epoch=True,
+        convert_to_iter_based=True,
+        end=1600,
+        eta_min=0.0,
+        type='CosineAnnealingLR'),
+    ]
+pretrained=None
+randomness=dict(
+    seed=None)
+resume=False
+scale=32
+slant=dict(
+    interpolation='bilinear',
+    magnitude_level=1,
+    magnitude_std='inf',
+    pad_val=30,
+    prob=0.5,
+    total_level=1)
+started_with=dict(
+    augment='light',
+    batch_size=32,
+    data='../../photos',
+    fine_tune='all',
+    image_side=None,
+    image_size=64,
+    lr=0.001,
+    majority=0.5,
+    no_flip=False,
+    pretrained=None,
+    size='mini',
+    task='classify',
+    tiles=None,
+    weaknesses=[
+        'there are only 4 training images; more would help',
+        ],
+    workers=4)
+std=[
+    58.395,
+    57.12,
+    57.375,
+    ]
+strong=[
+    dict(brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        type='ColorJitter'),
+    dict(erase_prob=0.25,
+        mode='rand',
+        type='RandomErasing'),
+    ]
+test_cfg=dict(
+    )
+test_crop=dict(
+    crop_size=224,
+    type='CenterCrop')
+test_dataloader=dict(
+    batch_size=32,
+    collate_fn=dict(
+        type='default_collate'),
+    dataset=dict(
+        ann_file='work_dirs/photos/made/val.txt',
+        data_prefix='photos',
+        data_root='',
+        metainfo=dict(
+            classes=(
+                'disc',
+                'square',
+                )),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(backend='pillow',
+                edge='short',
+                interpolation='bicubic',
+                scale=73,
+                type='ResizeEdge'),
+            dict(crop_size=64,
+                type='CenterCrop'),
+            dict(type='PackInputs'),
+            ],
+        type='CustomDataset'),
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(
+        shuffle=False,
+        type='DefaultSampler'))
+test_dataset=dict(
+    _delete_=True,
+    ann_file='work_dirs/photos/made/val.txt',
+    data_prefix='photos',
+    data_root='',
+    metainfo=dict(
+        classes=(
+            'disc',
+            'square',
+            )),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(backend='pillow',
+            edge='short',
+            interpolation='bicubic',
+            scale=73,
+            type='ResizeEdge'),
+        dict(crop_size=64,
+            type='CenterCrop'),
+        dict(type='PackInputs'),
+        ],
+    type='CustomDataset')
+test_evaluator=dict(
+    topk=(
+        1,
+        ),
+    type='Accuracy')
+test_images=None
+test_list=''
+test_pipeline=[
+    dict(type='LoadImageFromFile'),
+    dict(backend='pillow',
+        edge='short',
+        interpolation='bicubic',
+        scale=73,
+        type='ResizeEdge'),
+    dict(crop_size=64,
+        type='CenterCrop'),
+    dict(type='PackInputs'),
+    ]
+test_resize=dict(
+    backend='pillow',
+    edge='short',
+    interpolation='bicubic',
+    scale=73,
+    type='ResizeEdge')
+test_resizes=[
+    dict(backend='pillow',
+        edge='short',
+        interpolation='bicubic',
+        scale=73,
+        type='ResizeEdge'),
+    dict(crop_size=64,
+        type='CenterCrop'),
+    ]
+train_cfg=dict(
+    max_epochs=1600,
+    type='mmgcvit.EpochBasedTrainLoop',
+    val_interval=133)
+train_dataloader=dict(
+    batch_size=32,
+    collate_fn=dict(
+        type='default_collate'),
+    dataset=dict(
+        ann_file='work_dirs/photos/made/train.txt',
+        data_prefix='photos',
+        data_root='',
+        metainfo=dict(
+            classes=(
+                'disc',
+                'square',
+                )),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(backend='pillow',
+                crop_ratio_range=(
+                    0.35,
+                    1.0,
+                    ),
+                interpolation='bicubic',
+                scale=64,
+                type='RandomResizedCrop'),
+            dict(direction='horizontal',
+                prob=0.5,
+                type='RandomFlip'),
+            dict(type='PackInputs'),
+            ],
+        type='CustomDataset'),
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(
+        shuffle=True,
+        type='DefaultSampler'))
+train_dataset=dict(
+    _delete_=True,
+    ann_file='work_dirs/photos/made/train.txt',
+    data_prefix='photos',
+    data_root='',
+    metainfo=dict(
+        classes=(
+            'disc',
+            'square',
+            )),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(backend='pillow',
+            crop_ratio_range=(
+                0.35,
+                1.0,
+                ),
+            interpolation='bicubic',
+            scale=64,
+            type='RandomResizedCrop'),
+        dict(direction='horizontal',
+            prob=0.5,
+            type='RandomFlip'),
+        dict(type='PackInputs'),
+        ],
+    type='CustomDataset')
+train_images='photos'
+train_list='work_dirs/photos/made/train.txt'
+train_pipeline=[
+    dict(type='LoadImageFromFile'),
+    dict(backend='pillow',
+        crop_ratio_range=(
+            0.35,
+            1.0,
+            ),
+        interpolation='bicubic',
+        scale=64,
+        type='RandomResizedCrop'),
+    dict(direction='horizontal',
+        prob=0.5,
+        type='RandomFlip'),
+    dict(type='PackInputs'),
+    ]
+val_cfg=dict(
+    )
+val_dataloader=dict(
+    batch_size=32,
+    collate_fn=dict(
+        type='default_collate'),
+    dataset=dict(
+        ann_file='work_dirs/photos/made/val.txt',
+        data_prefix='photos',
+        data_root='',
+        metainfo=dict(
+            classes=(
+                'disc',
+                'square',
+                )),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(backend='pillow',
+                edge='short',
+                interpolation='bicubic',
+                scale=73,
+                type='ResizeEdge'),
+            dict(crop_size=64,
+                type='CenterCrop'),
+            dict(type='PackInputs'),
+            ],
+        type='CustomDataset'),
+    num_workers=4,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(
+        shuffle=False,
+        type='DefaultSampler'))
+val_dataset=dict(
+    _delete_=True,
+    ann_file='work_dirs/photos/made/val.txt',
+    data_prefix='photos',
+    data_root='',
+    metainfo=dict(
+        classes=(
+            'disc',
+            'square',
+            )),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(backend='pillow',
+            edge='short',
+            interpolation='bicubic',
+            scale=73,
+            type='ResizeEdge'),
+        dict(crop_size=64,
+            type='CenterCrop'),
+        dict(type='PackInputs'),
+        ],
+    type='CustomDataset')
+val_evaluator=dict(
+    topk=(
+        1,
+        ),
+    type='Accuracy')
+val_images='photos'
+val_list='work_dirs/photos/made/val.txt'
+visualizer=dict(
+    type='UniversalVisualizer',
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        ])
+warmup=dict(
+    begin=0,
+    by_epoch=True,
+    convert_to_iter_based=True,
+    end=20,
+    start_factor=0.001,
+    type='LinearLR')
+work_dir='work_dirs/photos'
+workers=4

@@ -1,0 +1,962 @@
+augment='light'
+auto_scale_lr=dict(
+    base_batch_size=8,
+    enable=True)
+batch_size=8
+class_weight=[
+    0.1,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    ]
+classes=(
+    'class 0',
+    'class 1',
+    'class 2',
+    )
+colours=dict(
+    type='PhotoMetricDistortion')
+crop=dict(
+    cat_max_ratio=0.75,
+    crop_size=(
+        512,
+        512,
+        ),
+    type='RandomCrop')
+crop_size=(
+    128,
+    128,
+    )
+custom_hooks=[
+    dict(momentum=0.02,
+        type='EMAHook'),
+    ]
+custom_imports=dict(
+    allow_failed_imports=False,
+    imports=[
+        'mmgcvit',
+        ])
+data_root=''
+dataset=dict(
+    data_root='',
+    img_suffix='.jpg',
+    metainfo=dict(
+        classes=(
+            'class 0',
+            'class 1',
+            'class 2',
+            ),
+        palette=[
+            ]),
+    reduce_zero_label=False,
+    seg_map_suffix='.png',
+    type='mmgcvit.PairedSegDataset')
+dataset_type='mmgcvit.PairedSegDataset'
+default_hooks=dict(
+    checkpoint=dict(
+        by_epoch=False,
+        interval=120,
+        max_keep_ckpts=3,
+        save_best='mIoU',
+        type='mmgcvit.AtomicCheckpointHook'),
+    exact_resume=dict(
+        type='mmgcvit.ExactResumeHook'),
+    logger=dict(
+        interval=50,
+        log_metric_by_epoch=False,
+        type='LoggerHook'),
+    param_scheduler=dict(
+        type='ParamSchedulerHook'),
+    safe_load=dict(
+        type='mmgcvit.SafeLoadHook'),
+    sampler_seed=dict(
+        type='DistSamplerSeedHook'),
+    skip_nonfinite=dict(
+        max_consecutive=3,
+        type='mmgcvit.SkipNonFiniteStepHook'),
+    timer=dict(
+        type='IterTimerHook'),
+    val_loss=dict(
+        type='mmgcvit.ValLossHook'),
+    val_visualization=dict(
+        type='mmgcvit.ValVisualizationHook'),
+    visualization=dict(
+        interval=1,
+        type='SegVisualizationHook'))
+default_scope='mmseg'
+digits=dict(
+    backbone=dict(
+        arch=dict(
+            _delete_=True,
+            depths=(
+                2,
+                2,
+                4,
+                2,
+                ),
+            embed_dims=16,
+            mlp_ratio=3,
+            num_heads=(
+                1,
+                2,
+                4,
+                8,
+                )),
+        drop_path_rate=0.0,
+        init_cfg=dict(
+            checkpoint='/opt/mmgcvit/configs/demo/weights/gcvit_digits_cls.safetensors',
+            type='Pretrained'),
+        pretrain_img_size=128,
+        window_size=(
+            4,
+            4,
+            8,
+            4,
+            )),
+    metainfo=dict(
+        classes=(
+            '0',
+            '1',
+            '2',
+            '3',
+            '4',
+            '5',
+            '6',
+            '7',
+            '8',
+            '9',
+            ),
+        palette=[
+            (
+                    255,
+                    99,
+                    71,
+                    ),
+            (
+                    64,
+                    160,
+                    255,
+                    ),
+            (
+                    255,
+                    200,
+                    40,
+                    ),
+            (
+                    80,
+                    220,
+                    120,
+                    ),
+            (
+                    220,
+                    110,
+                    255,
+                    ),
+            (
+                    255,
+                    140,
+                    200,
+                    ),
+            (
+                    60,
+                    230,
+                    230,
+                    ),
+            (
+                    255,
+                    165,
+                    80,
+                    ),
+            (
+                    170,
+                    255,
+                    80,
+                    ),
+            (
+                    150,
+                    150,
+                    255,
+                    ),
+            ]),
+    test_pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(keep_ratio=True,
+            scale=(
+                128,
+                128,
+                ),
+            type='Resize'),
+        dict(type='LoadAnnotations',
+            with_bbox=True,
+            with_mask=True),
+        dict(meta_keys=(
+                'img_id',
+                'img_path',
+                'ori_shape',
+                'img_shape',
+                'scale_factor',
+                ),
+            type='PackDetInputs'),
+        ],
+    train_pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations',
+            with_bbox=True,
+            with_mask=True),
+        dict(keep_ratio=True,
+            scale=(
+                128,
+                128,
+                ),
+            type='Resize'),
+        dict(type='PackDetInputs'),
+        ])
+env_cfg=dict(
+    cudnn_benchmark=True,
+    dist_cfg=dict(
+        backend='nccl'),
+    mp_cfg=dict(
+        mp_start_method='fork',
+        opencv_num_threads=0))
+fine_tune='all'
+flip=True
+image_size=128
+img_suffix='.jpg'
+interval=120
+load_annotations=dict(
+    reduce_zero_label=True,
+    type='LoadAnnotations')
+load_from='/opt/mmgcvit/configs/demo/weights/upernet_gcvit_objects.safetensors'
+load_image=dict(
+    type='LoadImageFromFile')
+loading=dict(
+    num_workers=2,
+    persistent_workers=True)
+log_level='INFO'
+log_processor=dict(
+    by_epoch=False,
+    type='LogProcessor',
+    window_size=50)
+loss=dict(
+    loss_type='multi_class',
+    reduction='none',
+    type='LovaszLoss')
+lovasz=True
+lr=0.0015
+lr_batch_size=8
+lsa=dict(
+    depths=(
+        2,
+        2,
+        4,
+        2,
+        ),
+    drop_path_rate=0.0,
+    embed_dims=(
+        16,
+        32,
+        64,
+        128,
+        ),
+    img_size=128,
+    kernel_size=4,
+    num_heads=(
+        1,
+        2,
+        4,
+        8,
+        ),
+    padding=0,
+    shifts=(
+        (
+                0,
+                0,
+                ),
+        (
+                0,
+                1,
+                ),
+        (
+                0,
+                -1,
+                ),
+        (
+                1,
+                0,
+                ),
+        (
+                -1,
+                0,
+                ),
+        (
+                0,
+                2,
+                ),
+        (
+                0,
+                -2,
+                ),
+        (
+                2,
+                0,
+                ),
+        (
+                -2,
+                0,
+                ),
+        ),
+    stride=4)
+max_iters=1200
+metainfo=dict(
+    classes=(
+        'class 0',
+        'class 1',
+        'class 2',
+        ),
+    palette=[
+        ])
+model=dict(
+    auxiliary_head=dict(
+        align_corners=False,
+        channels=64,
+        concat_input=False,
+        dropout_ratio=0.1,
+        in_channels=64,
+        in_index=2,
+        loss_decode=dict(
+            loss_type='multi_class',
+            loss_weight=0.4,
+            reduction='none',
+            type='LovaszLoss'),
+        norm_cfg=dict(
+            requires_grad=True,
+            type='SyncBN'),
+        num_classes=3,
+        num_convs=1,
+        type='FCNHead'),
+    backbone=dict(
+        arch=dict(
+            depths=(
+                2,
+                2,
+                4,
+                2,
+                ),
+            embed_dims=16,
+            mlp_ratio=3,
+            num_heads=(
+                1,
+                2,
+                4,
+                8,
+                )),
+        drop_path_rate=0.0,
+        init_cfg=None,
+        pretrain_img_size=128,
+        type='mmgcvit.GCViT',
+        window_size=(
+            4,
+            4,
+            8,
+            4,
+            )),
+    data_preprocessor=dict(
+        bgr_to_rgb=True,
+        mean=[
+            123.675,
+            116.28,
+            103.53,
+            ],
+        pad_val=0,
+        seg_pad_val=255,
+        size=(
+            128,
+            128,
+            ),
+        std=[
+            58.395,
+            57.12,
+            57.375,
+            ],
+        test_cfg=dict(
+            size=(
+                32,
+                32,
+                )),
+        type='SegDataPreProcessor'),
+    decode_head=dict(
+        align_corners=False,
+        channels=64,
+        dropout_ratio=0.1,
+        in_channels=[
+            16,
+            32,
+            64,
+            128,
+            ],
+        in_index=[
+            0,
+            1,
+            2,
+            3,
+            ],
+        loss_decode=dict(
+            loss_type='multi_class',
+            reduction='none',
+            type='LovaszLoss'),
+        norm_cfg=dict(
+            requires_grad=True,
+            type='SyncBN'),
+        num_classes=3,
+        pool_scales=(
+            1,
+            2,
+            3,
+            6,
+            ),
+        type='UPerHead'),
+    test_cfg=dict(
+        mode='whole'),
+    train_cfg=dict(
+        ),
+    type='EncoderDecoder')
+norm_cfg=dict(
+    requires_grad=True,
+    type='SyncBN')
+num_classes=3
+optim_wrapper=dict(
+    clip_grad=dict(
+        max_norm=1.0),
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
+    optimizer=dict(
+        betas=(
+            0.9,
+            0.999,
+            ),
+        lr=0.0015,
+        type='AdamW',
+        weight_decay=0.01),
+    paramwise_cfg=dict(
+        custom_keys=dict(
+            pos_embed=dict(
+                decay_mult=0.0),
+            relative_position_bias_table=dict(
+                decay_mult=0.0)),
+        norm_decay_mult=0.0),
+    type='OptimWrapper')
+pack=dict(
+    type='PackSegInputs')
+param_scheduler=[
+    dict(begin=0,
+        by_epoch=False,
+        end=60,
+        start_factor=0.001,
+        type='LinearLR'),
+    dict(begin=0,
+        by_epoch=False,
+        end=1200,
+        eta_min=0.0,
+        power=1.0,
+        type='PolyLR'),
+    ]
+pretrained=None
+random_resize=dict(
+    keep_ratio=True,
+    ratio_range=(
+        0.5,
+        2.0,
+        ),
+    scale=(
+        2048,
+        512,
+        ),
+    type='RandomResize')
+randomness=dict(
+    seed=None)
+released='https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+resize=dict(
+    keep_ratio=True,
+    scale=(
+        512,
+        128,
+        ),
+    type='Resize')
+resume=False
+scale=(
+    512,
+    128,
+    )
+seg_map_suffix='.png'
+started_with=dict(
+    augment='light',
+    batch_size=8,
+    data='../../photos',
+    fine_tune='all',
+    image_side=96,
+    image_size=128,
+    lr=0.0015,
+    majority=None,
+    no_flip=False,
+    pretrained=None,
+    size='mini',
+    task='semantic',
+    tiles=None,
+    weaknesses=[
+        'there are only 4 training images; more would help',
+        ],
+    workers=2)
+test_cfg=dict(
+    type='TestLoop')
+test_dataloader=dict(
+    batch_size=1,
+    dataset=dict(
+        ann_file='work_dirs/photos/made/val.txt',
+        data_prefix=dict(
+            img_path='photos',
+            seg_map_path='photos'),
+        data_root='',
+        img_suffix='.jpg',
+        metainfo=dict(
+            classes=(
+                'class 0',
+                'class 1',
+                'class 2',
+                ),
+            palette=[
+                ]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(keep_ratio=True,
+                scale=(
+                    512,
+                    128,
+                    ),
+                type='Resize'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+            ],
+        reduce_zero_label=False,
+        seg_map_suffix='.png',
+        type='mmgcvit.PairedSegDataset'),
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(
+        shuffle=False,
+        type='DefaultSampler'))
+test_dataset=dict(
+    ann_file='work_dirs/photos/made/val.txt',
+    data_prefix=dict(
+        img_path='photos',
+        seg_map_path='photos'),
+    data_root='',
+    img_suffix='.jpg',
+    metainfo=dict(
+        classes=(
+            'class 0',
+            'class 1',
+            'class 2',
+            ),
+        palette=[
+            ]),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(keep_ratio=True,
+            scale=(
+                512,
+                128,
+                ),
+            type='Resize'),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+        ],
+    reduce_zero_label=False,
+    seg_map_suffix='.png',
+    type='mmgcvit.PairedSegDataset')
+test_evaluator=dict(
+    iou_metrics=[
+        'mIoU',
+        ],
+    type='IoUMetric')
+test_images=None
+test_labels=None
+test_list=''
+test_pipeline=[
+    dict(type='LoadImageFromFile'),
+    dict(keep_ratio=True,
+        scale=(
+            512,
+            128,
+            ),
+        type='Resize'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+    ]
+train_cfg=dict(
+    max_iters=1200,
+    type='mmgcvit.IterBasedTrainLoop',
+    val_interval=120)
+train_dataloader=dict(
+    batch_size=8,
+    dataset=dict(
+        ann_file='work_dirs/photos/made/train.txt',
+        data_prefix=dict(
+            img_path='photos',
+            seg_map_path='photos'),
+        data_root='',
+        img_suffix='.jpg',
+        metainfo=dict(
+            classes=(
+                'class 0',
+                'class 1',
+                'class 2',
+                ),
+            palette=[
+                ]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(keep_ratio=True,
+                ratio_range=(
+                    0.5,
+                    2.0,
+                    ),
+                scale=(
+                    512,
+                    128,
+                    ),
+                type='RandomResize'),
+            dict(cat_max_ratio=0.75,
+                crop_size=(
+                    128,
+                    128,
+                    ),
+                type='RandomCrop'),
+            dict(prob=0.5,
+                type='RandomFlip'),
+            dict(type='PhotoMetricDistortion'),
+            dict(type='PackSegInputs'),
+            ],
+        reduce_zero_label=False,
+        seg_map_suffix='.png',
+        type='mmgcvit.PairedSegDataset'),
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(
+        shuffle=True,
+        type='InfiniteSampler'))
+train_images='photos'
+train_labels='photos'
+train_list='work_dirs/photos/made/train.txt'
+train_pipeline=[
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(keep_ratio=True,
+        ratio_range=(
+            0.5,
+            2.0,
+            ),
+        scale=(
+            512,
+            128,
+            ),
+        type='RandomResize'),
+    dict(cat_max_ratio=0.75,
+        crop_size=(
+            128,
+            128,
+            ),
+        type='RandomCrop'),
+    dict(prob=0.5,
+        type='RandomFlip'),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+    ]
+train_prefix=dict(
+    img_path='photos',
+    seg_map_path='photos')
+tta_flips=[
+    dict(direction='horizontal',
+        prob=0.0,
+        type='RandomFlip'),
+    dict(direction='horizontal',
+        prob=1.0,
+        type='RandomFlip'),
+    ]
+tta_model=dict(
+    type='SegTTAModel')
+tta_pipeline=[
+    dict(type='LoadImageFromFile'),
+    dict(transforms=[
+            [
+                    dict(keep_ratio=True,
+                        scale=(
+                            256,
+                            64,
+                            ),
+                        type='Resize'),
+                    dict(keep_ratio=True,
+                        scale=(
+                            384,
+                            96,
+                            ),
+                        type='Resize'),
+                    dict(keep_ratio=True,
+                        scale=(
+                            512,
+                            128,
+                            ),
+                        type='Resize'),
+                    dict(keep_ratio=True,
+                        scale=(
+                            640,
+                            160,
+                            ),
+                        type='Resize'),
+                    dict(keep_ratio=True,
+                        scale=(
+                            768,
+                            192,
+                            ),
+                        type='Resize'),
+                    dict(keep_ratio=True,
+                        scale=(
+                            896,
+                            224,
+                            ),
+                        type='Resize'),
+                    ],
+            [
+                    dict(direction='horizontal',
+                        prob=0.0,
+                        type='RandomFlip'),
+                    dict(direction='horizontal',
+                        prob=1.0,
+                        type='RandomFlip'),
+                    ],
+            [
+                    dict(type='LoadAnnotations'),
+                    ],
+            [
+                    dict(type='PackSegInputs'),
+                    ],
+            ],
+        type='TestTimeAug'),
+    ]
+tta_resizes=[
+    dict(keep_ratio=True,
+        scale=(
+            256,
+            64,
+            ),
+        type='Resize'),
+    dict(keep_ratio=True,
+        scale=(
+            384,
+            96,
+            ),
+        type='Resize'),
+    dict(keep_ratio=True,
+        scale=(
+            512,
+            128,
+            ),
+        type='Resize'),
+    dict(keep_ratio=True,
+        scale=(
+            640,
+            160,
+            ),
+        type='Resize'),
+    dict(keep_ratio=True,
+        scale=(
+            768,
+            192,
+            ),
+        type='Resize'),
+    dict(keep_ratio=True,
+        scale=(
+            896,
+            224,
+            ),
+        type='Resize'),
+    ]
+tta_scales=[
+    (
+            256,
+            64,
+            ),
+    (
+            384,
+            96,
+            ),
+    (
+            512,
+            128,
+            ),
+    (
+            640,
+            160,
+            ),
+    (
+            768,
+            192,
+            ),
+    (
+            896,
+            224,
+            ),
+    ]
+tta_transforms=[
+    [
+            dict(keep_ratio=True,
+                scale=(
+                    256,
+                    64,
+                    ),
+                type='Resize'),
+            dict(keep_ratio=True,
+                scale=(
+                    384,
+                    96,
+                    ),
+                type='Resize'),
+            dict(keep_ratio=True,
+                scale=(
+                    512,
+                    128,
+                    ),
+                type='Resize'),
+            dict(keep_ratio=True,
+                scale=(
+                    640,
+                    160,
+                    ),
+                type='Resize'),
+            dict(keep_ratio=True,
+                scale=(
+                    768,
+                    192,
+                    ),
+                type='Resize'),
+            dict(keep_ratio=True,
+                scale=(
+                    896,
+                    224,
+                    ),
+                type='Resize'),
+            ],
+    [
+            dict(direction='horizontal',
+                prob=0.0,
+                type='RandomFlip'),
+            dict(direction='horizontal',
+                prob=1.0,
+                type='RandomFlip'),
+            ],
+    [
+            dict(type='LoadAnnotations'),
+            ],
+    [
+            dict(type='PackSegInputs'),
+            ],
+    ]
+val_cfg=dict(
+    type='ValLoop')
+val_dataloader=dict(
+    batch_size=1,
+    dataset=dict(
+        ann_file='work_dirs/photos/made/val.txt',
+        data_prefix=dict(
+            img_path='photos',
+            seg_map_path='photos'),
+        data_root='',
+        img_suffix='.jpg',
+        metainfo=dict(
+            classes=(
+                'class 0',
+                'class 1',
+                'class 2',
+                ),
+            palette=[
+                ]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(keep_ratio=True,
+                scale=(
+                    512,
+                    128,
+                    ),
+                type='Resize'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+            ],
+        reduce_zero_label=False,
+        seg_map_suffix='.png',
+        type='mmgcvit.PairedSegDataset'),
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(
+        shuffle=False,
+        type='DefaultSampler'))
+val_dataset=dict(
+    ann_file='work_dirs/photos/made/val.txt',
+    data_prefix=dict(
+        img_path='photos',
+        seg_map_path='photos'),
+    data_root='',
+    img_suffix='.jpg',
+    metainfo=dict(
+        classes=(
+            'class 0',
+            'class 1',
+            'class 2',
+            ),
+        palette=[
+            ]),
+    pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(keep_ratio=True,
+            scale=(
+                512,
+                128,
+                ),
+            type='Resize'),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+        ],
+    reduce_zero_label=False,
+    seg_map_suffix='.png',
+    type='mmgcvit.PairedSegDataset')
+val_evaluator=dict(
+    iou_metrics=[
+        'mIoU',
+        ],
+    type='IoUMetric')
+val_images='photos'
+val_labels='photos'
+val_list='work_dirs/photos/made/val.txt'
+val_prefix=dict(
+    img_path='photos',
+    seg_map_path='photos')
+visualizer=dict(
+    name='visualizer',
+    type='SegLocalVisualizer',
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        ])
+weights='/opt/mmgcvit/configs/demo/weights/gcvit_digits_cls.safetensors'
+window_size=(
+    4,
+    4,
+    8,
+    4,
+    )
+work_dir='work_dirs/photos'
+workers=2

@@ -1,0 +1,212 @@
+"""Classes are the folders that a user means, and each class is on both sides of a hold-out."""
+
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.reading import AnnotatedImage, make_splits
+from mmgcvit.datasets.records import DatasetInfo, LabelSplit
+from mmgcvit.datasets.rules.classes import find_missing_classes
+from mmgcvit.errors import UserError
+from mmgcvit.own_data.hold_out import split_validation
+
+from ..datasets.formats.made import CLASSES, write
+
+NAMES = ('bird', 'cat', 'dog', 'fish')
+
+
+def make_dataset(annotation_type, images, folder):
+    """Return a dataset of images, whose classes are known."""
+    root = Path(folder)
+    if annotation_type == 'boxes':
+        annotated = []
+        for name, found in images.items():
+            # Classes that an image lacks are there as crowds.
+            objects = [(each, {'iscrowd': int(each not in found)}) for each in NAMES]
+            annotated.append(AnnotatedImage(root / name, (9, 9), objects))
+        splits, _ = make_splits(root, NAMES, {'train': annotated})
+    else:
+        listed = [{'file_name': each, 'classes': names} for each, names in images.items()]
+        splits = {'train': LabelSplit(root, listed)}
+    return DatasetInfo(root, '', (annotation_type,), NAMES, splits)
+
+
+def hold_out(annotation_type, images, folder='/data'):
+    """Return the names of the held-out images, and the notes about missing classes."""
+    dataset = split_validation(make_dataset(annotation_type, images, folder))
+    train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
+    assert (train | val, train & val) == ({*images}, set())
+    return val, '\n'.join(find_missing_classes(dataset))
+
+
+@settings(max_examples=120)
+@given(
+    st.sampled_from(['boxes', 'seg_maps', 'classes']),
+    st.lists(st.sampled_from([0, 0, 1, 2, 3, 12]), min_size=len(NAMES), max_size=len(NAMES)),
+    st.lists(
+        st.tuples(st.sets(st.sampled_from(NAMES), min_size=1), st.sampled_from([1, 1, 3])),
+        max_size=8,
+    ),
+    st.sampled_from(['', 'train/', 'a.rf.b/']),
+    st.randoms(),
+)
+def test_each_class_of_two_images_is_in_both_splits(
+    annotation_type, alone, others, folder, shuffler
+):
+    """Copies stay together, neither the order nor the place of files matters, and what a split
+    lacks is said.
+
+    ``alone`` is the number of images that have only this class, ``others`` has the classes and
+    copies of other images.
+    """
+    photos = []
+    for name, count in zip(NAMES, alone, strict=True):
+        photos += count * [({name}, 1)]
+    for found, copies in others:
+        photos.append(({min(found)} if annotation_type == 'classes' else found, copies))
+    images = {
+        f'{folder}{number} x.rf.{copy}.jpg': found
+        for number, (found, copies) in enumerate(photos)
+        for copy in range(copies)
+    }
+    totals = Counter(name for found, _ in photos for name in found)
+    if all(min(totals[name] for name in found) < 2 for found, _ in photos):
+        with pytest.raises(UserError, match='no images to hold out'):
+            hold_out(annotation_type, images or {'a.jpg': {'cat'}})
+        return
+    val, notes = hold_out(annotation_type, images)
+    shuffled = dict(shuffler.sample([*images.items()], len(images)))
+    assert hold_out(annotation_type, shuffled, '/else/where')[0] == val
+    numbers = Counter(int(Path(name).name.partition(' ')[0]) for name in val)
+    assert all(copies == photos[number][1] for number, copies in numbers.items())
+    counts = Counter(name for number in numbers for name in photos[number][0])
+    images_of_each = Counter(name for found in images.values() for name in found)
+    assert ('only one image has' in notes) == (1 in images_of_each.values())
+    held_out = Counter(name for each in val for name in images[each])
+    for name, own in zip(NAMES, alone, strict=True):
+        if own > 1:
+            assert 1 <= counts[name] < totals[name]
+            if annotation_type == 'classes':
+                assert held_out[name] >= images_of_each[name] // 10
+        if own == totals[name] == 1:
+            assert not counts[name], 'the only image of a class is for training'
+        assert (name in notes) == (counts[name] in (0, totals[name]))
+
+
+def test_new_images_change_few_of_those_held_out():
+    first, more = (
+        hold_out('classes', {f'{i}x.jpg': {NAMES[i % 2]} for i in range(count)})[0]
+        for count in (40, 44)
+    )
+    assert (len(first), len(first - more) <= 3) == (8, True)
+
+
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+@pytest.mark.parametrize(
+    ('name', 'num_videos'),
+    [
+        ('{0}_{1:04}.jpg', 5),
+        ('v_{1:03}_jpg.rf.{2}.jpg', 1),
+        ('{0} at {1}.250s.png', 1),
+        ('{1}.jpg', 1),
+        ('{0}_{1:04}_{2}_cam.jpg', 6),
+        ('{0} ({1}).jpg', 5),
+        ('{0}_000000_{1:06}_leftImg8bit.png', 6),
+        ('{0}/{3}-frame_{1:04}.jpg', 5),
+        ('{3}-{0}_{1}_jpg.rf.{2}.jpg', 6),
+        ('2023010{0}-{1}.jpg', 6),
+        ('IMG_2023{0}_BURST{1}.jpg', 6),
+    ],
+)
+def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
+    annotation_type, name, num_videos
+):
+    """Only a video that is most of the data is divided, into parts of neighbouring frames."""
+    images, numbers = {}, {}
+    for video in range(num_videos):
+        for frame in range(20):
+            label = video if '2023010' in name else f'clip{video}'
+            prefix = sha256(bytes([video, frame])).hexdigest()[:8]
+            # Of an image, there may be two copies.
+            other = NAMES[0] if annotation_type == 'classes' else NAMES[(video + frame // 10) % 2]
+            for each in {name.format(label, frame, copy, prefix) for copy in 'ab'}:
+                images[each] = {NAMES[0], other}
+                numbers[each] = video, frame
+    val, _ = hold_out(annotation_type, images)
+    assert 0.1 * len(images) < len(val) < 0.5 * len(images)
+    held_out = {numbers[each] for each in val}
+    trained = {numbers[each] for each in images if each not in val}
+    assert not held_out & trained
+    borders = {(v, f) for v, f in held_out if {(v, f - 1), (v, f + 1)} & trained}
+    assert len(borders) <= (0 if num_videos > 1 else len(held_out) // 2)
+
+
+def test_many_words_behind_a_number_tell_images_apart():
+    images = {f'site{i % 2}_{"abcdefghijklmnopqrst"[i // 2]}.jpg': {'cat'} for i in range(40)}
+    assert len(hold_out('boxes', images)[0]) == 8
+
+
+@given(st.lists(st.integers(2, 60), max_size=6), st.integers(0, 60))
+def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_photos):
+    """A series of up to two fifths stays together."""
+    names = [f'{"abcdef"[i]}_{n}.jpg' for i, length in enumerate(series) for n in range(length)]
+    names += [f'{photo}x.jpg' for photo in range(num_photos)]
+    sizes = [length for length in series if length <= 0.4 * len(names)]
+    small = len(names) - sum(length for length in sizes if length > 0.2 * len(names))
+    # The part of a series that is divided may be one more than a fifth of it.
+    possible = any(0.1 * len(names) <= length <= 0.3 * len(names) for length in sizes)
+    if len(names) >= 20 and (possible or small >= 0.1 * len(names)):
+        val, _ = hold_out('boxes', {name: {'cat'} for name in names})
+        assert 0.1 * len(names) <= len(val) <= 0.3 * len(names)
+
+
+# What predict (also killed), mistakes and a training write.
+OUTPUTS = (
+    'found/images.json',
+    'found/predictions.json',
+    'found/vis/a/0.png',
+    'found/labels/0.png',
+    'predictions3/vis/cat/0.png',
+    'mistakes/mistakes.json',
+    'mistakes/confusion.png',
+    'mistakes/worst/001_a.png',
+    'run/20260102_030405/vis_data/scalars.json',
+    'run/val_images/iter_2.png',
+    'run/made/train.json',
+)
+
+
+def write_images(folder, files):
+    for number, file in enumerate(files):
+        pixels = np.full((4, 4, 3), (number, 0, 0), np.uint8)
+        write(folder / file, '{}' if file.endswith('.json') else pixels)
+
+
+@pytest.mark.parametrize('splits', [('.',), ('train', 'val')])
+def test_classes_are_the_folders_that_users_mean(splits, tmp_path):
+    """Their names may be those of folders of other formats. What commands wrote is left out."""
+    names = [*CLASSES[::4], 'predictions', 'work_dirs', 'worst', 'vis', 'made']
+    names += ['images', 'mask', 'no_mask', 'label']
+    write_images(tmp_path, [f'{s}/{name}/{i}.png' for s in splits for name in names for i in 'abc'])
+    expected = {'train' if split == '.' else split: 3 * len(names) for split in splits}
+    for has_outputs in (False, True):
+        dataset = read_folder(tmp_path, 'classify')
+        assert dataset.classes == tuple(sorted(names))
+        assert {split: len(part.image_names) for split, part in dataset.splits.items()} == expected
+        assert ('commands of mmgcvit wrote them' in '\n'.join(dataset.notes)) == has_outputs
+        write_images(tmp_path / splits[0] / min(names), OUTPUTS)
+
+
+@pytest.mark.parametrize('tree', ['{0}/images', 'session{1}/{0}', 'fold{1}/cam{1}/{0}'])
+def test_folders_above_or_below_those_of_classes_are_rejected(tree, tmp_path):
+    write_images(
+        tmp_path, [f'{tree.format(name, i)}/{i}.png' for name in CLASSES[:3] for i in (1, 2)]
+    )
+    with pytest.raises(UserError, match='below the folders of classes'):
+        read_folder(tmp_path)
