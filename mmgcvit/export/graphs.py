@@ -19,12 +19,13 @@ from .replacing import replace_modules
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
+Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
 
 
 class ClassifierGraph(nn.Module):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
-    output_axes: ClassVar = {'scores': {0: 'batch'}}
+    output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
     def __init__(self, model: nn.Module):
         from mmpretrain.models import ImageClassifier
@@ -45,7 +46,7 @@ class ClassifierGraph(nn.Module):
 class SegmentorGraph(nn.Module):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
-    output_axes: ClassVar = {'logits': DYNAMIC_AXES}
+    output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: nn.Module):
         from mmseg.models import EncoderDecoder, Mask2FormerHead

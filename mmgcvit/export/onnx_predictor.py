@@ -14,7 +14,6 @@ import warnings
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -70,6 +69,9 @@ class Classification:
     scores: NDArray
 
 
+Prediction = Detections | Segmentation | Classification
+
+
 class OnnxPredictor:
     """Runs inference with an ONNX file of ``mmgcvit export``; call it with an image.
 
@@ -112,7 +114,7 @@ class OnnxPredictor:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
 
-    def __call__(self, image: str | Path | NDArray) -> Any:
+    def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
         :class:`Classification`, as the file's model does.
@@ -142,7 +144,7 @@ class OnnxPredictor:
         names = [self.classes[label] for label in found.class_id]
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
-    def predict(self, image: NDArray) -> Any:
+    def predict(self, image: NDArray) -> Prediction:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]

@@ -1,8 +1,13 @@
-"""Models that cannot be exported are rejected; test_files.py compares those that can."""
+"""Models that cannot be exported are rejected; test_files.py compares those that can.
+
+Attention by gathering equals mmcv's.
+"""
 
 from types import SimpleNamespace
 
 import pytest
+import torch
+from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.datasets import transforms
@@ -10,8 +15,11 @@ from mmseg.models import EncoderDecoder
 from torch import nn
 
 from mmgcvit.errors import UserError
+from mmgcvit.export.deformable_attention import attend_by_gathering
 from mmgcvit.export.detector_graph import TwoStageGraph
+from mmgcvit.export.dino_graph import DINOGraph
 from mmgcvit.export.graphs import SegmentorGraph
+from mmgcvit.export.mask2former_graph import Mask2FormerGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
 
 from ..tools.commands import CONFIGS
@@ -73,3 +81,36 @@ def test_the_test_pipeline_is_described_or_rejected():
     ):
         with pytest.raises(UserError, match=words):
             describe_preprocessing(steps)
+
+
+def test_dino_with_another_head_is_rejected():
+    head = FCOS()
+    head.loss_cls = SimpleNamespace(use_sigmoid=True)
+    detector = SimpleNamespace(bbox_head=head)
+    with pytest.raises(
+        UserError, match=r'SimpleNamespace with FCOS .* supports DINO with DINOHead'
+    ):
+        DINOGraph(detector)
+
+
+@pytest.mark.parametrize(
+    'settings', [{'instance_on': True}, {'panoptic_on': True, 'instance_on': False}]
+)
+def test_mask2former_for_panoptic_segmentation_is_rejected(settings):
+    """mmdet's default of panoptic_on is True."""
+    detector = SimpleNamespace(test_cfg=ConfigDict(settings))
+    with pytest.raises(UserError, match=r'panoptic .*set test_cfg\.instance_on=True and test_cfg'):
+        Mask2FormerGraph(detector)
+
+
+def test_gathering_equals_grid_sample_inside_and_outside_of_maps_of_any_size():
+    sizes = [(7, 5), (3, 4), (1, 2), (2, 1), (1, 1)]
+    num_pixels = sum(height * width for height, width in sizes)
+    value = torch.randn(2, num_pixels, 4, 8, dtype=torch.float64)
+    locations = 3 * torch.rand(2, 50, 4, len(sizes), 3, 2, dtype=torch.float64) - 1
+    # Corners of the map, and of the image of its size beside it.
+    locations[:, :2] = locations[:, :2].round()
+    weights = torch.rand(2, 50, 4, len(sizes), 3, dtype=torch.float64)
+    found = attend_by_gathering(value, torch.tensor(sizes), locations, weights)
+    expected = multi_scale_deformable_attn_pytorch(value, sizes, locations, weights)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
