@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,12 +22,14 @@ from ..errors import UserError
 from ..inference.predictor import Predictor
 from .graphs import INPUT
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
 # stride.
 DINO_STRIDE = 8
-SCORE_THR = 'score_thr'  # the initializer in a file, by the attribute of the traced module
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 Arrays = Mapping[str, NDArray]
 
@@ -87,16 +90,13 @@ def compare(
     if is_detector:
         # Random images have few high-scoring objects.
         predictor = replace(predictor, network=remove_score_threshold(predictor.network))
-        content = remove_file_threshold(content)
+        if graph.score_thr is not None:
+            content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     differences = []
     for batch, height, width in enlarge_shapes(num_queries):
         images = make_random_images(batch, height, width)
-        inputs, expected = compute_expected(predictor, graph, images)
-        values = session.run(list(expected), {INPUT: inputs.numpy()})
-        outputs = dict(zip(expected, values, strict=True))
-        if is_detector and graph.mask_stride:
-            outputs['masks'] = make_masks(outputs['masks'], graph, predictor, (height, width))
+        outputs, expected = predict_both(session, predictor, graph, images)
         if is_detector:
             outputs, expected = match_objects(
                 outputs=outputs,
@@ -114,6 +114,22 @@ def compare(
             f'their largest value, and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
     return largest
+
+
+def predict_both(
+    session: 'InferenceSession', predictor: Predictor, graph: nn.Module, images: NDArray
+) -> tuple[Arrays, Arrays]:
+    """Return the outputs of a file's session and of its model for images (B, height, width, 3)
+    uint8, by name.
+
+    Masks of the whole image are bool (N, height, width) in both.
+    """
+    inputs, expected = compute_expected(predictor, graph, images)
+    values = session.run(list(expected), {INPUT: inputs.numpy()})
+    outputs = dict(zip(expected, values, strict=True))
+    if predictor.task == 'detection' and graph.mask_stride:
+        outputs['masks'] = make_masks(outputs['masks'], graph, predictor, images.shape[1:3])
+    return outputs, expected
 
 
 def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
@@ -232,18 +248,32 @@ def remove_score_threshold(network: nn.Module) -> nn.Module:
     return copied
 
 
-def remove_file_threshold(content: bytes) -> bytes:
-    """Return the content of a detector's file with a score threshold of 0.
+def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
+    """Return the content of a detector's file with a score threshold of 0 in the last NMS.
 
-    DINO and Mask2Former have no threshold.
+    Raise a UserError if it is not ``score_thr`` now, because the comparison would see few objects.
     """
     import onnx
 
     model = onnx.load_from_string(content)
-    for tensor in model.graph.initializer:
-        if tensor.name == SCORE_THR:
-            zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), SCORE_THR)
-            tensor.CopyFrom(zero)
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Constant':
+            constants[node.output[0]] = node.attribute[0].t
+    nms_nodes = [node for node in graph.node if node.op_type == 'NonMaxSuppression']
+    threshold = None
+    if nms_nodes:
+        threshold = constants.get(nms_nodes[-1].input[-1])
+    if threshold is None or onnx.numpy_helper.to_array(threshold) != np.float32(score_thr):
+        raise UserError(
+            f'the ONNX file has no NonMaxSuppression with the score threshold {score_thr}, so its '
+            f'objects cannot be compared (torch {torch.__version__}). {NOT_WRITTEN}'
+        )
+    # Another node may use the same constant, so this one gets its own.
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
+    graph.initializer.append(zero)
+    nms_nodes[-1].input[-1] = zero.name
     return model.SerializeToString()
 
 

@@ -46,12 +46,14 @@ class DetectorGraph(nn.Module):
     ``output_names`` are those of its outputs: boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores,
     labels and image indices (N,); masks (N, h, w). ``mask_type`` is 'box' for masks that are
     probabilities inside the box, else how logits of the whole padded image, one for ``mask_stride``
-    x ``mask_stride`` pixels, become masks: 'crop' or 'resize' first.
+    x ``mask_stride`` pixels, become masks: 'crop' or 'resize' first. ``score_thr`` is that of the
+    last NMS, None without NMS.
     """
 
     output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
     mask_type: ClassVar[str] = 'box'
     mask_stride = 0
+    score_thr: float | None = None
 
     @property
     def output_axes(self) -> dict[str, dict[int, str]]:
@@ -89,8 +91,7 @@ class TwoStageGraph(DetectorGraph):
         unsupported += find_unsupported_nms(model.test_cfg.rcnn.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
-        self.score_thr = make_threshold(model.test_cfg.rcnn.score_thr)
-        self.proposal_thr = make_threshold(OBJECT_THRESHOLD)
+        self.score_thr = float(model.test_cfg.rcnn.score_thr)
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
@@ -146,7 +147,7 @@ class TwoStageGraph(DetectorGraph):
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             boxes.append(level_boxes)
             kept = apply_nms(
-                boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=self.proposal_thr
+                boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=OBJECT_THRESHOLD
             )
             scores.append(kept)
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
@@ -273,14 +274,13 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: Tensor) -> Tensor:
+def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: float) -> Tensor:
     """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n), of those that
-    score above ``score_thr`` (1,).
+    score above ``score_thr``.
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    class_scores = scores.unsqueeze(1)
-    kept = NonMaxSuppression.apply(boxes, class_scores, score_thr, nms.iou_threshold)
+    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), nms.iou_threshold, score_thr)
     flat = scores.flatten()
     index = kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
@@ -296,24 +296,20 @@ class NonMaxSuppression(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, boxes: Tensor, scores: Tensor, score_thr: Tensor, iou_threshold: float
+        ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float
     ) -> Tensor:
         return (scores > score_thr).nonzero()  # only an example, as the operator does the rest
 
     @staticmethod
-    def symbolic(g: Any, boxes: Any, scores: Any, score_thr: Any, iou_threshold: float) -> Any:
-        max_boxes = g.op('Constant', value_t=torch.tensor([2**31 - 1]))
-        threshold = g.op('Constant', value_t=torch.tensor([float(iou_threshold)]))
-        indices = g.op('NonMaxSuppression', boxes, scores, max_boxes, threshold, score_thr)
+    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
+        # The first value is the maximum number of boxes.
+        values = ([2**31 - 1], [float(iou_threshold)], [float(score_thr)])
+        constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
+        indices = g.op('NonMaxSuppression', boxes, scores, *constants)
 
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
-
-
-def make_threshold(value: float) -> nn.Parameter:
-    """Return a threshold (1,) that an exported file has under the name of the attribute."""
-    return nn.Parameter(torch.tensor([float(value)]), requires_grad=False)
 
 
 def find_unsupported_nms(nms: ConfigDict) -> list[str]:

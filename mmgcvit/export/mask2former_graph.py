@@ -3,6 +3,8 @@
 Shapes: B images of the batch, Q queries, K classes, N objects of all images.
 """
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from mmdet.models import Mask2FormerHead
@@ -27,12 +29,17 @@ class Mask2FormerGraph(DetectorGraph):
     def __init__(self, model: nn.Module):
         super().__init__()
         cfg = model.test_cfg
-        if not cfg.get('instance_on', False) or cfg.get('panoptic_on', True):
+        if not cfg.get('instance_on', False):
             raise UserError(
-                'cannot export a Mask2Former for panoptic segmentation (test_cfg has '
-                f'instance_on={cfg.get("instance_on", False)}, '
-                f'panoptic_on={cfg.get("panoptic_on", True)}). Export supports instances: set '
-                'test_cfg.instance_on=True and test_cfg.panoptic_on=False'
+                'cannot export a Mask2Former that predicts no instances (test_cfg has '
+                'instance_on=False, the default). Export supports instances: set '
+                'test_cfg.instance_on=True'
+            )
+        if cfg.get('panoptic_on', True):
+            warnings.warn(
+                'panoptic segmentation (test_cfg.panoptic_on) is not exported: the file predicts '
+                'instances only',
+                stacklevel=2,
             )
         head = model.panoptic_head
         if not isinstance(head, Mask2FormerHead):

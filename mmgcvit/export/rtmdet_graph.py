@@ -20,7 +20,6 @@ from .detector_graph import (
     find_unsupported_nms,
     gather_rows,
     list_objects,
-    make_threshold,
     select_top_scores,
 )
 
@@ -47,7 +46,7 @@ class RTMDetInsGraph(DetectorGraph):
         self.mask_stride = head.prior_generator.strides[0][0]
         self.model = model
         self.cfg = model.test_cfg
-        self.score_thr = make_threshold(self.cfg.get('score_thr', 0))
+        self.score_thr = float(self.cfg.get('score_thr', 0))
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from mmgcvit.export.comparing import (
     DINO,
     FLOAT32,
     HALF,
+    make_random_images,
     match_objects,
+    predict_both,
     remove_file_threshold,
+    remove_score_threshold,
 )
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import export_onnx
+from mmgcvit.export.onnx_file import build_graph, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
@@ -61,7 +65,8 @@ def photo():
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
     """Here the score threshold is 0."""
     one = exported('mask_rcnn_gcvit_digits')
-    content = remove_file_threshold(one.path.read_bytes())
+    score_thr = one.model.network.test_cfg.rcnn.score_thr
+    content = remove_file_threshold(one.path.read_bytes(), score_thr)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
     found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
@@ -87,6 +92,51 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
     assert texts.keys() == listed
     assert json.loads(texts['classes']) == one.model.classes
     assert json.loads(texts['palette']) == [list(colour) for colour in one.model.palette]
+
+
+@pytest.mark.parametrize('name', ['dino', 'mask_rcnn_gcvit_digits'])
+def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
+    """DINO has no NMS; the R-CNN's has another threshold. A comparison of the few objects above it
+    would hold little.
+    """
+    with pytest.raises(UserError, match=r'no NonMaxSuppression with the score threshold 0\.123'):
+        remove_file_threshold(exported(name).path.read_bytes(), 0.123)
+
+
+@pytest.mark.parametrize('shape', [(1, 64, 96), (3, 131, 70), (2, 128, 160)])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask_rcnn_gcvit_digits',
+        'dino',
+        long('rtmdet_ins_gcvit_digits'),
+        long('mask2former_gcvit_digits'),
+        long('cascade_lsa'),
+    ],
+)
+def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported, name, shape):
+    """Classes are equal, boxes within a quarter of a pixel, and one mask pixel in a thousand may
+    differ, at any score.
+    """
+    one = exported(name)
+    graph = build_graph(one.model).eval()
+    content = one.path.read_bytes()
+    if graph.score_thr is not None:
+        content = remove_file_threshold(content, graph.score_thr)
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    model = replace(one.model, network=remove_score_threshold(one.model.network))
+    outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
+    number = len(expected['scores'])
+    assert len(outputs['scores']) == number >= shape[0]
+    outputs, expected = match_objects(outputs, expected, max(shape), FLOAT32)
+    assert len(expected['scores']) == number
+    np.testing.assert_array_equal(outputs['labels'], expected['labels'])
+    np.testing.assert_allclose(outputs['boxes'], expected['boxes'], atol=0.25)
+    if 'masks' in expected:
+        differs = outputs['masks'] != expected['masks']
+        if outputs['masks'].dtype != bool:  # probabilities inside the box
+            differs = (outputs['masks'] > 0.5) != (expected['masks'] > 0.5)
+        assert differs.mean() <= 0.001
 
 
 def scale_scores(self, images):
@@ -179,6 +229,35 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
 
 
+def test_the_command_writes_half_precision(call, tmp_path):
+    target = tmp_path / 'half.onnx'
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', target, '--half')
+    assert code == 0
+    assert "checked with onnxruntime: the outputs differ from PyTorch's by at most " in printed
+    file = onnx.load(target)
+    assert onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in file.graph.initializer}
+    assert OnnxPredictor(target).metadata['precision'] == 'float16'
+
+
+@pytest.mark.long
+def test_the_command_exports_the_instances_of_a_panoptic_mask2former(call, tmp_path):
+    """mmdet's default of panoptic_on is True."""
+    base = DEMO / 'mask2former_gcvit_digits.py'
+    config = tmp_path / 'panoptic.py'
+    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(panoptic_on=True))')
+    target = tmp_path / 'panoptic.onnx'
+    with pytest.warns(UserWarning, match=r'panoptic .*is not exported'):
+        code, printed = call(
+            'export', config, DEMO / 'weights' / f'{base.stem}.safetensors', target
+        )
+    assert (code, 'checked with onnxruntime' in printed) == (0, True)
+    image = picture_of(150, 120)
+    found = OnnxPredictor(target)(image)
+    expected = load(base, device='cpu')(image)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
+
+
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):
     one = exported('mask_rcnn_gcvit_digits')
     found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
@@ -219,7 +298,14 @@ def test_the_onnx_predictor_detects_what_models_of_other_heads_do(
 
 
 @pytest.mark.parametrize(
-    'name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits'), long('mask2former_seg')]
+    'name',
+    [
+        'mask_rcnn_gcvit_digits',
+        'mask2former_seg',
+        long('dino'),
+        long('rtmdet_ins_gcvit_digits'),
+        long('mask2former_gcvit_digits'),
+    ],
 )
 def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
     one = exported(name)

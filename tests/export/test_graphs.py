@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from mmdet.models.task_modules import TBLRBBoxCoder
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.datasets import transforms
@@ -21,8 +22,9 @@ from mmgcvit.export.dino_graph import DINOGraph
 from mmgcvit.export.graphs import SegmentorGraph
 from mmgcvit.export.mask2former_graph import Mask2FormerGraph
 from mmgcvit.export.onnx_file import describe_preprocessing
+from mmgcvit.export.rtmdet_graph import RTMDetInsGraph
 
-from ..tools.commands import CONFIGS
+from ..tools.commands import CONFIGS, DEMO
 
 
 class FCOS(nn.Module):
@@ -93,14 +95,45 @@ def test_dino_with_another_head_is_rejected():
         DINOGraph(detector)
 
 
-@pytest.mark.parametrize(
-    'settings', [{'instance_on': True}, {'panoptic_on': True, 'instance_on': False}]
-)
-def test_mask2former_for_panoptic_segmentation_is_rejected(settings):
-    """mmdet's default of panoptic_on is True."""
+@pytest.mark.parametrize('settings', [{}, {'panoptic_on': True, 'instance_on': False}])
+def test_mask2former_without_instances_is_rejected(settings):
     detector = SimpleNamespace(test_cfg=ConfigDict(settings))
-    with pytest.raises(UserError, match=r'panoptic .*set test_cfg\.instance_on=True and test_cfg'):
+    with pytest.raises(UserError, match=r'no instances .*set test_cfg\.instance_on=True'):
         Mask2FormerGraph(detector)
+
+
+@pytest.mark.parametrize('settings', [{}, {'panoptic_on': True}])
+def test_mask2former_with_instances_and_panoptic_segmentation_warns(settings):
+    """mmdet's default of panoptic_on is True."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        cfg = Config.fromfile(DEMO / 'mask2former_gcvit_digits.py').model
+        cfg.test_cfg.pop('panoptic_on')
+        cfg.test_cfg.update(settings)
+        detector = MODELS.build(cfg)
+    with pytest.warns(UserWarning, match=r'panoptic .* is not exported'):
+        Mask2FormerGraph(detector)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'named'),
+    [
+        ({'nms': {'type': 'soft_nms', 'iou_threshold': 0.6}}, 'NMS .*soft_nms'),
+        ({'bbox_coder': TBLRBBoxCoder()}, 'TBLRBBoxCoder'),
+        ({'use_sigmoid_cls': False}, 'loss_cls.use_sigmoid=False'),
+    ],
+)
+def test_rtmdet_ins_with_unsupported_parts_is_rejected(settings, named):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        cfg = Config.fromfile(DEMO / 'rtmdet_ins_gcvit_digits.py').model
+        detector = MODELS.build(cfg)
+    RTMDetInsGraph(detector)
+    for name, value in settings.items():
+        if name == 'nms':
+            detector.test_cfg.nms = ConfigDict(value)
+        else:
+            setattr(detector.bbox_head, name, value)
+    with pytest.raises(UserError, match=rf'RTMDet-Ins with {named}\. Export supports plain NMS'):
+        RTMDetInsGraph(detector)
 
 
 def test_gathering_equals_grid_sample_inside_and_outside_of_maps_of_any_size():
