@@ -24,6 +24,9 @@ from .detector_graph import (
 # Logit of the coordinates of pixels without a proposal. mmdet uses infinity, whose sigmoid is 1
 # too.
 NO_PROPOSAL = 1000.0
+# The methods of DINOHead that this module implements or calls; DDQ's and Grounding DINO's heads
+# have others.
+PREDICTING = ('forward', 'predict', 'predict_by_feat')
 
 
 class DINOGraph(DetectorGraph):
@@ -35,11 +38,15 @@ class DINOGraph(DetectorGraph):
     def __init__(self, model: nn.Module):
         super().__init__()
         head = model.bbox_head
-        if type(head) is not DINOHead or not head.loss_cls.use_sigmoid:
+        # A subclass may differ in the training, as with another loss.
+        predicts_alike = all(
+            getattr(type(head), name, None) is getattr(DINOHead, name) for name in PREDICTING
+        )
+        if not predicts_alike or not head.loss_cls.use_sigmoid:
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__} and '
-                f'loss_cls.use_sigmoid={head.loss_cls.use_sigmoid}. Export supports DINO with DINOHead and '
-                'loss_cls.use_sigmoid=True'
+                f'loss_cls.use_sigmoid={head.loss_cls.use_sigmoid}. Export supports DINO with '
+                'DINOHead and loss_cls.use_sigmoid=True'
             )
         self.model = gather_in_attention(model)
 
