@@ -38,6 +38,6 @@ def main(args: Namespace) -> None:
         )
     if difference:
         print(
-            f"checked with onnxruntime: the outputs differ from PyTorch's by at most {difference.value:.1e} "
-            f'of the largest value (in {difference.output})'
+            "checked with onnxruntime: the outputs differ from PyTorch's by at most "
+            f'{difference.value:.1e} of the largest value (in {difference.output})'
         )

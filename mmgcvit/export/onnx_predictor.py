@@ -220,7 +220,8 @@ class OnnxPredictor:
         if len(outputs['scores']) >= limit:
             warnings.warn(
                 f'an image has as many detections as the model returns at most, {limit}. Add '
-                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it again',
+                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it '
+                'again',
                 stacklevel=3,
             )
         boxes = outputs['boxes']
