@@ -13,6 +13,9 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
     parser.add_argument(
+        '--half', action='store_true', help='convolutions and matrix products in float16'
+    )
+    parser.add_argument(
         '--no-check', action='store_true', help="do not compare the file's outputs with the model's"
     )
 
@@ -24,7 +27,9 @@ def main(args: Namespace) -> None:
     from .loading import load_silently
 
     model = load_silently(files, 'cpu')
-    difference = export_onnx(model, args.target, not args.no_check)
+    difference = export_onnx(
+        predictor=model, target=args.target, check=not args.no_check, half=args.half
+    )
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.tiles:
         print(
@@ -32,8 +37,7 @@ def main(args: Namespace) -> None:
             f'{model.tiles} px, as the run was trained on; other programs must'
         )
     if difference:
-        error, output = difference
         print(
-            f"checked with onnxruntime: the outputs differ from PyTorch's by at most {error:.1e} "
-            f'of the largest value (in {output})'
+            "checked with onnxruntime: the outputs differ from PyTorch's by at most "
+            f'{difference.value:.1e} of the largest value (in {difference.output})'
         )

@@ -2,10 +2,12 @@
 the traced one.
 """
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,51 +22,148 @@ from ..errors import UserError
 from ..inference.predictor import Predictor
 from .graphs import INPUT
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
-# Maximum difference of an output, relative to its largest absolute value
-MAX_DIFFERENCE = 1e-4
-# Maximum difference of the scores of objects that match, and of their coordinates / the image's
-# longer side
-MAX_MATCH_DIFFERENCE = 1e-3
-# Minimum share of objects with a match, weighted by score: where an IoU is at NMS's threshold,
-# rounding changes which box is kept
-MIN_MATCHED = 0.99
+# mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
+# stride.
+DINO_STRIDE = 8
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 Arrays = Mapping[str, NDArray]
 
 
-def compare(predictor: Predictor, graph: nn.Module, path: Path) -> tuple[float, str]:
-    """Compare a file with its model, traced as ``graph``, on random images. Raise a UserError if
-    outputs differ.
+@dataclass(frozen=True)
+class Tolerance:
+    """How much a file's outputs may differ from the model's."""
 
-    Return the largest difference, relative to the largest absolute value of its output, and the
-    name of the output.
+    # Maximum difference of an output, relative to its largest absolute value; for masks of the
+    # whole image, 1 - IoU.
+    difference: float
+    # Maximum difference of the scores of objects that match, and of their coordinates / the image's
+    # longer side.
+    match: float
+    # Minimum share of objects with a match, weighted by score: where an IoU is at NMS's threshold,
+    # rounding changes which box is kept.
+    matched: float
+
+
+FLOAT32 = Tolerance(difference=1e-4, match=1e-3, matched=0.99)
+# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a
+# little.
+DINO = Tolerance(difference=0.01, match=0.01, matched=0.95)
+HALF = Tolerance(difference=0.05, match=0.01, matched=0.9)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference of a file from its model, and the name of the output.
+
+    It is relative to the largest absolute value of the output; for masks of the whole image, it is
+    1 - IoU.
+    """
+
+    value: float
+    output: str
+
+
+def compare(
+    predictor: Predictor, graph: nn.Module, path: Path, is_half: bool = False
+) -> Difference:
+    """Compare a file with its model, traced as ``graph``, on random images, and return the largest
+    difference.
+
+    Raise a UserError if outputs differ too much.
     """
     import onnxruntime
 
+    num_queries = getattr(predictor.network, 'num_queries', 0)  # DINO's
+    tolerance = DINO if num_queries else FLOAT32
+    options = onnxruntime.SessionOptions()
+    if is_half:
+        tolerance = HALF
+        # See make_cast.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     content = path.read_bytes()
     is_detector = predictor.task == 'detection'
     if is_detector:
-        predictor, content = remove_score_threshold(predictor, content)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+        # Random images have few high-scoring objects.
+        predictor = replace(predictor, network=remove_score_threshold(predictor.network))
+        if graph.score_thr is not None:
+            content = remove_file_threshold(content, graph.score_thr)
+    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     differences = []
-    for shape in SHAPES:
-        inputs, expected = compute_expected(predictor, graph, make_random_images(*shape))
-        values = session.run(list(expected), {INPUT: inputs.numpy()})
-        outputs = dict(zip(expected, values, strict=True))
+    for batch, height, width in enlarge_shapes(num_queries):
+        images = make_random_images(batch, height, width)
+        outputs, expected = predict_both(session, predictor, graph, images)
         if is_detector:
-            outputs, expected = match_objects(outputs, expected, max(shape))
-        differences += [
-            (compute_difference(outputs[name], expected[name]), name) for name in expected
-        ]
-    difference, name = max(differences)
-    if difference > MAX_DIFFERENCE:
+            outputs, expected = match_objects(
+                outputs=outputs,
+                expected=expected,
+                longer_side=max(height, width),
+                tolerance=tolerance,
+            )
+        for name in expected:
+            value = compute_difference(outputs[name], expected[name])
+            differences.append(Difference(value, name))
+    largest = max(differences, key=lambda difference: difference.value)
+    if largest.value > tolerance.difference:
         raise UserError(
-            f"the ONNX file's {name} differ from the model's by {difference:.2g} of their largest "
-            f'value, and {MAX_DIFFERENCE} is allowed. {NOT_WRITTEN}'
+            f"the ONNX file's {largest.output} differ from the model's by {largest.value:.2g} of "
+            f'their largest value, and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
-    return difference, name
+    return largest
+
+
+def predict_both(
+    session: 'InferenceSession', predictor: Predictor, graph: nn.Module, images: NDArray
+) -> tuple[Arrays, Arrays]:
+    """Return the outputs of a file's session and of its model for images (B, height, width, 3)
+    uint8, by name.
+
+    Masks of the whole image are bool (N, height, width) in both.
+    """
+    inputs, expected = compute_expected(predictor, graph, images)
+    values = session.run(list(expected), {INPUT: inputs.numpy()})
+    outputs = dict(zip(expected, values, strict=True))
+    if predictor.task == 'detection' and graph.mask_stride:
+        outputs['masks'] = make_masks(outputs['masks'], graph, predictor, images.shape[1:3])
+    return outputs, expected
+
+
+def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
+    """Return :data:`SHAPES`, enlarged so that a DINO has at least ``num_queries`` pixels in its
+    first feature map.
+    """
+    smallest = min(height * width for _, height, width in SHAPES)
+    factor = max(1, math.ceil(DINO_STRIDE * math.sqrt(num_queries / smallest)))
+    return [(batch, height * factor, width * factor) for batch, height, width in SHAPES]
+
+
+def make_masks(
+    logits: NDArray, graph: nn.Module, predictor: Predictor, size: tuple[int, int]
+) -> NDArray:
+    """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
+    from .onnx_predictor import resize_masks  # it imports onnxruntime, which may be missing
+
+    return resize_masks(
+        logits=logits,
+        stride=graph.mask_stride,
+        mask_type=graph.mask_type,
+        threshold=get_mask_threshold(predictor.network),
+        img_shape=size,
+        ori_shape=size,
+    )
+
+
+def get_mask_threshold(network: nn.Module) -> float:
+    """Return the probability from which a pixel belongs to an object of a detector."""
+    if hasattr(network, 'panoptic_head'):
+        return 0.5  # Mask2Former's
+    # Two-stage detectors have settings for each stage.
+    test_cfg = network.test_cfg.get('rcnn', network.test_cfg)
+    return float(test_cfg.get('mask_thr_binary', 0.5))
 
 
 def make_random_images(batch: int, height: int, width: int) -> NDArray:
@@ -81,10 +180,13 @@ def make_random_images(batch: int, height: int, width: int) -> NDArray:
 
 def compute_difference(output: NDArray, expected: NDArray) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
-    shapes and NaN).
+    shapes and NaN); of masks, which are bool, 1 - IoU.
     """
     if output.shape != expected.shape:
         return np.inf
+    if expected.dtype == bool:
+        union = np.count_nonzero(output | expected)
+        return np.count_nonzero(output != expected) / max(1, union)
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
     difference = np.abs(output - expected).max(initial=0) / largest
@@ -108,58 +210,94 @@ def compute_expected(
     height, width = images.shape[1:3]
     inputs = batch['inputs'][..., :height, :width]
     if predictor.task == 'classification':
-        outputs = [torch.stack([sample.pred_score for sample in samples])]
-    elif predictor.task == 'segmentation':
-        outputs = [torch.stack([sample.seg_logits.data for sample in samples])]
-    else:
-        found = InstanceData.cat([sample.pred_instances for sample in samples])
-        numbers = torch.tensor([len(sample.pred_instances) for sample in samples])
-        image_indices = torch.arange(len(images)).repeat_interleave(numbers)
-        outputs = [found.bboxes, found.scores, found.labels, image_indices]
-    if 'masks' in graph.output_axes:
+        return inputs, {'scores': stack_arrays([sample.pred_score for sample in samples])}
+    if predictor.task == 'segmentation':
+        return inputs, {'logits': stack_arrays([sample.seg_logits.data for sample in samples])}
+    found = InstanceData.cat([sample.pred_instances for sample in samples])
+    numbers = torch.tensor([len(sample.pred_instances) for sample in samples])
+    image_indices = torch.arange(len(images)).repeat_interleave(numbers)
+    outputs = {
+        'boxes': found.bboxes,
+        'scores': found.scores,
+        'labels': found.labels,
+        'image_indices': image_indices,
+    }
+    if graph.mask_stride:
+        outputs['masks'] = found.masks
+    elif 'masks' in graph.output_names:
         # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the
         # traced module.
         feature_maps = graph.extract_feature_maps(inputs)
-        outputs.append(graph.predict_masks(feature_maps, found.bboxes, *outputs[2:]))
-    arrays = [tensor.numpy() for tensor in outputs]
-    return inputs, dict(zip(graph.output_axes, arrays, strict=True))
+        outputs['masks'] = graph.predict_masks(
+            feature_maps, found.bboxes, found.labels, image_indices
+        )
+    return inputs, {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
-    """Copy a detector and its file with a score threshold of 0, because random images have few
-    high-scoring objects.
+def stack_arrays(tensors: list[Tensor]) -> NDArray:
+    """Stack the tensors of several images (...) to an array (B, ...)."""
+    return torch.stack(tensors).numpy()
+
+
+def remove_score_threshold(network: nn.Module) -> nn.Module:
+    """Return a copy of a detector that keeps objects of any score."""
+    copied = deepcopy(network)
+    for module in copied.modules():
+        if 'score_thr' in (getattr(module, 'test_cfg', None) or ()):
+            module.test_cfg.score_thr = 0.0
+    return copied
+
+
+def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
+    """Return the content of a detector's file with a score threshold of 0 in the last NMS.
+
+    Raise a UserError if it is not ``score_thr`` now, because the comparison would see few objects.
     """
     import onnx
 
     model = onnx.load_from_string(content)
-    predictor = deepcopy(predictor)
-    predictor.network.roi_head.test_cfg.score_thr = 0.0
-    *_, nms_node = (node for node in model.graph.node if node.op_type == 'NonMaxSuppression')
-    # The score threshold is the last input of the last NonMaxSuppression node.
-    (constant,) = (node for node in model.graph.node if nms_node.input[-1] in node.output)
-    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32))
-    constant.attribute[0].t.CopyFrom(zero)
-    return predictor, model.SerializeToString()
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Constant':
+            constants[node.output[0]] = node.attribute[0].t
+    nms_nodes = [node for node in graph.node if node.op_type == 'NonMaxSuppression']
+    threshold = None
+    if nms_nodes:
+        threshold = constants.get(nms_nodes[-1].input[-1])
+    if threshold is None or onnx.numpy_helper.to_array(threshold) != np.float32(score_thr):
+        raise UserError(
+            f'the ONNX file has no NonMaxSuppression with the score threshold {score_thr}, so its '
+            f'objects cannot be compared (torch {torch.__version__}). {NOT_WRITTEN}'
+        )
+    # Another node may use the same constant, so this one gets its own.
+    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
+    graph.initializer.append(zero)
+    nms_nodes[-1].input[-1] = zero.name
+    return model.SerializeToString()
 
 
-def match_objects(outputs: Arrays, expected: Arrays, longer_side: int) -> list[Arrays]:
+def match_objects(
+    outputs: Arrays, expected: Arrays, longer_side: int, tolerance: Tolerance
+) -> list[Arrays]:
     """Return the objects that both the file and the model find, in the same order."""
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
-    is_match = distances <= MAX_MATCH_DIFFERENCE
-    is_match &= box_distances <= MAX_MATCH_DIFFERENCE * longer_side
+    is_match = distances <= tolerance.match
+    is_match &= box_distances <= tolerance.match * longer_side
     for name in ('labels', 'image_indices'):
         is_match &= expected[name][:, None] == outputs[name]
-    # Boxes without an area, which NMS keeps, may match several. Prefer those with close scores.
+    # Queries predict similar boxes, and NMS keeps boxes without an area: they may match several.
+    # Prefer those with close scores.
     expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
     is_kept = is_match[expected_indices, indices]
     matches = []
     for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
-        if objects['scores'][matched].sum() < MIN_MATCHED * objects['scores'].sum():
+        if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
             raise UserError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects '
                 f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
-                f'{MIN_MATCHED:.0%} (weighted by score). {NOT_WRITTEN}'
+                f'{tolerance.matched:.0%} (weighted by score). {NOT_WRITTEN}'
             )
         matches.append({name: values[matched] for name, values in objects.items()})
     return matches

@@ -4,12 +4,13 @@
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
+from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
@@ -27,8 +28,9 @@ ROI_HEADS = (
     mmdet_fixes.CascadeRoIHead,
 )
 SUPPORTED = (
-    "Export supports mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, "
-    "FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
+    "Export supports mmdet's DINO, RTMDet-Ins, Mask2Former for instances, and Faster, Mask and "
+    'Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, DeltaXYWHBBoxCoder, RoIAlign with '
+    "pool_mode='avg' and plain NMS"
 )
 Tensors = tuple[Tensor, ...]
 # A box that is dropped gets the score NO_OBJECT. All other scores and logits are above
@@ -37,7 +39,37 @@ NO_OBJECT = -1e4
 OBJECT_THRESHOLD = -5e3
 
 
-class TwoStageGraph(nn.Module):
+class DetectorGraph(nn.Module):
+    """Base class of detectors to trace. ``forward`` takes images (B, 3, H, W) and returns the
+    outputs of all images' N objects, ordered by image, then by descending score.
+
+    ``output_names`` are those of its outputs: boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores,
+    labels and image indices (N,); masks (N, h, w). ``mask_type`` is 'box' for masks that are
+    probabilities inside the box, else how logits of the whole padded image, one for ``mask_stride``
+    x ``mask_stride`` pixels, become masks: 'crop' or 'resize' first. ``score_thr`` is that of the
+    last NMS, None without NMS.
+    """
+
+    output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
+    mask_type: ClassVar[str] = 'box'
+    mask_stride = 0
+    score_thr: float | None = None
+
+    @property
+    def output_axes(self) -> dict[str, dict[int, str]]:
+        """The dynamic axes of each output."""
+        axes = {name: {0: 'objects'} for name in self.output_names}
+        if self.mask_stride:
+            axes['masks'] = {0: 'objects', 1: 'mask_height', 2: 'mask_width'}
+        return axes
+
+    def extract_feature_maps(self, images: Tensor) -> Tensors:
+        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
+        divisor = self.model.data_preprocessor.pad_size_divisor
+        return self.model.extract_feat(pad_images(images, divisor))
+
+
+class TwoStageGraph(DetectorGraph):
     """Faster, Mask or Cascade R-CNN as a module to trace.
 
     Other detectors, heads and NMS raise a UserError.
@@ -49,26 +81,17 @@ class TwoStageGraph(nn.Module):
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__()
         self.model = model
-        names = ['boxes', 'scores', 'labels', 'image_indices']
         heads = [model.rpn_head, *list_modules(roi_head.bbox_head)]
         if roi_head.with_mask:
-            names.append('masks')
+            self.output_names = (*DetectorGraph.output_names, 'masks')
             heads += list_modules(roi_head.mask_head)
-        # The dynamic axes of each output.
-        self.output_axes = {name: {0: 'objects'} for name in names}
         types = (models.RPNHead, models.ConvFCBBoxHead, models.FCNMaskHead)
         unsupported = [type(head).__name__ for head in heads if not isinstance(head, types)]
-        for cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-            if cfg.get('type', 'nms') != 'nms' or set(cfg) - {'type', 'iou_threshold', 'split_thr'}:
-                unsupported.append(f'NMS {dict(cfg)}')
+        unsupported += find_unsupported_nms(model.test_cfg.rpn.nms)
+        unsupported += find_unsupported_nms(model.test_cfg.rcnn.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
-
-    def extract_feature_maps(self, images: Tensor) -> Tensors:
-        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
-        return self.model.extract_feat(
-            pad_images(images, self.model.data_preprocessor.pad_size_divisor)
-        )
+        self.score_thr = float(model.test_cfg.rcnn.score_thr)
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
@@ -84,16 +107,18 @@ class TwoStageGraph(nn.Module):
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
         cfg = self.model.test_cfg.rcnn
         # Each class has its own boxes, so it is passed as an image.
-        kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1), cfg.nms, cfg.score_thr)
+        kept = apply_nms(
+            boxes=boxes.flatten(0, 1),
+            scores=scores.flatten(0, 1),
+            nms=cfg.nms,
+            score_thr=self.score_thr,
+        )
         kept = kept.reshape_as(scores).flatten(1)
-        top_scores, order = select_top_scores(kept, cfg.max_per_img)
-        image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
-        index = order[image, rank]
-        top_scores = top_scores[image, rank]
+        image, index, top_scores = list_objects(kept, cfg.max_per_img)
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
         outputs = (boxes, top_scores, labels, image)
-        if 'masks' in self.output_axes:
+        if 'masks' in self.output_names:
             outputs += (self.predict_masks(feature_maps, boxes, labels, image),)
         return outputs
 
@@ -121,7 +146,10 @@ class TwoStageGraph(nn.Module):
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             boxes.append(level_boxes)
-            scores.append(apply_nms(level_boxes, top_scores, cfg.nms, OBJECT_THRESHOLD))
+            kept = apply_nms(
+                boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=OBJECT_THRESHOLD
+            )
+            scores.append(kept)
         scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
         return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
@@ -183,9 +211,15 @@ def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size:
     Return boxes (B, n, K, 4) = [x1, y1, x2, y2] in pixels.
     """
     decoded = delta2bbox(boxes.flatten(0, 1), deltas, coder.means, coder.stds)
-    decoded = decoded.reshape(*boxes.shape[:2], -1, 4)
-    limits = size.flip(0).repeat(2).to(decoded.dtype)
-    return torch.minimum(decoded.clamp(min=0.0), limits)
+    return clip_boxes(decoded.reshape(*boxes.shape[:2], -1, 4), size)
+
+
+def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
+    """Clip boxes (..., 4) = [x1, y1, x2, y2] in pixels to images of ``size`` (2,) = [height,
+    width].
+    """
+    limits = size.flip(0).repeat(2).to(boxes.dtype)
+    return torch.minimum(boxes.clamp(min=0.0), limits)
 
 
 def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
@@ -212,6 +246,16 @@ def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tens
     return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
 
 
+def list_objects(scores: Tensor, max_objects: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return image, index and score (N,) of each image's ``max_objects`` highest-scoring objects.
+
+    ``scores`` (B, n) are ``NO_OBJECT`` where there is none.
+    """
+    top_scores, order = select_top_scores(scores, max_objects)
+    image, rank = (top_scores > OBJECT_THRESHOLD).nonzero().unbind(1)
+    return image, order[image, rank], top_scores[image, rank]
+
+
 def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
     """Sort scores (B, n) in descending order.
 
@@ -230,8 +274,9 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def apply_nms(boxes: Tensor, scores: Tensor, nms: Any, score_thr: float) -> Tensor:
-    """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n).
+def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: float) -> Tensor:
+    """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n), of those that
+    score above ``score_thr``.
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
@@ -265,3 +310,11 @@ class NonMaxSuppression(torch.autograd.Function):
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return indices
+
+
+def find_unsupported_nms(nms: ConfigDict) -> list[str]:
+    """Return a description of NMS settings that are not plain NMS, else an empty list."""
+    is_plain = nms.get('type', 'nms') == 'nms'
+    if is_plain and not set(nms) - {'type', 'iou_threshold', 'split_thr'}:
+        return []
+    return [f'NMS {dict(nms)}']

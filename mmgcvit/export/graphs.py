@@ -3,7 +3,6 @@
 OpenMMLab packages are imported when needed.
 """
 
-from copy import deepcopy
 from typing import ClassVar
 
 import torch
@@ -15,16 +14,18 @@ from ..errors import UserError
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..private_api import predicts_softmax
+from .replacing import replace_modules
 
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
+Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
 
 
 class ClassifierGraph(nn.Module):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
-    output_axes: ClassVar = {'scores': {0: 'batch'}}
+    output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
     def __init__(self, model: nn.Module):
         from mmpretrain.models import ImageClassifier
@@ -45,10 +46,12 @@ class ClassifierGraph(nn.Module):
 class SegmentorGraph(nn.Module):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
-    output_axes: ClassVar = {'logits': DYNAMIC_AXES}
+    output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: nn.Module):
-        from mmseg.models import EncoderDecoder
+        from mmseg.models import EncoderDecoder, Mask2FormerHead
+
+        from .deformable_attention import gather_in_attention
 
         super().__init__()
         head = getattr(model, 'decode_head', None)
@@ -57,21 +60,21 @@ class SegmentorGraph(nn.Module):
         size = padding.get('size') or (0, 0)
         mode = model.test_cfg.mode
         # Heads with a pixel decoder are those of Mask2Former and MaskFormer.
-        is_supported = type(model) is EncoderDecoder and not hasattr(head, 'pixel_decoder')
+        is_maskformer = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
+        is_supported = type(model) is EncoderDecoder and not is_maskformer
         if not is_supported or num_channels < 2 or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
             raise UserError(
                 f'cannot export {type(model).__name__} with {type(head).__name__} of '
                 f'{num_channels} output channels, mode {mode} and padding to {size}. Export '
                 'supports EncoderDecoder with a head that has a channel for each class, as '
-                f'UPerHead, mode whole and padding to at most {MIN_IMAGE_SIZE}'
+                'UPerHead, or Mask2FormerHead, mode whole and padding to at most '
+                f'{MIN_IMAGE_SIZE}'
             )
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
         self.model = model
-        self.head = deepcopy(head)
-        for module in self.head.modules():
-            if isinstance(module, nn.AdaptiveAvgPool2d):
-                module.__class__ = TraceablePooling
+        head = replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
+        self.head = gather_in_attention(head)
 
     def forward(self, images: Tensor) -> Tensor:
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
@@ -85,12 +88,16 @@ class SegmentorGraph(nn.Module):
         return logits[..., : images.shape[2], : images.shape[3]]
 
 
-class TraceablePooling(nn.AdaptiveAvgPool2d):
+class TraceablePooling(nn.Module):
     """``nn.AdaptiveAvgPool2d`` as two matrix products, because ONNX has no adaptive pooling."""
+
+    def __init__(self, pooling: nn.AdaptiveAvgPool2d):
+        super().__init__()
+        self.output_size = make_pair(pooling.output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, h, w), first its rows, then its columns."""
-        for side, bins in zip(x.shape[2:], make_pair(self.output_size), strict=True):
+        for side, bins in zip(x.shape[2:], self.output_size, strict=True):
             # Bin i covers the pixels from floor(i * side / bins) up to ceil((i + 1) * side / bins)
             # - 1.
             pixels = torch.arange(side, device=x.device)

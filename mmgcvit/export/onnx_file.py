@@ -6,8 +6,10 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
@@ -16,8 +18,9 @@ from ..inference.predictor import Predictor
 from ..models.layers.arguments import make_pair
 from ..private_api import is_converting_channels
 from ..version import __version__
-from .comparing import compare
+from .comparing import Difference, compare, get_mask_threshold
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
+from .half_precision import convert_to_half
 
 OPSET = 17  # the first opset with LayerNormalization, the newest operator in the exported files
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding
@@ -25,26 +28,21 @@ OPSET = 17  # the first opset with LayerNormalization, the newest operator in th
 EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
-def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple[float, str] | None:
+def export_onnx(
+    predictor: Predictor, target: Path, check: bool = True, half: bool = False
+) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
-    With ``check``, return the result of :func:`.compare`. If the outputs differ too much, or the
-    model has parts that cannot be exported, raise a UserError and do not write ``target``.
+    With ``half``, convolutions and matrix products are float16. With ``check``, return the result
+    of :func:`.compare`. If the outputs differ too much, or the model has parts that cannot be
+    exported, raise a UserError and do not write ``target``.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
-    if predictor.task == 'classification':
-        graph_type = ClassifierGraph
-    elif predictor.task == 'segmentation':
-        graph_type = SegmentorGraph
-    else:
-        from .detector_graph import TwoStageGraph
-
-        graph_type = TwoStageGraph
-    # Its output_axes maps the name of each output to its dynamic axes.
-    module = graph_type(predictor.network).eval()
-    metadata = collect_metadata(predictor)
+    module = build_graph(predictor).eval()
+    metadata = collect_metadata(predictor, module)
+    metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
     if torch.__version__ >= '2.5':
@@ -67,12 +65,43 @@ def export_onnx(predictor: Predictor, target: Path, check: bool = True) -> tuple
                 **options,
             )
         model = onnx.load(unfinished)
+        if half:
+            convert_to_half(model)
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, unfinished)
-        return compare(predictor, module, unfinished) if check else None
+        if not check:
+            return None
+        return compare(predictor=predictor, graph=module, path=unfinished, is_half=half)
 
 
-def collect_metadata(predictor: Predictor) -> dict[str, str]:
+def build_graph(predictor: Predictor) -> nn.Module:
+    """Return the module to trace.
+
+    Its ``output_axes`` maps the name of each output to its dynamic axes. Raise a UserError if the
+    model has parts that cannot be exported.
+    """
+    model = predictor.network
+    if predictor.task == 'classification':
+        return ClassifierGraph(model)
+    if predictor.task == 'segmentation':
+        return SegmentorGraph(model)
+    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
+
+    from .detector_graph import TwoStageGraph
+    from .dino_graph import DINOGraph
+    from .mask2former_graph import Mask2FormerGraph
+    from .rtmdet_graph import RTMDetInsGraph
+
+    if isinstance(model, DINO):
+        return DINOGraph(model)
+    if isinstance(model, Mask2Former):
+        return Mask2FormerGraph(model)
+    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
+        return RTMDetInsGraph(model)
+    return TwoStageGraph(model)
+
+
+def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor
@@ -98,7 +127,9 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
             'score_thr': predictor.score_thr,
             'tiles': predictor.tiles or 0,
             'limit': predictor.limit,
-            'mask_thr_binary': predictor.network.test_cfg.rcnn.get('mask_thr_binary', 0.5),
+            'mask_thr_binary': get_mask_threshold(predictor.network),
+            'mask_type': module.mask_type,
+            'mask_stride': module.mask_stride,
         }
     for name, value in entries.items():
         if not isinstance(value, str):
@@ -106,7 +137,7 @@ def collect_metadata(predictor: Predictor) -> dict[str, str]:
     return entries
 
 
-def describe_preprocessing(steps: Sequence) -> dict:
+def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
     """Return how a test pipeline resizes and crops.
 
     The table of metadata in docs/deploy.md explains the keys.

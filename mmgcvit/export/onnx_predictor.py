@@ -12,8 +12,8 @@ your own project, also on a machine without torch::
 import json
 import warnings
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -69,6 +69,9 @@ class Classification:
     scores: NDArray
 
 
+Prediction = Detections | Segmentation | Classification
+
+
 class OnnxPredictor:
     """Runs inference with an ONNX file of ``mmgcvit export``; call it with an image.
 
@@ -111,7 +114,7 @@ class OnnxPredictor:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
 
-    def __call__(self, image: str | Path | NDArray) -> Any:
+    def __call__(self, image: str | Path | NDArray) -> Prediction:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
         :class:`Classification`, as the file's model does.
@@ -141,7 +144,7 @@ class OnnxPredictor:
         names = [self.classes[label] for label in found.class_id]
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
-    def predict(self, image: NDArray) -> Any:
+    def predict(self, image: NDArray) -> Prediction:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
@@ -208,22 +211,78 @@ class OnnxPredictor:
 
         Scale the rest from ``img_shape`` to ``ori_shape``, both (height, width).
         """
+        mask_type = self.metadata.get('mask_type', 'box')
+        if mask_type == 'crop':
+            outputs = self.rescore(outputs, img_shape, ori_shape)
         kept = outputs['scores'] >= self.score_thr
         outputs = {name: values[kept] for name, values in outputs.items()}
         limit = json.loads(self.metadata.get('limit', 'Infinity'))
         if len(outputs['scores']) >= limit:
             warnings.warn(
                 f'an image has as many detections as the model returns at most, {limit}. Add '
-                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it again',
+                'tiles=SIDE, or raise max_per_img in the test_cfg of its config and export it '
+                'again',
                 stacklevel=3,
             )
-        y_scale, x_scale = np.divide(ori_shape, img_shape)
-        boxes = outputs['boxes'] * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
-        class_names = [self.classes[label] for label in outputs['labels']]
+        boxes = outputs['boxes']
+        if mask_type != 'crop':
+            y_scale, x_scale = np.divide(ori_shape, img_shape)
+            boxes = boxes * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         masks = outputs.get('masks')
-        if masks is not None:
+        if masks is not None and mask_type == 'box':
             masks = paste_masks(masks, boxes, float(self.metadata['mask_thr_binary']), ori_shape)
+        elif masks is not None and mask_type == 'resize':
+            masks = self.resize_masks(masks, img_shape, ori_shape)
+        class_names = [self.classes[label] for label in outputs['labels']]
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
+
+    def resize_masks(self, logits: NDArray, img_shape: Shape, ori_shape: Shape) -> NDArray:
+        """Return masks (n, *ori_shape) bool of logits (n, h, w)."""
+        return resize_masks(
+            logits=logits,
+            stride=int(self.metadata['mask_stride']),
+            mask_type=self.metadata['mask_type'],
+            threshold=float(self.metadata['mask_thr_binary']),
+            img_shape=img_shape,
+            ori_shape=ori_shape,
+        )
+
+    def rescore(
+        self, outputs: dict[str, NDArray], img_shape: Shape, ori_shape: Shape
+    ) -> dict[str, NDArray]:
+        """Compute boxes, scores and masks of a Mask2Former at the size of the image, and sort the
+        objects by score.
+
+        An object's score is that of its class times the mean probability in its mask.
+        """
+        # The score of a mask is at most 1.
+        kept = outputs['class_scores'] >= self.score_thr
+        outputs = {name: values[kept] for name, values in outputs.items()}
+        stride = int(self.metadata['mask_stride'])
+        masks = np.zeros((len(outputs['masks']), *ori_shape), bool)
+        boxes = np.zeros((len(masks), 4), np.float32)
+        scores = np.zeros(len(masks), np.float32)
+        for i, logits in enumerate(outputs['masks']):
+            resized = resize_logits(
+                logits=logits,
+                stride=stride,
+                mask_type='crop',
+                img_shape=img_shape,
+                ori_shape=ori_shape,
+            )
+            masks[i] = resized > 0
+            boxes[i] = find_box(masks[i])
+            # The exponentials of large negative logits would overflow, and are not needed.
+            inside = resized[masks[i]]
+            mask_score = (1 / (1 + np.exp(-inside))).sum() / (len(inside) + 1e-6)
+            scores[i] = outputs['class_scores'][i] * mask_score
+        order = np.argsort(-scores, kind='stable')
+        return {
+            'boxes': boxes[order],
+            'scores': scores[order],
+            'labels': outputs['labels'][order],
+            'masks': masks[order],
+        }
 
 
 def read_image(image: str | Path | NDArray) -> NDArray:
@@ -303,3 +362,57 @@ def paste_masks(
             mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
         masks[i] = mask >= threshold
     return masks
+
+
+def resize_masks(
+    logits: NDArray,
+    stride: int,
+    mask_type: str,
+    threshold: float,
+    img_shape: Shape,
+    ori_shape: Shape,
+) -> NDArray:
+    """Resize logits (n, h, w) to bool masks (n, *ori_shape): pixels with a probability above
+    ``threshold``. The other arguments are those of :func:`resize_logits`.
+    """
+    min_logit = np.log(threshold / (1 - threshold))
+    masks = np.zeros((len(logits), *ori_shape), bool)
+    for i, mask_logits in enumerate(logits):
+        resized = resize_logits(
+            logits=mask_logits,
+            stride=stride,
+            mask_type=mask_type,
+            img_shape=img_shape,
+            ori_shape=ori_shape,
+        )
+        masks[i] = resized > min_logit
+    return masks
+
+
+def resize_logits(
+    logits: NDArray, stride: int, mask_type: str, img_shape: Shape, ori_shape: Shape
+) -> NDArray:
+    """Resize the logits (h, w) of a padded input, one for ``stride`` x ``stride`` pixels, to the
+    image, *ori_shape*, as mmdet does.
+
+    ``img_shape`` (height, width) is the input's without padding. With the ``mask_type`` 'crop'
+    (Mask2Former) the padding is cropped before the second resizing, with 'resize' (RTMDet-Ins)
+    after it.
+    """
+    padded = cv2.resize(logits, None, fx=stride, fy=stride)
+    if mask_type == 'crop':
+        cropped = np.ascontiguousarray(padded[: img_shape[0], : img_shape[1]])
+        return cv2.resize(cropped, ori_shape[::-1])
+    # mmdet multiplies by the reciprocal of the factor of the first resizing.
+    height = ceil(padded.shape[0] * (1 / (img_shape[0] / ori_shape[0])))
+    width = ceil(padded.shape[1] * (1 / (img_shape[1] / ori_shape[1])))
+    return cv2.resize(padded, (width, height))[: ori_shape[0], : ori_shape[1]]
+
+
+def find_box(mask: NDArray) -> tuple[int, int, int, int]:
+    """Return the box [x1, y1, x2, y2] around a mask (height, width), zeros if it is empty."""
+    columns = np.flatnonzero(mask.any(0))
+    rows = np.flatnonzero(mask.any(1))
+    if not len(columns):
+        return 0, 0, 0, 0
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1

@@ -5,6 +5,8 @@ OnnxPredictor the package's predictions.
 import json
 import shutil
 import sys
+import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +19,18 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import match_objects, remove_score_threshold
+from mmgcvit.export.comparing import (
+    DINO,
+    FLOAT32,
+    HALF,
+    make_random_images,
+    match_objects,
+    predict_both,
+    remove_file_threshold,
+    remove_score_threshold,
+)
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import export_onnx
+from mmgcvit.export.onnx_file import build_graph, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
@@ -36,6 +47,10 @@ NAMES = [
     'lsa_digits_cls',
     'upernet_lsa_digits',
     'mask_rcnn_gcvit_digits',
+    'dino',
+    'mask2former_seg',
+    long('rtmdet_ins_gcvit_digits'),
+    long('mask2former_gcvit_digits'),
     long('cascade_lsa'),
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
@@ -50,7 +65,8 @@ def photo():
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
     """Here the score threshold is 0."""
     one = exported('mask_rcnn_gcvit_digits')
-    _, content = remove_score_threshold(one.model, one.path.read_bytes())
+    score_thr = one.model.network.test_cfg.rcnn.score_thr
+    content = remove_file_threshold(one.path.read_bytes(), score_thr)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
     found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
@@ -78,6 +94,51 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
     assert json.loads(texts['palette']) == [list(colour) for colour in one.model.palette]
 
 
+@pytest.mark.parametrize('name', ['dino', 'mask_rcnn_gcvit_digits'])
+def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
+    """DINO has no NMS; the R-CNN's has another threshold. A comparison of the few objects above it
+    would hold little.
+    """
+    with pytest.raises(UserError, match=r'no NonMaxSuppression with the score threshold 0\.123'):
+        remove_file_threshold(exported(name).path.read_bytes(), 0.123)
+
+
+@pytest.mark.parametrize('shape', [(1, 64, 96), (3, 131, 70), (2, 128, 160)])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask_rcnn_gcvit_digits',
+        'dino',
+        long('rtmdet_ins_gcvit_digits'),
+        long('mask2former_gcvit_digits'),
+        long('cascade_lsa'),
+    ],
+)
+def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported, name, shape):
+    """Classes are equal, boxes within a quarter of a pixel, and one mask pixel in a thousand may
+    differ, at any score.
+    """
+    one = exported(name)
+    graph = build_graph(one.model).eval()
+    content = one.path.read_bytes()
+    if graph.score_thr is not None:
+        content = remove_file_threshold(content, graph.score_thr)
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    model = replace(one.model, network=remove_score_threshold(one.model.network))
+    outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
+    number = len(expected['scores'])
+    assert len(outputs['scores']) == number >= shape[0]
+    outputs, expected = match_objects(outputs, expected, max(shape), FLOAT32)
+    assert len(expected['scores']) == number
+    np.testing.assert_array_equal(outputs['labels'], expected['labels'])
+    np.testing.assert_allclose(outputs['boxes'], expected['boxes'], atol=0.25)
+    if 'masks' in expected:
+        differs = outputs['masks'] != expected['masks']
+        if outputs['masks'].dtype != bool:  # probabilities inside the box
+            differs = (outputs['masks'] > 0.5) != (expected['masks'] > 0.5)
+        assert differs.mean() <= 0.001
+
+
 def scale_scores(self, images):
     return 1.001 * FORWARD(self, images)
 
@@ -87,12 +148,13 @@ def skip_finest_level(extractor, rois, num_levels):
     return levels.clamp(min=1) if torch.onnx.is_in_onnx_export() else levels
 
 
-def ignore_classes(boxes, scores, *thresholds):
+def ignore_classes(boxes, scores, nms, score_thr):
     """Apply NMS to the boxes of all classes together, and to each level of proposals as before."""
     num_boxes = boxes.shape[1]
-    if thresholds[1] >= 0:  # of the last NMS
+    if score_thr >= 0:  # of the last NMS
         num_boxes = 10 * num_boxes
-    return APPLY_NMS(boxes.reshape(-1, num_boxes, 4), scores.reshape(-1, num_boxes), *thresholds)
+    boxes = boxes.reshape(-1, num_boxes, 4)
+    return APPLY_NMS(boxes, scores.reshape(-1, num_boxes), nms, score_thr)
 
 
 FORWARD, APPLY_NMS = ClassifierGraph.forward, detector_graph.apply_nms
@@ -128,7 +190,10 @@ def test_equal_objects_match_one_to_one():
     objects = {'boxes': np.ones((3, 4))}
     for name in ('scores', 'labels', 'image_indices'):
         objects[name] = np.ones(3)
-    assert [len(matched['boxes']) for matched in match_objects(objects, objects, 9)] == [3, 3]
+    assert [len(matched['boxes']) for matched in match_objects(objects, objects, 9, FLOAT32)] == [
+        3,
+        3,
+    ]
 
 
 def test_no_object_is_without_a_match_among_1500_proposals(tmp_path):
@@ -156,12 +221,41 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     (tmp_path / 'tiled.py').write_text(f"{base}dict(type='mmgcvit.TiledTestLoop', side=64)")
     weights = DEMO / 'weights' / 'mask_rcnn_gcvit_digits.safetensors'
     monkeypatch.setattr(
-        'mmgcvit.export.onnx_file.export_onnx', lambda model, path, *_: Path(path).touch()
+        'mmgcvit.export.onnx_file.export_onnx', lambda target, **_: Path(target).touch()
     )
     code, printed = call(
         'export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check'
     )
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
+
+
+def test_the_command_writes_half_precision(call, tmp_path):
+    target = tmp_path / 'half.onnx'
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', target, '--half')
+    assert code == 0
+    assert "checked with onnxruntime: the outputs differ from PyTorch's by at most " in printed
+    file = onnx.load(target)
+    assert onnx.TensorProto.FLOAT16 in {tensor.data_type for tensor in file.graph.initializer}
+    assert OnnxPredictor(target).metadata['precision'] == 'float16'
+
+
+@pytest.mark.long
+def test_the_command_exports_the_instances_of_a_panoptic_mask2former(call, tmp_path):
+    """mmdet's default of panoptic_on is True."""
+    base = DEMO / 'mask2former_gcvit_digits.py'
+    config = tmp_path / 'panoptic.py'
+    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(panoptic_on=True))')
+    target = tmp_path / 'panoptic.onnx'
+    with pytest.warns(UserWarning, match=r'panoptic .*is not exported'):
+        code, printed = call(
+            'export', config, DEMO / 'weights' / f'{base.stem}.safetensors', target
+        )
+    assert (code, 'checked with onnxruntime' in printed) == (0, True)
+    image = picture_of(150, 120)
+    found = OnnxPredictor(target)(image)
+    expected = load(base, device='cpu')(image)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):
@@ -175,6 +269,64 @@ def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, ph
     assert found.masks.shape == (len(expected.boxes), 300, 400)
     overlap, union = found.masks & expected.masks, found.masks | expected.masks
     assert overlap.sum() > 0.995 * union.sum() > 0
+
+
+@pytest.mark.parametrize(
+    'name', ['dino', long('rtmdet_ins_gcvit_digits'), long('mask2former_gcvit_digits')]
+)
+@pytest.mark.parametrize('size', [(300, 400), (97, 261), (150, 120)])
+def test_the_onnx_predictor_detects_what_models_of_other_heads_do(
+    exported, name, size, monkeypatch
+):
+    """Random weights score low, so the threshold is 0. Boxes agree within a quarter of a pixel, and
+    one mask pixel in a thousand may differ.
+    """
+    one = exported(name)
+    monkeypatch.setattr(one.model, 'score_thr', 0.0)
+    image = picture_of(*size)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # there are as many objects as the model returns at most
+        found = OnnxPredictor(one.path, score_thr=0.0)(image)
+    expected = one.model(image)
+    assert len(expected.boxes) > 0
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
+    if name != 'dino':
+        assert found.masks.shape == (len(expected.boxes), *size)
+        assert (found.masks != expected.masks).mean() <= 0.001
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mask_rcnn_gcvit_digits',
+        'mask2former_seg',
+        long('dino'),
+        long('rtmdet_ins_gcvit_digits'),
+        long('mask2former_gcvit_digits'),
+    ],
+)
+def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):
+    one = exported(name)
+    path = tmp_path / 'half.onnx'
+    difference = export_onnx(one.model, path, half=True)
+    # Without rounding, the difference would be that of the float32 file, below 1e-4.
+    assert FLOAT32.difference < difference.value <= HALF.difference
+    assert path.stat().st_size < 0.7 * one.path.stat().st_size
+    predictor = OnnxPredictor(path)
+    assert predictor.metadata['precision'] == 'float16'
+    assert type(predictor(picture_of(90, 130))).__name__ in ('Detections', 'Segmentation')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_an_export_compares_the_file_and_leaves_the_model_as_it_is(exported, name):
+    """It compares at three sizes and two batch sizes other than the traced ones."""
+    one = exported(name)
+    tolerance = DINO if name == 'dino' else FLOAT32
+    assert 0 < one.difference.value <= tolerance.difference
+    modules = [type(module).__module__ for module in one.model.network.modules()]
+    assert not [module for module in modules if module.startswith('mmgcvit.export')]
 
 
 def test_the_onnx_predictor_detects_in_tiles_and_warns_at_the_limit(exported, photo):
@@ -194,6 +346,7 @@ def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, 
         ('gcvit_digits_cls', path),
         ('lsa_digits_cls', path),
         ('upernet_lsa_digits', photo),
+        ('mask2former_seg', photo),
         # The short side of a strip is resized to 16 px, which mmseg pads to 32.
         ('upernet_gcvit_objects', picture_of(40, 1280)),
     ):
