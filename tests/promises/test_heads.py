@@ -13,7 +13,7 @@ from tools import smoke_config
 
 from .. import fork_server
 from ..configs.models import read
-from ..docs.pages import find_tables, read_page
+from ..docs.pages import find_tables
 from ..inference.conftest import picture_of
 from ..tools.commands import CONFIGS, DEMO, environment_for
 
@@ -52,16 +52,10 @@ COMMANDS = {
 HEADS = ('head', 'decode_head', 'bbox_head', 'rpn_head', 'roi_head', 'panoptic_head')
 # The first head of each task. The others are run by make test-all.
 FIRST = ('Mask R-CNN', 'UPerNet', 'classifiers with softmax')
-# While the page of ONNX files says so, their export is expected to fail.
-NOT_EXPORTED = ()
-if 'such as DINO, RTMDet and Mask2Former' in read_page('docs/deploy.md'):
-    NOT_EXPORTED = ('DINO', 'RTMDet-Ins', 'Mask2Former')
 CELLS = []
 for head, _, *cells in TABLE[1:]:
     for column, cell in zip(COLUMNS, cells, strict=True):
         marks = [] if head in FIRST else [pytest.mark.long]
-        if column == 'export' and head.startswith(NOT_EXPORTED):
-            marks.append(pytest.mark.xfail(reason='export does not support it yet', strict=True))
         CELLS.append(pytest.param(head, column, cell, marks=marks, id=f'{head}-{column}'))
 
 

@@ -31,6 +31,8 @@ LINES = [
         'run/last_checkpoint',
     ),
     ('test SEGMENTOR --work-dir tested --no-progress', 'tested'),
+    ('test run --data photos --work-dir tested_again', 'tested_again'),
+    ('mistakes run --data photos --out-dir wrong_again', 'wrong_again/confusion.png'),
     (
         'train TOY --work-dir toy --launcher pytorch --local-rank 0 --auto-scale-lr --progress '
         '--cfg-options auto_scale_lr.base_batch_size=4',
@@ -67,7 +69,7 @@ LINES = [
     ),
     ('publish RUN weights.safetensors', 'weights.safetensors'),
     ('export CLASSIFIER model.onnx --no-check', 'model.onnx'),
-    ('export CLASSIFIER model.onnx --no-check --overwrite', 'model.onnx'),
+    ('export CLASSIFIER model.onnx --no-check --overwrite --half', 'model.onnx'),
     ('convert ema.pth converted.pth --to original --ema --prefix student.', 'converted.pth'),
 ]
 # Options that need a GPU or a program that is not installed, and the sentence that says so.
