@@ -104,6 +104,20 @@ def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
         remove_file_threshold(exported(name).path.read_bytes(), 0.123)
 
 
+@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits')])
+def test_a_file_predicts_nothing_where_no_score_reaches_the_threshold(exported, name):
+    """Here the threshold of the last NMS is 1."""
+    file = onnx.load(exported(name).path)
+    one = onnx.numpy_helper.from_array(np.ones(1, np.float32), 'one')
+    file.graph.initializer.append(one)
+    nms_nodes = [node for node in file.graph.node if node.op_type == 'NonMaxSuppression']
+    nms_nodes[-1].input[-1] = 'one'
+    content = file.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    values = session.run(None, {INPUT: torch.randn(2, 3, 70, 90).numpy()})
+    assert {len(value) for value in values} == {0}
+
+
 @pytest.mark.parametrize('shape', [(1, 64, 96), (3, 131, 70), (2, 128, 160)])
 @pytest.mark.parametrize(
     'name',
