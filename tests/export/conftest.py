@@ -15,8 +15,9 @@ from ..tools.commands import CONFIGS, DEMO
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
-    """Return a function that exports a config of configs/demo (trained) or tests/data/configs
-    (random) by name.
+    """Return a function that exports a config of configs/demo or tests/data/configs by name.
+
+    Models whose weights do not come with the project have random ones.
     """
 
     @functools.cache
@@ -24,7 +25,9 @@ def exported(tmp_path_factory):
         folder = tmp_path_factory.mktemp('export')
         source = DEMO / f'{name}.py'
         if not source.is_file():
-            source = make_work_dir(folder, 'detection', Config.fromfile(CONFIGS / f'{name}.py'))
+            source = CONFIGS / f'{name}.py'
+        if not (DEMO / 'weights' / f'{name}.safetensors').is_file():
+            source = make_work_dir(folder, 'detection', Config.fromfile(source))
         model, target = load(source, device='cpu'), folder / f'{name}.onnx'
         return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 

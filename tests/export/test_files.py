@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmengine.config import Config
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
@@ -36,7 +37,7 @@ from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
 
 from ..docs.pages import find_table
-from ..inference.conftest import picture_of
+from ..inference.conftest import make_work_dir, picture_of
 from ..inference.large_images import TILE, matches, page_of
 from ..programs import run
 from ..tools.commands import DEMO
@@ -101,6 +102,20 @@ def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
     """
     with pytest.raises(UserError, match=r'no NonMaxSuppression with the score threshold 0\.123'):
         remove_file_threshold(exported(name).path.read_bytes(), 0.123)
+
+
+@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits')])
+def test_a_file_predicts_nothing_where_no_score_reaches_the_threshold(exported, name):
+    """Here the threshold of the last NMS is 1."""
+    file = onnx.load(exported(name).path)
+    one = onnx.numpy_helper.from_array(np.ones(1, np.float32), 'one')
+    file.graph.initializer.append(one)
+    nms_nodes = [node for node in file.graph.node if node.op_type == 'NonMaxSuppression']
+    nms_nodes[-1].input[-1] = 'one'
+    content = file.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    values = session.run(None, {INPUT: torch.randn(2, 3, 70, 90).numpy()})
+    assert {len(value) for value in values} == {0}
 
 
 @pytest.mark.parametrize('shape', [(1, 64, 96), (3, 131, 70), (2, 128, 160)])
@@ -242,18 +257,19 @@ def test_the_command_writes_half_precision(call, tmp_path):
 @pytest.mark.long
 def test_the_command_exports_the_instances_of_a_panoptic_mask2former(call, tmp_path):
     """mmdet's default of panoptic_on is True."""
-    base = DEMO / 'mask2former_gcvit_digits.py'
-    config = tmp_path / 'panoptic.py'
-    config.write_text(f'_base_ = {str(base)!r}\nmodel = dict(test_cfg=dict(panoptic_on=True))')
+    cfg = Config.fromfile(DEMO / 'mask2former_gcvit_digits.py')
+    cfg.model.test_cfg.panoptic_on = True
+    folder = make_work_dir(tmp_path / 'panoptic', 'detection', cfg)
     target = tmp_path / 'panoptic.onnx'
     with pytest.warns(UserWarning, match=r'panoptic .*is not exported'):
-        code, printed = call(
-            'export', config, DEMO / 'weights' / f'{base.stem}.safetensors', target
-        )
+        code, printed = call('export', folder, target)
     assert (code, 'checked with onnxruntime' in printed) == (0, True)
     image = picture_of(150, 120)
-    found = OnnxPredictor(target)(image)
-    expected = load(base, device='cpu')(image)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # there are as many objects as the model returns at most
+        found = OnnxPredictor(target, score_thr=0.0)(image)
+    expected = load(folder, device='cpu', score_thr=0.0)(image)
+    assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
 
