@@ -155,14 +155,15 @@ def train_config(args: Namespace) -> None:
         check_config(args.config)
     from ..engine.setup import check_machine, join_process_group, load_config, run_rank
     from ..engine.work_dir import lock_work_dir
-    from ..mmengine_utils import call_on_rank_0
+    from ..mmengine_utils import call_on_rank_0, get_timeout
 
     with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
         check_machine(args.device, args.launcher)
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         join_process_group(cfg)
         # Rank 0 locks for all; the stack unlocks.
-        call_on_rank_0(stack.enter_context, lock_work_dir(Path(cfg.work_dir)))
+        lock = lock_work_dir(Path(cfg.work_dir))
+        call_on_rank_0(stack.enter_context, lock, timeout=get_timeout(cfg))
         run(cfg, args)
 
 

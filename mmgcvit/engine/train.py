@@ -15,7 +15,7 @@ from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError, check_installed
 from ..interrupts import handle_signals
-from ..mmengine_utils import call_on_rank_0
+from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.patience import PatienceHook
@@ -52,10 +52,11 @@ def train(
     file_cfg = read_config(cfg.filename) if cfg.filename else cfg
     warning = check_batch_size(cfg, file_cfg, get_world_size())
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite)
+    timeout = get_timeout(cfg)
+    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume, overwrite, timeout=timeout)
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
-    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
+    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'], timeout=timeout)
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:
             runner.logger.warning(warning)

@@ -37,8 +37,8 @@ from .hooks.checkpoint import get_resumed_checkpoint
 from .hooks.exact_resume import VALIDATED_FILE
 from .hooks.val_visualization import FOLDER as VAL_IMAGES
 
-# In seconds. The dataloader workers of a killed process hold its lock until they exit, up to 5
-# seconds later.
+# In seconds. The data workers of a killed process are forks, which hold its lock until they end.
+# On Linux the kernel ends them with it, elsewhere they look for it every second.
 LOCK_TIMEOUT = 10
 
 

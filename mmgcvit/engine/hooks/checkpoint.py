@@ -28,10 +28,11 @@ from ...checkpoints.safe_loading import RUN_FILE_NAME, safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
 from ...files import TEMPORARY_SUFFIX, write_atomically
 from ...interrupts import INTERRUPTS, DataTimeoutError, start_worker
-from ...mmengine_utils import ends_step
+from ...mmengine_utils import ends_step, get_timeout
 from ...private_api import get_checkpoint_loaders
 from ...registry import HOOKS
 from ..loops import ResumableLoop
+from ..save_time import measure_save
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 # Key of mmengine's message hub, which checkpoints store, for the names of the files that are still
@@ -117,7 +118,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.note_save(0)
         if is_distributed():
-            self.group = dist.new_group(backend='gloo')
+            self.group = dist.new_group(backend='gloo', timeout=get_timeout(runner.cfg))
             INTERRUPTS.peers = list_local_ranks()
         if isinstance(runner.train_loop, ResumableLoop):
             runner.train_loop.load_next = partial(self.load_next, runner)
@@ -198,7 +199,8 @@ class AtomicCheckpointHook(CheckpointHook):
         hook.filename_tmpl = 'iter_{}.pth'
         hook.max_keep_ckpts = 0
         meta = {'epoch': runner.epoch, 'iter': runner.iter}
-        CheckpointHook._save_checkpoint_with_step(hook, runner, runner.iter, meta)
+        with measure_save(runner):
+            CheckpointHook._save_checkpoint_with_step(hook, runner, runner.iter, meta)
         self.last_ckpt = hook.last_ckpt
         self.remove_outdated(runner)
 
@@ -219,7 +221,8 @@ class AtomicCheckpointHook(CheckpointHook):
         needed.
         """
         self.note_save(meta['iter'])
-        super()._save_checkpoint_with_step(runner, step, meta)
+        with measure_save(runner):
+            super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 
     @master_only
