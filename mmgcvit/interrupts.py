@@ -4,11 +4,15 @@ Schedulers of clusters send SIGTERM or SIGUSR1, and a closed terminal SIGHUP. Th
 program with the exit code of SIGTERM, 143.
 """
 
+import ctypes
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -17,6 +21,10 @@ T = TypeVar('T')
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # In seconds. After a signal, a training waits so long for data: schedulers kill it after 30 s.
 MAX_DATA_WAIT = 5
+# Signals that end a rank during its start like SIGTERM, whose exit code schedulers requeue.
+START_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent ends
+POLL_INTERVAL = 1  # in seconds, for the parent process on systems without prctl
 NOTE = b'\nsaving a checkpoint after this iteration (Ctrl-C again: end at once)\n'
 
 
@@ -117,14 +125,88 @@ def handle_signals() -> Iterator[None]:
         INTERRUPTS.reset()
 
 
+@contextmanager
+def end_at_signals() -> Iterator[None]:
+    """Let the START_SIGNALS end this process, a rank of a launcher, with the exit code of SIGTERM,
+    until :func:`handle_signals` handles them.
+
+    By default their exit code would be another one, with which schedulers take the job for failed.
+    A Python handler would wait until the main thread runs Python code again, which may be minutes
+    later, for example while it waits for other ranks. So Python writes the signal's number to a
+    pipe, which it does at once, and a thread reads it. Signals that are ignored (nohup) stay so.
+    """
+    handlers = {}
+    for number in START_SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            handlers[number] = signal.signal(number, lambda *_: None)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=end_at_byte, args=(reader, set(handlers)), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(earlier)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        os.close(writer)  # the thread ends
+
+
+def end_at_byte(reader: int, numbers: set[int]) -> None:
+    """End this process if one of these signals comes out of a pipe, unless INTERRUPTS handles
+    them.
+    """
+    while received := os.read(reader, 1):
+        if received[0] in numbers and not INTERRUPTS.handlers:
+            with suppress(OSError):
+                os.write(2, f'interrupted at the start of rank {os.environ.get("RANK")}\n'.encode())
+            os._exit(128 + signal.SIGTERM)
+    os.close(reader)
+
+
 def start_worker(initialise: Callable[[int], None] | None, worker: int) -> None:
     """Let a data worker ignore the signals that its whole process group gets, so that it loads what
-    its training still needs.
+    its training still needs, and end with its training, also if that is killed.
+
+    torch's workers look for their parent process too, but they may never end: a thread that passes
+    a large batch on waits until somebody reads it, and the worker itself has the reading end open.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    blocked = set(SIGNALS)
+    knows_sender = hasattr(signal, 'sigwaitinfo')
+    if not knows_sender:  # macOS: a SIGTERM may be that of the parent
+        blocked.remove(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    if knows_sender:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    end_when_parent_is_killed()
     if initialise:
         initialise(worker)
+
+
+def end_when_parent_is_killed() -> None:
+    """Let this process end when its parent process has ended in whatever way.
+
+    On Linux the kernel kills it at once. On other systems a thread looks every second.
+    """
+    parent = os.getppid()
+    process = multiprocessing.current_process()
+    creator = multiprocessing.parent_process()
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        threading.Thread(target=end_without, args=(parent,), daemon=True).start()
+    else:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have ended before.
+    if isinstance(process, ForkProcess) and creator and creator.pid != parent:
+        os._exit(0)
+
+
+def end_without(parent: int) -> None:
+    """Exit when the parent process is no longer this one."""
+    while os.getppid() == parent:
+        time.sleep(POLL_INTERVAL)
+    os._exit(0)
 
 
 def end_with_parent() -> None:

@@ -189,7 +189,7 @@ class IgnoringAssigner(task_modules.BaseAssigner):
 
     mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do
     always, so remove these classes when they no longer do. More than ``ignore_iof_thr`` of a box
-    must be inside of an ignored object.
+    must be inside of an ignored object. With 0 or less, as in mmdet, ignored objects are background.
     """
 
     def __init__(self, ignore_iof_thr: float, **kwargs: Any):
@@ -209,7 +209,7 @@ class IgnoringAssigner(task_modules.BaseAssigner):
         result = super().assign(pred_instances, gt_instances)
         # The priors of a detector without anchors are points.
         boxes = pred_instances.get('bboxes', pred_instances.priors)
-        if not gt_instances_ignore or len(boxes) == 0:
+        if self.max_iof <= 0 or not gt_instances_ignore or len(boxes) == 0:
             return result
         iofs = self.iou_calculator(boxes, gt_instances_ignore.bboxes, mode='iof').amax(1)
         result.gt_inds[(result.gt_inds == 0) & (iofs > self.max_iof)] = -1

@@ -204,6 +204,17 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
     assert torch.equal(found.labels, expected.labels)
 
 
+@pytest.mark.parametrize('name', ASSIGNERS)
+def test_with_an_ignore_iof_thr_of_minus_one_ignored_objects_are_background_as_in_mmdet(name):
+    init_default_scope('mmdet')
+    boxes = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])
+    predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(2, 1))
+    truth = InstanceData(bboxes=boxes[:0], labels=torch.zeros(0, dtype=torch.long))
+    assigner = TASK_UTILS.build({**ASSIGNERS[name], 'ignore_iof_thr': -1})
+    found = assigner.assign(predictions, truth, InstanceData(bboxes=boxes[:1]))
+    assert found.gt_inds.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])
 @pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None])
 def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(

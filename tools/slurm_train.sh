@@ -8,13 +8,19 @@ if [ $# -lt 4 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
     exit 2
 fi
-PARTITION=$1 JOB_NAME=$2 "$(dirname "$0")/launch.sh" slurm train.py "$3" --work-dir "$4" "${@:5}" &
-srun=$!
-trap 'kill -USR1 "$srun"' USR1 TERM HUP    # srun forwards SIGUSR1 to all ranks
+srun='' is_preempted=''
+trap 'is_preempted=yes; [ -z "$srun" ] || kill -USR1 "$srun"' USR1 TERM HUP    # srun forwards SIGUSR1 to all ranks
 trap 'kill -INT "$srun"' INT
-while kill -0 "$srun" 2> /dev/null; do wait "$srun" || true; done    # a signal ends a wait
-code=0
-wait "$srun" || code=$?
+code=143
+if [ -z "$is_preempted" ]; then
+    PARTITION=$1 JOB_NAME=$2 "$(dirname "$0")/launch.sh" slurm train.py "$3" --work-dir "$4" "${@:5}" &
+    srun=$!
+    while kill -0 "$srun" 2> /dev/null; do wait "$srun" || true; done    # a signal ends a wait
+    code=0
+    wait "$srun" || code=$?
+fi
+# 138: SIGUSR1 has ended a rank, or srun, that did not handle it yet. Then nothing was saved and nothing is lost.
+if [ "$code" = 138 ] && [ -n "$is_preempted" ]; then code=143; fi
 # A job that scancel has ended is not running.
 if [ "$code" = 143 ] && [ -n "${SLURM_JOB_ID:-}" ] && [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ]; then
     scontrol requeue "$SLURM_JOB_ID"

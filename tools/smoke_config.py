@@ -1,14 +1,20 @@
-"""Write the config and the data of dist_smoke.sh: python tools/smoke_config.py CONFIG FOLDER
-DIVISOR DATA.
+"""Write the config and the data of dist_smoke.sh.
 
-FOLDER gets config.py and, unless DATA is ``own``, miniatures of COCO, ADE20K and ImageNet-1K. With
-a DIVISOR above 1, the sides of images are divided by it, and no pretrained weights are loaded.
+    python tools/smoke_config.py CONFIG FOLDER DIVISOR DATA [PROCESSES] [KEY=VALUE ...]
+
+FOLDER gets config.py and, unless DATA is ``own``, miniatures of COCO, ADE20K and ImageNet-1K, which
+have enough images for all batches of PROCESSES (default: 1). With a DIVISOR above 1, the sides of
+images are divided by it, and no pretrained weights are loaded. KEY=VALUE are the settings that the
+processes get as ``--cfg-options``: they may change batch sizes.
 """
 
+import argparse
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +29,14 @@ from make_digits import (
     write_folder_atomically,
 )
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
-from mmgcvit.config import LOADERS, iter_dicts
+from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import check_at_least
+from mmgcvit.config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from mmgcvit.datasets.records import list_coco_categories
+from mmgcvit.errors import UserError
 from mmgcvit.files import write_image
 
 NUM_ITERATIONS = 2
@@ -39,7 +49,8 @@ MIN_SIDE = 64  # in pixels; image sides are not scaled below it
 # in a 64 px image.
 MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
 
-NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
+# Images in each split, also if the processes need fewer. They have all shapes below.
+MIN_IMAGES = {'train': 16, 'val': 6}
 # Shapes (height, width), used in turn. The first two lists have common shapes of the datasets, the
 # third small ones.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
@@ -48,8 +59,46 @@ IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
 NUM_ADE20K_CLASSES = 150
 
 
-def write_miniatures(folder: Path) -> None:
-    """Write the miniatures at the paths that the configs of this project name."""
+def count_needed_images(cfg: Config, processes: int) -> dict[str, int]:
+    """Return how many images the batches of all processes have together, by dataloader."""
+    needed = {}
+    for name in filter(cfg.get, LOADERS):
+        loader = cfg[name]
+        needed[name] = loader.num_batch_per_epoch * loader.batch_size * processes
+    return needed
+
+
+def check_own_data(cfg: Config, needed: Mapping[str, int], processes: int) -> None:
+    """Raise a UserError if a dataset of the config has fewer images than the processes need."""
+    enter_scope(cfg)
+    for name, number in needed.items():
+        num_images = len(DATASETS.build(cfg[name].dataset))
+        if num_images < number:
+            raise UserError(
+                f'{name} has {num_images} images, and {processes} processes need {number}: '
+                f'{cfg[name].num_batch_per_epoch} batches of {cfg[name].batch_size} each. Use '
+                'fewer processes, or more images'
+            )
+
+
+def ensure_miniatures(folder: Path, needed: Mapping[str, int]) -> None:
+    """Write the miniatures, unless the folder has some with enough images from an earlier call."""
+    num_images = dict(MIN_IMAGES)
+    for name, number in needed.items():
+        split = 'train' if name == 'train_dataloader' else 'val'
+        num_images[split] = max(num_images[split], number)
+    if folder.exists():
+        counts = {split: len(list((folder / 'coco').glob(f'{split}2017/*'))) for split in SPLITS}
+        if all(counts[split] >= num_images[split] for split in SPLITS):
+            return
+        shutil.rmtree(folder)
+    write_miniatures(folder, num_images)
+
+
+def write_miniatures(folder: Path, num_images: Mapping[str, int]) -> None:
+    """Write miniatures with at least ``num_images`` in each split, at the paths that the configs of
+    this project name.
+    """
     from timm.data import ImageNetInfo  # it takes seconds, and DATA=own does not need it
 
     categories = list_coco_categories()
@@ -58,19 +107,19 @@ def write_miniatures(folder: Path) -> None:
     with write_folder_atomically(folder) as unfinished:
         for split in SPLITS:
             composer = SceneComposer(split)
-            shapes = islice(cycle(COCO_SHAPES), NUM_COCO_IMAGES[split])
+            shapes = islice(cycle(COCO_SHAPES), num_images[split])
             scenes = (composer.compose(shape, smallest=2) for shape in shapes)
             choose_category = partial(choose_class, composer, num_classes=len(categories))
             write_coco(unfinished / 'coco', scenes, split, categories, choose_category)
 
             composer = SceneComposer(split)
-            scenes = map(composer.compose, islice(cycle(ADE20K_SHAPES), NUM_ADE20K_IMAGES[split]))
+            scenes = map(composer.compose, islice(cycle(ADE20K_SHAPES), num_images[split]))
             root = unfinished / 'ade' / 'ADEChallengeData2016'
             write_ade20k(root, scenes, split, partial(label_horizon, composer))
 
-            write_miniature_imagenet(
-                unfinished / 'imagenet' / split, SceneComposer(split), class_folders
-            )
+            root = unfinished / 'imagenet' / split
+            copies = ceil(num_images[split] / len(class_folders))
+            write_miniature_imagenet(root, SceneComposer(split), class_folders, copies)
 
 
 def label_horizon(composer: SceneComposer, scene: Scene) -> NDArray[np.uint8]:
@@ -92,14 +141,15 @@ def choose_class(composer: SceneComposer, digit: int, num_classes: int) -> int:
 
 
 def write_miniature_imagenet(
-    root: Path, composer: SceneComposer, class_folders: Sequence[str]
+    root: Path, composer: SceneComposer, class_folders: Sequence[str], copies: int
 ) -> None:
-    """Write ``<root>/<folder>/*.JPEG``, one image in each class folder."""
+    """Write ``<root>/<folder>/*.JPEG``, ``copies`` images in each class folder."""
     for index, folder in enumerate(class_folders):
         scans = [scan for scan in composer.scans if composer.digits[scan] == index % 10]
         shape = IMAGENET_SHAPES[index % len(IMAGENET_SHAPES)]
-        image = composer.compose_single(composer.rng.choice(scans), shape)
-        write_image(root / folder / f'{folder}_{index + 1}.JPEG', image[..., ::-1])
+        for copy in range(copies):
+            image = composer.compose_single(composer.rng.choice(scans), shape)
+            write_image(root / folder / f'{folder}_{copy + 1}.JPEG', image[..., ::-1])
 
 
 def shorten_training(cfg: Config) -> None:
@@ -150,19 +200,46 @@ def scale_sizes(cfg: Any, scale: Callable[[int], int]) -> None:
         settings.update({key: convert(settings[key]) for key in settings.keys() & SIZE_KEYS})
 
 
-def main(config: str, folder: str, divisor: str, data: str) -> None:
-    if data != 'own' and not Path(folder, 'data').exists():
-        write_miniatures(Path(folder, 'data'))
-    cfg = Config.fromfile(config)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', type=Path)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('divisor', type=int)
+    parser.add_argument('data', choices=('miniature', 'own'))
+    parser.add_argument('processes', type=int, nargs='?', default=1)
+    parser.add_argument('cfg_options', nargs='*', metavar='KEY=VALUE')
+
+
+def main(args: argparse.Namespace) -> None:
+    check_at_least(args, divisor=1, processes=1)
+    prepare(args.config, args.folder, args.divisor, args.data, args.processes, args.cfg_options)
+
+
+def prepare(
+    config: str | Path,
+    folder: Path,
+    divisor: int,
+    data: str,
+    processes: int = 1,
+    cfg_options: Sequence[str] = (),
+) -> None:
+    """Write a config and its data. The arguments are those of the command."""
+    cfg = read_config(config)
     # val_dataloader and test_dataloader may be the same object. Copy them, so that each is changed
     # once.
     for name, value in cfg.to_dict().items():
         cfg[name] = value
     shorten_training(cfg)
-    if int(divisor) > 1:
-        shrink(cfg, int(divisor))
-    cfg.dump(Path(folder, 'config.py'))
+    if divisor > 1:
+        shrink(cfg, divisor)
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg.dump(folder / 'config.py')
+    cfg.merge_from_dict(parse_cfg_options(cfg_options))
+    needed = count_needed_images(cfg, processes)
+    if data == 'own':
+        check_own_data(cfg, needed, processes)
+    else:
+        ensure_miniatures(folder / 'data', needed)
 
 
 if __name__ == '__main__':
-    main(*sys.argv[1:])
+    run_command(sys.modules[__name__])

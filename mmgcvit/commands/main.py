@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import distributions
 from io import BufferedWriter, FileIO, TextIOWrapper
@@ -17,7 +17,7 @@ from platform import platform, python_version
 from types import ModuleType
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
-from ..interrupts import handle_signals
+from ..interrupts import end_at_signals, handle_signals
 from ..private_api import NEEDLESS_WARNINGS
 from ..version import __version__
 from .habits import read_habits
@@ -122,8 +122,9 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
     process's arguments.
 
     Raise a SystemExit with the exit code, or the message of an error that the user can fix.
-    SIGTERM, SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once: it sends SIGTERM
-    after one of them has failed, and the others may wait where Python handles no signals.
+    SIGTERM, SIGHUP and SIGUSR1 act as Ctrl-C, but end ranks of a launcher at once until they train:
+    it sends SIGTERM after one of them has failed, and the others may wait where Python handles no
+    signals.
     """
     open_streams()
     if arguments is not None:
@@ -139,7 +140,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             command = import_module(f'.{name.replace("-", "_")}', __package__)
         args = parse_args(command, name)
         is_rank = getattr(args, 'launcher', 'none') != 'none'
-        with hide_warnings(), nullcontext() if is_rank else handle_signals():
+        with hide_warnings(), end_at_signals() if is_rank else handle_signals():
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')

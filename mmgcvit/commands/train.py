@@ -102,7 +102,7 @@ def train_config(args: Namespace) -> None:
     if args.launcher == 'none':
         check_config(args.config)
     from ..engine.setup import apply_options, check_machine, join_process_group, run_rank
-    from ..mmengine_utils import call_on_rank_0
+    from ..mmengine_utils import call_on_rank_0, get_timeout
     from ..run_data import locate_data
 
     with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
@@ -111,7 +111,8 @@ def train_config(args: Namespace) -> None:
         cfg = apply_options(recipe, args.cfg_options, args.work_dir, args.launcher)
         join_process_group(cfg)
         # Rank 0 locks for all; the stack unlocks.
-        call_on_rank_0(stack.enter_context, RunFolder(Path(cfg.work_dir)).lock())
+        lock = RunFolder(Path(cfg.work_dir)).lock()
+        call_on_rank_0(stack.enter_context, lock, timeout=get_timeout(cfg))
         run_training(cfg, recipe, args, args.progress)
 
 

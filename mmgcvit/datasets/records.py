@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,7 +212,10 @@ def are_numbers(values: Any) -> bool:
     """Return whether a value is a list of finite numbers, not larger than a coordinate can be."""
     if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
         return False
-    return all(abs(value) <= MAX_COORDINATE for value in values)  # False for NaN
+    # In C: a file has millions of coordinates. Comparisons miss a NaN that is not first, a sum does
+    # not.
+    is_small = not values or (max(values) <= MAX_COORDINATE and min(values) >= -MAX_COORDINATE)
+    return is_small and not isnan(sum(values))
 
 
 def parse_flag(value: Any) -> int | None:

@@ -27,7 +27,7 @@ from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
 from ..interrupts import INTERRUPTS, DataTimeoutError
-from ..mmengine_utils import ends_step, log_warning
+from ..mmengine_utils import ends_step, get_timeout, log_warning
 from ..private_api import get_randomness, stop_workers
 from ..registry import LOOPS
 from .hooks.checkpoint import AtomicCheckpointHook
@@ -169,7 +169,8 @@ class ResumableLoop(BaseLoop):
     def run(self) -> nn.Module:
         """Train, and return the model."""
         if is_distributed():
-            self.group = dist.new_group(backend='gloo')
+            timeout = get_timeout(self.runner.cfg)
+            self.group = dist.new_group(backend='gloo', timeout=timeout)
         self.runner.call_hook('before_train')
         self.train()
         INTERRUPTS.is_deferred = False

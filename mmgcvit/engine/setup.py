@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -10,14 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.dist import all_gather_object, get_world_size, init_dist, is_distributed
 from mmengine.utils.dl_utils import set_multi_processing
 from rich.progress import Progress
 
@@ -32,9 +32,11 @@ from ..config import (
 )
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
+from ..datasets.checks.unchanged import describe_data, is_checked, note_checked
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
+from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 from ..models.speed_up import speed_up
 from ..run_data import locate_data, note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
@@ -52,7 +54,6 @@ CPU_MODEL_WRAPPER = {
 # The environment variables in which launchers pass the local rank: the number of a process on its
 # node, from 0.
 LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
-DEFAULT_TIMEOUT = 1800  # of collectives, in seconds, as in torch
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
@@ -62,6 +63,12 @@ WORKER_ADVICE = (
     'shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
     '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
     'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
+)
+# Parts of the errors of collectives (Gloo, NCCL) when another rank has ended, or does not answer.
+LOST_RANK = re.compile(
+    'Connection (closed|reset) by peer|Timed out waiting|Application timeout|'
+    'Broken pipe|Watchdog caught collective operation timeout|communicator was aborted',
+    re.IGNORECASE,
 )
 # In seconds. While the other ranks wait, one prints the error that all have. Then a launcher ends
 # all processes: torchrun of torch 2.1 after 5 seconds.
@@ -127,17 +134,17 @@ def join_process_group(cfg: Config) -> None:
         return
     environment = cfg.get('env_cfg', {})
     settings = environment.get('dist_cfg', {})
+    timeout = get_timeout(cfg)
     if torch.cuda.is_available():
         # Else init_dist would set spawn, and mmengine's runner warn of the other method.
         set_multi_processing(**environment.get('mp_cfg', {}), distributed=True)
-        init_dist(cfg.launcher, **settings)
+        init_dist(cfg.launcher, **{**settings, 'timeout': timeout.total_seconds()})
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
         raise UserError(
             f'--launcher {cfg.launcher}: torch finds no GPU. Remove --launcher, or use '
             'tools/dist_train.sh or dist_test.sh'
         )
-    timeout = timedelta(seconds=settings.get('timeout') or DEFAULT_TIMEOUT)
     dist.init_process_group('gloo', timeout=timeout)
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
     for settings in iter_dicts(cfg.model):
@@ -164,6 +171,16 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
         if os.environ['LOCAL_RANK'] != '0':
             time.sleep(ERROR_DELAY)
         raise
+    except RuntimeError as error:
+        if not LOST_RANK.search(str(error)):
+            raise
+        raise UserError(
+            f'rank {os.environ.get("RANK")} ends, because another rank has ended or hangs '
+            f'({get_first_line(error)}). If it has ended, its error is in the output, or it was '
+            'killed (SIGKILL: the memory may be full). If it hangs, it has not answered for '
+            f'env_cfg.dist_cfg.timeout seconds (default: {DEFAULT_TIMEOUT}). Start it again with '
+            '--resume'
+        ) from error
     except KeyboardInterrupt as interrupt:
         if not dist.is_initialized():
             raise
@@ -204,10 +221,21 @@ def explain_loader_errors() -> Iterator[None]:
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     """Check the datasets of dataloaders.
 
-    Print issues that do not stop the run, and raise a UserError for others.
+    Print issues that do not stop the run, and raise a UserError for others. With
+    ``data_checks.images=0``, look only for annotation files and folders.
     """
     check_presence(cfg, dataloaders)
     enter_scope(cfg)
+    if get_check_settings(cfg)['images'] == 0:
+        return
+    description = describe_data(cfg, dataloaders)
+    if cfg.get('resume') and is_checked(Path(cfg.work_dir), description):
+        sys.stderr.write('data: not checked again, since the annotation files are as before\n')
+        return
+    if get_world_size() > 1:
+        sys.stderr.write(
+            'data: rank 0 checks annotations and images (data_checks); the other ranks wait\n'
+        )
     report = check_datasets(
         cfg,
         loaders=dataloaders,
@@ -220,6 +248,8 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
         raise UserError('\n'.join(errors))
     for note in report.format_messages(stops_run=False) + report.notes:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
+    if 'train_dataloader' in dataloaders:  # else nothing has locked the work dir
+        note_checked(Path(cfg.work_dir), description)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ mmengine's Runner.
 """
 
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -16,7 +17,8 @@ from ..errors import UserError
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas, disable_lora
 from ..inference.model_files import read_model_checkpoint
-from ..mmengine_utils import call_on_rank_0
+from ..interrupts import start_worker
+from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
 from ..tasks import DETECTION
 from .hooks.loader_check import LoaderCheckHook
@@ -48,8 +50,8 @@ def run_test(
     if tta:
         enable_tta(cfg)
     join_process_group(cfg)
-    loaded = call_on_rank_0(read_model_checkpoint, checkpoint)
-    call_on_rank_0(check_data, cfg, ['test_dataloader'])
+    loaded = call_on_rank_0(read_model_checkpoint, checkpoint, timeout=get_timeout(cfg))
+    call_on_rank_0(check_data, cfg, ['test_dataloader'], timeout=get_timeout(cfg))
     # The config in the work dir of a resumed run has resume=True, which would load an optimizer
     # state.
     cfg.load_from = loaded.source
@@ -58,7 +60,9 @@ def run_test(
         check_fits(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
-        dataset = runner.test_loop.dataloader.dataset
+        loader = runner.test_loop.dataloader
+        loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
+        dataset = loader.dataset
         check_class_names(loaded.source, trained.get('classes'), dataset.metainfo.get('classes'))
         unscored = find_unscored(dataset)
         if unscored:

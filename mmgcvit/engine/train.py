@@ -16,7 +16,7 @@ from ..datasets.checks.sources import get_check_settings
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError, check_installed
 from ..interrupts import handle_signals
-from ..mmengine_utils import call_on_rank_0
+from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
@@ -59,10 +59,13 @@ def train(
     add_trackers(cfg, log_to)
     warning = check_batch_size(cfg, recipe, get_world_size())
     skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
-    checkpoint = call_on_rank_0(choose_checkpoint, cfg, resume=resume, overwrite=overwrite)
+    timeout = get_timeout(cfg)
+    checkpoint = call_on_rank_0(
+        choose_checkpoint, cfg, resume=resume, overwrite=overwrite, timeout=timeout
+    )
     cfg.resume = checkpoint is not None and checkpoint.is_resumed
     cfg.load_from = checkpoint and checkpoint.source
-    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
+    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'], timeout=timeout)
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:
             runner.logger.warning(warning)

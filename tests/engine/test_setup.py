@@ -6,6 +6,7 @@ data workers or batch norms fail, it ends with one sentence.
 import os
 import time
 from functools import partial
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -110,10 +111,26 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
     cut(image)
     with pytest.raises(UserError, match=r'images/b\.jpg'):
         check()
-    # With no images to open, annotations and missing files are still checked.
+    image.unlink()
+    with pytest.raises(UserError, match=r'images/b\.jpg'):
+        check()
+    # With no images to open, only annotation files and folders are looked for.
     cfg.data_checks = {'images': 0}
     check()
+
+
+def test_a_resumed_run_checks_annotations_again_only_if_their_file_has_changed(tmp_path, capsys):
+    dataset = write_coco(tmp_path)
+    cfg, image = config_with(dataset), tmp_path / 'images' / 'b.jpg'
+    cfg.work_dir = str(tmp_path / 'run')
+    check = partial(check_data, cfg, ['train_dataloader'])
+    check()
     image.unlink()
+    cfg.resume = True
+    check()
+    assert 'not checked again' in capsys.readouterr().err
+    path = Path(cfg.train_dataloader.dataset.ann_file)
+    os.utime(path, ns=(0, 0))
     with pytest.raises(UserError, match=r'images/b\.jpg'):
         check()
 

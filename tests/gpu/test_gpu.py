@@ -112,7 +112,8 @@ def test_a_config_trains_resumes_and_tests(name, call, tmp_path):
     """In mixed precision on a GPU; two iterations each, in this process, since imports take long on
     some machines.
     """
-    smoke_config.main(ROOT / 'configs' / f'{name}.py', tmp_path, BATCH_SIZE, 'miniature')
+    config = ROOT / 'configs' / f'{name}.py'
+    smoke_config.prepare(config, tmp_path, int(BATCH_SIZE), 'miniature')
     train = ['train', 'config.py', '--work-dir', 'run', *OPTIONS]
     longer = 'train_cfg.max_iters=4' if 'upernet' in name else 'train_cfg.max_epochs=2'
     for command in (train, [*train, '--resume', '--cfg-options', longer]):

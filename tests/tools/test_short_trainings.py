@@ -46,13 +46,14 @@ def folder(digits, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
-def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_path):
+def test_demo_or_template_trains_two_iterations_and_validates(name, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)  # which has the data of the configs
     path = DEMO / f'{name}.py'
     if name in OWN_DATA:
         write_example(tmp_path / 'photos', OWN_DATA[name])
         task = 'semantic' if OWN_DATA[name] == 'maps' else None
         path, _ = make_config(read_folder(tmp_path / 'photos', task), work_dir=tmp_path / 'made')
-    smoke_config.main(path, tmp_path, '1', 'own')
+    smoke_config.prepare(path, tmp_path, 1, 'own')
     command = ['-m', 'mmgcvit', 'train', tmp_path / 'config.py', '--work-dir', tmp_path / 'run']
     val_loss = 'default_hooks.val_loss.type=mmgcvit.ValLossHook'
     call('', *command, '--cfg-options', val_loss, folder=folder)

@@ -5,7 +5,7 @@ import random
 import re
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
@@ -263,13 +263,11 @@ def check_images(
     decoding = get_decoding_settings(settings)
     known_labels = list_known_labels(dataset)
     place = get_data_path(dataset)
+    paths = [path for image in images for path in (image.path, image.map_path) if path]
+    missing = set(find_missing_files(paths))
+    problems[MISSING] += [path for path in paths if path in missing]
 
     def check(image: ImageFile) -> list[tuple[Rule, str]]:
-        paths = filter(None, (image.path, image.map_path))
-        # Path.exists raises an error for names that are too long.
-        missing = [(MISSING, path) for path in paths if not os.path.exists(path)]  # noqa: PTH110
-        if missing or image not in decoded:
-            return missing
         rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
         found = [(rule, example)] if rule else []
         if image.map_path and size:
@@ -279,11 +277,44 @@ def check_images(
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
-        results = pool.map(check, images)
-        for found in progress.track(results, len(images), description=place):
+        present = [
+            image
+            for image in images
+            if image in decoded and missing.isdisjoint((image.path, image.map_path))
+        ]
+        results = pool.map(check, present)
+        for found in progress.track(results, len(present), description=place):
             for rule, example in found:
                 problems[rule].append(example)
     return make_issues(problems, place)
+
+
+def find_missing_files(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of files that do not exist.
+
+    A folder is listed once, which is faster than to ask for each of its files, above all on a
+    network.
+    """
+    names = {}  # of the files by folder
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in names:
+            names[folder] = list_files(folder)
+        # Links may lead nowhere, and file systems may not distinguish upper case. os.path.exists
+        # returns False for names that are too long, for which Path.exists raises an error.
+        if name not in names[folder] and not os.path.exists(path):  # noqa: PTH110
+            yield path
+
+
+def list_files(folder: str) -> set[str]:
+    """Return the names of the files in a folder without links, or nothing if it cannot be
+    listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if not entry.is_symlink()}
+    except OSError:
+        return set()
 
 
 def list_known_labels(dataset: Any) -> set[int]:

@@ -22,6 +22,7 @@ from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
 from ...private_api import get_checkpoint_loaders
 from ...registry import HOOKS
 from ...runs import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
+from ..save_time import measure_save
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'
 # Key of checkpoints, in the message hub's values, for the names of the files that are still to be
@@ -123,16 +124,17 @@ class AtomicCheckpointHook(CheckpointHook):
         self.file_backend.remove(name)  # after the next checkpoint
         self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            filename=name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta={'epoch': runner.epoch, 'iter': runner.iter},
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with measure_save(runner):
+            runner.save_checkpoint(
+                self.out_dir,
+                filename=name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta={'epoch': runner.epoch, 'iter': runner.iter},
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
         if is_main_process():
             write_text(Path(runner.work_dir, LAST_CHECKPOINT_FILE), self.last_ckpt)
         self.remove_outdated(runner)
@@ -154,7 +156,8 @@ class AtomicCheckpointHook(CheckpointHook):
         needed.
         """
         self.note_save(meta['iter'])
-        super()._save_checkpoint_with_step(runner, step, meta)
+        with measure_save(runner):
+            super()._save_checkpoint_with_step(runner, step, meta)
         self.remove_outdated(runner)
 
     @master_only

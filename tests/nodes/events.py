@@ -1,0 +1,90 @@
+"""A tiny model with large batches, and a hook that sends a rank, or torchrun, a signal at a moment
+of its training.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS, MODELS
+
+from ..toy import ToyClassifier, ToyImages
+
+STOPPED = 45  # seconds until a stopped rank is killed
+BALLAST = 100_000  # bytes in a sample: more than a pipe holds
+
+
+@MODELS.register_module()
+class ClassifierOfLargeBatches(ToyClassifier):
+    def forward(self, inputs, labels=None, ballast=None, mode='tensor'):
+        return super().forward(inputs, labels, mode)
+
+
+@DATASETS.register_module()
+class LargeImages(ToyImages):
+    """Images with a NumPy array, which data workers pass on through a pipe."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        sample['labels'] = index % 3
+        return {**sample, 'ballast': np.zeros(BALLAST, dtype=np.uint8)}
+
+
+@HOOKS.register_module()
+class EventHook(Hook):
+    """Send signals as the variable EVENTS says, a JSON list of [moment, iteration, rank, number,
+    receiver].
+
+    Each event happens once, also if the run is started again: it leaves a file in the folder of the
+    variable DONE.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def meet(self, moment, iteration):
+        for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
+            done = Path(os.environ['DONE'], f'{number}')
+            if event[:3] != [moment, iteration, get_rank()] or done.exists():
+                continue
+            done.touch()
+            if event[3] == signal.SIGSTOP:  # the test waits for the end of this process too
+                command = f'sleep {STOPPED}; kill -KILL {os.getpid()}'
+                subprocess.Popen(['sh', '-c', command], start_new_session=True)
+            os.kill(os.getppid() if event[4] == 'torchrun' else os.getpid(), event[3])
+            if event[4] == 'torchrun' or event[3] == signal.SIGKILL:
+                time.sleep(1)  # until the signal is here
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.meet('iteration', runner.iter)
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        self.meet('validation', runner.iter)
+
+    def after_val_epoch(self, runner, metrics=None):
+        self.meet('scored', runner.iter)
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        self.meet('saving', runner.iter)
+
+
+def meet_at_start():
+    """Meet the events of a start, while the config is read."""
+    for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
+        done = Path(os.environ.get('DONE', ''), f'{number}')
+        if event[0] == 'start' and event[2] == int(os.environ['RANK']) and not done.exists():
+            done.touch()
+            os.kill(os.getpid(), event[3])
+            time.sleep(60)  # as a rank that waits for others
+
+
+if 'EVENTS' in os.environ:
+    meet_at_start()

@@ -1,0 +1,54 @@
+"""Train the toy model on several ranks, in forks or under torchrun, and read what is left."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from .. import fork_server, programs
+from ..engine.random_training import read_last_state
+from ..fork_server import free_port
+from ..programs import ROOT
+from ..tools.commands import CONFIGS, TOOLS, environment_for
+
+CONFIG = CONFIGS / 'nodes.py'
+
+
+def describe(work_dir, events):
+    """Return the environment that makes the events happen."""
+    done = work_dir.with_name(f'{work_dir.name}_done')
+    done.mkdir(exist_ok=True)
+    return {'EVENTS': json.dumps(events), 'DONE': str(done)}
+
+
+def list_settings(work_dir, options, settings):
+    command = [CONFIG, '--work-dir', work_dir, *options]
+    return [*command, '--cfg-options', 'train_cfg.max_epochs=2', *settings]
+
+
+def train_in_forks(num_ranks, work_dir, *options, events=(), settings=()):
+    """Train on ranks without torchrun. Return the exit code and the output of each."""
+    shared = {'WORLD_SIZE': str(num_ranks), 'MASTER_ADDR': '127.0.0.1'}
+    shared |= {'MASTER_PORT': str(free_port()), **describe(work_dir, events)}
+    command = ['-m', 'mmgcvit', 'train', *list_settings(work_dir, options, settings)]
+
+    def run(rank):
+        environment = environment_for('', RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        ended = fork_server.run(*command, '--launcher', 'pytorch', environment=environment)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    with ThreadPoolExecutor(num_ranks) as pool:
+        return list(pool.map(run, range(num_ranks)))
+
+
+def train_with_torchrun(num_ranks, work_dir, *options, events=(), settings=(), **environment):
+    """Train with tools/dist_train.sh. Return the exit code and the output."""
+    config, *rest = list_settings(work_dir, options, settings)
+    environment = {'PORT': str(free_port()), **environment, **describe(work_dir, events)}
+    environment |= {'PYTHONPATH': str(ROOT), 'PYTHON': sys.executable}
+    command = [TOOLS / 'dist_train.sh', config, num_ranks, *rest]
+    ended = programs.run(command, environment_for('', **environment))
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def read_state(work_dir):
+    return read_last_state(work_dir)

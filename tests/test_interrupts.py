@@ -1,0 +1,99 @@
+"""Data workers end with their training, and signals end a rank that starts, wherever it waits."""
+
+import ctypes
+import os
+import signal
+import time
+from functools import partial
+from multiprocessing import active_children
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from mmgcvit import interrupts
+from mmgcvit.interrupts import end_at_signals, start_worker
+
+SECONDS = 60
+
+
+class LargeSamples(Dataset):
+    """Samples that do not fit into a pipe, so that a worker waits until they are read."""
+
+    def __len__(self):
+        return 99
+
+    def __getitem__(self, index):
+        return np.zeros(200_000, dtype=np.uint8)
+
+
+def fork(function, *arguments):
+    """Call a function in a child process. Return its process id and the first line it writes."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        function(writer, *arguments)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        return child, file.readline()
+
+
+def wait_in_training(writer, has_prctl):
+    """Start data workers, read one batch, and wait."""
+    if not has_prctl:
+        interrupts.ctypes = type('ctypes', (), {'CDLL': lambda name: object()})
+    loader = DataLoader(
+        LargeSamples(),
+        num_workers=2,
+        collate_fn=list,
+        worker_init_fn=partial(start_worker, None),
+        multiprocessing_context='fork',
+    )
+    batches = iter(loader)
+    next(batches)
+    os.write(writer, f'{" ".join(str(each.pid) for each in active_children())}\n'.encode())
+    time.sleep(SECONDS)
+
+
+def is_running(process):
+    status = Path(f'/proc/{process}/stat')
+    return status.exists() and status.read_text().rpartition(')')[2].split()[0] != 'Z'
+
+
+@pytest.mark.parametrize('has_prctl', [True, False])
+def test_no_data_worker_outlives_a_killed_training(has_prctl):
+    """Even if it waits for a reader of its batch. Where there is no prctl, it looks each second."""
+    training, line = fork(wait_in_training, has_prctl)
+    workers = line.split()
+    assert len(workers) == 2
+    assert all(map(is_running, workers))
+    time.sleep(1)  # they load the next batches
+    os.kill(training, signal.SIGKILL)
+    os.waitpid(training, 0)
+    end = time.monotonic() + SECONDS
+    while any(map(is_running, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def wait_in_start(writer):
+    """Wait in a call of the C library that no signal ends."""
+    with end_at_signals():
+        os.write(writer, b'started\n')
+        library = ctypes.CDLL(None)
+        mutex = (ctypes.c_char * 64)()
+        library.pthread_mutex_lock(mutex)
+        library.pthread_mutex_lock(mutex)
+
+
+@pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_at_the_start_ends_a_rank_that_runs_no_python_code(number):
+    rank, line = fork(wait_in_start)
+    assert line == 'started\n'
+    time.sleep(0.5)
+    os.kill(rank, number)
+    _, status = os.waitpid(rank, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM

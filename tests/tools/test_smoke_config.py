@@ -1,0 +1,112 @@
+"""The miniatures of dist_smoke.sh have enough images for every number of processes."""
+
+from itertools import islice
+
+import pytest
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from torch.testing._internal.distributed.fake_pg import FakeStore
+
+from mmgcvit.config import LOADERS
+from mmgcvit.errors import UserError
+from tools import smoke_config
+from tools.smoke_config import NUM_ITERATIONS
+
+from ..configs.models import read
+from ..configs.test_configs import EVERY
+from ..programs import ROOT
+from .commands import CONFIGS, TOOLS, call_in_shell
+
+NUM_RANKS = (8, 16)
+ROOTS = ('data/coco', 'data/ade', 'data/imagenet')  # of the datasets that have a miniature
+WITH_MINIATURE = [
+    name
+    for name in EVERY
+    if str(read(name).train_dataloader.dataset.get('data_root')).startswith(ROOTS)
+]
+# Configs of all kinds of data and samplers. The others differ in networks and heads.
+FEW = ('mask_rcnn_gcvit_t', 'dino_gcvit_l', 'upernet_gcvit_t', 'gcvit_t_in1k')
+FEW += ('other_heads/rtmdet_ins_gcvit_t', 'other_heads/mask2former_gcvit_t_ade20k')
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in WITH_MINIATURE if name not in FEW]
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    """Return a folder for each number of ranks. Its miniatures are written by the first test."""
+    return {number: tmp_path_factory.mktemp(f'smoke{number}') for number in NUM_RANKS}
+
+
+def build_loader(cfg, name):
+    settings = cfg[name].copy()
+    settings.update(num_workers=0, persistent_workers=False)
+    return Runner.build_dataloader(settings, seed=0)
+
+
+def list_indices(cfg, name):
+    """Return the indices of the images that this rank loads, and the number of images."""
+    loader = build_loader(cfg, name)
+    batches = list(islice(loader.batch_sampler, NUM_ITERATIONS))
+    assert len(batches) == NUM_ITERATIONS
+    return [index for batch in batches for index in batch], len(loader.dataset._dataset)
+
+
+@pytest.mark.parametrize('num_ranks', NUM_RANKS)
+@pytest.mark.parametrize('name', [*FEW, *OTHERS])
+def test_the_miniatures_suffice_for_all_ranks(name, num_ranks, folders, monkeypatch):
+    """Each image of the batches of all ranks exists, and none is in two of them. The last rank
+    loads its batches.
+    """
+    config = ROOT / 'configs' / f'{name}.py'
+    smoke_config.prepare(config, folders[num_ranks], 16, 'miniature', num_ranks)
+    monkeypatch.chdir(folders[num_ranks])
+    cfg = Config.fromfile('config.py')
+    init_default_scope(cfg.default_scope)
+    for loader in LOADERS[:2]:
+        taken = []
+        for rank in range(num_ranks):
+            dist.init_process_group('fake', store=FakeStore(), rank=rank, world_size=num_ranks)
+            try:
+                indices, num_images = list_indices(cfg, loader)
+                if rank == num_ranks - 1:
+                    batches = islice(build_loader(cfg, loader), NUM_ITERATIONS)
+                    assert len(list(batches)) == NUM_ITERATIONS
+            finally:
+                dist.destroy_process_group()
+            taken += indices
+        assert max(taken) < num_images
+        assert len(set(taken)) == len(taken)
+
+
+def test_every_config_for_public_data_with_a_miniature_is_tested():
+    assert len(WITH_MINIATURE) > 55
+
+
+def count_files(folder):
+    return {split: len(list(folder.glob(f'data/coco/{split}2017/*'))) for split in ('train', 'val')}
+
+
+def test_the_miniatures_grow_with_the_processes_and_their_batches(tmp_path):
+    """They are not written again for fewer."""
+    config = ROOT / 'configs' / 'upernet_gcvit_t.py'
+    larger = ['train_dataloader.batch_size=3', 'val_dataloader.batch_size=4']
+    smoke_config.prepare(config, tmp_path, 16, 'miniature', 1)
+    assert count_files(tmp_path) == smoke_config.MIN_IMAGES
+    for processes in (9, 1):
+        smoke_config.prepare(config, tmp_path, 16, 'miniature', processes, larger)
+        assert count_files(tmp_path) == {'train': 9 * 2 * 3, 'val': 9 * 2 * 4}
+
+
+def test_own_data_with_too_few_images_for_the_processes_is_rejected(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv('DIGITS', str(digits))
+    config = CONFIGS / 'classify.py'
+    smoke_config.prepare(config, tmp_path, 16, 'own', 2)
+    with pytest.raises(UserError, match=r'_dataloader has \d+ images, and 900 processes need \d+'):
+        smoke_config.prepare(config, tmp_path, 16, 'own', 900)
+
+
+def test_several_nodes_are_rejected():
+    """They would write the same folder at once."""
+    output = call_in_shell('', TOOLS / 'dist_smoke.sh', 'x.py', '1', fails=True, NNODES='2')
+    assert 'runs on one node' in output
