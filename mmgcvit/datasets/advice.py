@@ -12,6 +12,7 @@ from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small
 from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
 from .records import DatasetInfo, Size
 from .rules.classes import find_missing_classes
+from .rules.rule import format_findings
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
 # A class dominates above this share, if each class counts once in each training image.
@@ -28,7 +29,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     head = plan.head
     image_size = head['image_size']
     option = plan.template.option
-    notes = find_missing_classes(plan.dataset)
+    notes = format_findings(find_missing_classes(plan.dataset))
     remedy = ''
     small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
     if small_objects:
