@@ -175,7 +175,7 @@ def describe_objects(split: ObjectSplit, classes: Sequence[str]) -> str:
     """Return the number of objects of each class, and that of ignored ones."""
     counts = split.count_classes()
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
-    num_ignored = len(split.annotations) - counts.total()
+    num_ignored = split.num_annotations - counts.total()
     return f'{text}; {num_ignored} ignored' if num_ignored else text
 
 

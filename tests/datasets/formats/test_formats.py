@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
+from mmgcvit.datasets.annotations import Box, LabelledObject
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.object_sizes import choose_tile_side, count_fullest, find_small_objects
-from mmgcvit.datasets.records import ObjectSplit
+from mmgcvit.datasets.records import ObjectImage, ObjectSplit
 from mmgcvit.errors import UserError
 
 from ..checks.made import write_png
@@ -52,10 +53,10 @@ TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of som
 
 def make_split(width, height, boxes):
     """Return a split with an object for each box and a small crowd, all in one image."""
-    images = [{'id': 1, 'width': width, 'height': height}]
-    objects = [{'image_id': 1, 'bbox': [*box]} for box in boxes]
-    crowd = {'image_id': 1, 'bbox': [0, 0, 1, 1], 'iscrowd': 1}
-    return ObjectSplit(Path(), images, [*objects, crowd], [])
+    objects = [LabelledObject(1, 'x', Box(*box), 1) for box in boxes]
+    crowd = LabelledObject(2, 'x', Box(0, 0, 1, 1), 1, is_ignored=True)
+    image = ObjectImage('a.jpg', 1, (width, height), [*objects, crowd])
+    return ObjectSplit(Path(), [image], [])
 
 
 @given(
