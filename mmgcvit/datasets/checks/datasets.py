@@ -132,13 +132,11 @@ def check_coco(
     classes = dataset.metainfo.get('classes') or names
     split = make_split(dataset, content, classes)
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-    findings = [
-        *find_content_problems(content, classes, is_scored),
-        *find_full_images(split, cfg),
-    ]
+    findings = find_content_problems(content, classes, is_scored)
     num_unlisted = sum(finding.rule is UNLISTED for finding in findings)
     wrong = find_wrong_objects(split, with_masks)
     findings += [*find_repeated_objects(split, with_masks).values(), *wrong.values()]
+    findings += find_full_images(split, cfg)
     if not is_scored and not has_trained_objects(split, wrong):
         findings.append(Finding(NO_OBJECTS, f'of {split.num_annotations} objects'))
     num_objects = split.num_annotations + num_unlisted
