@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
+from mmgcvit.datasets.coco_content import find_missing_keys, read_json
 from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
-from mmgcvit.datasets.rules.coco import find_missing_keys, read_json
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array
@@ -391,7 +391,8 @@ def test_a_mutated_image_is_decoded_or_one_sentence(content):
     path = Path('x.jpg')
     path.write_bytes(content)
     with nothing_runs():
-        _, error, _ = check_image(path)
+        finding = check_image(path).finding
+        error = finding.example if finding else ''
         assert '\n' not in error
         with one_line_error(UserError):
             image = convert_to_array('x.jpg', DecodingSettings())

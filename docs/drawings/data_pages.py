@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mmgcvit.datasets.formats import FORMATS
-from mmgcvit.datasets.rules import classes, coco, images, judge, objects, parsing
+from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects, parsing
 from mmgcvit.datasets.rules.rule import Rule
 
 DOCS = Path(__file__).parent.parent
@@ -16,7 +16,7 @@ RULES_PAGE = DOCS / 'data_rules.md'
 RULES = tuple(
     dict.fromkeys(
         each
-        for module in (images, judge, objects, coco, classes, parsing)
+        for module in (images, judge, copies, objects, coco, classes, parsing)
         for each in vars(module).values()
         if isinstance(each, Rule)
     )
@@ -48,10 +48,11 @@ def render_rules() -> str:
     lines = [read_head(RULES_PAGE)]
     rules = {}
     for rule in RULES:
-        rules.setdefault((rule.in_folder.value, rule.in_config.value), []).append(rule.problem)
-    for outcomes, problems in rules.items():
-        places = zip(('In a folder', 'With a CONFIG'), outcomes, strict=True)
-        lines.append('## ' + '. '.join(f'{place}: {what}' for place, what in places if what != '-'))
+        rules.setdefault((rule.in_folder, rule.in_config), []).append(rule.problem)
+    for effects, problems in rules.items():
+        places = zip(('In a folder', 'With a CONFIG'), effects, strict=True)
+        outcomes = [f'{place}: {effect.value}' for place, effect in places if effect]
+        lines.append('## ' + '. '.join(outcomes))
         lines += ['', *(f'* {problem}' for problem in problems), '']
     return '\n'.join(lines)
 

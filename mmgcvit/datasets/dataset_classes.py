@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..registry import DATASETS
 from .checks.scores import list_labels
@@ -18,7 +19,7 @@ with suppress(ImportError):
         a wrong label.
         """
 
-        def load_data_list(self) -> list[dict]:
+        def load_data_list(self) -> list[dict[str, Any]]:
             images = super().load_data_list()
             for image in images:
                 image['gt_label'] = int(Path(image['img_path']).parent.name)
@@ -38,7 +39,7 @@ with suppress(ImportError):
         after the run was renamed or moved.
         """
 
-        def load_data_list(self) -> list[dict]:
+        def load_data_list(self) -> list[dict[str, Any]]:
             images = []
             # Names may have other characters at which splitlines would split.
             for line in Path(self.ann_file).read_text(encoding='utf-8').split('\n'):
@@ -48,9 +49,9 @@ with suppress(ImportError):
                         'reduce_zero_label': self.reduce_zero_label,
                         'seg_fields': [],
                     }
-                    for key, name in zip(
-                        ('img_path', 'seg_map_path'), line.split('\t'), strict=True
-                    ):
+                    # A line without exactly one tab raises a ValueError.
+                    image, label_map = line.split('\t')
+                    for key, name in {'img_path': image, 'seg_map_path': label_map}.items():
                         entry[key] = str(Path(self.data_prefix.get(key) or '', name))
                     entry['seg_map_path'] = self.locate_map(entry['seg_map_path'])
                     images.append(entry)

@@ -3,9 +3,10 @@
 import errno
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
+from .annotations import Size
 
-Size = tuple[int, int]  # (width, height) in pixels
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
 # programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
@@ -35,7 +36,16 @@ SPLIT_IT = (
 MAX_ASPECT = 320
 
 
-class PixelLabels(NamedTuple):
+@dataclass(frozen=True)
+class ImageSizes:
+    """The (width, height) of an image."""
+
+    stored: Size  # of its pixels in the file
+    upright: Size  # after EXIF rotation
+
+
+@dataclass(frozen=True)
+class PixelLabels:
     """What the pixels of semantic maps stand for."""
 
     # The class index by the value of a pixel; IGNORE_INDEX where it is of no class.
@@ -48,11 +58,15 @@ class PixelLabels(NamedTuple):
         return not self.are_colours and all(v == label for v, label in self.by_value.items())
 
 
-class BitDepthError(ValueError):
+class ImageError(ValueError):
+    """An image cannot be decoded, or training cannot use it."""
+
+
+class BitDepthError(ImageError):
     """An image has more than 8 bits per channel, and would be nearly black, or has floats."""
 
 
-class PagesError(ValueError):
+class PagesError(ImageError):
     """An image has several pages or frames."""
 
 
@@ -69,26 +83,49 @@ def open_image(path: Path) -> Image.Image:
 
 
 @contextmanager
-def open_or_reject(path: Path) -> Iterator[Image.Image]:
-    """Open an image. Raise a UserError if opening it or the block of the with statement fails."""
-    try:
-        with open_image(path) as image:
-            yield image
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from None
+def decoder_errors() -> Iterator[None]:
+    """Raise an ImageError where Pillow or OpenCV fails.
 
-
-def decode_image(path: Path) -> tuple[Size, Size]:
-    """Decode an image, and return its sizes (:func:`get_sizes`).
-
-    Raise a ValueError if training cannot use it. On damaged files, decoders raise errors of any
-    class.
+    On damaged files, they raise errors of any class. So the block has only calls of them: a fault
+    in code of this package is not a fault of a file. Errors of the file system are raised as they
+    are.
     """
-    with open_image(path) as image:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ImageError(get_first_line(error)) from error
+    except Exception as error:
+        raise ImageError(get_first_line(error)) from error
+
+
+@contextmanager
+def open_or_reject(path: Path) -> Iterator[Image.Image]:
+    """Open an image. Raise a UserError if the file cannot be read, and for the ImageErrors of the
+    block of the with statement.
+    """
+    try:
+        with decoder_errors():
+            image = open_image(path)
+        with image:
+            yield image
+    except (OSError, ImageError) as error:
+        raise UserError(f'{path} cannot be read ({get_first_line(error)})') from error
+
+
+def decode_image(path: Path) -> ImageSizes:
+    """Decode an image, and return its sizes.
+
+    Raise an OSError if the file cannot be read, and an ImageError if it cannot be decoded or
+    training cannot use it.
+    """
+    with decoder_errors():
+        image = open_image(path)
+    with image:
         check_pixels(image)
         if not rotates_like_pillow(image, path):
-            raise ValueError(
+            raise ImageError(
                 'its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or '
                 'PNG'
             )
@@ -98,11 +135,12 @@ def decode_image(path: Path) -> tuple[Size, Size]:
 def check_pixels(image: Image.Image) -> None:
     """Decode an open image.
 
-    Raise a ValueError if it has several pages, or its sides or pixels cannot be used.
+    Raise an ImageError if it cannot be decoded, has several pages, or its sides or pixels cannot
+    be used.
     """
     check_sides(*image.size)
     if image.mode == 'LAB':
-        raise ValueError(
+        raise ImageError(
             'it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB'
         )
     num_pages = count_pages(image)
@@ -111,7 +149,8 @@ def check_pixels(image: Image.Image) -> None:
     # Pillow decodes colours of 16 bits to 8 bits. Only the first tile's raw mode, such as RGB;16B,
     # tells so.
     is_deep = image.mode[0] in 'IF' or ';16' in str(getattr(image, 'tile', ())[:1])
-    image.load()
+    with decoder_errors():
+        image.load()
     if is_deep:
         if (image.mode, image.format) == ('I', 'TIFF'):
             raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
@@ -120,16 +159,16 @@ def check_pixels(image: Image.Image) -> None:
 
 
 def check_sides(width: int, height: int) -> None:
-    """Raise a ValueError if an image is too long (:data:`MAX_ASPECT`)."""
+    """Raise an ImageError if an image is too long (:data:`MAX_ASPECT`)."""
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ValueError(
+        raise ImageError(
             f'it is {width} x {height}, one side over {MAX_ASPECT} times the other. Cut it, or pad '
             'it'
         )
 
 
 def check_values(pixels: NDArray) -> None:
-    """Raise a ValueError for floats, for over 16 bits, and for 12 bits stored in 16.
+    """Raise a BitDepthError for floats, for over 16 bits, and for 12 bits stored in 16.
 
     Training and prediction keep the upper 8 of 16 bits. Of 12 bits that leaves four, values up to
     15, so the image would be nearly black. ``pixels`` of 8 bits are such upper bits: Pillow has cut
@@ -149,15 +188,18 @@ def count_pages(image: Image.Image) -> int:
     """Return the number of pages or frames of an open image, without the smaller copies and masks
     in TIFF files.
     """
+    with decoder_errors():
+        num_frames = getattr(image, 'n_frames', 1)
     # JPEG and HEIF files of cameras may have previews and depth maps behind the photo.
-    if getattr(image, 'n_frames', 1) == 1 or image.format in ('MPO', 'HEIF'):
+    if num_frames == 1 or image.format in ('MPO', 'HEIF'):
         return 1
     if image.format != 'TIFF':
-        return image.n_frames
-    begin = image.tell()
-    # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
-    num_pages = sum(not page.tag_v2.get(254, 0) & 5 for page in ImageSequence.Iterator(image))
-    image.seek(begin)
+        return num_frames
+    with decoder_errors():
+        begin = image.tell()
+        # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
+        num_pages = sum(not page.tag_v2.get(254, 0) & 5 for page in ImageSequence.Iterator(image))
+        image.seek(begin)
     return num_pages
 
 
@@ -176,8 +218,9 @@ def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
 
     flag = cv2.IMREAD_REDUCED_GRAYSCALE_8 if min(image.size) >= 128 else cv2.IMREAD_GRAYSCALE
     buffer = np.fromfile(path, np.uint8)
-    rotated = cv2.imdecode(buffer, flag)
-    stored = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    with decoder_errors():
+        rotated = cv2.imdecode(buffer, flag)
+        stored = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None:
         return True
     upright = Image.fromarray(stored)
@@ -185,7 +228,8 @@ def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
     return np.array_equal(rotated, ImageOps.exif_transpose(upright))
 
 
-class DecodingSettings(NamedTuple):
+@dataclass(frozen=True)
+class DecodingSettings:
     """How a pipeline decodes images: arguments of mmcv's ``imfrombytes``, and the treatment of EXIF
     rotation.
     """
@@ -197,14 +241,14 @@ class DecodingSettings(NamedTuple):
     matches_annotated_size: bool = False
 
 
-def get_decoding_settings(settings: Mapping) -> DecodingSettings:
+def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""
     transforms = {get_type_name(transform): transform for transform in iter_transforms(settings)}
     load = transforms.get('LoadImageFromFile', {})
     return DecodingSettings(
-        load.get('color_type', 'color'),
-        load.get('imdecode_backend') or 'cv2',
-        'ApplyExifAsAnnotated' in transforms,
+        flag=load.get('color_type', 'color'),
+        backend=load.get('imdecode_backend') or 'cv2',
+        matches_annotated_size='ApplyExifAsAnnotated' in transforms,
     )
 
 
@@ -212,55 +256,55 @@ def load_image(path: Path, decoding: DecodingSettings) -> tuple[NDArray[np.uint8
     """Decode an image file as a data pipeline does. Return it, and its (width, height) as stored.
 
     Pillow decodes the file first, because it rejects decompression bombs and truncated files, which
-    OpenCV fills with grey (opencv/opencv#17862). Decoders raise errors of any class on damaged
-    files.
+    OpenCV fills with grey (opencv/opencv#17862). Raise errors as :func:`decode_image` does.
     """
     # Imported here, because reading most folders needs only Pillow.
     import mmcv
 
-    stored_size, _ = decode_image(path)
-    loaded = mmcv.imfrombytes(path.read_bytes(), flag=decoding.flag, backend=decoding.backend)
+    sizes = decode_image(path)
+    content = path.read_bytes()
+    with decoder_errors():
+        loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
     if loaded is None:
-        raise ValueError(f'{decoding.backend} cannot decode it')
-    return loaded, stored_size
+        raise ImageError(f'{decoding.backend} cannot decode it')
+    return loaded, sizes.stored
 
 
-def read_sizes(path: Path) -> tuple[Size, Size]:
-    """Return an image's (width, height) as stored, and after EXIF rotation.
-
-    Raise a UserError for unreadable files.
-    """
+def read_sizes(path: Path) -> ImageSizes:
+    """Return the sizes of an image. Raise a UserError for unreadable files."""
     with open_or_reject(path) as image:
         return get_sizes(image)
 
 
-def get_sizes(image: Image.Image) -> tuple[Size, Size]:
-    """Return an open image's (width, height) as stored, and after EXIF rotation."""
+def get_sizes(image: Image.Image) -> ImageSizes:
+    """Return the sizes of an open image."""
+    width, height = image.size
     # Orientations 5 to 8 swap width and height. Pillow has already swapped those of a TIFF file.
     is_swapped = read_orientation(image) >= 5 and image.format != 'TIFF'
-    return image.size, image.size[::-1] if is_swapped else image.size
+    upright = (height, width) if is_swapped else (width, height)
+    return ImageSizes(stored=(width, height), upright=upright)
 
 
 def read_orientation(image: Image.Image) -> int:
     """Return an image's EXIF orientation, 1 to 8. 1 is upright, as are images with other values."""
-    try:
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-        return orientation if orientation in range(1, 9) else 1
     # Pillow raises errors of any class on damaged metadata. mmcv decodes such images without
     # rotation.
-    except Exception:
-        return 1
+    with suppress(Exception):
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        if 1 <= orientation <= 8:
+            return orientation
+    return 1
 
 
 def check_map_size(labels: NDArray[np.integer], path: Path, image: Path) -> None:
     """Raise a UserError if the labels in a map, which were read from ``path``, have another size
     than its image.
     """
-    _, size = read_sizes(image)
-    if labels.shape[::-1] != size:
+    height, width = labels.shape
+    image_width, image_height = read_sizes(image).upright
+    if (width, height) != (image_width, image_height):
         raise UserError(
-            f'{path} is {labels.shape[1]} x {labels.shape[0]}, but its image is {size[0]} x '
-            f'{size[1]}'
+            f'{path} is {width} x {height}, but its image is {image_width} x {image_height}'
         )
 
 
@@ -272,7 +316,9 @@ def read_values(path: Path, are_colours: bool) -> NDArray[np.integer]:
     if not are_colours:
         return read_segmentation_map(path)
     with open_or_reject(path) as image:
-        return np.asarray(image.convert('RGB')) @ np.array([65536, 256, 1])
+        with decoder_errors():
+            colours = np.asarray(image.convert('RGB'))
+        return colours @ np.array([65536, 256, 1])
 
 
 def read_labels(path: Path, labels: PixelLabels) -> NDArray[np.uint8]:
@@ -296,24 +342,25 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
     """
     with open_or_reject(path) as image:
         if count_pages(image) > 1:
-            raise ValueError('it has several pages. Save each as a file')
+            raise ImageError('it has several pages. Save each as a file')
         if re.search("'L;[24]", str(image.tile)):
-            raise ValueError(
+            raise ImageError(
                 'it is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 bits'
             )
-        labels = np.array(image)
+        with decoder_errors():
+            labels = np.array(image)
         # Pillow reads 32 bits without a sign as ones with a sign.
         if labels.dtype.kind == 'i' and labels.min() < 0:
-            raise ValueError(
+            raise ImageError(
                 'it has numbers under 0 or over 2147483647. Number objects from 1, classes from 0 '
                 'on'
             )
         has_8_bits = image.mode in ('1', 'L', 'P')
         if not has_8_bits and not (with_instances and image.mode[0] == 'I'):
-            raise ValueError(
+            raise ImageError(
                 f'it has the mode {image.mode}. A semantic map must have one channel of 8 bits '
                 'with class indices, and a map of instances one of 8 to 32 bits'
             )
         if 1 in image.size:  # mmseg would drop this axis
-            raise ValueError('each side must have at least 2 pixels')
+            raise ImageError('each side must have at least 2 pixels')
     return labels.astype(np.uint8) if has_8_bits else labels

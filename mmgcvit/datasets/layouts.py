@@ -2,7 +2,7 @@
 
 Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
 one with annotation files, else one of maps, else class folders, or it is rejected, with the tree of
-the nearest layout if there is one. A new layout of COCO, Pascal VOC or maps is a row of a table.
+the layout of each format that it nearly fits. A new layout of COCO, Pascal VOC or maps is a row of a table.
 The tables of YOLO, whose data.yaml has the paths, and of class folders are for messages and docs.
 
 :func:`pair_files` finds the annotation file or the map of each image: it has the same name, in a
@@ -10,11 +10,10 @@ layout's folders. Splits are folders too, or the lists in ``ImageSets`` (:func:`
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import read_text
@@ -30,10 +29,11 @@ SPLIT_NAME = re.compile(
 TRAIN_NAMES = ('default', 'trainval')
 Pair = tuple[Path, Path]  # an image and its annotation file or map
 PairsBySplit = Mapping[str, Sequence[Pair]]
-FilesByName = defaultdict[str, list[Path]]  # by a name without suffix; empty for others
+FilesByName = Mapping[str, Sequence[Path]]  # by a name without suffix
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """Where a tool puts files. In paths, ``{split}`` stands for the name of a split."""
 
     tools: str  # which write it
@@ -63,28 +63,46 @@ class Layout(NamedTuple):
         return match[1] if match else ''
 
 
-class Match(NamedTuple):
-    """A layout that a folder fits or nearly fits. ``read(task)`` reads the folder.
+@dataclass(frozen=True)
+class Match:
+    """A layout that a folder fits. ``read(task)`` reads the folder.
 
     ``task`` is the value of ``--task``. COCO, YOLO and Pascal VOC do not need it.
     """
 
     layout: Layout
-    read: Callable[[str | None], DatasetInfo] | None = None
-    misfit: str = ''  # why the folder does not fit
-    # How many of its parts are there: splits with a folder of images (COCO), labelled images (YOLO)
-    # or pairs (VOC); not counted for maps and class folders. Of several misfits, the one with the
-    # highest number is shown.
-    closeness: int = 0
+    read: Callable[[str | None], DatasetInfo]
 
 
-class Pairs(NamedTuple):
+@dataclass(frozen=True)
+class Misfit:
+    """Why a folder does not fit a format, and the layout of it that it nearly fits."""
+
+    layout: Layout
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a folder fits a format: its layouts that it fits or, if there is none, maybe a misfit."""
+
+    matches: Sequence[Match] = ()
+    misfit: Misfit | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
     """The images of a dataset with their annotation files or maps, relative to its folder."""
 
     by_split: PairsBySplit
     # Files without exactly one partner of their name. Images for testing need none.
-    unpaired_images: list[Path]
-    unpaired_annotations: list[Path]
+    unpaired_images: Sequence[Path]
+    unpaired_annotations: Sequence[Path]
+
+    @property
+    def all(self) -> list[Pair]:
+        """The pairs of all splits."""
+        return [pair for pairs in self.by_split.values() for pair in pairs]
 
 
 def get_split(name: str) -> str | None:
@@ -111,29 +129,39 @@ def pair_files(folder: Folder, layout: Layout, suffixes: Sequence[str]) -> Pairs
         layout: A layout whose ``images`` and ``annotations`` are folders.
         suffixes: The suffixes of the annotation files or maps, in lower case.
     """
-    files = folder.list_files(*suffixes)
-    images = list_by_split(folder, layout.images, folder.images, layout.get_image_name)
-    annotations = list_by_split(folder, layout.annotations, files, layout.get_annotation_name)
-    pairs = Pairs({}, [], [])
-    for split in sorted({*images, *annotations}):
-        if split == 'test' and not annotations[split]:
+    all_images = list_by_split(
+        folder, layout.images, files=folder.images, get_name=layout.get_image_name
+    )
+    all_annotations = list_by_split(
+        folder,
+        layout.annotations,
+        files=folder.list_files(*suffixes),
+        get_name=layout.get_annotation_name,
+    )
+    by_split = {}
+    unpaired_images = []
+    unpaired_annotations = []
+    for split in sorted({*all_images, *all_annotations}):
+        images = all_images.get(split, {})
+        annotations = all_annotations.get(split, {})
+        if split == 'test' and not annotations:
             continue  # images for testing need no annotations; describe_left_out counts them
-        pairs.by_split[split] = []
-        for name in dict.fromkeys([*images[split], *annotations[split]]):
+        by_split[split] = []
+        for name in dict.fromkeys([*images, *annotations]):
             # One image and one other file, unless one is missing or there are several suffixes.
-            named_images = images[split][name]
-            named_files = annotations[split][name]
+            named_images = images.get(name, ())
+            named_files = annotations.get(name, ())
             if len(named_images) == len(named_files) == 1:
-                pairs.by_split[split].append((*named_images, *named_files))
+                by_split[split].append((named_images[0], named_files[0]))
             else:
-                pairs.unpaired_images.extend(named_images)
-                pairs.unpaired_annotations.extend(named_files)
-    return pairs
+                unpaired_images += named_images
+                unpaired_annotations += named_files
+    return Pairs(by_split, unpaired_images, unpaired_annotations)
 
 
 def list_by_split(
-    folder: Folder, pattern: str, files: Iterable[Path], get_name: Callable[[Path], str]
-) -> defaultdict[str, FilesByName]:
+    folder: Folder, pattern: str, *, files: Iterable[Path], get_name: Callable[[Path], str]
+) -> dict[str, FilesByName]:
     """Return the files in the folders of a pattern: {split: {name: files}}.
 
     Args:
@@ -147,7 +175,7 @@ def list_by_split(
         UserError: A split has several folders.
     """
     expression = compile_pattern(pattern or '.')
-    found = defaultdict(partial(defaultdict, list))
+    found = {}
     folders = {}
     for file in files:
         match = expression.fullmatch(str(file.parent))
@@ -164,14 +192,22 @@ def list_by_split(
             )
         name = get_name(file)
         if name:
-            found[split][name].append(file)
+            found.setdefault(split, {}).setdefault(name, []).append(file)
     return found
 
 
+@dataclass(frozen=True)
+class ImageSets:
+    """The pairs of each split, and lines of ``ImageSets`` that name no pair, with their files."""
+
+    by_split: PairsBySplit
+    unknown_lines: Sequence[str] = ()
+
+
 def read_image_sets(
-    folder: Folder, layout: Layout, by_split: PairsBySplit, subfolder: str
-) -> tuple[PairsBySplit, list[str]]:
-    """Return the pairs that the lists of ``ImageSets`` name, by split, and lines that name none.
+    folder: Folder, layout: Layout, by_split: PairsBySplit, *, subfolder: str
+) -> ImageSets:
+    """Return the pairs that the lists of ``ImageSets`` name, by split.
 
     A line is the name of an XML file or a map without suffix. In a list for testing, it may also be
     the name of an image without one.
@@ -184,28 +220,29 @@ def read_image_sets(
         subfolder: The folder in ``ImageSets`` that has the lists.
     """
     if '{split}' in layout.images or layout.endings:
-        return by_split, []
+        return ImageSets(by_split)
     lists = read_lists(folder, subfolder)
     if not lists:
-        return by_split, []
-    by_name = {pair[1].stem: pair for pair in by_split['train']}  # without suffixes
+        return ImageSets(by_split)
+    by_name = {file.stem: (image, file) for image, file in by_split['train']}
     image_names = {image.stem for image in folder.images}
-    found = {}
+    splits = {}
     unknown = {}  # a line of two lists counts once
     for split, lines in lists.items():
-        found[split] = []
+        listed = []
         for line, place in lines.items():
             pair = by_name.get(line) or by_name.get(line.strip())
             if pair:
-                found[split].append(pair)
+                listed.append(pair)
             # Images for testing need no annotations.
             elif split != 'test' or line.strip() not in image_names:
                 unknown.setdefault(line, place)
-    splits = {split: list(dict.fromkeys(listed)) for split, listed in found.items() if listed}
-    return splits, [*unknown.values()]
+        if listed:
+            splits[split] = list(dict.fromkeys(listed))
+    return ImageSets(splits, [*unknown.values()])
 
 
-def read_lists(folder: Folder, subfolder: str) -> dict[str, dict]:
+def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
     """Return the lines in the lists of ``ImageSets``, by split. Each has its file for messages.
 
     Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no
@@ -214,17 +251,22 @@ def read_lists(folder: Folder, subfolder: str) -> dict[str, dict]:
     """
     place = compile_pattern(f'ImageSets/{subfolder}/{{split}}.txt')
     lists = {}
+    trainval = {}
     for file in folder.list_files('.txt'):
         match = place.fullmatch(str(file))
         name = match['split'].lower() if match else ''
-        split = 'trainval' if name in TRAIN_NAMES else get_split(name)
-        if split is None:
+        split = get_split(name)
+        if split is None and name not in TRAIN_NAMES:
             continue
-        lines = lists.setdefault(split, {})
-        for line in read_text(folder.path / file).split('\n'):
-            if line.strip():
-                lines[line] = f'{file.name}: {line!r}'
-    trainval = lists.pop('trainval', None)
+        lines = {
+            line: f'{file.name}: {line!r}'
+            for line in read_text(folder.path / file).split('\n')
+            if line.strip()
+        }
+        if split is None:
+            trainval.update(lines)
+        else:
+            lists.setdefault(split, {}).update(lines)
     if trainval and 'train' not in lists:
         held_out = set().union(*lists.values())
         lists['train'] = {line: trainval[line] for line in trainval if line not in held_out}

@@ -2,33 +2,55 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, TypeVar
 
 from ..errors import UserError
 from ..files import make_absolute
-from .records import Entry, ObjectSplit, Size, make_coco_categories
+from .annotations import Box, LabelledObject, Mask, Size, Unusable
+from .records import Category, ObjectImage, ObjectSplit, make_coco_categories
+
+Source = TypeVar('Source')  # an image and its file, for example
+Result = TypeVar('Result')
 
 
-class AnnotatedImage(NamedTuple):
-    """An image with its objects, each a class name and a dict with COCO's keys.
+@dataclass(frozen=True)
+class ReadObject:
+    """An object as the file of an image has it."""
 
-    Objects of Pascal VOC first have ``corners``, and later a ``bbox`` instead.
-    """
+    class_name: str
+    box: Box | Unusable
+    area: float | Unusable  # in square pixels
+    mask: Mask | Unusable | None = None
+    is_ignored: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image with its objects."""
 
     path: Path
     size: Size
-    objects: Sequence[tuple[str, Entry]] = ()
+    objects: Sequence[ReadObject] = ()
     problems: Sequence[str] = ()  # objects that are not parsed, or that are read with a note
 
 
+@dataclass(frozen=True)
+class ReadSplits(Generic[Result]):
+    """What was read for each split, and why other files could not be read."""
+
+    by_split: Mapping[str, Sequence[Result]]
+    errors: Sequence[str]
+
+
 def read_splits(
-    read: Callable, by_split: Mapping[str, Iterable]
-) -> tuple[dict[str, list], list[str]]:
+    read: Callable[[Source], Result], by_split: Mapping[str, Iterable[Source]]
+) -> ReadSplits[Result]:
     """Call ``read`` with each pair of an image and its file, in threads.
 
-    Returns:
-        The results by split, and the messages of the UserErrors that ``read`` raised instead.
+    The messages of the UserErrors that it raises are in ``errors``. Other errors are faults of this
+    package, and are raised.
     """
     found = {}
     errors = []
@@ -40,41 +62,49 @@ def read_splits(
                     found[split].append(reading.result())
                 except UserError as error:
                     errors.append(str(error))
-    return found, errors
+    return ReadSplits(found, errors)
 
 
 def make_splits(
     folder: Path, classes: Sequence[str], found: Mapping[str, Iterable[AnnotatedImage]]
-) -> tuple[dict[str, ObjectSplit], list[str]]:
-    """Return splits with COCO annotations, and the problems of their images.
+) -> dict[str, ObjectSplit]:
+    """Return splits of images with objects.
 
     Args:
         folder: The dataset's folder, to which the names of images become relative.
         classes: All class names of the dataset, in their order.
         found: The images of each split, whose objects have these classes.
     """
-    categories = make_coco_categories(classes)
-    ids = {category['name']: category['id'] for category in categories}
+    categories = [Category(entry['id'], entry['name']) for entry in make_coco_categories(classes)]
     root = make_absolute(folder)
     splits = {}
-    problems = []
-    for split, images in found.items():
-        entries = []
-        annotations = []
-        for image_id, image in enumerate(images, start=1):
-            path = make_absolute(image.path)
+    for split, annotated_images in found.items():
+        images = []
+        num_objects = 0
+        for image_id, annotated in enumerate(annotated_images, start=1):
+            path = make_absolute(annotated.path)
             name = str(path.relative_to(root) if path.is_relative_to(root) else path)
-            width, height = image.size
-            entries.append({'id': image_id, 'file_name': name, 'width': width, 'height': height})
-            problems += image.problems
-            for class_name, values in image.objects:
-                annotations.append(
-                    {
-                        'id': len(annotations) + 1,
-                        'image_id': image_id,
-                        'category_id': ids[class_name],
-                        **values,
-                    }
-                )
-        splits[split] = ObjectSplit(folder.resolve(), entries, annotations, categories)
-    return splits, problems
+            objects = []
+            for each in annotated.objects:
+                num_objects += 1
+                objects.append(number_object(each, num_objects))
+            images.append(ObjectImage(name, image_id, annotated.size, objects))
+        splits[split] = ObjectSplit(folder.resolve(), images, categories)
+    return splits
+
+
+def number_object(each: ReadObject, object_id: int) -> LabelledObject:
+    """Return an object with its id in a split."""
+    return LabelledObject(
+        id=object_id,
+        class_name=each.class_name,
+        box=each.box,
+        area=each.area,
+        mask=each.mask,
+        is_ignored=each.is_ignored,
+    )
+
+
+def list_problems(found: Mapping[str, Iterable[AnnotatedImage]]) -> list[str]:
+    """Return the problems of all images."""
+    return [problem for images in found.values() for image in images for problem in image.problems]

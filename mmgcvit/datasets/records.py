@@ -1,98 +1,130 @@
-"""The records into which readers turn a dataset: images with objects, or images with labels.
+"""The records into which readers turn a dataset: splits of images with objects, classes or maps.
 
-:class:`ObjectSplit` and :class:`LabelSplit` have one interface: names, paths and sizes of images,
-their classes, a selection of them, and the file that OpenMMLab's datasets read. Records are not
-changed: functions return new ones.
+:class:`ObjectSplit`, :class:`ClassSplit` and :class:`MapSplit` have one interface: names and paths
+of images, their classes, a selection of them, and the file that OpenMMLab's datasets read. Only an
+ObjectSplit has objects. Records are not changed: functions return new ones.
 """
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isnan
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TypedDict, TypeVar
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
-from .decoding import PixelLabels, Size, read_labels
+from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusable
+from .decoding import PixelLabels, read_labels
+from .rules.rule import Finding
 
-Entry = dict  # an entry of a COCO file's images, annotations or categories
-MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
 OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
-# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
-FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
-TRUE_FLAGS = ('1', '1.0', 'true')
+AnySplit = TypeVar('AnySplit', bound='SplitImages')
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image of any split. ``name`` is its path, relative to the split's folder of images."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ObjectImage(LabelledImage):
+    """An image with boxes or masks of objects."""
+
+    id: Id  # 1, 2, ... in the order of a split's files; in a config's file any
+    size: Size | Unusable  # as annotated
+    objects: Sequence[LabelledObject] = ()
+    others: JsonObject = field(default_factory=dict)  # other keys of COCO's entry
+
+
+@dataclass(frozen=True)
+class ClassImage(LabelledImage):
+    """An image with a class."""
+
+    label: int  # the index of its class
+    class_name: str
+
+
+@dataclass(frozen=True)
+class MapImage(LabelledImage):
+    """An image with a semantic map."""
+
+    map_name: str  # the path of the map, relative to the split's folder of images
+    classes: frozenset[str]  # the names of the classes in the map
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class in a COCO file."""
+
+    id: Id
+    name: str
+    others: JsonObject = field(default_factory=dict)  # other keys of COCO's entry
 
 
 @dataclass(frozen=True)
 class SplitImages:
-    """The images of a split, of either type."""
+    """The images of a split, of any type."""
 
     image_folder: Path
-    images: Sequence[Entry]  # with file_name, which is relative to image_folder
+    images: Sequence[LabelledImage]
 
     @property
     def image_names(self) -> list[str]:
         """The names of the images, relative to ``image_folder``."""
-        return [image['file_name'] for image in self.images]
+        return [image.name for image in self.images]
 
     @property
     def image_paths(self) -> list[Path]:
         """The paths of the images."""
         return [self.image_folder / name for name in self.image_names]
 
-    def select(self, indices: Collection[int]) -> 'Split':
+    def select(self: AnySplit, indices: Collection[int]) -> AnySplit:
         """Return a split with only the images at these indices."""
         return replace(self, images=[self.images[index] for index in sorted(indices)])
-
-    def count_classes(self) -> Counter[str]:
-        """Return the number of objects of each class; of labelled images, that of images."""
-        counts = Counter()
-        for classes in self.list_classes():
-            counts.update(classes)  # a Counter of objects, or a set, whose elements count once
-        return counts
 
 
 @dataclass(frozen=True)
 class ObjectSplit(SplitImages):
-    """The images of a split with boxes or masks of objects, as COCO's file lists them.
+    """The images of a split with boxes or masks of objects."""
 
-    An image also has an id, a width and a height.
-    """
-
-    annotations: Sequence[Entry]  # id, image_id, category_id, bbox, area, iscrowd, segmentation
-    categories: Sequence[Entry]  # id, name
+    images: Sequence[ObjectImage]
+    categories: Sequence[Category]  # ordered by class index
+    annotation_file: Path | None = None  # of the split, if it has one for all images
 
     @property
-    def sizes(self) -> list[Size]:
+    def sizes(self) -> list[Size | Unusable]:
         """The annotated (width, height) of each image."""
-        return [(image['width'], image['height']) for image in self.images]
+        return [image.size for image in self.images]
 
     @property
-    def objects(self) -> list[Entry]:
-        """The annotations without those of ignored objects."""
-        return [annotation for annotation in self.annotations if not annotation.get('iscrowd')]
+    def objects(self) -> list[LabelledObject]:
+        """The objects of all images, without ignored ones."""
+        return [each for _, each in self.iter_objects() if not each.is_ignored]
 
-    def iter_annotations(self) -> Iterator[tuple[Entry, Entry]]:
-        """Yield each annotation with its image."""
-        images = {image['id']: image for image in self.images}
-        for annotation in self.annotations:
-            yield annotation, images[annotation['image_id']]
+    @property
+    def num_annotations(self) -> int:
+        """The number of objects, also of ignored ones."""
+        return sum(len(image.objects) for image in self.images)
+
+    def iter_objects(self) -> Iterator[tuple[ObjectImage, LabelledObject]]:
+        """Yield each object with its image, also ignored ones."""
+        for image in self.images:
+            for each in image.objects:
+                yield image, each
 
     def list_classes(self) -> list[Counter[str]]:
         """Return the number of objects of each class in each image, without ignored ones."""
-        names = {category['id']: category['name'] for category in self.categories}
-        found = {image['id']: Counter() for image in self.images}
-        for annotation in self.objects:
-            found[annotation['image_id']][names[annotation['category_id']]] += 1
-        return list(found.values())
+        return [
+            Counter(each.class_name for each in image.objects if not each.is_ignored)
+            for image in self.images
+        ]
 
-    def select(self, indices: Collection[int]) -> 'ObjectSplit':
-        split = super().select(indices)
-        ids = {image['id'] for image in split.images}
-        annotations = [entry for entry in self.annotations if entry['image_id'] in ids]
-        return replace(split, annotations=annotations)
+    def count_classes(self) -> Counter[str]:
+        """Return the number of objects of each class, without ignored ones."""
+        return Counter(each.class_name for each in self.objects)
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
         """Write the annotation file that OpenMMLab's dataset of this type reads.
@@ -100,12 +132,7 @@ class ObjectSplit(SplitImages):
         ``name`` is that of the split. Return a template's variables for it.
         """
         file = folder / f'{name}.json'
-        content = {
-            'images': self.images,
-            'annotations': self.annotations,
-            'categories': self.categories,
-        }
-        write_text(file, json.dumps(content))
+        write_text(file, json.dumps(make_coco_content(self)))
         return {
             f'{name}_images': make_portable_path(self.image_folder),
             f'{name}_annotations': make_portable_path(file),
@@ -113,46 +140,56 @@ class ObjectSplit(SplitImages):
 
 
 @dataclass(frozen=True)
-class LabelSplit(SplitImages):
-    """The images of a split with a label each: a class index, or the path of a semantic map.
+class ClassSplit(SplitImages):
+    """The images of a split with a class each."""
 
-    Beside ``file_name``, an image has ``label``, which is written behind its name, and ``classes``,
-    the names of the classes in it. The path of a map is relative to ``image_folder``.
-    """
-
-    pixel_labels: PixelLabels | None = None  # those of all maps
-    # Not fields. There are no objects, so rules for objects find nothing.
-    objects = annotations = ()
-
-    @property
-    def sizes(self) -> list[None]:
-        """The annotated sizes, which are unknown."""
-        return [None] * len(self.images)
+    images: Sequence[ClassImage]
 
     def list_classes(self) -> list[set[str]]:
-        """Return the names of the classes in each image."""
-        return [image['classes'] for image in self.images]
+        """Return the name of the class of each image, as a set."""
+        return [{image.class_name} for image in self.images]
+
+    def count_classes(self) -> Counter[str]:
+        """Return the number of images of each class."""
+        return Counter(image.class_name for image in self.images)
 
     def write(self, folder: Path, name: str) -> dict[str, str]:
-        file = folder / f'{name}.txt'
-        images = make_portable_path(self.image_folder)
-        variables = {f'{name}_images': images, f'{name}_list': make_portable_path(file)}
-        separator = ' '  # which mmpretrain's CustomDataset expects
-        are_converted = False
-        if self.pixel_labels:
-            are_converted = not self.pixel_labels.are_identical
-            variables[f'{name}_labels'] = '' if are_converted else images
-            separator = '\t'  # which PairedSegDataset expects
-        text = ''
+        """Write the list that mmpretrain's CustomDataset reads. As :meth:`ObjectSplit.write`."""
+        lines = [f'{escape_blanks(image.name)} {image.label}\n' for image in self.images]
+        return write_list(self.image_folder, lines, folder, name)
+
+
+@dataclass(frozen=True)
+class MapSplit(SplitImages):
+    """The images of a split with a semantic map each."""
+
+    images: Sequence[MapImage]
+    pixel_labels: PixelLabels  # those of all maps
+
+    def list_classes(self) -> list[frozenset[str]]:
+        """Return the names of the classes in the map of each image."""
+        return [image.classes for image in self.images]
+
+    def count_classes(self) -> Counter[str]:
+        """Return the number of images with each class."""
+        return Counter(name for image in self.images for name in image.classes)
+
+    def write(self, folder: Path, name: str) -> dict[str, str]:
+        """Write the list that PairedSegDataset reads. As :meth:`ObjectSplit.write`.
+
+        Maps whose values are not class indices are written into the folder too, with values that
+        are.
+        """
+        are_converted = not self.pixel_labels.are_identical
+        lines = []
         for image in self.images:
-            label = image['label']
+            path = image.map_name
             if are_converted:
-                label = self.convert_map(label, folder / name)
-            # CustomDataset removes blanks at the beginning of a line.
-            start = './' if image['file_name'][0].isspace() else ''
-            text += f'{start}{image["file_name"]}{separator}{label}\n'
-        write_text(file, text)
-        return variables
+                path = self.convert_map(path, folder / name)
+            lines.append(f'{escape_blanks(image.name)}\t{path}\n')
+        variables = write_list(self.image_folder, lines, folder, name)
+        maps = '' if are_converted else variables[f'{name}_images']
+        return {**variables, f'{name}_labels': maps}
 
     def convert_map(self, name: str, folder: Path) -> str:
         """Write a map whose values are class indices into a folder, and return its path.
@@ -164,10 +201,11 @@ class LabelSplit(SplitImages):
         return make_portable_path(write_image(target, pixels))
 
 
-Split = ObjectSplit | LabelSplit
+Split = ObjectSplit | ClassSplit | MapSplit
 
 
-class DatasetInfo(NamedTuple):
+@dataclass(frozen=True)
+class DatasetInfo:
     """A dataset of any format, with its classes and splits."""
 
     folder: Path
@@ -176,57 +214,116 @@ class DatasetInfo(NamedTuple):
     # 'classes' (of images).
     annotation_types: tuple[str, ...]
     classes: tuple[str, ...]  # names, ordered by class index
-    splits: dict[str, Split]  # 'train' and, if they exist, 'val' and 'test'
+    splits: Mapping[str, Split]  # 'train' and, if they exist, 'val' and 'test'
     notes: Sequence[str] = ()  # messages for the user
-    # All that a reader could not parse, or read with a note, by rule.
-    problems: Mapping[Any, Sequence[str]] = {}
+    findings: Sequence[Finding] = ()  # what a reader could not parse, or read with a note
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""
-        return self._replace(notes=(*self.notes, *notes))
+        return replace(self, notes=(*self.notes, *notes))
+
+    @property
+    def object_splits(self) -> dict[str, ObjectSplit]:
+        """The splits whose images have objects: all or none."""
+        return {
+            name: split for name, split in self.splits.items() if isinstance(split, ObjectSplit)
+        }
 
     def __str__(self) -> str:
         counts = [
-            f'{format_count(len(split.image_names), "image")} ({name})'
+            f'{format_count(len(split.images), "image")} ({name})'
             for name, split in self.splits.items()
         ]
-        if self.annotation_types[0] in OBJECT_TYPES:
-            splits = self.splits.values()
-            num_objects = sum(len(split.objects) for split in splits)
-            num_ignored = sum(len(split.annotations) for split in splits) - num_objects
-            text = f'{num_objects} objects'
-            if num_ignored:
-                text += f', {num_ignored} ignored (difficult or crowds)'
-            num_empty = self.splits['train'].list_classes().count(Counter())
-            if num_empty:
-                images = format_count(num_empty, 'training image')
-                text += f' ({images} without objects: background in training)'
-            counts.append(text)
+        if self.object_splits:
+            counts.append(describe_objects(self.object_splits))
         classes = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
         first_line = f'{self.folder}: {self.format}, {", ".join(counts)}, {classes}'
         return escape_controls('\n'.join([first_line, *self.notes]))
 
 
-def are_numbers(values: Any) -> bool:
-    """Return whether a value is a list of finite numbers, not larger than a coordinate can be."""
-    if not isinstance(values, list) or not {*map(type, values)} <= {int, float}:
-        return False
-    # In C: a file has millions of coordinates. Comparisons miss a NaN that is not first, a sum does
-    # not.
-    is_small = not values or (max(values) <= MAX_COORDINATE and min(values) >= -MAX_COORDINATE)
-    return is_small and not isnan(sum(values))
+def describe_objects(splits: Mapping[str, ObjectSplit]) -> str:
+    """Return the number of objects, and those of ignored objects and of images without objects."""
+    num_objects = sum(len(split.objects) for split in splits.values())
+    num_ignored = sum(split.num_annotations for split in splits.values()) - num_objects
+    text = f'{num_objects} objects'
+    if num_ignored:
+        text += f', {num_ignored} ignored (difficult or crowds)'
+    num_empty = splits['train'].list_classes().count(Counter())
+    if num_empty:
+        images = format_count(num_empty, 'training image')
+        text += f' ({images} without objects: background in training)'
+    return text
 
 
-def parse_flag(value: Any) -> int | None:
-    """Return a flag as 0 or 1, or None if it is neither. A missing flag (None) is 0."""
-    text = str(value).lower()
-    if text in FALSE_FLAGS:
-        return 0
-    return 1 if text in TRUE_FLAGS else None
+def escape_blanks(name: str) -> str:
+    """Return the name of an image for a list: CustomDataset removes blanks at its beginning."""
+    return f'./{name}' if name[0].isspace() else name
 
 
-def list_coco_categories() -> list[Entry]:
+def write_list(image_folder: Path, lines: Sequence[str], folder: Path, name: str) -> dict[str, str]:
+    """Write the list of a split's images, and return a template's variables for it.
+
+    Args:
+        image_folder: The folder of the images.
+        lines: A line for each image.
+        folder: The folder in which the list is written.
+        name: The name of the split.
+    """
+    file = folder / f'{name}.txt'
+    write_text(file, ''.join(lines))
+    return {
+        f'{name}_images': make_portable_path(image_folder),
+        f'{name}_list': make_portable_path(file),
+    }
+
+
+class CocoCategory(TypedDict):
+    """An entry of a COCO file's categories."""
+
+    id: int
+    name: str
+
+
+def make_coco_content(split: ObjectSplit) -> dict[str, list[dict[str, Json]]]:
+    """Return the content of the COCO file of a split. Annotations are in the order of their ids."""
+    category_ids = {category.name: category.id for category in split.categories}
+    images = []
+    annotations = []
+    for image in split.images:
+        width, height = image.size.value if isinstance(image.size, Unusable) else image.size
+        entry = {'id': image.id, 'file_name': image.name, 'width': width, 'height': height}
+        images.append({**image.others, **entry})
+        annotations += [
+            make_coco_annotation(each, image.id, category_ids[each.class_name])
+            for each in image.objects
+        ]
+    categories = [
+        {**category.others, 'id': category.id, 'name': category.name}
+        for category in split.categories
+    ]
+    annotations.sort(key=lambda annotation: annotation['id'])
+    return {'images': images, 'annotations': annotations, 'categories': categories}
+
+
+def make_coco_annotation(each: LabelledObject, image_id: Id, category_id: Id) -> dict[str, Json]:
+    """Return the entry of an object in a COCO file's annotations."""
+    entry = {
+        'id': each.id,
+        'image_id': image_id,
+        'category_id': category_id,
+        'bbox': each.box.value if isinstance(each.box, Unusable) else each.box.values,
+        'area': each.area.value if isinstance(each.area, Unusable) else each.area,
+        'iscrowd': int(each.is_ignored),
+    }
+    if isinstance(each.mask, Rle):
+        entry['segmentation'] = each.mask.entry
+    elif each.mask is not None:
+        entry['segmentation'] = each.mask.value if isinstance(each.mask, Unusable) else each.mask
+    return {**each.others, **entry}
+
+
+def list_coco_categories() -> list[CocoCategory]:
     """Return COCO's categories, as torchvision lists them: 80 classes, ids from 1 to 90."""
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
@@ -234,7 +331,7 @@ def list_coco_categories() -> list[Entry]:
     return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
 
 
-def make_coco_categories(names: Sequence[str]) -> list[Entry]:
+def make_coco_categories(names: Sequence[str]) -> list[CocoCategory]:
     """Return COCO's categories for class names.
 
     Ids are 1, 2, ..., but for COCO's 80 names COCO's own, so that predictions fit its files.

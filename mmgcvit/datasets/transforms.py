@@ -5,6 +5,7 @@ tiles.
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from ..config import get_type_name
 from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
+from .annotations import Size
 from .checks.sources import is_remote, iter_unwrapped_datasets
-from .decoding import Size
 
-Results = dict  # a sample, which transforms change
+Results = dict[str, Any]  # a sample, which transforms change
+CocoMask = Sequence[Sequence[float]] | Mapping[str, Any]  # polygons, or RLE
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
 # Probability that a tile is put at an object, if there is one: large images are mostly empty
@@ -44,8 +46,8 @@ class SkipUnreadable(BaseTransform):
 
     def __init__(
         self,
-        transforms: Sequence[dict],
-        augmentations: Sequence[dict],
+        transforms: Sequence[dict[str, Any]],
+        augmentations: Sequence[dict[str, Any]],
         unreadable_images: int,
     ):
         self.load = Compose(transforms)
@@ -70,20 +72,20 @@ class SkipUnreadable(BaseTransform):
             raise
         # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
         except Exception as error:
-            self.report(' with '.join(filter(None, files)), get_first_line(error))
+            self.report(' with '.join(filter(None, files)), error)
         return None
 
-    def report(self, name: str, reason: str) -> None:
-        """Log a file once. Raise a UserError if too many have failed."""
+    def report(self, name: str, error: Exception) -> None:
+        """Log why a file failed, once. Raise a UserError if too many have failed."""
         if name in self.unreadable:
             return
         self.unreadable.add(name)
-        message = f'{name} cannot be loaded ({reason})'
+        message = f'{name} cannot be loaded ({get_first_line(error)})'
         if len(self.unreadable) > self.max_unreadable:
             raise UserError(
                 f'{message}, after {self.max_unreadable} others. Repair them ('
                 "'mmgcvit check-data CONFIG' lists them), or set data_checks.unreadable_images=N"
-            )
+            ) from error
         message += (
             f' and is replaced by another sample ({len(self.unreadable)} of at most '
             f'{self.max_unreadable})'
@@ -113,7 +115,7 @@ def skip_unreadable(cfg: Config, max_unreadable: int) -> None:
             owner[name] = [wrapped]
 
 
-def is_loading(transform: Mapping) -> bool:
+def is_loading(transform: Mapping[str, Any]) -> bool:
     return get_type_name(transform).startswith(('Load', 'ApplyExif'))
 
 
@@ -171,9 +173,7 @@ class RandomTile(BaseTransform):
         return np.random.randint(lowest, highest + 1)
 
 
-def cut_mask(
-    mask: list | dict, corner: NDArray[np.int64], tile: tuple[slice, slice]
-) -> list | dict:
+def cut_mask(mask: CocoMask, corner: NDArray[np.int64], tile: tuple[slice, slice]) -> CocoMask:
     """Cut a tile out of a mask of an annotation: polygons [x, y, x, y, ...] or RLE.
 
     ``corner`` is the tile's [x, y].

@@ -8,6 +8,7 @@ import torch
 
 from ..datasets.records import DatasetInfo, Size
 from ..datasets.rules.classes import find_missing_classes
+from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
 from ..tasks import COSTS, MINI
 from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
@@ -28,7 +29,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     head = plan.head
     image_size = head['image_size']
     option = plan.template.option
-    notes = find_missing_classes(plan.dataset)
+    notes = format_findings(find_missing_classes(plan.dataset))
     remedy = ''
     small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
     if small_objects:

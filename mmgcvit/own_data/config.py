@@ -62,7 +62,7 @@ def make_config(
     check_names_and_paths(plan, run.path)
     paths = plan.train.image_paths
     # Those of at most a hundred images, as they are stored.
-    sizes = [stored for stored, _ in map(read_sizes, paths[:: ceil(len(paths) / 100)])]
+    sizes = [read_sizes(path).stored for path in paths[:: ceil(len(paths) / 100)]]
     notes, weaknesses = advise(plan, sizes)
     started_with = {
         **describe_data(

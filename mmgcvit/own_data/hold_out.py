@@ -18,6 +18,7 @@ come before that of 25. Validation gets them until it has 20 images or more.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..datasets.records import DatasetInfo
@@ -64,7 +65,7 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     rest = set(range(len(classes))) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
     note = f'no val split: {len(val)} of {len(classes)} images are held out for validation'
-    return dataset._replace(splits=splits).add_notes([note])
+    return replace(dataset, splits=splits).add_notes([note])
 
 
 def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:

@@ -1,14 +1,14 @@
 """Measure the objects of a dataset, and choose tiles and image sizes in which they are found."""
 
 from collections import Counter
-from math import ceil, inf, prod
+from math import ceil, inf
 from statistics import mean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.records import Split
+from ..datasets.records import ObjectSplit, Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
 MAX_SMALL = 0.1  # the largest fraction of small objects, or of wide images, that is not named
@@ -16,7 +16,7 @@ SIDE_STEP = 32  # in pixels; sides that are chosen are multiples of it, or the i
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
-def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
+def choose_tiles(image_size: int, side: int, train: ObjectSplit) -> dict[str, int]:
     """Return a template's variables for tiles: their side, and their number in an average image.
 
     ``side`` is that of the tiles in pixels; for 0, it follows from the objects.
@@ -26,7 +26,7 @@ def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
-def choose_tile_side(train: Split, image_size: int) -> int:
+def choose_tile_side(train: ObjectSplit, image_size: int) -> int:
     """Return the largest side of tiles in pixels at which nine of ten objects are not small.
 
     Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk,
@@ -49,10 +49,9 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
         image_size: The short side to which images are resized, in pixels.
         tiles: The side of the tiles that are cut out of images before they are resized.
     """
-    if not train.objects:
+    if not isinstance(train, ObjectSplit) or not train.objects:
         return ''
-    sizes = {image['id']: (image['width'], image['height']) for image in train.images}
-    image_sizes = [sizes[entry['image_id']] for entry in train.objects]
+    image_sizes = [image.size for image, each in train.iter_objects() if not each.is_ignored]
     image_sides = np.minimum(image_sizes, tiles or inf)
     # Factors by which images are resized, relative to image_size: the short side becomes image_size,
     # or less if the long side would be over LONG_SIDE times image_size.
@@ -67,7 +66,7 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
     )
 
 
-def choose_image_size(train: Split) -> int:
+def choose_image_size(train: ObjectSplit) -> int:
     """Return the image size in pixels at which nine of ten objects are not small.
 
     It is for tiles of :data:`SIDE_STEP` pixels, the smallest ones, which are enlarged to it.
@@ -75,17 +74,17 @@ def choose_image_size(train: Split) -> int:
     return ceil(MIN_OBJECT_SIDE / measure_small_side(train)) * SIDE_STEP
 
 
-def measure_small_side(train: Split) -> float:
+def measure_small_side(train: ObjectSplit) -> float:
     """Return the side in pixels that nine of ten objects have at least."""
     return float(np.quantile(measure_sides(train), MAX_SMALL, method='lower'))
 
 
-def measure_sides(train: Split) -> NDArray[np.float64]:
+def measure_sides(train: ObjectSplit) -> NDArray[np.float64]:
     """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
-    return np.sqrt([prod(entry['bbox'][2:]) for entry in train.objects])
+    return np.sqrt([each.box.width * each.box.height for each in train.objects])
 
 
-def count_fullest(split: Split, tiles: int | None = None) -> int:
+def count_fullest(split: ObjectSplit, tiles: int | None = None) -> int:
     """Return the number of objects in the image, or about that in the tile, that has most of them.
 
     Tiles may be anywhere. Those are counted that begin at a multiple of half their side, so the
@@ -94,11 +93,12 @@ def count_fullest(split: Split, tiles: int | None = None) -> int:
     """
     step = (tiles or inf) / 2
     numbers: Counter[tuple[Any, float, float]] = Counter()
-    for entry in split.objects:
-        x, y, width, height = entry['bbox']
-        column = (x + width / 2) // step
-        row = (y + height / 2) // step
+    for image, each in split.iter_objects():
+        if each.is_ignored:
+            continue
+        column = (each.box.x + each.box.width / 2) // step
+        row = (each.box.y + each.box.height / 2) // step
         for left in (column - 1, column):
             for top in (row - 1, row):
-                numbers[entry['image_id'], left, top] += 1
+                numbers[image.id, left, top] += 1
     return max(numbers.values(), default=0)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mmgcvit.datasets.records import DatasetInfo, LabelSplit
+from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.detection_curves import Curve, DetectionCurves
 from mmgcvit.evaluation.mistakes import Mistakes
@@ -144,9 +144,9 @@ def test_few_images_small_objects_and_a_dominating_class_are_reasons(
 ):
     classes = ('cat', 'dog')[: len(counts)]
     images = []
-    for name, count in zip(classes, counts, strict=True):
-        images += count * [{'file_name': 'a.png', 'classes': {name}}]
-    train = LabelSplit(tmp_path, images)
+    for label, count in enumerate(counts):
+        images += count * [ClassImage('a.png', label, classes[label])]
+    train = ClassSplit(tmp_path, images)
     dataset = DatasetInfo(tmp_path, 'class folders', ('classes',), classes, {'train': train})
     for word, reason in zip(words, find_weaknesses(dataset, small), strict=True):
         assert word in reason

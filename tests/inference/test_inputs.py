@@ -106,16 +106,16 @@ def test_each_way_in_gives_the_array_that_training_loads_or_a_sentence(
             ways.append(opened)
         if words not in (PAGES, 'LAB') and content is not save_rotated:
             ways.append(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
-    rule, problem, _ = check_image(path)
+    finding = check_image(path).finding
     if words:
-        assert words in f'{rule.problem} {problem} {rule.remedy}'
+        assert words in f'{finding.rule.problem} {finding.example} {finding.rule.remedy}'
         for image in ways:
             with pytest.raises(UserError, match=words):
                 convert_to_array(image, DECODING)
         with pytest.raises(ValueError, match='cannot be read'):
             read_image(path)
     else:
-        assert not problem
+        assert not finding
         trained = LoadImageFromFile().transform({'img_path': str(path)})['img']
         for image in (read_image(path), *(convert_to_array(way, DECODING) for way in ways)):
             np.testing.assert_array_equal(image, trained)

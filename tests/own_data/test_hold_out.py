@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmgcvit.datasets.annotations import Box
+from mmgcvit.datasets.decoding import PixelLabels
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.reading import AnnotatedImage, make_splits
-from mmgcvit.datasets.records import DatasetInfo, LabelSplit
+from mmgcvit.datasets.reading import AnnotatedImage, ReadObject, make_splits
+from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
+from mmgcvit.datasets.rules.rule import format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.hold_out import split_validation
 
@@ -28,12 +31,18 @@ def make_dataset(annotation_type, images, folder):
         annotated = []
         for name, found in images.items():
             # Classes that an image lacks are there as crowds.
-            objects = [(each, {'iscrowd': int(each not in found)}) for each in NAMES]
+            objects = [
+                ReadObject(each, Box(0, 0, 9, 9), 81, is_ignored=each not in found)
+                for each in NAMES
+            ]
             annotated.append(AnnotatedImage(root / name, (9, 9), objects))
-        splits, _ = make_splits(root, NAMES, {'train': annotated})
+        splits = make_splits(root, NAMES, {'train': annotated})
+    elif annotation_type == 'seg_maps':
+        listed = [MapImage(each, 'map.png', frozenset(names)) for each, names in images.items()]
+        splits = {'train': MapSplit(root, listed, PixelLabels({}))}
     else:
-        listed = [{'file_name': each, 'classes': names} for each, names in images.items()]
-        splits = {'train': LabelSplit(root, listed)}
+        listed = [ClassImage(each, NAMES.index(*names), *names) for each, names in images.items()]
+        splits = {'train': ClassSplit(root, listed)}
     return DatasetInfo(root, '', (annotation_type,), NAMES, splits)
 
 
@@ -42,7 +51,7 @@ def hold_out(annotation_type, images, folder='/data'):
     dataset = split_validation(make_dataset(annotation_type, images, folder))
     train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
     assert (train | val, train & val) == ({*images}, set())
-    return val, '\n'.join(find_missing_classes(dataset))
+    return val, '\n'.join(format_findings(find_missing_classes(dataset)))
 
 
 @settings(max_examples=120)

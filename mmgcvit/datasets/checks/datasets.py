@@ -4,12 +4,14 @@ import os
 import random
 import re
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
@@ -18,18 +20,19 @@ from rich.progress import Progress
 
 from ...config import find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
-from ..decoding import IGNORE_INDEX, get_decoding_settings
-from ..records import ObjectSplit, Size
-from ..rules.coco import (
-    NO_OBJECTS,
-    NOT_COCO,
-    UNLISTED,
-    Content,
-    find_content_problems,
+from ..annotations import LabelledObject, Size
+from ..coco_content import (
+    CocoAnnotation,
+    CocoContent,
     find_missing_keys,
-    has_size,
+    find_unloadable,
+    find_wrong_types,
+    parse_content,
     read_json,
 )
+from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
+from ..records import Category, ObjectImage, ObjectSplit
+from ..rules.coco import NO_OBJECTS, NOT_COCO, UNLISTED, find_content_problems, has_size
 from ..rules.images import (
     MAX_THREADS,
     MISSING,
@@ -40,9 +43,14 @@ from ..rules.images import (
     check_image,
     check_map,
 )
-from ..rules.judge import leave_out_repeated
-from ..rules.objects import FEW_POINTS, FULL_IMAGES, leave_out_wrong
-from ..rules.rule import MAX_UNUSABLE, Issue, Report, Rule, make_issues
+from ..rules.objects import FULL_IMAGES, ObjectFindings, find_repeated_objects, find_wrong_objects
+from ..rules.rule import (
+    MAX_UNUSABLE,
+    Finding,
+    Issue,
+    Report,
+    make_issues,
+)
 from .sources import find_format, get_data_path, iter_datasets
 
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
@@ -50,7 +58,12 @@ from .sources import find_format, get_data_path, iter_datasets
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
 
 
-class ImageFile(NamedTuple):
+# What dataset classes of OpenMMLab raise for malformed lists and missing folders.
+LIST_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AssertionError)
+
+
+@dataclass(frozen=True)
+class ImageFile:
     """The path of an image and, if they exist, its annotated size and its map's path."""
 
     path: str
@@ -58,34 +71,47 @@ class ImageFile(NamedTuple):
     map_path: str | None = None
 
 
+@dataclass(frozen=True)
+class CheckedFile:
+    """What was found in the annotation file or the file list of a dataset, and its images."""
+
+    report: Report
+    images: Sequence[ImageFile] = ()
+
+
 def check_datasets(
     cfg: Config, loaders: Sequence[str], num_images: int | None, progress: Progress
 ) -> Report:
     """Check the datasets of dataloaders, and ``num_images`` random images (None: all) of each."""
-    report = Report([], [], [])
+    report = Report()
     for loader, settings in iter_datasets(cfg, loaders):
         data_format = find_format(settings)
         if data_format is None:
-            report.notes.append(
+            note = (
                 f'{settings.type} ({settings.get("data_root")}) is not checked: it is not local '
                 'data in COCO, ADE20K or ImageNet format'
             )
+            report += Report(notes=[note])
             continue
         # With lazy_init, a dataset of mmengine joins its paths and sets its classes, but does not
         # load annotations.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
         if data_format == 'coco':
-            images = check_coco(dataset, settings, loader != 'train_dataloader', cfg, report)
+            is_scored = loader != 'train_dataloader'
+            checked = check_coco(dataset, settings, is_scored=is_scored, cfg=cfg)
         else:
-            images = check_lists(dataset, report)
-        report.issues += check_images(dataset, settings, images, num_images, progress)
-        report.issues += check_num_classes(dataset, data_format, cfg.get('model'))
+            checked = check_lists(dataset)
+        report += checked.report
+        report += check_images(
+            dataset, settings, images=checked.images, num_images=num_images, progress=progress
+        )
+        report += check_num_classes(dataset, data_format, cfg.get('model'))
     return report
 
 
 def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, is_scored: bool, cfg: Config, report: Report
-) -> list[ImageFile]:
+    dataset: BaseDataset, settings: ConfigDict, *, is_scored: bool, cfg: Config
+) -> CheckedFile:
     """Check and count the annotations of a CocoDataset.
 
     Args:
@@ -93,85 +119,98 @@ def check_coco(
         settings: Its config.
         is_scored: Whether it is for validation or test.
         cfg: The config that trains or tests a model on it.
-        report: What is found is added to it.
 
     Returns:
-        Its images whose size is valid.
+        What is found, and the images whose size is valid.
     """
     path = dataset.ann_file
-    content = read_content(path, is_scored, report)
-    if content is None:
-        return []
-    names = [category['name'] for category in content['categories']]
+    read = read_content(path, is_scored)
+    if read.content is None:
+        return CheckedFile(read.report)
+    content = read.content
+    names = [category.name for category in content.categories]
     classes = dataset.metainfo.get('classes') or names
+    split = make_split(dataset, content, classes)
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-    try:
-        split = make_split(dataset, content, classes)  # what mmdet loads
-        problems = defaultdict(list, find_content_problems(content, classes, is_scored))
-        # Called only for its problems: mmdet loads repeated objects too.
-        leave_out_repeated(split, with_masks, problems)
-        usable = leave_out_wrong(split, with_masks, problems)
-        images = list(map(ImageFile, map(str, split.image_paths), split.sizes))
-        objects = describe_objects(split, classes)
-    # A value has a type that COCO's format does not have, for example an id is a list.
-    except (TypeError, AttributeError, ArithmeticError) as error:
-        report.issues.append(Issue(NOT_COCO, path, [get_first_line(error)]))
-        return []
-    problems[FULL_IMAGES] = find_full_images(split, cfg)
-    if not is_scored and all(entry.get('ignore') for entry in usable.objects):
-        problems[NO_OBJECTS] = [f'of {len(split.annotations)} objects']
-    num_objects = len(split.annotations) + len(problems[UNLISTED])
-    are_many = num_objects - len(usable.annotations) > MAX_UNUSABLE * num_objects
-    for issue in make_issues(problems, path, are_many):
-        if is_scored and issue.rule == FEW_POINTS:
-            issue = issue._replace(stops_run=True)  # pycocotools fails on a mask without area
-        report.issues.append(issue)
-    report.summaries.append(f'{path}: {len(content["images"])} images; objects: {objects}')
-    has_ignored = len(split.objects) < len(split.annotations)
+    findings = find_content_problems(content, classes, is_scored)
+    num_unlisted = sum(finding.rule is UNLISTED for finding in findings)
+    wrong = find_wrong_objects(split, with_masks)
+    findings += [*find_repeated_objects(split, with_masks).values(), *wrong.values()]
+    findings += find_full_images(split, cfg)
+    if not is_scored and not has_trained_objects(split, wrong):
+        findings.append(Finding(NO_OBJECTS, f'of {split.num_annotations} objects'))
+    num_objects = split.num_annotations + num_unlisted
+    are_many = len(wrong) + num_unlisted > MAX_UNUSABLE * num_objects
+    issues = make_issues(findings, path, are_many=are_many, is_scored=is_scored)
+    summary = f'{path}: {len(content.images)} images; objects: {describe_objects(split, classes)}'
+    notes = []
+    has_ignored = len(split.objects) < split.num_annotations
     if has_ignored and not is_scored and takes_ignored_for_background(cfg.get('model')):
-        report.notes.append(
+        notes.append(
             f'{path}: training takes ignored objects for background, because an assigner of the '
             'model has no ignore_iof_thr above 0'
         )
-    return images
+    images = [
+        ImageFile(str(image_path), image.size)
+        for image_path, image in zip(split.image_paths, split.images, strict=True)
+    ]
+    report = read.report + Report(issues=issues, notes=notes, summaries=[summary])
+    return CheckedFile(report, images)
+
+
+def has_trained_objects(split: ObjectSplit, wrong: ObjectFindings) -> bool:
+    """Return whether an object breaks no rule, is not ignored, and has no key ``ignore``, by which
+    mmdet skips it.
+    """
+    return any(
+        not each.is_ignored and not each.others['ignore'] and (image_index, index) not in wrong
+        for image_index, image in enumerate(split.images)
+        for index, each in enumerate(image.objects)
+    )
 
 
 def describe_objects(split: ObjectSplit, classes: Sequence[str]) -> str:
     """Return the number of objects of each class, and that of ignored ones."""
     counts = split.count_classes()
     text = ', '.join(f'{counts[name]} {name}' for name in classes)
-    num_ignored = len(split.annotations) - counts.total()
+    num_ignored = split.num_annotations - counts.total()
     return f'{text}; {num_ignored} ignored' if num_ignored else text
 
 
-def find_full_images(split: ObjectSplit, cfg: Config) -> list[str]:
+def find_full_images(split: ObjectSplit, cfg: Config) -> list[Finding]:
     """Return the images with more objects than the model finds in one."""
     predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
     max_objects = inf if predicts_tiles else find_max_objects(cfg.get('model'))
-    numbers = Counter(entry['image_id'] for entry in split.objects)
-    return [
-        f'{image["file_name"]} has {numbers[image["id"]]}, the limit is {max_objects}'
-        for image in split.images
-        if numbers[image['id']] > max_objects
-    ]
+    found = []
+    for image in split.images:
+        number = sum(not each.is_ignored for each in image.objects)
+        if number > max_objects:
+            example = f'{image.name} has {number}, the limit is {max_objects}'
+            found.append(Finding(FULL_IMAGES, example))
+    return found
 
 
-def read_content(path: str, is_scored: bool, report: Report) -> Content | None:
-    """Return the lists of a COCO file, whose entries have all keys.
+@dataclass(frozen=True)
+class ReadContent:
+    """The content of a COCO file, or why there is none."""
 
-    If the file is anything else, report it and return None.
-    """
+    content: CocoContent | None
+    report: Report
+
+
+def read_content(path: str, is_scored: bool) -> ReadContent:
+    """Return the content of a COCO file, or report that it is not one."""
     content, problem = read_json(Path(path))
+    notes = []
     if is_scored and isinstance(content, dict) and 'annotations' not in content:
-        report.notes.append(
-            f'{path} has no annotations, so predictions on its images cannot be scored'
-        )
+        notes = [f'{path} has no annotations, so predictions on its images cannot be scored']
         content = {**content, 'annotations': []}
-    missing = [problem] if problem else find_missing_keys(content, is_scored)
-    if missing:
-        report.issues.append(Issue(NOT_COCO, path, missing))
-        return None
-    return content
+    reasons = [problem] if problem else find_missing_keys(content, is_scored)
+    if not reasons:
+        reasons = [*find_wrong_types(content), *find_unloadable(content)]
+    if reasons:
+        return ReadContent(None, Report([Issue(NOT_COCO, path, reasons)], notes))
+    return ReadContent(parse_content(content), Report(notes=notes))
 
 
 def takes_ignored_for_background(model: ConfigDict | None) -> bool:
@@ -183,68 +222,101 @@ def takes_ignored_for_background(model: ConfigDict | None) -> bool:
     return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
 
 
-def make_split(dataset: BaseDataset, content: Content, classes: Sequence[str]) -> ObjectSplit:
+def make_split(dataset: BaseDataset, content: CocoContent, classes: Sequence[str]) -> ObjectSplit:
     """Return the images with a valid size, and their objects of the config's classes."""
-    images = [image for image in content['images'] if has_size(image)]
-    image_ids = {image['id'] for image in images}
-    category_ids = {each['id'] for each in content['categories'] if each['name'] in classes}
-    objects = [
-        entry
-        for entry in content['annotations']
-        if entry['category_id'] in category_ids and entry['image_id'] in image_ids
+    class_names = {each.id: str(each.name) for each in content.categories if each.name in classes}
+    objects = {image.id: [] for image in content.images}
+    for annotation in content.annotations:
+        if annotation.category_id in class_names and annotation.image_id in objects:
+            class_name = class_names[annotation.category_id]
+            objects[annotation.image_id].append(make_object(annotation, class_name))
+    # If ids are repeated, pycocotools has the last image of an id.
+    last = {image.id: image for image in content.images}
+    images = [
+        ObjectImage(
+            name=image.file_name,
+            id=image.id,
+            size=image.size,
+            objects=objects[image.id] if last[image.id] is image else (),
+        )
+        for image in content.images
+        if has_size(image)
     ]
-    folder = Path(dataset.data_prefix.get('img', ''))
-    return ObjectSplit(folder, images, objects, content['categories'])
+    categories = [Category(each.id, str(each.name)) for each in content.categories]
+    return ObjectSplit(Path(dataset.data_prefix.get('img', '')), images, categories)
 
 
-def check_lists(dataset: BaseDataset, report: Report) -> list[ImageFile]:
+def make_object(annotation: CocoAnnotation, class_name: str) -> LabelledObject:
+    """Return an object of a config's dataset, with its key ``ignore``."""
+    return LabelledObject(
+        id=annotation.id,
+        class_name=class_name,
+        box=annotation.box,
+        area=annotation.area,
+        mask=annotation.mask,
+        is_ignored=bool(annotation.iscrowd),
+        others={'ignore': annotation.ignore},
+    )
+
+
+def check_lists(dataset: BaseDataset) -> CheckedFile:
     """Check the images that a dataset lists, their labels, and the order of class folders.
 
-    Args:
-        dataset: A dataset of images with a label or a semantic map each.
-        report: Issues, and the number of images of each class, are added to it.
+    ``dataset`` has images with a label or a semantic map each.
     """
     place = get_data_path(dataset)
     entries = []
     reasons = []
     try:
         entries = dataset.load_data_list()
-    # OpenMMLab's datasets raise errors of any class for malformed lists and missing folders.
-    except Exception as error:
+    except LIST_ERRORS as error:
         reasons = [get_first_line(error)]
     if not entries:
-        report.issues.append(Issue(NO_IMAGES, place, reasons))
-        return []
+        return CheckedFile(Report([Issue(NO_IMAGES, place, reasons)]))
     classes = dataset.metainfo.get('classes') or ()
     labels = {entry['img_path']: entry['gt_label'] for entry in entries if 'gt_label' in entry}
-    problems = {
-        OTHER_LABELS: [
-            f'{path} has label {label}'
-            for path, label in labels.items()
-            if classes and not 0 <= label < len(classes)
-        ],
-        # mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the classes.
-        OTHER_ORDER: [
-            f'{name!r} would be called {classes[label]!r}'
-            for name, label in getattr(dataset, 'folder_to_idx', {}).items()
-            if name in classes and classes[label] != name
-        ],
-    }
-    report.issues += make_issues(problems, place)
-    counts = Counter(labels.values())
-    by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
+    findings = [
+        *find_other_labels(labels, classes),
+        *find_other_order(getattr(dataset, 'folder_to_idx', {}), classes),
+    ]
     summary = f'{place}: {len(entries)} images'
-    report.summaries.append(f'{summary}: {by_class}' if labels and classes else summary)
-    return [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+    if labels and classes:
+        counts = Counter(labels.values())
+        by_class = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(classes))
+        summary = f'{summary}: {by_class}'
+    images = [ImageFile(entry['img_path'], map_path=entry.get('seg_map_path')) for entry in entries]
+    return CheckedFile(Report(make_issues(findings, place), summaries=[summary]), images)
+
+
+def find_other_labels(labels: Mapping[str, int], classes: Sequence[str]) -> list[Finding]:
+    """Return the labels of images, by their paths, that are of no class of the config."""
+    return [
+        Finding(OTHER_LABELS, f'{path} has label {label}')
+        for path, label in labels.items()
+        if classes and not 0 <= label < len(classes)
+    ]
+
+
+def find_other_order(labels: Mapping[str, int], classes: Sequence[str]) -> list[Finding]:
+    """Return the class folders whose label is that of another class of the config.
+
+    mmpretrain labels the sorted folders 0, 1, 2, ... and ignores the order of the classes.
+    """
+    return [
+        Finding(OTHER_ORDER, f'{name!r} would be called {classes[label]!r}')
+        for name, label in labels.items()
+        if name in classes and classes[label] != name
+    ]
 
 
 def check_images(
     dataset: BaseDataset,
     settings: ConfigDict,
+    *,
     images: Sequence[ImageFile],
     num_images: int | None,
     progress: Progress,
-) -> list[Issue]:
+) -> Report:
     """Check that the files of all images exist, and decode ``num_images`` images (None: all).
 
     Args:
@@ -254,39 +326,53 @@ def check_images(
         num_images: How many of them are decoded, with their maps. They are chosen at random.
         progress: A progress bar.
     """
-    problems = defaultdict(list)
     decoded = set(images)
     if num_images is not None and len(images) > num_images:
         # A generator of its own leaves the random numbers of the training unchanged. Its seed lets
         # a resumed run check the same images as before, so that it is not stopped by others.
         decoded = set(random.Random(len(images)).sample(images, num_images))
-    decoding = get_decoding_settings(settings)
-    known_labels = list_known_labels(dataset)
+    check = partial(
+        check_file,
+        decoding=get_decoding_settings(settings),
+        known_labels=list_known_labels(dataset),
+    )
     place = get_data_path(dataset)
-    paths = [path for image in images for path in (image.path, image.map_path) if path]
-    missing = set(find_missing_files(paths))
-    problems[MISSING] += [path for path in paths if path in missing]
-
-    def check(image: ImageFile) -> list[tuple[Rule, str]]:
-        rule, example, size = check_image(Path(image.path), image.annotated_size, decoding)
-        found = [(rule, example)] if rule else []
-        if image.map_path and size:
-            found += check_map(Path(image.map_path), size, known_labels)
-        return found
-
+    missing = list(find_missing_files(path for image in images for path in list_paths(image)))
+    findings = [Finding(MISSING, path) for path in missing]
+    is_present = set(missing).isdisjoint
+    checked = [image for image in images if image in decoded and is_present(list_paths(image))]
     with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Ignore Pillow's warnings about odd metadata and large images.
         warnings.simplefilter('ignore')
-        present = [
-            image
-            for image in images
-            if image in decoded and missing.isdisjoint((image.path, image.map_path))
-        ]
-        results = pool.map(check, present)
-        for found in progress.track(results, len(present), description=place):
-            for rule, example in found:
-                problems[rule].append(example)
-    return make_issues(problems, place)
+        results = pool.map(check, checked)
+        for found in progress.track(results, len(checked), description=place):
+            findings += found
+    return Report(make_issues(findings, place))
+
+
+def check_file(
+    image: ImageFile,
+    *,
+    decoding: DecodingSettings,
+    known_labels: Collection[int],
+) -> list[Finding]:
+    """Return which rules an image and its map break.
+
+    Args:
+        image: The image. Its files must exist.
+        decoding: How they are decoded.
+        known_labels: The values that the pixels of maps may have (none: any).
+    """
+    checked = check_image(Path(image.path), image.annotated_size, decoding)
+    found = [checked.finding] if checked.finding else []
+    if image.map_path and checked.size:
+        found += check_map(Path(image.map_path), checked.size, known_labels)
+    return found
+
+
+def list_paths(image: ImageFile) -> list[str]:
+    """Return the paths of an image and of its map, if it has one."""
+    return [path for path in (image.path, image.map_path) if path]
 
 
 def find_missing_files(paths: Iterable[str]) -> Iterator[str]:
@@ -327,9 +413,7 @@ def list_known_labels(dataset: Any) -> set[int]:
     return {*range(num_labels), IGNORE_INDEX, dataset.ignore_index}
 
 
-def check_num_classes(
-    dataset: BaseDataset, data_format: str, model: ConfigDict | None
-) -> list[Issue]:
+def check_num_classes(dataset: BaseDataset, data_format: str, model: ConfigDict | None) -> Report:
     """Report heads of the model whose ``num_classes`` does not fit the dataset's classes."""
     num_classes = len(dataset.metainfo.get('classes') or ())
     # A classifier may have more outputs than there are classes.
@@ -341,6 +425,6 @@ def check_num_classes(
             if not num_classes <= number <= most:
                 misfits.append(f'{setting}.num_classes={number}')
     if not num_classes or not misfits:
-        return []
+        return Report()
     example = f'{num_classes} classes, and {", ".join(misfits)}'
-    return [Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])]
+    return Report([Issue(OTHER_NUM_CLASSES, get_data_path(dataset), [example])])

@@ -1,5 +1,6 @@
 """Find datasets on which scores would mean nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def find_unscored(dataset: Any) -> str | None:
     return problem
 
 
-def list_labels(info: dict) -> set[int]:
+def list_labels(info: Mapping[str, Any]) -> set[int]:
     """Return the class index of an image, or those in its map. If the map cannot be read, return
     all.
     """
@@ -44,6 +45,8 @@ def list_labels(info: dict) -> set[int]:
 
     try:
         labels = LoadAnnotations()({**info, 'seg_fields': []})['gt_seg_map']
-    except Exception:  # the map is on a server, or damaged, which the validation reports
+    # mmcv's decoders raise errors of any class. The map is on a server, or damaged, which the
+    # validation reports.
+    except Exception:
         return set(range(IGNORE_INDEX))
     return set(np.unique(labels).tolist())

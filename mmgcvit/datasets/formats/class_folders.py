@@ -11,24 +11,24 @@ from pathlib import Path
 
 from ...errors import UserError, shorten
 from ..folders import Folder
-from ..layouts import Layout, Match, get_split
-from ..records import DatasetInfo, LabelSplit
+from ..layouts import Fit, Layout, Match, Misfit, get_split
+from ..records import ClassImage, ClassSplit, DatasetInfo
 from .class_pairs import check_no_pairs
 
 SOURCE = 'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'
 TOOLS = 'torchvision, Ultralytics, Roboflow and CVAT (classes)'
 WITH_SPLITS = Layout(
-    f'{TOOLS}, with splits',
-    SOURCE,
-    'train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
+    tools=f'{TOOLS}, with splits',
+    source=SOURCE,
+    tree='train/cat/a.jpg\ntrain/dog/b.jpg\nval/cat/c.jpg\nval/dog/d.jpg',
 )
-WITHOUT_SPLITS = Layout(TOOLS, SOURCE, 'cat/a.jpg\ndog/b.jpg')
+WITHOUT_SPLITS = Layout(tools=TOOLS, source=SOURCE, tree='cat/a.jpg\ndog/b.jpg')
 LAYOUTS = (WITH_SPLITS, WITHOUT_SPLITS)
 
 Images = dict[str, dict[str, list[Path]]]  # by split and class
 
 
-def match_layouts(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> Fit:
     """Return the layout of class folders that a folder fits or nearly fits, if any.
 
     A misfit says what is wrong with folders that may be splits and classes.
@@ -43,9 +43,11 @@ def match_layouts(folder: Folder) -> list[Match]:
     # A single folder of images beside a table, or none, is not meant as class folders.
     has_one_and_table = len(classes) == 1 and folder.list_files('.json', '.csv')
     if not misfit and (not classes or has_one_and_table):
-        return []
+        return Fit()
     misfit = misfit or find_wrong_files(folder, classes, depth)
-    return [Match(layout, partial(read_dataset, folder, found), misfit)]
+    if misfit:
+        return Fit(misfit=Misfit(layout, misfit))
+    return Fit([Match(layout, partial(read_dataset, folder, found))])
 
 
 def list_by_class(folder: Folder, depth: int) -> Images:
@@ -118,14 +120,21 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
                 f'only {shorten(names)}. Add the class folders to train, or remove them from '
                 f'{split}'
             )
-        entries = [
-            {'file_name': str(file), 'label': label, 'classes': {name}}
+        labelled = [
+            ClassImage(str(file), label, class_name=name)
             for label, name in enumerate(names)
             for file in images.get(name, ())
         ]
-        splits[split] = LabelSplit(folder.path.resolve(), entries)
+        splits[split] = ClassSplit(folder.path.resolve(), labelled)
     if task != 'classify':
         check_no_pairs(folder.path, found['train'])
     others = sorted({*folder.files}.difference(folder.images))
     notes = [f'not read, because they are no images: {shorten(others)}'] if others else []
-    return DatasetInfo(folder.path, 'class folders', ('classes',), names, splits, notes)
+    return DatasetInfo(
+        folder=folder.path,
+        format='class folders',
+        annotation_types=('classes',),
+        classes=names,
+        splits=splits,
+        notes=notes,
+    )

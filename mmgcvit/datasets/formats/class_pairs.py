@@ -4,18 +4,15 @@ Both have the same size and similar names: a.jpg and a.png, a.jpg and a_mask.png
 gt_1.png.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from ...errors import UserError
 from ..decoding import read_sizes
 from ..layouts import Pair
 
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
-FileByKey = dict[str, Path]  # the first file with each key
 
 
 def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
@@ -24,13 +21,13 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
     Partners are a photo and its map: they have the same size, and their names only differ in their
     first or last part (:class:`NameIndex`). With ``--task classify``, this is not called.
     """
-    index = NameIndex({}, {}, {})  # of the images in the folders before
+    index = NameIndex()  # of the images in the folders before
     for name in sorted(images):
-        pairs = defaultdict(list)  # the images with a partner, by the folder of the latter
+        pairs = {}  # the images with a partner, by the folder of the latter
         for file in images[name]:
             partner = index.find_partner(file)
             if partner:
-                pairs[partner.parent.name].append((root / file, root / partner))
+                pairs.setdefault(partner.parent.name, []).append((root / file, root / partner))
         for file in images[name]:
             index.add(file)
         if pairs:
@@ -39,41 +36,48 @@ def check_no_pairs(root: Path, images: Mapping[str, Sequence[Path]]) -> None:
             check_sizes_differ(pairs[other], num_files)
 
 
-class NameIndex(NamedTuple):
-    """Files by their names, and by these without their last or first part (:func:`list_keys`)."""
+class NameIndex:
+    """Files by their names, and by these without their last or first part.
 
-    by_name: FileByKey
-    by_start: FileByKey
-    by_end: FileByKey
+    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask. Of several files, the first one is
+    found.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Path] = {}
+        self.by_start: dict[str, Path] = {}
+        self.by_end: dict[str, Path] = {}
 
     def add(self, file: Path) -> None:
-        for index, key in zip(self, list_keys(file), strict=True):
-            index.setdefault(key, file)
+        self.by_name.setdefault(file.stem, file)
+        self.by_start.setdefault(get_start(file), file)
+        self.by_end.setdefault(get_end(file), file)
 
     def find_partner(self, file: Path) -> Path | None:
         """Return a file whose name is that of a partner, or None.
 
         Files whose names differ in their first part must be of different types.
         """
-        name, start, end = list_keys(file)
         partner = (
-            self.by_name.get(name)  # a.png for a.jpg
-            or self.by_name.get(start)  # a.jpg for a_mask.png
-            or self.by_start.get(name)  # a_mask.png for a.jpg
+            self.by_name.get(file.stem)  # a.png for a.jpg
+            or self.by_name.get(get_start(file))  # a.jpg for a_mask.png
+            or self.by_start.get(file.stem)  # a_mask.png for a.jpg
         )
+        end = get_end(file)
         if partner or not end:
             return partner
         similar = self.by_end.get(end)  # gt_1.png for img_1.jpg
         return similar if similar and similar.suffix != file.suffix else None
 
 
-def list_keys(file: Path) -> tuple[str, str, str]:
-    """Return the keys of a file in the three dicts of a :class:`NameIndex`.
+def get_start(file: Path) -> str:
+    """Return the name of a file without its last part: img_1 for img_1_mask.png."""
+    return file.stem.rpartition('_')[0]
 
-    For img_1_mask.png, these are img_1_mask, img_1 and 1_mask.
-    """
-    name = file.stem
-    return name, name.rpartition('_')[0], name.partition('_')[2]
+
+def get_end(file: Path) -> str:
+    """Return the name of a file without its first part: 1_mask for img_1_mask.png."""
+    return file.stem.partition('_')[2]
 
 
 def check_sizes_differ(pairs: Sequence[Pair], num_files: int) -> None:

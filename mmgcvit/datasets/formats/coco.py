@@ -7,30 +7,31 @@ them wrongly. ``read_split`` makes them what both expect.
 """
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from ...errors import UserError, get_first_line, shorten
+from ...errors import UserError, shorten
 from ...files import make_absolute
-from ..folders import Folder
-from ..layouts import TRAIN_NAMES, Layout, Match, compile_pattern, get_split
-from ..records import DatasetInfo, Entry, ObjectSplit, parse_flag
-from ..rules.coco import (
-    BRUSH_MASKS,
-    CROWD_MASKS,
-    NOT_COCO,
-    UNLISTED,
-    WRONG_FLAGS,
-    Content,
+from ..annotations import Id, LabelledObject, parse_flag
+from ..coco_content import (
+    CocoAnnotation,
+    CocoContent,
+    RawContent,
     find_missing_keys,
+    find_wrong_types,
     is_coco,
+    parse_content,
     read_json,
 )
-from ..rules.rule import Issue, Problems
+from ..folders import Folder
+from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
+from ..records import Category, DatasetInfo, ObjectImage, ObjectSplit
+from ..rules.coco import DUPLICATE_IDS, NOT_COCO, UNLISTED, WRONG_FLAGS
+from ..rules.rule import Finding, Issue, make_findings, reject_broken
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
@@ -39,109 +40,127 @@ MMDET = 'https://github.com/open-mmlab/mmdetection/blob/main/docs/en/user_guides
 LABEL_STUDIO = 'https://github.com/HumanSignal/label-studio-sdk'
 LAYOUTS = (
     Layout(
-        'COCO 2017',
-        MMDET,
-        'annotations/instances_train2017.json\ntrain2017/a.jpg',
-        '{split}',
-        INSTANCES_FILE,
+        tools='COCO 2017',
+        source=MMDET,
+        tree='annotations/instances_train2017.json\ntrain2017/a.jpg',
+        images='{split}',
+        annotations=INSTANCES_FILE,
     ),
     Layout(
-        'CVAT and Datumaro (COCO)',
-        'https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
-        'annotations/instances_train.json\nimages/train/a.jpg',
-        'images/{split}',
-        INSTANCES_FILE,
+        tools='CVAT and Datumaro (COCO)',
+        source='https://docs.cvat.ai/docs/dataset_management/formats/format-coco',
+        tree='annotations/instances_train.json\nimages/train/a.jpg',
+        images='images/{split}',
+        annotations=INSTANCES_FILE,
     ),
     Layout(
-        'CVAT until 2024, and Datumaro with merged images (COCO)',
-        'https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
-        'annotations/instances_train.json\nimages/a.jpg',
-        'images',
-        INSTANCES_FILE,
+        tools='CVAT until 2024, and Datumaro with merged images (COCO)',
+        source='https://github.com/cvat-ai/datumaro/blob/develop/site/content/en/docs/formats/coco.md',
+        tree='annotations/instances_train.json\nimages/a.jpg',
+        images='images',
+        annotations=INSTANCES_FILE,
     ),
     Layout(
-        'Roboflow and RF-DETR (COCO)',
-        'https://rfdetr.roboflow.com/latest/learn/train/dataset-formats',
-        'train/_annotations.coco.json\ntrain/a.jpg',
-        '{split}',
-        '{split}/_annotations.coco.json',
+        tools='Roboflow and RF-DETR (COCO)',
+        source='https://rfdetr.roboflow.com/latest/learn/train/dataset-formats',
+        tree='train/_annotations.coco.json\ntrain/a.jpg',
+        images='{split}',
+        annotations='{split}/_annotations.coco.json',
     ),
     Layout(
-        "mmdet's configs (COCO)",
-        MMDET,
-        'annotations/train.json\ntrain/a.jpg',
-        '{split}',
-        BY_SPLIT,
+        tools="mmdet's configs (COCO)",
+        source=MMDET,
+        tree='annotations/train.json\ntrain/a.jpg',
+        images='{split}',
+        annotations=BY_SPLIT,
     ),
     Layout(
-        "mmdet's configs (COCO), with a folder for images",
-        MMDET,
-        'annotations/train.json\nimages/train/a.jpg',
-        'images/{split}',
-        BY_SPLIT,
+        tools="mmdet's configs (COCO), with a folder for images",
+        source=MMDET,
+        tree='annotations/train.json\nimages/train/a.jpg',
+        images='images/{split}',
+        annotations=BY_SPLIT,
     ),
     Layout(
-        'MMYOLO (COCO)',
-        'https://github.com/open-mmlab/mmyolo/blob/main/docs/en/recommended_topics/labeling_to_deployment_tutorials.md',
-        'annotations/trainval.json\nimages/a.jpg',
-        'images',
-        BY_SPLIT,
+        tools='MMYOLO (COCO)',
+        source='https://github.com/open-mmlab/mmyolo/blob/main/docs/en/recommended_topics/labeling_to_deployment_tutorials.md',
+        tree='annotations/trainval.json\nimages/a.jpg',
+        images='images',
+        annotations=BY_SPLIT,
     ),
     Layout(
-        'Label Studio, labelme and VIA (COCO)',
-        LABEL_STUDIO,
-        'result.json, which lists images/a.jpg\nimages/a.jpg',
-        '',
-        TOP,
+        tools='Label Studio, labelme and VIA (COCO)',
+        source=LABEL_STUDIO,
+        tree='result.json, which lists images/a.jpg\nimages/a.jpg',
+        images='',
+        annotations=TOP,
     ),
     Layout(
-        'Label Studio with brush masks (COCO)',
-        LABEL_STUDIO,
-        'result_coco.json, which lists a.jpg\nimages/a.jpg',
-        'images',
-        TOP,
+        tools='Label Studio with brush masks (COCO)',
+        source=LABEL_STUDIO,
+        tree='result_coco.json, which lists a.jpg\nimages/a.jpg',
+        images='images',
+        annotations=TOP,
     ),
     Layout(
-        'FiftyOne (COCO)',
-        'https://docs.voxel51.com/user_guide/export_datasets.html',
-        'labels.json\ndata/a.jpg',
-        'data',
-        TOP,
+        tools='FiftyOne (COCO)',
+        source='https://docs.voxel51.com/user_guide/export_datasets.html',
+        tree='labels.json\ndata/a.jpg',
+        images='data',
+        annotations=TOP,
     ),
 )
 
 
-class CocoFile(NamedTuple):
+@dataclass(frozen=True)
+class CocoFile:
     """The COCO file of a split, relative to the dataset's folder."""
 
     path: Path
-    content: Content
+    content: RawContent
     image_folder: Path
 
 
-def match_layouts(folder: Folder) -> list[Match]:
-    """Return the layouts that a folder's COCO files fit or nearly fit.
+FilesBySplit = Mapping[str, CocoFile]
+Contents = Mapping[Path, RawContent]  # of all COCO files in a folder, by their paths
+
+
+def match_layouts(folder: Folder) -> Fit:
+    """Return the layouts that a folder's COCO files fit or, if there is none, the nearest one.
 
     A layout fits if there is a file for training, and each file has all of COCO's keys and lists an
-    image that is in the layout's folder.
+    image that is in the layout's folder. The nearest one is that of whose folders of images most
+    exist.
     """
     contents = read_contents(folder)
     matches = []
+    misfits = []
+    nums_folders = []
     for layout in LAYOUTS:
         files = find_files(folder, layout, contents)
-        if files:
-            read = partial(read_dataset, folder, files, contents)
-            # The nearest layout is the one whose folders of images exist.
-            num_folders = sum((folder.path / file.image_folder).is_dir() for file in files.values())
-            matches.append(Match(layout, read, find_misfit(folder, files), num_folders))
-    if contents and not matches:
-        places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
-        misfit = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
-        matches.append(Match(LAYOUTS[0], misfit=misfit))
-    return matches
+        if not files:
+            continue
+        reason = find_misfit(folder, files)
+        if reason:
+            misfits.append(Misfit(layout, reason))
+            nums_folders.append(count_image_folders(folder, files))
+        else:
+            matches.append(Match(layout, partial(read_dataset, folder, files, contents)))
+    if matches or not contents:
+        return Fit(matches)
+    if misfits:
+        return Fit(misfit=misfits[nums_folders.index(max(nums_folders))])
+    places = ', '.join(dict.fromkeys(layout.annotations for layout in LAYOUTS))
+    reason = f'its COCO files ({shorten([*contents])}) are in none of the places {places}'
+    return Fit(misfit=Misfit(LAYOUTS[0], reason))
 
 
-def read_contents(folder: Folder) -> dict[Path, Any]:
+def count_image_folders(folder: Folder, files: FilesBySplit) -> int:
+    """Return how many splits have the folder of images that their layout says."""
+    return sum((folder.path / file.image_folder).is_dir() for file in files.values())
+
+
+def read_contents(folder: Folder) -> dict[Path, RawContent]:
     """Return the contents of COCO files.
 
     Raises:
@@ -149,7 +168,7 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
             files, but the one for training or validation is not in COCO's format.
     """
     contents = {}
-    foreign = []  # why other files in such places are not in COCO's format
+    foreign = {}  # why other files in such places are not in COCO's format
     for file in folder.list_files('.json'):
         path = folder.path / file
         content, problem = read_json(path)
@@ -158,13 +177,29 @@ def read_contents(folder: Folder) -> dict[Path, Any]:
             continue
         split = find_expected_split(file)
         if split and problem:
-            raise UserError(format_issue(path, [problem]))
+            reject_file(path, [problem])
         # Testing needs no annotations, so its file may have another format.
         if split in ('train', 'val'):
-            foreign.append(format_issue(path, find_missing_keys(content)))
-    if contents and foreign:
-        raise UserError(foreign[0])
+            foreign[path] = find_missing_keys(content)
+    if contents:
+        for path, reasons in foreign.items():
+            reject_file(path, reasons)
     return contents
+
+
+def describe_damaged(folder: Folder) -> list[str]:
+    """Return a note if JSON files of a folder are damaged, since they may be its annotations.
+
+    They are in no place where a layout has a COCO file (:func:`read_contents`).
+    """
+    damaged = []
+    for file in folder.list_files('.json'):
+        _, problem = read_json(folder.path / file)
+        if problem:
+            damaged.append(f'{file} is {problem}')
+    if not damaged:
+        return []
+    return [f'not read: {shorten(damaged)}. If it has annotations, export it again']
 
 
 def find_expected_split(file: Path) -> str | None:
@@ -182,14 +217,19 @@ def format_issue(place: Path, reasons: Sequence[str]) -> str:
     return Issue(NOT_COCO, str(place), reasons).format()
 
 
-def find_files(folder: Folder, layout: Layout, contents: dict[Path, Any]) -> dict[str, CocoFile]:
+def reject_file(path: Path, reasons: Sequence[str]) -> None:
+    """Raise a UserError if there are reasons why a file is not in COCO's format."""
+    reject_broken(make_findings(NOT_COCO, reasons), str(path))
+
+
+def find_files(folder: Folder, layout: Layout, contents: Contents) -> dict[str, CocoFile]:
     """Return the COCO file of each split in the places of a layout.
 
     Args:
         folder: The dataset's folder.
         layout: One of :data:`LAYOUTS`. If its files are in the folder itself and there is only one
             there, this file may have any name, and is for training.
-        contents: The contents of all COCO files in the folder, by their paths.
+        contents: The contents of all COCO files in the folder.
 
     Raises:
         UserError: A split has several files.
@@ -220,7 +260,7 @@ def get_file_split(name: str) -> str | None:
     return 'train' if name.lower() in TRAIN_NAMES else get_split(name)
 
 
-def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> str:
+def find_misfit(folder: Folder, files: FilesBySplit) -> str:
     """Return why the COCO files of a folder do not fit a layout, or ''."""
     if 'train' not in files:
         names = shorten([file.path for file in files.values()])
@@ -229,7 +269,7 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> str:
         missing = find_missing_keys(file.content)
         if missing:
             return format_issue(file.path, missing)
-        names = list_file_names(file.content)
+        names = [make_name(image['file_name']) for image in file.content['images']]
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
@@ -237,175 +277,209 @@ def find_misfit(folder: Folder, files: dict[str, CocoFile]) -> str:
     return ''
 
 
-def list_file_names(content: Content) -> list[str]:
-    """Return the names of images in a COCO file, with slashes as on Linux."""
-    return [str(image['file_name']).replace('\\', '/') for image in content['images']]
+def make_name(file_name: object) -> str:
+    """Return the name of an image in a COCO file, with slashes as on Linux."""
+    return str(file_name).replace('\\', '/')
+
+
+def is_possible(name: str) -> bool:
+    """Return whether a file can have a name."""
+    with suppress(UnicodeEncodeError):  # for half of a surrogate pair
+        return b'\0' not in os.fsencode(name)
+    return False
 
 
 def read_dataset(
-    folder: Folder, files: dict[str, CocoFile], contents: dict[Path, Any], task: str | None
+    folder: Folder, files: FilesBySplit, contents: Contents, task: str | None
 ) -> DatasetInfo:
     """Read the COCO file of each split. The classes are those of training.
 
     A note names the other files of ``contents``.
     """
-    entries = [entry for file in files.values() for entry in file.content['annotations']]
-    # CVAT writes objects that were drawn with its brush like crowds. If there are no others, they are
-    # objects: crowds alone could not be trained.
-    crowds_are_objects = all(map(is_crowd_mask, entries))
-    splits = {}
-    problems = defaultdict(list)
-    with reject_wrong_values(folder.path / files['train'].path):
-        categories = make_categories(files['train'].content)
+    parsed = {}
     for split, file in files.items():
-        with reject_wrong_values(folder.path / file.path):
-            splits[split] = read_split(folder, file, categories, crowds_are_objects, problems)
-    classes = tuple(category['name'] for category in categories)
+        reject_file(folder.path / file.path, find_wrong_types(file.content))
+        parsed[split] = parse_content(file.content)
+    categories = make_categories(parsed['train'])
+    splits = {}
+    findings = []
+    for split, file in files.items():
+        reader = SplitReader(
+            path=folder.path / file.path,
+            root=folder.path,
+            image_folder=file.image_folder,
+            content=parsed[split],
+            categories=categories,
+        )
+        found = reader.read()
+        splits[split] = found.split
+        findings += found.findings
     notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:
         notes.append(f'COCO files of no split were not read: {shorten(others)}')
-    return DatasetInfo(folder.path, 'COCO (JSON)', ('boxes',), classes, splits, notes, problems)
+    return DatasetInfo(
+        folder=folder.path,
+        format='COCO (JSON)',
+        annotation_types=('boxes',),
+        classes=tuple(category.name for category in categories),
+        splits=splits,
+        notes=notes,
+        findings=findings,
+    )
 
 
-@contextmanager
-def reject_wrong_values(path: Path) -> Iterator[None]:
-    """Raise a UserError where a value of a file cannot be used, for example an id that is a list, or
-    a file name that no file can have.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (TypeError, AttributeError, ValueError, OSError) as error:
-        raise UserError(format_issue(path, [get_first_line(error)])) from None
-
-
-def make_categories(content: Content) -> list[Entry]:
+def make_categories(content: CocoContent) -> list[Category]:
     """Return the categories of training, with names that are strings, and new ids.
 
     mmdet looks classes up by their names. Roboflow's first category has no objects and is the
     supercategory of the others: it is left out.
     """
-    categories = content['categories']
-    used = {annotation['category_id'] for annotation in content['annotations']}
-    parents = {category.get('supercategory') for category in categories[1:]}
-    if categories and parents == {categories[0]['name']} and categories[0]['id'] not in used:
-        categories = categories[1:]
+    categories = content.categories
+    used = {annotation.category_id for annotation in content.annotations}
+    first, *rest = categories or [None]
+    is_parent = bool(rest) and all(category.supercategory == first.name for category in rest)
+    if is_parent and first.id not in used:
+        categories = rest
     return [
-        {**category, 'id': new_id, 'name': str(category['name'])}
+        Category(id=new_id, name=str(category.name), others=category.others)
         for new_id, category in enumerate(categories, start=1)
     ]
 
 
-def read_split(
-    folder: Folder,
-    file: CocoFile,
-    categories: Sequence[Entry],
-    crowds_are_objects: bool,
-    problems: Problems,
-) -> ObjectSplit:
-    """Return a split as pycocotools and mmdet expect it.
+@dataclass(frozen=True)
+class ReadSplit:
+    """A split, and the annotations that could not be read."""
 
-    Ids are 1, 2, ..., ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: such objects are
-    crowds.
+    split: ObjectSplit
+    findings: Sequence[Finding]
 
-    Args:
-        folder: The dataset's folder.
-        file: The COCO file of the split.
-        categories: Those of training, with their new ids.
-        crowds_are_objects: Whether masks in RLE with iscrowd 1 get iscrowd 0.
-        problems: Annotations that are left out, and masks with iscrowd 1, are added to it, by the
-            rule that they break.
 
-    Raises:
-        UserError: The file lists images outside of the dataset's folder, repeats the id of an
-            image or a category, or has objects of other classes than training.
+@dataclass(frozen=True)
+class SplitReader:
+    """Read the COCO file of a split, as pycocotools and mmdet expect it.
+
+    Ids are 1, 2, ..., ``iscrowd`` is 0 or 1, and the key ``ignore`` is gone: pycocotools scores
+    objects with this key. Such objects are ignored as crowds are.
     """
-    path = folder.path / file.path
-    for name in ('images', 'categories'):
-        check_unique_ids(path, file.content[name])
-    image_ids = {image['id']: new_id for new_id, image in enumerate(file.content['images'], 1)}
-    images = list_images(folder.path, file, image_ids)
-    category_ids = match_categories(path, file.content, categories)
-    annotations = []
-    for index, entry in enumerate(file.content['annotations']):
-        place = f'{path} annotations[{index}] (id {entry["id"]!r:.60})'
-        ids = {
-            'id': len(annotations) + 1,
-            'image_id': image_ids.get(entry['image_id']),
-            'category_id': category_ids.get(entry['category_id']),
-        }
-        if None in ids.values():
-            problems[UNLISTED].append(place)
-            continue
-        flags = [parse_flag(entry.get(name)) for name in ('iscrowd', 'ignore')]
-        if None in flags:
-            values = f'{entry.get("iscrowd")!r:.60}, {entry.get("ignore")!r:.60}'
-            problems[WRONG_FLAGS].append(f'{place}: {values}')
-            continue
-        new = {**entry, **ids, 'iscrowd': max(flags)}
-        if is_crowd_mask(entry):
-            problems[BRUSH_MASKS if crowds_are_objects else CROWD_MASKS].append(place)
-            new['iscrowd'] = int(not crowds_are_objects)
-        new.pop('ignore', None)  # pycocotools scores objects with this key
-        annotations.append(new)
-    image_folder = (folder.path / file.image_folder).resolve()
-    return ObjectSplit(image_folder, images, annotations, categories)
 
+    path: Path  # of the file
+    root: Path  # the dataset's folder
+    image_folder: Path  # relative to it
+    content: CocoContent
+    categories: Sequence[Category]  # those of training, with their new ids
 
-def check_unique_ids(path: Path, entries: Sequence[Entry]) -> None:
-    """Raise a UserError if entries of a file have the same id."""
-    for entry_id, number in Counter(entry['id'] for entry in entries).items():
-        if number > 1:
-            raise UserError(
-                f'{path} lists several images or categories with the id {entry_id!r:.60}. Export '
-                'it again'
+    def read(self) -> ReadSplit:
+        """Return the split.
+
+        Raises:
+            UserError: The file lists images outside of the dataset's folder, repeats the id of an
+                image or a category, or has objects of other classes than training.
+        """
+        self.check_unique_ids(image.id for image in self.content.images)
+        self.check_unique_ids(category.id for category in self.content.categories)
+        names = self.list_image_names()
+        class_names = self.match_categories()
+        objects = {image.id: [] for image in self.content.images}
+        findings = []
+        number = 0
+        for index, annotation in enumerate(self.content.annotations):
+            place = f'annotations[{index}] (id {annotation.id!r:.60})'
+            is_listed = annotation.image_id in objects and annotation.category_id in class_names
+            is_crowd = parse_flag(annotation.iscrowd)
+            is_other = parse_flag(annotation.ignore)
+            if not is_listed:
+                findings.append(Finding(UNLISTED, f'{self.path} {place}'))
+            elif is_crowd is None or is_other is None:
+                flags = describe_flags(annotation)
+                findings.append(Finding(WRONG_FLAGS, f'{self.path} {place}: {flags}'))
+            else:
+                number += 1
+                each = LabelledObject(
+                    id=number,
+                    class_name=class_names[annotation.category_id],
+                    box=annotation.box,
+                    area=annotation.area,
+                    mask=annotation.mask,
+                    is_ignored=is_crowd or is_other,
+                    is_crowd=is_crowd,
+                    others=annotation.others,
+                    place=place,
+                )
+                objects[annotation.image_id].append(each)
+        images = [
+            ObjectImage(
+                name=names[index],
+                id=index + 1,
+                size=image.size,
+                objects=objects[image.id],
+                others=image.others,
             )
-
-
-def list_images(folder: Path, file: CocoFile, ids: Mapping[Any, int]) -> list[Entry]:
-    """Return the images of a COCO file with new ids, which ``ids`` has by the old ones.
-
-    Raise a UserError for images outside of the dataset's folder.
-    """
-    root = folder.resolve()
-    image_folder = (root / file.image_folder).resolve()
-    images = []
-    for image, name in zip(file.content['images'], list_file_names(file.content), strict=True):
-        # The folder of the images may be a link to another place.
-        may_leave = '..' in Path(name).parts or name.startswith('/')
-        if may_leave and not make_absolute(image_folder / name).is_relative_to(root):
-            raise UserError(
-                f'{folder / file.path} lists images outside of {folder} ({name}). Move them into it'
-            )
-        images.append({**image, 'id': ids[image['id']], 'file_name': name})
-    return images
-
-
-def match_categories(path: Path, content: Content, categories: Sequence[Entry]) -> dict[Any, int]:
-    """Return the ids of training's categories by a file's own ids.
-
-    Raise a UserError if objects have other classes than training.
-    """
-    new_ids = {category['name']: category['id'] for category in categories}
-    used = {annotation['category_id'] for annotation in content['annotations']}
-    others = set()
-    ids = {}
-    for category in content['categories']:
-        name = str(category['name'])
-        if name in new_ids:
-            ids[category['id']] = new_ids[name]
-        elif category['id'] in used:
-            others.add(name)
-    if others:
-        raise UserError(
-            f'{path} has objects of the classes {shorten(sorted(others))}, but training has only '
-            f'{shorten(list(new_ids))}. Add the classes to training, or remove their objects'
+            for index, image in enumerate(self.content.images)
+        ]
+        split = ObjectSplit(
+            image_folder=(self.root / self.image_folder).resolve(),
+            images=images,
+            categories=self.categories,
+            annotation_file=self.path,
         )
-    return ids
+        return ReadSplit(split, findings)
+
+    def check_unique_ids(self, ids: Iterable[Id]) -> None:
+        """Raise a UserError if entries have the same id."""
+        for entry_id, number in Counter(ids).items():
+            if number > 1:
+                message = (
+                    f'{self.path} lists several images or categories with the id {entry_id!r:.60}. '
+                    'Export it again'
+                )
+                reject_broken([Finding(DUPLICATE_IDS, str(self.path), message)])
+
+    def list_image_names(self) -> list[str]:
+        """Return the names of images. Raise a UserError for images outside of the dataset's folder."""
+        root = self.root.resolve()
+        image_folder = (root / self.image_folder).resolve()
+        names = []
+        for image in self.content.images:
+            name = make_name(image.file_name)
+            # The folder of the images may be a link to another place.
+            may_leave = '..' in Path(name).parts or name.startswith('/')
+            # Names that no file can have are those of unreadable images.
+            if (
+                may_leave
+                and is_possible(name)
+                and not make_absolute(image_folder / name).is_relative_to(root)
+            ):
+                raise UserError(
+                    f'{self.path} lists images outside of {self.root} ({name}). Move them into it'
+                )
+            names.append(name)
+        return names
+
+    def match_categories(self) -> dict[Id, str]:
+        """Return the class names by the file's ids.
+
+        Raise a UserError if objects have other classes than training.
+        """
+        known = {category.name for category in self.categories}
+        used = {annotation.category_id for annotation in self.content.annotations}
+        others = set()
+        names = {}
+        for category in self.content.categories:
+            name = str(category.name)
+            if name in known:
+                names[category.id] = name
+            elif category.id in used:
+                others.add(name)
+        if others:
+            trained = shorten([category.name for category in self.categories])
+            raise UserError(
+                f'{self.path} has objects of the classes {shorten(sorted(others))}, but training '
+                f'has only {trained}. Add the classes to training, or remove their objects'
+            )
+        return names
 
 
-def is_crowd_mask(entry: Entry) -> bool:
-    """Return whether an annotation has RLE and iscrowd, as COCO's crowds and CVAT's brush have."""
-    return isinstance(entry.get('segmentation'), dict) and parse_flag(entry.get('iscrowd')) == 1
+def describe_flags(annotation: CocoAnnotation) -> str:
+    """Return the values of iscrowd and ignore."""
+    return f'{annotation.iscrowd!r:.60}, {annotation.ignore!r:.60}'

@@ -1,20 +1,24 @@
 """Find the layout of the dataset in a folder, and read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 from ...errors import UserError, format_count, shorten
 from ...files import find_folder
 from ..folders import Folder, describe_left_out, scan_folder
-from ..layouts import Match
+from ..layouts import Match, Misfit
 from ..records import DatasetInfo
-from ..rules.judge import judge
+from ..rules.judge import judge, judge_crowds
 from . import class_folders, coco, maps, voc, yolo
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
 # both before class folders, as which the folders of other formats look.
 ANNOTATIONS = {'COCO': coco, 'YOLO': yolo, 'Pascal VOC': voc}
-FORMATS = {**ANNOTATIONS, 'maps': maps, 'class folders': class_folders}
+MAPS = {'maps': maps}
+CLASS_FOLDERS = {'class folders': class_folders}
+FORMATS = {**ANNOTATIONS, **MAPS, **CLASS_FOLDERS}
 CONVERT_LABELME = (
     'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
     'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
@@ -41,42 +45,71 @@ def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
         UserError: The folder fits no layout or several, or has too many errors.
     """
     folder = scan_folder(find_folder(path))
-    dataset = choose_annotation_types(find_match(folder).read(task), task)
-    return judge(dataset.add_notes(describe_left_out(folder, dataset)))
+    fitting = find_match(folder)
+    dataset = judge_crowds(fitting.match.read(task))
+    dataset = choose_annotation_types(dataset, task)
+    notes = [*fitting.notes, *describe_left_out(folder, dataset)]
+    return judge(dataset.add_notes(notes))
 
 
-def find_match(folder: Folder) -> Match:
+@dataclass(frozen=True)
+class Fitting:
+    """The layout that a folder fits, and notes about annotation files that are not read."""
+
+    match: Match
+    notes: Sequence[str] = ()
+
+
+def find_match(folder: Folder) -> Fitting:
     """Return the layout that a folder fits.
 
     Raise a UserError if there is none, or several of annotation files or of maps.
     """
-    misfits = []
-    for formats in (ANNOTATIONS.values(), [maps], [class_folders]):
-        if misfits and formats == [class_folders]:
-            break  # a folder that nearly fits another format does not have class folders
-        matches = [match for module in formats for match in module.match_layouts(folder)]
-        fitting = [match for match in matches if not match.misfit]
-        if len(fitting) > 1:
-            names = '; '.join(match.layout.tools for match in fitting)
-            raise UserError(
-                f'{folder.path} fits several layouts ({names}). Keep one of them, and move the '
-                'files of the others out of the folder (docs/data_layouts.md)'
-            )
-        if fitting:
-            return fitting[0]
-        misfits += matches
-    raise UserError(describe_nearest(folder, misfits) if misfits else describe_unknown(folder))
+    match, misfits = match_formats(folder, ANNOTATIONS)
+    if match:
+        return Fitting(match)
+    match, map_misfits = match_formats(folder, MAPS)
+    if match:
+        notes = [f'annotation files are not read: {misfit.reason}' for misfit in misfits]
+        return Fitting(match, [*notes, *coco.describe_damaged(folder)])
+    misfits += map_misfits
+    if not misfits:  # a folder that nearly fits another format does not have class folders
+        match, misfits = match_formats(folder, CLASS_FOLDERS)
+        if match:
+            return Fitting(match, coco.describe_damaged(folder))
+    raise UserError(describe_misfits(folder, misfits) if misfits else describe_unknown(folder))
 
 
-def describe_nearest(folder: Folder, misfits: Sequence[Match]) -> str:
-    """Return why a folder does not fit the nearest layout, and its tree."""
-    nearest = max(misfits, key=lambda match: match.closeness)
+def match_formats(
+    folder: Folder, formats: Mapping[str, ModuleType]
+) -> tuple[Match | None, list[Misfit]]:
+    """Return the only layout of several formats that a folder fits, or why it fits none.
+
+    Raise a UserError if it fits several.
+    """
+    fits = [module.match_layouts(folder) for module in formats.values()]
+    matches = [match for fit in fits for match in fit.matches]
+    misfits = [fit.misfit for fit in fits if fit.misfit]
+    if len(matches) > 1:
+        names = '; '.join(match.layout.tools for match in matches)
+        raise UserError(
+            f'{folder.path} fits several layouts ({names}). Keep one of them, and move the '
+            'files of the others out of the folder (docs/data_layouts.md)'
+        )
+    return (matches[0] if matches else None), misfits
+
+
+def describe_misfits(folder: Folder, misfits: Sequence[Misfit]) -> str:
+    """Return why a folder fits no layout of each format that it nearly fits, with a layout's tree."""
     hint = ''
     top, *others = {file.parts[0] for file in folder.files}
     if not others and (folder.path / top).is_dir():
         hint = f', or pass the folder of the dataset, such as {folder.path / top}'
-    layout = nearest.layout
-    return f'{folder.path}: {nearest.misfit}{hint}. The layout of {layout.tools}:\n{layout.tree}'
+    return '\n'.join(
+        f'{folder.path}: {misfit.reason}{hint}. The layout of {misfit.layout.tools}:\n'
+        f'{misfit.layout.tree}'
+        for misfit in misfits
+    )
 
 
 def describe_unknown(folder: Folder) -> str:
@@ -102,12 +135,12 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
     the task is 'segment'. (If none has, ``plan`` raises one.)
     """
-    objects = [entry for split in dataset.splits.values() for entry in split.objects]
-    num_masks = sum(bool(entry.get('segmentation')) for entry in objects)
+    objects = [each for split in dataset.object_splits.values() for each in split.objects]
+    num_masks = sum(each.mask is not None for each in objects)
     if num_masks == 0 or task == 'detect':
         return dataset
     if num_masks > 0.9 * len(objects):
-        return dataset._replace(annotation_types=('masks', 'boxes'))
+        return replace(dataset, annotation_types=('masks', 'boxes'))
     reason = f'only {num_masks} of {len(objects)} objects have a mask'
     if task == 'segment':
         raise UserError(f'{dataset.folder}: {reason}. Draw the others, or use --task detect')

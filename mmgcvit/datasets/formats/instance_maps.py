@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
+from ..annotations import Box, Rle
 from ..decoding import check_map_size, read_segmentation_map
 from ..layouts import Pair, PairsBySplit
-from ..reading import AnnotatedImage, make_splits, read_splits
+from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS
+from ..rules.rule import make_findings
 
 # The regions of an object are far apart if the long side of its box is over so many times the long
 # side of the largest region.
@@ -27,15 +29,17 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
             f'{folder}: maps of instances have one class, but there are {len(names)} names '
             f'({shorten(names)}). Keep one name, or add --task semantic'
         )
-    found, problems = read_splits(partial(read_instances, folder, names[0]), by_split)
-    splits, scattered = make_splits(folder, names, found)
+    found = read_splits(partial(read_instances, folder, names[0]), by_split)
     return DatasetInfo(
-        folder,
-        'instance label maps',
-        ('masks', 'boxes'),
-        names,
-        splits,
-        problems={UNUSABLE_MAPS: problems, SCATTERED: scattered},
+        folder=folder,
+        format='instance label maps',
+        annotation_types=('masks', 'boxes'),
+        classes=names,
+        splits=make_splits(folder, names, found.by_split),
+        findings=[
+            *make_findings(UNUSABLE_MAPS, found.errors),
+            *make_findings(SCATTERED, list_problems(found.by_split)),
+        ],
     )
 
 
@@ -78,17 +82,19 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
         box = coco_mask.toBbox(mask).tolist()
-        values = {
-            'bbox': box,
-            'area': int(coco_mask.area(mask)),
-            'iscrowd': 0,
-            'segmentation': {**mask, 'counts': mask['counts'].decode()},
-        }
-        objects.append((name, values))
+        objects.append(
+            ReadObject(
+                class_name=name,
+                box=Box(*box),
+                area=int(coco_mask.area(mask)),
+                mask=Rle(mask['size'], mask['counts'].decode()),
+            )
+        )
         x, y, width, height = map(int, box)
         if is_scattered(pixels[y : y + height, x : x + width]):
             scattered.append(f'{map_file} number {number}')
-    return AnnotatedImage(image, labels.shape[::-1], objects, scattered)
+    height, width = labels.shape
+    return AnnotatedImage(image, (width, height), objects=objects, problems=scattered)
 
 
 def is_scattered(crop: NDArray[np.uint8]) -> bool:

@@ -6,47 +6,69 @@ object of an image has another one. The numbers do not tell which of both they a
 ``--task`` must say it.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ...errors import UserError, shorten
 from ..folders import Folder
-from ..layouts import Layout, Match, Pairs, pair_files, read_image_sets
+from ..layouts import Fit, Layout, Match, Misfit, Pairs, pair_files, read_image_sets
 from ..records import DatasetInfo
 from ..rules.parsing import UNKNOWN_LINES, UNPAIRED
+from ..rules.rule import make_findings
 from .instance_maps import read_instance_maps
 from .semantic_maps import COLOURS, NAMES_TABLE, read_classes, read_semantic_maps
 
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.gif', '.webp')  # JPEG changes values
 ULTRALYTICS = 'https://docs.ultralytics.com/datasets/semantic'
-# Tools, their documentation, and their folders of images and of maps.
+
+
+@dataclass(frozen=True)
+class MapFolders:
+    """A tool, its documentation, and its folders of images and of maps."""
+
+    tools: str
+    source: str
+    images: str
+    maps: str
+
+
 FOLDERS = (
-    ('Ultralytics and Kaggle (maps)', ULTRALYTICS, 'images', 'masks'),
-    (
-        'FiftyOne (maps)',
-        'https://docs.voxel51.com/user_guide/export_datasets.html',
-        'data',
-        'labels',
+    MapFolders(
+        tools='Ultralytics and Kaggle (maps)',
+        source=ULTRALYTICS,
+        images='images',
+        maps='masks',
     ),
-    ('images and labels (maps)', ULTRALYTICS, 'images', 'labels'),
-    (
-        'ADE20K (maps)',
-        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
-        'images',
-        'annotations',
+    MapFolders(
+        tools='FiftyOne (maps)',
+        source='https://docs.voxel51.com/user_guide/export_datasets.html',
+        images='data',
+        maps='labels',
     ),
-    (
-        'mmsegmentation (maps)',
-        'https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
-        'img_dir',
-        'ann_dir',
+    MapFolders(
+        tools='images and labels (maps)',
+        source=ULTRALYTICS,
+        images='images',
+        maps='labels',
     ),
-    (
-        'labelme (maps)',
-        'https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
-        'JPEGImages',
-        'SegmentationClass',
+    MapFolders(
+        tools='ADE20K (maps)',
+        source='https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/user_guides/2_dataset_prepare.md',
+        images='images',
+        maps='annotations',
+    ),
+    MapFolders(
+        tools='mmsegmentation (maps)',
+        source='https://github.com/open-mmlab/mmsegmentation/blob/main/docs/en/advanced_guides/add_datasets.md',
+        images='img_dir',
+        maps='ann_dir',
+    ),
+    MapFolders(
+        tools='labelme (maps)',
+        source='https://github.com/wkentaro/labelme/tree/main/examples/semantic_segmentation',
+        images='JPEGImages',
+        maps='SegmentationClass',
     ),
 )
 # Values of --task, which say what the numbers stand for.
@@ -55,44 +77,46 @@ INSTANCES = 'segment'
 SPLIT_PLACES = ('{}', '{}/{{split}}', '{{split}}/{}')  # without splits, inside or outside
 
 
-def make_layout(tools: str, source: str, images: str, maps: str, place: str) -> Layout:
+def make_layout(folders: MapFolders, place: str) -> Layout:
     """Return the layout of two folders, with the folders of splits in a place of SPLIT_PLACES."""
-    images = place.format(images)
-    maps = place.format(maps)
+    images = place.format(folders.images)
+    maps = place.format(folders.maps)
     tree = f'{images}/a.jpg\n{maps}/a.png'.replace('{split}', 'train')
-    return Layout(tools, source, tree, images, maps)
+    return Layout(
+        tools=folders.tools, source=folders.source, tree=tree, images=images, annotations=maps
+    )
 
 
 CVAT = Layout(
-    'CVAT (segmentation masks)',
-    'https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
-    f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
+    tools='CVAT (segmentation masks)',
+    source='https://docs.cvat.ai/docs/dataset_management/formats/format-smask',
+    tree=f'{COLOURS}\nJPEGImages/a.jpg\nSegmentationClass/a.png\n'
     'ImageSets/Segmentation/train.txt (or default.txt)',
-    'JPEGImages',
-    'SegmentationClass',
+    images='JPEGImages',
+    annotations='SegmentationClass',
     task=SEMANTIC,
 )
 LAYOUTS = (
-    *(make_layout(*row, place) for row in FOLDERS for place in SPLIT_PLACES),
+    *(make_layout(folders, place) for folders in FOLDERS for place in SPLIT_PLACES),
     CVAT,
     Layout(
-        'Roboflow (semantic segmentation masks)',
-        'https://roboflow.com/formats/semantic-segmentation-masks',
-        f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
-        '{split}',
-        '{split}',
-        ('_mask',),
-        SEMANTIC,
+        tools='Roboflow (semantic segmentation masks)',
+        source='https://roboflow.com/formats/semantic-segmentation-masks',
+        tree=f'train/a.jpg\ntrain/a_mask.png\ntrain/{NAMES_TABLE}',
+        images='{split}',
+        annotations='{split}',
+        endings=('_mask',),
+        task=SEMANTIC,
     ),
     *(
         Layout(
-            'cellpose',
-            'https://cellpose.readthedocs.io/en/latest/train.html',
-            f'{folder}a_img.png or {folder}a.png\n{folder}a_masks.png or {folder}a_cp_masks.png',
-            place,
-            place,
-            ('_cp_masks', '_masks'),
-            INSTANCES,
+            tools='cellpose',
+            source='https://cellpose.readthedocs.io/en/latest/train.html',
+            tree=f'{folder}a_img.png or {folder}a.png\n{folder}a_masks.png or {folder}a_cp_masks.png',
+            images=place,
+            annotations=place,
+            endings=('_cp_masks', '_masks'),
+            task=INSTANCES,
         )
         for folder, place in (('', ''), ('train/', '{split}'))
     ),
@@ -104,24 +128,31 @@ ASK = (
 )
 
 
-def match_layouts(folder: Folder) -> Iterator[Match]:
-    """Yield the layouts of images with maps that a folder fits or nearly fits.
+def match_layouts(folder: Folder) -> Fit:
+    """Return the layouts of images with maps that a folder fits or, if there is none, the first one
+    that it nearly fits.
 
     A layout fits if an image in its folder has a map of the same name.
     """
     is_of_cvat = (folder.path / COLOURS).is_file()
+    matches = []
+    misfits = []
     for layout in LAYOUTS:
         # CVAT's and labelme's folders have the same names.
         if layout.annotations == CVAT.annotations and is_of_cvat != (layout == CVAT):
             continue
         pairs = pair_files(folder, layout, MAP_SUFFIXES)
-        if any(pairs.by_split.values()):
-            yield Match(layout, partial(read_dataset, folder, layout, pairs))
+        if pairs.all:
+            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
         elif pairs.unpaired_annotations and pairs.unpaired_images and not layout.endings:
             names = shorten([pairs.unpaired_images[0], pairs.unpaired_annotations[0]])
-            yield Match(layout, misfit=f'no image has a map of its name ({names})')
-        elif any(pair_files(folder, layout, LOSSY_SUFFIXES).by_split.values()):
-            yield Match(layout, misfit='its maps are not PNG, BMP or TIFF files. Save them as PNG')
+            misfits.append(Misfit(layout, f'no image has a map of its name ({names})'))
+        elif pair_files(folder, layout, LOSSY_SUFFIXES).all:
+            reason = 'its maps are not PNG, BMP or TIFF files. Save them as PNG'
+            misfits.append(Misfit(layout, reason))
+    if matches or not misfits:
+        return Fit(matches)
+    return Fit(misfit=misfits[0])
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
@@ -136,15 +167,18 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         task = layout.task if names or layout.task == INSTANCES else ''
     if not task:
         raise UserError(f'{folder.path}: {ASK}')
-    by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Segmentation')
+    listed = read_image_sets(folder, layout, pairs.by_split, subfolder='Segmentation')
     if task == SEMANTIC:
-        dataset = read_semantic_maps(folder.path, by_split, names, labels)
+        dataset = read_semantic_maps(folder.path, listed.by_split, names=names, labels=labels)
     else:
-        dataset = read_instance_maps(folder.path, by_split, names)
-    unpaired = [
-        str(folder.path / path) for path in (*pairs.unpaired_images, *pairs.unpaired_annotations)
-    ]
-    return dataset._replace(
-        maps=[file for each in pairs.by_split.values() for _, file in each],
-        problems={UNPAIRED: unpaired, UNKNOWN_LINES: unknown, **dataset.problems},
+        dataset = read_instance_maps(folder.path, listed.by_split, names)
+    unpaired = [*pairs.unpaired_images, *pairs.unpaired_annotations]
+    return replace(
+        dataset,
+        maps=[file for _, file in pairs.all],
+        findings=[
+            *make_findings(UNPAIRED, [str(folder.path / path) for path in unpaired]),
+            *make_findings(UNKNOWN_LINES, listed.unknown_lines),
+            *dataset.findings,
+        ],
     )

@@ -5,10 +5,9 @@ Tables of tools have the names of the classes, and the numbers or colours that s
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,10 @@ from ..decoding import IGNORE_INDEX, PixelLabels, check_map_size, read_values
 from ..folders import Folder
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
-from ..records import DatasetInfo, Entry, LabelSplit
+from ..records import DatasetInfo, MapImage, MapSplit
+from ..rules.images import OTHER_LABELS
 from ..rules.parsing import UNUSABLE_MAPS
+from ..rules.rule import Finding, make_findings, reject_broken
 
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
@@ -88,11 +89,11 @@ def read_table(file: Path) -> dict[int, str]:
     for line in lines or ['']:  # an empty file has a wrong line too
         try:
             numbers, name = parse(line)
-        except (ValueError, csv.Error):
+        except (ValueError, csv.Error) as error:
             raise UserError(
                 f'{file} has the line {line!r}. Expected NAME:RED,GREEN,BLUE:: or NUMBER, NAME, '
                 'with numbers from 0 to 255. Export it again'
-            ) from None
+            ) from error
         value = int.from_bytes(numbers, 'big')
         if value in names:
             raise UserError(
@@ -120,7 +121,8 @@ def parse_number(line: str) -> tuple[bytes, str]:
     return bytes([int(number)]), name.strip()  # from 0 to 255, else ValueError
 
 
-class SemanticMap(NamedTuple):
+@dataclass(frozen=True)
+class SemanticMap:
     """An image and its map, whose paths are relative to the dataset's folder."""
 
     image: Path
@@ -129,7 +131,7 @@ class SemanticMap(NamedTuple):
 
 
 def read_semantic_maps(
-    folder: Path, by_split: PairsBySplit, names: Sequence[str], labels: PixelLabels | None
+    folder: Path, by_split: PairsBySplit, *, names: Sequence[str], labels: PixelLabels | None
 ) -> DatasetInfo:
     """Read maps of classes.
 
@@ -143,8 +145,8 @@ def read_semantic_maps(
         labels: The class indices of pixel values, if a table says them.
     """
     are_colours = bool(labels and labels.are_colours)
-    found, problems = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
-    maps = [*chain(*found.values())]
+    found = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
+    maps = [each for own in found.by_split.values() for each in own]
     notes = []
     if not labels:
         labels, notes = choose_labels(folder, names, maps)
@@ -152,21 +154,26 @@ def read_semantic_maps(
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
-    used = {labels.by_value.get(value) for each in maps for value in each.values}
-    names = choose_names(folder, used, names)
+    names = choose_names(folder, maps, labels=labels, names=names)
     splits = {}
-    for split, own in found.items():
-        images, wrong = make_entries(folder, own, labels, names)
-        splits[split] = LabelSplit(folder.resolve(), images, labels)
-        problems += wrong
+    problems = [*found.errors]
+    for split, own in found.by_split.items():
+        images = []
+        for each in own:
+            problem = find_problem(folder, each, labels)
+            if problem:
+                problems.append(problem)
+            else:
+                images.append(make_image(each, labels, names))
+        splits[split] = MapSplit(folder.resolve(), images, labels)
     return DatasetInfo(
-        folder,
-        'semantic maps',
-        ('seg_maps',),
-        tuple(names),
-        splits,
-        notes,
-        {UNUSABLE_MAPS: problems},
+        folder=folder,
+        format='semantic maps',
+        annotation_types=('seg_maps',),
+        classes=tuple(names),
+        splits=splits,
+        notes=notes,
+        findings=make_findings(UNUSABLE_MAPS, problems),
     )
 
 
@@ -203,53 +210,62 @@ def choose_labels(
     return PixelLabels({value: value for value in range(IGNORE_INDEX + 1)}), []
 
 
-def choose_names(folder: Path, labels: set[int | None], names: Sequence[str]) -> Sequence[str]:
+def choose_names(
+    folder: Path, maps: Sequence[SemanticMap], *, labels: PixelLabels, names: Sequence[str]
+) -> Sequence[str]:
     """Return the class names: the given ones or, without any, made up ones.
 
     Args:
         folder: The dataset's folder, for messages.
-        labels: The class indices in all maps; None stands for a value that a table lacks.
+        maps: All maps.
+        labels: The class indices of pixel values.
         names: The class names, or an empty list. Then names are made up for 0 to the highest index.
 
     Raises:
         UserError: All indices are 0, an index has no name, or names are made up but an index between
             0 and the highest one is in no map.
     """
-    if None in labels or labels <= {IGNORE_INDEX}:
-        return names  # make_entries says what is wrong with which map
-    highest = max(labels - {IGNORE_INDEX})
+    used = {labels.by_value.get(value) for each in maps for value in each.values}
+    if None in used or used <= {IGNORE_INDEX}:
+        return names  # find_problem says what is wrong with which map
+    highest = max(used - {IGNORE_INDEX})
     missing = set()
     if not names:
         names = [f'class {index}' for index in range(highest + 1)]
-        missing = set(range(1, highest)) - labels
+        missing = set(range(1, highest)) - used
     if 0 < highest < len(names) and not missing:
         return names
-    raise UserError(
-        f'{folder}: the segmentation maps have the values {shorten(sorted(labels), 8)}, and the '
+    file = next(
+        each.file
+        for each in maps
+        if highest in {labels.by_value.get(value) for value in each.values}
+    )
+    message = (
+        f'{folder}: the segmentation maps have the values {shorten(sorted(used), 8)}, and the '
         f'classes are {shorten(names, 8)}. Expected 0 for the first class (or the first value of '
         'a table), 1 for the second, and so on, and 255 for none. Change the pixels, or name all '
-        'classes in classes.txt, one on each line. With two names, 255 beside 0 is the second class'
+        'classes in classes.txt, one on each line. With two names, 255 beside 0 is the second '
+        f'class. The highest value but 255 is {highest}, for example in {file}'
     )
+    reject_broken([Finding(OTHER_LABELS, str(file), message)])
+    return names
 
 
-def make_entries(
-    folder: Path, maps: Sequence[SemanticMap], labels: PixelLabels, names: Sequence[str]
-) -> tuple[list[Entry], list[str]]:
-    """Return the entries of a :class:`LabelSplit`, and what is wrong with other maps.
+def find_problem(folder: Path, each: SemanticMap, labels: PixelLabels) -> str:
+    """Return what is wrong with a map, or ''.
 
-    A map is wrong if it has a value that stands for no class, or no value but 255.
+    It has a value that stands for no class, or no value but 255.
     """
-    entries = []
-    wrong = []
-    for each in maps:
-        own = {labels.by_value.get(value) for value in each.values}
-        if None in own:
-            wrong.append(f'{folder / each.file} has colours or values of no class')
-        elif own == {IGNORE_INDEX}:
-            wrong.append(f'{folder / each.file} has no labelled pixel: all are 255')
-        else:
-            classes = {names[label] for label in own - {IGNORE_INDEX}}
-            entries.append(
-                {'file_name': str(each.image), 'label': str(each.file), 'classes': classes}
-            )
-    return entries, wrong
+    own = {labels.by_value.get(value) for value in each.values}
+    if None in own:
+        return f'{folder / each.file} has colours or values of no class'
+    if own == {IGNORE_INDEX}:
+        return f'{folder / each.file} has no labelled pixel: all are 255'
+    return ''
+
+
+def make_image(each: SemanticMap, labels: PixelLabels, names: Sequence[str]) -> MapImage:
+    """Return an image with the classes in its map, in which nothing is wrong."""
+    own = {labels.by_value[value] for value in each.values}
+    classes = frozenset(names[label] for label in own - {IGNORE_INDEX})
+    return MapImage(str(each.image), map_name=str(each.file), classes=classes)

@@ -5,114 +5,159 @@ lists in ``ImageSets/Main``. The package supervision reads such files too, but i
 ``difficult``, ``ImageSets`` and ``size``, and not all of its errors name a file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
+from ..annotations import Size, parse_area, parse_box, parse_flag
 from ..decoding import read_sizes
 from ..folders import Folder
-from ..layouts import Layout, Match, Pair, Pairs, pair_files, read_image_sets
-from ..reading import AnnotatedImage, make_splits, read_splits
-from ..records import DatasetInfo, parse_flag
+from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
+from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
+from ..records import DatasetInfo
 from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
+from ..rules.rule import make_findings
 
 LAYOUTS = (
     Layout(
-        'VOC2012, CVAT and labelme',
-        'https://docs.cvat.ai/docs/dataset_management/formats/format-voc',
-        """Annotations/a.xml
+        tools='VOC2012, CVAT and labelme',
+        source='https://docs.cvat.ai/docs/dataset_management/formats/format-voc',
+        tree="""Annotations/a.xml
 JPEGImages/a.jpg
 ImageSets/Main/train.txt with the names of the training images (may be missing; also val.txt)""",
-        'JPEGImages',
-        'Annotations',
+        images='JPEGImages',
+        annotations='Annotations',
     ),
     Layout(
-        'Label Studio (VOC)',
-        'https://github.com/HumanSignal/label-studio-sdk',
-        'Annotations/a.xml\nimages/a.jpg',
-        'images',
-        'Annotations',
+        tools='Label Studio (VOC)',
+        source='https://github.com/HumanSignal/label-studio-sdk',
+        tree='Annotations/a.xml\nimages/a.jpg',
+        images='images',
+        annotations='Annotations',
     ),
     Layout(
-        'FiftyOne (VOC)',
-        'https://docs.voxel51.com/user_guide/export_datasets.html',
-        'labels/a.xml\ndata/a.jpg',
-        'data',
-        'labels',
+        tools='FiftyOne (VOC)',
+        source='https://docs.voxel51.com/user_guide/export_datasets.html',
+        tree='labels/a.xml\ndata/a.jpg',
+        images='data',
+        annotations='labels',
     ),
     Layout(
-        'Roboflow (VOC)',
-        'https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
-        'train/a.xml\ntrain/a.jpg\nvalid/b.xml\nvalid/b.jpg',
-        '{split}',
-        '{split}',
+        tools='Roboflow (VOC)',
+        source='https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
+        tree='train/a.xml\ntrain/a.jpg\nvalid/b.xml\nvalid/b.jpg',
+        images='{split}',
+        annotations='{split}',
     ),
-    Layout('labelImg (VOC)', 'https://github.com/HumanSignal/labelImg', 'a.xml\na.jpg'),
+    Layout(
+        tools='labelImg (VOC)',
+        source='https://github.com/HumanSignal/labelImg',
+        tree='a.xml\na.jpg',
+    ),
 )
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
-def match_layouts(folder: Folder) -> Iterator[Match]:
-    """Yield the layouts that a folder's XML files fit or nearly fit."""
+@dataclass(frozen=True)
+class Corners:
+    """The edges of a box, in pixels. VOC counts from 1, and ``right`` and ``bottom`` are inside."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class VocObject:
+    """An object in an XML file."""
+
+    class_name: str
+    corners: Corners
+    is_difficult: bool
+
+
+@dataclass(frozen=True)
+class VocImage:
+    """An image and what its XML file says."""
+
+    path: Path
+    size: Size
+    objects: Sequence[VocObject]
+    problems: Sequence[str]  # objects that are not parsed
+
+
+def match_layouts(folder: Folder) -> Fit:
+    """Return the layouts that a folder's XML files fit or, if there is none, the nearest one.
+
+    The nearest one is that in which most XML files have an image.
+    """
     files = folder.list_files('.xml')
-    if not files:
-        return
-    for layout in LAYOUTS:
+    matches = []
+    misfits = []
+    nums_paired = []
+    for layout in LAYOUTS if files else ():
         pairs = pair_files(folder, layout, ['.xml'])
-        paired = {file for found in pairs.by_split.values() for _, file in found}
+        paired = {file for _, file in pairs.all}
         others = sorted(set(files).difference(paired, pairs.unpaired_annotations))
-        misfit = ''
-        if not paired:
-            misfit = f'no image has an XML file of its name ({shorten(files)})'
-        elif others:
-            misfit = f'the XML files {shorten(others)} are not where Pascal VOC has them'
-        yield Match(layout, partial(read_dataset, folder, layout, pairs), misfit, len(paired))
+        if paired and not others:
+            matches.append(Match(layout, partial(read_dataset, folder, layout, pairs)))
+            continue
+        reason = f'no image has an XML file of its name ({shorten(files)})'
+        if paired:
+            reason = f'the XML files {shorten(others)} are not where Pascal VOC has them'
+        misfits.append(Misfit(layout, reason))
+        nums_paired.append(len(paired))
+    if matches or not misfits:
+        return Fit(matches)
+    return Fit(misfit=misfits[nums_paired.index(max(nums_paired))])
 
 
 def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None) -> DatasetInfo:
     """Read XML files. Without folders of splits, ``ImageSets/Main`` has the splits."""
-    by_split, unknown = read_image_sets(folder, layout, pairs.by_split, 'Main')
-    by_split, errors = read_splits(partial(read_image, folder.path), by_split)
-    errors += [
-        f'{folder.path / file}: no image, or several, have its name'
-        for file in pairs.unpaired_annotations
+    listed = read_image_sets(folder, layout, pairs.by_split, subfolder='Main')
+    found = read_splits(partial(read_image, folder.path), listed.by_split)
+    unusable = [
+        *found.errors,
+        *(
+            f'{folder.path / file}: no image, or several, have its name'
+            for file in pairs.unpaired_annotations
+        ),
     ]
-    images = [image for found in by_split.values() for image in found]
-    classes = tuple(sorted({name for image in images for name, _ in image.objects}))
+    images = [image for own in found.by_split.values() for image in own]
+    wrong = [problem for image in images for problem in image.problems]
+    classes = tuple(sorted({each.class_name for image in images for each in image.objects}))
     from_0 = find_files_from_0(images)
     convert = partial(convert_boxes, first=0 if from_0 else 1)
-    splits, wrong = make_splits(
-        folder.path, classes, {split: map(convert, found) for split, found in by_split.items()}
-    )
+    converted = {split: map(convert, own) for split, own in found.by_split.items()}
     return DatasetInfo(
-        folder.path,
-        'Pascal VOC (XML)',
-        ('boxes',),
-        classes,
-        splits,
-        problems={
-            UNUSABLE_XML: errors,
-            WRONG_OBJECTS: wrong,
-            UNKNOWN_LINES: unknown,
-            ZERO_BASED: from_0,
-        },
+        folder=folder.path,
+        format='Pascal VOC (XML)',
+        annotation_types=('boxes',),
+        classes=classes,
+        splits=make_splits(folder.path, classes, converted),
+        findings=[
+            *make_findings(UNUSABLE_XML, unusable),
+            *make_findings(WRONG_OBJECTS, wrong),
+            *make_findings(UNKNOWN_LINES, listed.unknown_lines),
+            *make_findings(ZERO_BASED, from_0),
+        ],
     )
 
 
-def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
+def read_image(folder: Path, pair: Pair) -> VocImage:
     """Read the XML file of an image.
+
+    Objects without a name or valid corners, or with another ``difficult`` than 0 or 1, are
+    problems.
 
     Args:
         folder: The dataset's folder.
         pair: The image and its XML file, relative to ``folder``.
-
-    Returns:
-        The image with its size and objects, which have corners [left, top, right, bottom] instead
-        of boxes. Objects without a name or valid corners, or with another ``difficult`` than 0 or
-        1, are problems.
 
     Raises:
         UserError: The file is damaged, or of another format; or it has no size, and the image
@@ -124,13 +169,13 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         root = ElementTree.parse(file).getroot()
     # Unknown encodings raise ValueError or LookupError.
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-        raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from None
+        raise UserError(f'{file} cannot be parsed as XML ({get_first_line(error)})') from error
     if root.tag.lower() != 'annotation':
         raise UserError(f'{file} has the root {root.tag!r} instead of annotation')
     size = parse_side(root.findtext('size/width', '')), parse_side(root.findtext('size/height', ''))
     if 0 in size:
         # Boxes refer to the image after EXIF rotation, unless <size> is that before it.
-        _, size = read_sizes(image)
+        size = read_sizes(image).upright
     objects = []
     problems = []
     for number, element in enumerate(root.iter('object'), start=1):
@@ -138,20 +183,18 @@ def read_image(folder: Path, pair: Pair) -> AnnotatedImage:
         difficult = element.findtext('difficult', '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         corners = parse_corners(values)
-        flag = parse_flag(difficult)
-        if name and corners and flag is not None:
-            # Mark difficult objects as crowds, which training and evaluation ignore, as VOC's
-            # evaluation does.
-            objects.append((name, {'corners': corners, 'iscrowd': flag}))
+        is_difficult = parse_flag(difficult)
+        if name and corners and is_difficult is not None:
+            objects.append(VocObject(name, corners, is_difficult))
         else:
             problems.append(
                 f'{file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, '
                 f'difficult {difficult!r}'
             )
-    return AnnotatedImage(image, size, objects, problems)
+    return VocImage(image, size, objects=objects, problems=problems)
 
 
-def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
+def find_files_from_0(images: Sequence[VocImage]) -> list[str]:
     """Return the images with a left or top edge of 0 or more, but under 1.
 
     VOC counts from 1, most tools from 0. If there is any such image, all boxes of the dataset count
@@ -159,32 +202,33 @@ def find_files_from_0(images: Sequence[AnnotatedImage]) -> list[str]:
     """
     from_0 = []
     for image in images:
-        values = [value for _, entry in image.objects for value in entry['corners'][:2]]
-        if any(0 <= value < 1 for value in values):
+        edges = [edge for each in image.objects for edge in (each.corners.left, each.corners.top)]
+        if any(0 <= edge < 1 for edge in edges):
             from_0.append(str(image.path))
     return from_0
 
 
-def convert_boxes(image: AnnotatedImage, first: int) -> AnnotatedImage:
-    """Return an image with COCO's boxes instead of corners.
+def convert_boxes(image: VocImage, first: int) -> AnnotatedImage:
+    """Return an image with boxes instead of corners.
 
-    ``first`` is the number of the first pixel, 1 or 0. In VOC, which counts from 1, the pixels at
-    ``xmax`` and ``ymax`` are in the box.
+    Difficult objects are ignored, as in VOC's evaluation. ``first`` is the number of the first
+    pixel, 1 or 0. In VOC, which counts from 1, the pixels at ``xmax`` and ``ymax`` are in the box.
     """
     objects = []
-    for name, entry in image.objects:
-        left, top, right, bottom = entry['corners']
-        x = left - first
-        y = top - first
-        width = right - x
-        height = bottom - y
-        values = {
-            'bbox': [x, y, width, height],
-            'area': width * height,
-            'iscrowd': entry['iscrowd'],
-        }
-        objects.append((name, values))
-    return image._replace(objects=objects)
+    for each in image.objects:
+        x = each.corners.left - first
+        y = each.corners.top - first
+        width = each.corners.right - x
+        height = each.corners.bottom - y
+        objects.append(
+            ReadObject(
+                class_name=each.class_name,
+                box=parse_box([x, y, width, height]),
+                area=parse_area(width * height),
+                is_ignored=each.is_difficult,
+            )
+        )
+    return AnnotatedImage(image.path, image.size, objects)
 
 
 def parse_side(text: str) -> int:
@@ -196,12 +240,21 @@ def parse_side(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
-def parse_corners(values: Sequence[str | None]) -> list[float] | None:
-    """Return [left, top, right, bottom] from VOC's values, or None if they are not a box."""
-    try:
-        left, top, right, bottom = corners = list(map(float, values))
-    except (TypeError, ValueError):
+def parse_corners(texts: Sequence[str | None]) -> Corners | None:
+    """Return a box from the texts of :data:`BOX_KEYS`, or None if they are not one."""
+    values = [parse_number(text) for text in texts]
+    if not all(map(isfinite, values)):
         return None
+    left, top, right, bottom = values
     # The edges of a box of one pixel are equal.
-    is_box = all(map(isfinite, corners)) and left - 1 < right and top - 1 < bottom
-    return corners if is_box else None
+    if left - 1 < right and top - 1 < bottom:
+        return Corners(left, top, right=right, bottom=bottom)
+    return None
+
+
+def parse_number(text: str | None) -> float:
+    """Return the number in a text, or NaN if it is none."""
+    try:
+        return float(text or 'nan')
+    except ValueError:
+        return nan

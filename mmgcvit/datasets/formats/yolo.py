@@ -10,53 +10,58 @@ which mmdet does not train.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 import yaml
 
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
+from ..annotations import Size, parse_area, parse_box, parse_mask
 from ..decoding import read_sizes
 from ..folders import Folder, scan_folder
-from ..layouts import Layout, Match, Pair, PairsBySplit, get_split
-from ..reading import AnnotatedImage, make_splits, read_splits
-from ..records import DatasetInfo, Entry, Size
+from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
+from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
+from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
 from ..rules.objects import measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.rule import make_findings
 
+# A value in YAML, of which all scalars are read as strings.
+Yaml: TypeAlias = 'str | list[Yaml] | dict[str, Yaml]'
 # The paths are in data.yaml, so layouts differ only in what it says.
 LAYOUTS = (
     Layout(
-        'Ultralytics and FiftyOne (YOLO)',
-        'https://docs.ultralytics.com/datasets/detect',
-        """data.yaml with train: images/train, val: images/val, names: [cat, dog]
+        tools='Ultralytics and FiftyOne (YOLO)',
+        source='https://docs.ultralytics.com/datasets/detect',
+        tree="""data.yaml with train: images/train, val: images/val, names: [cat, dog]
 images/train/a.jpg
 labels/train/a.txt""",
     ),
     Layout(
-        'Roboflow (YOLO)',
-        'https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
-        """data.yaml with train: ../train/images, val: ../valid/images, names: [cat, dog]
+        tools='Roboflow (YOLO)',
+        source='https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/roboflow.html',
+        tree="""data.yaml with train: ../train/images, val: ../valid/images, names: [cat, dog]
 train/images/a.jpg
 train/labels/a.txt""",
     ),
     Layout(
-        'CVAT (Ultralytics YOLO)',
-        'https://docs.cvat.ai/docs/dataset_management/formats/format-yolo-ultralytics',
-        """data.yaml with train: train.txt, names: {0: cat, 1: dog}
+        tools='CVAT (Ultralytics YOLO)',
+        source='https://docs.cvat.ai/docs/dataset_management/formats/format-yolo-ultralytics',
+        tree="""data.yaml with train: train.txt, names: {0: cat, 1: dog}
 train.txt with lines such as data/images/train/a.jpg
 images/train/a.jpg
 labels/train/a.txt""",
     ),
     Layout(
-        'labelImg (YOLO), with a data.yaml',
-        'https://github.com/HumanSignal/labelImg',
-        'data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
+        tools='labelImg (YOLO), with a data.yaml',
+        source='https://github.com/HumanSignal/labelImg',
+        tree='data.yaml with train: train, names: [cat, dog]\ntrain/a.jpg\ntrain/a.txt',
     ),
 )
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
@@ -66,7 +71,7 @@ MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
 
-def match_layouts(folder: Folder) -> list[Match]:
+def match_layouts(folder: Folder) -> Fit:
     """Return a match for YOLO's YAML file, or a misfit for labels without one.
 
     It is in the folder itself, and is called data or dataset, or has the key ``train``. Raise a
@@ -81,17 +86,17 @@ def match_layouts(folder: Folder) -> list[Match]:
     if len(files) > 1:
         raise UserError(f'{shorten(files)} describe a dataset each. Keep one of them')
     if files:
-        return [Match(LAYOUTS[0], partial(read_dataset, folder, files[0]))]
+        return Fit([Match(LAYOUTS[0], partial(read_dataset, folder, files[0]))])
     texts = set(folder.list_files('.txt'))
     labelled = [image for image in folder.images if make_label_path(image) in texts]
     if not labelled:
-        return []
-    misfit = (
+        return Fit()
+    reason = (
         f'has YOLO labels ({make_label_path(labelled[0])}) but no data.yaml. Write one with two '
         f"lines: 'train: {labelled[0].parent}' and 'names: [first class, second class]', with the "
         'names of classes.txt if there is one'
     )
-    return [Match(LAYOUTS[0], misfit=misfit, closeness=len(labelled))]
+    return Fit(misfit=Misfit(LAYOUTS[0], reason))
 
 
 def has_train_key(file: Path) -> bool:
@@ -115,41 +120,57 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     """Read the splits that ``data.yaml`` names. Images without a label file are background."""
     text = read_text(file)
     try:
-        names, root, images, notes = read_settings(file, text)
+        settings = read_settings(file, text)
     except (UserError, OSError) as error:  # names of files may be too long
-        raise UserError(f'{file}: {error}') from None
-    outside = find_outside(folder.path, images)
+        raise UserError(f'{file}: {error}') from error
+    notes = [*settings.notes]
+    outside = find_outside(folder.path, settings.images)
     if outside:
         notes.append(f'images are read from {shorten(outside)}, which {file} names')
     pairs = {
-        split: [(path, find_label_file(root, path)) for path in paths]
-        for split, paths in images.items()
+        split: [(path, find_label_file(settings.root, path)) for path in paths]
+        for split, paths in settings.images.items()
     }
     notes += count_unlabelled(file, pairs)
-    # An image of several splits counts once.
-    images_per_file = Counter(label_file for _, label_file in set().union(*pairs.values()))
-    found, errors = read_splits(partial(read_image, images_per_file, names), pairs)
-    splits, wrong = make_splits(folder.path, names, found)
-    others = [find_label_file(root, folder.path / image) for image in folder.images]
-    unused = find_unused_labels(images_per_file, others, names)
+    images_per_file = count_images(pairs)
+    found = read_splits(partial(read_image, images_per_file, settings.names), pairs)
+    others = [find_label_file(settings.root, folder.path / image) for image in folder.images]
+    unused = find_unused_labels(images_per_file, others, settings.names)
     return DatasetInfo(
-        folder.path,
-        f'YOLO ({file.name})',
-        ('boxes',),
-        tuple(names),
-        splits,
-        notes,
-        {UNREADABLE: errors, WRONG_LINES: wrong, UNUSED_LABELS: unused},
+        folder=folder.path,
+        format=f'YOLO ({file.name})',
+        annotation_types=('boxes',),
+        classes=tuple(settings.names),
+        splits=make_splits(folder.path, settings.names, found.by_split),
+        notes=notes,
+        findings=[
+            *make_findings(UNREADABLE, found.errors),
+            *make_findings(WRONG_LINES, list_problems(found.by_split)),
+            *make_findings(UNUSED_LABELS, unused),
+        ],
     )
 
 
-class Settings(NamedTuple):
+def count_images(pairs: PairsBySplit) -> Counter[Path]:
+    """Return the number of images of each label file. An image of several splits counts once."""
+    images_per_file = Counter()
+    counted = set()
+    for own in pairs.values():
+        for image, label_file in own:
+            if image not in counted:
+                images_per_file[label_file] += 1
+                counted.add(image)
+    return images_per_file
+
+
+@dataclass(frozen=True)
+class Settings:
     """What a YAML file says."""
 
-    names: list[str]  # of the classes
+    names: Sequence[str]  # of the classes
     root: Path  # the folder to which its paths are relative
-    images: dict[str, list[Path]]  # by split
-    notes: list[str]  # about splits that are left out
+    images: Mapping[str, Sequence[Path]]  # by split
+    notes: Sequence[str]  # about splits that are left out
 
 
 def read_settings(file: Path, text: str) -> Settings:
@@ -185,10 +206,10 @@ def read_settings(file: Path, text: str) -> Settings:
         raise UserError(
             'names no folder of training images. Add one, for example "train: images/train"'
         )
-    return Settings(names, root, images, notes)
+    return Settings(names, root, images=images, notes=notes)
 
 
-def parse_yaml(text: str) -> dict:
+def parse_yaml(text: str) -> dict[str, Yaml]:
     """Return a mapping in YAML. Keys that stand for a split become train, val or test.
 
     Keys without a value are left out. All scalars are strings, so that names such as ``no`` and
@@ -206,7 +227,7 @@ def parse_yaml(text: str) -> dict:
     # Scalars that YAML does not allow, such as a number of a character beyond Unicode, raise
     # ValueError.
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f'not valid YAML ({" ".join(str(error).split())})') from None
+        raise UserError(f'not valid YAML ({" ".join(str(error).split())})') from error
     if not isinstance(settings, dict):
         raise UserError(
             'has no keys. Expected at least "train: images/train" and "names: [cat, dog]"'
@@ -221,7 +242,7 @@ def parse_yaml(text: str) -> dict:
     return renamed
 
 
-def parse_names(settings: Mapping) -> list[str]:
+def parse_names(settings: Mapping[str, Yaml]) -> list[str]:
     """Return the class names. In data.yaml they are a list, or a dict with class indices as
     keys.
     """
@@ -239,7 +260,7 @@ def parse_names(settings: Mapping) -> list[str]:
     return names
 
 
-def list_images(root: Path, source: Any) -> list[Path]:
+def list_images(root: Path, source: Yaml) -> list[Path]:
     """Return the images of a split. Raise a UserError if there are none.
 
     ``source`` is a folder, a text file with the path of an image on each line, or a list of them.
@@ -288,7 +309,7 @@ def find_path(root: Path, name: str) -> Path:
     return below_root
 
 
-def find_outside(folder: Path, images: Mapping) -> list[Path]:
+def find_outside(folder: Path, images: Mapping[str, Sequence[Path]]) -> list[Path]:
     """Return the folders of images that are not below the dataset's folder.
 
     ``images`` has the paths that the YAML file names, by split.
@@ -346,34 +367,21 @@ def read_image(
         UserError: The image or its label file cannot be read, or another image has the same one.
     """
     image, file = pair
-    _, size = read_sizes(image)
+    size = read_sizes(image).upright
     if not file.is_file():
         return AnnotatedImage(image, size)
     if images_per_file[file] > 1:
         raise UserError(f'{image} shares {file} with another image. Rename one of them')
-    return AnnotatedImage(image, size, *read_labels(file, names, size))
-
-
-def read_labels(
-    file: Path, names: Sequence[str], size: Size
-) -> tuple[list[tuple[str, Entry]], list[str]]:
-    """Return the objects in a label file, and lines that are not one.
-
-    Args:
-        file: The label file.
-        names: The class names, by the indices in label files.
-        size: The (width, height) of the image in pixels.
-    """
     objects = []
     problems = []
     for number, line in enumerate(read_text(file).split('\n'), start=1):
         parsed = parse_line(line, len(names))
         if parsed:
-            index, values = parsed
-            objects.append((names[index], make_coco_entry(values, size)))
+            label, values = parsed
+            objects.append(make_object(names[label], values, size))
         elif line.strip():
             problems.append(f'{file} line {number} is {line[:60]!r}')
-    return objects, problems
+    return AnnotatedImage(image, size, objects=objects, problems=problems)
 
 
 def parse_line(line: str, num_classes: int) -> tuple[int, list[float]] | None:
@@ -407,15 +415,16 @@ def have_keypoints(values: Sequence[float]) -> bool:
     return bool(((abs(points - (x, y)) <= limits) | (points == 0)).all())
 
 
-def make_coco_entry(values: list[float], size: Size) -> Entry:
-    """Convert the values of a box or polygon to COCO's bbox, area, iscrowd and segmentation.
+def make_object(class_name: str, values: Sequence[float], size: Size) -> ReadObject:
+    """Return an object in pixels.
 
     Args:
-        values: Fractions of the image's size, as :func:`parse_line` returns them.
+        class_name: Its class.
+        values: A box or polygon in fractions of the image's size, as :func:`parse_line` returns it.
         size: The image's (width, height) in pixels.
     """
     points = np.reshape(values, (-1, 2)) * size
-    entries = {'iscrowd': 0}
+    mask = None
     if len(values) == NUM_BOX_VALUES:
         centre, sides = points
         corner = centre - sides / 2
@@ -424,9 +433,13 @@ def make_coco_entry(values: list[float], size: Size) -> Entry:
         corner = points.min(0)
         sides = np.ptp(points, axis=0)
         area = measure_area(points.ravel())
-        entries['segmentation'] = [points.ravel().round(2).tolist()]
-    box = np.round([*corner, *sides], 2).tolist()
-    return {'bbox': box, 'area': round(float(area), 2), **entries}
+        mask = [points.ravel().round(2).tolist()]
+    return ReadObject(
+        class_name=class_name,
+        box=parse_box(np.round([*corner, *sides], 2).tolist()),
+        area=parse_area(round(float(area), 2)),
+        mask=parse_mask(mask),
+    )
 
 
 def find_unused_labels(

@@ -1,11 +1,13 @@
 """The rules for datasets. docs/data_rules.md lists them all.
 
-In a folder, these check the rules:
+Functions return a ``Finding`` for what breaks a rule, and change nothing; then the rule's effect is
+executed. In a folder:
 
-* The readers check those in ``parsing.py``, and most of those in ``coco.py``. YOLO's reader also
-  checks for unreadable images, and that of semantic maps for labels of no class.
-* ``own_data/advice.py`` checks for missing classes.
-* ``judge.py`` checks all other rules for folders, and then decides what follows.
+* The readers find what breaks those in ``parsing.py``, and most of those in ``coco.py``. YOLO's
+  reader also finds unreadable images, and that of semantic maps labels of no class.
+* ``own_data/advice.py`` asks for missing classes.
+* ``judge.py`` calls the functions of all other rules, and executes the effects of all.
 
-In the datasets of a config, the subpackage ``checks`` checks the rules and decides what follows.
+In the datasets of a config, the subpackage ``checks`` calls the functions, and ``make_issues`` says
+what stops a run.
 """

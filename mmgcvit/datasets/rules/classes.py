@@ -5,46 +5,52 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import UserError, shorten
-from ..records import OBJECT_TYPES, DatasetInfo
-from .rule import Effect, make_folder_note, make_folder_rule
+from ...errors import shorten
+from ..records import DatasetInfo
+from .rule import Finding, FolderEffect, make_folder_note, make_folder_rule
 
-# For the docs. In messages, the functions below say which classes it is.
 CLASS_NAMES = make_folder_rule(
     'class names that are empty, have control characters, or are equal but for case, blanks or '
     'Unicode form',
     'Rename them',
-    in_folder=Effect.REJECTED,
+    in_folder=FolderEffect.REJECTED,
 )
 MISSING_CLASSES = make_folder_note(
     'classes that a split lacks, or that only one image has', 'Add images of them'
 )
 
 
-def check_class_names(folder: Path, classes: Sequence[str]) -> None:
-    """Raise a UserError for :data:`CLASS_NAMES`.
+def find_wrong_names(folder: Path, classes: Sequence[str]) -> list[Finding]:
+    """Return the class names that break :data:`CLASS_NAMES`.
 
     Names that are equal but for case, blanks or Unicode form are nearly always one class. macOS, for
-    example, writes an umlaut as two characters.
+    example, writes an umlaut as two characters. ``folder`` is the dataset's, for messages.
     """
+    found = []
     seen = {}
     for name in classes:
         form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
+        message = ''
         if not form or any(unicodedata.category(character) == 'Cc' for character in name):
-            raise UserError(
+            message = (
                 f'{folder} has the class {name!r}, with control characters or empty. Rename it'
             )
-        if form in seen:
-            raise UserError(
+        elif form in seen:
+            message = (
                 f'{folder} has the classes {seen[form]!r} and {name!r}, equal but for case, blanks '
                 'or Unicode form. Give each class a name of its own'
             )
-        seen[form] = name
+        if message:
+            found.append(Finding(CLASS_NAMES, repr(name), message))
+        seen.setdefault(form, name)
+    return found
 
 
-def find_missing_classes(dataset: DatasetInfo) -> list[str]:
-    """Return notes about classes that a split lacks, or that only one image has."""
-    what = 'an object of ' if dataset.annotation_types[0] in OBJECT_TYPES else ''
+def find_missing_classes(dataset: DatasetInfo) -> list[Finding]:
+    """Return the classes that break :data:`MISSING_CLASSES`: a split lacks them, or only one image
+    has them.
+    """
+    what = 'an object of ' if dataset.object_splits else ''
     found = {  # in how many images of each split each class is
         split_name: Counter(name for names in split.list_classes() for name in names)
         for split_name, split in dataset.splits.items()
@@ -63,8 +69,10 @@ def find_missing_classes(dataset: DatasetInfo) -> list[str]:
             unscored = [name for name in dataset.classes if name not in known]
             effect = 'the score says nothing about them'
             missing.append((f'no {split_name} image has', unscored, effect))
-    return [
-        f'{start} {what}{shorten(names, 8)}, so {effect}'
-        for start, names, effect in missing
-        if names
-    ]
+    findings = []
+    for start, names, effect in missing:
+        if names:
+            listed = shorten(names, 8)
+            message = f'{start} {what}{listed}, so {effect}'
+            findings.append(Finding(MISSING_CLASSES, listed, message))
+    return findings

@@ -2,24 +2,26 @@
 labels, which are class indices in lists, and values in segmentation maps.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError, get_first_line
+from ..annotations import Size, Unusable
 from ..decoding import (
     SCALE_IT,
     SPLIT_IT,
     BitDepthError,
     DecodingSettings,
+    ImageError,
     PagesError,
     decode_image,
     load_image,
     read_segmentation_map,
 )
-from ..records import Size
-from .rule import Effect, Rule, make_config_rule, make_folder_rule
+from .rule import Finding, FolderEffect, Rule, make_config_rule, make_folder_rule
 
 UNUSABLE_NAME = make_folder_rule(
     'names of images with a tab, a line break or invalid UTF-8', 'Rename them'
@@ -42,7 +44,7 @@ NO_IMAGES = make_config_rule(
 OTHER_LABELS = Rule(
     'labels that belong to no class',
     'Change the classes or reduce_zero_label in the config',
-    in_folder=Effect.REJECTED,
+    in_folder=FolderEffect.REJECTED,
 )
 OTHER_ORDER = make_config_rule(
     'class folders in another order than the classes of the config', 'Sort the classes'
@@ -55,6 +57,7 @@ NO_MAP = make_config_rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
 )
+ImageFindings = Mapping[int, Finding]  # by the indices of images in their split
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
 MAX_THREADS = 16
@@ -66,47 +69,60 @@ def has_unusable_name(name: str) -> bool:
     return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
 
 
+@dataclass(frozen=True)
+class ImageCheck:
+    """What was found in an image."""
+
+    finding: Finding | None  # the rule that it breaks, if any
+    size: Size | None  # the (width, height) that training sees; None: it cannot be decoded
+
+
 def check_image(
-    path: Path, annotated_size: Size | None = None, decoding: DecodingSettings | None = None
-) -> tuple[Rule | None, str, Size | None]:
+    path: Path,
+    annotated_size: Size | Unusable | None = None,
+    decoding: DecodingSettings | None = None,
+) -> ImageCheck:
     """Decode an image.
 
     Args:
         path: The file.
         annotated_size: Its (width, height) by its annotations.
         decoding: How a config's pipeline decodes it. Without it, Pillow does.
-
-    Returns:
-        The rule that it breaks or None, the example for it, and the (width, height) that training
-        sees, or None if it cannot be decoded.
     """
     try:
         if decoding is None:
-            stored_size, size = decode_image(path)
+            sizes = decode_image(path)
+            stored_size = sizes.stored
+            size = sizes.upright
         else:
             pixels, stored_size = load_image(path, decoding)
-            size = pixels.shape[1::-1]
+            height, width = pixels.shape[:2]
+            size = width, height
     except FileNotFoundError:
-        return MISSING, str(path), None
+        return ImageCheck(Finding(MISSING, str(path)), None)
     except BitDepthError:
-        return BIT_DEPTH, str(path), None
+        return ImageCheck(Finding(BIT_DEPTH, str(path)), None)
     except PagesError:
-        return PAGES, str(path), None
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        return UNREADABLE, f'{path} ({get_first_line(error)})', None
-    accepted = [None, size]
-    if decoding is None or decoding.matches_annotated_size:
-        accepted.append(stored_size)
-    if annotated_size in accepted:
-        return None, '', annotated_size or size
-    width, height = (f'{side!r:.20}' for side in annotated_size)
-    example = f'{path} is {size[0]} x {size[1]}, annotated as {width} x {height}'
-    return OTHER_SIZE, example, size
+        return ImageCheck(Finding(PAGES, str(path)), None)
+    except (OSError, ImageError) as error:
+        return ImageCheck(Finding(UNREADABLE, f'{path} ({get_first_line(error)})'), None)
+    accepts_stored_size = decoding is None or decoding.matches_annotated_size
+    if annotated_size is None:
+        return ImageCheck(None, size)
+    if annotated_size == size:
+        return ImageCheck(None, size)
+    if annotated_size == stored_size and accepts_stored_size:
+        return ImageCheck(None, stored_size)
+    sides = annotated_size.value if isinstance(annotated_size, Unusable) else annotated_size
+    annotated_width, annotated_height = (f'{side!r:.20}' for side in sides)
+    example = (
+        f'{path} is {size[0]} x {size[1]}, annotated as {annotated_width} x {annotated_height}'
+    )
+    return ImageCheck(Finding(OTHER_SIZE, example), size)
 
 
-def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule, str]]:
-    """Return the rules that a segmentation map breaks, with examples.
+def check_map(path: Path, size: Size, known: Collection[int]) -> list[Finding]:
+    """Return which rules a segmentation map breaks.
 
     ``size`` is the (width, height) of its image, and ``known`` has the values that its pixels may
     have (none: any).
@@ -114,12 +130,13 @@ def check_map(path: Path, size: Size, known: Collection[int]) -> list[tuple[Rule
     try:
         labels = read_segmentation_map(path)
     except UserError as error:
-        return [(NO_MAP, str(error))]
+        return [Finding(NO_MAP, str(error))]
     found = []
-    shape = labels.shape
-    if shape[::-1] != size:
-        found.append((OTHER_SIZE, f'{path} is {shape[1]} x {shape[0]}, not {size[0]} x {size[1]}'))
+    height, width = labels.shape
+    if (width, height) != size:
+        example = f'{path} is {width} x {height}, not {size[0]} x {size[1]}'
+        found.append(Finding(OTHER_SIZE, example))
     others = [str(label) for label in np.unique(labels).tolist() if known and label not in known]
     if others:
-        found.append((OTHER_LABELS, f'{path} has label {", ".join(others)}'))
+        found.append(Finding(OTHER_LABELS, f'{path} has label {", ".join(others)}'))
     return found

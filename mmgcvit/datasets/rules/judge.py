@@ -1,56 +1,72 @@
-"""Apply the rules to a dataset that a reader has read: leave out what breaks them, and say so."""
+"""Apply the rules to a dataset that a reader has read, and execute the effects of broken ones.
 
-from collections import Counter, defaultdict
+The functions that look for what breaks rules return findings, and change nothing:
+
+* the readers: those in ``parsing.py``, and some in ``coco.py`` and ``images.py``
+  (``DatasetInfo.findings``);
+* ``find_unusable_images`` here, and ``copies.py``: those for images;
+* ``objects.py``: those for objects;
+* ``classes.py``: those for classes.
+
+Here the effect of each finding's rule is executed (:class:`.rule.FolderEffect`): images and objects
+are left out or kept, notes name them, or the dataset is rejected.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from ...errors import MANY, UserError, format_count, shorten
-from ...files import compute_sha256
+from ...errors import MANY, UserError, format_count
+from ..annotations import Box
 from ..decoding import read_sizes
-from ..records import OBJECT_TYPES, DatasetInfo, ObjectSplit, Split, are_numbers
-from .classes import check_class_names
+from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
+from .classes import find_wrong_names
 from .coco import NO_OBJECTS
-from .images import MAX_THREADS, UNUSABLE_NAME, check_image, has_unusable_name
-from .objects import BOX_MASKS, get_edges, is_box_mask, is_outside, leave_out_wrong
+from .copies import check_training_differs, find_copies, hash_similar
+from .images import MAX_THREADS, UNUSABLE_NAME, ImageFindings, check_image, has_unusable_name
+from .objects import (
+    ObjectFindings,
+    find_box_masks,
+    find_crowd_masks,
+    find_repeated_objects,
+    find_wrong_objects,
+    is_outside,
+)
 from .rule import (
     MAX_UNUSABLE,
-    Effect,
+    Finding,
+    FolderEffect,
     Issue,
-    Problems,
-    Rule,
-    make_folder_note,
+    format_findings,
     make_folder_rule,
     make_issues,
+    reject_broken,
 )
 
 ROTATED_BOXES = make_folder_rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
 )
-# Images are the same if their files have the same bytes, whatever their names. A link to an image
-# is a copy of it.
-SHARED_IMAGES = make_folder_note(
-    'training images that are also in validation or test (left out of training)',
-    'Keep them in one split',
-)
-REPEATED_IMAGES = make_folder_note(
-    'images that a split has more than once (the first one is read)',
-    'Keep the one with the right annotations',
-)
-CONTRADICTIONS = make_folder_rule(
-    'images that a split has more than once, with other classes or boxes (the first one is read)',
-    'List all objects of an image with one entry, and give a photo one class',
-)
-REPEATED_OBJECTS = Rule(
-    'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks are '
-    'trained, mask (one is read)',
-    'Remove the copies',
-    in_folder=Effect.NOTED,
-    in_config=Effect.NOTED,
-)
+# An image or an object with such an effect is not in the splits any more.
+LEAVING_OUT = (FolderEffect.LEFT_OUT, FolderEffect.DROPPED)
+
+
+def judge_crowds(dataset: DatasetInfo) -> DatasetInfo:
+    """Return a dataset in which masks that CVAT's brush has drawn are objects, not crowds.
+
+    This is before :func:`judge`, because the types of annotations depend on it.
+    """
+    found = find_crowd_masks(dataset.object_splits)
+    splits = {
+        **dataset.splits,
+        **{
+            name: change_objects(split, found[name])
+            for name, split in dataset.object_splits.items()
+        },
+    }
+    findings = [*dataset.findings, *(each for own in found.values() for each in own.values())]
+    return replace(dataset, splits=splits, findings=findings)
 
 
 def judge(dataset: DatasetInfo) -> DatasetInfo:
@@ -60,7 +76,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     page of a server.
 
     Args:
-        dataset: A dataset as a reader has read it, with the problems of what it could not parse.
+        dataset: A dataset as a reader has read it, with the findings of what it could not parse.
 
     Raises:
         UserError: The dataset has no training split. The name of a class is empty, has control
@@ -69,24 +85,39 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             count). No image of a split is left, or no object of its readable images.
     """
     check_has_training(dataset)
-    check_class_names(dataset.folder, dataset.classes)
-    problems = defaultdict(list)
-    for rule, examples in dataset.problems.items():
-        problems[rule] += examples
+    reject_broken(find_wrong_names(dataset.folder, dataset.classes))
     with_masks = dataset.annotation_types[0] == 'masks'
-    readable = {name: leave_out_images(split, problems) for name, split in dataset.splits.items()}
-    splits = leave_out_copies(dataset.folder, readable, problems)
+    findings = [*dataset.findings]
+    readable = {}
+    for name, split in dataset.splits.items():
+        unusable = find_unusable_images(split)
+        findings += unusable.values()
+        split = select_images(split, unusable)
+        if isinstance(split, ObjectSplit):
+            rotated = find_rotated_images(split)
+            findings += rotated.values()
+            split = select_images(split, rotated)
+        readable[name] = split
+    contents = hash_similar([path for split in readable.values() for path in split.image_paths])
+    check_training_differs(dataset.folder, readable, contents)
+    splits = {}
+    for name, copies in find_copies(readable, contents, with_masks).items():
+        findings += copies.values()
+        splits[name] = select_images(readable[name], copies)
     for name, split in splits.items():
-        if split.annotations:
-            unrepeated = leave_out_repeated(split, with_masks, problems)
-            splits[name] = leave_out_wrong(unrepeated, with_masks, problems)
-    objects = [entry for split in splits.values() for entry in split.objects]
-    if with_masks and objects and all(map(is_box_mask, objects)):
-        problems[BOX_MASKS] = [f'all {len(objects)} objects']
-    notes = report_left_out(dataset, problems, find_empty(readable, splits))
-    if dataset.annotation_types[0] in OBJECT_TYPES and not splits['train'].objects:
-        raise UserError(Issue(NO_OBJECTS, str(dataset.folder)).format())
-    return dataset._replace(splits=splits).add_notes(notes)
+        if isinstance(split, ObjectSplit):
+            repeated = find_repeated_objects(split, with_masks)
+            split = change_objects(split, repeated)
+            wrong = find_wrong_objects(split, with_masks)
+            findings += [*repeated.values(), *wrong.values()]
+            splits[name] = change_objects(split, wrong)
+    judged = replace(dataset, splits=splits)
+    if with_masks:
+        findings += find_box_masks(judged.object_splits)
+    reject_broken(findings, str(dataset.folder))
+    notes = report_findings(dataset, findings, find_empty(readable, splits))
+    reject_broken(find_no_objects(judged), str(dataset.folder))
+    return judged.add_notes(notes)
 
 
 def check_has_training(dataset: DatasetInfo) -> None:
@@ -94,155 +125,78 @@ def check_has_training(dataset: DatasetInfo) -> None:
     if 'train' not in dataset.splits:
         names = ', '.join(dataset.splits) or 'none'
         message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
-        reasons = [issue.format() for issue in make_issues(dataset.problems, '')]
-        raise UserError('\n  '.join([message, *reasons]))
+        raise UserError('\n  '.join([message, *format_findings(dataset.findings)]))
 
 
-def leave_out_images(split: Split, problems: Problems) -> Split:
-    """Return a split without images that cannot be used, or whose boxes are rotated. Add them to
-    ``problems``.
-    """
-    names = split.image_names
+def find_unusable_images(split: Split) -> dict[int, Finding]:
+    """Return the images that cannot be used, by their indices."""
     paths = split.image_paths
+    sizes = [image.size if isinstance(image, ObjectImage) else None for image in split.images]
+    found = {}
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        checked = list(pool.map(check_image, paths, split.sizes))
-    usable = []
-    for index, (rule, example, _) in enumerate(checked):
-        if has_unusable_name(names[index]):
-            rule = UNUSABLE_NAME
-            example = str(paths[index])
-        if rule:
-            problems[rule].append(example)
-        else:
-            usable.append(index)
-    split = split.select(usable)
-    return leave_out_rotated(split, problems) if split.annotations else split
+        for index, check in enumerate(pool.map(check_image, paths, sizes)):
+            if has_unusable_name(split.images[index].name):
+                found[index] = Finding(UNUSABLE_NAME, str(paths[index]))
+            elif check.finding:
+                found[index] = check.finding
+    return found
 
 
-def leave_out_rotated(split: ObjectSplit, problems: Problems) -> ObjectSplit:
-    """Return a split without images with the size before their EXIF rotation but boxes after it.
-    Add them to ``problems``.
+def find_rotated_images(split: ObjectSplit) -> dict[int, Finding]:
+    """Return the images that break :data:`ROTATED_BOXES`, by their indices.
 
     Cameras store an image as the sensor has it, with a note to rotate it. Some labelling tools show
-    the rotated image but write its size before the rotation. All such images are left out if,
-    counted over all of them, more boxes are inside of the rotated image than of the stored one.
+    the rotated image but write its size before the rotation. All such images are found if, counted
+    over all of them, more boxes are inside of the rotated image than of the stored one.
     """
-    # How many more boxes are in the image after the rotation than before it, by the image's id.
-    gains = Counter()
-    for entry, image in split.iter_annotations():
-        edges = get_edges(entry['bbox'])
-        size = image['width'], image['height']
-        if edges:
-            gains[image['id']] += is_outside(edges, size)
-            gains[image['id']] -= is_outside(edges, size[::-1])
-    if max(gains.values(), default=0) <= 0:
-        return split  # no need to read the files
-    rotated = {}  # the paths of images by their ids
-    for image, size, path in zip(split.images, split.sizes, split.image_paths, strict=True):
-        before, after = read_sizes(path)
-        if size == before != after:
-            rotated[image['id']] = str(path)
-    if sum(gains[image_id] for image_id in rotated) <= 0:
+    gains = [count_gain(image) for image in split.images]
+    if max(gains, default=0) <= 0:
+        return {}  # no need to read the files
+    rotated = {}
+    for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+        sizes = read_sizes(path)
+        if image.size == sizes.stored != sizes.upright:
+            rotated[index] = Finding(ROTATED_BOXES, str(path))
+    are_outside = sum(gains[index] for index in rotated) > 0
+    return rotated if are_outside else {}
+
+
+def count_gain(image: ObjectImage) -> int:
+    """Return how many more boxes are in an image with width and height swapped."""
+    width, height = image.size
+    gain = 0
+    for each in image.objects:
+        if isinstance(each.box, Box):
+            gain += is_outside(each.box.edges, (width, height))
+            gain -= is_outside(each.box.edges, (height, width))
+    return gain
+
+
+def select_images(split: Split, found: ImageFindings) -> Split:
+    """Return a split without the images that are left out by the effects of the rules they break."""
+    left_out = {index for index, finding in found.items() if finding.rule.in_folder in LEAVING_OUT}
+    return split.select(set(range(len(split.images))) - left_out)
+
+
+def change_objects(split: ObjectSplit, found: ObjectFindings) -> ObjectSplit:
+    """Return a split in which the effects of rules for objects are executed: they are left out, or
+    are not ignored any more.
+    """
+    if not found:
         return split
-    problems[ROTATED_BOXES] += rotated.values()
-    return split.select([i for i, image in enumerate(split.images) if image['id'] not in rotated])
-
-
-def leave_out_copies(
-    folder: Path, splits: Mapping[str, Split], problems: Problems
-) -> dict[str, Split]:
-    """Return splits without copies of images. Add them to ``problems``.
-
-    Training lacks the images of other splits. Of the same images in one split, the first one stays.
-    Raise a UserError if no training image is left.
-    """
-    contents = hash_similar([path for split in splits.values() for path in split.image_paths])
-    held_out = {
-        contents[path]
-        for name, split in splits.items()
-        if name != 'train'
-        for path in split.image_paths
-    }
-    train = splits['train']
-    kept = []
-    for index, path in enumerate(train.image_paths):
-        if contents[path] in held_out:
-            problems[SHARED_IMAGES].append(str(path))
-        else:
-            kept.append(index)
-    if train.image_names and not kept:
-        raise UserError(
-            f'{folder}: all training images are also in validation or test '
-            f'({shorten(train.image_names)}). Put other images into one of the splits, or remove '
-            'val: then a fifth of train is held out for it'
-        )
-    selected = {**splits, 'train': train.select(kept)}
-    return {name: keep_first(split, contents, problems) for name, split in selected.items()}
-
-
-def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that may be a copy, because another one has its size.
-
-    A file whose size no other one has is not read: its value is its path.
-    """
-    sizes = {path: path.stat().st_size for path in paths}
-    counts = Counter(sizes.values())
-    similar = [path for path in sizes if counts[sizes[path]] > 1]
-    with ThreadPoolExecutor(MAX_THREADS) as pool:
-        hashes = zip(similar, pool.map(compute_sha256, similar), strict=True)
-        return {path: str(path) for path in paths} | dict(hashes)
-
-
-def keep_first(split: Split, contents: Mapping[Path, str], problems: Problems) -> Split:
-    """Return a split with the first image of each content. Add the others to ``problems``."""
-    paths = split.image_paths
-    first = {}  # the index of the first image with a content
-    copies = []  # the indices of each copy, and of the first image
-    for index, path in enumerate(paths):
-        original = first.setdefault(contents[path], index)
-        if original != index:
-            copies.append((index, original))
-    shown = list_contents(split) if copies else []
-    for index, original in copies:
-        rule = REPEATED_IMAGES if shown[index] == shown[original] else CONTRADICTIONS
-        problems[rule].append(str(paths[index]))
-    return split.select(first.values())
-
-
-def list_contents(split: Split) -> list[set]:
-    """Return what each image shows: its classes and, of objects, the boxes with theirs."""
-    boxes = defaultdict(set)  # by the ids of images, which only objects have
-    for annotation in split.annotations:
-        key = annotation['category_id'], make_key(annotation['bbox'])
-        boxes[annotation['image_id']].add(key)
-    classes = split.list_classes()
-    return [{*classes[i], *boxes[image.get('id')]} for i, image in enumerate(split.images)]
-
-
-def make_key(box: Any) -> Any:
-    """Return a box for comparisons: to 0.1 px, because computed boxes are not exact."""
-    return tuple(round(value, 1) for value in box) if are_numbers(box) else str(box)
-
-
-def leave_out_repeated(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
-    """Return a split without repeated objects. Add them to ``problems``."""
-    seen = defaultdict(list)  # the masks of equal objects
-    first = []  # the objects to keep
-    for annotation, image in split.iter_annotations():
-        key = make_key(annotation['bbox'])
-        is_crowd = annotation.get('iscrowd') or 0
-        masks = seen[annotation['image_id'], annotation['category_id'], key, is_crowd]
-        mask = None
-        if with_masks:
-            mask = annotation.get('segmentation') or None  # missing and empty ones are equal
-        if mask in masks:
-            problems[REPEATED_OBJECTS].append(
-                f'annotation {annotation["id"]} of {image["file_name"]}'
-            )
-        else:
-            masks.append(mask)
-            first.append(annotation)
-    return replace(split, annotations=first)
+    images = []
+    for image_index, image in enumerate(split.images):
+        objects = []
+        for object_index, each in enumerate(image.objects):
+            finding = found.get((image_index, object_index))
+            effect = finding.rule.in_folder if finding else None
+            if effect in LEAVING_OUT:
+                continue
+            if effect is FolderEffect.READ_AS_OBJECT:
+                each = replace(each, is_ignored=False, is_crowd=False)
+            objects.append(each)
+        images.append(replace(image, objects=objects))
+    return replace(split, images=images)
 
 
 def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
@@ -251,41 +205,50 @@ def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
     A split lacks objects if it had some before and has none now, and images if it has none now.
     """
     for name, split in after.items():
-        if before[name].objects and not split.objects:
+        if isinstance(split, ObjectSplit) and before[name].objects and not split.objects:
             return f'object of {name}'
-        if not split.image_names:
+        if not split.images:
             return f'image of {name}'
     return ''
 
 
-def report_left_out(dataset: DatasetInfo, problems: Problems, empty: str) -> list[str]:
+def find_no_objects(dataset: DatasetInfo) -> list[Finding]:
+    """Return a finding if the images for training have no objects, though the dataset is of
+    objects.
+    """
+    train = dataset.splits['train']
+    if isinstance(train, ObjectSplit) and not train.objects:
+        message = Issue(NO_OBJECTS, str(dataset.folder)).format()
+        return [Finding(NO_OBJECTS, str(dataset.folder), message)]
+    return []
+
+
+def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: str) -> list[str]:
     """Return notes about what is left out, or read with a note.
 
     Args:
         dataset: The dataset as a reader has read it.
-        problems: What breaks rules.
+        findings: What breaks rules.
         empty: What is lacking (:func:`find_empty`), or ''.
 
     Raises:
         UserError: More than a tenth of the images or of the objects is left out, or a split is
             empty.
     """
-    issues = make_issues(problems, '')
-    notes = [issue.format() for issue in issues if issue.rule.in_folder == Effect.NOTED]
-    left_out = [issue for issue in issues if issue.rule.in_folder != Effect.NOTED]
-    if not left_out:
+    are_counted = FolderEffect.LEFT_OUT
+    counted = [each for each in findings if each.rule.in_folder is are_counted]
+    notes = format_findings(each for each in findings if each.rule.in_folder is not are_counted)
+    if not counted:
         if empty:
             raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
         return notes
     totals = count_units(dataset)
-    counts = Counter()
-    for issue in left_out:
-        counts[issue.rule.unit] += len(issue.examples)
+    counts = Counter(each.rule.unit for each in counted)
     text = ', '.join(
         f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
         for unit, number in sorted(counts.items())
     )
-    named = ''.join(f'\n  {issue.format(MANY)}' for issue in left_out)
+    named = ''.join(f'\n  {issue.format(MANY)}' for issue in make_issues(counted))
     if empty:
         reason = f'No {empty} can be used'
     elif any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
@@ -302,8 +265,10 @@ def count_units(dataset: DatasetInfo) -> Counter[str]:
     """
     counts = Counter()
     for split in dataset.splits.values():
-        counts.update(image=len(split.image_names), object=len(split.annotations))
-    for rule, examples in dataset.problems.items():
-        if rule.in_folder != Effect.NOTED:
-            counts[rule.unit] += len(examples)
+        counts['image'] += len(split.images)
+    for split in dataset.object_splits.values():
+        counts['object'] += split.num_annotations
+    for finding in dataset.findings:
+        if finding.rule.in_folder is FolderEffect.LEFT_OUT:
+            counts[finding.rule.unit] += 1
     return counts

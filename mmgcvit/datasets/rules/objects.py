@@ -1,16 +1,23 @@
-"""Rules for objects: boxes and masks lie in their image, have an area, and agree."""
+"""Rules for objects: boxes and masks lie in their image, have an area, agree, and are there once.
+
+Functions that look for them return a dict of findings by the places of the objects: the index of
+the image in its split, and that of the object in its image.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from operator import mul
-from typing import Any
 
 import numpy as np
 
-from ..records import ObjectSplit, Size, are_numbers
-from .rule import Effect, Problems, Rule, make_config_rule, make_folder_note
+from ..annotations import Box, Edges, LabelledObject, Mask, Polygon, Rle, Size, Unusable
+from ..records import ObjectImage, ObjectSplit
+from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule, make_folder_note
+
+Place = tuple[int, int]  # the index of an image in its split, and of an object in its image
+ObjectFindings = Mapping[Place, Finding]
 
 # Tools round, so boxes and masks may leave an image by 2 pixels or 1 % of its side, and the edges
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
@@ -21,9 +28,9 @@ MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
 make_object_rule = partial(
-    Rule, remedy='Correct or remove them', unit='object', in_config=Effect.STOPS_IF_MANY
+    Rule, remedy='Correct or remove them', unit='object', in_config=ConfigEffect.STOPS_IF_MANY
 )
-NOT_FINITE = make_object_rule('bbox or area are not finite numbers', in_config=Effect.STOPS)
+NOT_FINITE = make_object_rule('bbox or area are not finite numbers', in_config=ConfigEffect.STOPS)
 OUTSIDE = make_object_rule(
     'the box or mask leaves the image',
     remedy='Correct or remove them. COCO has boxes as [x, y, width, height] in pixels, YOLO as '
@@ -34,11 +41,11 @@ NO_AREA = make_object_rule(
 )
 NO_MASK = make_object_rule(
     "the mask (segmentation) is missing, or neither polygons nor RLE of the image's size",
-    in_config=Effect.STOPS,
+    in_config=ConfigEffect.STOPS,
 )
-# In validation and test, it stops a run.
 FEW_POINTS = make_object_rule(
-    'the mask has no area, or a polygon of fewer than three points or an odd number of coordinates'
+    'the mask has no area, or a polygon of fewer than three points or an odd number of coordinates',
+    in_scoring=ConfigEffect.STOPS,  # pycocotools fails on a mask without area
 )
 DIFFERENT = make_object_rule('box and mask contradict each other')
 RING = make_object_rule(
@@ -49,21 +56,30 @@ FULL_IMAGES = make_config_rule(
     'images with more objects than the model finds in one',
     'In a template, raise max_objects. In another config, raise max_per_img of test_cfg and of its '
     'proposals. A query of DINO or Mask2Former finds one object at most',
-    in_config=Effect.NOTED,
+    in_config=ConfigEffect.NOTED,
 )
 BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
-
-Edges = Sequence[float]  # the left, top, right and bottom edge of a box or a mask, in pixels
-
-
-def get_edges(box: Any) -> Edges | None:
-    """Return the edges of COCO's box [x, y, width, height], or None if it is not four numbers."""
-    if not are_numbers(box) or len(box) != 4:
-        return None
-    left, top, width, height = box
-    return left, top, left + width, top + height
+REPEATED_OBJECTS = Rule(
+    'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks are '
+    'trained, mask (one is read)',
+    'Remove the copies',
+    in_folder=FolderEffect.DROPPED,
+    in_config=ConfigEffect.NOTED,
+)
+# CVAT writes objects that were drawn with its brush like crowds. If there are no others, they are
+# objects: crowds alone could not be trained.
+BRUSH_MASKS = make_folder_note(
+    "masks in RLE with iscrowd 1 that are read as objects, since there are no others (CVAT's brush "
+    'writes them so)',
+    'Write iscrowd 0, or remove crowds',
+    in_folder=FolderEffect.READ_AS_OBJECT,
+)
+CROWD_MASKS = make_folder_note(
+    "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
+    "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
+)
 
 
 def is_outside(edges: Edges, size: Size) -> bool:
@@ -79,112 +95,185 @@ def is_outside(edges: Edges, size: Size) -> bool:
     return leaves_width or leaves_height
 
 
-def leave_out_wrong(split: ObjectSplit, with_masks: bool, problems: Problems) -> ObjectSplit:
-    """Return a split with the objects that break no rule.
+def find_in_objects(
+    split: ObjectSplit, check: Callable[[ObjectImage, LabelledObject], Finding | None]
+) -> dict[Place, Finding]:
+    """Return what ``check`` finds in objects, by their places."""
+    found = {}
+    for image_index, image in enumerate(split.images):
+        for object_index, each in enumerate(image.objects):
+            finding = check(image, each)
+            if finding:
+                found[image_index, object_index] = finding
+    return found
 
-    Args:
-        split: Images with objects, whose values may have any type.
-        with_masks: Whether masks are trained.
-        problems: Examples of the others are added to it, by their rule.
-    """
-    kept = []
-    for entry, image in split.iter_annotations():
-        size = image['width'], image['height']
-        rule = find_box_rule(entry, size)
+
+def find_wrong_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, Finding]:
+    """Return the objects whose box breaks a rule or, ``with_masks``, whose mask does."""
+
+    def check(image: ObjectImage, each: LabelledObject) -> Finding | None:
+        if isinstance(image.size, Unusable):
+            return None  # OTHER_SIZE and NO_SIZE are for it
+        rule = find_box_rule(each, image.size)
         if with_masks and not rule:
-            rule = find_mask_rule(entry, size)
-        if rule:
-            problems[rule].append(
-                f'annotation {entry["id"]} of {image["file_name"]}, '
-                f'bbox {entry["bbox"]!s:.80}, area {entry["area"]!s:.20}'
-            )
-        else:
-            kept.append(entry)
-    return replace(split, annotations=kept)
+            rule = find_mask_rule(each, image.size)
+        if rule is None:
+            return None
+        values = f'bbox {each.box!s:.80}, area {each.area!s:.20}'
+        return Finding(rule, f'annotation {each.id} of {image.name}, {values}')
+
+    return find_in_objects(split, check)
 
 
-def find_box_rule(entry: Mapping, size: Size) -> Rule | None:
+def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, Finding]:
+    """Return the objects that are there more than once, but for the first one each.
+
+    Masks are compared only ``with_masks``.
+    """
+    found = {}
+    for image_index, image in enumerate(split.images):
+        seen = set()
+        for object_index, each in enumerate(image.objects):
+            key = make_object_key(each, with_masks)
+            if key in seen:
+                example = f'annotation {each.id} of {image.name}'
+                found[image_index, object_index] = Finding(REPEATED_OBJECTS, example)
+            seen.add(key)
+    return found
+
+
+def make_object_key(each: LabelledObject, with_masks: bool) -> tuple[Hashable, ...]:
+    """Return what is equal for equal objects: the class, whether they are ignored, the box and, if
+    masks are compared, the mask.
+    """
+    if isinstance(each.box, Unusable):
+        box = str(each.box)
+    else:
+        box = tuple(round(value, 1) for value in each.box.values)  # computed boxes are not exact
+    mask = make_mask_key(each.mask) if with_masks else None
+    return each.class_name, each.is_ignored, box, mask
+
+
+def make_mask_key(mask: Mask | Unusable | None) -> Hashable:
+    """Return what is equal for equal masks."""
+    if mask is None or isinstance(mask, Unusable):
+        return str(mask)
+    if isinstance(mask, Rle):
+        return tuple(mask.size), str(mask.counts)
+    return tuple(map(tuple, mask))
+
+
+def find_crowd_masks(splits: Mapping[str, ObjectSplit]) -> dict[str, dict[Place, Finding]]:
+    """Return the ignored objects with RLE, by split: they are crowds or, if no object is of another
+    kind, objects that CVAT's brush has drawn.
+    """
+
+    def is_crowd_mask(each: LabelledObject) -> bool:
+        return each.has_rle and each.is_crowd
+
+    objects = [each for split in splits.values() for _, each in split.iter_objects()]
+    rule = BRUSH_MASKS if all(map(is_crowd_mask, objects)) else CROWD_MASKS
+
+    def find(split: ObjectSplit) -> dict[Place, Finding]:
+        def check(image: ObjectImage, each: LabelledObject) -> Finding | None:
+            if not is_crowd_mask(each):
+                return None
+            return Finding(rule, f'{split.annotation_file} {each.place}')
+
+        return find_in_objects(split, check)
+
+    return {name: find(split) for name, split in splits.items()}
+
+
+def find_box_masks(splits: Mapping[str, ObjectSplit]) -> list[Finding]:
+    """Return a finding if the masks of all objects are the corners of their boxes."""
+    objects = [each for split in splits.values() for each in split.objects]
+    if objects and all(map(is_box_mask, objects)):
+        return [Finding(BOX_MASKS, f'all {len(objects)} objects')]
+    return []
+
+
+def find_box_rule(each: LabelledObject, size: Size) -> Rule | None:
     """Return the first rule that the box of an object breaks, or None.
 
-    ``entry`` is its annotation in a COCO file, whose values may have any type. ``size`` is the
-    (width, height) of the image.
+    ``size`` is the (width, height) of the image.
     """
-    edges = get_edges(entry['bbox'])
-    if edges is None or not are_numbers([entry['area']]):
+    if isinstance(each.box, Unusable) or isinstance(each.area, Unusable):
         return NOT_FINITE
-    if is_outside(edges, size):
+    if is_outside(each.box.edges, size):
         return OUTSIDE
-    left, top, right, bottom = edges
+    left, top, right, bottom = each.box.edges
     width, height = size
     visible_width = min(right, width) - max(left, 0)
     visible_height = min(bottom, height) - max(top, 0)
-    if entry['area'] <= 0 or visible_width < 1 or visible_height < 1:
+    if each.area <= 0 or visible_width < 1 or visible_height < 1:
         return NO_AREA
     return None
 
 
-def find_mask_rule(entry: Mapping, size: Size) -> Rule | None:
+def find_mask_rule(each: LabelledObject, size: Size) -> Rule | None:
     """Return the first rule that the mask of an object breaks, or None.
 
     The box of the object breaks no rule. ``size`` is the (width, height) of the image.
     """
-    rule, edges = measure_mask(entry.get('segmentation'), *map(int, size))
-    if rule:
-        return rule
-    if is_ring(entry['segmentation'], entry['area']):
+    if each.mask is None or isinstance(each.mask, Unusable):
+        return NO_MASK
+    measured = measure_mask(each.mask, size)
+    if measured.rule:
+        return measured.rule
+    if is_ring(each.mask, each.area):
         return RING
-    if is_outside(edges, size):
+    if is_outside(measured.edges, size):
         return OUTSIDE
-    width, height = entry['bbox'][2:]
-    sides = (width, height, width, height)
-    for edge, box_edge, side in zip(edges, get_edges(entry['bbox']), sides, strict=True):
+    sides = (each.box.width, each.box.height, each.box.width, each.box.height)
+    for edge, box_edge, side in zip(measured.edges, each.box.edges, sides, strict=True):
         if abs(edge - box_edge) > max(MAX_DIFFERENCE[0], MAX_DIFFERENCE[1] * side):
             return DIFFERENT
     return None
 
 
-def measure_mask(mask: Any, width: int, height: int) -> tuple[Rule | None, Edges]:
-    """Return the rule that a mask breaks, or None and the edges of the mask.
+@dataclass(frozen=True)
+class MeasuredMask:
+    """The edges of a mask, or the rule that it breaks."""
 
-    ``mask`` is a COCO ``segmentation`` of any type, in an image of this width and height.
-    """
-    if isinstance(mask, dict):
-        return measure_rle(mask, width, height)
-    if not mask or not isinstance(mask, list) or not all(map(are_numbers, mask)):
-        return NO_MASK, ()
+    rule: Rule | None = None
+    edges: Edges = ()
+
+
+def measure_mask(mask: Mask, size: Size) -> MeasuredMask:
+    """Measure a mask in an image of (width, height)."""
+    if isinstance(mask, Rle):
+        return measure_rle(mask, size)
     are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
     if not are_polygons or sum(map(measure_list, mask)) < 1:
-        return FEW_POINTS, ()
+        return MeasuredMask(FEW_POINTS)
     x = [value for polygon in mask for value in polygon[::2]]
     y = [value for polygon in mask for value in polygon[1::2]]
-    return None, [min(x), min(y), max(x), max(y)]
+    return MeasuredMask(edges=[min(x), min(y), max(x), max(y)])
 
 
-def measure_rle(mask: Mapping, width: int, height: int) -> tuple[Rule | None, Edges]:
-    """Return the rule that a mask in RLE breaks, or None and the edges of the mask."""
-    counts = mask.get('counts')
-    if isinstance(counts, str):
-        counts = decode_counts(counts)
-    are_counts = isinstance(counts, list) and all(
-        type(count) is int and count >= 0 for count in counts
-    )
-    has_size = mask.get('size') == [height, width]
-    if not are_counts or not has_size or sum(counts) != height * width:
-        return NO_MASK, ()
+def measure_rle(mask: Rle, size: Size) -> MeasuredMask:
+    """Measure a mask in RLE in an image of (width, height)."""
+    width, height = size
+    counts = decode_counts(mask.counts) if isinstance(mask.counts, str) else mask.counts
+    are_counts = all(count >= 0 for count in counts)
+    if not are_counts or mask.size != [height, width] or sum(counts) != height * width:
+        return MeasuredMask(NO_MASK)
     from pycocotools import mask as coco_mask  # imported here: polygons do not need it
 
-    rle = coco_mask.frPyObjects({**mask, 'counts': counts}, height, width)
-    box = coco_mask.toBbox(rle).tolist()
-    rule = FEW_POINTS if 0 in box[2:] else None
-    return rule, get_edges(box)
+    rle = coco_mask.frPyObjects({'size': mask.size, 'counts': counts}, height, width)
+    box = Box(*coco_mask.toBbox(rle).tolist())
+    if 0 in (box.width, box.height):
+        return MeasuredMask(FEW_POINTS)
+    return MeasuredMask(edges=box.edges)
 
 
-def is_ring(mask: Any, area: float) -> bool:
+def is_ring(mask: Mask, area: float) -> bool:
     """Return whether the area is that of the largest polygon without the others, its holes.
 
     Holes that are smaller than the tolerance make no difference.
     """
-    if isinstance(mask, dict) or len(mask) < 2:
+    if isinstance(mask, Rle) or len(mask) < 2:
         return False
     *holes, outline = sorted(map(measure_list, mask))
     tolerance = max(1, MAX_RING_ERROR * outline)
@@ -192,17 +281,21 @@ def is_ring(mask: Any, area: float) -> bool:
     return sum(holes) > tolerance and abs(area - without_holes) < tolerance
 
 
-def is_box_mask(entry: Mapping) -> bool:
-    """Return whether the mask of an object is a polygon with the corners of its box."""
-    mask = entry['segmentation']
-    _, _, width, height = entry['bbox']
-    if isinstance(mask, dict) or len(mask) > 1:
+def is_box_mask(each: LabelledObject) -> bool:
+    """Return whether the mask of an object is a polygon with the corners of its box.
+
+    The object breaks no rule.
+    """
+    if isinstance(each.mask, Rle) or len(each.mask) > 1:
         return False
-    corners = set(zip(mask[0][::2], mask[0][1::2], strict=True))
-    return len(corners) == 4 and measure_list(mask[0]) > MIN_FILLED * width * height
+    polygon = each.mask[0]
+    corners = set(zip(polygon[::2], polygon[1::2], strict=True))
+    return (
+        len(corners) == 4 and measure_list(polygon) > MIN_FILLED * each.box.width * each.box.height
+    )
 
 
-def measure_area(polygon: Sequence[float]) -> float:
+def measure_area(polygon: Polygon) -> float:
     """Return the area of a polygon [x1, y1, x2, y2, ...]."""
     x, y = np.reshape(polygon, (-1, 2)).T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

@@ -1,74 +1,90 @@
-"""A rule for datasets, what follows where it is broken, and the issues that rules find."""
+"""A rule for datasets, what follows where it is broken, and what breaks it.
 
-from collections.abc import Mapping, Sequence
+A function finds what breaks a rule and returns :class:`Finding`s; it changes nothing. Then the
+rule's effect is executed: for a folder by ``judge.py``, for the datasets of a config by
+:func:`make_issues` and the command that prints the issues.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import NamedTuple
 
-from ...errors import shorten
+from ...errors import UserError, shorten
 
 MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may be unusable
 
 
-class Effect(Enum):
-    """What follows where a rule is broken. The values are texts of the docs.
-
-    In a folder, the function that looks for what breaks the rule acts:
-
-    LEFT_OUT: The image, object, file or line is left out. The judge counts and names it, and rejects
-        the folder if more than a tenth is left out.
-    NOTED: It is read; copies are left out, but do not count. The judge, or ``advice``, names it.
-    REJECTED: The function raises an error.
-
-    In a config nothing is left out. STOPS and STOPS_IF_MANY stop a run, NOTED does not.
-    """
+class FolderEffect(Enum):
+    """What follows where a rule is broken in a folder. The values are texts of the docs."""
 
     LEFT_OUT = 'left out and counted; above a tenth, the command stops'
+    DROPPED = 'left out; a line says so'  # copies, of which one stays
+    READ_AS_OBJECT = 'read as an object that is not ignored; a line says so'
+    NOTED = 'a line says so'
     REJECTED = 'the command stops'
+
+
+class ConfigEffect(Enum):
+    """What follows where a rule is broken in a dataset of a config, from which nothing is left out.
+
+    The values are texts of the docs.
+    """
+
     STOPS = 'the run stops'
     STOPS_IF_MANY = 'above a tenth, the run stops'
     NOTED = 'a line says so'
-    NONE = '-'  # it cannot occur, or is not looked for
 
 
-class Rule(NamedTuple):
-    """A rule: the problem where it is broken (a phrase), and the remedy (a sentence).
+@dataclass(frozen=True)
+class Rule:
+    """A rule: the problem where it is broken (a phrase), the remedy (a sentence), and its effects.
 
-    The functions beside it, a reader, the judge or the subpackage ``checks`` look for what breaks
-    it. Messages have its texts, unless the function raises an error of its own. The docs list all
-    rules.
+    Messages have its texts. The docs list all rules.
     """
 
     problem: str
     remedy: str
     unit: str = 'image'  # what is left out: images or objects
-    in_folder: Effect = Effect.LEFT_OUT  # for train --data and check-data FOLDER
-    in_config: Effect = Effect.STOPS  # for training, tests and check-data with a CONFIG
+    # For train --data and check-data FOLDER; None: it is not looked for there.
+    in_folder: FolderEffect | None = FolderEffect.LEFT_OUT
+    # For training, tests and check-data with a CONFIG; None: it is not looked for there.
+    in_config: ConfigEffect | None = ConfigEffect.STOPS
+    # For the validation and test datasets of a config, if it is another one.
+    in_scoring: ConfigEffect | None = None
 
 
 # For a rule that only folders can break:
-make_folder_rule = partial(Rule, in_config=Effect.NONE)
+make_folder_rule = partial(Rule, in_config=None)
 # For a rule that only folders can break, and that is only noted:
-make_folder_note = partial(make_folder_rule, in_folder=Effect.NOTED)
+make_folder_note = partial(make_folder_rule, in_folder=FolderEffect.NOTED)
 # For a rule that only configs can break:
-make_config_rule = partial(Rule, in_folder=Effect.NONE)
-
-# For each broken rule, all that breaks it: which image or object it is, and its values. Functions
-# that add to it expect a defaultdict.
-Problems = dict[Rule, list[str]]
+make_config_rule = partial(Rule, in_folder=None)
 
 
-class Issue(NamedTuple):
-    """A rule that is broken, with examples."""
+@dataclass(frozen=True)
+class Finding:
+    """An image, an object, a line or the like that breaks a rule."""
+
+    rule: Rule
+    example: str  # which one it is, and its values
+    message: str = ''  # a whole sentence, if the rule's texts do not say enough
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A rule that is broken, with all that is known to break it. Messages name a few of these."""
 
     rule: Rule
     place: str  # the file or folder, or ''
-    examples: Sequence[str] = ()  # all that are known; messages name a few
+    examples: Sequence[str] = ()
     stops_run: bool = True  # only for configs
+    message: str = ''  # instead of the place, the rule's texts and the examples
 
     def format(self, max_examples: int = 3) -> str:
         """Return the place, the problem, its examples and the remedy as a line."""
+        if self.message:
+            return self.message
         text = self.rule.problem
         if self.place:
             text = f'{self.place}: {text}'
@@ -78,29 +94,71 @@ class Issue(NamedTuple):
         return f'{text}. {self.rule.remedy}'
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
-    """What is wrong with the datasets of a config, and what they contain. The checks add to it."""
+    """What is wrong with datasets of a config, and what they contain."""
 
-    issues: list[Issue]
-    notes: list[str]
-    summaries: list[str]
+    issues: Sequence[Issue] = ()
+    notes: Sequence[str] = ()
+    summaries: Sequence[str] = ()
+
+    def __add__(self, other: 'Report') -> 'Report':
+        return Report(
+            issues=[*self.issues, *other.issues],
+            notes=[*self.notes, *other.notes],
+            summaries=[*self.summaries, *other.summaries],
+        )
 
     def format_messages(self, stops_run: bool = True) -> list[str]:
         """Return a line for each issue that stops the run, or for each that does not."""
         return [issue.format() for issue in self.issues if issue.stops_run is stops_run]
 
 
-def make_issues(
-    problems: Mapping[Rule, Sequence[str]], place: str, are_many: bool = False
-) -> list[Issue]:
-    """Return an issue for each rule that has examples.
+def make_findings(rule: Rule, examples: Iterable[str]) -> list[Finding]:
+    """Return a finding for each example."""
+    return [Finding(rule, example) for example in examples]
 
-    ``are_many`` says whether more than :data:`MAX_UNUSABLE` of the objects have problems.
+
+def make_issues(
+    findings: Iterable[Finding],
+    place: str = '',
+    *,
+    are_many: bool = False,
+    is_scored: bool = False,
+) -> list[Issue]:
+    """Return an issue for each rule that is broken, and one for each finding with its own message.
+
+    Args:
+        findings: What breaks rules.
+        place: The file or folder in which it was found.
+        are_many: Whether more than :data:`MAX_UNUSABLE` of a config's objects break rules.
+        is_scored: Whether it is a config's dataset for validation or test.
     """
-    stopping = (Effect.STOPS, Effect.STOPS_IF_MANY) if are_many else (Effect.STOPS,)
-    return [
-        Issue(rule, place, examples, rule.in_config in stopping)
-        for rule, examples in problems.items()
-        if examples
-    ]
+    examples = {}
+    issues = []
+    for finding in findings:
+        if finding.message:
+            issues.append(Issue(finding.rule, place, [finding.example], message=finding.message))
+        else:
+            examples.setdefault(finding.rule, []).append(finding.example)
+    for rule, own in examples.items():
+        effect = rule.in_config
+        if is_scored and rule.in_scoring:
+            effect = rule.in_scoring
+        stops_run = effect is ConfigEffect.STOPS
+        if effect is ConfigEffect.STOPS_IF_MANY:
+            stops_run = are_many
+        issues.append(Issue(rule, place, own, stops_run))
+    return issues
+
+
+def format_findings(findings: Iterable[Finding]) -> list[str]:
+    """Return a line for each rule that is broken, or for each finding with its own message."""
+    return [issue.format() for issue in make_issues(findings)]
+
+
+def reject_broken(findings: Iterable[Finding], place: str = '') -> None:
+    """Raise a UserError for what breaks a rule with the effect REJECTED, if anything does."""
+    rejected = [each for each in findings if each.rule.in_folder is FolderEffect.REJECTED]
+    for issue in make_issues(rejected, place):
+        raise UserError(issue.format())

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from PIL import Image
 
+from mmgcvit.datasets.annotations import Box, LabelledObject
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.records import ObjectSplit
+from mmgcvit.datasets.records import ObjectImage, ObjectSplit
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.object_sizes import choose_tile_side, count_fullest, find_small_objects
 
@@ -47,15 +48,49 @@ def test_files_in_class_folders_that_are_no_images_are_named(tmp_path):
     assert 'they are no images: train/third/a.jpg_large' in str(read_folder(tmp_path))
 
 
+def test_damaged_json_files_beside_class_folders_are_named(tmp_path):
+    write_example(tmp_path, 'classes')
+    write(tmp_path / 'labels.json', '{')
+    assert 'not read: labels.json is not valid JSON' in str(read_folder(tmp_path))
+
+
+def test_annotation_files_that_do_not_fit_are_named_where_maps_are_read(tmp_path):
+    write_example(tmp_path, 'maps')
+    write(tmp_path / 'other/0.xml', '<annotation/>')
+    notes = '\n'.join(read_folder(tmp_path, 'semantic').notes)
+    assert 'annotation files are not read: no image has an XML file of its name' in notes
+
+
+def test_a_photo_with_another_map_of_the_same_classes_is_no_copy(tmp_path):
+    write_example(tmp_path, 'maps')
+    shutil.copy(tmp_path / 'images/train/0.jpg', tmp_path / 'images/train/copy.jpg')
+    labels = np.array(Image.open(tmp_path / 'labels/train/0.png'))
+    write(tmp_path / 'labels/train/copy.png', labels)
+    assert 'more than once (the first' in str(read_folder(tmp_path, 'semantic'))
+    write(tmp_path / 'labels/train/copy.png', labels[::-1])
+    with pytest.raises(UserError, match='more than once, with other classes, boxes, masks or maps'):
+        read_folder(tmp_path, 'semantic')
+
+
+def test_faults_of_this_package_are_not_shown_as_faults_of_a_file(monkeypatch, tmp_path):
+    def fail(*_):
+        raise TypeError('a fault')
+
+    write_example(tmp_path, 'coco')
+    monkeypatch.setattr('mmgcvit.datasets.formats.coco.parse_flag', fail)
+    with pytest.raises(TypeError, match='a fault'):
+        read_folder(tmp_path)
+
+
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
 
 
 def make_split(width, height, boxes):
     """Return a split with an object for each box and a small crowd, all in one image."""
-    images = [{'id': 1, 'width': width, 'height': height}]
-    objects = [{'image_id': 1, 'bbox': [*box]} for box in boxes]
-    crowd = {'image_id': 1, 'bbox': [0, 0, 1, 1], 'iscrowd': 1}
-    return ObjectSplit(Path(), images, [*objects, crowd], [])
+    objects = [LabelledObject(1, 'x', Box(*box), 1) for box in boxes]
+    crowd = LabelledObject(2, 'x', Box(0, 0, 1, 1), 1, is_ignored=True)
+    image = ObjectImage('a.jpg', 1, (width, height), [*objects, crowd])
+    return ObjectSplit(Path(), [image], [])
 
 
 @given(

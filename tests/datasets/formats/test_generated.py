@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS
 from mmgcvit.config import enter_scope
 from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.rules.judge import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
+from mmgcvit.datasets.rules.copies import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.hold_out import split_validation
@@ -60,16 +60,15 @@ def describe_read(dataset, split):
     numbers = [read_number(path) for path in part.image_paths]
     if dataset.annotation_types[0] in ('classes', 'seg_maps'):
         return {number: name for number, (name,) in zip(numbers, part.list_classes(), strict=True)}
-    names = {category['id']: category['name'] for category in part.categories}
-    ids = [entry['id'] for entry in (*part.images, *part.categories, *part.annotations)]
+    objects = [obj for _, obj in part.iter_objects()]
+    ids = [entry.id for entry in (*part.images, *part.categories, *objects)]
     assert all(0 <= value < 2**53 for value in ids)
-    found = {image['id']: [] for image in part.images}
-    for obj in part.annotations:
-        assert obj['id'] > 0, 'pycocotools takes a match with the object 0 for none'
-        left, top, width, height = obj['bbox']
-        box = [round(side, 1) for side in (left, top, left + width, top + height)]
-        row = names[obj['category_id']], *box, bool(obj.get('segmentation')), bool(obj['iscrowd'])
-        found[obj['image_id']].append(row)
+    found = {image.id: [] for image in part.images}
+    for image, obj in part.iter_objects():
+        assert obj.id > 0, 'pycocotools takes a match with the object 0 for none'
+        box = [round(side, 1) for side in obj.box.edges]
+        row = obj.class_name, *box, obj.mask is not None, obj.is_ignored
+        found[image.id].append(row)
     return {number: sorted(rows) for number, rows in zip(numbers, found.values(), strict=True)}
 
 
@@ -159,7 +158,8 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
                 truth = {number: truth[number] for number in truth if number not in held_out}
             assert describe_read(dataset, split) == truth
             num_left_out += len(photos) - len(dataset.splits[split].image_names)
-            crowds += [entry['iscrowd'] for entry in dataset.splits[split].annotations]
+            if has_objects:
+                crowds += [obj.is_ignored for _, obj in dataset.splits[split].iter_objects()]
         notes = '\n'.join(dataset.notes)
         named = [rule for rule in (SHARED_IMAGES, REPEATED_IMAGES) if rule.problem in notes]
         assert len(named) == num_left_out

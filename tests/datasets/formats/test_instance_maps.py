@@ -86,9 +86,8 @@ def test_the_masks_of_objects_are_the_pixels_of_their_numbers(names, dtype, tmp_
     for image, labels in zip(split.images, maps, strict=True):
         is_255_empty = dtype == np.uint8 and 254 not in labels
         numbers = {*np.unique(labels)} - ({0, 255} if is_255_empty else {0})
-        objects = [obj for obj in split.objects if obj['image_id'] == image['id']]
-        for obj, number in zip(objects, sorted(numbers), strict=True):
-            mask = obj['segmentation']
+        for obj, number in zip(image.objects, sorted(numbers), strict=True):
+            mask = obj.mask.entry
             np.testing.assert_array_equal(coco_mask.decode(mask), labels == number)
-            assert obj['area'] == coco_mask.area(mask)
-            assert obj['bbox'] == coco_mask.toBbox(mask).tolist()
+            assert obj.area == coco_mask.area(mask)
+            assert obj.box.values == coco_mask.toBbox(mask).tolist()

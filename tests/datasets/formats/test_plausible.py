@@ -105,7 +105,7 @@ def test_a_path_and_a_pillow_image_are_rotated_alike_or_the_path_is_rejected(
             convert_to_array(path, DecodingSettings())
         return
     loaded = convert_to_array(path, DecodingSettings())
-    assert read_sizes(path)[1] == loaded.shape[1::-1]
+    assert read_sizes(path).upright == loaded.shape[1::-1]
     assert np.abs(loaded.astype(int) - expected).max() < 60
     assert np.abs(loaded.astype(int) - expected).mean() < 5
 

@@ -12,10 +12,10 @@ from PIL import ExifTags, Image
 
 from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.rules import classes, coco, images, judge, objects
+from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.classes import find_missing_classes
-from mmgcvit.datasets.rules.rule import Effect
+from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 
@@ -210,11 +210,11 @@ ROWS = [
     (images.OTHER_SIZE, write_map(SMALL_MAP), ('maps config',)),
     (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
-    (judge.REPEATED_IMAGES, copy_to('train'), ALL),
-    (judge.CONTRADICTIONS, contradict, ALL),
-    (judge.SHARED_IMAGES, copy_to('val'), ALL),
-    (judge.REPEATED_OBJECTS, repeat_thing, BOXED),
-    (judge.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
+    (copies.REPEATED_IMAGES, copy_to('train'), ALL),
+    (copies.CONTRADICTIONS, contradict, ALL),
+    (copies.SHARED_IMAGES, copy_to('val'), ALL),
+    (objects.REPEATED_OBJECTS, repeat_thing, BOXED),
+    (objects.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
     (objects.OUTSIDE, set_box(90, 60, 130, 90), BOXED),
     (objects.OUTSIDE, edit_coco('annotations', bbox=[90, 60, 30, 30]), COCO[2:]),
@@ -226,9 +226,9 @@ ROWS = [
     (objects.RING, edit_coco('annotations', bbox=BOX, segmentation=RING, area=924), MASKED),
     (objects.FULL_IMAGES, repeat_object(120), ('coco config',)),
     (objects.BOX_MASKS, set_option('corners'), ('coco',)),
-    (coco.BRUSH_MASKS, set_option('brush'), ('coco',)),
+    (objects.BRUSH_MASKS, set_option('brush'), ('coco',)),
     (
-        coco.CROWD_MASKS,
+        objects.CROWD_MASKS,
         edit_coco('annotations', bbox=BOX, segmentation=encode_box(BOX), iscrowd=1),
         ('coco',),
     ),
@@ -272,9 +272,9 @@ WORDS = {
     images.OTHER_LABELS: ['have the values', images.OTHER_LABELS.problem],
 }
 OF_TRAINING = (
-    judge.REPEATED_IMAGES,
-    judge.CONTRADICTIONS,
-    judge.SHARED_IMAGES,
+    copies.REPEATED_IMAGES,
+    copies.CONTRADICTIONS,
+    copies.SHARED_IMAGES,
     classes.MISSING_CLASSES,
     coco.NO_OBJECTS,
 )
@@ -309,14 +309,14 @@ def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, split, n
     for image, label in write_dataset(data_format, change, number, tmp_path, split):
         if not hasattr(change, 'is_before'):
             change(image, label)
-    is_left_out = rule.in_folder == Effect.LEFT_OUT
-    if rule.in_folder == Effect.REJECTED or (is_left_out and number == 5):
+    is_left_out = rule.in_folder == FolderEffect.LEFT_OUT
+    if rule.in_folder == FolderEffect.REJECTED or (is_left_out and number == 5):
         with pytest.raises(UserError) as error:
             read_folder(tmp_path, task)
         assert says(rule, str(error.value))
         return
     dataset = read_folder(tmp_path, task)
-    text = '\n'.join([str(dataset), *find_missing_classes(dataset)])
+    text = '\n'.join([str(dataset), *format_findings(find_missing_classes(dataset))])
     assert says(rule, text)
     problems = re.findall(rf'(\d) problems? in \d+ {rule.unit}', text)
     assert problems in ([], ['1'], ['2'])
@@ -344,15 +344,19 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, 
         cfg.train_dataloader.dataset.pipeline.pop(1)
     report = check(cfg)
     effect = rule.in_config
-    stops_run = effect == Effect.STOPS or (effect == Effect.STOPS_IF_MANY and number == 5)
+    stops_run = effect == ConfigEffect.STOPS or (
+        effect == ConfigEffect.STOPS_IF_MANY and number == 5
+    )
     messages = report.format_messages(stops_run)
-    assert says(rule, '\n'.join([*messages, *report.notes] if effect == Effect.NOTED else messages))
+    assert says(
+        rule, '\n'.join([*messages, *report.notes] if effect == ConfigEffect.NOTED else messages)
+    )
 
 
 def test_the_table_has_each_rule_in_folders_and_in_configs():
     """Class folders in another order are in the tests of checks."""
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
-    expected = {(rule, False) for rule in RULES if rule.in_folder != Effect.NONE}
-    expected |= {(rule, True) for rule in RULES if rule.in_config != Effect.NONE}
+    expected = {(rule, False) for rule in RULES if rule.in_folder}
+    expected |= {(rule, True) for rule in RULES if rule.in_config}
     elsewhere = {(images.OTHER_ORDER, True), (images.OTHER_NUM_CLASSES, True)}
     assert expected - places == elsewhere

@@ -1,0 +1,207 @@
+"""Read the content of a COCO file as records, which have the entries' values by their types.
+
+Ids and names may be of any simple type, and are as in the file: readers decide what they take.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeGuard
+
+from ..errors import get_first_line
+from .annotations import (
+    Box,
+    Id,
+    Json,
+    JsonObject,
+    Mask,
+    Size,
+    Unusable,
+    is_id,
+    parse_area,
+    parse_box,
+    parse_mask,
+    parse_size,
+)
+
+RawContent = Mapping[str, Sequence[JsonObject]]  # the lists of a COCO file
+# The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
+KEYS = {
+    'images': {'id', 'file_name', 'height', 'width'},
+    'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
+    'categories': {'id', 'name'},
+}
+# The keys of entries that must be a number or a text, since entries are looked up by them.
+SIMPLE_KEYS = {
+    'images': ('id', 'file_name'),
+    'annotations': ('image_id', 'category_id'),
+    'categories': ('id', 'name'),
+}
+# The keys of annotations that are fields of a CocoAnnotation.
+READ_KEYS = KEYS['annotations'] | {'segmentation', 'iscrowd', 'ignore'}
+
+
+@dataclass(frozen=True, slots=True)
+class CocoImage:
+    """An entry of ``images``."""
+
+    id: Id
+    file_name: Id
+    size: Size | Unusable
+    others: JsonObject  # keys that are not fields here
+
+
+@dataclass(frozen=True, slots=True)
+class CocoAnnotation:
+    """An entry of ``annotations``."""
+
+    id: Json
+    image_id: Id
+    category_id: Id
+    box: Box | Unusable
+    area: float | Unusable
+    mask: Mask | Unusable | None
+    iscrowd: Json  # 0 if it is missing
+    ignore: Json  # None if it is missing
+    others: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class CocoCategory:
+    """An entry of ``categories``."""
+
+    id: Id
+    name: Id
+    supercategory: Json
+    others: JsonObject  # also the supercategory
+
+
+@dataclass(frozen=True)
+class CocoContent:
+    """The lists of a COCO file."""
+
+    images: Sequence[CocoImage]
+    annotations: Sequence[CocoAnnotation]
+    categories: Sequence[CocoCategory]
+
+
+def read_json(path: Path) -> tuple[Json, str]:
+    """Return the content of a JSON file, or None and why it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8-sig')), ''
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f'not valid JSON in UTF-8: {get_first_line(error)}'
+
+
+def is_coco(content: Json) -> TypeGuard[JsonObject]:
+    """Return whether content has at least two of COCO's lists."""
+    return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
+
+
+def find_missing_keys(content: Json, is_scored: bool = False) -> list[str]:
+    """Return which of COCO's lists content lacks, or which keys its entries lack.
+
+    Args:
+        content: The content of a JSON file, of any type.
+        is_scored: Whether scores are computed on it, for which objects need ``iscrowd``.
+    """
+    lists = content if isinstance(content, dict) else {}
+    missing = [f'no {name}' for name in KEYS if not isinstance(lists.get(name), list)]
+    if missing:
+        return missing
+    for name, keys in KEYS.items():
+        # pycocotools, which computes the scores, reads iscrowd of all annotations.
+        is_read = is_scored and name == 'annotations'
+        needed = keys | {'iscrowd'} if is_read else keys
+        for index, entry in enumerate(lists[name]):
+            entry = entry if isinstance(entry, dict) else {}
+            absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            if absent:
+                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
+    return missing
+
+
+def find_wrong_types(content: RawContent) -> list[str]:
+    """Return the ids and names that are lists or objects, except ids of annotations.
+
+    The content has all keys (:func:`find_missing_keys`).
+    """
+    return [
+        describe_wrong(name, index, key=key, value=entry[key])
+        for name, keys in SIMPLE_KEYS.items()
+        for index, entry in enumerate(content[name])
+        for key in keys
+        if not is_id(entry[key])
+    ]
+
+
+def find_unloadable(content: RawContent) -> list[str]:
+    """Return further ids and names with which mmdet and pycocotools cannot load a file.
+
+    A folder's reader numbers annotations anew, and takes numbers as names.
+    """
+    ids = [
+        describe_wrong('annotations', index, key='id', value=entry['id'])
+        for index, entry in enumerate(content['annotations'])
+        if not is_id(entry['id'])
+    ]
+    names = [
+        f'images[{index}] has the file_name {image["file_name"]!s:.60}, which is not a text'
+        for index, image in enumerate(content['images'])
+        if is_id(image['file_name']) and not isinstance(image['file_name'], str)
+    ]
+    return ids + names
+
+
+def describe_wrong(name: str, index: int, *, key: str, value: Json) -> str:
+    return f'{name}[{index}] has the {key} {value!s:.60}, which is neither a number nor a text'
+
+
+def parse_content(content: RawContent) -> CocoContent:
+    """Return the content of a COCO file as records.
+
+    It has all keys (:func:`find_missing_keys`) and no wrong types (:func:`find_wrong_types`).
+    """
+    return CocoContent(
+        images=[parse_image(entry) for entry in content['images']],
+        annotations=[parse_annotation(entry) for entry in content['annotations']],
+        categories=[parse_category(entry) for entry in content['categories']],
+    )
+
+
+def parse_image(entry: JsonObject) -> CocoImage:
+    return CocoImage(
+        id=entry['id'],
+        file_name=entry['file_name'],
+        size=parse_size(entry['width'], entry['height']),
+        others=remove_keys(entry, KEYS['images']),
+    )
+
+
+def parse_annotation(entry: JsonObject) -> CocoAnnotation:
+    return CocoAnnotation(
+        id=entry['id'],
+        image_id=entry['image_id'],
+        category_id=entry['category_id'],
+        box=parse_box(entry['bbox']),
+        area=parse_area(entry['area']),
+        mask=parse_mask(entry.get('segmentation')),
+        iscrowd=entry.get('iscrowd', 0),
+        ignore=entry.get('ignore'),
+        others=remove_keys(entry, READ_KEYS),
+    )
+
+
+def parse_category(entry: JsonObject) -> CocoCategory:
+    return CocoCategory(
+        id=entry['id'],
+        name=entry['name'],
+        supercategory=entry.get('supercategory'),
+        others=remove_keys(entry, KEYS['categories']),
+    )
+
+
+def remove_keys(entry: JsonObject, keys: Iterable[str]) -> JsonObject:
+    """Return an entry without these keys."""
+    return {key: value for key, value in entry.items() if key not in keys}

@@ -1,0 +1,131 @@
+"""Rules for images that a dataset has more than once.
+
+Images are the same if their files have the same bytes, whatever their names. A link to an image is
+a copy of it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import UserError, shorten
+from ...files import compute_sha256
+from ..decoding import read_values
+from ..records import ClassSplit, MapSplit, Split
+from .images import MAX_THREADS
+from .objects import make_object_key
+from .rule import Finding, FolderEffect, make_folder_rule
+
+SHARED_IMAGES = make_folder_rule(
+    'training images that are also in validation or test (left out of training)',
+    'Keep them in one split',
+    in_folder=FolderEffect.DROPPED,
+)
+REPEATED_IMAGES = make_folder_rule(
+    'images that a split has more than once (the first one is read)',
+    'Keep the one with the right annotations',
+    in_folder=FolderEffect.DROPPED,
+)
+CONTRADICTIONS = make_folder_rule(
+    'images that a split has more than once, with other classes, boxes, masks or maps (the first '
+    'one is read)',
+    'List all objects of an image with one entry, and give a photo one class',
+)
+
+
+def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the SHA-256 of each file that may be a copy, because another one has its size.
+
+    A file whose size no other one has is not read: its value is its path.
+    """
+    sizes = {path: path.stat().st_size for path in paths}
+    counts = Counter(sizes.values())
+    similar = [path for path in sizes if counts[sizes[path]] > 1]
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        hashes = zip(similar, pool.map(compute_sha256, similar), strict=True)
+        return {path: str(path) for path in paths} | dict(hashes)
+
+
+def list_held_out(splits: Mapping[str, Split], contents: Mapping[Path, str]) -> set[str]:
+    """Return the contents of the images in validation and test."""
+    return {
+        contents[path]
+        for name, split in splits.items()
+        if name != 'train'
+        for path in split.image_paths
+    }
+
+
+def check_training_differs(
+    folder: Path, splits: Mapping[str, Split], contents: Mapping[Path, str]
+) -> None:
+    """Raise a UserError if all training images are also in another split.
+
+    Args:
+        folder: The dataset's folder, for messages.
+        splits: The splits of the dataset.
+        contents: The content of each image (:func:`hash_similar`).
+    """
+    train = splits['train']
+    held_out = list_held_out(splits, contents)
+    if train.images and all(contents[path] in held_out for path in train.image_paths):
+        raise UserError(
+            f'{folder}: all training images are also in validation or test '
+            f'({shorten(train.image_names)}). Put other images into one of the splits, or remove '
+            'val: then a fifth of train is held out for it'
+        )
+
+
+def find_copies(
+    splits: Mapping[str, Split], contents: Mapping[Path, str], with_masks: bool
+) -> dict[str, dict[int, Finding]]:
+    """Return the copies of images, by split and by their indices.
+
+    Training should not have the images of other splits. Of the same images in one split, the first
+    one is not a copy.
+
+    Args:
+        splits: The splits of the dataset.
+        contents: The content of each image (:func:`hash_similar`).
+        with_masks: Whether masks are trained. If so, they are compared too.
+    """
+    held_out = list_held_out(splits, contents)
+    found = {}
+    for name, split in splits.items():
+        found[name] = {}
+        first = {}  # the index of the first image with a content
+        for index, path in enumerate(split.image_paths):
+            content = contents[path]
+            original = first.setdefault(content, index)
+            rule = None
+            if name == 'train' and content in held_out:
+                rule = SHARED_IMAGES
+            elif original != index:
+                is_same = have_same_annotations(split, original, index, with_masks=with_masks)
+                rule = REPEATED_IMAGES if is_same else CONTRADICTIONS
+            if rule:
+                found[name][index] = Finding(rule, str(path))
+    return found
+
+
+def have_same_annotations(split: Split, first: int, second: int, *, with_masks: bool) -> bool:
+    """Return whether two images of a split, given by their indices, have the same annotations."""
+    if isinstance(split, ClassSplit):
+        return split.images[first].label == split.images[second].label
+    if isinstance(split, MapSplit):
+        return have_same_labels(split, first, second)
+    objects = [
+        {make_object_key(each, with_masks) for each in split.images[index].objects}
+        for index in (first, second)
+    ]
+    return objects[0] == objects[1]
+
+
+def have_same_labels(split: MapSplit, first: int, second: int) -> bool:
+    """Return whether the maps of two images have the same value in each pixel."""
+    paths = [split.image_folder / split.images[index].map_name for index in (first, second)]
+    values = [read_values(path, split.pixel_labels.are_colours) for path in paths]
+    return np.array_equal(*values)
