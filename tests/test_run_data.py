@@ -28,17 +28,19 @@ FORMATS = ('classes', 'coco', 'maps', 'white')
 OLD_RUNS = ROOT / 'tests' / 'data' / 'runs'
 
 
-def start(data, work_dir, data_format='classes', num_seen=None):
+def start(data, work_dir, data_format='classes', is_smaller=False):
     """Write a dataset and what the start of a run on it leaves in its work dir; return its folder.
 
-    With ``num_seen``, it has only so many images, so that its split is another one.
+    If it is smaller, each split lacks its last image.
     """
     data = Path(data)
     if not data.exists():
         write_data(data, data_format)
     dataset = read_folder(data, 'semantic')
-    if num_seen:
-        splits = {name: split.select(range(num_seen)) for name, split in dataset.splits.items()}
+    if is_smaller:
+        splits = {}
+        for name, split in dataset.splits.items():
+            splits[name] = split.select(range(len(split.image_names) - 1))
         dataset = dataset._replace(splits=splits)
     path, _ = make_config(dataset, work_dir, size='mini')
     Config.fromfile(path).dump(Path(work_dir, path.name))  # as mmengine does
@@ -99,7 +101,7 @@ def copy(run):
 def rename_and_take_the_old_name(run):
     """The other run has the same data, but another split."""
     moved = rename(run)
-    start('photos', run, num_seen=1)
+    start('photos', run, is_smaller=True)
     return moved
 
 
@@ -115,7 +117,7 @@ def call_from_elsewhere(run):
     other = project.with_name('other')
     other.mkdir()
     os.chdir(other)
-    start('photos', 'work_dirs/photos', num_seen=1)
+    start('photos', 'work_dirs/photos', is_smaller=True)
     return project / run
 
 
