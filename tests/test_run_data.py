@@ -5,6 +5,7 @@ run or project.
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -41,7 +42,7 @@ def start(data, work_dir, data_format='classes', is_smaller=False):
         splits = {}
         for name, split in dataset.splits.items():
             splits[name] = split.select(range(len(split.image_names) - 1))
-        dataset = dataset._replace(splits=splits)
+        dataset = replace(dataset, splits=splits)
     path, _ = make_config(dataset, work_dir, size='mini')
     Config.fromfile(path).dump(Path(work_dir, path.name))  # as mmengine does
     Path(work_dir, 'last_checkpoint').touch()
