@@ -129,7 +129,7 @@ def test_a_resumed_run_checks_annotations_again_only_if_their_file_has_changed(t
     cfg.resume = True
     check()
     assert 'not checked again' in capsys.readouterr().err
-    path = Path(cfg.train_dataloader.dataset.ann_file)
+    path = Path(dataset['data_root'], dataset['ann_file'])
     os.utime(path, ns=(0, 0))
     with pytest.raises(UserError, match=r'images/b\.jpg'):
         check()
