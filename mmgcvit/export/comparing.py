@@ -257,14 +257,16 @@ def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
 
     model = onnx.load_from_string(content)
     graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    constants = dict(initializers)
     for node in graph.node:
         if node.op_type == 'Constant':
             constants[node.output[0]] = node.attribute[0].t
     nms_nodes = [node for node in graph.node if node.op_type == 'NonMaxSuppression']
-    threshold = None
+    threshold = name = None
     if nms_nodes:
-        threshold = constants.get(nms_nodes[-1].input[-1])
+        name = nms_nodes[-1].input[-1]
+        threshold = constants.get(name)
     if threshold is None or onnx.numpy_helper.to_array(threshold) != np.float32(score_thr):
         raise UserError(
             f'the ONNX file has no NonMaxSuppression with the score threshold {score_thr}, so its '
@@ -274,6 +276,9 @@ def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
     zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
     graph.initializer.append(zero)
     nms_nodes[-1].input[-1] = zero.name
+    is_used = any(name in node.input for node in graph.node)
+    if name in initializers and not is_used:
+        graph.initializer.remove(initializers[name])  # onnxruntime would warn about it
     return model.SerializeToString()
 
 
