@@ -21,14 +21,16 @@ How ``mmgcvit train --data FOLDER`` comes from a folder to a config:
 ``object_sizes``.
 
 Behind these are ``annotations`` (a box, a mask, an object, and how values of files become them),
-``coco_content`` (the content of COCO files), ``layouts`` (where files are, and which belong together), ``reading`` (many files
-at once) and ``decoding`` (of images and maps). ``resuming`` is for a run that goes on,
-``transforms`` and ``dataset_classes`` for the training itself.
+``coco_content`` (the content of COCO files), ``layouts`` (where files are, and which belong
+together), ``reading`` (many files at once) and ``decoding`` (of images and maps). ``resuming`` is
+for a run that goes on, ``transforms`` and ``dataset_classes`` for the training itself.
 
 ``mmgcvit check-data FOLDER`` does the same, and writes into a temporary folder. ``checks`` applies
 the rules to the datasets of any config, before a training or a test.
 
 A new layout of COCO, Pascal VOC or maps is a row of a table in ``formats``; a new format is a
 module there, named in ``finding.py``; a new rule is a constant in ``rules``, and a function beside
-it, which the judge calls, or a reader returns a ``Finding`` for what breaks it. This subpackage does not import ``models``.
+it, which the judge calls, or a reader returns a ``Finding`` for what breaks it.
+
+This subpackage does not import ``models``.
 """
