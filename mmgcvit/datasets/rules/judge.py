@@ -205,7 +205,8 @@ def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
     A split lacks objects if it had some before and has none now, and images if it has none now.
     """
     for name, split in after.items():
-        if isinstance(split, ObjectSplit) and before[name].objects and not split.objects:
+        had_objects = isinstance(before[name], ObjectSplit) and before[name].objects
+        if isinstance(split, ObjectSplit) and had_objects and not split.objects:
             return f'object of {name}'
         if not split.images:
             return f'image of {name}'
