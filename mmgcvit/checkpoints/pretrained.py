@@ -81,15 +81,15 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     )
 
 
-def list_foreign(tensors: StateDict, model_tensors: StateDict) -> list[str]:
+def list_foreign(tensors: StateDict, model_tensors: StateDict, prefix: str = '') -> list[str]:
     """List the tensors of a checkpoint for which modules of the backbone have no place.
 
     Stages, output norms and a classifier's head that the backbone does not have at all are not
-    listed.
+    listed. ``prefix`` is that of the backbone's keys.
     """
     foreign = []
     for name in tensors.keys() - model_tensors.keys():
-        part = re.match(OPTIONAL_PARTS, name)
+        part = re.match(re.escape(prefix) + OPTIONAL_PARTS, name)
         if part is None or any(key.startswith(part[0]) for key in model_tensors):
             foreign.append(name)
     return [name for name in tensors if name in foreign]
@@ -187,13 +187,15 @@ def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
     loaded, expected = prepare_tensors(model, checkpoint)
     foreign = [name for name in loaded if name not in expected]
     check_no_adapters(source, foreign, MODEL)
+    # A classifier's backbone has fewer output norms than a detector's, for example.
+    further = set(foreign).difference(list_foreign(loaded, expected, 'backbone.'))
+    foreign = [name for name in foreign if name not in further]
     backbone = {name: x for name, x in expected.items() if name.startswith('backbone.')}
     check_complete(source, loaded, backbone, advice=advise_config(source, loaded))
-    modules = {re.sub(r'^(module\.)+', '', name) for name, _ in model.named_modules()}
     owned = {get_model_part(name) for name in expected}
     missing = {get_model_part(name) for name in expected if name not in loaded}
     extra = {get_model_part(name) for name in foreign}
-    absent = {part for part in extra if part not in owned | modules}
+    absent = extra - owned
     check_no_foreign(
         source, [x for x in foreign if get_model_part(x) in extra - absent - missing], MODEL
     )
@@ -219,11 +221,9 @@ def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
     for names, reason in reasons:
         if names:
             line += f'; {reason}: {", ".join(list_parts(names))}'
-    if absent | other_kind:
-        line += (
-            f'; parts of the file that the model does not have: '
-            f'{", ".join(sorted(absent | other_kind))}'
-        )
+    others = absent | other_kind | {name.rpartition('.')[0] for name in further}
+    if others:
+        line += f'; parts of the file that the model does not have: {shorten(sorted(others))}'
     if list_parts(kept) == ['backbone']:
         line += '. Only the backbone is loaded'
     return line

@@ -48,7 +48,7 @@ class Option:
         if self.choices is not None and value not in self.choices:
             raise UserError(f'{name} {value!s:.40}: expected {join_choices(self.choices)}')
         # False for NaN.
-        if self.minimum is not None and not self.minimum <= float(value) <= MAX_NUMBER:
+        if self.minimum is not None and not self.minimum <= value <= MAX_NUMBER:
             raise UserError(
                 f'{name} {value!s:.40}: expected at least {self.minimum}, and at most '
                 f'{MAX_NUMBER:,}'

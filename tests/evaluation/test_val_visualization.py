@@ -20,12 +20,13 @@ from mmengine.visualization import LocalVisBackend
 from mmgcvit import load
 from mmgcvit.config import enter_scope, read_config
 from mmgcvit.engine.hooks.val_loss import ValLossHook
-from mmgcvit.engine.hooks.val_visualization import FOLDER, ValVisualizationHook
+from mmgcvit.engine.hooks.val_visualization import ValVisualizationHook
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.samples import load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import TRANSFORMS
+from mmgcvit.runs import VAL_IMAGES_FOLDER
 
 from ..configs.templates import TEMPLATES, own
 from ..inference.conftest import make_work_dir
@@ -71,7 +72,7 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     for step in (1, 2):
         runner.epoch = runner.iter = step
         assert validate(hook, runner) == validate(ValVisualizationHook(images=0), runner)
-        grids.append(cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg'))
+        grids.append(cv2.imread(f'{runner.work_dir}/{VAL_IMAGES_FOLDER}/{by}_{step}.jpg'))
         (name, shown, shown_step), _ = runner.tracker.add_image.call_args
         assert (name, shown.shape, shown_step) == ('predictions', grids[-1].shape, step)
     np.testing.assert_array_equal(*grids)

@@ -73,7 +73,7 @@ def run(digits, tmp_path_factory):
         cv2.imwrite(str(folder / 'photo.png'), picture_of(90, 120))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv('DIGITS', str(digits))
-            smoke_config.main(SMALL[head], folder, '1', 'own')
+            smoke_config.prepare(SMALL[head], folder, 1, 'own')
         return folder
 
     @cache
