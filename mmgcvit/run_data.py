@@ -29,7 +29,13 @@ from mmengine.config import Config
 from .config import LOADERS, iter_dicts
 from .datasets.checks.sources import iter_datasets, iter_unwrapped_datasets, list_local_paths
 from .errors import UserError
-from .files import compute_sha256, make_absolute, make_portable_path, read_text
+from .files import (
+    compute_sha256,
+    find_folder,
+    make_absolute,
+    make_portable_path,
+    read_text,
+)
 from .runs import (
     MADE_NAME,
     RUN_FILE_NAME,
@@ -103,7 +109,7 @@ def locate_data(cfg: Config, file: Path, data: Path | None = None) -> Config:
         return deepcopy(cfg)
     if not is_own_data:
         return PlainRun(cfg, folder).locate(file)
-    return DataRun(cfg, folder).locate(data)
+    return DataRun(cfg, folder).locate(data and find_folder(data))
 
 
 def find_run_folder(cfg: Config, file: Path) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..config import locate_config
 from ..errors import UserError, suggest
-from ..files import check_writable, create_numbered, find_folder
+from ..files import check_writable, create_numbered
 from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
 from .habits import translate_options
 
@@ -155,7 +155,7 @@ def add_data_folder(parser: ArgumentParser) -> None:
     """Add ``--data`` for a command that reads the data of a run."""
     parser.add_argument(
         '--data',
-        type=find_folder,
+        type=Path,
         metavar='FOLDER',
         help='the folder of the data, if a run of train --data or its data were moved apart',
     )
