@@ -4,6 +4,7 @@ resumed run ends in the state of an uninterrupted one, bit for bit.
 
 import re
 import signal
+import socket
 
 import pytest
 
@@ -61,8 +62,13 @@ def test_ranks_that_get_a_signal_end_together_and_lose_nothing(
 ):
     work_dir = tmp_path / 'run'
     events = [[moment, iteration, rank, number, 'rank']]
-    for code, output in train_in_forks(num_ranks, work_dir, events=events):
+    ended = train_in_forks(num_ranks, work_dir, events=events)
+    for code, output in ended:
         assert code == PREEMPTED, output[-2000:]
+    said = ended[0][1]
+    done = iteration + 1 if moment == 'iteration' else iteration
+    assert f'interrupted after iteration {done}; checkpoint: ' in said
+    assert ('saving a checkpoint after this iteration' in said) == (moment != 'validation')
     resume(num_ranks, work_dir, whole)
 
 
@@ -143,6 +149,23 @@ def test_a_signal_at_torchrun_ends_all_ranks_with_one_checkpoint(whole, tmp_path
     assert code == PREEMPTED, output[-3000:]
     assert [path.name for path in work_dir.glob('*.pth')] != []
     resume(2, work_dir, whole)
+
+
+@pytest.mark.long
+def test_torchrun_ends_with_the_code_of_a_killed_rank_and_names_it(tmp_path):
+    events = [['iteration', 1, 1, KILL, 'rank']]
+    code, output = train_with_torchrun(2, tmp_path / 'run', events=events)
+    assert code == 128 + KILL, output[-3000:]
+    assert 'exitcode  : -9' in output
+
+
+def test_a_port_that_is_in_use_stops_torchrun(tmp_path):
+    with socket.socket() as used:
+        used.bind(('', 0))
+        used.listen()
+        port = str(used.getsockname()[1])
+        code, output = train_with_torchrun(2, tmp_path / 'run', PORT=port)
+    assert (code, 'EADDRINUSE' in output) == (1, True), output[-2000:]
 
 
 def test_restarts_without_resume_are_rejected(tmp_path):
