@@ -67,11 +67,12 @@ class Interrupts:
         for peer in self.peers:  # they may wait for data for long
             with suppress(ProcessLookupError):
                 os.kill(peer, number)
-        if not self.is_deferred:
-            raise KeyboardInterrupt(self.received)
-        # From now on, torch's handler would raise an error wherever a data worker ends.
+        # From now on, torch's handler would raise an error wherever a data worker ends, also where
+        # the training kills it because it is interrupted.
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.handlers[signal.SIGCHLD] = handler or signal.SIG_DFL
+        if not self.is_deferred:
+            raise KeyboardInterrupt(self.received)
         if self.is_waiting:
             signal.alarm(MAX_DATA_WAIT)
         if os.environ.get('RANK', '0') == '0':

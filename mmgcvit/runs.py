@@ -12,6 +12,7 @@ This file alone knows the names of a run's files:
 ``val_images``           grids of validation images
 ``score_thr.json``       of ``train --data``: the confidence threshold of a detector
 ``.lock``                the process that trains
+``.checked``             which data the last start has checked
 ``TIME/vis_data``        the logs, with a copy of the config
 =======================  =========================================================================
 
@@ -56,6 +57,7 @@ VALIDATED_FILE = 'validated'
 VAL_IMAGES_FOLDER = 'val_images'
 SCORE_THR_FILE = 'score_thr.json'
 LOCK_FILE = '.lock'
+CHECKED_FILE = '.checked'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
 MADE_FOLDER = 'made'

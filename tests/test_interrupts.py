@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import interrupts
-from mmgcvit.interrupts import end_at_signals, start_worker
+from mmgcvit.interrupts import INTERRUPTS, end_at_signals, handle_signals, start_worker
 
 SECONDS = 60
 
@@ -97,3 +98,24 @@ def test_a_signal_at_the_start_ends_a_rank_that_runs_no_python_code(number):
     os.kill(rank, number)
     _, status = os.waitpid(rank, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
+
+
+def raise_error(*_):
+    """Do as torch's handler does when a data worker has ended."""
+    raise RuntimeError('DataLoader worker is killed')
+
+
+@pytest.mark.parametrize('is_deferred', [True, False])
+def test_after_a_signal_no_data_worker_that_ends_raises_an_error(is_deferred):
+    """An interrupted training kills its data workers."""
+    earlier = signal.signal(signal.SIGCHLD, raise_error)
+    try:
+        with handle_signals():
+            INTERRUPTS.is_deferred = is_deferred
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            assert INTERRUPTS.received
+            signal.raise_signal(signal.SIGCHLD)
+        assert signal.getsignal(signal.SIGCHLD) is raise_error
+    finally:
+        signal.signal(signal.SIGCHLD, earlier)

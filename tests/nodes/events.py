@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import get_rank
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, MODELS
 
@@ -50,6 +52,10 @@ class EventHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    def before_train(self, runner):
+        if get_world_size() > 2:
+            runner.model.register_comm_hook(None, average_in_order)
+
     def meet(self, moment, iteration):
         for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
             done = Path(os.environ['DONE'], f'{number}')
@@ -74,6 +80,19 @@ class EventHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint):
         self.meet('saving', runner.iter)
+
+
+def average_in_order(_, bucket):
+    """Average gradients in the order of the ranks.
+
+    DistributedDataParallel packs them anew after the first iteration of a process, and a sum of
+    more than two numbers depends on their place.
+    """
+    gradients = [torch.empty_like(bucket.buffer()) for _ in range(get_world_size())]
+    dist.all_gather(gradients, bucket.buffer())
+    future = torch.futures.Future()
+    future.set_result(sum(gradients) / len(gradients))
+    return future
 
 
 def meet_at_start():

@@ -2,11 +2,13 @@
 resumed run ends in the state of an uninterrupted one, bit for bit.
 """
 
+import re
 import signal
+import socket
 
 import pytest
 
-from mmgcvit.engine.work_dir import lock_work_dir
+from mmgcvit.runs import RunFolder
 
 from ..engine.random_training import assert_same
 from .ranks import read_state, train_in_forks, train_with_torchrun
@@ -14,6 +16,10 @@ from .ranks import read_state, train_in_forks, train_with_torchrun
 TERM, USR1, KILL, STOP = (signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL, signal.SIGSTOP)
 PREEMPTED = 143
 SHORT = ['env_cfg.dist_cfg.timeout=15']
+# Gloo's own error is in parentheses. A rank that has ended has another one.
+TIMED_OUT = re.compile(
+    r'because another rank has ended or hangs \(.*(Timed out waiting|Application timeout)'
+)
 
 
 @pytest.fixture(scope='module')
@@ -56,8 +62,13 @@ def test_ranks_that_get_a_signal_end_together_and_lose_nothing(
 ):
     work_dir = tmp_path / 'run'
     events = [[moment, iteration, rank, number, 'rank']]
-    for code, output in train_in_forks(num_ranks, work_dir, events=events):
+    ended = train_in_forks(num_ranks, work_dir, events=events)
+    for code, output in ended:
         assert code == PREEMPTED, output[-2000:]
+    said = ended[0][1]
+    done = iteration + 1 if moment == 'iteration' else iteration
+    assert f'interrupted after iteration {done}; checkpoint: ' in said
+    assert ('saving a checkpoint after this iteration' in said) == (moment != 'validation')
     resume(num_ranks, work_dir, whole)
 
 
@@ -91,21 +102,19 @@ def test_when_a_rank_is_killed_the_others_name_the_cause_and_the_run_resumes(
     for code, output in ended[:rank] + ended[rank + 1 :]:
         assert code == 1
         assert 'because another rank has ended or hangs' in output, output[-2000:]
-    with lock_work_dir(work_dir):
+    with RunFolder(work_dir).lock():
         pass
     resume(num_ranks, work_dir, whole)
 
 
-@pytest.mark.parametrize(
-    ('moment', 'iteration'),
-    [('iteration', 1), pytest.param('validation', 3, marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(('moment', 'iteration'), [('iteration', 1), ('validation', 3)])
 def test_when_a_rank_hangs_the_other_ends_after_the_timeout(moment, iteration, tmp_path):
     events = [[moment, iteration, 1, STOP, 'itself']]
     ended = train_in_forks(2, tmp_path / 'run', events=events, settings=SHORT)
     assert ended[0][0] == 1
-    assert 'because another rank has ended or hangs (' in ended[0][1], ended[0][1][-2000:]
-    assert 'Timed out' in ended[0][1] or 'timeout' in ended[0][1]
+    assert TIMED_OUT.search(ended[0][1]), ended[0][1][-2000:]
+    assert ended[1][0] == -KILL  # by the hook, later
 
 
 @pytest.mark.long
@@ -140,6 +149,23 @@ def test_a_signal_at_torchrun_ends_all_ranks_with_one_checkpoint(whole, tmp_path
     assert code == PREEMPTED, output[-3000:]
     assert [path.name for path in work_dir.glob('*.pth')] != []
     resume(2, work_dir, whole)
+
+
+@pytest.mark.long
+def test_torchrun_ends_with_the_code_of_a_killed_rank_and_names_it(tmp_path):
+    events = [['iteration', 1, 1, KILL, 'rank']]
+    code, output = train_with_torchrun(2, tmp_path / 'run', events=events)
+    assert code == 128 + KILL, output[-3000:]
+    assert 'exitcode  : -9' in output
+
+
+def test_a_port_that_is_in_use_stops_torchrun(tmp_path):
+    with socket.socket() as used:
+        used.bind(('', 0))
+        used.listen()
+        port = str(used.getsockname()[1])
+        code, output = train_with_torchrun(2, tmp_path / 'run', PORT=port)
+    assert (code, 'EADDRINUSE' in output) == (1, True), output[-2000:]
 
 
 def test_restarts_without_resume_are_rejected(tmp_path):

@@ -8,9 +8,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ...files import write_text
+from ...runs import CHECKED_FILE
 from .sources import find_format, iter_datasets
-
-CHECKED_FILE = '.checked'  # in the work dir
 
 
 def describe_data(cfg: Config, loaders: Sequence[str]) -> str | None:

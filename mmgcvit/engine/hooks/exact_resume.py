@@ -32,7 +32,7 @@ from mmengine.runner import Runner
 
 from ...config import iter_settings, list_known_keys
 from ...errors import CheckpointError
-from ...mmengine_utils import call_on_rank_0, log_warning
+from ...mmengine_utils import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
 from ...runs import RunFolder
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
@@ -102,7 +102,8 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self.is_training = True
-        if call_on_rank_0(is_validation_missing, runner):
+        timeout = get_timeout(runner.cfg)
+        if call_on_rank_0(is_validation_missing, runner, timeout=timeout):
             runner.logger.info(
                 f'the validation of {format_position(runner)} is missing, so it comes first'
             )
