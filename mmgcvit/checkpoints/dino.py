@@ -7,6 +7,7 @@ the original GC ViT.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 
@@ -130,7 +131,7 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
     return tensor[COCO_IDS] if len(tensor) == 91 else tensor
 
 
-def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict:
+def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     """Infer the settings of the model with these tensors, to merge into dino_gcvit_t_12e.py.
 
     ``weights`` are those of its backbone. It has 8 heads and 4 points.

@@ -2,7 +2,7 @@
 them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +20,13 @@ class Checkpoint(NamedTuple):
     """
 
     source: str
-    content: dict
+    content: dict[str, Any]
     work_dir: str | Path | None
     is_resumed: bool
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., 'Checkpoint'], tuple[str | Path | bool | None, ...]]:
         return read_for_mmengine, (self.source, self.work_dir, self.is_resumed)
 
 
@@ -98,13 +100,13 @@ def read_for_mmengine(
     return Checkpoint(source, content, work_dir, is_resumed)
 
 
-def get_dict(content: Mapping, name: str) -> dict:
+def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:
     """Return an entry that must be a dict, or an empty dict: a crafted file can have any types."""
     value = content.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def remove_harmful(entries: dict, work_dir: str | Path | None) -> dict:
+def remove_harmful(entries: Mapping[Any, Any], work_dir: str | Path | None) -> dict[Any, Any]:
     """Remove the configs, which mmengine would execute, and paths of files that it would delete,
     unless these are best checkpoints in the work dir.
     """

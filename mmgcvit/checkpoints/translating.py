@@ -36,7 +36,7 @@ class KeyMapping(NamedTuple):
     short_name: str | None = None
     # Computes the relative position index of a window (h, w), which checkpoints have beside each
     # bias table
-    compute_position_index: Callable | None = None
+    compute_position_index: Callable[[tuple[int, int]], Tensor] | None = None
     # A regular expression for the local keys of linear weights that are 1x1 convolutions there
     convs: str = '(?!)'
 
