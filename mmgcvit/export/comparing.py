@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # stride.
 DINO_STRIDE = 8
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
-Arrays = Mapping[str, NDArray]
+Arrays = Mapping[str, NDArray[Any]]  # of floats and ints
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Difference:
 
 
 def compare(
-    predictor: Predictor, graph: nn.Module, path: Path, is_half: bool = False
+    predictor: Predictor[Any], graph: nn.Module, path: Path, is_half: bool = False
 ) -> Difference:
     """Compare a file with its model, traced as ``graph``, on random images, and return the largest
     difference.
@@ -117,7 +117,10 @@ def compare(
 
 
 def predict_both(
-    session: 'InferenceSession', predictor: Predictor, graph: nn.Module, images: NDArray
+    session: 'InferenceSession',
+    predictor: Predictor[Any],
+    graph: nn.Module,
+    images: NDArray[np.uint8],
 ) -> tuple[Arrays, Arrays]:
     """Return the outputs of a file's session and of its model for images (B, height, width, 3)
     uint8, by name.
@@ -142,8 +145,8 @@ def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
 
 
 def make_masks(
-    logits: NDArray, graph: nn.Module, predictor: Predictor, size: tuple[int, int]
-) -> NDArray:
+    logits: NDArray[np.float32], graph: nn.Module, predictor: Predictor[Any], size: tuple[int, int]
+) -> NDArray[np.bool_]:
     """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
     from .onnx_predictor import resize_masks  # it imports onnxruntime, which may be missing
 
@@ -166,7 +169,7 @@ def get_mask_threshold(network: nn.Module) -> float:
     return float(test_cfg.get('mask_thr_binary', 0.5))
 
 
-def make_random_images(batch: int, height: int, width: int) -> NDArray:
+def make_random_images(batch: int, height: int, width: int) -> NDArray[np.uint8]:
     """Make images (B, height, width, 3) uint8 of large spots with noise, because most detectors
     find no object in noise alone.
     """
@@ -178,7 +181,7 @@ def make_random_images(batch: int, height: int, width: int) -> NDArray:
     return images.clip(0, 255).astype(np.uint8)
 
 
-def compute_difference(output: NDArray, expected: NDArray) -> float:
+def compute_difference(output: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
     shapes and NaN); of masks, which are bool, 1 - IoU.
     """
@@ -195,7 +198,7 @@ def compute_difference(output: NDArray, expected: NDArray) -> float:
 
 @torch.no_grad()
 def compute_expected(
-    predictor: Predictor, graph: nn.Module, images: NDArray
+    predictor: Predictor[Any], graph: nn.Module, images: NDArray[np.uint8]
 ) -> tuple[Tensor, Arrays]:
     """Return the normalised images (B, 3, H, W), and the OpenMMLab model's predictions for them, by
     output name.
@@ -234,7 +237,7 @@ def compute_expected(
     return inputs, {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def stack_arrays(tensors: list[Tensor]) -> NDArray:
+def stack_arrays(tensors: list[Tensor]) -> NDArray[Any]:
     """Stack the tensors of several images (...) to an array (B, ...)."""
     return torch.stack(tensors).numpy()
 

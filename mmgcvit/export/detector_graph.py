@@ -50,6 +50,8 @@ class DetectorGraph(nn.Module):
     last NMS, None without NMS.
     """
 
+    model: Any  # OpenMMLab's models have no types
+
     output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
     mask_type: ClassVar[str] = 'box'
     mask_stride = 0
@@ -75,7 +77,7 @@ class TwoStageGraph(DetectorGraph):
     Other detectors, heads and NMS raise a UserError.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         roi_head = getattr(model, 'roi_head', None)
         if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')

@@ -4,9 +4,11 @@ Shapes: B images of the batch, S pixels of all L feature maps, C channels, Q que
     objects of all images.
 """
 
+from typing import Any
+
 import torch
 from mmdet.models import DINOHead
-from torch import Tensor, nn
+from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
@@ -35,7 +37,7 @@ class DINOGraph(DetectorGraph):
     Read its ``forward``, then the methods below in the order of their calls.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
         head = model.bbox_head
         # A subclass may differ in the training, as with another loss.

@@ -3,7 +3,7 @@
 OpenMMLab packages are imported when needed.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +25,11 @@ Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
 class ClassifierGraph(nn.Module):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
+    model: Any  # OpenMMLab's models have no types
+
     output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         from mmpretrain.models import ImageClassifier
 
         super().__init__()
@@ -46,9 +48,11 @@ class ClassifierGraph(nn.Module):
 class SegmentorGraph(nn.Module):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
+    model: Any  # OpenMMLab's models have no types
+
     output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         from mmseg.models import EncoderDecoder, Mask2FormerHead
 
         from .deformable_attention import gather_in_attention

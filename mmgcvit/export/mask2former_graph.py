@@ -4,11 +4,12 @@ Shapes: B images of the batch, Q queries, K classes, N objects of all images.
 """
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmdet.models import Mask2FormerHead
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import UserError
 from ..models.layers.padding import pad_images
@@ -26,7 +27,7 @@ class Mask2FormerGraph(DetectorGraph):
     output_names = (*DetectorGraph.output_names, 'masks', 'class_scores')
     mask_type = 'crop'
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
         cfg = model.test_cfg
         if not cfg.get('instance_on', False):

@@ -29,7 +29,7 @@ EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
 def export_onnx(
-    predictor: Predictor, target: Path, check: bool = True, half: bool = False
+    predictor: Predictor[Any], target: Path, check: bool = True, half: bool = False
 ) -> Difference | None:
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
@@ -74,7 +74,7 @@ def export_onnx(
         return compare(predictor=predictor, graph=module, path=unfinished, is_half=half)
 
 
-def build_graph(predictor: Predictor) -> nn.Module:
+def build_graph(predictor: Predictor[Any]) -> nn.Module:
     """Return the module to trace.
 
     Its ``output_axes`` maps the name of each output to its dynamic axes. Raise a UserError if the
@@ -101,7 +101,7 @@ def build_graph(predictor: Predictor) -> nn.Module:
     return TwoStageGraph(model)
 
 
-def collect_metadata(predictor: Predictor, module: nn.Module) -> dict[str, str]:
+def collect_metadata(predictor: Predictor[Any], module: nn.Module) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor

@@ -14,6 +14,7 @@ import warnings
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,28 +34,29 @@ CV2_INTERPOLATION = {
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 MAX_ASPECT = 320
 Shape = tuple[int, int]  # (height, width)
+Arrays = dict[str, NDArray[Any]]  # of floats and ints, by output
 
 
 @dataclass(frozen=True)
 class Detections:
     """The objects in an image, the highest-scoring first."""
 
-    boxes: NDArray  # (n, 4) float32: [x1, y1, x2, y2] in pixels of the image
-    scores: NDArray  # (n,) float32, from 0 to 1
-    labels: NDArray  # (n,) int64, class indices
+    boxes: NDArray[np.float32]  # (n, 4) float32: [x1, y1, x2, y2] in pixels of the image
+    scores: NDArray[np.float32]  # (n,) float32, from 0 to 1
+    labels: NDArray[np.int64]  # (n,) int64, class indices
     class_names: list[str]
     # (n, height, width) bool; None if the model predicts boxes only
-    masks: NDArray | None = None
+    masks: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
 class Segmentation:
     """The class of each pixel of an image."""
 
-    label_map: NDArray  # (height, width) int32, class indices
-    labels: NDArray  # (n,) int64, the classes that occur, by descending area
+    label_map: NDArray[np.int32]  # (height, width) int32, class indices
+    labels: NDArray[np.int64]  # (n,) int64, the classes that occur, by descending area
     class_names: list[str]
-    areas: NDArray  # (n,) int64, the number of pixels of each of these classes
+    areas: NDArray[np.int64]  # (n,) int64, the number of pixels of each of these classes
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Classification:
     label: int
     class_name: str
     score: float
-    scores: NDArray
+    scores: NDArray[np.float32]
 
 
 Prediction = Detections | Segmentation | Classification
@@ -114,7 +116,7 @@ class OnnxPredictor:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
 
-    def __call__(self, image: str | Path | NDArray) -> Prediction:
+    def __call__(self, image: str | Path | NDArray[np.uint8]) -> Prediction:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
         :class:`Classification`, as the file's model does.
@@ -124,11 +126,11 @@ class OnnxPredictor:
             return self.predict_in_tiles(image)
         return self.predict(image)
 
-    def predict_in_tiles(self, image: NDArray) -> Detections:
+    def predict_in_tiles(self, image: NDArray[np.uint8]) -> Detections:
         """Detect the objects of a large image, and merge the detections of the tiles."""
         import supervision as sv
 
-        def detect(tile: NDArray) -> sv.Detections:
+        def detect(tile: NDArray[np.uint8]) -> sv.Detections:
             found = self.predict(tile)
             return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
 
@@ -144,7 +146,7 @@ class OnnxPredictor:
         names = [self.classes[label] for label in found.class_id]
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
-    def predict(self, image: NDArray) -> Prediction:
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
@@ -163,7 +165,7 @@ class OnnxPredictor:
             return Segmentation(label_map.astype(np.int32), labels[order], names, areas[order])
         return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
 
-    def preprocess(self, image: NDArray) -> NDArray:
+    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
         # Pillow and OpenCV take the size as (width, height).
         size = self.choose_size(image.shape[:2])
@@ -204,9 +206,7 @@ class OnnxPredictor:
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
-    def postprocess(
-        self, outputs: dict[str, NDArray], img_shape: Shape, ori_shape: Shape
-    ) -> Detections:
+    def postprocess(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Detections:
         """Drop objects with low scores.
 
         Scale the rest from ``img_shape`` to ``ori_shape``, both (height, width).
@@ -236,7 +236,9 @@ class OnnxPredictor:
         class_names = [self.classes[label] for label in outputs['labels']]
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
-    def resize_masks(self, logits: NDArray, img_shape: Shape, ori_shape: Shape) -> NDArray:
+    def resize_masks(
+        self, logits: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> NDArray[np.bool_]:
         """Return masks (n, *ori_shape) bool of logits (n, h, w)."""
         return resize_masks(
             logits=logits,
@@ -247,9 +249,7 @@ class OnnxPredictor:
             ori_shape=ori_shape,
         )
 
-    def rescore(
-        self, outputs: dict[str, NDArray], img_shape: Shape, ori_shape: Shape
-    ) -> dict[str, NDArray]:
+    def rescore(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Arrays:
         """Compute boxes, scores and masks of a Mask2Former at the size of the image, and sort the
         objects by score.
 
@@ -285,7 +285,7 @@ class OnnxPredictor:
         }
 
 
-def read_image(image: str | Path | NDArray) -> NDArray:
+def read_image(image: str | Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Read an image file, or check an array.
 
     Return an array (height, width, 3) uint8 in BGR order. Raise a ValueError for other arrays, and
@@ -307,7 +307,7 @@ def read_image(image: str | Path | NDArray) -> NDArray:
         raise ValueError(f'{image} cannot be read: {error}') from None
 
 
-def decode_image(image: Image.Image, content: NDArray) -> NDArray:
+def decode_image(image: Image.Image, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Decode an open image, whose file has a ``content``.
 
     Raise a ValueError if training would not read it.
@@ -335,7 +335,7 @@ def decode_image(image: Image.Image, content: NDArray) -> NDArray:
     return loaded
 
 
-def rotate(pixels: NDArray, image: Image.Image) -> NDArray:
+def rotate(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
     """Rotate stored pixels (height, width, 3) by the EXIF orientation of an open image."""
     try:
         orientation = int(image.getexif().get(ExifTags.Base.Orientation) or 1)
@@ -347,8 +347,11 @@ def rotate(pixels: NDArray, image: Image.Image) -> NDArray:
 
 
 def paste_masks(
-    probabilities: NDArray, boxes: NDArray, threshold: float, ori_shape: Shape
-) -> NDArray:
+    probabilities: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    threshold: float,
+    ori_shape: Shape,
+) -> NDArray[np.bool_]:
     """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
     *ori_shape).
     """
@@ -365,13 +368,13 @@ def paste_masks(
 
 
 def resize_masks(
-    logits: NDArray,
+    logits: NDArray[np.float32],
     stride: int,
     mask_type: str,
     threshold: float,
     img_shape: Shape,
     ori_shape: Shape,
-) -> NDArray:
+) -> NDArray[np.bool_]:
     """Resize logits (n, h, w) to bool masks (n, *ori_shape): pixels with a probability above
     ``threshold``. The other arguments are those of :func:`resize_logits`.
     """
@@ -390,8 +393,8 @@ def resize_masks(
 
 
 def resize_logits(
-    logits: NDArray, stride: int, mask_type: str, img_shape: Shape, ori_shape: Shape
-) -> NDArray:
+    logits: NDArray[np.float32], stride: int, mask_type: str, img_shape: Shape, ori_shape: Shape
+) -> NDArray[np.float32]:
     """Resize the logits (h, w) of a padded input, one for ``stride`` x ``stride`` pixels, to the
     image, *ori_shape*, as mmdet does.
 
@@ -409,7 +412,7 @@ def resize_logits(
     return cv2.resize(padded, (width, height))[: ori_shape[0], : ori_shape[1]]
 
 
-def find_box(mask: NDArray) -> tuple[int, int, int, int]:
+def find_box(mask: NDArray[np.float32]) -> tuple[int, int, int, int]:
     """Return the box [x1, y1, x2, y2] around a mask (height, width), zeros if it is empty."""
     columns = np.flatnonzero(mask.any(0))
     rows = np.flatnonzero(mask.any(1))

@@ -4,9 +4,11 @@ Shapes: B images of the batch, S pixels of all levels, n candidates of an image,
     objects of all images, D parameters of an object's mask head.
 """
 
+from typing import Any
+
 import torch
 from mmdet.models.task_modules import DistancePointBBoxCoder
-from torch import Tensor, nn
+from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
@@ -30,7 +32,7 @@ class RTMDetInsGraph(DetectorGraph):
     output_names = (*DetectorGraph.output_names, 'masks')
     mask_type = 'resize'
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: Any):
         super().__init__()
         head = model.bbox_head
         unsupported = find_unsupported_nms(model.test_cfg.nms)
