@@ -116,7 +116,8 @@ class OnnxPredictor:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
 
-    def __call__(self, image: str | Path | NDArray[np.uint8]) -> Prediction:
+    # Only the file says which of the predictions it is, so its type is Any.
+    def __call__(self, image: str | Path | NDArray[np.uint8]) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
         like OpenCV's. Return :class:`Detections`, :class:`Segmentation` or
         :class:`Classification`, as the file's model does.
