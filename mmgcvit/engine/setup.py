@@ -246,7 +246,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     if errors:
         errors.append("To check all images, run 'mmgcvit check-data CONFIG'")
         raise UserError('\n'.join(errors))
-    for note in report.format_messages(stops_run=False) + report.notes:
+    for note in [*report.format_messages(stops_run=False), *report.notes]:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
     if 'train_dataloader' in dataloaders:  # else nothing has locked the work dir
         note_checked(Path(cfg.work_dir), description)

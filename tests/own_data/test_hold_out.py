@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box
@@ -161,9 +161,13 @@ def test_many_words_behind_a_number_tell_images_apart():
     assert len(hold_out('boxes', images)[0]) == 8
 
 
+@example([41, 4, 4, 41, 43], 4)
+@example([36, 13, 54, 50], 0)
 @given(st.lists(st.integers(2, 60), max_size=6), st.integers(0, 60))
 def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_photos):
-    """A series of up to two fifths stays together."""
+    """Not under a tenth. A series of up to two fifths stays together, also if smaller ones, under a
+    tenth, are held out before it: then it is more than a fifth, but under a half.
+    """
     names = [f'{"abcdef"[i]}_{n}.jpg' for i, length in enumerate(series) for n in range(length)]
     names += [f'{photo}x.jpg' for photo in range(num_photos)]
     sizes = [length for length in series if length <= 0.4 * len(names)]
@@ -172,7 +176,7 @@ def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_pho
     possible = any(0.1 * len(names) <= length <= 0.3 * len(names) for length in sizes)
     if len(names) >= 20 and (possible or small >= 0.1 * len(names)):
         val, _ = hold_out('boxes', {name: {'cat'} for name in names})
-        assert 0.1 * len(names) <= len(val) <= 0.3 * len(names)
+        assert 0.1 * len(names) <= len(val) < 0.5 * len(names)
 
 
 # What predict (also killed), mistakes and a training write.
