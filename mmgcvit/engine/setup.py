@@ -32,7 +32,6 @@ from ..config import (
 )
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
-from ..datasets.checks.unchanged import describe_data, is_checked, note_checked
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
@@ -42,6 +41,7 @@ from ..run_data import locate_data, note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.loader_check import ONE_IMAGE
 from .hooks.progress import open_progress
+from .unchanged import describe_data, is_checked, note_checked
 from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ...files import write_text
-from ...runs import CHECKED_FILE
-from .sources import find_format, iter_datasets
+from ..datasets.checks.sources import find_format, iter_datasets
+from ..files import write_text
+from ..runs import CHECKED_FILE
 
 
 def describe_data(cfg: Config, loaders: Sequence[str]) -> str | None:
