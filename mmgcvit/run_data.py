@@ -182,7 +182,7 @@ class MovedRun:
         return Path(self.cfg.work_dir)
 
     def iter_started_in(self) -> Iterator[Path]:
-        """Yield the folders in which the run may have been started, the likeliest first."""
+        """Yield the folders in which the run may have been started, the most probable first."""
         if not self.work_dir.is_absolute():
             started_in = remove_end(self.folder, self.work_dir)
             if started_in:
@@ -240,7 +240,7 @@ class DataRun(MovedRun):
         return Path(self.started_with.get(DATA_PATH, data))
 
     def iter_places(self) -> Iterator[Path]:
-        """Yield the folders in which the data may be, the likeliest first."""
+        """Yield the folders in which the data may be, the most probable first."""
         data = self.folder / self.started_with.get(DATA, '')
         if self.data_path.is_absolute():
             yield self.data_path

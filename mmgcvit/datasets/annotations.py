@@ -57,7 +57,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Rle:
-    """A mask as run lengths of its columns, in COCO's format."""
+    """A mask in RLE, by columns, in COCO's format."""
 
     size: Sequence[float]  # height, width
     counts: str | Sequence[int]  # compressed, or the lengths
