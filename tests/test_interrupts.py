@@ -66,7 +66,7 @@ def is_running(process):
 
 @pytest.mark.parametrize('has_prctl', [True, False])
 def test_no_data_worker_outlives_a_killed_training(has_prctl):
-    """Even if it waits for a reader of its batch. Where there is no prctl, it looks each second."""
+    """The worker ends even if nobody reads its batch. Without prctl, it looks for its parent each second."""
     training, line = fork(wait_in_training, has_prctl)
     workers = line.split()
     assert len(workers) == 2

@@ -88,11 +88,13 @@ def list_foreign(tensors: StateDict, model_tensors: StateDict, prefix: str = '')
     listed. ``prefix`` is that of the backbone's keys.
     """
     foreign = []
-    for name in tensors.keys() - model_tensors.keys():
+    for name in tensors:
+        if name in model_tensors:
+            continue
         part = re.match(re.escape(prefix) + OPTIONAL_PARTS, name)
         if part is None or any(key.startswith(part[0]) for key in model_tensors):
             foreign.append(name)
-    return [name for name in tensors if name in foreign]
+    return foreign
 
 
 def infer_checkpoint_arch(

@@ -105,7 +105,7 @@ class Predictor(ABC, Generic[P]):
 
     @property
     def limit(self) -> float:
-        """The highest number of detections in an image or a tile; infinite if it is no detector."""
+        """The highest number of detections in an image or a tile; infinite if the model is not a detector."""
         return math.inf
 
     @property

@@ -20,7 +20,7 @@ OPTION = 'option'
 
 @dataclass(frozen=True)
 class Option:
-    """What is true of an option, whatever its value."""
+    """The definition of an option: its type, help, default and allowed values."""
 
     type: type  # bool: an option without a value
     help: str

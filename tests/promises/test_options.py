@@ -115,7 +115,7 @@ def test_the_page_lists_the_arguments_of_the_parser(command):
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_each_option_is_used_by_a_run(command):
-    """Of --progress and --no-progress, both."""
+    """--progress and --no-progress are two options."""
     used = set()
     for line in (*[line for line, _ in LINES], *REFUSED):
         if line.startswith(f'{command} '):
