@@ -79,9 +79,8 @@ def format_data(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data. It is relative to the work dir if both are in the current
     folder, so that all of it can be moved.
     """
-    if Path(make_portable_path(work_dir)).is_absolute():
-        return str(folder.resolve())
-    if Path(make_portable_path(folder)).is_absolute():
+    are_here = not any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
+    if not are_here:
         return str(folder.resolve())
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 

@@ -7,25 +7,18 @@ import time
 from unittest import mock
 
 import pytest
-import torch
 
 from mmgcvit import runs
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.runs import RunFolder, choose_run_name, choose_work_dir
 
+from .toy import write_checkpoints
+
 
 @pytest.fixture
 def run(tmp_path):
     """Return a folder with three checkpoints, the second of which last_checkpoint names."""
-    for epoch in (1, 2, 10):
-        content = {
-            'state_dict': {'weight': torch.ones(1)},
-            'optimizer': {},
-            'meta': {'iter': epoch},
-        }
-        torch.save(content, path := tmp_path / f'epoch_{epoch}.pth')
-        os.utime(path, (epoch, epoch))
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    write_checkpoints(tmp_path)
     return RunFolder(tmp_path)
 
 

@@ -111,3 +111,16 @@ class RunsACommand:
 
     def __reduce__(self):
         return os.system, (f"touch '{self.path}'",)
+
+
+def write_checkpoints(folder):
+    """Write three checkpoints, the second of which last_checkpoint names."""
+    for epoch in (1, 2, 10):
+        content = {
+            'state_dict': {'weight': torch.ones(1)},
+            'optimizer': {},
+            'meta': {'iter': epoch},
+        }
+        torch.save(content, path := folder / f'epoch_{epoch}.pth')
+        os.utime(path, (epoch, epoch))
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))

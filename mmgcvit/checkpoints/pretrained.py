@@ -3,7 +3,7 @@ mmengine model.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import isqrt
 
 import torch
@@ -36,10 +36,9 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     it.
 
     Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA matrices
-    that the backbone lacks are merged into the weights. If the last stage is the only
-    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
-    other weights must be in the checkpoint. Position biases and embeddings of another size are
-    resized.
+    that the backbone lacks are merged into the weights. If the last stage is the only output, as in
+    a classifier, its output norm gets the weights of the classifier's final norm. All other weights
+    must be in the checkpoint. Position biases and embeddings of another size are resized.
 
     Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
@@ -159,8 +158,8 @@ def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Check that a checkpoint has the tensors of a model, all of them and no others.
-    Fit its LoRA matrices to the model (:func:`.add_initial_lora`).
 
+    Before, fit its LoRA matrices to the model (:func:`.add_initial_lora`).
     Without this check mmengine leaves tensors that do not fit at their initial values, and drops
     those for which the model has no place. Raise a CheckpointError for missing, misfitting,
     foreign or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from the
@@ -194,44 +193,66 @@ def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
     foreign = [name for name in foreign if name not in further]
     backbone = {name: x for name, x in expected.items() if name.startswith('backbone.')}
     check_complete(source, loaded, backbone, advice=advise_config(source, loaded))
+    # Parts of the model, those that lack tensors, and those of the file with tensors of their own.
     owned = {get_model_part(name) for name in expected}
-    missing = {get_model_part(name) for name in expected if name not in loaded}
+    incomplete = {get_model_part(name) for name in expected if name not in loaded}
     extra = {get_model_part(name) for name in foreign}
-    absent = extra - owned
-    check_no_foreign(
-        source, [x for x in foreign if get_model_part(x) in extra - absent - missing], MODEL
-    )
-    other_kind = (extra & missing) - absent
+    complete = owned - incomplete
+    check_no_foreign(source, [x for x in foreign if get_model_part(x) in complete], MODEL)
+    other_kind = extra & incomplete
     kept = {}
     misfits = []
+    missing = []
     for name, wanted in expected.items():
-        if name in loaded and get_model_part(name) not in other_kind:
-            if is_same_kind(name, loaded[name], wanted):
-                kept[name] = loaded[name]
-            else:
-                misfits.append(name)
+        if name not in loaded or get_model_part(name) in other_kind:
+            missing.append(name)
+        elif is_same_kind(name, loaded[name], wanted):
+            kept[name] = loaded[name]
+        else:
+            misfits.append(name)
     if not kept:
         raise CheckpointError(f'no tensor of {source} fits. {advise_config(source, loaded)}')
     check_finite({name: x for name, x in kept.items() if expected[name].isfinite().all()}, source)
     checkpoint.content['state_dict'] = kept
-    reasons = [
-        (misfits, 'other shapes in the file, as with other classes'),
-        ([x for x in expected if x not in loaded or get_model_part(x) in other_kind], 'not in it'),
-    ]
-    line = f'load_from={source}: {format_count(len(kept), "tensor")} of the model loaded ('
-    line += f'{", ".join(list_parts(kept))}), {len(expected) - len(kept)} keep initial values'
-    for names, reason in reasons:
+    others = (extra - complete) | {name.rpartition('.')[0] for name in further}
+    return format_initial(source, loaded=kept, misfits=misfits, missing=missing, others=others)
+
+
+def format_initial(
+    source: str,
+    *,
+    loaded: Collection[str],
+    misfits: Collection[str],
+    missing: Collection[str],
+    others: Collection[str],
+) -> str:
+    """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
+
+    Args:
+        source: The checkpoint.
+        loaded: The names of the model's tensors that are loaded.
+        misfits: Those that have other shapes in the checkpoint.
+        missing: Those that it does not have.
+        others: The parts of the checkpoint that the model does not have.
+    """
+    parts = list_parts(loaded)
+    line = (
+        f'load_from={source}: {format_count(len(loaded), "tensor")} of the model loaded '
+        f'({", ".join(parts)}), {len(misfits) + len(missing)} keep initial values'
+    )
+    reasons = {'other shapes in the file, as with other classes': misfits, 'not in it': missing}
+    for reason, names in reasons.items():
         if names:
             line += f'; {reason}: {", ".join(list_parts(names))}'
-    others = absent | other_kind | {name.rpartition('.')[0] for name in further}
     if others:
         line += f'; parts of the file that the model does not have: {shorten(sorted(others))}'
-    if list_parts(kept) == ['backbone']:
+    if parts == ['backbone']:
         line += '. Only the backbone is loaded'
     return line
 
 
 def list_parts(names: Iterable[str]) -> list[str]:
+    """Return the parts of a model that keys belong to, each once."""
     return list(dict.fromkeys(map(get_model_part, names)))
 
 
@@ -247,9 +268,9 @@ def prepare_tensors(model: nn.Module, checkpoint: Checkpoint) -> tuple[StateDict
     """Return the tensors of a checkpoint as the model's state dict would have them, and this state
     dict. The checkpoint gets the first.
 
-    LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that
-    the model has but does not save are removed if their values are the model's, and refused if not.
-    A counter of batches that a batch norm's statistics lack, which is not used, is the model's.
+    LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that the model has but
+    does not save are removed if their values are the model's, and refused if not. A counter of
+    batches that a batch norm's statistics lack, which is not used, is the model's.
     """
     loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
     expected = remove_module_prefix(model.state_dict())
@@ -263,7 +284,7 @@ def prepare_tensors(model: nn.Module, checkpoint: Checkpoint) -> tuple[StateDict
                 'trained with'
             )
     for name, module in model.named_modules():
-        counter = re.sub(r'^(module\.)+', '', f'{name}.num_batches_tracked')
+        counter = strip_module_prefix(f'{name}.{COUNTER}')
         has_counter = isinstance(module, _NormBase) and module.momentum is not None
         if has_counter and counter in expected and counter.replace(COUNTER, MEAN) in loaded:
             loaded.setdefault(counter, expected[counter])
@@ -281,4 +302,9 @@ def advise_config(source: str, loaded: StateDict) -> str:
 
 def remove_module_prefix(tensors: StateDict) -> StateDict:
     """Remove the prefixes that DistributedDataParallel adds to keys."""
-    return {re.sub(r'^(module\.)+', '', name): tensor for name, tensor in tensors.items()}
+    return {strip_module_prefix(name): tensor for name, tensor in tensors.items()}
+
+
+def strip_module_prefix(key: str) -> str:
+    """Remove the prefixes that DistributedDataParallel adds to a key."""
+    return re.sub(r'^(module\.)+', '', key)

@@ -18,7 +18,6 @@ from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusab
 from .decoding import PixelLabels, read_labels
 from .rules.rule import Finding
 
-OBJECT_TYPES = ('masks', 'boxes')  # types of annotations
 AnySplit = TypeVar('AnySplit', bound='SplitImages')
 
 

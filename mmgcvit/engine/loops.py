@@ -10,6 +10,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import count, islice
 from typing import Any
@@ -210,7 +211,7 @@ class ResumableLoop(BaseLoop):
                 raise
             return None, True
 
-    @property
+    @cached_property
     def checkpoint_hook(self) -> AtomicCheckpointHook | None:
         """The hook that can save a checkpoint between iterations, if there is one.
 

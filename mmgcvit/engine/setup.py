@@ -28,7 +28,6 @@ from ..config import (
     iter_dicts,
     override_settings,
     parse_cfg_options,
-    read_config,
 )
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import check_presence, get_check_settings
@@ -37,11 +36,11 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
 from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 from ..models.speed_up import speed_up
-from ..run_data import locate_data, note_work_dir
+from ..run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
-from .hooks.loader_check import ONE_IMAGE
+from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
 from .hooks.progress import open_progress
-from .unchanged import describe_data, is_checked, note_checked
+from .unchanged import hash_data_state, is_checked, note_checked
 from .work_dir import FormattedConfig, Runner
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
@@ -59,9 +58,8 @@ LOCAL_RANK_VARIABLES = {'slurm': 'SLURM_LOCALID', 'mpi': 'OMPI_COMM_WORLD_LOCAL_
 LOADER_TIMEOUT = 600
 # What may have gone wrong in a data worker, and what to do.
 WORKER_ADVICE = (
-    'The memory or /dev/shm, through which data workers pass batches on, may be full. Use more '
-    'shared memory (docker run --shm-size=8g) or fewer workers (--workers N; for a CONFIG: '
-    '--cfg-options train_dataloader.num_workers=N, also of val_dataloader and test_dataloader). '
+    'The memory or /dev/shm, through which data workers pass batches on, may be full. '
+    f'Use {MORE_MEMORY} or {FEWER_WORKERS}. '
     'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
 )
 # Parts of the errors of collectives (Gloo, NCCL) when another rank has ended, or does not answer.
@@ -93,17 +91,6 @@ def check_machine(device: str, launcher: str = 'none') -> None:
     # convolutions do by default. NVIDIA_TF32_OVERRIDE=0 forbids both.
     torch.backends.cuda.matmul.allow_tf32 = True
     disable_cudnn_attention()
-
-
-def load_config(
-    path: str | Path,
-    options: Sequence[str] | None = None,
-    work_dir: str | Path | None = None,
-    launcher: str = 'none',
-) -> Config:
-    """Read a config, find the data of its run, and :func:`apply_options`."""
-    cfg = locate_data(read_config(path), Path(path))
-    return apply_options(cfg, options, work_dir, launcher)
 
 
 def apply_options(
@@ -228,8 +215,8 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     enter_scope(cfg)
     if get_check_settings(cfg)['images'] == 0:
         return
-    description = describe_data(cfg, dataloaders)
-    if cfg.get('resume') and is_checked(Path(cfg.work_dir), description):
+    state = hash_data_state(cfg, dataloaders)
+    if cfg.get('resume') and is_checked(Path(cfg.work_dir), state):
         sys.stderr.write('data: not checked again, since the annotation files are as before\n')
         return
     if get_world_size() > 1:
@@ -249,7 +236,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     for note in [*report.format_messages(stops_run=False), *report.notes]:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
     if 'train_dataloader' in dataloaders:  # else nothing has locked the work dir
-        note_checked(Path(cfg.work_dir), description)
+        note_checked(Path(cfg.work_dir), state)
 
 
 @contextmanager

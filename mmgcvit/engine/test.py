@@ -34,7 +34,7 @@ def run_test(
     tta: bool,
     progress: bool,
 ) -> None:
-    """Test a checkpoint with a config from :func:`.setup.load_config`, which is changed in place.
+    """Test a checkpoint with a config from :func:`.setup.apply_options`, which is changed in place.
 
     The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit
     test``. Raise a UserError if an option, the config, the checkpoint or the data is invalid.

@@ -42,7 +42,7 @@ def train(
     patience: int | None = None,
     recipe: Config | None = None,
 ) -> None:
-    """Train with a config from :func:`.setup.load_config`. It is not changed.
+    """Train with a config from :func:`.setup.apply_options`. It is not changed.
 
     The work dir must be locked, and the process group joined. ``recipe`` is the config without the
     user's options, by default as in its file: the learning rate is for its batch size. The other
@@ -83,21 +83,26 @@ def train(
         runner.register_hook(SummaryHook())
         if patience:
             runner.register_hook(PatienceHook(patience))
-        others = active_children()
-        with handle_signals():
-            try:
-                runner.train()
-            except KeyboardInterrupt:
-                log_interrupt(runner)
-                # Data workers may not end for long. torch raises errors for those that have ended,
-                # but not for those that have been waited for.
-                for worker in set(active_children()) - set(others):
-                    worker.kill()
-                    worker.join(1)
-                raise
-        stop_workers(runner.train_dataloader)
-        if runner.val_dataloader:
-            stop_workers(runner.val_dataloader)
+        run_until_signal(runner)
+
+
+def run_until_signal(runner: Runner) -> None:
+    """Train until the end or a signal, and end the data workers."""
+    others = active_children()
+    with handle_signals():
+        try:
+            runner.train()
+        except KeyboardInterrupt:
+            log_interrupt(runner)
+            # Data workers may not end for long. torch raises errors for those that have ended, but
+            # not for those that have been waited for.
+            for worker in set(active_children()) - set(others):
+                worker.kill()
+                worker.join(1)
+            raise
+    stop_workers(runner.train_dataloader)
+    if runner.val_dataloader:
+        stop_workers(runner.val_dataloader)
 
 
 def log_interrupt(runner: Runner) -> None:

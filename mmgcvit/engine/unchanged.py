@@ -12,7 +12,7 @@ from ..files import write_text
 from ..runs import CHECKED_FILE
 
 
-def describe_data(cfg: Config, loaders: Sequence[str]) -> str | None:
+def hash_data_state(cfg: Config, loaders: Sequence[str]) -> str | None:
     """Return a hash of what the checks of these dataloaders depend on, or None if that cannot be
     seen without reading the data.
 
@@ -33,15 +33,15 @@ def describe_data(cfg: Config, loaders: Sequence[str]) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def is_checked(work_dir: Path, description: str | None) -> bool:
+def is_checked(work_dir: Path, state: str | None) -> bool:
     """Return whether the last run in this work dir has found no fault in the same data."""
     try:
-        return description is not None and (work_dir / CHECKED_FILE).read_text() == description
+        return state is not None and (work_dir / CHECKED_FILE).read_text() == state
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def note_checked(work_dir: Path, description: str | None) -> None:
+def note_checked(work_dir: Path, state: str | None) -> None:
     """Note that these data have no fault that stops a run."""
-    if description is not None:
-        write_text(work_dir / CHECKED_FILE, description)
+    if state is not None:
+        write_text(work_dir / CHECKED_FILE, state)

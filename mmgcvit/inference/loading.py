@@ -71,7 +71,7 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
     if predictor_type is Detector:
         # The loops in engine/tiled_loops.py have this setting.
         details['tiles'] = (files.cfg.get('test_cfg') or {}).get('side')
-        details['score_thr'] = choose_score_thr(files.run, checkpoint, score_thr)
+        details['score_thr'] = resolve_score_thr(files.run, checkpoint, score_thr)
     elif score_thr is not None:
         raise UserError(
             f'score_thr is only for detectors, and this is a {predictor_type.task} model. Remove it'
@@ -79,7 +79,7 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
     return details
 
 
-def choose_score_thr(run: RunFolder, checkpoint: str, score_thr: float | None) -> float:
+def resolve_score_thr(run: RunFolder, checkpoint: str, score_thr: float | None) -> float:
     """Return a detector's confidence threshold: the given one, else that of the run, else the
     default.
     """

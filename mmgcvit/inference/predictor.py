@@ -105,7 +105,9 @@ class Predictor(ABC, Generic[P]):
 
     @property
     def limit(self) -> float:
-        """The highest number of detections in an image or a tile; infinite if the model is not a detector."""
+        """The highest number of detections in an image or a tile; infinite for other models than
+        detectors.
+        """
         return math.inf
 
     @property

@@ -19,14 +19,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmgcvit import errors
-from mmgcvit.config import TRACKERS
+from mmgcvit.config import TRACKERS, read_config
 from mmgcvit.engine import setup
 from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.setup import (
+    apply_options,
     check_data,
     explain_loader_errors,
     join_process_group,
-    load_config,
     open_runner,
 )
 from mmgcvit.engine.test import enable_tta
@@ -100,8 +100,9 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
     path = tmp_path / 'some_config.py'
     path.write_text('env_cfg = dict(b=1, c=2)')
     monkeypatch.chdir(tmp_path)
-    assert load_config(path).work_dir == 'work_dirs/some_config'
-    cfg = load_config(path, ['env_cfg.b=3'], 'here')
+    recipe = read_config(path)
+    assert apply_options(recipe).work_dir == 'work_dirs/some_config'
+    cfg = apply_options(recipe, ['env_cfg.b=3'], 'here')
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
 

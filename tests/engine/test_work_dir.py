@@ -17,7 +17,7 @@ from mmgcvit.errors import CheckpointError
 from mmgcvit.runs import RunFolder
 
 from ..moments import read_files
-from ..toy import CONFIG, ToyClassifier, last, train_in_two
+from ..toy import CONFIG, ToyClassifier, last, train_in_two, write_checkpoints
 
 NUMBERS = count()
 
@@ -25,15 +25,7 @@ NUMBERS = count()
 @pytest.fixture
 def work_dir(tmp_path):
     """Write three checkpoints, the second of which last_checkpoint names."""
-    for epoch in (1, 2, 10):
-        content = {
-            'state_dict': {'weight': torch.ones(1)},
-            'optimizer': {},
-            'meta': {'iter': epoch},
-        }
-        torch.save(content, path := tmp_path / f'epoch_{epoch}.pth')
-        os.utime(path, (epoch, epoch))
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    write_checkpoints(tmp_path)
     return tmp_path
 
 

@@ -21,10 +21,10 @@ from ...errors import UserError
 # MB.
 SHARED_MEMORY = Path('/dev/shm')
 ENOUGH = 8 << 30  # in bytes; with more, no sample is measured
+MORE_MEMORY = 'more shared memory (docker run --shm-size=8g)'
 FEWER_WORKERS = (
-    'Use more shared memory (docker run --shm-size=8g), fewer workers (--workers N; for a '
-    'CONFIG: --cfg-options train_dataloader.num_workers=N, also of val_dataloader and '
-    'test_dataloader), of which 0 need none, or a smaller batch (--batch-size N)'
+    'fewer workers (--workers N; for a CONFIG: --cfg-options train_dataloader.num_workers=N, also '
+    'of val_dataloader and test_dataloader)'
 )
 ONE_IMAGE = (
     'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '
@@ -73,7 +73,8 @@ def check_memory(loaders: list[DataLoader]) -> None:
     if needed > free:
         raise UserError(
             f'{SHARED_MEMORY} has {free / 2**20:.3g} MB free, but the batches that data workers '
-            f'load in advance take about {needed / 2**20:.3g} MB. {FEWER_WORKERS}'
+            f'load in advance take about {needed / 2**20:.3g} MB. Use {MORE_MEMORY}, '
+            f'{FEWER_WORKERS}, of which 0 need none, or a smaller batch (--batch-size N)'
         )
 
 
