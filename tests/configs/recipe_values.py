@@ -12,8 +12,7 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from .models import get_lrs_and_decays, get_model, read
-from .test_configs import EVERY
+from .models import EVERY, get_lrs_and_decays, get_model, read
 
 GPUS = 8
 # Settings of transforms that say nothing about the images.

@@ -10,8 +10,8 @@ import re
 import pytest
 
 from ..docs.pages import find_tables
+from .models import EVERY, FEW
 from .recipe_values import describe, describe_images
-from .test_configs import EVERY, FEW
 
 VALUES, IMAGES = find_tables('docs/recipe_values.md')
 OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name not in FEW]

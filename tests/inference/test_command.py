@@ -24,8 +24,7 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
-from .conftest import CLASSES, picture_of
-from .test_inputs import write_video
+from .conftest import CLASSES, picture_of, write_video
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mmgcvit.commands.main import COMMANDS
 from .. import fork_server
 from ..docs.pages import find_table
 from ..fork_server import free_port
-from ..inference.test_inputs import write_video
+from ..inference.conftest import write_video
 from ..tools.commands import CONFIGS, environment_for
 from ..toy import CONFIG as TOY
 

@@ -14,8 +14,7 @@ from mmgcvit.errors import UserError
 from tools import smoke_config
 from tools.smoke_config import NUM_ITERATIONS
 
-from ..configs.models import read
-from ..configs.test_configs import EVERY
+from ..configs.models import EVERY, read
 from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
 
