@@ -8,6 +8,7 @@ Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -111,6 +112,11 @@ class GCViT(PyramidBackbone):
         self.stages = nn.ModuleList(
             self.stage_type(arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)
             for i in range(self.num_stages)
+        )
+        # Between two stages. Each halves the map and doubles the channels.
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(dims, next_dims)
+            for dims, next_dims in pairwise(arch.stage_dims[: self.num_stages])
         )
         # The authors leave convolutions at torch's default.
         self.finish_init(layer_types=(nn.Linear,))
