@@ -32,10 +32,6 @@ class PyramidBackbone(PretrainedModel):
     output norms.
     """
 
-    stem: nn.Module
-    stages: nn.ModuleList
-    downsamplers: nn.ModuleList
-
     def __init__(
         self,
         in_channels: int,

@@ -98,33 +98,33 @@ class LSA(PyramidBackbone):
         init_cfg: InitCfg = None,
     ):
         check_bool('with_cp', with_cp)
-        arch = resolve_arch(arch, self.archs)
-        num_stages = len(arch.embed_dims)
+        variant = resolve_arch(arch, self.archs)
+        num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages)
         if pretrain_img_size is None:
-            pretrain_img_size = arch.img_size
-        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
+            pretrain_img_size = variant.img_size
+        drop_path_rate = resolve_drop_path_rate(drop_path_rate, variant)
         if out_indices is None:
             out_indices = range(num_stages)
         super().__init__(
             in_channels=in_channels,
-            stage_dims=arch.embed_dims,
+            stage_dims=variant.embed_dims,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             lora_rank=lora_rank,
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
-        self.stem = self.stem_type(in_channels, arch)
-        grids = compute_grids(resolve_img_size(pretrain_img_size), arch)
+        self.stem = self.stem_type(in_channels, variant)
+        grids = compute_grids(resolve_img_size(pretrain_img_size), variant)
         self.stages = nn.ModuleList(
-            self.stage_type(arch, i, grids[i], windows[i], drop_path_rate, with_cp)
+            self.stage_type(variant, i, grids[i], windows[i], drop_path_rate, with_cp)
             for i in range(self.num_stages)
         )
         # Between two stages. Each halves the map.
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims, next_dims)
-            for dims, next_dims in pairwise(arch.embed_dims[: self.num_stages])
+            for dims, next_dims in pairwise(variant.embed_dims[: self.num_stages])
         )
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))

@@ -68,7 +68,7 @@ class Stage(nn.Module):
     """
 
     # The first block of the first stage in variants with shifts.
-    first_block_type: type[Block] = ShiftBlock
+    first_block_type: type[nn.Module] = ShiftBlock
 
     def __init__(
         self,
@@ -84,15 +84,15 @@ class Stage(nn.Module):
         embed_dims = arch.embed_dims[index]
         num_heads = arch.num_heads[index]
         num_kv_heads = arch.num_kv_heads[index]
-        has_copies = index == 0 and arch.shifts is not None
+        shifts = arch.shifts if index == 0 else None
         # The copies share a position embedding, or each has its own.
-        num_copies = len(arch.shifts) if has_copies and not arch.shared_position else None
+        num_copies = None if shifts is None or arch.shared_position else len(shifts)
         self.position = PositionEmbedding(embed_dims, grid, num_copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
-            if i == 0 and has_copies:
+            if i == 0 and shifts is not None:
                 block = self.first_block_type(
                     embed_dims=embed_dims,
                     num_heads=num_heads,
