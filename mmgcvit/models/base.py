@@ -49,7 +49,7 @@ class PyramidBackbone(PretrainedModel):
         require(
             'out_indices',
             out_indices,
-            given and given == chosen,
+            bool(given) and given == chosen,
             f'a list of stage indices between 0 and {len(stage_dims) - 1}, each once, in ascending '
             'order',
         )
