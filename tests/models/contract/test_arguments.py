@@ -4,8 +4,12 @@ import re
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmgcvit import LSA, GCViT
+from mmgcvit.models.gcvit.archs import GCViTArch
+from mmgcvit.models.lsa import LSAArch
 
 from .backbones import GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
@@ -87,6 +91,38 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
             value = {**arch, attribute: value}
         with pytest.raises((ValueError, TypeError), match=words):
             network(**{'arch': arch, name: value})
+
+
+NOT_POSITIVE_INTS = (
+    st.integers(max_value=0) | st.booleans() | st.floats() | st.text() | st.binary() | st.tuples()
+)
+
+
+@given(
+    name=st.sampled_from(['embed_dims', 'depths', 'num_heads', 'num_kv_heads']),
+    stage=st.integers(0, 3),
+    value=NOT_POSITIVE_INTS,
+)
+def test_numbers_of_a_stage_that_are_not_positive_ints_are_named(name, stage, value):
+    values = [1, 1, 1, 1]
+    values[stage] = value
+    with pytest.raises(ValueError, match=f'^{name} is .*; expected a list of 4 ints'):
+        LSAArch(**{**LSA_ARCH, name: values})
+    if name in ('depths', 'num_heads'):
+        with pytest.raises(ValueError, match=f'^{name} is .*; expected a list of 4 ints'):
+            GCViTArch(**{**GCVIT, name: values})
+
+
+@given(value=NOT_POSITIVE_INTS)
+def test_single_numbers_that_are_not_positive_ints_are_named(value):
+    for name in ('kernel_size', 'stride'):
+        with pytest.raises(ValueError, match=f'^{name} is .*; expected an int of at least 1'):
+            LSAArch(**{**LSA_ARCH, name: value})
+    with pytest.raises(ValueError, match=r'^embed_dims is .*; expected an int of at least 1'):
+        GCViTArch(**{**GCVIT, 'embed_dims': value})
+    for build in (small_gcvit, small_lsa):
+        with pytest.raises(ValueError, match=r'^in_channels is .*; expected an int of at least 1'):
+            build(in_channels=value)
 
 
 @pytest.mark.parametrize('build', [small_gcvit, small_lsa])
