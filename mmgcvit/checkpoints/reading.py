@@ -59,13 +59,7 @@ def read_checkpoint(source: str | Path) -> Any:
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
     check_intact(path)
-    if not is_safetensors(path):
-        return read_torch(path)
-    check_installed(f'reading {path}', 'safetensors')
-    from safetensors.torch import load_file
-
-    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        return load_file(path)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 
 @contextmanager
@@ -151,6 +145,15 @@ def is_other_archive(path: Path) -> bool:
     return tarfile.is_tarfile(path)
 
 
+def read_safetensors(path: Path) -> StateDict:
+    """Read the tensors of a safetensors file."""
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors.torch import load_file
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
+        return load_file(path)
+
+
 def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save`` without running code in it."""
     problem = f'{path} cannot be read by torch'
@@ -219,7 +222,7 @@ def get_cache_path(url: str) -> Path:
 
 
 def read_timm(name: str) -> StateDict:
-    """Return the pretrained weights of one of timm's GC ViTs, which timm downloads."""
+    """Read the pretrained weights of one of timm's GC ViTs, which timm downloads."""
     check_installed(f'{TIMM_SCHEME}{name}', 'timm')
     import timm
 
