@@ -1,5 +1,6 @@
 """Write files atomically, check output paths before a long computation, and recognise outputs."""
 
+import filecmp
 import hashlib
 import os
 import re
@@ -113,6 +114,13 @@ def compute_sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def have_same_content(first: Path, second: Path) -> bool:
+    """Return whether two paths lead to one file, or to files with the same bytes."""
+    if os.path.abspath(first) == os.path.abspath(second):  # noqa: PTH100
+        return True
+    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def create_numbered(path: Path, create: Callable[..., None] = Path.mkdir) -> Path:

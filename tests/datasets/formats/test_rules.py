@@ -354,9 +354,10 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, 
 
 
 def test_the_table_has_each_rule_in_folders_and_in_configs():
-    """Class folders in another order are in the tests of checks."""
+    """Class folders in another order, heads and evaluators are in the tests of checks."""
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder}
     expected |= {(rule, True) for rule in RULES if rule.in_config}
-    elsewhere = {(images.OTHER_ORDER, True), (images.OTHER_NUM_CLASSES, True)}
+    others = (images.OTHER_ORDER, images.OTHER_NUM_CLASSES, coco.OTHER_ANNOTATIONS)
+    elsewhere = {(rule, True) for rule in others}
     assert expected - places == elsewhere
