@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import supervision as sv
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -73,6 +74,7 @@ class PredictionRun:
         self.num_failed = 0  # images and videos that could not be predicted
         self.counts = {}  # by image or frame: predictions by class
         self.sizes = {}  # by image: height and width in pixels
+        self.video_sizes = {}  # by video: those of its frames
         # Images and frames with as many detections as the model returns at most
         self.limited = []
         self.entries = []  # of images.json
@@ -164,13 +166,16 @@ class PredictionRun:
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
         """
         info = sv.VideoInfo.from_video_path(video)
+        check_num_pixels(video, info.width * info.height)
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
         num_expected = info.total_frames
         if self.args.frames:
             num_expected = min(num_expected, self.args.frames)
-        images = islice(sv.get_video_frames_generator(video), self.args.frames)
+        frames = islice(sv.get_video_frames_generator(video), self.args.frames)
+        # With the checks of any image.
+        images = (convert_to_array(frame, self.model.decoding) for frame in frames)
         images = self.progress.track(images, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
@@ -192,6 +197,7 @@ class PredictionRun:
                     entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
                     print(json.dumps(entry, allow_nan=False), file=lines)
                 self.count(name, prediction)
+                self.video_sizes[video] = image.shape[:2]
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
@@ -224,15 +230,27 @@ class PredictionRun:
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))
         if self.model.task != 'classification' and not self.model.tiles:
-            print(compare_sizes(self.sizes, self.model), end='')
+            print(compare_sizes(self.sizes, self.model, 'image'), end='')
+            print(compare_sizes(self.video_sizes, self.model, 'video'), end='')
         done = format_count(len(self.sizes), 'image')
         if self.videos:
             done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
 
 
-def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
-    """Return a message about images in which objects cannot be as large as in training, or ''.
+def check_num_pixels(video: str, number: int) -> None:
+    """Raise a UserError if the frames of a video have more pixels than Pillow reads in an image."""
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or number)
+    if number > limit:
+        raise UserError(
+            f'{video}: its frames have {number} pixels. At most {limit} are read. Make it smaller'
+        )
+
+
+def compare_sizes(
+    sizes: Mapping[str, tuple[int, int]], model: Predictor, unit: str = 'image'
+) -> str:
+    """Return a message about images or videos (``unit``) in which objects cannot be as large as in training, or ''.
 
     A run of ``train --data`` knows the longer side of its training images. Of other models, the
     size is known to which they resize images.
@@ -257,6 +275,6 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     if not others:
         return ''
     return (
-        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
+        f'{len(others)} of {format_count(len(sizes), unit)} ({shorten(others)}): over '
         f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles {side}\n'
     )

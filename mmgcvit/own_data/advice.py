@@ -7,7 +7,7 @@ from statistics import median
 import torch
 
 from ..datasets.records import DatasetInfo, Size
-from ..datasets.rules.classes import find_missing_classes
+from ..datasets.rules.classes import find_few_scored, find_missing_classes
 from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
 from ..tasks import COSTS, MINI
@@ -29,7 +29,8 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     head = plan.head
     image_size = head['image_size']
     option = plan.template.option
-    notes = format_findings(find_missing_classes(plan.dataset))
+    findings = [*find_missing_classes(plan.dataset), *find_few_scored(plan.dataset)]
+    notes = format_findings(findings)
     remedy = ''
     small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
     if small_objects:

@@ -51,11 +51,12 @@ def picture_of(height, width, seed=0):
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def write_video(path, frames=5, codec='MJPG'):
-    """Write a video whose frames have different colours."""
-    with sv.VideoSink(str(path), sv.VideoInfo(96, 64, 10), codec) as sink:
+def write_video(path, frames=5, codec='MJPG', size=(96, 64)):
+    """Write a video whose frames have different colours. ``size`` is (width, height)."""
+    width, height = size
+    with sv.VideoSink(str(path), sv.VideoInfo(width, height, 10), codec) as sink:
         for number in range(frames):
-            sink.write_frame(picture_of(64, 96, seed=number))
+            sink.write_frame(picture_of(height, width, seed=number))
 
 
 def assert_same(first, second, tolerance=1e-4):

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -313,7 +313,7 @@ def read_dataset(
         )
         found = reader.read()
         splits[split] = found.split
-        findings += found.findings
+        findings += [replace(each, split=split) for each in found.findings]
     notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:

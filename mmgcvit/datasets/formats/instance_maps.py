@@ -14,7 +14,7 @@ from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS
-from ..rules.rule import make_findings
+from ..rules.rule import make_split_findings
 
 # The regions of an object are far apart if the long side of its box is over so many times the long
 # side of the largest region.
@@ -37,8 +37,8 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
         classes=names,
         splits=make_splits(folder, names, found.by_split),
         findings=[
-            *make_findings(UNUSABLE_MAPS, found.errors),
-            *make_findings(SCATTERED, list_problems(found.by_split)),
+            *make_split_findings(UNUSABLE_MAPS, found.errors),
+            *make_split_findings(SCATTERED, list_problems(found.by_split)),
         ],
     )
 
