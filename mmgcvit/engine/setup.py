@@ -38,6 +38,7 @@ from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 from ..models.speed_up import speed_up
 from ..run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
+from .hooks.encode_masks import EncodeMasksHook
 from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
 from .hooks.progress import open_progress
 from .unchanged import hash_data_state, is_checked, note_checked
@@ -270,6 +271,7 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         speed_up(runner.model)
         runner.register_hook(CudnnBenchmarkHook())
+        runner.register_hook(EncodeMasksHook())
         if hook:
             runner.register_hook(hook)
         yield runner
