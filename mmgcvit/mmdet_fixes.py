@@ -1,4 +1,4 @@
-"""Modules, a metric and a transform for mmdet. Each class works around one bug or missing
+"""Modules, a metric and transforms for mmdet. Each class works around one bug or missing
 feature.
 """
 
@@ -26,10 +26,11 @@ import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
+from mmdet.datasets.transforms import Mosaic as MMDetMosaic  # noqa: E402
 from mmdet.models import layers, task_modules  # noqa: E402
 from mmdet.models.task_modules import AssignResult, SamplingResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
-from mmdet.structures.mask import BitmapMasks  # noqa: E402
+from mmdet.structures.mask import BitmapMasks, PolygonMasks  # noqa: E402
 
 with warnings.catch_warnings():
     # The fork warns that it lacks the package of a metric that this project does not use.
@@ -37,6 +38,9 @@ with warnings.catch_warnings():
     from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
 Tensors = tuple[Tensor, ...]  # of the levels of feature maps
+Masks = BitmapMasks | PolygonMasks
+# [left, top, right, bottom] of an image's part in a mosaic, and in the image
+Place = tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
 
 
 @MODELS.register_module()
@@ -396,6 +400,64 @@ class ApplyExifAsAnnotated(BaseTransform):
             if unrotated['img_shape'] == annotated_shape:
                 results.update(unrotated, img=unrotated['img'].astype(results['img'].dtype))
         return results
+
+
+@TRANSFORMS.register_module()
+class Mosaic(MMDetMosaic):
+    """mmdet's Mosaic, which also combines the masks of four images.
+
+    mmdet combines images, boxes and labels, but leaves ``gt_masks`` as they were: those of the
+    first image, or an IndexError of the next transform. Remove this class when mmdet's combines
+    them too.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Combine a sample with the three of ``mix_results``."""
+        self.places: list[Place] = []
+        if 'gt_masks' not in results:
+            return super().transform(results)
+        samples = [results, *results['mix_results']]
+        flags = np.concatenate([sample['gt_ignore_flags'] for sample in samples])
+        # mmdet drops objects outside of the mosaic. Their numbers, in the place of the flags, say
+        # which are left.
+        numbers = np.split(
+            np.arange(len(flags)), np.cumsum([len(each['gt_ignore_flags']) for each in samples[:3]])
+        )
+        numbered = [
+            {**sample, 'gt_ignore_flags': part, 'gt_masks': None}
+            for sample, part in zip(samples, numbers, strict=True)
+        ]
+        mosaic = super().transform({**numbered[0], 'mix_results': numbered[1:]})
+        if not self.places:  # by its probability, there is no mosaic
+            return results
+        masks = [
+            self.place_masks(sample['gt_masks'], place)
+            for sample, place in zip(samples, self.places, strict=True)
+        ]
+        kept = mosaic['gt_ignore_flags']
+        mosaic['gt_ignore_flags'] = flags[kept]
+        mosaic['gt_masks'] = masks[0].cat(masks)[kept]
+        return mosaic
+
+    def _mosaic_combine(self, *args: Any, **kwargs: Any) -> Place:
+        place = super()._mosaic_combine(*args, **kwargs)
+        self.places.append(place)
+        return place
+
+    def place_masks(self, masks: Masks, place: Place) -> Masks:
+        """Resize masks (n, h, w) as their image, and put them where it is put in the mosaic."""
+        width, height = self.img_scale
+        ratio = min(height / masks.height, width / masks.width)
+        resized = masks.resize((int(masks.height * ratio), int(masks.width * ratio)))
+        size = (2 * height, 2 * width)
+        (left, top, right, bottom), (crop_left, crop_top, crop_right, crop_bottom) = place
+        if isinstance(resized, PolygonMasks):
+            moved = resized.translate(size, left - crop_left, 'horizontal')
+            return moved.translate(size, top - crop_top, 'vertical')
+        placed = np.zeros((len(resized), *size), np.uint8)
+        cropped = resized.masks[:, crop_top:crop_bottom, crop_left:crop_right]
+        placed[:, top:bottom, left:right] = cropped
+        return BitmapMasks(placed, *size)
 
 
 MAX_DETECTIONS = 100_000  # of a class in an image that count; models return fewer
