@@ -34,6 +34,7 @@ from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
+from ..mirroring import find_mirroring
 from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 from ..models.speed_up import speed_up
 from ..run_data import note_work_dir
@@ -234,7 +235,10 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     if errors:
         errors.append("To check all images, run 'mmgcvit check-data CONFIG'")
         raise UserError('\n'.join(errors))
-    for note in [*report.format_messages(stops_run=False), *report.notes]:
+    notes = [*report.format_messages(stops_run=False), *report.notes]
+    if 'train_dataloader' in dataloaders:
+        notes += find_mirroring(cfg)
+    for note in notes:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
     if 'train_dataloader' in dataloaders:  # else nothing has locked the work dir
         note_checked(Path(cfg.work_dir), state)

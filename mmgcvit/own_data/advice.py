@@ -10,6 +10,7 @@ from ..datasets.records import DatasetInfo, Size
 from ..datasets.rules.classes import find_missing_classes
 from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
+from ..mirroring import explain_mirroring
 from ..tasks import COSTS, MINI
 from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
 from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
@@ -42,6 +43,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
             f'--size {plan.size} takes {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
             '(estimate). --size mini takes minutes'
         )
+    notes += describe_mirroring(plan)
     if option == 'classify':
         notes += find_wide_images(sizes)
     if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
@@ -89,6 +91,16 @@ def describe_crowds(plan: Plan) -> str:
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
+
+
+def describe_mirroring(plan: Plan) -> list[str]:
+    """Return a note on mirrored images, if the class names say that they should not be mirrored."""
+    reason = explain_mirroring(plan.dataset.classes)
+    if not reason or plan.head['augment'] == 'none':
+        return []
+    if plan.head['flip']:
+        return [f'half of the images are mirrored (--flip), although {reason}']
+    return [f'images are not mirrored, because {reason}. To mirror half of them: --flip']
 
 
 def find_wide_images(sizes: Sequence[Size]) -> list[str]:

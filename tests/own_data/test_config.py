@@ -315,6 +315,21 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     )
 
 
+def test_images_are_not_mirrored_where_class_names_say_so(annotation_type, make, monkeypatch):
+    """--flip mirrors them all the same. tests/test_mirroring.py has the names."""
+    for module in ('plan', 'advice'):
+        monkeypatch.setattr(
+            f'mmgcvit.own_data.{module}.explain_mirroring', lambda _: 'a mirror swaps them'
+        )
+    made = make(annotation_type, size=MINI)
+    assert 'RandomFlip' not in str(made.cfg.train_dataloader.dataset.to_dict())
+    assert 'images are not mirrored, because a mirror swaps them' in made.summary
+    assert 'To mirror half of them: --flip' in made.summary
+    made = make(annotation_type, size=MINI, flip=True)
+    assert 'RandomFlip' in str(made.cfg.train_dataloader.dataset.to_dict())
+    assert 'half of the images are mirrored (--flip)' in made.summary
+
+
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
     read (formats/test_rules.py).
