@@ -26,6 +26,7 @@ from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..rle import RLE
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..tile_sizes import MIN_TILE, OVERLAP
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import (
@@ -51,8 +52,6 @@ sv = Supervision('predicting with tiles')
 # side the second.
 MIN_DRAWN_SIDE = 224
 MAX_ENLARGED_SIDE = 4096
-MIN_TILE = 32  # in pixels
-OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
@@ -85,6 +84,7 @@ class Predictor(ABC, Generic[P]):
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
     image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
+    object_side: int | None = None  # longer side of its objects: nine of ten have it at most
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4

@@ -12,7 +12,14 @@ from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
 from ..mirroring import explain_mirroring
 from ..tasks import COSTS, MINI
-from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
+from ..tile_sizes import explain_small_tiles
+from .object_sizes import (
+    MAX_SMALL,
+    choose_image_size,
+    choose_tiles,
+    find_small_objects,
+    measure_long_side,
+)
 from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
@@ -36,6 +43,9 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     if small_objects:
         remedy, advice = advise_tiles(plan)
         notes.append(f'{small_objects}. {advice}')
+    small_tiles = explain_small_tiles(head.get('tiles'), measure_long_side(plan.train))
+    if small_tiles:
+        notes.append(small_tiles)
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(plan))
     if plan.size != MINI and not torch.cuda.is_available():
