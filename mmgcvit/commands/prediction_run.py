@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -173,13 +173,16 @@ class PredictionRun:
         num_expected = info.total_frames
         if self.args.frames:
             num_expected = min(num_expected, self.args.frames)
-        frames = islice(sv.get_video_frames_generator(video), self.args.frames)
+        frames = islice(read_frames(video, rate), self.args.frames)
         # With the checks of any image.
-        images = (convert_to_array(frame, self.model.decoding) for frame in frames)
-        images = self.progress.track(images, total=num_expected, description=video)
+        frames = (
+            (index, seconds, convert_to_array(frame, self.model.decoding))
+            for index, seconds, frame in frames
+        )
+        frames = self.progress.track(frames, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
-            for (index, image), outcome in self.predict_in_batches(enumerate(images)):
+            for (index, seconds, image), outcome in self.predict_in_batches(frames):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
@@ -194,7 +197,7 @@ class PredictionRun:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = make_records(prediction, self.categories)
-                    entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
+                    entry = {'frame': index, 'time': round(seconds, 3), 'predictions': records}
                     print(json.dumps(entry, allow_nan=False), file=lines)
                 self.count(name, prediction)
                 self.video_sizes[video] = image.shape[:2]
@@ -245,6 +248,28 @@ def check_num_pixels(video: str, number: int) -> None:
         raise UserError(
             f'{video}: its frames have {number} pixels. At most {limit} are read. Make it smaller'
         )
+
+
+def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Yield the index, the time in seconds and the image of each frame of a video.
+
+    The times are the file's own, since phones and screen recorders write frames at a varying rate.
+    Where the file has none that rise, they follow from ``rate``, in frames per second.
+    """
+    capture = cv2.VideoCapture(video)
+    last = -1.0
+    has_times = True
+    try:
+        for index in count():
+            is_read, image = capture.read()
+            if not is_read:
+                return
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            has_times = has_times and seconds > last
+            last = seconds
+            yield index, seconds if has_times else index / rate, image
+    finally:
+        capture.release()
 
 
 def compare_sizes(

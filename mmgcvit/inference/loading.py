@@ -67,6 +67,7 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
         'config': files.config,
         'checkpoint': checkpoint,
         'image_side': get_started_with(files.cfg).get('image_side'),
+        'object_side': get_started_with(files.cfg).get('object_side'),
     }
     predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
     if predictor_type is Detector:

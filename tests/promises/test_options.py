@@ -72,9 +72,11 @@ LINES = [
     ('export CLASSIFIER model.onnx --no-check --overwrite --half', 'model.onnx'),
     ('convert ema.pth converted.pth --to original --ema --prefix student.', 'converted.pth'),
 ]
-# Options that need a GPU or a program that is not installed, and the sentence that says so.
+# Options that need a GPU or a program that is not installed, or exclude each other, and the sentence
+# that says so.
 REFUSED = {
     'train TOY --amp': '--amp needs a GPU',
+    'train --data photos --flip --no-flip': 'exclude each other',
     'train TOY --log-to tensorboard': 'tensorboard',
 }
 
