@@ -11,6 +11,7 @@ import pytest
 from mmgcvit import runs
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.runs import RunFolder, choose_run_name, choose_work_dir
+from mmgcvit.thresholds import ScoreThresholds
 
 from .toy import write_checkpoints
 
@@ -98,7 +99,7 @@ def test_leftovers_are_what_the_run_has_written_and_nothing_of_the_user(run):
 
 def test_a_threshold_is_that_of_a_checkpoint_with_the_same_content(run):
     checkpoint = run.path / 'epoch_1.pth'
-    run.write_score_thr(checkpoint, 0.25)
+    run.write_thresholds(checkpoint, ScoreThresholds(0.25))
     assert run.read_score_thr(str(checkpoint)) == 0.25
     assert run.read_score_thr(str(run.path / 'epoch_2.pth')) is None
     (run.path / 'score_thr.json').write_text('[]')

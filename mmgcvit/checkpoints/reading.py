@@ -68,6 +68,17 @@ def read_checkpoint(source: str | Path) -> Any:
         return load_file(path)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, or return none for a checkpoint of torch."""
+    if not is_safetensors(path):
+        return {}
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors import safe_open
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE), safe_open(path, 'pt') as file:
+        return file.metadata() or {}
+
+
 @contextmanager
 def raise_checkpoint_error(problem: str, advice: str) -> Iterator[None]:
     """Turn any error, as a damaged or crafted file can raise any, into a CheckpointError:

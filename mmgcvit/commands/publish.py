@@ -3,14 +3,14 @@
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
 matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
-and no others.
+and no others. Its metadata have the confidence thresholds that ``train --data`` chose.
 """
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, compute_sha256
-from ..inference.model_files import find_model_files
+from ..inference.model_files import ModelFiles, find_model_files
 from .options import add_config_and_checkpoint
 
 
@@ -52,7 +52,15 @@ def main(args: Namespace) -> None:
     check_fits(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
-    save_checkpoint(tensors, target)
+    save_checkpoint(tensors, target, describe_thresholds(files, checkpoint.source))
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {compute_sha256(target)}')
+
+
+def describe_thresholds(files: ModelFiles, checkpoint: str) -> dict[str, str]:
+    """Return the confidence thresholds of a detector as metadata, or nothing if none are chosen."""
+    from ..inference.loading import read_published_thresholds
+
+    thresholds = files.run.read_thresholds(checkpoint) or read_published_thresholds(checkpoint)
+    return thresholds.to_metadata() if thresholds else {}

@@ -1,5 +1,6 @@
 """Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,12 @@ class Curve:
         if not kept:
             return 0, 0
         return self.num_detections[kept - 1].item(), self.num_correct[kept - 1].item()
+
+    def compute_f1_at(self, threshold: float) -> float:
+        """Return F1 of the detections of at least this score, NaN without objects and detections."""
+        num_detections, num_correct = self.count_at(threshold)
+        total = num_detections + self.num_objects
+        return 2 * num_correct / total if total else math.nan
 
     @property
     def best_threshold(self) -> float:

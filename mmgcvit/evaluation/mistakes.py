@@ -61,7 +61,7 @@ def evaluate_images(
     """Predict all images of a dataset (:func:`.build_dataset`) and compare them with their ground
     truth.
 
-    Detections that score below the model's ``score_thr`` count only for the curves.
+    Detections that score below the model's thresholds count only for the curves.
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
     num_classes = len(model.classes)
@@ -79,7 +79,7 @@ def evaluate_images(
             detections.append(encode_detections(prediction, has_masks))
             if prediction.is_limited and not model.tiles:
                 lowest_scores[str(path)] = prediction.scores[-1]
-            prediction = prediction.filter(model.score_thr)
+            prediction = prediction.filter(model.score_thr_by_class)
         score = score_image(ground_truth, prediction, num_classes)
         matrix += score.confusion_matrix
         num_images += score.confusion_matrix.ground_truths > 0
@@ -110,7 +110,7 @@ def predict_dataset(
     model: Predictor[Any], dataset: BaseDataset, batch_size: int
 ) -> Iterator[tuple[Path, Prediction, Prediction]]:
     """Yield the path, ground truth and prediction of each image, with detections of any score."""
-    unfiltered = replace(model, score_thr=0.0)
+    unfiltered = replace(model, score_thr=0.0, class_score_thr={})
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]
@@ -167,7 +167,7 @@ def write_mistakes(
         'rows_are_ground_truth': matrix.to_array().tolist(),
     }
     if curves:
-        figure = draw_detection_curves(curves, model.classes, model.score_thr)
+        figure = draw_detection_curves(curves, model.classes, model.thresholds)
         write_figure(folder / 'curves.png', figure)
         content['best_threshold'] = round(curves.overall.best_threshold, 4)
     content['by_class'] = score_classes(mistakes, model)
