@@ -9,9 +9,7 @@ from ..inference.predictor import Predictor
 from ..thresholds import ScoreThr
 
 
-def load_silently(
-    files: ModelFiles, device: str, score_thr: Sequence[ScoreThr] = ()
-) -> Predictor:
+def load_silently(files: ModelFiles, device: str, score_thr: Sequence[ScoreThr] = ()) -> Predictor:
     """Load a model without printing.
 
     ``score_thr`` are a detector's confidence thresholds, each of which overrides those before.

@@ -20,6 +20,7 @@ from ..inference.results import Detections, Prediction
 from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, encode_detections
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
+from .intervals import ImageCounts
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .samples import load_sample
 from .scoring import BACKGROUND, ConfusionMatrix, make_empty_matrix, score_image
@@ -49,6 +50,8 @@ class Mistakes:
     num_images: NDArray[np.int64]
     # Images with as many detections as the model returns at most: the lowest score in each
     lowest_scores: dict[str, float]
+    # By image, of each class; those of a detector depend on the threshold and are in the curves
+    image_counts: list[ImageCounts]
 
     def list_limited(self, score_thr: float) -> list[str]:
         """List the images in which more objects than the model returns may have this score."""
@@ -71,6 +74,7 @@ def evaluate_images(
     worst: list[ScoredImage] = []
     objects = []
     detections = []
+    counts = CountCollector(num_classes)
     predictions = predict_dataset(model, dataset, batch_size)
     for index, (path, ground_truth, prediction) in enumerate(predictions):
         if isinstance(prediction, Detections) and isinstance(ground_truth, Detections):
@@ -82,6 +86,7 @@ def evaluate_images(
             prediction = prediction.filter(model.score_thr_by_class)
         score = score_image(ground_truth, prediction, num_classes)
         matrix += score.confusion_matrix
+        counts.add(score.confusion_matrix)
         num_images += score.confusion_matrix.ground_truths > 0
         if score.value < 1:
             worst.append(
@@ -103,7 +108,31 @@ def evaluate_images(
         curves=curves,
         num_images=num_images,
         lowest_scores=lowest_scores,
+        image_counts=counts.collect(),
     )
+
+
+class CountCollector:
+    """Collect the counts of each class from the confusion matrix of each image."""
+
+    def __init__(self, num_classes: int):
+        self.right: list[list[int]] = [[] for _ in range(num_classes)]
+        self.wrong: list[list[int]] = [[] for _ in range(num_classes)]
+
+    def add(self, matrix: ConfusionMatrix) -> None:
+        """Add an image. A confusion is wrong for both classes."""
+        total = matrix.ground_truths + matrix.predictions
+        for label in np.flatnonzero(total):
+            right = matrix.right[label].item()
+            self.right[label].append(right)
+            self.wrong[label].append(total[label].item() - 2 * right)
+
+    def collect(self) -> list[ImageCounts]:
+        """Return the counts of each class."""
+        return [
+            ImageCounts(np.array(right, np.int64), np.array(wrong, np.int64))
+            for right, wrong in zip(self.right, self.wrong, strict=True)
+        ]
 
 
 def predict_dataset(
@@ -170,6 +199,11 @@ def write_mistakes(
         figure = draw_detection_curves(curves, model.classes, model.thresholds)
         write_figure(folder / 'curves.png', figure)
         content['best_threshold'] = round(curves.overall.best_threshold, 4)
+        content['best_threshold_by_class'] = {
+            name: round(curve.best_threshold, 4)
+            for name, curve in zip(model.classes, curves.by_class, strict=True)
+            if curve.num_objects and len(curve.scores)
+        }
     content['by_class'] = score_classes(mistakes, model)
     content['worst'] = []
     for rank, scored in enumerate(mistakes.worst, start=1):

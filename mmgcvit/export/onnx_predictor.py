@@ -136,9 +136,7 @@ class OnnxPredictor:
                 raise ValueError(f'score_thr={threshold}: expected a number from 0 to 1')
         return overall, by_class
 
-    def is_kept(
-        self, scores: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def is_kept(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which objects score at least the threshold of their class, (n,)."""
         thresholds = [self.class_score_thr.get(name, self.score_thr) for name in self.classes]
         return scores >= np.array(thresholds, np.float32)[labels]

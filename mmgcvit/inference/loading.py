@@ -28,10 +28,10 @@ from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..runs import RunFolder, get_started_with
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..thresholds import ScoreThr, ScoreThresholds, parse_metadata
 from .drawing import choose_palette
 from .model_files import ModelFiles
 from .predictor import Classifier, Detector, Predictor, Segmentor
-from ..thresholds import ScoreThr, ScoreThresholds, parse_metadata
 
 Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 PREDICTORS = {

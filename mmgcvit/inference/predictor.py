@@ -23,6 +23,7 @@ from ..datasets.decoding import DecodingSettings
 from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..thresholds import ScoreThr, ScoreThresholds
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import (
@@ -37,7 +38,6 @@ from .results import (
     make_records,
     make_segmentation,
 )
-from ..thresholds import ScoreThr, ScoreThresholds
 
 if TYPE_CHECKING:
     import supervision
