@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..thresholds import ScoreThresholds
 from .detection_curves import DetectionCurves
@@ -22,16 +23,46 @@ def choose_thresholds(curves: DetectionCurves, classes: Sequence[str]) -> ScoreT
     """Choose the threshold with the highest F1 of all objects, and for each class with enough
     objects the one with its highest F1.
 
-    Return None if no threshold finds the objects.
+    A class that is found badly may reach its highest F1 with many false detections. If they lower
+    F1 of all objects under that of the single threshold, it gets the single one too. Return None if
+    no threshold finds the objects.
     """
-    overall = curves.overall
-    if overall.f1.max(initial=0) < MIN_F1:
+    if curves.overall.f1.max(initial=0) < MIN_F1:
         return None
+    single = curves.overall.rounded_threshold
     by_class = {}
+    own_counts = []
+    single_counts = []
     for name, curve in zip(classes, curves.by_class, strict=True):
         if curve.num_objects >= MIN_OBJECTS and curve.f1.max(initial=0) >= MIN_F1:
             by_class[name] = curve.rounded_threshold
-    return ScoreThresholds(overall.rounded_threshold, by_class)
+            own_counts.append(curve.count_at(by_class[name]))
+            single_counts.append(curve.count_at(single))
+    changes = np.subtract(own_counts, single_counts).reshape(-1, 2)
+    is_kept = find_harmless(changes, curves.overall.count_at(single), curves.overall.num_objects)
+    kept = {name: by_class[name] for name, keep in zip(by_class, is_kept, strict=True) if keep}
+    return ScoreThresholds(single, kept)
+
+
+def find_harmless(
+    changes: NDArray[np.int64], counts: tuple[int, int], num_objects: int
+) -> NDArray[np.bool_]:
+    """Return which own thresholds of n classes to keep, so that F1 of all objects is at least that
+    of the single one, (n,).
+
+    ``changes``, (n, 2), are what they add to the number of detections and of right ones, and
+    ``counts`` are these numbers at the single threshold.
+    """
+    is_kept = np.ones(len(changes), bool)
+    while is_kept.any():
+        detections, right = counts + changes[is_kept].sum(0)
+        # a / b >= c / d, in integers, which do not round
+        if right * (counts[0] + num_objects) >= counts[1] * (detections + num_objects):
+            break
+        # F1 of all objects without the own threshold of each class
+        f1 = (right - changes[:, 1]) / (detections - changes[:, 0] + num_objects)
+        is_kept[np.where(is_kept, f1, -1).argmax()] = False
+    return is_kept
 
 
 @dataclass(frozen=True)

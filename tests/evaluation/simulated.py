@@ -15,7 +15,7 @@ from mmgcvit.evaluation.intervals import ImageCounts
 from mmgcvit.evaluation.run_score import GOOD, ClassScore, format_verdict, score_detected_class
 from mmgcvit.thresholds import ScoreThresholds
 
-NUM_UNSEEN = 1000  # images in which the true score is measured
+NUM_UNSEEN = 500  # images in which the true score is measured
 NUM_CHECKPOINTS = 10  # of one quality, of which the best is chosen on the validation images
 
 
@@ -176,8 +176,8 @@ def draw_num_images(rng):
 def judge_sets(task, num_sets, num_classes, num_checkpoints, seed=0):
     """Judge simulated validation sets of 2 to 50 images a class.
 
-    Return for each whether the verdict is 'good', 'good so far' or another, and whether it is truly
-    good.
+    Return for each whether the verdict is 'good', 'good so far' or another, the lowest true score of
+    a class, and the number of images.
     """
     rng = np.random.default_rng(seed)
     verdicts = []
@@ -191,26 +191,40 @@ def judge_sets(task, num_sets, num_classes, num_checkpoints, seed=0):
             judged = judge(rng, num_classes, num_images, num_checkpoints)
         scores, true_scores = judged
         verdict = format_verdict(scores, 'F1', []).splitlines()[1].partition(':')[0]
-        verdicts.append((verdict, min(true_scores) >= GOOD, num_images))
+        verdicts.append((verdict, min(true_scores), num_images))
     return verdicts
 
 
 def main(num_sets):
     for task in ('detector', 'classifier', 'segmentor'):
-        for num_classes in (1, 3) if task != 'classifier' else (2, 5):
+        for num_classes in (2, 5) if task == 'classifier' else (1, 3):
             for num_checkpoints in (1, NUM_CHECKPOINTS):
                 verdicts = judge_sets(task, num_sets, num_classes, num_checkpoints)
-                good = [is_good for verdict, is_good, _ in verdicts if verdict == 'good']
-                point = [is_good for verdict, is_good, _ in verdicts if verdict.startswith('good')]
-                truly = [(verdict, n) for verdict, is_good, n in verdicts if is_good]
-                print(
-                    f'{task}, {num_classes} classes, best of {num_checkpoints}: {len(verdicts)} '
-                    f'sets, {len(truly)} truly good; good said {len(good)}, wrong '
-                    f'{good.count(False)}; by the score alone said {len(point)}, wrong '
-                    f'{point.count(False)}; withheld {sum(v != "good" for v, _ in truly)}, over 20 '
-                    f'images {sum(v != "good" for v, n in truly if n > 20)} of '
-                    f'{sum(n > 20 for _, n in truly)}'
-                )
+                setting = f'{task}, {num_classes} classes, best of {num_checkpoints}'
+                print(f'{setting}: {summarise(verdicts)}')  # noqa: T201
+
+
+def summarise(verdicts):
+    said = [lowest for verdict, lowest, _ in verdicts if verdict == 'good']
+    by_score = [lowest for verdict, lowest, _ in verdicts if verdict.startswith('good')]
+    texts = [
+        f'{len(verdicts)} sets, good said of {len(said)}, wrongly of {count_wrong(said)}; by the '
+        f'score alone of {len(by_score)}, wrongly of {count_wrong(by_score)}'
+    ]
+    for bound in (GOOD, 0.9):
+        for fewest, most in ((2, 7), (8, 20), (21, 50)):
+            truly = [
+                verdict
+                for verdict, lowest, num_images in verdicts
+                if lowest >= bound and fewest <= num_images <= most
+            ]
+            withheld = len(truly) - truly.count('good')
+            texts.append(f'from {bound}, {fewest} to {most} images: {withheld} of {len(truly)}')
+    return f'{texts[0]}; withheld, truly {", ".join(texts[1:])}'
+
+
+def count_wrong(lowest_scores):
+    return sum(score < GOOD for score in lowest_scores)
 
 
 if __name__ == '__main__':
