@@ -10,7 +10,7 @@ This file alone knows the names of a run's files:
 ``last_checkpoint``      the path of the last checkpoint
 ``validated``            the epoch or iteration of the last complete validation
 ``val_images``           grids of validation images
-``score_thr.json``       of ``train --data``: the confidence threshold of a detector
+``score_thr.json``       of ``train --data``: the confidence thresholds of a detector
 ``.lock``                the process that trains
 ``.checked``             which data the last start has checked
 ``TIME/vis_data``        the logs, with a copy of the config
@@ -42,6 +42,7 @@ from .files import (
     make_portable_path,
     write_text,
 )
+from .thresholds import ScoreThresholds, parse_thresholds
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -237,9 +238,11 @@ class RunFolder:
         found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
         return list(dict.fromkeys(found))
 
-    def read_score_thr(self, checkpoint: str) -> float | None:
-        """Return the confidence threshold that ``train --data`` chose for a checkpoint with this
-        content, or None.
+    def read_thresholds(self, checkpoint: str) -> ScoreThresholds | None:
+        """Return the confidence thresholds that ``train --data`` chose for a checkpoint with this
+        content, or None. Earlier versions chose one for all classes.
+
+        Raise a UserError if their file is damaged.
         """
         path = self.path / SCORE_THR_FILE
         file = Path(checkpoint)
@@ -248,20 +251,20 @@ class RunFolder:
         try:
             chosen = json.loads(path.read_text())
             digest = chosen['sha256']
-            score_thr = float(chosen['score_thr'])
-        except (ValueError, KeyError, TypeError):
+            thresholds = parse_thresholds(chosen)
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(
                 f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python '
                 'score_thr'
             ) from None
-        return score_thr if digest == compute_sha256(file) else None
+        return thresholds if digest == compute_sha256(file) else None
 
-    def write_score_thr(self, checkpoint: Path, score_thr: float) -> None:
-        """Write the confidence threshold that predictions of a checkpoint use from then on."""
+    def write_thresholds(self, checkpoint: Path, thresholds: ScoreThresholds) -> None:
+        """Write the confidence thresholds that predictions of a checkpoint use from then on."""
         content = {
             'checkpoint': checkpoint.name,
             'sha256': compute_sha256(checkpoint),
-            'score_thr': score_thr,
+            **thresholds.to_json(),
         }
         write_text(self.path / SCORE_THR_FILE, json.dumps(content, indent=1))
 

@@ -11,6 +11,7 @@ import pytest
 from mmgcvit import runs
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.runs import RunFolder, choose_run_name, choose_work_dir
+from mmgcvit.thresholds import ScoreThresholds
 
 from .toy import write_checkpoints
 
@@ -98,12 +99,12 @@ def test_leftovers_are_what_the_run_has_written_and_nothing_of_the_user(run):
 
 def test_a_threshold_is_that_of_a_checkpoint_with_the_same_content(run):
     checkpoint = run.path / 'epoch_1.pth'
-    run.write_score_thr(checkpoint, 0.25)
-    assert run.read_score_thr(str(checkpoint)) == 0.25
-    assert run.read_score_thr(str(run.path / 'epoch_2.pth')) is None
+    run.write_thresholds(checkpoint, ScoreThresholds(0.25))
+    assert run.read_thresholds(str(checkpoint)) == ScoreThresholds(0.25)
+    assert run.read_thresholds(str(run.path / 'epoch_2.pth')) is None
     (run.path / 'score_thr.json').write_text('[]')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
-        run.read_score_thr(str(checkpoint))
+        run.read_thresholds(str(checkpoint))
 
 
 def test_the_last_validation_is_known_by_its_position(run):

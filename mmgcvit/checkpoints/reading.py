@@ -3,7 +3,6 @@ from them.
 """
 
 import hashlib
-import json
 import os
 import re
 import socket
@@ -31,7 +30,6 @@ ADVICE = 'It is probably incomplete. Copy or download it again'
 SAVE_WEIGHTS = (
     'Save only the weights in the program that wrote the file: torch.save(model.state_dict(), FILE)'
 )
-SCORE_THR = 'score_thr'  # key of the metadata of published detectors
 # Limits of the download of a checkpoint by its URL
 MAX_SECONDS = 3600
 MAX_BYTES = 16 << 30
@@ -66,6 +64,17 @@ def read_checkpoint(source: str | Path) -> Any:
     path = resolve_file(source)
     check_intact(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, or return none for a checkpoint of torch."""
+    if not is_safetensors(path):
+        return {}
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors import safe_open
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE), safe_open(path, 'pt') as file:
+        return file.metadata() or {}
 
 
 @contextmanager
@@ -134,22 +143,6 @@ def is_safetensors(path: Path) -> bool:
     with path.open('rb') as file:
         head = file.read(9)
     return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
-
-
-def read_score_thr(source: str) -> float | None:
-    """Return the confidence threshold in the metadata of a safetensors file (a path or URL that was
-    read before), as ``mmgcvit publish`` writes it, or None.
-
-    Raise a CheckpointError if it is not a number.
-    """
-    path = get_cache_path(source) if is_url(source) else expand_user(source)
-    if not path.is_file() or not is_safetensors(path):
-        return None
-    with raise_checkpoint_error(f'{path} has a damaged header', ADVICE), path.open('rb') as file:
-        length = int.from_bytes(file.read(8), 'little')
-        metadata = json.loads(file.read(length)).get('__metadata__') or {}
-        score_thr = metadata.get(SCORE_THR)
-        return None if score_thr is None else float(score_thr)
 
 
 def is_zip(path: Path) -> bool:

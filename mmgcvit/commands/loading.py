@@ -1,14 +1,18 @@
 """Load the model of a command, which has checked its arguments before it imports this module."""
 
+from collections.abc import Sequence
+
 from ..device import check_gpus, disable_cudnn_attention
 from ..inference.loading import load_model, silence_output
 from ..inference.model_files import ModelFiles
 from ..inference.predictor import Predictor
+from ..thresholds import ScoreThr
 
 
-def load_silently(files: ModelFiles, device: str, score_thr: float | None = None) -> Predictor:
+def load_silently(files: ModelFiles, device: str, score_thr: Sequence[ScoreThr] = ()) -> Predictor:
     """Load a model without printing.
 
+    ``score_thr`` are a detector's confidence thresholds, each of which overrides those before.
     Raise a UserError if torch cannot use the GPU, or as :func:`mmgcvit.load` does.
     """
     if device == 'auto':
@@ -16,4 +20,7 @@ def load_silently(files: ModelFiles, device: str, score_thr: float | None = None
     disable_cudnn_attention()
     checkpoint = files.read_checkpoint()  # which may warn
     with silence_output():
-        return load_model(files, checkpoint, device, score_thr)
+        model = load_model(files, checkpoint, device, score_thr[0] if score_thr else None)
+    for thresholds in score_thr[1:]:
+        model = model.with_score_thr(thresholds)
+    return model

@@ -16,8 +16,10 @@ from .options import (
     add_integer,
     add_model_options,
     add_out_dir,
+    add_score_thr,
     check_at_least,
     check_out_dir,
+    collect_score_thr,
     create_out_dir,
 )
 
@@ -40,13 +42,14 @@ def add_options(parser: ArgumentParser) -> None:
     add_out_dir(parser, 'mistakes', 'replace the files of an earlier run')
     add_integer(parser, '--worst', 'draw N worst images (default: 20)', default=20)
     add_integer(parser, '--batch-size', 'images per batch (default: 1)', default=1)
-    parser.add_argument(
-        '--score-thr', type=float, metavar='SCORE', help='minimum score (default: as of predict)'
+    add_score_thr(
+        parser, 'minimum score, of one class with CLASS=; can be repeated (default: as of predict)'
     )
 
 
 def main(args: Namespace) -> None:
-    check_at_least(args, batch_size=1, worst=0, score_thr=0)
+    check_at_least(args, batch_size=1, worst=0)
+    score_thr = collect_score_thr(args.score_thr)
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
     check_out_dir(args, MISTAKES)
@@ -54,7 +57,7 @@ def main(args: Namespace) -> None:
     from ..evaluation.mistakes import evaluate_images, write_mistakes
     from .loading import load_silently
 
-    model = load_silently(files, args.device, args.score_thr)
+    model = load_silently(files, args.device, score_thr)
     dataset = load_split(files, args.split, args.data)
     check_classes(model, dataset)
     unscored = find_unscored(dataset)
@@ -112,10 +115,10 @@ def print_scores(mistakes: 'Mistakes', model: 'Predictor', num_images: int) -> N
     if not curves or not curves.overall.num_objects:
         return
     print(
-        f'{curves.format_ap()}; confidence threshold: {model.score_thr:g} (--score-thr), F1 is '
+        f'{curves.format_ap()}; confidence threshold: {model.thresholds} (--score-thr), F1 is '
         f'highest at {curves.overall.best_threshold:.2f}'
     )
-    limited = mistakes.list_limited(model.score_thr)
+    limited = mistakes.list_limited(min(model.score_thr_by_class.values()))
     if limited:
         print(format_limit(limited, num_images, model))
 

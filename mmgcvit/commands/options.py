@@ -1,5 +1,6 @@
 """Command-line options that several commands share, and helpers that parse and check them."""
 
+import math
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from ..config import locate_config
 from ..errors import UserError, suggest
 from ..files import check_writable, create_numbered
 from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
+from ..thresholds import ScoreThr
 from .habits import translate_options
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
@@ -113,6 +115,41 @@ def check_key_value(text: str) -> str:
     if '=' not in text:
         raise ArgumentTypeError(f'{text!r}: expected KEY=VALUE')
     return text
+
+
+def add_score_thr(parser: ArgumentParser, text: str, *names: str) -> None:
+    """Add ``--score-thr``, which also has the other ``names``. Its values are checked and collected
+    by :func:`collect_score_thr`.
+    """
+    parser.add_argument(
+        '--score-thr', *names, action='append', default=[], metavar='[CLASS=]SCORE', help=text
+    )
+
+
+def collect_score_thr(texts: Sequence[str]) -> list[ScoreThr]:
+    """Return the values of ``--score-thr``: the last number for all classes, then those of single
+    classes by name. Both are optional.
+
+    Raise a UserError for a value that is not a number from 0 to 1.
+    """
+    overall: list[ScoreThr] = []
+    by_class = {}
+    for text in texts:
+        name, equals, number = text.rpartition('=')  # the name of a class may contain it
+        try:
+            threshold = float(number)
+        except ValueError:
+            threshold = math.nan
+        if not 0 <= threshold <= 1 or (equals and not name):
+            raise UserError(
+                f'--score-thr {text:.80}: expected a number from 0 to 1, or CLASS=NUMBER for one '
+                'class, for example --score-thr 0.5 --score-thr cat=0.3'
+            )
+        if equals:
+            by_class[name] = threshold
+        else:
+            overall = [threshold]
+    return [*overall, by_class] if by_class else overall
 
 
 def add_device_option(parser: ArgumentParser) -> None:

@@ -12,8 +12,10 @@ from .options import (
     add_integer,
     add_model_options,
     add_out_dir,
+    add_score_thr,
     check_at_least,
     check_out_dir,
+    collect_score_thr,
     create_out_dir,
 )
 
@@ -37,12 +39,11 @@ def add_options(parser: ArgumentParser) -> None:
     add_integer(
         parser, '--tiles', 'predict large images in tiles of SIDE x SIDE pixels', metavar='SIDE'
     )
-    parser.add_argument(
-        '--score-thr',
+    add_score_thr(
+        parser,
+        'minimum score of detections, of one class with CLASS=; can be repeated (default: as train '
+        '--data chose, else 0.3)',
         '--pred-score-thr',
-        type=float,
-        metavar='SCORE',
-        help='minimum score of detections (default: the one that train --data chose, else 0.3)',
     )
     parser.add_argument(
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
@@ -74,7 +75,8 @@ def main(args: Namespace) -> None:
     # query, tells them apart.
     if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
         checkpoint, patterns = None, [checkpoint, *patterns]
-    check_at_least(args, batch_size=1, score_thr=0, frames=1)
+    check_at_least(args, batch_size=1, frames=1)
+    score_thr = collect_score_thr(args.score_thr)
     files = find_model_files(args.config, checkpoint)
     if not patterns:
         raise UserError(
@@ -90,12 +92,12 @@ def main(args: Namespace) -> None:
     from .loading import load_silently
     from .prediction_run import PredictionRun
 
-    model = load_silently(files, args.device, args.score_thr)
+    model = load_silently(files, args.device, score_thr)
     print(model)
     if args.tiles is not None:
         model = model.with_tiles(args.tiles, args.batch_size)
     if model.task == 'detection':
-        print(f'confidence threshold: {model.score_thr:g}, tiles: {model.tiles or "none"}')
+        print(f'confidence threshold: {model.thresholds}, tiles: {model.tiles or "none"}')
         small_tiles = explain_small_tiles(model.tiles, model.object_side)
         if small_tiles:
             print(f'in training, {small_tiles}')

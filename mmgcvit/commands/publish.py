@@ -2,16 +2,16 @@
 [OUT.safetensors].
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
-matrices are merged, the confidence threshold that ``train --data`` has chosen for a detector, and
-cannot contain code. Its tensors must be those of the config's model, all
-and no others.
+matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
+and no others. Its metadata have the confidence thresholds that ``train --data`` chose for a detector.
 """
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..files import check_target, compute_sha256
-from ..inference.model_files import find_model_files
+from ..inference.model_files import ModelFiles, find_model_files
+from ..thresholds import ScoreThresholds
 from .options import add_config_and_checkpoint
 
 
@@ -40,7 +40,6 @@ def main(args: Namespace) -> None:
 
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.pretrained import check_fits
-    from ..checkpoints.reading import SCORE_THR, read_score_thr
     from ..checkpoints.weights import find_state_dict
     from ..inference.loading import disable_lora, get_model_config, silence_output
     from ..mmengine_utils import build_in_scope
@@ -54,16 +53,21 @@ def main(args: Namespace) -> None:
     check_fits(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
-    # The threshold that the run has chosen for this checkpoint, or that a published file has.
-    score_thr = files.run.read_score_thr(checkpoint.source)
-    if score_thr is None:
-        score_thr = read_score_thr(checkpoint.source)
-    metadata = {} if score_thr is None else {SCORE_THR: str(score_thr)}
-    save_checkpoint(tensors, target, metadata)
+    thresholds = find_chosen_thresholds(files, checkpoint.source)
+    save_checkpoint(tensors, target, thresholds.to_metadata() if thresholds else None)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
-    if score_thr is not None:
+    if thresholds:
         print(
-            f'confidence threshold {score_thr:g}, which predict and mmgcvit.load use with the file'
+            f'confidence threshold {thresholds}, which predict and mmgcvit.load use with the file'
         )
     print(f'SHA-256 {compute_sha256(target)}')
+
+
+def find_chosen_thresholds(files: ModelFiles, checkpoint: str) -> ScoreThresholds | None:
+    """Return the confidence thresholds that a run has chosen for a detector's checkpoint, or that a
+    published file has, or None.
+    """
+    from ..inference.loading import read_published_thresholds
+
+    return files.run.read_thresholds(checkpoint) or read_published_thresholds(checkpoint)

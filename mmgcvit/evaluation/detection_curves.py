@@ -1,5 +1,6 @@
 """Compute a detector's AP by class, and its precision, recall and F1 by confidence threshold."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ..inference.loading import silence_output
 from ..inference.results import Detections, encode_masks
 from ..rle import RLE
+from .intervals import ImageCounts
 
 # How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
 MAX_DETECTIONS = 2**31
@@ -68,6 +70,12 @@ class Curve:
             return 0, 0
         return self.num_detections[kept - 1].item(), self.num_correct[kept - 1].item()
 
+    def compute_f1_at(self, threshold: float) -> float:
+        """Return F1 of the detections of at least this score, NaN without objects and detections."""
+        num_detections, num_correct = self.count_at(threshold)
+        total = num_detections + self.num_objects
+        return 2 * num_correct / total if total else math.nan
+
     @property
     def best_threshold(self) -> float:
         """A confidence threshold with the highest F1, halfway between two scores, or 0 if there are
@@ -77,6 +85,35 @@ class Curve:
             return 0.0
         best = self.f1.argmax()
         return np.append(self.scores, 0)[best : best + 2].mean().item()
+
+    @property
+    def rounded_threshold(self) -> float:
+        """The best threshold with four digits, or with all if four would change F1."""
+        exact = self.best_threshold
+        rounded = round(exact, 4)
+        return rounded if self.count_at(rounded) == self.count_at(exact) else exact
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMatches:
+    """The objects of a class in each of n images, and its m detections, except those on ignored
+    objects.
+    """
+
+    num_objects: NDArray[np.int64]  # (n,)
+    images: NDArray[np.int64]  # (m,), the index of each detection's image
+    scores: NDArray[np.float64]  # (m,)
+    is_correct: NDArray[np.bool_]  # (m,), whether it matches an object
+
+    def count_at(self, threshold: float) -> ImageCounts:
+        """Count right detections, missed objects and false detections of at least this score."""
+        num_images = len(self.num_objects)
+        is_kept = self.scores >= threshold
+        found = np.bincount(self.images[is_kept], minlength=num_images)
+        right = np.bincount(self.images[is_kept & self.is_correct], minlength=num_images)
+        wrong = self.num_objects + found - 2 * right
+        occurs = right + wrong > 0
+        return ImageCounts(right[occurs], wrong[occurs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +127,7 @@ class DetectionCurves:
     # AP and AP50 of boxes and, if there are masks, mask_AP and mask_AP50: (classes,) each, NaN for a
     # class without objects
     ap: dict[str, NDArray[np.float64]]
+    matches: list[ClassMatches]  # of each class
 
     def format_ap(self) -> str:
         """Return the means of AP and AP50 over the classes that have objects."""
@@ -113,7 +151,12 @@ def compute_detection_curves(
         ap |= compute_ap(masks, 'mask_')
     matches = np.reshape(evaluation.evalImgs, (num_classes, len(ground_truths)))
     by_class = [make_curve(of_class) for of_class in matches]
-    return DetectionCurves(make_curve(evaluation.evalImgs), by_class, ap)
+    return DetectionCurves(
+        overall=make_curve(evaluation.evalImgs),
+        by_class=by_class,
+        ap=ap,
+        matches=[collect_matches(of_class) for of_class in matches],
+    )
 
 
 def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, NDArray[np.float64]]:
@@ -229,3 +272,18 @@ def make_curve(matches: Sequence[dict[str, Any] | None]) -> Curve:
         num_correct=num_correct[last],
         num_objects=num_objects,
     )
+
+
+def collect_matches(matches: Sequence[dict[str, Any] | None]) -> ClassMatches:
+    """Collect the matches of a class in each image, as :func:`make_curve` gets them."""
+    num_objects = np.zeros(len(matches), np.int64)
+    found: list[NDArray[np.float64]] = [np.empty((3, 0))]
+    for image, match in enumerate(matches):
+        if match is None:
+            continue
+        scores = np.asarray(match['dtScores'], float)
+        rows = np.stack([np.full(len(scores), image), scores, match['dtMatches'][0] > 0])
+        found.append(rows[:, ~match['dtIgnore'][0]])
+        num_objects[image] = np.count_nonzero(match['gtIgnore'] == 0)
+    images, scores, is_correct = np.concatenate(found, axis=1)
+    return ClassMatches(num_objects, images.astype(np.int64), scores, is_correct.astype(bool))

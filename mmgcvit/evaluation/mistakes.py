@@ -20,6 +20,7 @@ from ..inference.results import Detections, Prediction
 from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
 from .detection_curves import DetectionCurves, compute_detection_curves, encode_detections
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
+from .intervals import ImageCounts
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .samples import load_sample
 from .scoring import BACKGROUND, ConfusionMatrix, make_empty_matrix, score_image
@@ -49,6 +50,8 @@ class Mistakes:
     num_images: NDArray[np.int64]
     # Images with as many detections as the model returns at most: the lowest score in each
     lowest_scores: dict[str, float]
+    # By image, of each class; those of a detector depend on the threshold and are in the curves
+    image_counts: list[ImageCounts]
 
     def list_limited(self, score_thr: float) -> list[str]:
         """List the images in which more objects than the model returns may have this score."""
@@ -61,7 +64,7 @@ def evaluate_images(
     """Predict all images of a dataset (:func:`.build_dataset`) and compare them with their ground
     truth.
 
-    Detections that score below the model's ``score_thr`` count only for the curves.
+    Detections that score below the model's thresholds count only for the curves.
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
     num_classes = len(model.classes)
@@ -71,6 +74,7 @@ def evaluate_images(
     worst: list[ScoredImage] = []
     objects = []
     detections = []
+    counts = CountCollector(num_classes)
     predictions = predict_dataset(model, dataset, batch_size)
     for index, (path, ground_truth, prediction) in enumerate(predictions):
         if isinstance(prediction, Detections) and isinstance(ground_truth, Detections):
@@ -79,9 +83,10 @@ def evaluate_images(
             detections.append(encode_detections(prediction, has_masks))
             if prediction.is_limited and not model.tiles:
                 lowest_scores[str(path)] = prediction.scores[-1]
-            prediction = prediction.filter(model.score_thr)
+            prediction = prediction.filter(model.score_thr_by_class)
         score = score_image(ground_truth, prediction, num_classes)
         matrix += score.confusion_matrix
+        counts.add(score.confusion_matrix)
         num_images += score.confusion_matrix.ground_truths > 0
         if score.value < 1:
             worst.append(
@@ -103,7 +108,31 @@ def evaluate_images(
         curves=curves,
         num_images=num_images,
         lowest_scores=lowest_scores,
+        image_counts=counts.collect(),
     )
+
+
+class CountCollector:
+    """Collect the counts of each class from the confusion matrix of each image."""
+
+    def __init__(self, num_classes: int):
+        self.right: list[list[int]] = [[] for _ in range(num_classes)]
+        self.wrong: list[list[int]] = [[] for _ in range(num_classes)]
+
+    def add(self, matrix: ConfusionMatrix) -> None:
+        """Add an image. A confusion is wrong for both classes."""
+        total = matrix.ground_truths + matrix.predictions
+        for label in np.flatnonzero(total):
+            right = matrix.right[label].item()
+            self.right[label].append(right)
+            self.wrong[label].append(total[label].item() - 2 * right)
+
+    def collect(self) -> list[ImageCounts]:
+        """Return the counts of each class."""
+        return [
+            ImageCounts(np.array(right, np.int64), np.array(wrong, np.int64))
+            for right, wrong in zip(self.right, self.wrong, strict=True)
+        ]
 
 
 def predict_dataset(
@@ -111,7 +140,7 @@ def predict_dataset(
 ) -> Iterator[tuple[Path, Prediction, Prediction]]:
     """Yield the path, ground truth and prediction of each image, with detections of any score."""
     # Masks of all detections would need gigabytes in large images, so each is encoded at once.
-    unfiltered = replace(model, score_thr=0.0, max_mask_bytes=0)
+    unfiltered = replace(model, score_thr=0.0, class_score_thr={}, max_mask_bytes=0)
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]
@@ -168,9 +197,14 @@ def write_mistakes(
         'rows_are_ground_truth': matrix.to_array().tolist(),
     }
     if curves:
-        figure = draw_detection_curves(curves, model.classes, model.score_thr)
+        figure = draw_detection_curves(curves, model.classes, model.thresholds)
         write_figure(folder / 'curves.png', figure)
         content['best_threshold'] = round(curves.overall.best_threshold, 4)
+        content['best_threshold_by_class'] = {
+            name: round(curve.best_threshold, 4)
+            for name, curve in zip(model.classes, curves.by_class, strict=True)
+            if curve.num_objects and len(curve.scores)
+        }
     content['by_class'] = score_classes(mistakes, model)
     content['worst'] = []
     for rank, scored in enumerate(mistakes.worst, start=1):

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..tasks import DETECTION, Task
+from ..thresholds import ScoreThresholds
 from .detection_curves import Curve, DetectionCurves
 from .scoring import BACKGROUND, ConfusionMatrix
 
@@ -50,10 +52,10 @@ def draw_confusion_matrix(counts: ConfusionMatrix, classes: Sequence[str], task:
 
 
 def draw_detection_curves(
-    curves: DetectionCurves, classes: Sequence[str], threshold: float
+    curves: DetectionCurves, classes: Sequence[str], thresholds: ScoreThresholds
 ) -> Figure:
     """Draw precision by recall, F1 by confidence threshold, and lines at the best threshold and the
-    given one.
+    given one. A dot is at the given threshold of each class that has an own one.
     """
     figure = Figure(figsize=(13, 5.2), layout='constrained')
     left, right = figure.subplots(1, 2)
@@ -63,26 +65,35 @@ def draw_detection_curves(
     draw_curve(left, right, overall, label='all objects', linewidth=2.5, color='black')
     for name, curve, ap50 in zip(classes, curves.by_class, curves.ap['AP50'], strict=True):
         score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
-        draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
+        (line,) = draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
+        if name in thresholds.by_class:
+            at = thresholds.by_class[name]
+            right.plot(at, curve.compute_f1_at(at), 'o', color=line.get_color(), markersize=4)
     best = overall.best_threshold
     highest = f'highest F1 of all objects: {overall.f1.max(initial=0):.2f} at {best:.2f}'
-    right.axvline(best, linestyle=':', color='black', label=highest)
-    right.axvline(
-        threshold, linestyle='--', color='grey', label=f'threshold in use: {threshold:.2f}'
-    )
+    in_use = f'threshold in use: {thresholds.overall:.2f}'
+    if thresholds.by_class:
+        in_use += ' (dots: those of single classes)'
+    lines = [
+        right.axvline(best, linestyle=':', color='black', label=highest),
+        right.axvline(thresholds.overall, linestyle='--', color='grey', label=in_use),
+    ]
     for axes in (left, right):
         axes.set(xlim=(0, 1), ylim=(0, 1.05))
         axes.grid(alpha=0.3)
-    right.legend(handles=right.lines[-2:], fontsize='small')
+    right.legend(handles=lines, fontsize='small')
     if len(classes) <= MAX_IN_LEGEND:
         left.legend(fontsize='small')
     return figure
 
 
-def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> None:
-    """Draw precision by recall on the left, and F1 by confidence threshold on the right."""
+def draw_curve(left: Axes, right: Axes, curve: Curve, **style: Any) -> list[Line2D]:
+    """Draw precision by recall on the left, and F1 by confidence threshold on the right.
+
+    Return the line on the right.
+    """
     recall = curve.num_correct / max(1, curve.num_objects)
     left.plot(recall, curve.num_correct / curve.num_detections, **style)
     # From the highest score to 0. F1 is constant between two scores.
     scores = np.append(curve.scores, 0 * curve.scores[-1:])
-    right.step(scores, np.append(curve.f1, curve.f1[-1:]), where='post', **style)
+    return right.step(scores, np.append(curve.f1, curve.f1[-1:]), where='post', **style)

@@ -124,7 +124,7 @@ def collect_metadata(predictor: Predictor[Any], module: nn.Module) -> dict[str, 
     }
     if predictor.task == 'detection':
         entries |= {
-            'score_thr': predictor.score_thr,
+            **predictor.thresholds.to_json(),
             'tiles': predictor.tiles or 0,
             'limit': predictor.limit,
             'mask_thr_binary': get_mask_threshold(predictor.network),

@@ -11,6 +11,7 @@ your own project, also on a machine without torch::
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -79,8 +80,9 @@ class OnnxPredictor:
 
     Args:
         path: The ONNX file.
-        score_thr: Objects with lower scores are removed. Default: the threshold that ``mmgcvit
-            predict`` uses.
+        score_thr: Objects with lower scores are removed: a number for all classes, or a mapping
+            with numbers for some classes by name. Default, also of the classes that a mapping does
+            not name: the thresholds that ``mmgcvit predict`` uses.
         providers: Names of onnxruntime's execution providers.
         tiles: Side in pixels of the overlapping tiles in which a detector predicts larger images,
             which needs the package supervision. Default: as in the training; 0: no tiles.
@@ -89,17 +91,12 @@ class OnnxPredictor:
     def __init__(
         self,
         path: str | Path,
-        score_thr: float | None = None,
+        score_thr: float | Mapping[str, float] | None = None,
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
         tiles: int | None = None,
     ):
         self.session = onnxruntime.InferenceSession(str(path), providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
-        if score_thr is None:
-            score_thr = float(self.metadata.get('score_thr', 0))
-        if not 0 <= score_thr <= 1:
-            raise ValueError(f'score_thr={score_thr}: expected a number from 0 to 1')
-        self.score_thr = score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
             raise ValueError(
@@ -112,9 +109,37 @@ class OnnxPredictor:
                 'Remove tiles'
             )
         self.classes = json.loads(self.metadata['classes'])
+        self.score_thr, self.class_score_thr = self.resolve_score_thr(score_thr)
         if tiles is None:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
+
+    def resolve_score_thr(
+        self, score_thr: float | Mapping[str, float] | None
+    ) -> tuple[float, dict[str, float]]:
+        """Return the threshold of all classes, and the others by class.
+
+        Raise a ValueError for a class that the model does not have, and for a threshold that is not
+        a number from 0 to 1.
+        """
+        overall = float(self.metadata.get('score_thr', 0))
+        by_class = json.loads(self.metadata.get('class_score_thr', '{}'))
+        if isinstance(score_thr, Mapping):
+            by_class |= score_thr
+        elif score_thr is not None:
+            overall, by_class = score_thr, {}
+        for name in by_class:
+            if name not in self.classes:
+                raise ValueError(f'score_thr: no class {name}. The classes are {self.classes}')
+        for threshold in (overall, *by_class.values()):
+            if not 0 <= threshold <= 1:
+                raise ValueError(f'score_thr={threshold}: expected a number from 0 to 1')
+        return overall, by_class
+
+    def is_kept(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which objects score at least the threshold of their class, (n,)."""
+        thresholds = [self.class_score_thr.get(name, self.score_thr) for name in self.classes]
+        return scores >= np.array(thresholds, np.float32)[labels]
 
     # Only the file says which of the predictions it is, so its type is Any.
     def __call__(self, image: str | Path | NDArray[np.uint8]) -> Any:
@@ -215,7 +240,7 @@ class OnnxPredictor:
         mask_type = self.metadata.get('mask_type', 'box')
         if mask_type == 'crop':
             outputs = self.rescore(outputs, img_shape, ori_shape)
-        kept = outputs['scores'] >= self.score_thr
+        kept = self.is_kept(outputs['scores'], outputs['labels'])
         outputs = {name: values[kept] for name, values in outputs.items()}
         limit = json.loads(self.metadata.get('limit', 'Infinity'))
         if len(outputs['scores']) >= limit:
@@ -257,7 +282,7 @@ class OnnxPredictor:
         An object's score is that of its class times the mean probability in its mask.
         """
         # The score of a mask is at most 1.
-        kept = outputs['class_scores'] >= self.score_thr
+        kept = self.is_kept(outputs['class_scores'], outputs['labels'])
         outputs = {name: values[kept] for name, values in outputs.items()}
         stride = int(self.metadata['mask_stride'])
         masks = np.zeros((len(outputs['masks']), *ori_shape), bool)

@@ -17,7 +17,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
-from ..checkpoints.reading import read_score_thr
+from ..checkpoints.reading import read_metadata, resolve_file
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name
 from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
@@ -28,6 +28,7 @@ from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..models.speed_up import speed_up
 from ..runs import RunFolder, get_started_with
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..thresholds import ScoreThr, ScoreThresholds, parse_metadata
 from .drawing import choose_palette
 from .model_files import ModelFiles
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -41,7 +42,7 @@ PREDICTORS = {
 
 
 def load_model(
-    files: ModelFiles, checkpoint: Checkpoint, device: str | None, score_thr: float | None
+    files: ModelFiles, checkpoint: Checkpoint, device: str | None, score_thr: ScoreThr | None
 ) -> Predictor:
     """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
     torch_device = resolve_device(device)
@@ -51,6 +52,11 @@ def load_model(
         details = describe_model(files, checkpoint.source, score_thr)
         meta = checkpoint.content['meta']
         predictor = build_predictor(files.cfg, files.config, meta, **details)
+        # Only a built model has the names of its classes.
+        if score_thr is not None:
+            predictor = predictor.with_score_thr(score_thr)
+        elif predictor.task == DETECTION.name:
+            predictor.thresholds.check(predictor.classes)
         check_fits(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
@@ -58,10 +64,13 @@ def load_model(
     return predictor
 
 
-def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) -> dict[str, Any]:
+def describe_model(
+    files: ModelFiles, checkpoint: str, score_thr: ScoreThr | None
+) -> dict[str, Any]:
     """Return the attributes of a :class:`.Predictor` that its files tell.
 
-    Raise a UserError for a ``score_thr`` that is invalid or not for a detector.
+    They include the confidence thresholds, unless ``score_thr`` is one for all classes. Raise a
+    UserError for a ``score_thr`` that is not for a detector.
     """
     details = {
         'config': files.config,
@@ -73,7 +82,10 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
     if predictor_type is Detector:
         # The loops in engine/tiled_loops.py have this setting.
         details['tiles'] = (files.cfg.get('test_cfg') or {}).get('side')
-        details['score_thr'] = resolve_score_thr(files.run, checkpoint, score_thr)
+        if score_thr is None or isinstance(score_thr, Mapping):
+            thresholds = find_thresholds(files.run, checkpoint)
+            details['score_thr'] = thresholds.overall
+            details['class_score_thr'] = thresholds.by_class
     elif score_thr is not None:
         raise UserError(
             f'score_thr is only for detectors, and this is a {predictor_type.task} model. Remove it'
@@ -81,19 +93,26 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
     return details
 
 
-def resolve_score_thr(run: RunFolder, checkpoint: str, score_thr: float | None) -> float:
-    """Return a detector's confidence threshold: the given one, else that of the run, else that in a
-    published file, else the default.
+def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
+    """Return a detector's confidence thresholds: those of the run, else those that ``mmgcvit
+    publish`` has written into the checkpoint, else the default.
     """
-    if score_thr is None:
-        score_thr = run.read_score_thr(checkpoint)
-    if score_thr is None:
-        score_thr = read_score_thr(checkpoint)
-    if score_thr is None:
-        return Predictor.score_thr
-    if not 0 <= score_thr <= 1:
-        raise UserError(f'score_thr={score_thr}: expected a number from 0 to 1')
-    return score_thr
+    thresholds = run.read_thresholds(checkpoint)
+    if thresholds is None:
+        thresholds = read_published_thresholds(checkpoint)
+    return thresholds or ScoreThresholds(Predictor.score_thr)
+
+
+def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
+    """Return the confidence thresholds in the metadata of a safetensors file, or None."""
+    path = resolve_file(checkpoint)
+    try:
+        return parse_metadata(read_metadata(path))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
+            'Python score_thr'
+        ) from None
 
 
 def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: Any) -> Predictor:

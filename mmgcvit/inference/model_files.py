@@ -9,6 +9,7 @@ from ..config import locate_config, read_config, suggest_config
 from ..errors import CheckpointError, UserError
 from ..files import expand_user, is_url
 from ..runs import RunFolder
+from ..thresholds import ScoreThr
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -44,7 +45,7 @@ def load(
     config: str | Path,
     checkpoint: str | Path | None = None,
     device: str | None = None,
-    score_thr: float | None = None,
+    score_thr: ScoreThr | None = None,
 ) -> 'Predictor':
     """Load a trained model.
 
@@ -53,12 +54,14 @@ def load(
         checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest
             checkpoint, or the weights shipped with a config of this project.
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors. Default: the one that ``train --data``
-            has chosen for the checkpoint, else 0.3.
+        score_thr: Confidence threshold, only for detectors: a number for all classes, or a
+            mapping with numbers for some classes by name. Default, also of the classes that a
+            mapping does not name: what ``train --data`` has chosen for the checkpoint, else 0.3.
 
     Raises:
         UserError: The config, checkpoint or device does not exist, the task of the config is not
-            supported, or ``score_thr`` is invalid or set for a model that is no detector.
+            supported, or ``score_thr`` is invalid, names a class that the model does not have, or
+            is set for a model that is no detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     files = find_model_files(config, checkpoint)

@@ -6,8 +6,8 @@ import math
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast, overload
@@ -26,6 +26,7 @@ from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..rle import RLE
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..thresholds import ScoreThr, ScoreThresholds
 from ..tile_sizes import MIN_TILE, OVERLAP
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
@@ -88,7 +89,10 @@ class Predictor(ABC, Generic[P]):
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
-    score_thr: float = 0.3  # a detector drops detections with a lower score
+    # A detector drops detections with a lower score
+    score_thr: float = 0.3
+    # The thresholds of classes that have another one than ``score_thr``, by name
+    class_score_thr: Mapping[str, float] = field(default_factory=dict)
     # If the masks of an image would need more bytes as an array, a detector returns a CompactMask.
     max_mask_bytes: int = MAX_MASK_BYTES
 
@@ -118,6 +122,16 @@ class Predictor(ABC, Generic[P]):
         detectors.
         """
         return math.inf
+
+    @property
+    def thresholds(self) -> ScoreThresholds:
+        """The confidence thresholds of a detector: ``score_thr`` and ``class_score_thr``."""
+        return ScoreThresholds(self.score_thr, self.class_score_thr)
+
+    @property
+    def score_thr_by_class(self) -> dict[str, float]:
+        """The confidence threshold of each class of a detector."""
+        return self.thresholds.list_by_class(self.classes)
 
     @property
     def scale(self) -> tuple[int, int] | None:
@@ -181,6 +195,17 @@ class Predictor(ABC, Generic[P]):
         if side and not side >= MIN_TILE:
             raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
+
+    def with_score_thr(self, score_thr: ScoreThr) -> 'Predictor[P]':
+        """Return this detector with another confidence threshold for all classes, or with others
+        for the classes that a mapping names.
+
+        Raise a UserError for another model, a class that it does not have, or a threshold that is
+        not a number from 0 to 1.
+        """
+        raise UserError(
+            f'score_thr is only for detectors, and this is a {self.task} model. Remove it'
+        )
 
     def draw(
         self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
@@ -289,15 +314,30 @@ class Detector(Predictor[Detections]):
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         prepared = super().prepare_image(image)
         # mmgcvit.FCNMaskHead makes masks by them; other heads ignore them.
-        settings = {'score_thr': self.score_thr, 'max_mask_bytes': self.max_mask_bytes}
+        lowest = min([self.score_thr, *self.class_score_thr.values()])
+        settings = {'score_thr': lowest, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared
+
+    def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
+        thresholds = self.thresholds.override(score_thr)
+        thresholds.check(self.classes)
+        return replace(self, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
+
+    def get_score_thr(self, labels: torch.Tensor) -> torch.Tensor | float:
+        """Return the confidence threshold of each of ``labels``, (n,) float32, or the one of all
+        classes.
+        """
+        if not self.class_score_thr:
+            return self.score_thr
+        return torch.tensor(list(self.score_thr_by_class.values()))[labels]
 
     def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
         is_finite = torch.isfinite(objects.bboxes).all(1)
-        kept = torch.nonzero(is_finite & (objects.scores >= self.score_thr)).flatten()
+        is_kept = is_finite & (objects.scores >= self.get_score_thr(objects.labels))
+        kept = torch.nonzero(is_kept).flatten()
         # Sort, since Mask2Former returns its objects unsorted.
         order = kept[objects.scores[kept].argsort(descending=True, stable=True)]
         # Indexing copies masks, which may be large.

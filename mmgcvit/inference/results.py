@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..datasets.records import make_coco_categories
 from ..errors import MANY, Supervision, UserError, format_count, shorten
 from ..rle import RLE, encode_crop, encode_rle
+from ..thresholds import ScoreThr, ScoreThresholds
 
 if TYPE_CHECKING:
     import supervision
@@ -81,13 +82,22 @@ class Detections:
             text += '; as many as the model returns'
         return f'Detections({text})'
 
-    def filter(self, score_thr: float = 0.0, classes: Collection[str] | None = None) -> Detections:
+    def filter(
+        self, score_thr: ScoreThr = 0.0, classes: Collection[str] | None = None
+    ) -> Detections:
         """Return the detections with at least this score and, if they are given, of these
-        classes.
+        classes. A mapping has scores by class name, and 0 for the classes that it does not name.
 
         Raise a UserError for a class that the model does not have.
         """
-        is_kept = self.scores >= score_thr
+        if isinstance(score_thr, Mapping):
+            thresholds = ScoreThresholds(0.0, score_thr)
+            thresholds.check(self.classes)
+            by_class = list(thresholds.list_by_class(self.classes).values())
+            # The dtype of scores, so that a score equal to its threshold is kept
+            is_kept = self.scores >= np.array(by_class, np.float32)[self.labels]
+        else:
+            is_kept = self.scores >= score_thr
         if classes is not None:
             names = [classes] if isinstance(classes, str) else classes
             is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])

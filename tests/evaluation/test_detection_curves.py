@@ -10,12 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation.choosing import choose_thresholds
 from mmgcvit.evaluation.detection_curves import compute_detection_curves, encode_detections
 from mmgcvit.evaluation.plots import draw_detection_curves
-from mmgcvit.evaluation.run_score import choose_score_thr
+from mmgcvit.evaluation.run_score import format_thresholds
 from mmgcvit.evaluation.scoring import score_image
 from mmgcvit.inference.model_files import load
 from mmgcvit.runs import RunFolder
+from mmgcvit.thresholds import ScoreThresholds
 
 from .conftest import make_detections
 
@@ -69,7 +71,7 @@ def compute_mmdets_scores(images):
 @example([(CROWD, [], CROWD)])
 def test_ap_is_that_of_mmdets_metric(images):
     curves = compute_curves(images)
-    assert len(draw_detection_curves(curves, CLASSES, 0.3).axes) == 2
+    assert len(draw_detection_curves(curves, CLASSES, ScoreThresholds(0.3, {'dog': 0.2})).axes) == 2
     ap, ap50, *of_masks = curves.ap.values()
     np.testing.assert_array_equal(of_masks, [ap, ap50])  # masks fill the boxes
     labels = {label for objects, _, _ in images for _, label, _ in objects}
@@ -113,17 +115,19 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     checkpoint = run / 'epoch_1.pth'
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
-    text = choose_score_thr(compute_curves([(objects, [], found)]), RunFolder(run), checkpoint)
-    assert text.endswith(
-        ' 0.60, with the highest F1 (1.00): 2 of 2 objects found, 0 missed, 0 false'
-    )
+    curves = compute_curves([(objects, [], found)])
+    thresholds = choose_thresholds(curves, CLASSES)
+    RunFolder(run).write_thresholds(checkpoint, thresholds)
+    text = format_thresholds(curves, thresholds, CLASSES)
+    assert ' 0.60, with the highest F1 of all objects (1.00;' in text
+    assert text.endswith(': 2 of 2 objects found, 0 missed, 0 false')
     assert load(run).score_thr == load(run / 'detect.py', checkpoint).score_thr == 0.6
     assert load(run, shutil.copy(checkpoint, run / 'epoch_2.pth')).score_thr == 0.6
     assert load(run, score_thr=0.1).score_thr == 0.1
     with checkpoint.open('ab') as file:
         file.write(b'0')
     # Other bytes of the same name.
-    assert RunFolder(run).read_score_thr(str(checkpoint)) is None
+    assert RunFolder(run).read_thresholds(str(checkpoint)) is None
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)

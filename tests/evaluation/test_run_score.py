@@ -13,8 +13,8 @@ import pytest
 
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.detection_curves import Curve, DetectionCurves
-from mmgcvit.evaluation.mistakes import Mistakes
+from mmgcvit.evaluation.detection_curves import ClassMatches, Curve, DetectionCurves
+from mmgcvit.evaluation.mistakes import CountCollector, Mistakes
 from mmgcvit.evaluation.run_score import (
     ClassScore,
     format_mean,
@@ -25,17 +25,19 @@ from mmgcvit.evaluation.run_score import (
 from mmgcvit.evaluation.scoring import make_empty_matrix
 from mmgcvit.own_data.advice import find_weaknesses
 from mmgcvit.runs import RunFolder
+from mmgcvit.thresholds import ScoreThresholds
 
 CLASSES = ['background', 'cat', 'dog', 'cow']
 
 
-def make_mistakes(confusion_matrix, num_images, curves=None):
+def make_mistakes(confusion_matrix, num_images, curves=None, image_counts=None):
     return Mistakes(
         confusion_matrix=confusion_matrix,
         worst=[],
         curves=curves,
         num_images=np.array(num_images),
         lowest_scores={},
+        image_counts=image_counts or [],
     )
 
 
@@ -44,24 +46,69 @@ def judge(work_dir):
     return judge_run(run, run.config)
 
 
+def make_score(score, name, low=0.0, size=7, **values):
+    return ClassScore(
+        score=score,
+        low=low,
+        high=1.0,
+        name=name,
+        basis='7 images',
+        num_images=size,
+        size=size,
+        **values,
+    )
+
+
+INTERVAL = '95 % interval 0.00 to 1.00; 7 images'
+
+
 @pytest.mark.parametrize(
     ('scores', 'expected'),
     [
-        (
-            [0.9, 0.8],
-            'lowest F1: 0.80 for b (7 images)\ngood: F1 of every class with a score is at least 0.8',
-        ),
-        ([0.6, 0.9], 'lowest F1: 0.60 for a (7 images)\nfair: F1 is under 0.8 for a. Likely'),
-        ([0.6, 0.4], 'lowest F1: 0.40 for b (7 images)\npoor: F1 is under 0.5 for b. Likely'),
+        ([0.6, 0.9], f'lowest F1: 0.60 for a ({INTERVAL})\nfair: F1 is under 0.8 for 1 of 2 '),
+        ([0.6, 0.4], f'lowest F1: 0.40 for b ({INTERVAL})\npoor: F1 is under 0.5 for 1 of 2 '),
     ],
 )
 def test_a_model_is_as_good_as_its_worst_class(scores, expected):
-    rows = []
-    for score, name in zip(scores, 'ab', strict=True):
-        rows.append(ClassScore(score=score, name=name, basis='7 images'))
+    rows = [make_score(score, name) for score, name in zip(scores, 'ab', strict=True)]
     text = format_verdict(rows, 'F1', ['few images', 'see also'])
     assert text.startswith(expected)
-    assert text.endswith(' reasons:\n  few images\n  see also') == ('good' not in text)
+    assert text.endswith(':\n  few images\n  see also')
+
+
+def test_good_is_said_only_if_the_lower_end_of_every_interval_is():
+    certain = make_score(0.9, 'a', low=0.8)
+    assert format_verdict([certain, certain], 'F1', []).splitlines()[1] == (
+        'good: F1 of every class with a score is at least 0.8, also the lower end of its 95 % '
+        'interval'
+    )
+    few = [certain, make_score(1.0, 'b', low=0.7, size=5), make_score(0.8, 'c', low=0.6, size=9)]
+    assert format_verdict(few[:2], 'F1', []).splitlines()[1] == (
+        'good so far: 5 images a class. F1 of every class with a score is at least 0.8, but the '
+        '95 % interval begins lower for b (from 0.70). More validation images would tell'
+    )
+    text = format_verdict(few, 'F1', ['few images'])
+    assert 'good so far: 5 to 9 images a class' in text
+    assert 'lower for c (from 0.60), b (from 0.70)' in text
+    assert 'few images' not in text
+
+
+def test_all_poor_classes_are_listed_the_largest_first():
+    rows = [make_score(0.4 - 0.01 * size, f'n{size}', size=size) for size in (3, 30, 12, 7, 1)]
+    text = format_verdict([*rows, make_score(0.6, 'fair')], 'F1', [])
+    lines = text.splitlines()[2:7]
+    assert [line.split()[0] for line in lines] == ['n30', 'n12', 'n7', 'n3', 'n1']
+
+
+def test_classes_that_the_threshold_hides_are_named_with_the_one_that_finds_them():
+    """Then the data and the training are no reasons."""
+    hidden = make_score(0.0, 'C clef', threshold=0.68, best_threshold=0.354, best_score=1.0)
+    text = format_verdict([hidden], 'F1', ['train longer'])
+    assert text.endswith("C clef: F1 0.00 at 0.68, and 1.00 with --score-thr 'C clef=0.35'")
+    poor = make_score(0.3, 'flag', threshold=0.68, best_threshold=0.6, best_score=0.4)
+    text = format_verdict([hidden, poor], 'F1', ['train longer'])
+    assert 'flag: F1' not in text
+    assert text.endswith('train longer')
 
 
 @pytest.mark.parametrize(
@@ -72,32 +119,50 @@ def test_a_model_is_as_good_as_its_worst_class(scores, expected):
             "mIoU 0.667 without the background, which the log's mIoU counts",
             ['cat', 'cow'],
         ),
-        ('classification', 'accuracy 0.975', ['background', 'cat', 'cow']),
+        (
+            'classification',
+            'accuracy 0.975 (95 % interval 0.94 to 1.00)',
+            ['background', 'cat', 'cow'],
+        ),
     ],
 )
 def test_absent_classes_and_the_background_do_not_count(task, expected, scored):
     """The dog has no ground truth and one false prediction."""
     matrix = make_empty_matrix(len(CLASSES))
     matrix.matched[[0, 0, 1, 1, 3], [0, 2, 1, 0, 3]] = 190, 1, 2, 4, 6
-    mistakes = make_mistakes(matrix, num_images=[9, 2, 0, 1])
+    collector = CountCollector(len(CLASSES))
+    collector.add(matrix)
+    counts = collector.collect()
+    mistakes = make_mistakes(matrix, num_images=[9, 2, 0, 1], image_counts=counts)
     model = SimpleNamespace(task=task, classes=CLASSES)
-    scores = list_class_scores(mistakes, model)
+    scores = list_class_scores(mistakes, model, None)
     assert format_mean(scores, mistakes, model) == expected
     assert [entry.name for entry in scores] == scored
     assert {entry.basis for entry in scores} >= {'2 images', '1 image'}
 
 
-def test_each_class_of_a_detector_is_scored_at_the_common_threshold():
+def test_each_class_of_a_detector_is_scored_at_its_threshold():
+    """Without own thresholds, at the one of all classes."""
     curve = Curve(*np.array([[0.9, 0.8, 0.3], [1, 2, 3], [1, 2, 2]]), 2)
     rare = Curve(*np.array([[0.4], [1], [1]]), 1)
-    curves = DetectionCurves(curve, [curve, rare, replace(rare, num_objects=0)], {})
+    found = ClassMatches(np.ones(2, int), np.arange(2), np.array([0.9, 0.8]), np.ones(2, bool))
+    of_rare = ClassMatches(np.ones(1, int), np.zeros(1, int), np.array([0.4]), np.ones(1, bool))
+    curves = DetectionCurves(
+        overall=curve,
+        by_class=[curve, rare, replace(rare, num_objects=0)],
+        ap={},
+        matches=[found, of_rare, of_rare],
+    )
     model = SimpleNamespace(task='detection', classes=CLASSES[1:])
     matrix = make_empty_matrix(3)
     matrix.missed[:2] = 2, 1
     mistakes = make_mistakes(matrix, num_images=[2, 1, 0], curves=curves)
-    cat, dog = list_class_scores(mistakes, model)
-    assert cat == ClassScore(score=1.0, name='cat', basis='2 objects in 2 images')
-    assert dog == ClassScore(score=0.0, name='dog', basis='1 object in 1 image')
+    cat, dog = list_class_scores(mistakes, model, None)
+    assert (cat.score, cat.name, cat.basis) == (1, 'cat', '2 objects in 2 images')
+    assert (dog.score, dog.name, dog.basis) == (0, 'dog', '1 object in 1 image')
+    assert dog.is_hidden
+    _, dog = list_class_scores(mistakes, model, ScoreThresholds(0.55, {'dog': 0.3}))
+    assert (dog.score, dog.is_hidden) == (1, False)
 
 
 @pytest.mark.parametrize(
