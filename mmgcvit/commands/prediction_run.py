@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import supervision as sv
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
@@ -158,7 +159,7 @@ class PredictionRun:
         if isinstance(prediction, Detections) and prediction.is_limited:
             self.limited.append(name)
 
-    def measure(self, name: str, image: np.ndarray, prediction: Prediction) -> None:
+    def measure(self, name: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
         """Measure the objects of an image or frame, if ``--measure`` is given."""
         if self.args.measure and isinstance(prediction, Detections):
             self.has_masks = prediction.masks is not None

@@ -238,7 +238,7 @@ class LabelmeWriter(ObjectWriter):
 
     def write_objects(self, image: LabelImage) -> None:
         width, height = image.size
-        shapes = []
+        shapes: list[dict[str, Any]] = []
         for each in image.objects:
             points = (
                 each.ring.tolist() if each.rings else np.reshape(each.box.edges, (2, 2)).tolist()
@@ -253,7 +253,7 @@ class LabelmeWriter(ObjectWriter):
                     'flags': {},
                 }
             )
-        content = {
+        content: dict[str, Any] = {
             'version': LABELME_VERSION,
             'flags': {},
             'shapes': shapes,

@@ -60,7 +60,7 @@ def trace_parts(mask: NDArray[np.bool_]) -> list[list[Ring]]:
     contours, tree = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     parts: dict[int, list[Ring]] = {}
     for index, (contour, (_, _, _, parent)) in enumerate(zip(contours, tree[0], strict=True)):
-        ring = drop_repeated((contour[:, 0] + 1) // 2)
+        ring = drop_repeated((contour[:, 0].astype(np.int32) + 1) // 2)
         if parent < 0:
             parts.setdefault(index, []).insert(0, ring)
         else:
@@ -82,7 +82,7 @@ def drop_repeated(ring: Ring) -> Ring:
 def simplify(ring: Ring, tolerance: float) -> Ring:
     """Return a ring with fewer corners, at most ``tolerance`` pixels away."""
     simplified = cv2.approxPolyDP(ring[:, None], tolerance, closed=True)[:, 0]
-    return simplified if len(simplified) > 2 else ring
+    return simplified.astype(np.int32) if len(simplified) > 2 else ring
 
 
 def join_rings(rings: Sequence[Ring]) -> Ring:
