@@ -120,6 +120,8 @@ setup(
         'checkpoints': ['safetensors', 'timm'],
         # To draw predictions, cut images into tiles, and read and write videos.
         'predict': ['supervision>=0.31'],
+        # To measure the objects that are predicted.
+        'measure': ['scikit-image>=0.19', 'supervision>=0.31'],
         # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],

@@ -25,6 +25,7 @@ PIP_PACKAGES = {
     'mmseg': ("'mmsegmentation<1.3' ftfy regex", 'onedl-mmsegmentation'),
     'mmpretrain': ("'mmpretrain<1.3'", 'onedl-mmpretrain'),
     'sklearn': 'scikit-learn',
+    'skimage': 'scikit-image',
     'cv2': 'opencv-python',
     'PIL': 'pillow',
     'pytorch_grad_cam': 'grad-cam',

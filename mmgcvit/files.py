@@ -42,9 +42,14 @@ TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,
 # and for JSON Lines files with a line per video frame.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# The predictions of all images, the list of images, and the number of predictions by image and
-# class.
-PREDICTIONS, IMAGES, COUNTS = FILES = ('predictions.json', 'images.json', 'counts.csv')
+# The predictions of all images, the list of images, the number of predictions by image and class,
+# and the measurements of objects.
+PREDICTIONS, IMAGES, COUNTS, OBJECTS = FILES = (
+    'predictions.json',
+    'images.json',
+    'counts.csv',
+    'objects.csv',
+)
 DOTS_PER_INCH = 110  # of figures
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')

@@ -2,9 +2,12 @@
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError, check_installed, format_count
-from ..files import FILES, FOLDERS, PICTURES
+from ..files import FILES, FOLDERS, PICTURES, make_absolute
 from ..inference.inputs import find_inputs
 from ..inference.model_files import find_model_files
 from ..tile_sizes import explain_small_tiles
@@ -19,6 +22,11 @@ from .options import (
     create_out_dir,
 )
 
+if TYPE_CHECKING:
+    from ..inference.measurements import PixelSize
+
+# The keys of ``OBJECT_WRITERS``, whose import takes seconds
+LABEL_FORMATS = ('coco', 'yolo', 'voc', 'label-studio', 'labelme')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
@@ -64,6 +72,28 @@ def add_options(parser: ArgumentParser) -> None:
         help='write no JSON, CSV and segmentation maps',
     )
     add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
+    parser.add_argument(
+        '--labels',
+        type=Path,
+        metavar='FOLDER',
+        help='write the pictures with their predictions as labels to correct into a new FOLDER',
+    )
+    parser.add_argument(
+        '--labels-format',
+        choices=LABEL_FORMATS,
+        help="format of a detector's --labels (default: coco; segmentors write maps, and "
+        'classifiers class folders)',
+    )
+    parser.add_argument(
+        '--measure',
+        action='store_true',
+        help='write objects.csv: size, shape and intensity of each detected object',
+    )
+    parser.add_argument(
+        '--pixel-size',
+        metavar='LENGTH',
+        help="with --measure: a pixel's side, such as 0.65um, for columns in this unit",
+    )
 
 
 def main(args: Namespace) -> None:
@@ -88,10 +118,13 @@ def main(args: Namespace) -> None:
     check_out_dir(args, (*FILES, *FOLDERS))
     import torch
 
+    from ..inference.labels.folder import LabelFolder
     from ..inference.results import find_label
     from .loading import load_silently
     from .prediction_run import PredictionRun
 
+    check_label_options(args, images, videos)
+    pixel_size = read_pixel_size(args)
     model = load_silently(files, args.device, score_thr)
     print(model)
     if args.tiles is not None:
@@ -101,14 +134,28 @@ def main(args: Namespace) -> None:
         small_tiles = explain_small_tiles(model.tiles, model.object_side)
         if small_tiles:
             print(f'in training, {small_tiles}')
-    elif args.classes:
-        raise UserError(
-            f'--classes is only for detectors, and this is a {model.task} model. Remove --classes'
-        )
+    else:
+        for option, value in (('--classes', args.classes), ('--measure', args.measure)):
+            if value:
+                raise UserError(
+                    f'{option} is only for detectors, and this is a {model.task} model. Remove '
+                    f'{option}'
+                )
     for name in args.classes or ():
         find_label(name, model.classes)
+    labels = None
+    if args.labels:
+        labels = LabelFolder(model, args.labels, args.labels_format, args.classes)
     out_dir = create_out_dir(args, PICTURES, FILES if args.write else ())
-    run = PredictionRun(model, images, videos, args=args, out_dir=out_dir)
+    run = PredictionRun(
+        model,
+        images,
+        videos,
+        args=args,
+        out_dir=out_dir,
+        labels=labels,
+        pixel_size=pixel_size,
+    )
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
         run.predict()
     if run.num_failed:
@@ -116,3 +163,37 @@ def main(args: Namespace) -> None:
             f'{format_count(run.num_failed, "input")} could not be predicted. See the messages '
             'above'
         )
+
+
+def check_label_options(args: Namespace, images: Sequence[str], videos: Sequence[str]) -> None:
+    """Raise a UserError if labels of these inputs cannot be written into the folder ``--labels``."""
+    from ..inference.labels.folder import check_new_folder, check_pictures
+
+    if not args.labels:
+        if args.labels_format:
+            raise UserError('--labels-format needs --labels FOLDER. Add it')
+        return
+    if args.out_dir and make_absolute(args.labels).is_relative_to(make_absolute(args.out_dir)):
+        raise UserError(
+            f'--labels {args.labels}: expected a folder that is not in the one of --out-dir, whose '
+            'files are not read as data'
+        )
+    check_new_folder(args.labels)
+    check_pictures(images, videos)
+
+
+def read_pixel_size(args: Namespace) -> 'PixelSize | None':
+    """Return the value of ``--pixel-size``, if it is given.
+
+    Raise a UserError if it is wrong, or without ``--measure``; or if a package for measuring is
+    missing.
+    """
+    from ..inference.measurements import parse_pixel_size
+
+    if args.measure:
+        check_installed('--measure', 'skimage')
+    if args.pixel_size is None:
+        return None
+    if not args.measure:
+        raise UserError('--pixel-size needs --measure. Add it')
+    return parse_pixel_size(args.pixel_size)

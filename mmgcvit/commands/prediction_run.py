@@ -17,13 +17,16 @@ from typing import Any
 import cv2
 import numpy as np
 import supervision as sv
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
-from ..files import COUNTS, FRAMES, IMAGES, PICTURES, PREDICTIONS
+from ..files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
 from ..inference.inputs import convert_to_array
+from ..inference.labels.folder import LabelFolder
+from ..inference.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..inference.outputs import (
     Outputs,
     count_classes,
@@ -53,7 +56,8 @@ MAX_RATIO = 2
 class PredictionRun:
     """Predict images and videos, draw and write the predictions; count them and the failures.
 
-    ``args`` are the options of ``mmgcvit predict``, and ``out_dir`` is the output folder.
+    ``args`` are the options of ``mmgcvit predict``, ``out_dir`` is the output folder, and
+    ``labels`` the folder of ``--labels``, if it is given.
     """
 
     def __init__(
@@ -63,11 +67,15 @@ class PredictionRun:
         videos: Sequence[str],
         args: Namespace,
         out_dir: Path,
+        labels: LabelFolder | None = None,
+        pixel_size: PixelSize | None = None,
     ):
         self.model = model
         self.images = images
         self.videos = videos
         self.args = args
+        self.labels = labels
+        self.pixel_size = pixel_size
         self.outputs = Outputs(out_dir, [*images, *videos])
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
@@ -79,6 +87,8 @@ class PredictionRun:
         self.limited = []
         self.entries = []  # of images.json
         self.results = []  # of predictions.json
+        self.has_masks = False  # whether the model predicts masks
+        self.measured: list[MeasuredObject] = []  # of objects.csv
 
     def predict(self) -> None:
         """Predict all images, then all videos. Write and print the counts, also after an error."""
@@ -99,10 +109,19 @@ class PredictionRun:
                 self.print_summary()
 
     def write(self) -> None:
-        """Write the counts, and the JSON files of images."""
+        """Write the counts, the JSON files of images, the measurements and the labels."""
+        folder = self.outputs.folder
+        if self.labels:
+            self.labels.finish()
+        if self.args.measure:
+            write_objects(
+                folder / OBJECTS,
+                self.measured,
+                with_masks=self.has_masks,
+                pixel_size=self.pixel_size,
+            )
         if not self.args.write:
             return
-        folder = self.outputs.folder
         if self.images:
             content = {'categories': self.categories, 'images': self.entries}
             write_json(folder / IMAGES, content)
@@ -130,6 +149,9 @@ class PredictionRun:
                     # First the image: a signal leaves no record without it.
                     self.entries.append(entry)
                     self.results += records
+                if self.labels:
+                    self.labels.add(path, (width, height), prediction)
+                self.measure(path, image, prediction)
                 self.count(path, prediction)
                 self.sizes[path] = size
 
@@ -138,6 +160,12 @@ class PredictionRun:
         self.counts[name] = count_classes(prediction)
         if isinstance(prediction, Detections) and prediction.is_limited:
             self.limited.append(name)
+
+    def measure(self, name: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
+        """Measure the objects of an image or frame, if ``--measure`` is given."""
+        if self.args.measure and isinstance(prediction, Detections):
+            self.has_masks = prediction.masks is not None
+            self.measured += measure_objects(name, image, prediction)
 
     def read_images(self) -> Iterator[tuple[int, str, np.ndarray]]:
         """Yield (image id, path, image) of each image. Skip files that cannot be read."""
@@ -199,6 +227,7 @@ class PredictionRun:
                     records = make_records(prediction, self.categories)
                     entry = {'frame': index, 'time': round(seconds, 3), 'predictions': records}
                     print(json.dumps(entry, allow_nan=False), file=lines)
+                self.measure(name, image, prediction)
                 self.count(name, prediction)
                 self.video_sizes[video] = image.shape[:2]
                 num_frames += 1
@@ -239,6 +268,8 @@ class PredictionRun:
         if self.videos:
             done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
+        if self.labels:
+            print(self.labels)
 
 
 def check_num_pixels(video: str, number: int) -> None:

@@ -1,0 +1,218 @@
+"""Make a folder of pictures with predicted labels, for ``mmgcvit predict --labels``.
+
+The pictures are hard links to the inputs or, on another disk, copies. The file ``made_by.json`` says
+that a model made the labels, and which, so that they can be told from labels that somebody has
+corrected.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...datasets.annotations import Size
+from ...datasets.decoding import read_sizes
+from ...datasets.rules.classes import find_wrong_names
+from ...datasets.rules.images import has_unusable_name
+from ...errors import UserError, format_count, shorten
+from ...files import (
+    IMAGE_SUFFIXES,
+    check_writable,
+    compute_sha256,
+    is_url,
+    write_atomically,
+    write_text,
+)
+from ...tasks import CLASSIFICATION, DETECTION
+from ...version import __version__
+from ..predictor import Predictor
+from ..results import Detections, Prediction, Record
+from .formats import OBJECT_WRITERS, ClassFolderWriter, LabelWriter, MapWriter
+
+DEFAULT_FORMAT = 'coco'  # of detectors
+MARK = 'made_by.json'
+
+
+def check_new_folder(folder: Path) -> None:
+    """Raise a UserError if a folder for labels has files already, or cannot be written."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise UserError(
+            f'--labels {folder}: expected a new or empty folder, because labels that somebody may '
+            'have corrected are never replaced. Choose another name'
+        )
+    check_writable(folder, f'--labels {folder}')
+
+
+def check_pictures(images: Sequence[str], videos: Sequence[str]) -> None:
+    """Raise a UserError for inputs that cannot be pictures in a folder of labels.
+
+    They are videos, URLs, files whose names data may not have, and files that share a name.
+    """
+    if videos:
+        raise UserError(
+            f'--labels is only for pictures, not for videos ({shorten(videos)}). Save frames as '
+            'pictures, and pass those'
+        )
+    named: dict[str, str] = {}
+    for path in images:
+        name = Path(path).name
+        if is_url(path):
+            raise UserError(f'--labels: {path} is a URL. Download it, and pass its path')
+        is_hidden = name.startswith(('.', '@'))
+        if is_hidden or has_unusable_name(name) or '\\' in name or not is_picture_name(name):
+            raise UserError(
+                f'--labels: {path} cannot be a picture of a dataset. Expected a name that does not '
+                'begin with a dot or @, has no backslash, tab, line break or invalid UTF-8, and '
+                f'ends in one of {", ".join(IMAGE_SUFFIXES)}'
+            )
+        # Label files have the names of their pictures, without suffix. Some disks ignore case.
+        stem = Path(name).stem.casefold()
+        if stem in named:
+            raise UserError(
+                f'--labels: {named[stem]} and {path} would share a label file, because they have '
+                'the same name without suffix. Rename one of them, or predict each folder into one '
+                'of its own'
+            )
+        named[stem] = path
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether data are looked for in a file with this name."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def check_class_names(classes: Sequence[str], folder: Path) -> None:
+    """Raise a UserError if the names of a model's classes are not usable for a dataset."""
+    wrong = [finding.example for finding in find_wrong_names(folder, classes)]
+    wrong += [repr(name) for name in classes if name != name.strip()]
+    if wrong:
+        raise UserError(
+            f'--labels: the model has the class names {shorten(wrong)}, which are empty, have '
+            'control characters or blanks at an end, or are equal to another one but for case, '
+            'blanks or Unicode form. Labels of such classes cannot be read'
+        )
+
+
+def make_writer(model: Predictor[Any], folder: Path, name: str | None) -> LabelWriter:
+    """Return the writer of a format (None: the default) for the task of a model.
+
+    Raise a UserError for a format that the task does not have.
+    """
+    if model.task == DETECTION.name:
+        return OBJECT_WRITERS[name or DEFAULT_FORMAT](folder, model.classes)
+    if name:
+        raise UserError(
+            f'--labels-format is only for detectors, and this is a {model.task} model. Remove it'
+        )
+    if model.task == CLASSIFICATION.name:
+        return ClassFolderWriter(folder, model.classes)
+    return MapWriter(folder, model.classes)
+
+
+class LabelFolder:
+    """A folder of pictures and labels that is being written.
+
+    Args:
+        model: The model whose predictions are written.
+        folder: A new or empty folder.
+        label_format: A key of ``OBJECT_WRITERS``, or None for the default.
+        classes: The only classes that are kept, or None for all.
+
+    Raises:
+        UserError: The format or the names of the classes cannot be written.
+    """
+
+    def __init__(
+        self,
+        model: Predictor[Any],
+        folder: Path,
+        label_format: str | None = None,
+        classes: Sequence[str] | None = None,
+    ):
+        self.folder = folder
+        check_new_folder(folder)
+        check_class_names(model.classes, folder)
+        self.writer = make_writer(model, folder, label_format)
+        self.num_dropped = 0  # objects that break a rule for data
+        self.mark = describe_origin(model, label_format, classes)
+        self.labels: dict[str, list[Record]] = {}  # by the name of a picture
+        # First the mark: a killed command leaves no labels without it.
+        self.write_mark()
+
+    def add(self, path: str, size: Size, prediction: Prediction) -> None:
+        """Add a picture of (width, height) with the labels that are predicted for it.
+
+        Raise a UserError if the prediction is for the picture without its EXIF rotation.
+        """
+        if read_sizes(Path(path)).upright != size:
+            raise UserError(
+                f'{path}: the model ignores its EXIF rotation, which labelling tools apply. Rotate '
+                'its pixels'
+            )
+        name = Path(path).name
+        picture = self.writer.get_picture_folder(prediction) / name
+        link_or_copy(Path(path), picture)
+        try:
+            labels = self.writer.write_labels(name, size, prediction)
+        except BaseException:
+            picture.unlink()  # without labels, it would be an image without objects
+            raise
+        self.labels[name] = labels
+        if isinstance(prediction, Detections):
+            self.num_dropped += len(prediction) - len(labels)
+
+    def finish(self) -> None:
+        """Write what is for all pictures. It may be called again."""
+        if self.labels:
+            self.writer.finish()
+        self.write_mark()
+
+    def write_mark(self) -> None:
+        """Write which model has made which labels."""
+        content = {**self.mark, 'labels': self.labels}
+        write_text(self.folder / MARK, json.dumps(content, indent=1, allow_nan=False))
+
+    def __str__(self) -> str:
+        text = f'labels of {format_count(len(self.labels), "picture")}: {self.folder}'
+        if self.num_dropped:
+            text += (
+                f'; {format_count(self.num_dropped, "object")} left out, because they are under a '
+                'pixel, empty or repeated'
+            )
+        return text
+
+
+def describe_origin(
+    model: Predictor[Any], label_format: str | None, classes: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return what the mark of a folder says about its labels."""
+    checkpoint = model.checkpoint
+    has_file = checkpoint is not None and not is_url(checkpoint) and Path(checkpoint).is_file()
+    is_detector = model.task == DETECTION.name
+    return {
+        'made_by': f'mmgcvit {__version__}',
+        'task': model.task,
+        'config': str(model.config) if model.config else None,
+        'checkpoint': checkpoint,
+        'checkpoint_sha256': compute_sha256(Path(str(checkpoint))) if has_file else None,
+        'format': (label_format or DEFAULT_FORMAT) if is_detector else None,
+        'score_thr': model.score_thr if is_detector else None,
+        'only_classes': list(classes) if classes else None,
+        'tiles': model.tiles,
+        'classes': list(model.classes),
+    }
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a hard link to a file or, where this is not possible, a copy of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    real = source.resolve()
+    try:
+        os.link(real, target)
+    except FileExistsError:
+        raise
+    except OSError:  # on another disk, or one without links
+        with write_atomically(target) as temporary:
+            shutil.copyfile(real, temporary)

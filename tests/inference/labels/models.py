@@ -1,0 +1,17 @@
+"""Models without a network, whose labels are written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """What the folder of labels asks of a model: its task, names and origin."""
+
+    task: str
+    classes: Sequence[str] = ('cat', 'no', 'Hund & Katz')
+    config: Path | None = None
+    checkpoint: str | None = None
+    score_thr: float = 0.3
+    tiles: int | None = None

@@ -1,0 +1,73 @@
+"""Polygons are the outline of a mask, with a bounded error: holes and parts are kept."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mmgcvit.inference.labels.polygons import (
+    compute_iou,
+    convert_to_polygons,
+    fill,
+    join_rings,
+    trace_parts,
+)
+
+MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda size: arrays(bool, size))
+
+
+@given(mask=MASKS)
+def test_traced_outlines_are_exactly_the_mask(mask):
+    """Also those of parts that touch at a corner, and joined to one polygon."""
+    if not mask.any():
+        return
+    parts = trace_parts(mask)
+    assert np.array_equal(fill([join_rings(part) for part in parts], mask.shape), mask)
+    joined = join_rings([ring for part in parts for ring in part])
+    assert np.array_equal(fill([joined], mask.shape), mask)
+
+
+@given(
+    shapes=st.lists(
+        st.tuples(
+            st.integers(0, 90),
+            st.integers(0, 60),
+            st.integers(2, 40),
+            st.integers(2, 40),
+            st.integers(0, 179),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_simplified_polygons_cover_the_mask(shapes):
+    """Ellipses are drawn and cut out, so masks have holes and parts."""
+    mask = np.zeros((60, 90), np.uint8)
+    for x, y, width, height, angle, is_drawn in shapes:
+        cv2.ellipse(mask, (x, y), (width, height), angle, 0, 360, int(is_drawn), -1)
+    mask = mask.astype(bool)
+    polygons = convert_to_polygons(mask)
+    if not mask.any():
+        assert polygons == []
+        return
+    assert compute_iou(fill(polygons, mask.shape), mask) >= 0.98
+    assert compute_iou(fill([join_rings(polygons)], mask.shape), mask) >= 0.98
+
+
+def test_a_disc_needs_few_corners_and_a_square_four():
+    disc = np.zeros((400, 400), np.uint8)
+    cv2.circle(disc, (200, 200), 150, 1, -1)
+    (polygon,) = convert_to_polygons(disc.astype(bool))
+    assert len(polygon) < 100
+    (polygon,) = convert_to_polygons(np.pad(np.ones((5, 7), bool), 3))
+    assert {*map(tuple, polygon.tolist())} == {(3, 3), (10, 3), (10, 8), (3, 8)}
+
+
+@pytest.mark.parametrize('side', [1, 2])
+def test_the_smallest_masks_have_the_area_of_their_pixels(side):
+    mask = np.pad(np.ones((side, side), bool), 2)
+    (polygon,) = convert_to_polygons(mask)
+    assert cv2.contourArea(polygon) == side**2

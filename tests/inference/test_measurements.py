@@ -1,0 +1,172 @@
+"""Measurements of drawn shapes are the known values: the area within 1 %, axes within 1 px, the
+orientation within 1 degree.
+"""
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmgcvit.errors import UserError
+from mmgcvit.inference.measurements import (
+    PixelSize,
+    measure_objects,
+    parse_pixel_size,
+    write_objects,
+)
+from mmgcvit.inference.results import Detections
+
+skimage = pytest.importorskip('skimage')
+
+SIZE = HEIGHT, WIDTH = 140, 160
+GREY = np.full((*SIZE, 3), 90, np.uint8)
+
+
+def draw_ellipse(centre, axes, degrees):
+    """Return the mask of an ellipse: pixels whose centre lies in it.
+
+    The major axis is ``degrees`` counter-clockwise from the horizontal.
+    """
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    x = columns - centre[0]
+    y = centre[1] - rows  # upwards
+    angle = np.deg2rad(degrees)
+    along = x * np.cos(angle) + y * np.sin(angle)
+    across = y * np.cos(angle) - x * np.sin(angle)
+    major, minor = axes
+    return (2 * along / major) ** 2 + (2 * across / minor) ** 2 <= 1
+
+
+def detect(*masks, boxes=None):
+    """Return detections with these masks or, without them, boxes."""
+    number = len(masks) if masks else len(boxes)
+    return Detections(
+        boxes=np.zeros((number, 4), np.float32) if boxes is None else np.array(boxes, np.float32),
+        scores=np.full(number, 0.5, np.float32),
+        labels=np.zeros(number, np.int64),
+        classes=['cell'],
+        masks=np.stack(masks) if masks else None,
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    centre=st.tuples(st.floats(65, 90), st.floats(60, 80)),
+    major=st.floats(70, 110),
+    ratio=st.floats(0.4, 0.8),
+    degrees=st.floats(-89, 89),
+)
+def test_a_drawn_ellipse_has_its_known_measurements(centre, major, ratio, degrees):
+    minor = major * ratio
+    mask = draw_ellipse(centre, (major, minor), degrees)
+    (found,) = measure_objects('a.png', GREY, detect(mask))
+    area = np.pi / 4 * major * minor
+    assert found.area == np.count_nonzero(mask) == pytest.approx(area, rel=0.01)
+    assert found.lengths['major_axis'] == pytest.approx(major, abs=1)
+    assert found.lengths['minor_axis'] == pytest.approx(minor, abs=1)
+    assert found.lengths['equivalent_diameter'] == pytest.approx(np.sqrt(major * minor), abs=1)
+    difference = (found.orientation - degrees + 90) % 180 - 90
+    assert abs(difference) <= 1
+    assert found.lengths['centre_x'] == pytest.approx(centre[0], abs=0.5)
+    assert found.lengths['centre_y'] == pytest.approx(centre[1], abs=0.5)
+    # Ramanujan's second approximation
+    h = ((1 - ratio) / (1 + ratio)) ** 2
+    circumference = np.pi / 2 * (major + minor) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
+    assert found.lengths['perimeter'] == pytest.approx(circumference, rel=0.02)
+
+
+def test_a_rectangle_has_its_box_centre_and_intensity():
+    mask = np.zeros(SIZE, bool)
+    mask[10:20, 30:70] = True
+    image = GREY.copy()
+    image[10:20, 50:70] = 110
+    (found,) = measure_objects('a.png', image, detect(mask))
+    expected = {'left': 30, 'top': 10, 'width': 40, 'height': 10, 'centre_x': 50, 'centre_y': 15}
+    assert expected.items() <= found.lengths.items()
+    assert (found.area, found.mean_intensity, found.orientation) == (400, 100, 0)
+    assert not found.touches_border
+
+
+@pytest.mark.parametrize(
+    ('rows', 'columns', 'touches'),
+    [
+        ((0, 9), (5, 9), True),
+        ((5, 9), (0, 9), True),
+        ((130, HEIGHT), (5, 9), True),
+        ((5, 9), (150, WIDTH), True),
+        ((1, HEIGHT - 1), (1, WIDTH - 1), False),
+    ],
+)
+def test_an_object_at_the_border_is_marked(rows, columns, touches):
+    """By its mask or, without one, by its box within a pixel."""
+    mask = np.zeros(SIZE, bool)
+    mask[slice(*rows), slice(*columns)] = True
+    box = [columns[0], rows[0], columns[1], rows[1]]
+    for prediction in (detect(mask), detect(boxes=[box])):
+        (found,) = measure_objects('a.png', GREY, prediction)
+        assert found.touches_border == touches
+
+
+def read_rows(path):
+    return [*csv.DictReader(path.read_text().splitlines())]
+
+
+def test_columns_in_a_unit_are_those_in_pixels_times_the_size_of_a_pixel(tmp_path):
+    masks = [draw_ellipse((80, 70), (60, 30), 20), np.zeros(SIZE, bool)]
+    objects = measure_objects('=a.png', GREY, detect(*masks))
+    path = tmp_path / 'objects.csv'
+    write_objects(path, objects, with_masks=True, pixel_size=PixelSize(0.65, 'um'))
+    (row,) = read_rows(path)  # an empty mask is not an object
+    assert (row['file_name'], row['class'], row['score']) == ("'=a.png", 'cell', '0.5')
+    lengths = [name for name in row if name.endswith('_px')]
+    assert len(lengths) == 10
+    for name in lengths:
+        in_unit = float(row[name.replace('_px', '_um')])
+        assert in_unit == pytest.approx(0.65 * float(row[name]), rel=1e-5)
+    assert float(row['area_um2']) == pytest.approx(0.65**2 * float(row['area_px2']), rel=1e-5)
+    assert row['touches_border'] == '0'
+
+
+def test_boxes_have_the_columns_of_boxes(tmp_path):
+    objects = measure_objects('a.png', GREY, detect(boxes=[[10, 20, 40, 30]]))
+    path = tmp_path / 'objects.csv'
+    write_objects(path, objects, with_masks=False, pixel_size=PixelSize(2, 'mm'))
+    (row,) = read_rows(path)
+    names = ('left', 'top', 'width', 'height', 'centre_x', 'centre_y')
+    lengths = [f'{name}_px' for name in names]
+    in_unit = [f'{name}_mm' for name in names]
+    assert [*row] == ['file_name', 'class', 'score', *lengths, 'touches_border', *in_unit]
+    assert (row['width_px'], row['height_mm'], row['centre_x_mm']) == ('30', '20', '50')
+
+
+def test_without_objects_there_is_a_header(tmp_path):
+    path = tmp_path / 'objects.csv'
+    write_objects(path, [], with_masks=True, pixel_size=None)
+    (header,) = path.read_text().splitlines()
+    assert header.startswith('file_name,class,score,left_px,')
+    assert header.endswith(',area_px2,orientation_deg,mean_intensity,touches_border')
+
+
+@pytest.mark.parametrize(
+    ('text', 'size'),
+    [
+        ('0.65um', PixelSize(0.65, 'um')),
+        ('0.65 µm', PixelSize(0.65, 'um')),
+        ('2μm', PixelSize(2, 'um')),
+        ('.5mm', PixelSize(0.5, 'mm')),
+        ('1e-3m', PixelSize(0.001, 'm')),
+        ('250nm', PixelSize(250, 'nm')),
+    ],
+)
+def test_a_pixel_size_is_a_length_and_a_unit(text, size):
+    assert parse_pixel_size(text) == size
+
+
+@pytest.mark.parametrize(
+    'text', ['', '0.65', 'um', '0um', '-1um', '1 inch', '1um2', '1,5um', '9e999m']
+)
+def test_other_pixel_sizes_are_rejected(text):
+    with pytest.raises(UserError, match='expected a length above 0 and its unit'):
+        parse_pixel_size(text)
