@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from ..checkpoints.safe_loading import Checkpoint
 from ..errors import format_count, shorten
-from ..inference.drawing import BACKGROUND
+from ..inference.drawing import is_background
 from ..inference.loading import load_model, silence_output
 from ..inference.model_files import ModelFiles
 from ..inference.outputs import format_limit
@@ -104,8 +104,9 @@ def list_class_scores(mistakes: Mistakes, model: Predictor[Any]) -> list[ClassSc
     """
     scores = []
     curves = mistakes.curves
+    background = list_background(model)
     for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
-        if not values['ground_truths'] or (index == 0 and has_background(model)):
+        if not values['ground_truths'] or index in background:
             continue
         # Neither is None, since the class has ground truths.
         score = values.get('IoU', values['f1']) or 0.0
@@ -119,17 +120,21 @@ def list_class_scores(mistakes: Mistakes, model: Predictor[Any]) -> list[ClassSc
     return scores
 
 
-def has_background(model: Predictor[Any]) -> bool:
-    """Return whether the first class of several is a segmentation's background."""
-    is_named = BACKGROUND.fullmatch(model.classes[0]) is not None
-    return is_named and model.task == SEGMENTATION.name and len(model.classes) > 1
+def list_background(model: Predictor[Any]) -> list[int]:
+    """Return the indices of the classes that are a segmentation's background, if there are
+    others.
+    """
+    if model.task != SEGMENTATION.name:
+        return []
+    found = [index for index, name in enumerate(model.classes) if is_background(index, name)]
+    return found if len(found) < len(model.classes) else []
 
 
 def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor[Any]) -> str:
     """Return the accuracy of a classifier, or the mean IoU of a segmentation as text."""
     if model.task == SEGMENTATION.name:
         text = f'mIoU {np.mean([entry.score for entry in scores]):.3f}'
-        if has_background(model):
+        if list_background(model):
             text += " without the background, which the log's mIoU counts"
         return text
     matrix = mistakes.confusion_matrix
