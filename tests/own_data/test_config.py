@@ -29,8 +29,10 @@ from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
+from mmgcvit.own_data.advice import advise
 from mmgcvit.own_data.config import make_config
-from mmgcvit.own_data.options import OPTIONS
+from mmgcvit.own_data.options import OPTIONS, make_options
+from mmgcvit.own_data.plan import make_plan
 from mmgcvit.own_data.resuming import check_same_data, extend_run, find_newer_files
 from mmgcvit.runs import RunFolder
 from mmgcvit.tasks import MINI, TEMPLATES
@@ -491,7 +493,22 @@ def test_a_run_is_replaced_or_resumed_only_with_its_own_data(data_format, tmp_pa
     file, _ = make_config(dataset, run.path, size='mini')
     shutil.copy(file, run.path)
     check_same_data(run, tmp_path / 'a' / 'photos')
-    with pytest.raises(UserError, match='is the work dir of a run on .*a/photos, not on .*b/photos'):
+    with pytest.raises(
+        UserError, match='is the work dir of a run on .*a/photos, not on .*b/photos'
+    ):
         check_same_data(run, tmp_path / 'b' / 'photos')
     (tmp_path / 'a').rename(tmp_path / 'c')
     check_same_data(RunFolder(run.path), tmp_path / 'c' / 'photos')
+
+
+@pytest.mark.parametrize(('data_format', 'task'), [('maps', 'semantic'), ('classes', 'classify')])
+def test_large_images_without_objects_are_named_before_the_training(data_format, task, tmp_path):
+    """As small objects are, and not only in the verdict."""
+    write_example(tmp_path, data_format)
+    plan = make_plan(read_folder(tmp_path, task), make_options(task=task, size='mini'))
+    side = plan.head['image_size']
+    notes, weaknesses = advise(plan, [(4 * side, 3 * side)])
+    assert f'use --image-size {2 * side}' in '\n'.join(notes)
+    assert f'use --image-size {2 * side}' in '\n'.join(weaknesses)
+    notes, weaknesses = advise(plan, [(side, side)])
+    assert '--image-size' not in '\n'.join([*notes, *weaknesses])
