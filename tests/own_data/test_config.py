@@ -494,7 +494,7 @@ def test_a_run_is_replaced_or_resumed_only_with_its_own_data(data_format, tmp_pa
     shutil.copy(file, run.path)
     check_same_data(run, tmp_path / 'a' / 'photos')
     with pytest.raises(
-        UserError, match='is the work dir of a run on .*a/photos, not on .*b/photos'
+        UserError, match=r'is the work dir of a run on .*a/photos, not on .*b/photos'
     ):
         check_same_data(run, tmp_path / 'b' / 'photos')
     (tmp_path / 'a').rename(tmp_path / 'c')
