@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from ..checkpoints.safe_loading import Checkpoint
 from ..errors import format_count
-from ..inference.drawing import BACKGROUND
+from ..inference.drawing import is_background
 from ..inference.loading import load_model, silence_output
 from ..inference.model_files import ModelFiles
 from ..inference.outputs import format_limit
@@ -204,8 +204,9 @@ def list_class_scores(
     if curves and thresholds is None:
         thresholds = ScoreThresholds(curves.overall.best_threshold)
     metric = get_metric(model)
+    background = list_background(model)
     for index, (name, values) in enumerate(score_classes(mistakes, model).items()):
-        if not values['ground_truths'] or (index == 0 and has_background(model)):
+        if not values['ground_truths'] or index in background:
             continue
         num_images = int(mistakes.num_images[index])
         if curves and thresholds:
@@ -270,17 +271,21 @@ def describe_confusion(mistakes: Mistakes, model: Predictor[Any], label: int) ->
     return f'{share:.0%} of it are predicted as {model.classes[row.argmax()]}'
 
 
-def has_background(model: Predictor[Any]) -> bool:
-    """Return whether the first class of several is a segmentation's background."""
-    is_named = BACKGROUND.fullmatch(model.classes[0]) is not None
-    return is_named and model.task == SEGMENTATION.name and len(model.classes) > 1
+def list_background(model: Predictor[Any]) -> list[int]:
+    """Return the indices of the classes that are a segmentation's background, if there are
+    others.
+    """
+    if model.task != SEGMENTATION.name:
+        return []
+    found = [index for index, name in enumerate(model.classes) if is_background(index, name)]
+    return found if len(found) < len(model.classes) else []
 
 
 def format_mean(scores: Sequence[ClassScore], mistakes: Mistakes, model: Predictor[Any]) -> str:
     """Return the accuracy of a classifier, or the mean IoU of a segmentation as text."""
     if model.task == SEGMENTATION.name:
         text = f'mIoU {np.mean([entry.score for entry in scores]):.3f}'
-        if has_background(model):
+        if list_background(model):
             text += " without the background, which the log's mIoU counts"
         return text
     # An image of a classifier counts once: in the class that it has, or is predicted as.

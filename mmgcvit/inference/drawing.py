@@ -37,10 +37,12 @@ TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
 MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
 MAX_LABELLED = 25  # with more objects, labels would hide the image and are left out
-# In a segmentation, a class 0 of such a name is not painted, because its colour would hide the
-# photo.
-BACKGROUND = re.compile(
-    r'[\W_]*(back_?ground|bg|void|none|other|unlabell?ed|(class|label)?[ _]?0)[\W_]*', re.I
+# In a segmentation, a class of such a name is not painted, because its colour would hide the photo:
+# at any place of the classes, as in CVAT's labelmap.txt, or only as the first of them. Elsewhere
+# these may be classes, such as a void in concrete.
+BACKGROUND = re.compile(r'[\W_]*(back[ _-]?ground|bg)[\W_]*', re.I)
+FIRST_BACKGROUND = re.compile(
+    r'[\W_]*(void|none|other|unlabell?ed|(class|label)?[ _]?0)[\W_]*', re.I
 )
 
 
@@ -147,6 +149,13 @@ def draw_objects(
     return draw_labels(canvas, points=boxes[:, :2], texts=texts, colours=colours, size=size)
 
 
+def is_background(label: int, name: str) -> bool:
+    """Return whether the class of this index and name is the background of a segmentation."""
+    if BACKGROUND.fullmatch(name):
+        return True
+    return label == 0 and FIRST_BACKGROUND.fullmatch(name) is not None
+
+
 def draw_regions(
     image: Picture,
     prediction: Segmentation,
@@ -163,7 +172,7 @@ def draw_regions(
     colours = []
     rows = zip(prediction.labels, prediction.class_names, prediction.areas, strict=True)
     for label, name, area in rows:
-        if label == 0 and BACKGROUND.fullmatch(name):
+        if is_background(label, name):
             continue
         region = label_map == label
         bgr = np.array(palette[label][::-1])

@@ -36,6 +36,8 @@ VAL_FRACTION = 0.2
 # these two if the sizes of the groups, and of those that each class needs, allow it.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
+# From this difference to a fifth on, a note says why.
+MAX_DEVIATION = 0.05
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
@@ -69,6 +71,8 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     rest = set(range(len(classes))) - val
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
     note = f'no val split: {len(val)} of {len(classes)} images are held out for validation'
+    if abs(len(val) - VAL_FRACTION * len(classes)) > MAX_DEVIATION * len(classes):
+        note += ', not a fifth, because series stay together, and each class is in both splits'
     return replace(dataset, splits=splits).add_notes([note])
 
 

@@ -141,6 +141,19 @@ def test_absent_classes_and_the_background_do_not_count(task, expected, scored):
     assert {entry.basis for entry in scores} >= {'2 images', '1 image'}
 
 
+def test_the_background_is_known_by_its_name_at_any_place():
+    classes = ['cat', 'background', 'cow']
+    matrix = make_empty_matrix(3)
+    matrix.matched[[0, 1, 2], [0, 1, 2]] = 2, 190, 6
+    collector = CountCollector(3)
+    collector.add(matrix)
+    mistakes = make_mistakes(matrix, num_images=[2, 9, 1], image_counts=collector.collect())
+    model = SimpleNamespace(task='segmentation', classes=classes)
+    scores = list_class_scores(mistakes, model, None)
+    assert [entry.name for entry in scores] == ['cat', 'cow']
+    assert 'without the background' in format_mean(scores, mistakes, model)
+
+
 def test_each_class_of_a_detector_is_scored_at_its_threshold():
     """Without own thresholds, at the one of all classes."""
     curve = Curve(*np.array([[0.9, 0.8, 0.3], [1, 2, 3], [1, 2, 2]]), 2)

@@ -70,12 +70,24 @@ def test_boxes_masks_and_regions_are_drawn_at_their_positions_on_a_copy():
 
 
 @pytest.mark.parametrize(
-    ('name', 'is_painted'), [('background', False), ('class 0', False), ('Wall', True)]
+    ('name', 'place', 'is_painted'),
+    [
+        ('background', 0, False),
+        ('class 0', 0, False),
+        ('Wall', 0, True),
+        ('background', 1, False),
+        ('_BackGround_', 1, False),
+        ('void', 0, False),
+        ('void', 1, True),
+    ],
 )
-def test_the_background_class_of_a_segmentation_is_not_painted(name, is_painted):
-    label_map = np.zeros((90, 120), np.int32)
-    label_map[30:, 60:] = 1
-    picture = draw_prediction(GREY, make_segmentation(label_map, [name, 'cat']), PALETTE)
+def test_the_background_class_of_a_segmentation_is_not_painted(name, place, is_painted):
+    """It is known by its name at any place; names that may be classes only at the first one."""
+    label_map = np.full((90, 120), place, np.int32)
+    label_map[30:, 60:] = 1 - place
+    classes = ['cat', 'cat']
+    classes[place] = name
+    picture = draw_prediction(GREY, make_segmentation(label_map, classes), PALETTE)
     assert (picture[:, :58] == 100).all() != is_painted
 
 

@@ -29,15 +29,17 @@ from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
+from mmgcvit.own_data.advice import advise
 from mmgcvit.own_data.config import make_config
-from mmgcvit.own_data.options import OPTIONS
-from mmgcvit.own_data.resuming import extend_run, find_newer_files
+from mmgcvit.own_data.options import OPTIONS, make_options
+from mmgcvit.own_data.plan import make_plan
+from mmgcvit.own_data.resuming import check_same_data, extend_run, find_newer_files
 from mmgcvit.runs import RunFolder
 from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
 from ..conftest import ROOT
-from ..datasets.formats.made import Thing, make_example, write, write_example
+from ..datasets.formats.made import EXAMPLES, Thing, make_example, write, write_example
 from ..tools.commands import call
 
 # The format of the dataset for each type of annotations.
@@ -502,3 +504,37 @@ def test_one_command_trains_a_model_on_a_folder(annotation_type, tmp_path):
     options = '--fine-tune', 'lora', '--augment', 'strong', '--patience', 1
     train(*data, 1, '--work-dir', again, *options)
     assert list(again.glob('best_*.pth'))
+
+
+@pytest.mark.parametrize('data_format', [*EXAMPLES])
+def test_a_run_is_replaced_or_resumed_only_with_its_own_data(data_format, tmp_path):
+    """Whatever the format, also with given lists: another folder of the same name, even with the same
+    images, is not the run's. That to which the run's own was moved is.
+    """
+    for name in 'ab':
+        write_example(tmp_path / name / 'photos', data_format)
+    task = 'semantic' if data_format == 'maps' else None
+    dataset = read_folder(tmp_path / 'a' / 'photos', task)
+    run = RunFolder(tmp_path / 'run')
+    file, _ = make_config(dataset, run.path, size='mini')
+    shutil.copy(file, run.path)
+    check_same_data(run, tmp_path / 'a' / 'photos')
+    with pytest.raises(
+        UserError, match=r'is the work dir of a run on .*a/photos, not on .*b/photos'
+    ):
+        check_same_data(run, tmp_path / 'b' / 'photos')
+    (tmp_path / 'a').rename(tmp_path / 'c')
+    check_same_data(RunFolder(run.path), tmp_path / 'c' / 'photos')
+
+
+@pytest.mark.parametrize(('data_format', 'task'), [('maps', 'semantic'), ('classes', 'classify')])
+def test_large_images_without_objects_are_named_before_the_training(data_format, task, tmp_path):
+    """As small objects are, and not only in the verdict."""
+    write_example(tmp_path, data_format)
+    plan = make_plan(read_folder(tmp_path, task), make_options(task=task, size='mini'))
+    side = plan.head['image_size']
+    notes, weaknesses = advise(plan, [(4 * side, 3 * side)])
+    assert f'use --image-size {2 * side}' in '\n'.join(notes)
+    assert f'use --image-size {2 * side}' in '\n'.join(weaknesses)
+    notes, weaknesses = advise(plan, [(side, side)])
+    assert '--image-size' not in '\n'.join([*notes, *weaknesses])

@@ -4,6 +4,7 @@ Tables of tools have the names of the classes, and the numbers or colours that s
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,11 @@ COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
 # How the first line of a table begins, if it is not of a class.
 HEADERS = ('# label:color_rgb', '# label : color', 'Pixel Value')
-NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the latter is labelme's
+# A name on each line. The last two are labelme's: what it writes, and what its users write for it.
+LABELME_NAMES = 'labels.txt'
+NAMES_FILES = ('classes.txt', 'class_names.txt', LABELME_NAMES)
+LABELME_IGNORE = '__ignore__'  # labelme's first line, for pixels of no class, 255 in its maps
+NUMBERED_NAME = re.compile(r'(\d+)[\s:,.;=)-]+([^\W\d].*)')  # as in 0 cat, 0: cat
 
 
 def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
@@ -48,13 +53,50 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
     for name in NAMES_FILES:
         file = folder.path / name
         if not names and file.is_file():
-            names = [line.strip() for line in read_text(file).strip().split('\n')]
+            names = read_names(file)
     if len(names) > IGNORE_INDEX:
         raise UserError(
             f'{folder.path} has {len(names)} classes of pixels. At most {IGNORE_INDEX} can be '
             'trained, because maps have 8 bits and 255 is no class. Join classes'
         )
     return names, labels
+
+
+def read_names(file: Path) -> list[str]:
+    """Return the class names in a file with a name on each line, in the order of class indices.
+
+    labelme counts its line ``__ignore__`` as -1, so it is no class. Other programs' ``labels.txt``
+    is not read: it may list images. Numbers before names are left out if they are class indices.
+
+    Raises:
+        UserError: Numbers before the names are those of other classes than the lines, or
+            ``__ignore__`` is not in the first line.
+    """
+    names = [line.strip() for line in read_text(file).strip().split('\n')]
+    is_of_labelme = names[0] == LABELME_IGNORE
+    if file.name == LABELME_NAMES and not is_of_labelme:
+        return []
+    if is_of_labelme:
+        del names[0]
+    if LABELME_IGNORE in names:
+        raise UserError(
+            f'{file} has {LABELME_IGNORE} in line {names.index(LABELME_IGNORE) + 1}. Expected it in '
+            'the first line, as labelme does, where it stands for no class, or not at all'
+        )
+    matches = [NUMBERED_NAME.fullmatch(name) for name in names]
+    if not all(matches):
+        return names
+    numbers = [int(match[1]) for match in matches]
+    if numbers == [*range(len(names))]:
+        return [match[2] for match in matches]
+    first = min(numbers)
+    if first <= 1 and sorted(numbers) == [*range(first, first + len(names))]:
+        raise UserError(
+            f'{file} has numbers before the names: {shorten(names)}. Expected a name on each line: '
+            'that of the value 0 in the maps, then that of 1, and so on. Remove the numbers, and '
+            f'add a line for 0 if it lacks, or write {NAMES_TABLE} with lines NUMBER, NAME'
+        )
+    return names  # that begin with numbers
 
 
 def read_tables(tables: Sequence[Path]) -> tuple[list[str], PixelLabels]:

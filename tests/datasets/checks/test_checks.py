@@ -3,6 +3,7 @@
 Valid datasets have no reports.
 """
 
+import json
 from math import inf
 from types import SimpleNamespace
 
@@ -11,9 +12,13 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
-from mmgcvit.config import find_max_objects
+from mmgcvit.commands.mistakes import load_split
+from mmgcvit.config import LOADERS, find_max_objects
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
+from mmgcvit.datasets.rules.coco import OTHER_CATEGORIES
+from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
+from mmgcvit.inference.model_files import ModelFiles
 
 from ..formats.made import write
 from .made import (
@@ -187,6 +192,39 @@ RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}
 def test_the_limit_of_objects_is_that_of_all_parts_of_a_detector(model, limit):
     assert find_max_objects(ConfigDict(model)) == limit
     assert find_max_objects(SimpleNamespace(**ConfigDict(model))) == limit
+
+
+# The splits that each command reads, and how it checks them.
+COMMANDS = {
+    'train CONFIG': (('train', 'val'), lambda files: check_data(files.cfg, LOADERS[:2])),
+    'test': (('test',), lambda files: check_data(files.cfg, LOADERS[2:])),
+    'mistakes': (('val',), lambda files: load_split(files, 'val', None)),
+    'mistakes --split test': (('test',), lambda files: load_split(files, 'test', None)),
+}
+
+
+@pytest.mark.parametrize('planted', ['train', 'val', 'test'])
+@pytest.mark.parametrize('command', [*COMMANDS])
+def test_a_command_checks_the_splits_that_it_reads(command, planted, tmp_path):
+    """The table of rules (formats/test_rules.py) has all rules for each split, and for folders, which
+    train --data and check-data read with one function. check-data CONFIG checks all loaders.
+    """
+    dataset = write_coco(tmp_path)
+    loaders = {}
+    for split in ('train', 'val', 'test'):
+        content = coco_content()
+        if split == planted:
+            content['categories'].reverse()
+        (tmp_path / f'{split}.json').write_text(json.dumps(content))
+        loaders[f'{split}_dataloader'] = {'dataset': dataset | {'ann_file': f'{split}.json'}}
+    cfg = Config({'default_scope': 'mmdet', 'work_dir': str(tmp_path / 'run'), **loaders})
+    splits, read = COMMANDS[command]
+    files = ModelFiles(tmp_path / 'config.py', 'x.pth', cfg)
+    if planted not in splits:
+        read(files)
+        return
+    with pytest.raises(UserError, match=OTHER_CATEGORIES.problem):
+        read(files)
 
 
 @pytest.mark.parametrize('part', ['val', 'test'])

@@ -61,6 +61,27 @@ def test_annotation_files_that_do_not_fit_are_named_where_maps_are_read(tmp_path
     assert 'annotation files are not read: no image has an XML file of its name' in notes
 
 
+@pytest.mark.parametrize(
+    ('name', 'lines', 'expected'),
+    [
+        ('classes.txt', '0 sky|1 cat|2 dog', ('sky', 'cat', 'dog')),
+        ('classes.txt', '0: sky|1: cat|2: dog', ('sky', 'cat', 'dog')),
+        ('classes.txt', '2 wheels|4 wheels|8 wheels', ('2 wheels', '4 wheels', '8 wheels')),
+        ('classes.txt', '0 sky|cat|dog', ('0 sky', 'cat', 'dog')),
+        ('classes.txt', '__ignore__|_background_|cat|dog', ('_background_', 'cat', 'dog')),
+        ('labels.txt', '__ignore__|_background_|cat|dog', ('_background_', 'cat', 'dog')),
+        ('labels.txt', 'a.jpg|b.jpg|c.jpg', ('class 0', 'class 1', 'class 2')),
+    ],
+)
+def test_class_names_in_a_file_are_those_that_its_tool_means(name, lines, expected, tmp_path):
+    """Numbers before names are class indices if they are those of the lines, and labelme's
+    __ignore__ is no class. Other programs' labels.txt may list anything.
+    """
+    write_example(tmp_path, 'maps')
+    (tmp_path / name).write_text(lines.replace('|', '\n') + '\n')
+    assert read_folder(tmp_path, 'semantic').classes == expected
+
+
 def test_a_photo_with_another_map_of_the_same_classes_is_no_copy(tmp_path):
     write_example(tmp_path, 'maps')
     shutil.copy(tmp_path / 'images/train/0.jpg', tmp_path / 'images/train/copy.jpg')
@@ -312,6 +333,9 @@ FAULTS = {
         ),
         (write_file('classes.txt', 256 * 'a\n'), 'has 256 classes of pixels'),
         (write_file('classes.txt', 'background\ndisc\n'), 'values 0, 1, 2, and the classes are'),
+        (write_file('classes.txt', '1 cat\n2 dog\n3 cow\n'), 'has numbers before the names: 1 cat'),
+        (write_file('classes.txt', '2 a\n1 b\n0 c\n'), 'has numbers before the names: 2 a'),
+        (write_file('classes.txt', 'a\n__ignore__\nb\n'), 'has __ignore__ in line 2'),
         (rename_maps, 'no image has a map of its name'),
         (copy('labels', 'masks'), 'fits several layouts (Ultralytics and Kaggle'),
         (move_into_export, 'or pass the folder of the dataset, such as '),
