@@ -37,6 +37,7 @@ from ..inference.results import (
     Outcome,
     Prediction,
     Segmentation,
+    find_label,
     list_categories,
     make_records,
 )
@@ -105,7 +106,11 @@ class PredictionRun:
             content = {'categories': self.categories, 'images': self.entries}
             write_json(folder / IMAGES, content)
             write_json(folder / PREDICTIONS, self.results)
-        write_counts(folder / COUNTS, self.counts, self.model.classes)
+        classes = self.model.classes
+        labels = None
+        if self.args.classes:
+            labels = sorted({find_label(name, classes) for name in self.args.classes})
+        write_counts(folder / COUNTS, self.counts, classes, labels)
 
     def predict_images(self) -> None:
         """Predict images, write their pictures and segmentation maps, and keep their JSON records."""
