@@ -8,14 +8,17 @@ import shlex
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 import mmgcvit
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.datasets.coco_content import find_missing_keys
 from mmgcvit.datasets.decoding import read_sizes
+from mmgcvit.engine.hooks.progress import list_next_commands
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import find_inputs
 
@@ -94,8 +97,8 @@ def list_options():
     return options
 
 
-# Options of pip, torchrun, tensorboard and other programs, and of the scripts in tools/
-OTHERS = {'--logdir', '--no-deps', '--no-build-isolation', '--force-reinstall', '--nproc-per-node'}
+# Options of labelme2yolo, nvidia-smi and docker, and one whose name a message fills in
+OTHERS = {'--json_dir', '--output_format', '--val_size', '--list-gpus', '--shm-size', f'--{VALUE}'}
 
 
 def test_each_option_that_a_message_names_is_one_of_a_command():
@@ -107,6 +110,21 @@ def test_each_option_that_a_message_names_is_one_of_a_command():
                 if name not in known:
                     unknown.setdefault(name, []).append(f'{path.relative_to(PACKAGE)}: {text:.60}')
     assert unknown == {}
+
+
+@pytest.mark.parametrize('val_loop', [None, object()])
+@pytest.mark.parametrize('scope', ['mmdet', 'mmpose'])
+def test_the_commands_after_a_training_are_accepted_by_their_parsers(scope, val_loop):
+    cfg = Config({'default_scope': scope, 'model': {}})
+    lines = list_next_commands(
+        SimpleNamespace(work_dir='work_dirs/a b', cfg=cfg, val_loop=val_loop)
+    )
+    assert bool(lines) == (scope == 'mmdet' or val_loop is not None)
+    for line in lines:
+        command, *words = shlex.split(line)
+        parser = ArgumentParser(exit_on_error=False)
+        import_module(f'mmgcvit.commands.{command}').add_options(parser)
+        assert parser.parse_known_intermixed_args(words)[1] == []
 
 
 def test_an_image_that_is_too_large_has_a_way_out(tmp_path, monkeypatch):
