@@ -97,8 +97,16 @@ def list_options():
     return options
 
 
-# Options of labelme2yolo, nvidia-smi and docker, and one whose name a message fills in
-OTHERS = {'--json_dir', '--output_format', '--val_size', '--list-gpus', '--shm-size', f'--{VALUE}'}
+# Options of labelme2yolo, nvidia-smi, docker and tensorboard, and one whose name a message fills in
+OTHERS = {
+    '--json_dir',
+    '--output_format',
+    '--val_size',
+    '--list-gpus',
+    '--shm-size',
+    '--logdir',
+    f'--{VALUE}',
+}
 
 
 def test_each_option_that_a_message_names_is_one_of_a_command():

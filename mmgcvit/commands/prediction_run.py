@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import supervision as sv
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
@@ -176,10 +177,10 @@ class PredictionRun:
         if self.args.frames:
             num_expected = min(num_expected, self.args.frames)
         frames = islice(read_frames(video, rate), self.args.frames)
-        frames = self.progress.track(frames, total=num_expected, description=video)
+        tracked = self.progress.track(frames, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
-            for (index, seconds, image), outcome in self.predict_in_batches(frames):
+            for (index, seconds, image), outcome in self.predict_in_batches(iter(tracked)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
@@ -236,7 +237,7 @@ class PredictionRun:
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
 
 
-def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarray]]:
+def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield the index, the time in seconds and the image of each frame of a video.
 
     The times are the file's own, since phones and screen recorders write frames at a varying rate.
@@ -253,7 +254,7 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarra
             seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             has_times = has_times and seconds > last
             last = seconds
-            yield index, seconds if has_times else index / rate, image
+            yield index, seconds if has_times else index / rate, image.astype(np.uint8, copy=False)
     finally:
         capture.release()
 
