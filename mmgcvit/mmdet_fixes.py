@@ -5,7 +5,7 @@ feature.
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ with warnings.catch_warnings():
     from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
 Tensors = tuple[Tensor, ...]  # of the levels of feature maps
-Masks = BitmapMasks | PolygonMasks
+Masks: TypeAlias = BitmapMasks | PolygonMasks
 # [left, top, right, bottom] of an image's part in a mosaic, and in the image
 Place = tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
 

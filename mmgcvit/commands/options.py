@@ -152,6 +152,17 @@ def collect_score_thr(texts: Sequence[str]) -> list[ScoreThr]:
     return [*overall, by_class] if by_class else overall
 
 
+def check_overridden(args: Namespace, **replacements: str) -> None:
+    """Raise a UserError for a setting of ``--cfg-options`` that the command replaces.
+
+    ``replacements`` are, by their names, the settings and what to do instead.
+    """
+    for text in args.cfg_options or ():
+        name = text.partition('=')[0]
+        if name in replacements:
+            raise UserError(f'--cfg-options {name} would have no effect. {replacements[name]}')
+
+
 def add_device_option(parser: ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto (a GPU if any), cpu, cuda, cuda:N')
 

@@ -1,6 +1,7 @@
 """Plot losses, learning rates and scores of runs: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
 import json
+import re
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from ..files import write_figure
 from ..runs import RunFolder
 
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
+# A line of the config that mmengine writes beside the logs
+NOT_RESUMED = re.compile(r'^resume ?= ?False$', re.MULTILINE)
 # Endings of COCO's scores for one object size or one IoU threshold. They are drawn only if the user
 # names them.
 DETAILED_SCORES = ('_s', '_m', '_l', '_50', '_75')
@@ -54,10 +57,12 @@ def read_curves(work_dir: Path) -> Curves:
 
     Return the values by step of each log key and unit of its steps: 'iteration', or 'epoch' for
     scores that are logged once an epoch. A resumed run logs to a new folder, whose values replace
-    the older ones from their first step on.
+    the older ones from their first step on. A run that started anew (``--overwrite``) replaces all.
     """
     curves = defaultdict(dict)
     for file in RunFolder(work_dir).list_logs():
+        if starts_anew(file):
+            curves.clear()
         for name, resumed in read_session(file).items():
             first = min(resumed)
             kept = {step: value for step, value in curves[name].items() if step < first}
@@ -68,6 +73,15 @@ def read_curves(work_dir: Path) -> Curves:
             'training'
         )
     return curves
+
+
+def starts_anew(file: Path) -> bool:
+    """Return whether the run that logged to a file was not a resumed one, by its config beside it.
+
+    Without a config, it may have been.
+    """
+    config = file.with_name('config.py')
+    return config.is_file() and bool(NOT_RESUMED.search(config.read_text(errors='replace')))
 
 
 def read_session(file: Path) -> Curves:

@@ -41,6 +41,7 @@ from ..inference.results import (
     Outcome,
     Prediction,
     Segmentation,
+    find_label,
     list_categories,
     make_records,
 )
@@ -126,7 +127,11 @@ class PredictionRun:
             content = {'categories': self.categories, 'images': self.entries}
             write_json(folder / IMAGES, content)
             write_json(folder / PREDICTIONS, self.results)
-        write_counts(folder / COUNTS, self.counts, self.model.classes)
+        classes = self.model.classes
+        labels = None
+        if self.args.classes:
+            labels = sorted({find_label(name, classes) for name in self.args.classes})
+        write_counts(folder / COUNTS, self.counts, classes, labels)
 
     def predict_images(self) -> None:
         """Predict images, write their pictures and segmentation maps, and keep their JSON records."""
@@ -203,14 +208,14 @@ class PredictionRun:
             num_expected = min(num_expected, self.args.frames)
         frames = islice(read_frames(video, rate), self.args.frames)
         # With the checks of any image.
-        frames = (
+        checked = (
             (index, seconds, convert_to_array(frame, self.model.decoding))
             for index, seconds, frame in frames
         )
-        frames = self.progress.track(frames, total=num_expected, description=video)
+        tracked = self.progress.track(checked, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
-            for (index, seconds, image), outcome in self.predict_in_batches(frames):
+            for (index, seconds, image), outcome in self.predict_in_batches(iter(tracked)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
@@ -281,7 +286,7 @@ def check_num_pixels(video: str, number: int) -> None:
         )
 
 
-def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarray]]:
+def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
     """Yield the index, the time in seconds and the image of each frame of a video.
 
     The times are the file's own, since phones and screen recorders write frames at a varying rate.
@@ -298,7 +303,7 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarra
             seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             has_times = has_times and seconds > last
             last = seconds
-            yield index, seconds if has_times else index / rate, image
+            yield index, seconds if has_times else index / rate, image.astype(np.uint8, copy=False)
     finally:
         capture.release()
 

@@ -9,6 +9,7 @@ from .options import (
     add_common_options,
     add_config_and_checkpoint,
     add_data_folder,
+    check_overridden,
     hide_gpus,
 )
 
@@ -29,6 +30,14 @@ def add_options(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> None:
     if args.out:
         check_target(Path(args.out), '.pkl', '.pickle', overwrite=True)
+    replaced = {
+        'launcher': 'Use --launcher',
+        'load_from': 'Pass the checkpoint after CONFIG',
+        'resume': 'A test resumes nothing',
+    }
+    if args.work_dir or expand_user(args.config).is_dir():
+        replaced['work_dir'] = 'Use --work-dir'
+    check_overridden(args, **replaced)
     if args.launcher == 'none':
         find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)

@@ -17,6 +17,7 @@ from .options import (
     add_data_option,
     add_integer,
     check_at_least,
+    check_overridden,
     hide_gpus,
 )
 
@@ -85,6 +86,12 @@ def main(args: Namespace) -> None:
             'has printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
     check_at_least(args, patience=1)
+    replaced = {'launcher': 'Use --launcher'}
+    if args.data or args.work_dir:
+        replaced['work_dir'] = 'Use --work-dir'
+    if args.data:
+        replaced['resume'] = 'Use --resume'
+    check_overridden(args, **replaced)
     hide_gpus(args.device)
     if args.data is None:
         train_config(args)

@@ -38,6 +38,11 @@ SIMPLE_KEYS = {
     'annotations': ('image_id', 'category_id'),
     'categories': ('id', 'name'),
 }
+# What to write for keys that tools leave out
+HINTS = {
+    'area': 'area: of a mask, its pixels; of a box, its width times its height',
+    'iscrowd': 'iscrowd: 0, or 1 for a group of objects',
+}
 # The keys of annotations that are fields of a CocoAnnotation.
 READ_KEYS = KEYS['annotations'] | {'segmentation', 'iscrowd', 'ignore'}
 
@@ -116,9 +121,12 @@ def find_missing_keys(content: Json, is_scored: bool = False) -> list[str]:
         needed = keys | {'iscrowd'} if is_read else keys
         for index, entry in enumerate(lists[name]):
             entry = entry if isinstance(entry, dict) else {}
-            absent = ' and '.join(map(repr, sorted(needed - entry.keys())))
+            absent = sorted(needed - entry.keys())
             if absent:
-                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {absent}')
+                hints = [HINTS[key] for key in absent if key in HINTS]
+                hint = f' ({", ".join(hints)})' if hints else ''
+                names = ' and '.join(map(repr, absent))
+                missing.append(f'{name}[{index}] (id {entry.get("id")}) has no {names}{hint}')
     return missing
 
 

@@ -82,6 +82,13 @@ def open_image(path: Path) -> Image.Image:
     return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 
 
+# Pillow's limit, against small files that would fill the memory, is twice its MAX_IMAGE_PIXELS.
+TOO_MANY_PIXELS = (
+    'it has over 178 megapixels, which Pillow does not decode. Cut it into smaller images, or scale '
+    'it down. In Python, predict an array, which has no limit: model(array, tiles=SIDE)'
+)
+
+
 @contextmanager
 def decoder_errors() -> Iterator[None]:
     """Raise an ImageError where Pillow or OpenCV fails.
@@ -96,6 +103,8 @@ def decoder_errors() -> Iterator[None]:
         if error.errno is not None:
             raise
         raise ImageError(get_first_line(error)) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(TOO_MANY_PIXELS) from error
     except Exception as error:
         raise ImageError(get_first_line(error)) from error
 

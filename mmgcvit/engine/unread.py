@@ -66,7 +66,7 @@ def check_model_keys(cfg: Config) -> None:
 
     mmdet's own configs have a key that nothing reads any more (``debug``), so another one may stay.
     """
-    names = {}
+    names: dict[str, str] = {}  # the first path of each key
     for settings in iter_dicts([cfg.get('model')]):
         for section in ('test_cfg', 'train_cfg'):
             for path, key in iter_keys(settings.get(section), section):

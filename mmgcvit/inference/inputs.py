@@ -32,6 +32,9 @@ MAX_SECONDS = 60
 MAX_BYTES = 256 << 20
 
 
+STAR = '\0'  # stands for a * that stays a wildcard
+
+
 def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Find (images, videos) by files, folders and glob patterns.
 
@@ -73,6 +76,11 @@ def list_files(name: str) -> list[str]:
         return files
     if not path.is_dir() and not glob.has_magic(name):
         raise UserError(f'there is no file or folder {name}')
+    if '[' in name:
+        raise UserError(
+            f'{name}: no image or video found. In a pattern, [ and ] enclose alternatives. Write [[] '
+            f'for a [ in a name: {glob.escape(name.replace("*", STAR)).replace(STAR, "*")}'
+        )
     raise UserError(
         f"{name}: no image or video found. For images in subfolders, use 'FOLDER/**/*', with the "
         'quotes'

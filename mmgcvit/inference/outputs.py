@@ -104,19 +104,27 @@ def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -
     )
 
 
-def write_counts(path: Path, counts: Mapping[str, Counter[int]], classes: Sequence[str]) -> None:
+def write_counts(
+    path: Path,
+    counts: Mapping[str, Counter[int]],
+    classes: Sequence[str],
+    labels: Sequence[int] | None = None,
+) -> None:
     """Write a CSV file with a row for each image, and a column for each class (of many, for those
     that occur).
+
+    ``labels`` are the indices of the classes that were counted, if not all were: others get no
+    column, since a 0 would say that there are none. The file begins with a byte order mark, without
+    which Excel does not read UTF-8.
     """
-    labels: Sequence[int] = range(
-        len(classes)
-    )  # names may repeat: ImageNet has two classes called crane
-    if len(classes) > MANY:
-        labels = sorted(set().union(*counts.values()))
+    if labels is None:
+        labels = range(len(classes))  # names may repeat: ImageNet has two classes called crane
+        if len(classes) > MANY:
+            labels = sorted(set().union(*counts.values()))
     with (
         write_atomically(path) as temporary,
         # A file's name may not be UTF-8.
-        temporary.open('w', newline='', encoding='utf-8', errors='backslashreplace') as file,
+        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as file,
     ):
         table = csv.writer(file)
         table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])

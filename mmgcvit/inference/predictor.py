@@ -215,11 +215,13 @@ class Predictor(ABC, Generic[P]):
 
         Return a picture (height, width, 3) uint8 in BGR order. If its shorter side were less than
         224 px, it is enlarged to 224 px, so that text fits, unless the longer side would exceed
-        4096 px.
+        4096 px. Raise a UserError for a prediction of another image size or model, and for other
+        objects.
         """
         pixels = convert_to_array(image, self.decoding)
         if prediction is None:
             prediction = self(pixels)
+        check_drawable(prediction, pixels, len(self.palette))
         shorter, longer = sorted(pixels.shape[:2])
         scale = max(1.0, min(MIN_DRAWN_SIDE / shorter, MAX_ENLARGED_SIDE / longer))
         return draw_prediction(
@@ -288,6 +290,34 @@ class Predictor(ABC, Generic[P]):
         """
         records = make_records(prediction, list_categories(self.task, self.classes))
         return [{'image_id': image_id, **record} for record in records]
+
+
+def check_drawable(prediction: object, image: NDArray[np.uint8], num_classes: int) -> None:
+    """Raise a UserError unless an object is a prediction for an image (height, width, 3), of a
+    model with so many classes or fewer.
+    """
+    if not isinstance(prediction, Detections | Segmentation | Classification):
+        raise UserError(
+            f'cannot draw {type(prediction).__name__}. Expected what the model returns for this '
+            'image: Detections, Segmentation or Classification'
+        )
+    labels: Any = prediction.label if isinstance(prediction, Classification) else prediction.labels
+    if np.max(labels, initial=0) >= num_classes:
+        raise UserError(
+            f'cannot draw a prediction of class {np.max(labels)}: the model has {num_classes} '
+            'classes, counted from 0. Draw it with the model that predicted it'
+        )
+    size = image.shape[:2]
+    predicted = size
+    if isinstance(prediction, Segmentation):
+        predicted = prediction.label_map.shape
+    elif isinstance(prediction, Detections) and prediction.masks is not None:
+        predicted = prediction.masks.shape[1:]
+    if tuple(predicted) != size:
+        raise UserError(
+            f'cannot draw a prediction for an image of (height, width) {tuple(predicted)} on one of '
+            f'{size}. Pass the image that was predicted'
+        )
 
 
 def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.annotations import Box
 from ..datasets.records import ObjectSplit, Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
@@ -85,7 +86,8 @@ def measure_long_side(train: Split) -> int | None:
     """
     if not isinstance(train, ObjectSplit) or not train.objects:
         return None
-    sides = [max(each.box.width, each.box.height) for each in train.objects]
+    boxes = [each.box for each in train.objects if isinstance(each.box, Box)]
+    sides = [max(box.width, box.height) for box in boxes]
     return ceil(np.quantile(sides, 1 - MAX_SMALL, method='higher'))
 
 

@@ -161,3 +161,17 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
     _, printed = call('train', '--data', 'photos', *options.split())
     assert 'the model is not judged: photos/val/4.jpg cannot be loaded' in printed
     assert Path('work_dirs/photos/epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    ('options', 'advice'),
+    [
+        ('--data photos --cfg-options work_dir=a', 'Use --work-dir'),
+        ('--data photos --cfg-options resume=True', 'Use --resume'),
+        ('config.py --work-dir b --cfg-options work_dir=a', 'Use --work-dir'),
+        ('config.py --cfg-options launcher=pytorch', 'Use --launcher'),
+    ],
+)
+def test_a_setting_that_an_option_replaces_is_refused(options, advice):
+    with pytest.raises(UserError, match=f'would have no effect. {advice}$'):
+        train.main(parse(options))

@@ -41,6 +41,24 @@ def test_a_resumed_session_replaces_the_steps_that_it_trains_again(tmp_path):
     assert curves['acc', 'epoch'] == {1: 0.1, 2: 0.2}
 
 
+@pytest.mark.parametrize(
+    ('resume', 'epochs'), [(False, [2, 4]), (True, [1, 2, 4]), (None, [1, 2, 4])]
+)
+def test_a_run_that_started_anew_is_not_joined_with_the_one_before(resume, epochs, tmp_path):
+    """As after --overwrite, where the removed run has validated each epoch. Without a config, as of
+    other programs, sessions are joined.
+    """
+    write_session(tmp_path, iteration(10), *[validation(epoch, acc=0.9) for epoch in (1, 2, 3)])
+    name = '20260102_000000'
+    write_session(
+        tmp_path, iteration(10), validation(2, acc=0.1), validation(4, acc=0.2), name=name
+    )
+    if resume is not None:
+        config = tmp_path / name / 'vis_data' / 'config.py'
+        config.write_text(f'max_epochs = 4\nresume = {resume}\n')
+    assert [*read_curves(tmp_path)['acc', 'epoch']] == epochs
+
+
 def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
     entries = [iteration(1), validation(1, **{'coco/bbox_mAP': 0.3, 'coco/bbox_mAP_50': 0.5})]
     runs = {name: read_curves(write_session(tmp_path / name, *entries)) for name in 'ab'}

@@ -69,7 +69,7 @@ def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir
     counts = Counter()
     for record in records:
         counts[record['file_name'], record['category_name']] += record.get('area', 1)
-    header, *rows = csv.reader(Path('predictions/counts.csv').read_text().splitlines())
+    header, *rows = csv.reader(Path('predictions/counts.csv').read_text('utf-8-sig').splitlines())
     assert header == ['file_name', *CLASSES[task]]
     for name, (found, *row) in zip(names, rows, strict=True):
         assert (found, row) == (name, [str(counts[name, label]) for label in CLASSES[task]])

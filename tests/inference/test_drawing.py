@@ -5,7 +5,9 @@ picture.
 import numpy as np
 import pytest
 
+from mmgcvit.errors import UserError
 from mmgcvit.inference.drawing import choose_palette, draw_prediction
+from mmgcvit.inference.predictor import check_drawable
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
 
 CLASSES = ['cat', 'dog', 'Ölkännchen']
@@ -98,3 +100,24 @@ def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(co
     picture = draw_prediction(np.full((120, 1100, 3), 100, np.uint8), objects, PALETTE[:1])
     assert len(np.unique(picture[70], axis=0)) > count
     assert (picture[:58] != 100).any() == (count < 26)  # above the boxes
+
+
+@pytest.mark.parametrize(
+    ('prediction', 'words'),
+    [
+        ([{'bbox': [0, 0, 9, 9]}], 'cannot draw list. Expected what the model returns'),
+        (make_object(3), 'cannot draw a prediction of class 3: the model has 3 classes'),
+        (make_class(2), None),
+        (make_object(0, np.ones((1, 45, 60), bool)), r'(45, 60) on one of (90, 120)'),
+        (make_segmentation(np.zeros((9, 9), np.int32), CLASSES), r'(9, 9) on one of (90, 120)'),
+        (make_object(2, np.ones((1, 90, 120), bool)), None),
+        (make_region(1), None),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(prediction, words):
+    if words is None:
+        check_drawable(prediction, GREY, num_classes=3)
+        return
+    with pytest.raises(UserError) as raised:
+        check_drawable(prediction, GREY, num_classes=3)
+    assert words in str(raised.value)

@@ -87,11 +87,17 @@ def test_classes_of_the_same_name_are_counted_on_their_own(tmp_path):
     """ImageNet has two classes called crane."""
     counts = {'a': Counter([0]), 'b': Counter([2])}
     write_counts(tmp_path / 'x.csv', counts, ['crane', 'dog', 'crane'])
-    assert (tmp_path / 'x.csv').read_text().split() == [
+    assert (tmp_path / 'x.csv').read_text('utf-8-sig').split() == [
         'file_name,crane,dog,crane',
         'a,1,0,0',
         'b,0,0,1',
     ]
+
+
+def test_a_class_that_was_not_counted_has_no_column(tmp_path):
+    """Its 0 would say that there are none, as under predict --classes dog."""
+    write_counts(tmp_path / 'x.csv', {'a': Counter([1])}, ['cat', 'dog'], labels=[1])
+    assert (tmp_path / 'x.csv').read_bytes() == b'\xef\xbb\xbffile_name,dog\r\na,1\r\n'
 
 
 def test_detections_are_written_in_cocos_results_format():

@@ -451,7 +451,8 @@ class SplitReader:
                 and not make_absolute(image_folder / name).is_relative_to(root)
             ):
                 raise UserError(
-                    f'{self.path} lists images outside of {self.root} ({name}). Move them into it'
+                    f'{self.path} lists images outside of {self.root} ({name}). Copy them into it, '
+                    f'and write each file_name relative to their folder: {Path(name).name}'
                 )
             names.append(name)
         return names
