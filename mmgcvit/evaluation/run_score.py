@@ -158,7 +158,7 @@ def format_good(scores: Sequence[ClassScore], metric: str) -> str:
 
 def format_hidden(entry: ClassScore) -> str:
     """Return the threshold that finds a class, as an option of ``predict``."""
-    option = quote(f'{entry.name}={entry.best_threshold:.2g}')
+    option = quote(f'{entry.name}={entry.best_threshold:g}')
     return (
         f'  {entry.name}: F1 {entry.score:.2f} at {entry.threshold:.2f}, and '
         f'{entry.best_score:.2f} with --score-thr {option}'
@@ -255,7 +255,7 @@ def score_detected_class(
         details=f'{num_correct} found, {curve.num_objects - num_correct} missed, '
         f'{num_detections - num_correct} false',
         threshold=threshold,
-        best_threshold=curve.best_threshold,
+        best_threshold=curve.rounded_threshold,
         best_score=curve.f1.max(initial=0).item(),
     )
 

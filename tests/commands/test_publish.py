@@ -4,14 +4,16 @@ checkpoint.
 
 import shutil
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from mmgcvit.checkpoints.reading import read_metadata
+from mmgcvit.errors import UserError
 from mmgcvit.files import compute_sha256
 from mmgcvit.inference.model_files import load
 from mmgcvit.runs import RunFolder
-from mmgcvit.thresholds import ScoreThresholds
+from mmgcvit.thresholds import ScoreThresholds, parse_metadata
 
 
 def test_a_published_detector_keeps_its_threshold(work_dirs, tmp_path, call):
@@ -48,3 +50,21 @@ def test_published_file_in_the_work_dir_has_the_weights_without_training_state(
     # The file has default permissions.
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode
+
+
+def test_a_published_detector_has_the_thresholds_of_its_run(work_dirs, tmp_path, call):
+    """Also of each class, and if it is published again; thresholds that are given override them."""
+    run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
+    first, second = load(run, device='cpu').classes[:2]
+    chosen = ScoreThresholds(0.6, {second: 0.35})
+    RunFolder(run).write_thresholds(run / 'epoch_1.pth', chosen)
+    assert load(run, device='cpu').thresholds == chosen
+    once = tmp_path / 'once.safetensors'
+    twice = tmp_path / 'twice.safetensors'
+    call('publish', run, once)
+    call('publish', run, once, twice)
+    assert parse_metadata(read_metadata(once)) == chosen
+    assert load(run, twice, 'cpu').thresholds == chosen
+    assert load(run, twice, 'cpu', {first: 0.1}).thresholds == chosen.override({first: 0.1})
+    with pytest.raises(UserError, match='the model has no class tiger'):
+        load(run, twice, 'cpu', {'tiger': 0.1})

@@ -40,7 +40,8 @@ MISTAKES = {
         '--epochs can only be used with --data. To change a CONFIG, edit it'
     ),
     'train --data . --launcher pytorch': '--data trains in one process',
-    'predict x --score-thr nan': '--score-thr nan: expected at least 0',
+    'predict x --score-thr nan': '--score-thr nan: expected a number from 0 to 1',
+    'mistakes x --score-thr 0.2 --score-thr cat=2': '--score-thr cat=2: expected a number from 0 to 1',
     f'train --data . --epochs {"1" * 400}': '11: expected at least 1, and at most 1,000,000,000',
     'train --data . --lr nan': '--lr nan: expected at least 0',
     'train docs': 'there is no config docs',

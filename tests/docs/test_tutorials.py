@@ -66,7 +66,8 @@ def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects
                 # Eight epochs give low scores, so the chosen threshold may leave nothing to
                 # compare.
                 chosen = tmp_path / 'work_dirs' / 'photos' / 'score_thr.json'
-                chosen.write_text(json.dumps(json.loads(chosen.read_text()) | {'score_thr': 0.2}))
+                low = {'score_thr': 0.2, 'class_score_thr': {}}
+                chosen.write_text(json.dumps(json.loads(chosen.read_text()) | low))
     files = ('samples.jpg', 'mistakes/mistakes.json', 'found/vis/photo 07.jpg')
     for file in (*files, 'work_dirs/photos/curves.png'):
         assert (tmp_path / file).is_file()

@@ -104,7 +104,7 @@ def test_classes_that_the_threshold_hides_are_named_with_the_one_that_finds_them
     """Then the data and the training are no reasons."""
     hidden = make_score(0.0, 'C clef', threshold=0.68, best_threshold=0.354, best_score=1.0)
     text = format_verdict([hidden], 'F1', ['train longer'])
-    assert text.endswith("C clef: F1 0.00 at 0.68, and 1.00 with --score-thr 'C clef=0.35'")
+    assert text.endswith("C clef: F1 0.00 at 0.68, and 1.00 with --score-thr 'C clef=0.354'")
     poor = make_score(0.3, 'flag', threshold=0.68, best_threshold=0.6, best_score=0.4)
     text = format_verdict([hidden, poor], 'F1', ['train longer'])
     assert 'flag: F1' not in text

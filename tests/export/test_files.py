@@ -31,7 +31,7 @@ from mmgcvit.export.comparing import (
     remove_score_threshold,
 )
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import build_graph, export_onnx
+from mmgcvit.export.onnx_file import build_graph, collect_metadata, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
@@ -272,6 +272,32 @@ def test_the_command_exports_the_instances_of_a_panoptic_mask2former(call, tmp_p
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
+
+
+def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tmp_path):
+    """A file's metadata are those that an export of the model with these thresholds has."""
+    one = exported('mask_rcnn_gcvit_digits')
+    everything = one.model(photo)
+    classes = one.model.classes
+    common = everything.class_names[0]
+    model = one.model.with_score_thr({common: float(everything.scores[0])})
+    content = onnx.load(one.path)
+    onnx.helper.set_model_props(content, collect_metadata(model, build_graph(model)))
+    file = tmp_path / 'own.onnx'
+    onnx.save(content, file)
+    predictor = OnnxPredictor(file)
+    assert predictor.score_thr == model.score_thr
+    assert predictor.class_score_thr == dict(model.class_score_thr)
+    expected = model.with_score_thr({common: 1.0})(photo)
+    predictor = OnnxPredictor(file, score_thr={common: 1.0})
+    found = predictor(photo)
+    assert len(found.boxes) < len(everything.boxes)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert OnnxPredictor(file, score_thr=0.5).class_score_thr == {}
+    with pytest.raises(ValueError, match='score_thr: no class tiger'):
+        OnnxPredictor(file, score_thr={'tiger': 0.5})
+    with pytest.raises(ValueError, match='score_thr=-1: expected a number from 0 to 1'):
+        OnnxPredictor(file, score_thr={classes[0]: -1})
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):

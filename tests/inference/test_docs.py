@@ -44,7 +44,8 @@ def place(tmp_path, work_dirs, picture, monkeypatch):
 
 def test_every_command_of_the_pages_succeeds(place, call):
     assert len(COMMANDS) >= 6
-    for line in COMMANDS:
+    for command in COMMANDS:
+        line = command.replace('plate=', '7=')  # a class of the small detector
         assert call(*shlex.split(line, comments=True)[1:], '--overwrite')[0] == 0, line
 
 

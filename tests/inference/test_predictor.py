@@ -79,6 +79,33 @@ def test_objects_below_the_confidence_threshold_are_dropped(models, picture):
     np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= threshold])
 
 
+def test_each_class_has_its_confidence_threshold(models, picture):
+    """A detector with own thresholds drops as Detections.filter does; those equal to it stay."""
+    model = models['detection']
+    found = model(picture)
+    thresholds = {found.class_names[0]: float(found.scores[0]), found.class_names[1]: 1.0}
+    kept = model.with_score_thr(thresholds)(picture)
+    expected = found.filter(thresholds)
+    assert 0 < len(expected) < len(found)
+    np.testing.assert_array_equal(kept.scores, expected.scores)
+    np.testing.assert_array_equal(kept.labels, expected.labels)
+    limits = [thresholds.get(name, 0) for name in found.class_names]
+    np.testing.assert_array_equal(kept.scores, found.scores[found.scores >= np.float32(limits)])
+    one_for_all = model.with_score_thr(thresholds).with_score_thr(0.0)
+    assert len(one_for_all(picture)) == len(found)
+
+
+def test_thresholds_of_unknown_classes_and_of_other_models_are_rejected(models):
+    detector = models['detection']
+    for reject in (detector.with_score_thr, detector(np.zeros((64, 64, 3), np.uint8)).filter):
+        with pytest.raises(UserError, match='the model has no class tiger'):
+            reject({'tiger': 0.5})
+    with pytest.raises(UserError, match=r'score_thr=1\.5: expected a number from 0 to 1'):
+        detector.with_score_thr(1.5)
+    with pytest.raises(UserError, match='only for detectors, and this is a segmentation model'):
+        models['segmentation'].with_score_thr({'tiger': 0.5})
+
+
 @pytest.mark.parametrize('side', [1, -5, math.nan])
 def test_small_tiles_are_rejected(side, models, picture):
     with pytest.raises(UserError, match=f'tiles={side}: expected at least 32 px'):

@@ -47,7 +47,7 @@ LINES = [
     ),
     (
         'predict RUN photos/val2017 film.avi --out-dir found --device cpu --batch-size 2 --amp '
-        '--score-thr 0 --classes 3 --frames 2 --hide-labels',
+        '--score-thr 0 --score-thr 5=0.1 --classes 3 --frames 2 --hide-labels',
         'found/vis/film.mp4',
     ),
     (
@@ -64,7 +64,7 @@ LINES = [
     ('plot run toy --keys loss --out curves.svg', 'curves.svg'),
     (
         'mistakes RUN --split test --out-dir wrong --overwrite --worst 1 --batch-size 2 '
-        '--score-thr 0.1 --device cpu',
+        '--score-thr 0.1 --score-thr 5=0 --device cpu',
         'wrong/confusion.png',
     ),
     ('publish RUN weights.safetensors', 'weights.safetensors'),
