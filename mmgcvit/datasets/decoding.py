@@ -249,6 +249,11 @@ class DecodingSettings:
     # annotations are unrotated.
     matches_annotated_size: bool = False
 
+    @property
+    def applies_rotation(self) -> bool:
+        """Whether mmcv applies an image's EXIF rotation, if it decodes it so."""
+        return self.backend in ('cv2', 'pillow') and self.flag in ('color', 'grayscale')
+
 
 def get_decoding_settings(settings: Mapping[str, Any]) -> DecodingSettings:
     """Return the settings with which a dataset's pipeline decodes images."""

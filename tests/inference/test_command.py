@@ -18,9 +18,11 @@ import cv2
 import pytest
 import supervision as sv
 import torch
+from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.prediction_run import compare_sizes
 from mmgcvit.datasets.folders import scan_folder
+from mmgcvit.datasets.formats.finding import read_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
@@ -217,6 +219,13 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('photos/b.jpg', 'photos/b.jpg is neither a config file (.py) nor a work dir. Pass one'),
         ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
+        ('RUN photos --measure', '--measure is only for detectors, and this is a classif'),
+        ('RUN photos --pixel-size 1um', '--pixel-size needs --measure. Add it'),
+        ('RUN photos --measure --pixel-size 1', "--pixel-size '1': expected a length above 0"),
+        ('RUN photos --labels-format coco', '--labels-format needs --labels FOLDER. Add it'),
+        ('RUN photos --labels new --labels-format voc', '--labels-format is only for detectors'),
+        ('RUN photos --labels photos', '--labels photos: expected a new or empty folder'),
+        ('RUN photos --labels x/y --out-dir x', 'not in the one of --out-dir'),
     ],
 )
 def test_invalid_arguments_are_rejected(arguments, words, call, work_dirs, photos):
@@ -259,3 +268,39 @@ def test_an_image_that_cannot_be_drawn_or_written_is_skipped(
     assert [image['id'] for image in images] == ids
     assert {record['image_id'] for record in read('predictions.json')} <= {*ids}
     assert images[0]['file_name'] == odd
+
+
+def test_predictions_are_written_as_labels_that_check_data_reads(predict, task, photos):
+    threshold = ['--score-thr', 0] if task == 'detection' else []
+    arguments = [photos, '--labels', 'to correct', *threshold, '--no-save-vis', '--no-save-pred']
+    code, printed = predict(*arguments, task=task)
+    assert (code, 'labels of 3 pictures: to correct' in printed) == (0, True)
+    mark = json.loads(Path('to correct/made_by.json').read_text())
+    assert [*mark['labels']] == ['a.png', 'b.jpg', 'c.png']
+    assert mark['checkpoint'].endswith('epoch_1.pth')
+    split = read_folder('to correct', {'segmentation': 'semantic'}.get(task)).splits['train']
+    assert sorted(path.name for path in split.image_paths) == [*mark['labels']]
+    found = sum((Counter(names) for names in split.list_classes()), Counter())
+    assert found == Counter(
+        label['class'] for labels in mark['labels'].values() for label in labels
+    )
+    before = {path: path.read_bytes() for path in Path('to correct').rglob('*') if path.is_file()}
+    code, printed = predict(*arguments, task=task)
+    assert (code, 'labels that somebody may have corrected are never replaced' in printed) == (
+        1,
+        True,
+    )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_objects_are_measured(predict, photos):
+    pytest.importorskip('skimage')
+    arguments = [photos, '--score-thr', 0, '--measure', '--pixel-size', '2um', '--no-save-vis']
+    assert predict(*arguments, task='detection')[0] == 0
+    rows = [*csv.DictReader(Path('predictions/objects.csv').read_text().splitlines())]
+    records = read('predictions.json')
+    areas = [coco_mask.area(record['segmentation']).item() for record in records]
+    assert [float(row['area_px2']) for row in rows] == [area for area in areas if area]
+    assert {row['file_name'] for row in rows} <= {str(path) for path in photos.iterdir()}
+    for row in rows:
+        assert float(row['area_um2']) == pytest.approx(4 * float(row['area_px2']), rel=1e-5)

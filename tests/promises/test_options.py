@@ -55,6 +55,11 @@ LINES = [
         'found/predictions.json',
     ),
     ('predict RUN photos/val2017 --out-dir drawn --no-save-pred', 'drawn/vis'),
+    (
+        'predict RUN photos/val2017 --out-dir measured --labels labelled --labels-format yolo '
+        '--score-thr 0 --measure --pixel-size 0.65um',
+        'measured/objects.csv',
+    ),
     ('check-data photos --task segment --augmented strong --contact-sheet a.jpg', 'a.jpg'),
     (
         'check-data CONFIG --images 1 --augmented --contact-sheet b.jpg '

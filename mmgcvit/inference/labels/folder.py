@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.annotations import Size
-from ...datasets.decoding import read_sizes
+from ...datasets.decoding import open_or_reject, read_orientation
 from ...datasets.rules.classes import find_wrong_names
 from ...datasets.rules.images import has_unusable_name
 from ...errors import UserError, format_count, shorten
@@ -135,6 +135,7 @@ class LabelFolder:
         check_new_folder(folder)
         check_class_names(model.classes, folder)
         self.writer = make_writer(model, folder, label_format)
+        self.applies_rotation = model.decoding.applies_rotation
         self.num_dropped = 0  # objects that break a rule for data
         self.mark = describe_origin(model, label_format, classes)
         self.labels: dict[str, list[Record]] = {}  # by the name of a picture
@@ -146,7 +147,9 @@ class LabelFolder:
 
         Raise a UserError if the prediction is for the picture without its EXIF rotation.
         """
-        if read_sizes(Path(path)).upright != size:
+        with open_or_reject(Path(path)) as image:
+            is_rotated = read_orientation(image) != 1
+        if is_rotated and not self.applies_rotation:
             raise UserError(
                 f'{path}: the model ignores its EXIF rotation, which labelling tools apply. Rotate '
                 'its pixels'

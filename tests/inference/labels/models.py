@@ -1,8 +1,10 @@
 """Models without a network, whose labels are written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from mmgcvit.datasets.decoding import DecodingSettings
 
 
 @dataclass(frozen=True)
@@ -15,3 +17,4 @@ class NamedModel:
     checkpoint: str | None = None
     score_thr: float = 0.3
     tiles: int | None = None
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)

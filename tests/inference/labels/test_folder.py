@@ -5,6 +5,7 @@ IoU of 0.98. What the rules for data would leave out isn't written.
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,14 +15,17 @@ import pytest
 import supervision as sv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgcvit.commands.predict import LABEL_FORMATS
+from mmgcvit.datasets.decoding import DecodingSettings, load_image
 from mmgcvit.datasets.formats.finding import read_folder
 from mmgcvit.errors import UserError
 from mmgcvit.inference.labels.folder import LabelFolder, check_new_folder, check_pictures
 from mmgcvit.inference.labels.formats import OBJECT_WRITERS
+from mmgcvit.inference.labels.objects import make_objects
 from mmgcvit.inference.labels.polygons import compute_iou
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
 
@@ -391,12 +395,44 @@ def test_a_picture_whose_labels_cannot_be_written_is_not_in_the_folder(tmp_path)
     assert photo.exists()
 
 
-def test_a_picture_that_the_model_did_not_rotate_is_rejected(tmp_path):
-    photo = tmp_path / 'a.png'
-    cv2.imwrite(str(photo), picture_of(WIDTH, HEIGHT))
-    labels = LabelFolder(DETECTOR, tmp_path / 'labels')
+@pytest.mark.parametrize(
+    ('settings', 'is_rotated'),
+    [
+        (DecodingSettings(), True),
+        (DecodingSettings('unchanged'), False),
+        (DecodingSettings('color_ignore_orientation'), False),
+        (DecodingSettings('color', 'pillow'), True),
+        (DecodingSettings('color_ignore_orientation', 'pillow'), False),
+    ],
+)
+def test_a_picture_that_the_model_does_not_rotate_is_rejected(settings, is_rotated, tmp_path):
+    """One without EXIF rotation is not."""
+    photo = tmp_path / 'a.jpg'
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3  # upside down
+    picture = picture_of(HEIGHT, WIDTH)
+    Image.fromarray(picture).save(photo, exif=exif, quality=95)
+    pixels, _ = load_image(photo, settings)
+    difference = np.abs(pixels[::-1, ::-1].astype(int) - picture[..., ::-1]).mean()
+    assert (difference < 9) == is_rotated
+    cv2.imwrite(str(tmp_path / 'b.png'), picture)
+    labels = LabelFolder(NamedModel('detection', decoding=settings), tmp_path / 'labels')
+    labels.add(str(tmp_path / 'b.png'), SIZE, ANCHOR)
+    if is_rotated:
+        labels.add(str(photo), SIZE, ANCHOR)
+        return
     with pytest.raises(UserError, match='the model ignores its EXIF rotation'):
         labels.add(str(photo), SIZE, ANCHOR)
+
+
+def test_masks_of_tiles_are_crops_and_become_the_same_objects():
+    """Those of a model that predicts large images in tiles are a ``CompactMask``."""
+    compact = sv.CompactMask.from_dense(
+        WITH_RING.masks, np.array([[0, 0, WIDTH, HEIGHT]] * 2), (HEIGHT, WIDTH)
+    )
+    in_tiles = replace(WITH_RING, masks=compact)
+    for one, other in zip(make_objects(in_tiles, SIZE), make_objects(WITH_RING, SIZE), strict=True):
+        assert one.annotate(1) == other.annotate(1)
 
 
 def test_a_folder_with_files_is_not_written(tmp_path):
