@@ -17,6 +17,7 @@ from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 from .annotations import Size
 
+Colour = tuple[int, int, int]  # red, green, blue
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
 # programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
@@ -483,6 +484,20 @@ def read_values(path: Path, are_colours: bool) -> NDArray[np.integer]:
         with decoder_errors():
             colours = np.asarray(image.convert('RGB'))
         return colours @ np.array([65536, 256, 1])
+
+
+def read_palette(path: Path) -> list[Colour]:
+    """Return the colours (red, green, blue) of an indexed image's numbers, or an empty list for
+    another image.
+
+    Raise a UserError for unreadable files.
+    """
+    with open_or_reject(path) as image:
+        with decoder_errors():
+            image.load()
+        values = image.getpalette() if image.mode == 'P' else None
+    values = values or []
+    return list(zip(values[::3], values[1::3], values[2::3], strict=False))
 
 
 def read_labels(path: Path, labels: PixelLabels) -> NDArray[np.uint8]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,6 +20,7 @@ from mmgcvit.inference.inputs import convert_to_array
 
 from .formats.test_plausible import QUICK
 
+tifffile = pytest.importorskip('tifffile')
 HEIGHT, WIDTH = 18, 32
 DECODING = DecodingSettings()
 LOSSLESS = ('raw', 'tiff_lzw', 'packbits', 'tiff_adobe_deflate', 'zstd', 'lzma')

@@ -4,8 +4,8 @@ Tables of tools have the names of the classes, and the numbers or colours that s
 """
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,14 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, PixelLabels, check_map_size, read_values
+from ..decoding import (
+    IGNORE_INDEX,
+    Colour,
+    PixelLabels,
+    check_map_size,
+    read_palette,
+    read_values,
+)
 from ..folders import Folder
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
@@ -128,6 +135,7 @@ class SemanticMap:
     image: Path
     file: Path
     values: set[int]  # the values of the map's pixels
+    colours: Mapping[int, Colour] = field(default_factory=dict)  # by value, of an indexed image
 
 
 def read_semantic_maps(
@@ -147,6 +155,7 @@ def read_semantic_maps(
     are_colours = bool(labels and labels.are_colours)
     found = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
     maps = [each for own in found.by_split.values() for each in own]
+    check_palettes(folder, maps)
     notes = []
     if not labels:
         labels, notes = choose_labels(folder, names, maps)
@@ -183,7 +192,50 @@ def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMa
     path = folder / file
     pixels = read_values(path, are_colours)
     check_map_size(pixels, path, folder / image)
-    return SemanticMap(image, file, set(np.unique(pixels).tolist()))
+    values = set(np.unique(pixels).tolist())
+    palette = [] if are_colours else read_palette(path)
+    colours = {value: palette[value] for value in values if value < len(palette)}
+    return SemanticMap(image, file, values, colours)
+
+
+def check_palettes(folder: Path, maps: Sequence[SemanticMap]) -> None:
+    """Raise a UserError if a colour has different numbers in different maps, or a number different
+    colours.
+
+    Programs that reduce colours give each file a palette of its own. A file in which several numbers
+    have one colour says nothing by its colours.
+    """
+    first_by_colour: dict[Colour, tuple[int, Path]] = {}
+    first_by_value: dict[int, tuple[Colour, Path]] = {}
+    for each in maps:
+        if len(set(each.colours.values())) < len(each.colours):
+            continue
+        for value, colour in each.colours.items():
+            first_value, first_file = first_by_colour.setdefault(colour, (value, each.file))
+            if first_value != value:
+                reject_palettes(
+                    folder,
+                    f'the colour {colour} is the number {first_value} in {first_file}, and {value} '
+                    f'in {each.file}',
+                )
+            first_colour, first_file = first_by_value.setdefault(value, (colour, each.file))
+            if first_colour != colour:
+                reject_palettes(
+                    folder,
+                    f'the number {value} has the colour {first_colour} in {first_file}, and '
+                    f'{colour} in {each.file}',
+                )
+
+
+def reject_palettes(folder: Path, reason: str) -> None:
+    """Raise a UserError that asks whether numbers or colours stand for classes."""
+    raise UserError(
+        f'{folder}: {reason}, so its maps have other palettes. If the numbers stand for the '
+        'classes, save each map without its palette: '
+        'PIL.Image.fromarray(numpy.asarray(PIL.Image.open(file))).save(file). If the colours do, '
+        "give all maps the palette of one: PIL.Image.open(file).convert('RGB').quantize("
+        'palette=PIL.Image.open(one_with_all_classes), dither=0).save(file)'
+    )
 
 
 def choose_labels(

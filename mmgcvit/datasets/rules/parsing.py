@@ -34,3 +34,8 @@ SCATTERED = make_folder_note(
     'objects in several regions far apart, which share a number',
     'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
 )
+VOID_NUMBERS = make_folder_note(
+    'maps of instances with 255 in 8 bits, or 65535 in 16 bits, beside other numbers, which is read '
+    'as background',
+    'If it is an object, give it another number',
+)

@@ -187,6 +187,9 @@ SMALL_MAP, HIGH_MAP = np.zeros((5, 6)), np.full((HEIGHT, WIDTH), 9)
 ALL_NUMBERS = np.resize(np.arange(256), (HEIGHT, WIDTH))
 SPOTS = np.pad(np.ones((4, 4)), ((2, 66), (2, 90)))
 SPOTS += SPOTS[::-1, ::-1]
+WITH_VOID = np.zeros((HEIGHT, WIDTH))
+WITH_VOID[2:20, 2:20] = 1
+WITH_VOID[40:60, 40:60] = 255
 COCO = ('coco', 'coco detect', 'coco config')
 MASKED = ('coco', 'coco config')
 BOXED = ('coco', 'coco detect', 'yolo', 'voc')
@@ -263,6 +266,7 @@ ROWS = [
     (parsed.UNUSABLE_MAPS, write_map(ALL_NUMBERS), ('maps segment',)),
     (parsed.UNUSABLE_MAPS, write_map(255 * (HIGH_MAP > 0)), ('maps segment',)),
     (parsed.SCATTERED, write_map(SPOTS), ('maps segment',)),
+    (parsed.VOID_NUMBERS, write_map(WITH_VOID), ('maps segment',)),
 ]
 # What messages say where it is not the rule's problem.
 WORDS = {
