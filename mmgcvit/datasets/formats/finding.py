@@ -11,6 +11,7 @@ from ..folders import Folder, describe_left_out, scan_folder
 from ..layouts import Match, Misfit
 from ..records import DatasetInfo
 from ..rules.judge import judge, judge_crowds
+from ..rules.objects import are_turned_rectangles
 from . import class_folders, coco, maps, voc, yolo
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
@@ -133,12 +134,21 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
-    the task is 'segment'. (If none has, ``plan`` raises one.)
+    the task is 'segment' (if none has, ``plan`` raises one), or if all masks are rotated rectangles
+    and there is no task.
     """
     objects = [each for split in dataset.object_splits.values() for each in split.objects]
     num_masks = sum(each.mask is not None for each in objects)
     if num_masks == 0 or task == 'detect':
         return dataset
+    if task is None and are_turned_rectangles(
+        [each.mask for each in objects if each.mask is not None]
+    ):
+        raise UserError(
+            f'{dataset.folder}: all {num_masks} outlines are rotated rectangles of four corners, as '
+            'YOLO OBB has them. Add --task detect to train the boxes that enclose them, or --task '
+            'segment to train the rectangles as masks'
+        )
     if num_masks > 0.9 * len(objects):
         return replace(dataset, annotation_types=('masks', 'boxes'))
     reason = f'only {num_masks} of {len(objects)} objects have a mask'

@@ -28,11 +28,14 @@ from ..records import DatasetInfo, MapImage, MapSplit
 from ..rules.images import OTHER_LABELS
 from ..rules.parsing import UNUSABLE_MAPS
 from ..rules.rule import Finding, make_findings, reject_broken
+from .name_lists import compare_name_lists
 
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
 # How the first line of a table begins, if it is not of a class.
 HEADERS = ('# label:color_rgb', '# label : color', 'Pixel Value')
+# The first line of labelme's list, which is no class: its number is -1.
+LABELME_IGNORE = '__ignore__'
 NAMES_FILES = ('classes.txt', 'class_names.txt')  # a name on each line; the latter is labelme's
 
 
@@ -42,7 +45,7 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
     With a table of numbers, 255 stands for no class, unless the table has a class for it.
 
     Raises:
-        UserError: A file of classes cannot be read, or has more than 255.
+        UserError: A file of classes cannot be read, has more than 255, or contradicts another one.
     """
     names = []
     labels = None
@@ -52,15 +55,21 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
         tables = [colours]
     if tables:
         names, labels = read_tables(tables)
+    source = tables[0].name if tables else ''
     for name in NAMES_FILES:
         file = folder.path / name
         if not names and file.is_file():
             names = [line.strip() for line in read_text(file).strip().split('\n')]
+            source = name
+    if names[:1] == [LABELME_IGNORE]:
+        names = names[1:]
     if len(names) > IGNORE_INDEX:
         raise UserError(
             f'{folder.path} has {len(names)} classes of pixels. At most {IGNORE_INDEX} can be '
             'trained, because maps have 8 bits and 255 is no class. Join classes'
         )
+    if names:
+        compare_name_lists(folder, names, source)
     return names, labels
 
 

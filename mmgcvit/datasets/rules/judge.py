@@ -28,6 +28,7 @@ from .images import MAX_THREADS, UNUSABLE_NAME, ImageFindings, check_image, has_
 from .objects import (
     ObjectFindings,
     find_box_masks,
+    find_corner_boxes,
     find_crowd_masks,
     find_repeated_objects,
     find_wrong_objects,
@@ -79,13 +80,15 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         dataset: A dataset as a reader has read it, with the findings of what it could not parse.
 
     Raises:
-        UserError: The dataset has no training split. The name of a class is empty, has control
-            characters, or is that of another class. All training images are also in another split.
+        UserError: The dataset has no training split. Boxes are those of two corners. The name of a
+            class is empty, has control characters, or is that of another class. All training images are also in another split.
             More than a tenth of the images or of the objects are left out (equal copies do not
             count). No image of a split is left, or no object of its readable images.
     """
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.folder, dataset.classes))
+    for split in dataset.object_splits.values():
+        reject_broken(find_corner_boxes(split), str(dataset.folder))
     with_masks = dataset.annotation_types[0] == 'masks'
     findings = [*dataset.findings]
     readable = {}

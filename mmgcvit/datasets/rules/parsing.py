@@ -20,6 +20,11 @@ ZERO_BASED = make_folder_note(
     'images with coordinates under 1 in their XML files, so that boxes count from 0, not 1',
     'Correct them if the tool counts from 1',
 )
+FRACTIONS = make_folder_note(
+    'images with fractions of pixels in their XML files, in more than a tenth of the files, so that '
+    'boxes count from 0, not 1',
+    'Write whole numbers if the tool counts from 1',
+)
 UNUSABLE_XML = make_folder_rule(
     'XML files or their images that cannot be used', 'Export them again, or remove them'
 )

@@ -152,6 +152,20 @@ def repeat_object(count):
     return edit_all(repeat)
 
 
+def write_corners(content, stem):
+    """Write all boxes as two corners, once. Their masks are right."""
+    for entry in content['annotations']:
+        x, y, width, height = entry.setdefault('before', entry['bbox'])
+        entry['bbox'] = [x, y, x + width, y + height]
+
+
+def write_fractions(image, label):
+    """Write fractions into all XML files."""
+    for file in label.parent.glob('*.xml'):
+        text = file.read_text()
+        file.write_text(re.sub(r'<xmax>(\d+)<', r'<xmax>\1.25<', text))
+
+
 def append_line(image, label):
     label.write_text(f'{label.read_text()}no {image.stem}\n')
 
@@ -190,6 +204,7 @@ SPOTS += SPOTS[::-1, ::-1]
 WITH_VOID = np.zeros((HEIGHT, WIDTH))
 WITH_VOID[2:20, 2:20] = 1
 WITH_VOID[40:60, 40:60] = 255
+TURNED = {'attributes': {'rotation': 90.0}}
 COCO = ('coco', 'coco detect', 'coco config')
 MASKED = ('coco', 'coco config')
 BOXED = ('coco', 'coco detect', 'yolo', 'voc')
@@ -228,6 +243,9 @@ ROWS = [
     (objects.DIFFERENT, edit_coco('annotations', segmentation=[OTHER_PLACE]), MASKED),
     (objects.RING, edit_coco('annotations', bbox=BOX, segmentation=RING, area=924), MASKED),
     (objects.FULL_IMAGES, repeat_object(120), ('coco config',)),
+    (objects.CORNER_BOXES, edit_all(write_corners), COCO),
+    (objects.TURNED_BOXES, edit_coco('annotations', segmentation=None, **TURNED), ('coco detect',)),
+    (objects.TURNED_IN_CONFIG, edit_coco('annotations', **TURNED), COCO[2:]),
     (objects.BOX_MASKS, set_option('corners'), ('coco',)),
     (objects.BRUSH_MASKS, set_option('brush'), ('coco',)),
     (
@@ -256,6 +274,7 @@ ROWS = [
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
     (parsed.UNUSED_LABELS, unlink, ('yolo',)),
     (parsed.ZERO_BASED, edit_text(r'<xmin>\d+', '<xmin>0'), ('voc',)),
+    (parsed.FRACTIONS, write_fractions, ('voc',)),
     (parsed.WRONG_OBJECTS, edit_text('<name>disc', '<name>'), ('voc',)),
     (parsed.UNUSABLE_XML, unlink, ('voc',)),
     (parsed.UNUSABLE_XML, edit_text('<annotation>', ''), ('voc',)),
