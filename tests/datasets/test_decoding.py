@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -17,8 +17,6 @@ from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array
-
-from .formats.test_plausible import QUICK
 
 tifffile = pytest.importorskip('tifffile')
 HEIGHT, WIDTH = 18, 32
@@ -149,7 +147,11 @@ def convert_or_none(image):
         return None, str(error)
 
 
-@settings(QUICK, max_examples=120)
+@settings(
+    max_examples=120,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(KINDS)
 def test_a_picture_has_its_true_pixels_by_each_way_or_is_refused_by_all(tmp_path_factory, kind):
     """Pillow images of colours that are multiplied by alpha are asked for by their path."""

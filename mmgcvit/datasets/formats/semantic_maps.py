@@ -4,8 +4,8 @@ Tables of tools have the names of the classes, and the numbers or colours that s
 """
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -144,7 +144,7 @@ class SemanticMap:
     image: Path
     file: Path
     values: set[int]  # the values of the map's pixels
-    colours: Mapping[int, Colour] = field(default_factory=dict)  # by value, of an indexed image
+    palette: Sequence[Colour] = ()  # of an indexed image
 
 
 def read_semantic_maps(
@@ -203,23 +203,23 @@ def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMa
     check_map_size(pixels, path, folder / image)
     values = set(np.unique(pixels).tolist())
     palette = [] if are_colours else read_palette(path)
-    colours = {value: palette[value] for value in values if value < len(palette)}
-    return SemanticMap(image, file, values, colours)
+    return SemanticMap(image, file, values, palette)
 
 
 def check_palettes(folder: Path, maps: Sequence[SemanticMap]) -> None:
     """Raise a UserError if a colour has different numbers in different maps, or a number different
     colours.
 
-    Programs that reduce colours give each file a palette of its own. A file in which several numbers
-    have one colour says nothing by its colours.
+    Programs that reduce colours give each file a palette of its own. A colour that a palette has
+    twice says nothing.
     """
     first_by_colour: dict[Colour, tuple[int, Path]] = {}
     first_by_value: dict[int, tuple[Colour, Path]] = {}
     for each in maps:
-        if len(set(each.colours.values())) < len(each.colours):
-            continue
-        for value, colour in each.colours.items():
+        for value in sorted(each.values):
+            if value >= len(each.palette) or each.palette.count(each.palette[value]) > 1:
+                continue
+            colour = each.palette[value]
             first_value, first_file = first_by_colour.setdefault(colour, (value, each.file))
             if first_value != value:
                 reject_palettes(

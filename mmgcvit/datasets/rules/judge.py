@@ -81,9 +81,10 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
 
     Raises:
         UserError: The dataset has no training split. Boxes are those of two corners. The name of a
-            class is empty, has control characters, or is that of another class. All training images are also in another split.
-            More than a tenth of the images or of the objects are left out (equal copies do not
-            count). No image of a split is left, or no object of its readable images.
+            class is empty, has control characters, or is that of another class. All training images
+            are also in another split. More than a tenth of the images or of the objects are left
+            out (equal copies do not count). No image of a split is left, or no object of its
+            readable images.
     """
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.folder, dataset.classes))

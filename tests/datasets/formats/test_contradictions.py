@@ -237,7 +237,9 @@ def make_rectangle(x, y, degrees):
 def test_rotated_rectangles_of_yolo_are_asked_about(tmp_path):
     """YOLO OBB was trained as outlines without a word."""
     write_yolo(tmp_path, [make_rectangle(0.3 + 0.05 * i, 0.5, 17 * i) for i in range(6)])
-    with pytest.raises(UserError, match='all 6 outlines are rotated .*--task detect .*--task segm'):
+    with pytest.raises(
+        UserError, match=r'all 6 outlines are rotated .*--task detect .*--task segm'
+    ):
         read_folder(tmp_path)
     (box, *_) = read_folder(tmp_path, 'detect').splits['train'].objects
     assert box.box.values == pytest.approx([28.8, 28.8, 19.2, 6.4], abs=0.02)
@@ -255,7 +257,7 @@ def test_lines_that_look_like_poses_are_asked_about(tmp_path):
     write_yolo(tmp_path, lines)
     for task in (None, 'detect'):
         with pytest.raises(
-            UserError, match='look like pose labels.*--task segment.*keep the first'
+            UserError, match=r'look like pose labels.*--task segment.*keep the first'
         ):
             read_folder(tmp_path, task)
     assert len(read_folder(tmp_path, 'segment').splits['train'].images) == 4
@@ -290,7 +292,7 @@ def test_lists_of_class_names_of_maps_that_differ_are_named(tmp_path):
     write(tmp_path / 'classes.txt', 'background\ncat\ndog')
     write(tmp_path / 'class_names.txt', 'background\ndog\ncat')
     with pytest.raises(
-        UserError, match="class 1 is 'cat' in classes.txt, and 'dog' in class_names"
+        UserError, match=r"class 1 is 'cat' in classes.txt, and 'dog' in class_names"
     ):
         read_folder(tmp_path, 'semantic')
 
