@@ -132,7 +132,7 @@ pasted = [
     dict(type='Pad', size=(image_size, image_size)),
 ]
 mixed = [
-    dict(type='Mosaic', img_scale=(image_size, image_size)),
+    dict(type='mmgcvit.Mosaic', img_scale=(image_size, image_size)),
     dict(
         type='RandomResize',
         scale=(2 * image_size, 2 * image_size),
@@ -152,15 +152,17 @@ if oversample_thr:
     )
 elif copy_paste or mosaic or tiles:
     train_dataset = dict(_base_.train_dataloader.dataset, **train_dataset)
-if copy_paste or mosaic or tiles:
-    train_dataset = dict(_delete_=True, dataset=train_dataset)
-elif oversample_thr:
-    train_dataset['_delete_'] = True
+if tiles:
+    train_dataset = dict(type='RepeatDataset', times=tiles_per_image, dataset=train_dataset)
 if copy_paste or mosaic:
     mixing = [dict(type='CopyPaste')] if copy_paste else mixed
-    train_dataset.update(type='MultiImageMixDataset', pipeline=[*mixing, *_base_.filter_and_pack])
-elif tiles:
-    train_dataset.update(type='RepeatDataset', times=tiles_per_image)
+    train_dataset = dict(
+        type='MultiImageMixDataset',
+        dataset=train_dataset,
+        pipeline=[*mixing, *_base_.filter_and_pack],
+    )
+if copy_paste or mosaic or tiles or oversample_thr:
+    train_dataset['_delete_'] = True
 loading = dict(num_workers=workers, persistent_workers=workers > 0)
 train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 # Images of a batch are padded to the largest, which changes scores.

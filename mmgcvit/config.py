@@ -3,7 +3,7 @@
 import inspect
 import traceback
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,16 +145,35 @@ def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
     if key in known_keys:
         return
     if key in cfg:
+        users = [] if dot else list_users(cfg, key, known_keys)
+        others = 'the settings that use it'
+        if users:
+            others = f'all settings that use it: {", ".join(users)}'
         raise UserError(
             f'--cfg-options {name} would have no effect, because {key!r} is not a setting but a '
-            f'variable in {path} or its _base_. Edit it there, or override the settings that '
-            'use it'
+            f'variable in {path} or its _base_. Edit it there, or override {others}'
         )
     suggestion = suggest(key, known_keys, lambda known: f'{known}{dot}{subkeys}')
     raise UserError(
         f"--cfg-options {name}: {path} has no setting {key!r}, and mmengine's Runner reads no "
         f'such setting{suggestion}'
     )
+
+
+def list_users(cfg: 'Config', variable: str, keys: Collection[str]) -> list[str]:
+    """List the settings below these keys that are a variable's text, or a path that ends in it.
+
+    For a variable of another type this cannot be seen. Then the list is empty.
+    """
+    text = cfg[variable]
+    if not isinstance(text, str) or not text:
+        return []
+    found = []
+    for key in cfg:
+        for name, value in iter_settings(cfg[key], key) if key in keys else ():
+            if isinstance(value, str) and (value == text or value.endswith(f'/{text}')):
+                found.append(name)
+    return found
 
 
 def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:

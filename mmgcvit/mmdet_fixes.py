@@ -1,7 +1,8 @@
-"""Modules, a metric and a transform for mmdet. Each class works around one bug or missing
+"""Modules, a metric and transforms for mmdet. Each class works around one bug or missing
 feature.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -18,16 +19,18 @@ from torchvision.ops import clip_boxes_to_image
 from .ops.packages import import_task_package
 from .private_api import replace_globals
 from .registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS
+from .rle import RLE, encode_crop
 
 # mmdet imports mmpretrain, which may be broken. Configs import this module before mmdet.
 import_task_package('mmdet')
 
 from mmdet import models as mmdet  # noqa: E402
 from mmdet.datasets.api_wrappers import COCOeval  # noqa: E402
+from mmdet.datasets.transforms import Mosaic as MMDetMosaic  # noqa: E402
 from mmdet.models import layers, task_modules  # noqa: E402
 from mmdet.models.task_modules import AssignResult, SamplingResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
-from mmdet.structures.mask import BitmapMasks  # noqa: E402
+from mmdet.structures.mask import BitmapMasks, PolygonMasks  # noqa: E402
 
 with warnings.catch_warnings():
     # The fork warns that it lacks the package of a metric that this project does not use.
@@ -35,6 +38,9 @@ with warnings.catch_warnings():
     from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
 Tensors = tuple[Tensor, ...]  # of the levels of feature maps
+Masks = BitmapMasks | PolygonMasks
+# [left, top, right, bottom] of an image's part in a mosaic, and in the image
+Place = tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
 
 
 @MODELS.register_module()
@@ -84,12 +90,80 @@ class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
 
 @MODELS.register_module()
 class FCNMaskHead(mmdet.FCNMaskHead):
-    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device.
+    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device, and predicts masks in less
+    memory.
 
     mmdet copies an object's mask for each of up to 128 boxes of an image in float32 (546 MB at
     800x1333 px), and the targets to the CPU and back. This class gives RoIAlign each mask once, so
-    the targets are equal. Remove it when mmdet's ``BitmapMasks.crop_and_resize`` does so too.
+    the targets are equal. mmdet pastes the masks of all candidates, also of those with a score of
+    0.05, into arrays of the size of the image: 1.2 GB for 100 candidates in an image of 12
+    megapixels, and copies of it. This class reads two settings of a sample's metainfo, without which
+    it predicts as mmdet does:
+
+    * ``score_thr``: candidates with a lower score are dropped before their masks are pasted.
+    * ``max_mask_bytes``: if the masks would need more as an array, they are a list of RLE.
+
+    Remove it when mmdet's ``BitmapMasks.crop_and_resize`` and its prediction do so too.
     """
+
+    def predict_by_feat(
+        self,
+        mask_preds: Sequence[Tensor],
+        results_list: list[InstanceData],
+        batch_img_metas: list[dict[str, Any]],
+        rcnn_test_cfg: ConfigDict,
+        rescale: bool = False,
+        activate_map: bool = False,
+    ) -> list[InstanceData]:
+        """Return the detections of each image with masks: (n, height, width) bool, or n RLE.
+
+        ``mask_preds`` are logits (n, classes, h, w) of each image, or, with ``activate_map``,
+        probabilities.
+        """
+        kept_preds = []
+        kept_results = []
+        for preds, results, meta in zip(mask_preds, results_list, batch_img_metas, strict=True):
+            is_kept = results.scores >= meta.get('score_thr', -math.inf)
+            kept_preds.append(preds if is_kept.all() else preds[is_kept])
+            kept_results.append(results if is_kept.all() else results[is_kept])
+        return super().predict_by_feat(
+            mask_preds=kept_preds,
+            results_list=kept_results,
+            batch_img_metas=batch_img_metas,
+            rcnn_test_cfg=rcnn_test_cfg,
+            rescale=rescale,
+            activate_map=activate_map,
+        )
+
+    def _predict_by_feat_single(
+        self,
+        mask_preds: Tensor,
+        bboxes: Tensor,
+        labels: Tensor,
+        img_meta: dict[str, Any],
+        rcnn_test_cfg: ConfigDict,
+        rescale: bool = False,
+        activate_map: bool = False,
+    ) -> Tensor | list[RLE]:
+        settings = {
+            'img_meta': img_meta,
+            'rcnn_test_cfg': rcnn_test_cfg,
+            'rescale': rescale,
+            'activate_map': activate_map,
+        }
+        height, width = img_meta['ori_shape'][:2]
+        is_large = len(bboxes) * height * width > img_meta.get('max_mask_bytes', math.inf)
+        if not is_large or not rescale or rcnn_test_cfg.mask_thr_binary < 0:
+            return super()._predict_by_feat_single(mask_preds, bboxes, labels, **settings)
+        masks = []
+        for index in range(len(bboxes)):
+            one = slice(index, index + 1)
+            # It scales the box in place, from the size of the network's input to the image's.
+            (mask,) = super()._predict_by_feat_single(
+                mask_preds[one], bboxes[one], labels[one], **settings
+            )
+            masks.append(encode_pasted(mask, bboxes[index]))
+        return masks
 
     def get_targets(
         self,
@@ -111,6 +185,17 @@ class FCNMaskHead(mmdet.FCNMaskHead):
             else:
                 targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
         return torch.cat(targets)
+
+
+def encode_pasted(mask: Tensor, box: Tensor) -> RLE:
+    """Encode a mask (height, width) that is False beyond a pixel around its box (4,)."""
+    height, width = mask.shape
+    # A diverged network predicts NaN or infinite boxes.
+    left, top, right, bottom = box.nan_to_num(0.0).tolist()
+    rows = slice(max(0, math.floor(top) - 1), max(0, min(height, math.ceil(bottom) + 1)))
+    columns = slice(max(0, math.floor(left) - 1), max(0, min(width, math.ceil(right) + 1)))
+    crop = mask[rows, columns].cpu().numpy()
+    return encode_crop(crop, corner=(columns.start, rows.start), size=(height, width))
 
 
 def crop_masks(result: SamplingResult, masks: BitmapMasks, size: int | tuple[int, int]) -> Tensor:
@@ -315,6 +400,64 @@ class ApplyExifAsAnnotated(BaseTransform):
             if unrotated['img_shape'] == annotated_shape:
                 results.update(unrotated, img=unrotated['img'].astype(results['img'].dtype))
         return results
+
+
+@TRANSFORMS.register_module()
+class Mosaic(MMDetMosaic):
+    """mmdet's Mosaic, which also combines the masks of four images.
+
+    mmdet combines images, boxes and labels, but leaves ``gt_masks`` as they were: those of the
+    first image, or an IndexError of the next transform. Remove this class when mmdet's combines
+    them too.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Combine a sample with the three of ``mix_results``."""
+        self.places: list[Place] = []
+        if 'gt_masks' not in results:
+            return super().transform(results)
+        samples = [results, *results['mix_results']]
+        flags = np.concatenate([sample['gt_ignore_flags'] for sample in samples])
+        # mmdet drops objects outside of the mosaic. Their numbers, in the place of the flags, say
+        # which are left.
+        numbers = np.split(
+            np.arange(len(flags)), np.cumsum([len(each['gt_ignore_flags']) for each in samples[:3]])
+        )
+        numbered = [
+            {**sample, 'gt_ignore_flags': part, 'gt_masks': None}
+            for sample, part in zip(samples, numbers, strict=True)
+        ]
+        mosaic = super().transform({**numbered[0], 'mix_results': numbered[1:]})
+        if not self.places:  # by its probability, there is no mosaic
+            return results
+        masks = [
+            self.place_masks(sample['gt_masks'], place)
+            for sample, place in zip(samples, self.places, strict=True)
+        ]
+        kept = mosaic['gt_ignore_flags']
+        mosaic['gt_ignore_flags'] = flags[kept]
+        mosaic['gt_masks'] = masks[0].cat(masks)[kept]
+        return mosaic
+
+    def _mosaic_combine(self, *args: Any, **kwargs: Any) -> Place:
+        place = super()._mosaic_combine(*args, **kwargs)
+        self.places.append(place)
+        return place
+
+    def place_masks(self, masks: Masks, place: Place) -> Masks:
+        """Resize masks (n, h, w) as their image, and put them where it is put in the mosaic."""
+        width, height = self.img_scale
+        ratio = min(height / masks.height, width / masks.width)
+        resized = masks.resize((int(masks.height * ratio), int(masks.width * ratio)))
+        size = (2 * height, 2 * width)
+        (left, top, right, bottom), (crop_left, crop_top, crop_right, crop_bottom) = place
+        if isinstance(resized, PolygonMasks):
+            moved = resized.translate(size, left - crop_left, 'horizontal')
+            return moved.translate(size, top - crop_top, 'vertical')
+        placed = np.zeros((len(resized), *size), np.uint8)
+        cropped = resized.masks[:, crop_top:crop_bottom, crop_left:crop_right]
+        placed[:, top:bottom, left:right] = cropped
+        return BitmapMasks(placed, *size)
 
 
 MAX_DETECTIONS = 100_000  # of a class in an image that count; models return fewer

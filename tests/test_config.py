@@ -37,6 +37,20 @@ def test_cfg_options_without_effect_are_rejected(name, message, tmp_path):
     assert '\n' not in str(error.value)
 
 
+def test_a_variable_without_effect_is_named_with_all_settings_that_use_it(tmp_path):
+    """To override some of them would score other annotations than the dataset's."""
+    config = tmp_path / 'config.py'
+    config.write_text(
+        "val_annotations = 'val.json'\n"
+        "val_dataloader = {'dataset': {'data_root': 'data', 'ann_file': val_annotations}}\n"
+        "val_evaluator = [{'ann_file': f'data/{val_annotations}'}]\n"
+    )
+    with pytest.raises(UserError) as error:
+        read_config(config, {'val_annotations': 'other.json'})
+    users = 'val_dataloader.dataset.ann_file, val_evaluator.0.ann_file'
+    assert str(error.value).endswith(f'override all settings that use it: {users}')
+
+
 def test_config_of_another_task_names_its_missing_package(monkeypatch):
     monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
     for name, package in (('keypoints', 'mmpose'), ('rotated_fcos', 'mmrotate')):

@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
@@ -119,3 +119,31 @@ def test_after_a_signal_no_data_worker_that_ends_raises_an_error(is_deferred):
         assert signal.getsignal(signal.SIGCHLD) is raise_error
     finally:
         signal.signal(signal.SIGCHLD, earlier)
+
+
+@pytest.mark.parametrize('handle', [handle_signals, end_at_signals])
+def test_a_signal_that_is_ignored_stays_ignored(handle):
+    """nohup lets a program ignore SIGHUP."""
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handle():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert not INTERRUPTS.received
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+
+
+@pytest.mark.parametrize('is_rank', [False, True])
+def test_a_second_ctrl_c_ends_at_once_unless_a_launcher_may_have_sent_it(is_rank, monkeypatch):
+    """A second SIGTERM changes nothing: schedulers send some."""
+    monkeypatch.delenv('RANK', raising=False)
+    if is_rank:
+        monkeypatch.setenv('RANK', '1')
+    with handle_signals():
+        INTERRUPTS.is_deferred = True
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.raise_signal(number)
+        assert INTERRUPTS.received == signal.SIGINT
+        with nullcontext() if is_rank else pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

@@ -3,6 +3,7 @@ checkpoints atomically.
 """
 
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +30,11 @@ from .weights import BIAS_TABLE, FINAL_NORM, Weights, check_finite, infer_window
 INDEX_NAME = 'relative_position_index'
 
 
-def save_checkpoint(state_dict: StateDict, path: Path) -> None:
-    """Save weights atomically: in a file with the suffix ``.safetensors``, or with ``torch.save``
-    under the key ``state_dict``.
+def save_checkpoint(
+    state_dict: StateDict, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Save weights atomically: in a file with the suffix ``.safetensors``, also with further
+    ``metadata``, or with ``torch.save`` under the key ``state_dict``.
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
@@ -40,7 +43,8 @@ def save_checkpoint(state_dict: StateDict, path: Path) -> None:
 
             tensors = {name: x.contiguous() for name, x in state_dict.items()}
             # The save_file of safetensors would make a file that only its owner can read.
-            unfinished.write_bytes(save(tensors, {'format': 'pt', 'mmgcvit': __version__}))
+            written = {'format': 'pt', 'mmgcvit': __version__, **(metadata or {})}
+            unfinished.write_bytes(save(tensors, written))
         else:
             torch.save({'state_dict': state_dict}, unfinished)
 

@@ -1,5 +1,5 @@
-"""Read detectors of NVIDIA TAO, DINO with GC ViT: translate the keys to mmdet's, and infer the
-config from the shapes.
+"""Translate the keys of NVIDIA TAO's detectors, DINO with GC ViT, to mmdet's, and infer the config
+from the shapes.
 
 TAO's transformer and heads have the keys of DINO's original code (IDEA's), its backbone those of
 the original GC ViT.

@@ -3,8 +3,10 @@ from them.
 """
 
 import hashlib
+import json
 import os
 import re
+import socket
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ import torch
 from filelock import FileLock
 
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import expand_user, is_url, write_atomically
+from ..files import MAX_SILENCE, compute_sha256, download, expand_user, is_url, write_atomically
 from ..mmengine_utils import log_warning
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
@@ -29,6 +31,10 @@ ADVICE = 'It is probably incomplete. Copy or download it again'
 SAVE_WEIGHTS = (
     'Save only the weights in the program that wrote the file: torch.save(model.state_dict(), FILE)'
 )
+SCORE_THR = 'score_thr'  # key of the metadata of published detectors
+# Limits of the download of a checkpoint by its URL
+MAX_SECONDS = 3600
+MAX_BYTES = 16 << 30
 FOLDER_FLAG = 0x10  # in a zip file's external attributes
 # What limits the use of weights, by a regular expression of the paths, URLs and names under which
 # they are found.
@@ -59,13 +65,7 @@ def read_checkpoint(source: str | Path) -> Any:
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
     check_intact(path)
-    if not is_safetensors(path):
-        return read_torch(path)
-    check_installed(f'reading {path}', 'safetensors')
-    from safetensors.torch import load_file
-
-    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        return load_file(path)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def find_limit(source: str) -> str | None:
 
 def resolve_file(source: str) -> Path:
     """Return the path of a file, or download a URL."""
-    path = download(source) if is_url(source) else expand_user(source)
+    path = download_checkpoint(source) if is_url(source) else expand_user(source)
     if not path.is_file():
         raise CheckpointError(
             f'there is no checkpoint {source}. Expected a file on this machine, or an http(s) URL'
@@ -136,6 +136,22 @@ def is_safetensors(path: Path) -> bool:
     return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
 
 
+def read_score_thr(source: str) -> float | None:
+    """Return the confidence threshold in the metadata of a safetensors file (a path or URL that was
+    read before), as ``mmgcvit publish`` writes it, or None.
+
+    Raise a CheckpointError if it is not a number.
+    """
+    path = get_cache_path(source) if is_url(source) else expand_user(source)
+    if not path.is_file() or not is_safetensors(path):
+        return None
+    with raise_checkpoint_error(f'{path} has a damaged header', ADVICE), path.open('rb') as file:
+        length = int.from_bytes(file.read(8), 'little')
+        metadata = json.loads(file.read(length)).get('__metadata__') or {}
+        score_thr = metadata.get(SCORE_THR)
+        return None if score_thr is None else float(score_thr)
+
+
 def is_zip(path: Path) -> bool:
     """Return whether ``torch.load`` reads a file as a zip archive."""
     with path.open('rb') as file:
@@ -149,6 +165,15 @@ def is_other_archive(path: Path) -> bool:
     if is_zip(path):
         return 'constants.pkl' in torch._C.PyTorchFileReader(str(path)).get_all_records()
     return tarfile.is_tarfile(path)
+
+
+def read_safetensors(path: Path) -> StateDict:
+    """Read the tensors of a safetensors file."""
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors.torch import load_file
+
+    with raise_checkpoint_error(f'{path} is damaged', ADVICE):
+        return load_file(path)
 
 
 def read_torch(path: Path) -> Any:
@@ -181,13 +206,14 @@ def read_torch(path: Path) -> Any:
     return content
 
 
-def download(url: str) -> Path:
+def download_checkpoint(url: str) -> Path:
     """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``), and return its path
     there.
 
     A file lock lets one process download while the others wait, because collective operations of
     ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they
-    are verified. A file that is not intact is not kept.
+    are verified. A file that is not intact is not kept. Raise a CheckpointError also if the server
+    does not answer, or if the download takes over :data:`MAX_SECONDS` or :data:`MAX_BYTES`.
     """
     path = get_cache_path(url)
     if path.is_file():
@@ -202,10 +228,18 @@ def download(url: str) -> Path:
         with FileLock(f'{path}.lock'):
             if not path.is_file():  # another process may have downloaded it meanwhile
                 with write_atomically(path) as new:
-                    prefix = digest and digest[1]
-                    torch.hub.download_url_to_file(url, str(new), prefix, progress=False)
+                    with new.open('wb') as file:
+                        download(url, file, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
+                    check_digest(new, digest[1] if digest else '')
                     check_intact(new)
     return path
+
+
+def check_digest(path: Path, start: str) -> None:
+    """Raise a CheckpointError unless the SHA-256 of a file begins with these digits."""
+    digest = compute_sha256(path)
+    if not digest.startswith(start):
+        raise CheckpointError(f'invalid hash value: expected {start}, got {digest}')
 
 
 def get_cache_path(url: str) -> Path:
@@ -218,8 +252,21 @@ def get_cache_path(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
+@contextmanager
+def limit_silence() -> Iterator[None]:
+    """Let downloads of other packages, in all threads of the process, fail if a server does not
+    answer for :data:`MAX_SILENCE` seconds: ``torch.hub`` passes no timeout.
+    """
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(MAX_SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(previous)
+
+
 def read_timm(name: str) -> StateDict:
-    """Return the pretrained weights of one of timm's GC ViTs, which timm downloads."""
+    """Read the pretrained weights of one of timm's GC ViTs, which timm downloads."""
     check_installed(f'{TIMM_SCHEME}{name}', 'timm')
     import timm
 
@@ -227,5 +274,5 @@ def read_timm(name: str) -> StateDict:
     if not name.startswith('gcvit_'):
         raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
     advice = 'Check the name and the network connection'
-    with raise_checkpoint_error(f'timm could not load {name}', advice):
+    with raise_checkpoint_error(f'timm could not load {name}', advice), limit_silence():
         return timm.create_model(name, pretrained=True).state_dict()

@@ -37,7 +37,7 @@ class DtypePlaceholder(Placeholder):
         self.code = code
 
 
-def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
+def convert_numpy_scalar(dtype: Any, raw: bytes) -> Any:
     """Convert a pickled NumPy number, such as a score, to a Python number, and any other scalar to
     a placeholder.
     """
@@ -61,8 +61,8 @@ ALLOWED = {
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
     'numpy.dtype': DtypePlaceholder,
-    'numpy.core.multiarray.scalar': read_numpy_scalar,
-    'numpy._core.multiarray.scalar': read_numpy_scalar,
+    'numpy.core.multiarray.scalar': convert_numpy_scalar,
+    'numpy._core.multiarray.scalar': convert_numpy_scalar,
 }
 
 

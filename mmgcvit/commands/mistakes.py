@@ -50,12 +50,16 @@ def main(args: Namespace) -> None:
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
     check_out_dir(args, MISTAKES)
+    from ..datasets.checks.scores import find_unscored
     from ..evaluation.mistakes import evaluate_images, write_mistakes
     from .loading import load_silently
 
     model = load_silently(files, args.device, args.score_thr)
     dataset = load_split(files, args.split, args.data)
     check_classes(model, dataset)
+    unscored = find_unscored(dataset)
+    if unscored:
+        print(f'the {args.split} images have {unscored}, so their scores say nothing')
     print(model)
     mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
     out_dir = create_out_dir(args, 'worst', ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
@@ -65,12 +69,13 @@ def main(args: Namespace) -> None:
 
 
 def load_split(files: ModelFiles, split: str, data: Path | None) -> 'BaseDataset':
-    """Load the validation or test dataset of a config.
+    """Load the validation or test dataset of a config, which is checked as before a test.
 
     ``data`` is the folder of a run's data, if the user has named it. Raise a UserError if the
-    config has no such dataset, or its files are not found.
+    config has no such dataset, its files are not found, or a rule is broken that stops a test.
     """
     from ..datasets.checks.sources import check_presence
+    from ..engine.setup import check_data
     from ..evaluation.samples import build_dataset
     from ..inference.loading import silence_output
     from ..run_data import locate_data
@@ -80,6 +85,7 @@ def load_split(files: ModelFiles, split: str, data: Path | None) -> 'BaseDataset
     check_presence(cfg, [loader_key])
     if not cfg.get(loader_key):
         raise UserError(f'{files.config} has no {loader_key}. Choose the other --split')
+    check_data(cfg, [loader_key])
     with silence_output():
         return build_dataset(cfg[loader_key].dataset, cfg.default_scope)
 

@@ -7,6 +7,7 @@ from ..errors import UserError, check_installed, format_count
 from ..files import FILES, FOLDERS, PICTURES
 from ..inference.inputs import find_inputs
 from ..inference.model_files import find_model_files
+from ..tile_sizes import explain_small_tiles
 from .options import (
     add_integer,
     add_model_options,
@@ -95,6 +96,9 @@ def main(args: Namespace) -> None:
         model = model.with_tiles(args.tiles, args.batch_size)
     if model.task == 'detection':
         print(f'confidence threshold: {model.score_thr:g}, tiles: {model.tiles or "none"}')
+        small_tiles = explain_small_tiles(model.tiles, model.object_side)
+        if small_tiles:
+            print(f'in training, {small_tiles}')
     elif args.classes:
         raise UserError(
             f'--classes is only for detectors, and this is a {model.task} model. Remove --classes'

@@ -10,13 +10,14 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import supervision as sv
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -73,6 +74,7 @@ class PredictionRun:
         self.num_failed = 0  # images and videos that could not be predicted
         self.counts = {}  # by image or frame: predictions by class
         self.sizes = {}  # by image: height and width in pixels
+        self.video_sizes = {}  # by video: those of its frames
         # Images and frames with as many detections as the model returns at most
         self.limited = []
         self.entries = []  # of images.json
@@ -164,17 +166,23 @@ class PredictionRun:
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
         """
         info = sv.VideoInfo.from_video_path(video)
+        check_num_pixels(video, info.width * info.height)
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
         num_expected = info.total_frames
         if self.args.frames:
             num_expected = min(num_expected, self.args.frames)
-        images = islice(sv.get_video_frames_generator(video), self.args.frames)
-        images = self.progress.track(images, total=num_expected, description=video)
+        frames = islice(read_frames(video, rate), self.args.frames)
+        # With the checks of any image.
+        frames = (
+            (index, seconds, convert_to_array(frame, self.model.decoding))
+            for index, seconds, frame in frames
+        )
+        frames = self.progress.track(frames, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
-            for (index, image), outcome in self.predict_in_batches(enumerate(images)):
+            for (index, seconds, image), outcome in self.predict_in_batches(frames):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
                 if self.args.draw:
@@ -189,9 +197,10 @@ class PredictionRun:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
                     records = make_records(prediction, self.categories)
-                    entry = {'frame': index, 'time': round(index / rate, 3), 'predictions': records}
+                    entry = {'frame': index, 'time': round(seconds, 3), 'predictions': records}
                     print(json.dumps(entry, allow_nan=False), file=lines)
                 self.count(name, prediction)
+                self.video_sizes[video] = image.shape[:2]
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
@@ -224,15 +233,49 @@ class PredictionRun:
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))
         if self.model.task != 'classification' and not self.model.tiles:
-            print(compare_sizes(self.sizes, self.model), end='')
+            print(compare_sizes(self.sizes, self.model, 'image'), end='')
+            print(compare_sizes(self.video_sizes, self.model, 'video'), end='')
         done = format_count(len(self.sizes), 'image')
         if self.videos:
             done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
 
 
-def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str:
-    """Return a message about images in which objects cannot be as large as in training, or ''.
+def check_num_pixels(video: str, number: int) -> None:
+    """Raise a UserError if the frames of a video have more pixels than Pillow reads in an image."""
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or number)
+    if number > limit:
+        raise UserError(
+            f'{video}: its frames have {number} pixels. At most {limit} are read. Make it smaller'
+        )
+
+
+def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Yield the index, the time in seconds and the image of each frame of a video.
+
+    The times are the file's own, since phones and screen recorders write frames at a varying rate.
+    Where the file has none that rise, they follow from ``rate``, in frames per second.
+    """
+    capture = cv2.VideoCapture(video)
+    last = -1.0
+    has_times = True
+    try:
+        for index in count():
+            is_read, image = capture.read()
+            if not is_read:
+                return
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            has_times = has_times and seconds > last
+            last = seconds
+            yield index, seconds if has_times else index / rate, image
+    finally:
+        capture.release()
+
+
+def compare_sizes(
+    sizes: Mapping[str, tuple[int, int]], model: Predictor, unit: str = 'image'
+) -> str:
+    """Return a message about images or videos (``unit``) in which objects cannot be as large as in training, or ''.
 
     A run of ``train --data`` knows the longer side of its training images. Of other models, the
     size is known to which they resize images.
@@ -257,6 +300,6 @@ def compare_sizes(sizes: Mapping[str, tuple[int, int]], model: Predictor) -> str
     if not others:
         return ''
     return (
-        f'{len(others)} of {format_count(len(sizes), "image")} ({shorten(others)}): over '
+        f'{len(others)} of {format_count(len(sizes), unit)} ({shorten(others)}): over '
         f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles {side}\n'
     )

@@ -2,7 +2,8 @@
 [OUT.safetensors].
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
-matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
+matrices are merged, the confidence threshold that ``train --data`` has chosen for a detector, and
+cannot contain code. Its tensors must be those of the config's model, all
 and no others.
 """
 
@@ -39,6 +40,7 @@ def main(args: Namespace) -> None:
 
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.pretrained import check_fits
+    from ..checkpoints.reading import SCORE_THR, read_score_thr
     from ..checkpoints.weights import find_state_dict
     from ..inference.loading import disable_lora, get_model_config, silence_output
     from ..mmengine_utils import build_in_scope
@@ -52,7 +54,16 @@ def main(args: Namespace) -> None:
     check_fits(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
-    save_checkpoint(tensors, target)
+    # The threshold that the run has chosen for this checkpoint, or that a published file has.
+    score_thr = files.run.read_score_thr(checkpoint.source)
+    if score_thr is None:
+        score_thr = read_score_thr(checkpoint.source)
+    metadata = {} if score_thr is None else {SCORE_THR: str(score_thr)}
+    save_checkpoint(tensors, target, metadata)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
+    if score_thr is not None:
+        print(
+            f'confidence threshold {score_thr:g}, which predict and mmgcvit.load use with the file'
+        )
     print(f'SHA-256 {compute_sha256(target)}')

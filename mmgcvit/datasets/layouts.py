@@ -11,7 +11,7 @@ layout's folders. Splits are folders too, or the lists in ``ImageSets`` (:func:`
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -201,7 +201,7 @@ class ImageSets:
     """The pairs of each split, and lines of ``ImageSets`` that name no pair, with their files."""
 
     by_split: PairsBySplit
-    unknown_lines: Sequence[str] = ()
+    unknown_lines: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by split too
 
 
 def read_image_sets(
@@ -227,7 +227,8 @@ def read_image_sets(
     by_name = {file.stem: (image, file) for image, file in by_split['train']}
     image_names = {image.stem for image in folder.images}
     splits = {}
-    unknown = {}  # a line of two lists counts once
+    known = set()  # a line of two lists counts once
+    unknown = {}
     for split, lines in lists.items():
         listed = []
         for line, place in lines.items():
@@ -235,11 +236,12 @@ def read_image_sets(
             if pair:
                 listed.append(pair)
             # Images for testing need no annotations.
-            elif split != 'test' or line.strip() not in image_names:
-                unknown.setdefault(line, place)
+            elif line not in known and (split != 'test' or line.strip() not in image_names):
+                known.add(line)
+                unknown.setdefault(split, []).append(place)
         if listed:
             splits[split] = list(dict.fromkeys(listed))
-    return ImageSets(splits, [*unknown.values()])
+    return ImageSets(splits, unknown)
 
 
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:

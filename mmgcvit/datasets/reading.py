@@ -41,7 +41,7 @@ class ReadSplits(Generic[Result]):
     """What was read for each split, and why other files could not be read."""
 
     by_split: Mapping[str, Sequence[Result]]
-    errors: Sequence[str]
+    errors: Mapping[str, Sequence[str]]  # by split too
 
 
 def read_splits(
@@ -53,15 +53,16 @@ def read_splits(
     package, and are raised.
     """
     found = {}
-    errors = []
+    errors = {}
     with ThreadPoolExecutor() as pool:
         for split, files in by_split.items():
             found[split] = []
+            errors[split] = []
             for reading in [pool.submit(read, file) for file in files]:
                 try:
                     found[split].append(reading.result())
                 except UserError as error:
-                    errors.append(str(error))
+                    errors[split].append(str(error))
     return ReadSplits(found, errors)
 
 
@@ -105,6 +106,9 @@ def number_object(each: ReadObject, object_id: int) -> LabelledObject:
     )
 
 
-def list_problems(found: Mapping[str, Iterable[AnnotatedImage]]) -> list[str]:
-    """Return the problems of all images."""
-    return [problem for images in found.values() for image in images for problem in image.problems]
+def list_problems(found: Mapping[str, Iterable[AnnotatedImage]]) -> dict[str, list[str]]:
+    """Return the problems of all images, by split."""
+    return {
+        split: [problem for image in images for problem in image.problems]
+        for split, images in found.items()
+    }

@@ -34,10 +34,12 @@ from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, escape_controls, get_first_line
 from ..files import make_portable_path
+from ..mirroring import find_mirroring
 from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 from ..models.speed_up import speed_up
 from ..run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
+from .hooks.encode_masks import EncodeMasksHook
 from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
 from .hooks.progress import open_progress
 from .unchanged import hash_data_state, is_checked, note_checked
@@ -233,7 +235,10 @@ def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
     if errors:
         errors.append("To check all images, run 'mmgcvit check-data CONFIG'")
         raise UserError('\n'.join(errors))
-    for note in [*report.format_messages(stops_run=False), *report.notes]:
+    notes = [*report.format_messages(stops_run=False), *report.notes]
+    if 'train_dataloader' in dataloaders:
+        notes += find_mirroring(cfg)
+    for note in notes:
         sys.stderr.write(f'data: {escape_controls(note)}\n')
     if 'train_dataloader' in dataloaders:  # else nothing has locked the work dir
         note_checked(Path(cfg.work_dir), state)
@@ -270,6 +275,7 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         speed_up(runner.model)
         runner.register_hook(CudnnBenchmarkHook())
+        runner.register_hook(EncodeMasksHook())
         if hook:
             runner.register_hook(hook)
         yield runner

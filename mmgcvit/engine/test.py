@@ -24,6 +24,7 @@ from ..tasks import DETECTION
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.val_visualization import ShowDirHook
 from .setup import check_data, join_process_group, open_runner
+from .unread import check_settings
 
 
 def run_test(
@@ -39,6 +40,7 @@ def run_test(
     The checkpoint is a file, a URL or a work dir. The other arguments are the options of ``mmgcvit
     test``. Raise a UserError if an option, the config, the checkpoint or the data is invalid.
     """
+    check_settings(cfg)
     check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir} (--work-dir)')
     if show_dir and not can_draw_predictions(cfg):
         raise UserError(

@@ -25,6 +25,7 @@ from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
 from .setup import check_data, open_runner
+from .unread import check_settings
 from .work_dir import Runner, StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
@@ -49,6 +50,7 @@ def train(
     arguments are the options of ``mmgcvit train``. Raise a UserError if an option, the config, the
     checkpoint or the data is invalid.
     """
+    check_settings(cfg)
     if recipe is None:
         recipe = read_config(cfg.filename) if cfg.filename else cfg
     cfg = deepcopy(cfg)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inference.loading import silence_output
-from ..inference.results import RLE, Detections, encode_rle
+from ..inference.results import Detections, encode_masks
+from ..rle import RLE
 
 # How many detections of a class count in an image: all, where mmdet's CocoMetric counts 100.
 MAX_DETECTIONS = 2**31
@@ -31,7 +32,7 @@ def encode_detections(objects: Detections, with_masks: bool) -> EncodedDetection
     """Encode objects or detections, without masks unless ``with_masks``."""
     masks = None
     if with_masks and objects.masks is not None:
-        masks = [encode_rle(mask) for mask in objects.masks]
+        masks = encode_masks(objects.masks)
     ignored = None
     if objects.ignored is not None:
         ignored = encode_detections(objects.ignored, with_masks)

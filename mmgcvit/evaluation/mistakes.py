@@ -110,7 +110,8 @@ def predict_dataset(
     model: Predictor[Any], dataset: BaseDataset, batch_size: int
 ) -> Iterator[tuple[Path, Prediction, Prediction]]:
     """Yield the path, ground truth and prediction of each image, with detections of any score."""
-    unfiltered = replace(model, score_thr=0.0)
+    # Masks of all detections would need gigabytes in large images, so each is encoded at once.
+    unfiltered = replace(model, score_thr=0.0, max_mask_bytes=0)
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]

@@ -5,15 +5,11 @@ Convert images to arrays as data pipelines load them.
 
 import glob
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from string import punctuation
 from tempfile import NamedTemporaryFile
 from typing import Any
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +25,7 @@ from ..datasets.decoding import (
     load_image,
 )
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
+from ..files import IMAGE_SUFFIXES, download, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')
@@ -153,16 +149,8 @@ def open_file(name: str) -> Iterator[str]:
     if not is_url(name):
         yield name
         return
-    deadline = time.monotonic() + MAX_SECONDS
-    request = Request(quote(name, safe=punctuation), headers={'User-Agent': 'mmgcvit'})
-    with NamedTemporaryFile() as copy, urlopen(request, timeout=MAX_SECONDS) as response:
-        while chunk := response.read1(1 << 16):
-            copy.write(chunk)
-            if copy.tell() > MAX_BYTES or time.monotonic() > deadline:
-                raise UserError(
-                    f'over {MAX_BYTES >> 20} MB or {MAX_SECONDS} s. Download it, and pass its path'
-                )
-        copy.flush()
+    with NamedTemporaryFile() as copy:
+        download(name, copy, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
         yield copy.name
 
 

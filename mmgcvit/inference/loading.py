@@ -17,6 +17,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.pretrained import check_fits
+from ..checkpoints.reading import read_score_thr
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name
 from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
@@ -66,6 +67,7 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
         'config': files.config,
         'checkpoint': checkpoint,
         'image_side': get_started_with(files.cfg).get('image_side'),
+        'object_side': get_started_with(files.cfg).get('object_side'),
     }
     predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
     if predictor_type is Detector:
@@ -80,11 +82,13 @@ def describe_model(files: ModelFiles, checkpoint: str, score_thr: float | None) 
 
 
 def resolve_score_thr(run: RunFolder, checkpoint: str, score_thr: float | None) -> float:
-    """Return a detector's confidence threshold: the given one, else that of the run, else the
-    default.
+    """Return a detector's confidence threshold: the given one, else that of the run, else that in a
+    published file, else the default.
     """
     if score_thr is None:
         score_thr = run.read_score_thr(checkpoint)
+    if score_thr is None:
+        score_thr = read_score_thr(checkpoint)
     if score_thr is None:
         return Predictor.score_thr
     if not 0 <= score_thr <= 1:

@@ -4,6 +4,7 @@ overlapping tiles.
 
 import math
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,17 +18,21 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..config import find_max_objects
 from ..datasets.decoding import DecodingSettings
 from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
+from ..rle import RLE
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..tile_sizes import MIN_TILE, OVERLAP
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import (
     Classification,
     Detections,
+    Masks,
     Outcome,
     P,
     Prediction,
@@ -47,8 +52,6 @@ sv = Supervision('predicting with tiles')
 # side the second.
 MIN_DRAWN_SIDE = 224
 MAX_ENLARGED_SIDE = 4096
-MIN_TILE = 32  # in pixels
-OVERLAP = 0.25  # of neighbouring tiles: at least this share of a tile's side
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
@@ -58,6 +61,9 @@ NMS_IOS_THR = 0.5
 # an object may look like another class.
 MARGIN = 1 / 64
 MAX_COVERED = 0.7
+MAX_MASK_BYTES = 1 << 30
+# Parts of the errors of torch and NumPy when memory runs out
+OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 
 
 @dataclass(eq=False)
@@ -78,10 +84,13 @@ class Predictor(ABC, Generic[P]):
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
     image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
+    object_side: int | None = None  # longer side of its objects: nine of ten have it at most
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
     score_thr: float = 0.3  # a detector drops detections with a lower score
+    # If the masks of an image would need more bytes as an array, a detector returns a CompactMask.
+    max_mask_bytes: int = MAX_MASK_BYTES
 
     @abstractmethod
     def read_sample(self, sample: BaseDataElement) -> P:
@@ -258,9 +267,13 @@ class Predictor(ABC, Generic[P]):
 
 def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
     """Make the error of an image (height, width, 3) on which other packages raise ``error``."""
+    reason = get_first_line(error)
+    advice = ''
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(reason):
+        advice = '. Predict it in tiles: --tiles SIDE (in Python: tiles=SIDE)'
     return UserError(
         'the test pipeline or the network fails on the image whose height and width are '
-        f'{image.shape[:2]} ({get_first_line(error)})'
+        f'{image.shape[:2]} ({reason}){advice}'
     )
 
 
@@ -273,27 +286,31 @@ class Detector(Predictor[Detections]):
     def limit(self) -> float:
         return find_max_objects(self.network)
 
+    def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        prepared = super().prepare_image(image)
+        # mmgcvit.FCNMaskHead makes masks by them; other heads ignore them.
+        settings = {'score_thr': self.score_thr, 'max_mask_bytes': self.max_mask_bytes}
+        prepared['data_samples'].set_metainfo(settings)
+        return prepared
+
     def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts NaN or infinite boxes.
         is_finite = torch.isfinite(objects.bboxes).all(1)
-        objects = objects[is_finite & (objects.scores >= self.score_thr)]
+        kept = torch.nonzero(is_finite & (objects.scores >= self.score_thr)).flatten()
         # Sort, since Mask2Former returns its objects unsorted.
-        objects = objects[objects.scores.argsort(descending=True, stable=True)]
+        order = kept[objects.scores[kept].argsort(descending=True, stable=True)]
+        # Indexing copies masks, which may be large.
+        if not torch.equal(order, torch.arange(len(objects))):
+            objects = objects[order]
         # NumPy has no bfloat16.
         boxes = objects.bboxes.float().numpy()
-        scores = objects.scores.float().numpy()
-        masks = objects.get('masks')
-        if isinstance(masks, list):  # RLE, from the loops in engine/tiled_loops.py
-            masks = sv.CompactMask.from_coco_rle(masks, boxes, sample.ori_shape)
-        elif masks is not None:
-            masks = masks.numpy().astype(bool)
         return Detections(
             boxes=boxes,
-            scores=scores,
+            scores=objects.scores.float().numpy(),
             labels=objects.labels.numpy(),
             classes=self.classes,
-            masks=masks,
+            masks=convert_masks(objects.get('masks'), boxes, sample.ori_shape),
             is_limited=len(objects) >= self.limit,
         )
 
@@ -343,6 +360,19 @@ class Detector(Predictor[Detections]):
             masks=masks,
             is_limited=any(are_limited),
         )
+
+
+def convert_masks(
+    masks: Tensor | list[RLE] | None, boxes: NDArray[np.float32], size: tuple[int, ...]
+) -> 'Masks | None':
+    """Convert the masks of a network, whose boxes are (n, 4), in an image of (height, width)."""
+    if masks is None:
+        return None
+    if isinstance(masks, Tensor):
+        return masks.numpy().astype(bool, copy=False)
+    # A mask may reach a pixel beyond its box, and a box is inclusive for supervision.
+    crops = np.hstack([np.floor(boxes[:, :2]) - 1, np.ceil(boxes[:, 2:])])
+    return sv.CompactMask.from_coco_rle(masks, crops, size[:2])
 
 
 class Segmentor(Predictor[Segmentation]):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.records import make_coco_categories
-from ..errors import MANY, Supervision, UserError, check_installed, format_count, shorten
+from ..errors import MANY, Supervision, UserError, format_count, shorten
+from ..rle import RLE, encode_crop, encode_rle
 
 if TYPE_CHECKING:
     import supervision
@@ -23,8 +24,6 @@ MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those wit
 
 # (n, height, width) bool. A CompactMask decodes masks[i] to (height, width) bool on access.
 Masks: TypeAlias = 'NDArray[np.bool_] | supervision.CompactMask'
-# A mask as COCO's RLE: ``size`` and ``counts``
-RLE = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,8 @@ class Detections:
     scores: NDArray[np.float32]  # (n,), from 0 to 1
     labels: NDArray[np.int64]  # (n,), class indices, counted from 0
     classes: Sequence[str]  # names of all classes that the model has
-    # None if the model predicts only boxes. A CompactMask if the image was predicted in tiles
+    # None if the model predicts only boxes. A CompactMask if the image was predicted in tiles, or if
+    # an array would need more than Predictor.max_mask_bytes
     masks: Masks | None = None
     # Only of ground truth: objects that are neither trained nor scored
     ignored: Detections | None = None
@@ -232,20 +232,25 @@ def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[R
             mask = encode_rle(prediction.label_map == label)
             records.append(names[label] | {'area': area, 'segmentation': mask})
         return records
-    for found in prediction:
-        box = found.box.astype(float)
+    masks = None if prediction.masks is None else encode_masks(prediction.masks)
+    for index, label in enumerate(prediction.labels.tolist()):
+        box = prediction.boxes[index].astype(float)
         box[2:] -= box[:2]
-        record = names[found.label] | {'score': found.score, 'bbox': box.round(2).tolist()}
-        if found.mask is not None:
-            record['segmentation'] = encode_rle(found.mask)
+        score = prediction.scores[index].item()
+        record = names[label] | {'score': score, 'bbox': box.round(2).tolist()}
+        if masks is not None:
+            record['segmentation'] = masks[index]
         records.append(record)
     return records
 
 
-def encode_rle(mask: NDArray[np.bool_]) -> RLE:
-    """Encode a mask (height, width) bool in COCO's compressed RLE."""
-    check_installed('writing masks', 'pycocotools')
-    from pycocotools import mask as coco_mask
-
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {'size': list(mask.shape), 'counts': encoded['counts'].decode('ascii')}
+def encode_masks(masks: Masks) -> list[RLE]:
+    """Encode each of n masks in COCO's compressed RLE."""
+    if isinstance(masks, np.ndarray):
+        return [encode_rle(mask) for mask in masks]
+    # A CompactMask has crops, so no mask is decoded to the size of the image.
+    corners = masks.offsets.tolist()
+    return [
+        encode_crop(masks.crop(index), corner=(left, top), size=masks.image_shape)
+        for index, (left, top) in enumerate(corners)
+    ]

@@ -1,13 +1,19 @@
 """Base class of the backbones: forward pass, freezing and depths of parameters."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor, nn
 
-from .layers.arguments import MIN_IMAGE_SIZE, InitCfg, is_int, is_sequence, require
+from .layers.arguments import (
+    MIN_IMAGE_SIZE,
+    InitCfg,
+    check_int,
+    is_int,
+    is_sequence,
+    require,
+)
 from .layers.blocks import LayerNorm, nhwc_to_nchw
 from .layers.lora import add_lora, freeze_all_but_lora
 from .pretrained import PretrainedModel
@@ -17,9 +23,9 @@ class PyramidBackbone(PretrainedModel):
     """Base class of hierarchical backbones: a stem, then stages with downsamplers between them.
 
     The constructor of a subclass builds ``self.stem``, ``self.stages`` (only the first
-    ``self.num_stages``, each with ``blocks``), and calls :meth:`finish_init` at its end. The class
-    attribute ``downsampler_type`` is the class of the downsamplers. The base class builds a
-    LayerNorm for each output, as mmdet's Swin does: ``norm<i>`` for stage i.
+    ``self.num_stages``, each with ``blocks``) and ``self.downsamplers``, one between two stages. At
+    its end it calls :meth:`finish_init`. The base class builds a LayerNorm for each output, as
+    mmdet's Swin does: ``norm<i>`` for stage i.
 
     The arguments are those of GC ViT and LSA, and two more: ``stage_dims``, the channels of each
     stage's feature map, including stages that are not built, and ``norm_eps``, the epsilon of the
@@ -43,10 +49,11 @@ class PyramidBackbone(PretrainedModel):
         require(
             'out_indices',
             out_indices,
-            given and given == chosen,
+            bool(given) and given == chosen,
             f'a list of stage indices between 0 and {len(stage_dims) - 1}, each once, in ascending '
             'order',
         )
+        check_int('in_channels', in_channels)
         self.in_channels = in_channels
         self.out_indices = tuple(chosen)
         self.stage_dims = stage_dims
@@ -66,16 +73,13 @@ class PyramidBackbone(PretrainedModel):
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
     def finish_init(self, layer_types: tuple[type[nn.Module], ...]) -> None:
-        """Do what a constructor does last: build the downsamplers, initialise the layers of these
-        types, add LoRA, and freeze parameters.
+        """Do what a constructor does last: initialise the layers of these types, add LoRA, and
+        freeze parameters.
 
         Their weights are initialised by a truncated normal distribution with standard deviation
         0.02, their biases by 0. Other layers keep torch's default, and position biases and
         embeddings initialise themselves.
         """
-        self.downsamplers = nn.ModuleList(
-            self.downsampler_type(*dims) for dims in pairwise(self.stage_dims[: self.num_stages])
-        )
         for layer in self.modules():
             if isinstance(layer, layer_types):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

@@ -2,7 +2,8 @@
 
 How a config comes from the dataset that ``datasets.formats.read_folder`` returns:
 
-1. ``hold_out`` makes a validation split if there is none. It keeps images of a ``series`` together.
+1. ``hold_out`` makes a validation split if there is none. It keeps images of a series together
+   (``datasets.series``).
 2. ``plan`` chooses the settings (a ``Plan``) by the ``options`` that are given.
 3. ``advice`` says what will not go well, and why a score may be low. Like ``plan``, it measures
    objects by ``object_sizes``.

@@ -7,11 +7,19 @@ from statistics import median
 import torch
 
 from ..datasets.records import DatasetInfo, Size
-from ..datasets.rules.classes import find_missing_classes
+from ..datasets.rules.classes import find_few_scored, find_missing_classes
 from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
+from ..mirroring import explain_mirroring
 from ..tasks import COSTS, MINI
-from .object_sizes import MAX_SMALL, choose_image_size, choose_tiles, find_small_objects
+from ..tile_sizes import explain_small_tiles
+from .object_sizes import (
+    MAX_SMALL,
+    choose_image_size,
+    choose_tiles,
+    find_small_objects,
+    measure_long_side,
+)
 from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
@@ -29,12 +37,16 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     head = plan.head
     image_size = head['image_size']
     option = plan.template.option
-    notes = format_findings(find_missing_classes(plan.dataset))
+    findings = [*find_missing_classes(plan.dataset), *find_few_scored(plan.dataset)]
+    notes = format_findings(findings)
     remedy = ''
     small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
     if small_objects:
         remedy, advice = advise_tiles(plan)
         notes.append(f'{small_objects}. {advice}')
+    small_tiles = explain_small_tiles(head.get('tiles'), measure_long_side(plan.train))
+    if small_tiles:
+        notes.append(small_tiles)
     if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(plan))
     if plan.size != MINI and not torch.cuda.is_available():
@@ -42,6 +54,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
             f'--size {plan.size} takes {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
             '(estimate). --size mini takes minutes'
         )
+    notes += describe_mirroring(plan)
     if option == 'classify':
         notes += find_wide_images(sizes)
     if option == 'semantic' and median(map(min, sizes)) >= 2 * image_size:
@@ -89,6 +102,16 @@ def describe_crowds(plan: Plan) -> str:
         megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
+
+
+def describe_mirroring(plan: Plan) -> list[str]:
+    """Return a note on mirrored images, if the class names say that they should not be mirrored."""
+    reason = explain_mirroring(plan.dataset.classes)
+    if not reason or plan.head['augment'] == 'none':
+        return []
+    if plan.head['flip']:
+        return [f'half of the images are mirrored (--flip), although {reason}']
+    return [f'images are not mirrored, because {reason}. To mirror half of them: --flip']
 
 
 def find_wide_images(sizes: Sequence[Size]) -> list[str]:

@@ -17,6 +17,7 @@ from ..files import make_portable_path, write_text
 from ..run_data import describe_data
 from ..runs import STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
 from .advice import advise
+from .object_sizes import measure_long_side
 from .options import OPTIONS, Options, OptionValue, make_options
 from .plan import Plan, make_plan
 from .template import fill_template, format_variable
@@ -73,6 +74,7 @@ def make_config(
         ),
         **describe_options(plan, given),
         'image_side': round(median(map(max, sizes))),
+        'object_side': measure_long_side(plan.train),
         'weaknesses': weaknesses,
     }
     path = run.create_made() / f'{choose_run_name(dataset.folder)}.py'

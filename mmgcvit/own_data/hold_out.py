@@ -22,16 +22,20 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..datasets.records import DatasetInfo
+from ..datasets.series import (
+    MAX_SERIES,
+    divide_series,
+    find_series,
+    join_class_folders,
+    list_stems,
+)
 from ..errors import UserError
-from .series import divide_series, find_series, list_stems
 
 VAL_FRACTION = 0.2
 # Groups are not divided, so the fraction that is held out may differ from this one. It is between
 # these two if the sizes of the groups, and of those that each class needs, allow it.
 MIN_VAL_FRACTION = 0.1
 MAX_VAL_FRACTION = 0.3
-# A series of images is divided if it has more than this part of the images.
-MAX_SERIES = 0.4
 
 
 def split_validation(dataset: DatasetInfo) -> DatasetInfo:
@@ -48,14 +52,14 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    # A fifth of each part is held out. A part is a class folder, or else the whole dataset. It has
-    # the names of its images by their indices.
-    are_class_folders = dataset.annotation_types == ('classes',)
-    parts = defaultdict(dict)
-    for index, name in enumerate(list_stems(train)):
-        part = tuple(classes[index]) if are_class_folders else ()
-        parts[part][index] = name
-    val = set().union(*(choose_images(names, classes) for names in parts.values()))
+    # A fifth of each part is held out. A part is a class folder, or several with a series in
+    # common, or else the whole dataset. It has the names of its images by their indices.
+    names = dict(enumerate(list_stems(train)))
+    parts = [names]
+    if dataset.annotation_types == ('classes',):
+        names = join_class_folders(names)
+        parts = divide_by_class(names, classes)
+    val = set().union(*(choose_images(part, classes) for part in parts))
     if not val:
         raise UserError(
             f'{dataset.folder} has no images to hold out for validation: training would lose a class '
@@ -68,6 +72,28 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     return replace(dataset, splits=splits).add_notes([note])
 
 
+def divide_by_class(
+    names: Mapping[int, str], classes: Sequence[Iterable[str]]
+) -> list[dict[int, str]]:
+    """Return the names of each class, by their indices. Classes with a series in common are one
+    part.
+
+    Args:
+        names: The names of all images (:func:`.join_class_folders`).
+        classes: The class of each image, in a set.
+    """
+    part_of = {}  # the classes that are in one part with a class
+    for members in find_series(names).values():
+        joined = {name for _, index in members for name in classes[index]}
+        joined = joined.union(*(part_of.get(name, ()) for name in joined))
+        part_of |= dict.fromkeys(joined, frozenset(joined))
+    parts = defaultdict(dict)
+    for index, name in names.items():
+        (class_name,) = classes[index]
+        parts[part_of[class_name]][index] = name
+    return [*parts.values()]
+
+
 def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) -> set[int]:
     """Return the indices of a fifth of the given images, or none if no group can be held out.
 
@@ -75,9 +101,23 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         names: The names of the images by their indices; for class folders, those of one class.
         classes: The classes of all images of the dataset, by index.
     """
+    val = hold_out(names, classes)
+    # Validation needs an image with a class. Otherwise nothing is scored.
+    if not val.classes:
+        # Names with two numbers may be clips and their frames, each picture a class.
+        val = hold_out(names, classes, with_pairs=False)
+    return val.images if val.classes else set()
+
+
+def hold_out(
+    names: Mapping[int, str], classes: Sequence[Iterable[str]], with_pairs: bool = True
+) -> 'HeldOut':
+    """Hold out groups of images. The arguments are those of :func:`choose_images` and
+    :func:`.find_series`.
+    """
     groups = []
     by_class = defaultdict(list)
-    for images in group_images(names):
+    for images in group_images(names, with_pairs):
         group = Group(images, frozenset(name for index in images for name in classes[index]))
         groups.append(group)
         for name in group.classes:
@@ -88,8 +128,7 @@ def choose_images(names: Mapping[int, str], classes: Sequence[Iterable[str]]) ->
         if name not in val.classes:
             val.take_smallest(by_class[name])
     val.fill(groups, len(names))
-    # Validation needs an image with a class. Otherwise nothing is scored.
-    return val.images if val.classes else set()
+    return val
 
 
 class Group(NamedTuple):
@@ -143,14 +182,14 @@ class HeldOut:
         self.num_left.subtract(group.classes)
 
 
-def group_images(names: Mapping[int, str]) -> list[list[int]]:
+def group_images(names: Mapping[int, str], with_pairs: bool = True) -> list[list[int]]:
     """Return the indices of images in groups, in the order in which they should be held out.
 
     A group is a series (:func:`find_series`): the frames of a video, or one image. A series of more
     than :data:`MAX_SERIES` of the given images is divided into five parts, each a group.
     """
     groups = {}
-    for name, members in find_series(names).items():
+    for name, members in find_series(names, with_pairs).items():
         num_parts = 1
         if len(members) > MAX_SERIES * len(names):
             num_parts = round(1 / VAL_FRACTION)

@@ -79,6 +79,16 @@ def measure_small_side(train: ObjectSplit) -> float:
     return float(np.quantile(measure_sides(train), MAX_SMALL, method='lower'))
 
 
+def measure_long_side(train: Split) -> int | None:
+    """Return the longer side in pixels that nine of ten objects have at most, or None without
+    objects.
+    """
+    if not isinstance(train, ObjectSplit) or not train.objects:
+        return None
+    sides = [max(each.box.width, each.box.height) for each in train.objects]
+    return ceil(np.quantile(sides, 1 - MAX_SMALL, method='higher'))
+
+
 def measure_sides(train: ObjectSplit) -> NDArray[np.float64]:
     """Return the square roots of the areas of the objects' boxes (n,), in pixels."""
     return np.sqrt([each.box.width * each.box.height for each in train.objects])

@@ -120,7 +120,13 @@ class Options:
     no_flip: bool | None = define(
         type=bool,
         help='never mirror images, for example of text',
-        default='mirror half of them, unless --augment none',
+        default='mirror half of them, unless --augment none, or class names tell left from right or '
+        'are letters or digits',
+    )
+    flip: bool | None = define(
+        type=bool,
+        help='mirror half of the images, whatever the class names are',
+        default='as of --no-flip',
     )
     fine_tune: str | None = define(
         type=str,
@@ -133,6 +139,10 @@ class Options:
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
             option.check(format_option(name), getattr(self, name))
+        if self.flip and self.no_flip:
+            raise UserError('--flip and --no-flip exclude each other. Remove one of them')
+        if self.flip and self.augment == 'none':
+            raise UserError('--flip has no effect with --augment none. Remove one of them')
 
     def list_given(self) -> dict[str, OptionValue]:
         """Return the options that are given, by name."""

@@ -11,6 +11,7 @@ from ..config import CONFIGS
 from ..datasets.records import DatasetInfo, Split
 from ..errors import UserError, check_installed, format_count
 from ..files import expand_user, make_absolute
+from ..mirroring import explain_mirroring
 from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
@@ -94,6 +95,8 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     if tiles is not None and 'tiles' not in head:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
     settings = choose_settings(template, size, options)
+    if not options.flip and explain_mirroring(dataset.classes):
+        settings['flip'] = False
     # Options such as epochs are no variables of a template.
     head |= {name: value for name, value in settings.items() if name in head}
     if tiles is not None:

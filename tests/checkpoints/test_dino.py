@@ -9,6 +9,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 from mmgcvit import load
+from mmgcvit.checkpoints.dino import select_classes
 
 from ..reference import DATA
 
@@ -51,11 +52,30 @@ def test_predictions_equal_those_of_taos_code(weights, call):
     for checkpoint in ('detector.pth', 'tao.pth'):
         model = load('detector.py', checkpoint)
         assert (model.classes[0], model.classes[-1]) == ('person', 'toothbrush')
+        assert model.network.data_preprocessor.pad_size_divisor == 1  # as in TAO
         with torch.no_grad():
             logits, boxes = model.network(image, [sample], mode='tensor')
         torch.testing.assert_close(boxes[-1, 0].numpy(), expected['boxes'], atol=1e-4, rtol=0)
         expected_logits = np.delete(expected['logits'], UNUSED_IDS, axis=1)
         torch.testing.assert_close(logits[-1, 0].numpy(), expected_logits, atol=1e-4, rtol=1e-4)
+
+
+CLASSES = [i for i in range(91) if i not in UNUSED_IDS]
+
+
+@pytest.mark.parametrize(
+    ('key', 'rows', 'kept'),
+    [
+        # A label embedding has a row more, of no class.
+        ('dn_query_generator.label_embedding.weight', 92, CLASSES),
+        ('dn_query_generator.label_embedding.weight', 6, [0, 1, 2, 3, 4]),
+        ('bbox_head.cls_branches.6.weight', 91, CLASSES),
+        ('bbox_head.cls_branches.0.bias', 5, [0, 1, 2, 3, 4]),
+        ('bbox_head.reg_branches.0.4.weight', 91, [*range(91)]),
+    ],
+)
+def test_of_91_classes_the_80_that_coco_uses_remain(key, rows, kept):
+    assert select_classes(key, torch.arange(rows)).tolist() == kept
 
 
 @pytest.mark.parametrize(

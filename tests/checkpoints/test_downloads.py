@@ -2,14 +2,16 @@
 
 import time
 from concurrent.futures import ProcessPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mmgcvit import files
 from mmgcvit.checkpoints import reading
 from mmgcvit.checkpoints.reading import get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError
@@ -80,6 +82,51 @@ def test_a_damaged_or_failed_download_leaves_no_file(change, name, message, serv
     with pytest.raises(CheckpointError, match=words):
         read_checkpoint(server.address.replace('x.pth', name))
     assert cached(server.address) == []
+
+
+@pytest.mark.parametrize('behaviour', ['silent', 'slow', 'endless', 'short'])
+def test_a_download_ends_whatever_the_server_does(behaviour, tmp_path, monkeypatch):
+    """It sends nothing, little at a time, too much, or less than it announces: no file is left."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(files, 'MAX_SILENCE', 0.3)
+    monkeypatch.setattr(reading, 'MAX_SECONDS', 0.5)
+    monkeypatch.setattr(reading, 'MAX_BYTES', 1 << 20)
+    ended = Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if behaviour == 'silent':
+                ended.wait(10)
+                return
+            self.send_response(200)
+            if behaviour == 'short':
+                self.send_header('Content-Length', '1000')
+            self.end_headers()
+            with suppress(OSError):
+                while not ended.is_set():
+                    self.wfile.write(b'x' * (10 if behaviour != 'endless' else 1 << 16))
+                    if behaviour == 'short':
+                        return
+                    ended.wait(0.05 if behaviour == 'slow' else 0)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_port}/x.pth'
+        with pytest.raises(CheckpointError, match='could not be downloaded') as error:
+            read_checkpoint(address)
+        ended.set()
+        server.shutdown()
+    reasons = {
+        'silent': 'timed out',
+        'slow': 'over 1 MB or 0.5 s',
+        'endless': 'over 1 MB or 0.5 s',
+        'short': '10 of 1000 bytes',
+    }
+    assert reasons[behaviour] in str(error.value)
+    assert cached(address) == []
 
 
 def read_keys(address):

@@ -15,6 +15,7 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits, select_initial
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.translating import translate
+from mmgcvit.checkpoints.weights import read_weights
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
@@ -49,6 +50,10 @@ def load(monkeypatch):
     return load
 
 
+def assert_equal(found, expected):
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
 def assert_same(model, expected):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
@@ -63,6 +68,19 @@ def add_prefix(prefix, tensors, factor=1):
 )
 def test_weights_are_found_under_any_prefix(prefix, load):
     assert_same(load(add_prefix(prefix, WEIGHTS))[0], LOADED)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'module.student.'])
+def test_a_classifiers_head_is_found_beside_a_backbone_under_any_prefix(prefix):
+    """mmpretrain's classifiers have it; the heads of other networks are not theirs."""
+    head = {'weight': torch.rand(5, 64), 'bias': torch.rand(5)}
+    model = DENSE.backbone()
+    content = add_prefix(f'{prefix}backbone.', model.state_dict())
+    content |= add_prefix(f'{prefix}head.fc.', head) | add_prefix('teacher.head.fc.', head, 2)
+    torch.save({'state_dict': content}, 'x.pth')
+    weights = read_weights('x.pth')
+    assert_equal(weights.tensors, model.state_dict() | add_prefix('head.fc.', head))
+    assert weights.unused == ['teacher.head.fc.weight', 'teacher.head.fc.bias']
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):

@@ -139,7 +139,7 @@ def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypat
         Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'log_warning', warnings.append)
-    monkeypatch.setattr(reading.torch.hub, 'download_url_to_file', None)
+    monkeypatch.setattr(reading, 'download', None)
     with pytest.raises(CheckpointError):
         read_checkpoint(name)
     assert any('not for commercial use' in text for text in warnings) == (name not in FREE)

@@ -7,7 +7,26 @@ import shutil
 import torch
 from safetensors.torch import load_file
 
+from mmgcvit.checkpoints.reading import read_score_thr
 from mmgcvit.files import compute_sha256
+from mmgcvit.inference.model_files import load
+from mmgcvit.runs import RunFolder
+
+
+def test_a_published_detector_keeps_its_threshold(work_dirs, tmp_path, call):
+    """Also if it is published again, or loaded beside another copy of the config."""
+    run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
+    RunFolder(run).write_score_thr(run / 'epoch_1.pth', 0.71)
+    target = tmp_path / 'other' / 'published.safetensors'
+    target.parent.mkdir()
+    _, printed = call('publish', run, run / 'epoch_1.pth', target)
+    assert 'confidence threshold 0.71' in printed
+    (config,) = run.glob('*.py')
+    copy = shutil.copy(config, target.parent)
+    again = target.with_name('again.safetensors')
+    call('publish', copy, target, again)
+    assert load(copy, again, 'cpu').score_thr == 0.71
+    assert read_score_thr(str(run / 'epoch_1.pth')) is None
 
 
 def test_published_file_in_the_work_dir_has_the_weights_without_training_state(

@@ -22,8 +22,23 @@ ENTRIES = {}
 for content in CONTENTS:
     for model in content['Models']:
         ENTRIES[model['Config'].removeprefix('configs/').removesuffix('.py')] = model
+# The configs of the model zoo, the demos and the templates.
+FOLDERS = ('', 'ablations/', 'baselines/', 'demo/', 'other_heads/')
+EVERY = sorted(
+    f'{folder}{path.stem}'
+    for folder in FOLDERS
+    for path in (ROOT / 'configs' / folder).glob('*.py')
+)
+# In make test, one config of each network and head. Demos and templates are trained.
+FEW = ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_lsa_s', 'gcvit_xxt_in1k', 'lsa_b_cifar10')
+FEW += ('other_heads/mask2former_gcvit_t',)
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 read_once = cache(Config.fromfile)
+
+
+def get_image_size(name):
+    """Return the height and width of the images for which a metafile counts."""
+    return tuple(map(int, ENTRIES[name]['Metadata']['FLOPs Input Size'].split('x')))
 
 
 def read(name):

@@ -7,12 +7,14 @@ import torch
 
 from tools.get_flops import count_by_part, count_parameters
 
-from ..conftest import ROOT
 from ..docs.pages import find_table, read_page
 from ..tools.commands import TOOLS, call
 from .models import (
     ENTRIES,
+    EVERY,
+    FEW,
     build_on_meta,
+    get_image_size,
     get_lrs_and_decays,
     get_model,
     has_decay_of_recipe,
@@ -20,23 +22,12 @@ from .models import (
     read_docstring,
 )
 
-FOLDERS = ('', 'ablations/', 'baselines/', 'demo/', 'other_heads/')
-EVERY = sorted(
-    f'{folder}{path.stem}'
-    for folder in FOLDERS
-    for path in (ROOT / 'configs' / folder).glob('*.py')
-)
 # docs/ablations.md lists ablations and baselines; the README of configs lists the others.
 CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselines/'))]
 README = ' '.join(read_page('configs/README.md').split())
 # Their transformers need real tensors.
 TRANSFORMERS = [name for name in ENTRIES if name.startswith('dino') or 'mask2former' in name]
 METADATA = {name: ENTRIES.get(name, {}).get('Metadata') for name in EVERY}
-
-
-def get_image_size(name):
-    """Return the height and width of the images for which a metafile counts."""
-    return tuple(map(int, ENTRIES[name]['Metadata']['FLOPs Input Size'].split('x')))
 
 
 @pytest.mark.slow
@@ -65,9 +56,7 @@ def test_configs_import_the_modules_of_the_classes_that_they_name():
             assert not is_named or module in imported, name
 
 
-# In make test, one config of each network and head. Demos and templates are trained.
-FEW = ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_lsa_s', 'gcvit_xxt_in1k', 'lsa_b_cifar10')
-FEW += ('other_heads/mask2former_gcvit_t',)
+# make test takes a few.
 OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name not in FEW]
 
 

@@ -13,15 +13,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmgcvit.commands.mistakes import load_split
 from mmgcvit.config import read_config
 from mmgcvit.datasets.folders import scan_folder
+from mmgcvit.datasets.rules.coco import OTHER_ANNOTATIONS, OTHER_CATEGORIES
+from mmgcvit.datasets.rules.images import OTHER_SIZE
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.evaluation.scoring import score_image, summarise_confusion_matrix
+from mmgcvit.inference.model_files import ModelFiles
 from mmgcvit.inference.results import make_segmentation
 
+from ..datasets.checks.made import coco_content, config, write_coco
 from .conftest import make_detections
 
 CLASSES = ['cat', 'dog', 'cow']
@@ -143,6 +148,23 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
     assert not scan_folder(out).files, 'what was written is not data'
     assert '--overwrite' in call('mistakes', *arguments, '--out-dir', out.name)[1]
+
+
+def test_the_images_of_mistakes_are_checked_as_those_of_a_test(tmp_path):
+    """Categories in another order, other sizes than annotated, and an evaluator's annotations."""
+    dataset = write_coco(tmp_path)
+    content = coco_content()
+    content['images'][0]['width'] *= 2
+    content['categories'].reverse()
+    (tmp_path / 'train.json').write_text(json.dumps(content))
+    metric = {'type': 'CocoMetric', 'ann_file': 'other.json'}
+    for split in ('val', 'test'):
+        cfg = config(dataset, f'{split}_dataloader', **{f'{split}_evaluator': metric})
+        files = ModelFiles(tmp_path / 'config.py', 'x.pth', cfg)
+        with pytest.raises(UserError) as error:
+            load_split(files, split, None)
+        for rule in (OTHER_CATEGORIES, OTHER_SIZE, OTHER_ANNOTATIONS):
+            assert rule.problem in str(error.value)
 
 
 @pytest.mark.parametrize('command', ['mistakes', 'test'])

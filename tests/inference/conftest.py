@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import supervision as sv
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -48,6 +49,14 @@ def picture_of(height, width, seed=0):
     """
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def write_video(path, frames=5, codec='MJPG', size=(96, 64)):
+    """Write a video whose frames have different colours. ``size`` is (width, height)."""
+    width, height = size
+    with sv.VideoSink(str(path), sv.VideoInfo(width, height, 10), codec) as sink:
+        for number in range(frames):
+            sink.write_frame(picture_of(height, width, seed=number))
 
 
 def assert_same(first, second, tolerance=1e-4):

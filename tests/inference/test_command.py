@@ -24,8 +24,7 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
-from .conftest import CLASSES, picture_of
-from .test_inputs import write_video
+from .conftest import CLASSES, picture_of, write_video
 
 
 @pytest.fixture
@@ -121,6 +120,26 @@ def test_a_video_is_written_with_drawn_predictions_and_a_json_line_per_frame(
         record = entry['predictions'][0]
         assert record['category_name'] == prediction.class_name
         assert record['score'] == pytest.approx(prediction.score, abs=1e-4)
+
+
+def test_the_frames_of_a_video_have_the_limits_of_images(predict, photos, monkeypatch):
+    """A side of over 320 times the other, and the number of pixels that Pillow reads."""
+    strip = photos / 'strip.avi'
+    write_video(strip, frames=1, size=(16 * 330, 16))
+    message = 'one side over 320 times the other'
+    assert message in predict(strip)[1]
+    film = photos / 'film.avi'
+    write_video(film, frames=1)
+    monkeypatch.setattr('PIL.Image.MAX_IMAGE_PIXELS', 96 * 64 // 2 - 1)
+    assert 'its frames have 6144 pixels. At most 6142' in predict(film, '--overwrite')[1]
+
+
+def test_the_frames_of_a_video_are_compared_with_those_of_training(predict, photos):
+    """As images are: over four times larger, small objects may be lost."""
+    film = photos / 'film.avi'
+    write_video(film, frames=1, size=(2400, 1600))
+    printed = predict(film, '--no-save-vis', task='segmentation')[1]
+    assert re.search(r'1 of 1 video \(.*film\.avi\): over \d+ times larger', printed)
 
 
 def test_only_the_first_frames_of_a_video_are_predicted(predict, photos):

@@ -14,8 +14,7 @@ import pytest
 from mmgcvit.files import write_image
 
 from ..docs.pages import read_page
-from .conftest import TASKS
-from .test_inputs import write_video
+from .conftest import TASKS, write_video
 
 TEXT = read_page('docs/predict.md') + read_page('README.md')
 # The task of each work dir that the pages name.

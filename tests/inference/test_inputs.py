@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import supervision as sv
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
@@ -190,10 +189,3 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(names, images, videos,
 def test_inputs_without_images_are_rejected(name, words, files):
     with pytest.raises(UserError, match=words):
         find_inputs([name])
-
-
-def write_video(path, frames=5, codec='MJPG'):
-    """Write a video whose frames have different colours."""
-    with sv.VideoSink(str(path), sv.VideoInfo(96, 64, 10), codec) as sink:
-        for number in range(frames):
-            sink.write_frame(picture_of(64, 96, seed=number))

@@ -102,8 +102,7 @@ def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recip
     # Imported here, because mmdet cannot be imported by itself beside transformers 5.
     from tools.get_flops import count_by_part, count_parameters
 
-    from ..configs.models import ENTRIES, get_model, has_decay_of_recipe, read
-    from ..configs.test_configs import get_image_size
+    from ..configs.models import ENTRIES, get_image_size, get_model, has_decay_of_recipe, read
 
     model, metadata = get_model(name), ENTRIES[name]['Metadata']
     assert count_parameters(model) == metadata['Parameters']

@@ -156,6 +156,17 @@ def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_pa
     assert cfg.val_evaluator.type == 'mmgcvit.CocoMetric'
 
 
+@pytest.mark.parametrize(('tiles', 'is_named'), [(64, True), (96, False), (None, False)])
+def test_tiles_that_are_small_for_the_objects_are_named(tiles, is_named, tmp_path):
+    """As 24 coins of 43 px of which 46 were counted in tiles of 64 px."""
+    boxes = [(x, 10, x + 23, 33) for x in (0, 30, 60)]
+    dataset = read_discs(tmp_path / 'data', boxes, True)
+    path, summary = make_config(dataset, tmp_path / 'run', size=MINI, tiles=tiles)
+    assert Config.fromfile(path).started_with.object_side == 23
+    assert ('objects are up to 23 px long' in summary) == is_named
+    assert ('Use --tiles 96, or larger' in summary) == is_named
+
+
 @pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])
 def test_advice_for_small_objects_works_at_the_first_try(side, options, tmp_path):
     dataset = read_discs(tmp_path / 'data', [(8, 10, 8 + side, 10 + side)], False)
@@ -313,6 +324,21 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('seg_maps', 'light')
     )
+
+
+def test_images_are_not_mirrored_where_class_names_say_so(annotation_type, make, monkeypatch):
+    """--flip mirrors them all the same. tests/test_mirroring.py has the names."""
+    for module in ('plan', 'advice'):
+        monkeypatch.setattr(
+            f'mmgcvit.own_data.{module}.explain_mirroring', lambda _: 'a mirror swaps them'
+        )
+    made = make(annotation_type, size=MINI)
+    assert 'RandomFlip' not in str(made.cfg.train_dataloader.dataset.to_dict())
+    assert 'images are not mirrored, because a mirror swaps them' in made.summary
+    assert 'To mirror half of them: --flip' in made.summary
+    made = make(annotation_type, size=MINI, flip=True)
+    assert 'RandomFlip' in str(made.cfg.train_dataloader.dataset.to_dict())
+    assert 'half of the images are mirrored (--flip)' in made.summary
 
 
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,12 @@ from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.reading import AnnotatedImage, ReadObject, make_splits
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
+from mmgcvit.datasets.rules.copies import (
+    DIVIDED_COPIES,
+    DIVIDED_FRAMES,
+    DIVIDED_TILES,
+    find_divided_series,
+)
 from mmgcvit.datasets.rules.rule import format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.hold_out import split_validation
@@ -22,6 +29,11 @@ from mmgcvit.own_data.hold_out import split_validation
 from ..datasets.formats.made import CLASSES, write
 
 NAMES = ('bird', 'cat', 'dog', 'fish')
+
+
+def spell(number):
+    """Return a name without digits, which is of no series."""
+    return ''.join(chr(ord('a') + int(digit)) for digit in f'{number:03}')
 
 
 def make_dataset(annotation_type, images, folder):
@@ -41,7 +53,12 @@ def make_dataset(annotation_type, images, folder):
         listed = [MapImage(each, 'map.png', frozenset(names)) for each, names in images.items()]
         splits = {'train': MapSplit(root, listed, PixelLabels({}))}
     else:
-        listed = [ClassImage(each, NAMES.index(*names), *names) for each, names in images.items()]
+        listed = [
+            ClassImage(
+                str(Path(each).with_name(*names) / Path(each).name), NAMES.index(*names), *names
+            )
+            for each, names in images.items()
+        ]
         splits = {'train': ClassSplit(root, listed)}
     return DatasetInfo(root, '', (annotation_type,), NAMES, splits)
 
@@ -50,6 +67,11 @@ def hold_out(annotation_type, images, folder='/data'):
     """Return the names of the held-out images, and the notes about missing classes."""
     dataset = split_validation(make_dataset(annotation_type, images, folder))
     train, val = ({*dataset.splits[split].image_names} for split in ('train', 'val'))
+    if annotation_type == 'classes':  # without the class folder
+        train, val = (
+            {str(Path(each).parent.parent / Path(each).name) for each in part}
+            for part in (train, val)
+        )
     assert (train | val, train & val) == ({*images}, set())
     return val, '\n'.join(format_findings(find_missing_classes(dataset)))
 
@@ -80,10 +102,11 @@ def test_each_class_of_two_images_is_in_both_splits(
     for found, copies in others:
         photos.append(({min(found)} if annotation_type == 'classes' else found, copies))
     images = {
-        f'{folder}{number} x.rf.{copy}.jpg': found
+        f'{folder}{spell(number)}.rf.{copy}.jpg': found
         for number, (found, copies) in enumerate(photos)
         for copy in range(copies)
     }
+    number_of = {spell(number): number for number in range(len(photos))}
     totals = Counter(name for found, _ in photos for name in found)
     if all(min(totals[name] for name in found) < 2 for found, _ in photos):
         with pytest.raises(UserError, match='no images to hold out'):
@@ -92,7 +115,7 @@ def test_each_class_of_two_images_is_in_both_splits(
     val, notes = hold_out(annotation_type, images)
     shuffled = dict(shuffler.sample([*images.items()], len(images)))
     assert hold_out(annotation_type, shuffled, '/else/where')[0] == val
-    numbers = Counter(int(Path(name).name.partition(' ')[0]) for name in val)
+    numbers = Counter(number_of[Path(name).name.partition('.')[0]] for name in val)
     assert all(copies == photos[number][1] for number, copies in numbers.items())
     counts = Counter(name for number in numbers for name in photos[number][0])
     images_of_each = Counter(name for found in images.values() for name in found)
@@ -110,7 +133,7 @@ def test_each_class_of_two_images_is_in_both_splits(
 
 def test_new_images_change_few_of_those_held_out():
     first, more = (
-        hold_out('classes', {f'{i}x.jpg': {NAMES[i % 2]} for i in range(count)})[0]
+        hold_out('classes', {f'{spell(i)}.jpg': {NAMES[i % 2]} for i in range(count)})[0]
         for count in (40, 44)
     )
     assert (len(first), len(first - more) <= 3) == (8, True)
@@ -131,6 +154,10 @@ def test_new_images_change_few_of_those_held_out():
         ('{3}-{0}_{1}_jpg.rf.{2}.jpg', 6),
         ('2023010{0}-{1}.jpg', 6),
         ('IMG_2023{0}_BURST{1}.jpg', 6),
+        ('{0}_2024-05-01T10-{1:02}-03Z.jpg', 6),
+        ('{0} {1:02}Z.jpg', 6),
+        ('{0} ({1}) copy.jpg', 6),
+        ('{0} ({1}) - Copy (2).jpg', 6),
     ],
 )
 def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
@@ -156,6 +183,138 @@ def test_frames_of_a_video_stay_together_and_one_video_is_cut_once(
     assert len(borders) <= (0 if num_videos > 1 else len(held_out) // 2)
 
 
+TILE_NAMES = (
+    '{picture}_{x}_{y}_{right}_{bottom}',
+    '{picture}_{row}_{column}',
+    '{picture}_{x}_{y}',
+    '{picture}_{row}-{column}',
+    '{picture}_row{row}_col{column}',
+    '{picture}-r{row}-c{column}',
+    '{picture}_x{x}_y{y}',
+)
+
+
+def list_tiles(pattern):
+    """Return the names of 3 x 3 tiles by their picture, of ten pictures."""
+    pictures = {}
+    for picture in [f'field{number}' for number in range(5)] + [f'{n:04}' for n in range(5)]:
+        pictures[picture] = []
+        for row, column in np.ndindex(3, 3):
+            x, y = 256 * column, 256 * row
+            name = pattern.format(
+                picture=picture, row=row, column=column, x=x, y=y, right=x + 256, bottom=y + 256
+            )
+            pictures[picture].append(f'{name}.png')
+    return pictures
+
+
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+@pytest.mark.parametrize('pattern', TILE_NAMES)
+def test_tiles_of_a_picture_stay_together(annotation_type, pattern):
+    """The classes of tiles may be mixed: then tiles are in several class folders."""
+    pictures = list_tiles(pattern)
+    images = {
+        name: {NAMES[number % 2]}
+        for names in pictures.values()
+        for number, name in enumerate(names)
+    }
+    val, _ = hold_out(annotation_type, images)
+    assert len(val) == 18
+    for names in pictures.values():
+        assert val.issuperset(names) or val.isdisjoint(names)
+
+
+def test_pictures_that_are_classes_of_two_numbers_can_be_held_out():
+    """cat_1_3 and dog_2_7 may be sessions and frames: each class stays on both sides."""
+    images = {
+        f'{name}_{session}_{frame}.jpg': {name}
+        for name in NAMES
+        for session in range(6)
+        for frame in range(5)
+    }
+    val, _ = hold_out('boxes', images)
+    assert {name.partition('_')[0] for name in val} == {*NAMES}
+    assert 0.1 * len(images) <= len(val) <= 0.3 * len(images)
+
+
+@pytest.mark.parametrize('is_mixed', [True, False])
+def test_frames_of_a_clip_in_two_class_folders_stay_together(is_mixed):
+    """Folders that count their own images have no clip in common."""
+    images = {
+        f'clip{clip}_{frame:03}.jpg': {NAMES[frame % 2 if is_mixed else frame // 10]}
+        for clip in range(10)
+        for frame in range(20)
+    }
+    val, _ = hold_out('classes', images)
+    clips = {name.partition('_')[0] for name in val}
+    assert len(val) == 20 * len(clips)
+    assert 1 <= len(clips) <= 3
+    counted_alone = {
+        f'{name}/{number:03}.jpg': {name} for name in NAMES[:2] for number in range(40)
+    }
+    dataset = split_validation(make_dataset('classes', counted_alone, '/data'))
+    assert dataset.splits['val'].count_classes() == dict.fromkeys(NAMES[:2], 8)
+
+
+def name_splits(annotation_type, trained, held_out):
+    """Return the rules that given splits of images with these names break, and the notes."""
+    splits = {}
+    for split, names in {'train': trained, 'val': held_out}.items():
+        images = {f'{split}/{name}': {NAMES[0]} for name in names}
+        splits[split] = make_dataset(annotation_type, images, '/data').splits['train']
+    return [(each.rule, each.message) for each in find_divided_series(splits)]
+
+
+def divide(names, is_held_out):
+    kept = {True: [], False: []}
+    for number, name in enumerate(names):
+        kept[is_held_out(number)].append(name)
+    return kept[False], kept[True]
+
+
+@pytest.mark.parametrize(
+    ('rule', 'names'),
+    [
+        (DIVIDED_FRAMES, [f'clip_{frame:03}.jpg' for frame in range(24)]),
+        (DIVIDED_FRAMES, [f'{frame}Z.jpg' for frame in range(24)]),
+        (DIVIDED_FRAMES, [f'2024-05-01T10-{frame:02}-03Z.jpg' for frame in range(24)]),
+        (DIVIDED_FRAMES, [f'img ({frame}) copy.jpg' for frame in range(24)]),
+        (DIVIDED_COPIES, [f'{spell(i // 4)}_jpg.rf.{i}ab.jpg' for i in range(24)]),
+        *[
+            (DIVIDED_TILES, list(chain.from_iterable(list_tiles(name).values())))
+            for name in TILE_NAMES
+        ],
+    ],
+)
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+def test_given_splits_that_divide_a_series_are_named_once(annotation_type, rule, names):
+    """Every fourth image is in validation."""
+    trained, held_out = divide(names, lambda number: number % 4 == 3)
+    ((found, message),) = name_splits(annotation_type, trained, held_out)
+    assert found is rule
+    assert f': {len(held_out)} of {len(held_out)} in val, for example /data/val/' in message
+    assert 'as /data/train/' in message
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        [f'{spell(number)}.jpg' for number in range(24)],
+        [f'{number * number:06}.jpg' for number in range(24)],  # as COCO's, which are no frames
+    ],
+)
+def test_given_splits_of_single_photos_are_not_named(names):
+    assert not name_splits('boxes', *divide(names, lambda number: number % 4 == 3))
+
+
+def test_given_splits_may_cut_one_video_and_count_their_images_alone():
+    video = [f'clip_{frame:03}.jpg' for frame in range(40)]
+    assert not name_splits('boxes', *divide(video, lambda number: number >= 32))
+    assert not name_splits('boxes', video, video[:8])
+    tiles = list(chain.from_iterable(list_tiles(TILE_NAMES[1]).values()))
+    assert not name_splits('boxes', tiles[:45] + tiles[54:], tiles[45:54])
+
+
 def test_many_words_behind_a_number_tell_images_apart():
     images = {f'site{i % 2}_{"abcdefghijklmnopqrst"[i // 2]}.jpg': {'cat'} for i in range(40)}
     assert len(hold_out('boxes', images)[0]) == 8
@@ -169,7 +328,7 @@ def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_pho
     tenth, are held out before it: then it is more than a fifth, but under a half.
     """
     names = [f'{"abcdef"[i]}_{n}.jpg' for i, length in enumerate(series) for n in range(length)]
-    names += [f'{photo}x.jpg' for photo in range(num_photos)]
+    names += [f'{spell(photo)}.jpg' for photo in range(num_photos)]
     sizes = [length for length in series if length <= 0.4 * len(names)]
     small = len(names) - sum(length for length in sizes if length > 0.2 * len(names))
     # The part of a series that is divided may be one more than a fifth of it.

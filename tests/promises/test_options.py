@@ -15,7 +15,7 @@ from mmgcvit.commands.main import COMMANDS
 from .. import fork_server
 from ..docs.pages import find_table
 from ..fork_server import free_port
-from ..inference.test_inputs import write_video
+from ..inference.conftest import write_video
 from ..tools.commands import CONFIGS, environment_for
 from ..toy import CONFIG as TOY
 
@@ -72,9 +72,11 @@ LINES = [
     ('export CLASSIFIER model.onnx --no-check --overwrite --half', 'model.onnx'),
     ('convert ema.pth converted.pth --to original --ema --prefix student.', 'converted.pth'),
 ]
-# Options that need a GPU or a program that is not installed, and the sentence that says so.
+# Options that need a GPU or a program that is not installed, or exclude each other, and the sentence
+# that says so.
 REFUSED = {
     'train TOY --amp': '--amp needs a GPU',
+    'train --data photos --flip --no-flip': 'exclude each other',
     'train TOY --log-to tensorboard': 'tensorboard',
 }
 

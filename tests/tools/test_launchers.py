@@ -58,16 +58,28 @@ def test_srun_gets_the_settings_of_the_environment(tmp_path):
     assert f'task 1: -u {TOOLS}/test.py config.py x.pth --out a file --launcher slurm' in output
 
 
-# A fake srun that sends the script SIGUSR1, and ends when it gets it back.
-PREEMPTED = "#!/bin/sh\ntrap 'exit 143' USR1\nkill -USR1 $PPID\nwhile :; do sleep 0.1; done\n"
+# A fake srun that sends the script a signal, and ends when it gets SIGUSR1.
+PREEMPTED = """#!/bin/sh
+trap 'exit 143' USR1
+kill -{signal} $PPID
+while :; do sleep 0.1; done
+"""
 
 
-@pytest.mark.parametrize(('state', 'is_requeued'), [('RUNNING', True), ('CANCELLED', False)])
+@pytest.mark.parametrize(
+    ('signal', 'state', 'is_requeued'),
+    [
+        ('USR1', 'RUNNING', True),
+        ('TERM', 'RUNNING', True),
+        ('HUP', 'RUNNING', True),
+        ('USR1', 'CANCELLED', False),
+    ],
+)
 def test_a_preempted_slurm_job_is_queued_again_unless_it_was_cancelled(
-    state, is_requeued, tmp_path
+    signal, state, is_requeued, tmp_path
 ):
     programs = {'scontrol': '#!/bin/sh\necho "$*"\n', 'squeue': f'#!/bin/sh\necho {state}\n'}
-    path = write_programs(tmp_path, srun=PREEMPTED, **programs)
+    path = write_programs(tmp_path, srun=PREEMPTED.format(signal=signal), **programs)
     script = [TOOLS / 'slurm_train.sh', 'part', 'name', 'config.py', 'work_dir']
     output = call_in_shell('', *script, fails=True, PATH=path, SLURM_JOB_ID='7')
     assert ('requeue 7' in output) == is_requeued

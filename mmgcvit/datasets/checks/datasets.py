@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from ...config import find_max_objects, iter_dicts, iter_settings, iter_transforms
 from ...errors import get_first_line
+from ...files import have_same_content
 from ..annotations import LabelledObject, Size
 from ..coco_content import (
     CocoAnnotation,
@@ -33,7 +34,14 @@ from ..coco_content import (
 )
 from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
 from ..records import Category, ObjectImage, ObjectSplit
-from ..rules.coco import NO_OBJECTS, NOT_COCO, UNLISTED, find_content_problems, has_size
+from ..rules.coco import (
+    NO_OBJECTS,
+    NOT_COCO,
+    OTHER_ANNOTATIONS,
+    UNLISTED,
+    find_content_problems,
+    has_size,
+)
 from ..rules.images import (
     MAX_THREADS,
     MISSING,
@@ -59,7 +67,7 @@ from ..rules.rule import (
     Report,
     make_issues,
 )
-from .sources import find_format, get_data_path, iter_datasets
+from .sources import find_format, get_data_path, iter_datasets, iter_unwrapped_datasets
 
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
 # class.
@@ -114,7 +122,27 @@ def check_datasets(
             dataset, settings, images=checked.images, num_images=num_images, progress=progress
         )
         report += check_num_classes(dataset, data_format, cfg.get('model'))
+    for loader in loaders:
+        report += check_evaluator(cfg, loader)
     return report
+
+
+def check_evaluator(cfg: Config, loader: str) -> Report:
+    """Report annotation files of a dataloader's evaluator that are not its dataset's.
+
+    Joined datasets, which may have an evaluator for all of them, are not compared.
+    """
+    datasets = [*iter_unwrapped_datasets((cfg.get(loader) or {}).get('dataset'))]
+    if len(datasets) != 1 or find_format(datasets[0]) != 'coco':
+        return Report()
+    own = Path(datasets[0].get('data_root') or '', datasets[0].get('ann_file') or '')
+    evaluator = loader.replace('dataloader', 'evaluator')
+    findings = []
+    for metric in iter_dicts(cfg.get(evaluator)):
+        other = metric.get('ann_file')
+        if other and not have_same_content(own, Path(other)):
+            findings.append(Finding(OTHER_ANNOTATIONS, f'{evaluator} reads {other}'))
+    return Report(make_issues(findings, str(own)))
 
 
 def check_coco(

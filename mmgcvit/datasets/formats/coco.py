@@ -326,7 +326,7 @@ def read_dataset(
         )
         found = reader.read()
         splits[split] = found.split
-        findings += found.findings
+        findings += [replace(each, split=split) for each in found.findings]
     notes = []
     others = sorted(contents.keys() - {file.path for file in files.values()})
     if others:

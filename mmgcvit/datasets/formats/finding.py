@@ -130,28 +130,35 @@ def describe_unknown(folder: Folder) -> str:
 
 
 def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetInfo:
-    """Return the dataset with masks if more than nine of ten objects have one.
+    """Return the dataset with masks if more than nine of ten objects of each split have one.
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
     the task is 'segment' (if none has, ``plan`` raises one), or if all masks are rotated rectangles
     and there is no task.
     """
-    objects = [each for split in dataset.object_splits.values() for each in split.objects]
-    num_masks = sum(each.mask is not None for each in objects)
-    if num_masks == 0 or task == 'detect':
+    nums_masks = {
+        name: sum(each.mask is not None for each in split.objects)
+        for name, split in dataset.object_splits.items()
+    }
+    if not any(nums_masks.values()) or task == 'detect':
         return dataset
-    if task is None and are_turned_rectangles(
-        [each.mask for each in objects if each.mask is not None]
-    ):
+    masks = [each.mask for split in dataset.object_splits.values() for each in split.objects]
+    masks = [mask for mask in masks if mask is not None]
+    if task is None and are_turned_rectangles(masks):
         raise UserError(
-            f'{dataset.folder}: all {num_masks} outlines are rotated rectangles of four corners, as '
-            'YOLO OBB has them. Add --task detect to train the boxes that enclose them, or --task '
-            'segment to train the rectangles as masks'
+            f'{dataset.folder}: all {len(masks)} outlines are rotated rectangles of four corners, '
+            'as YOLO OBB has them. Add --task detect to train the boxes that enclose them, or '
+            '--task segment to train the rectangles as masks'
         )
-    if num_masks > 0.9 * len(objects):
+    lacking = [
+        f'in {name}, only {nums_masks[name]} of {len(split.objects)} objects have a mask'
+        for name, split in dataset.object_splits.items()
+        if split.objects and nums_masks[name] <= 0.9 * len(split.objects)
+    ]
+    if not lacking:
         return replace(dataset, annotation_types=('masks', 'boxes'))
-    reason = f'only {num_masks} of {len(objects)} objects have a mask'
+    reason = ', '.join(lacking)
     if task == 'segment':
         raise UserError(f'{dataset.folder}: {reason}. Draw the others, or use --task detect')
     return dataset.add_notes([f'{reason}, so boxes are read'])

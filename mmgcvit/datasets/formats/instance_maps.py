@@ -15,7 +15,7 @@ from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS, VOID_NUMBERS
-from ..rules.rule import make_findings
+from ..rules.rule import make_split_findings
 
 # The regions of an object are far apart if the long side of its box is over so many times the long
 # side of the largest region.
@@ -54,7 +54,14 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
     maps = [each for own in found.by_split.values() for each in own]
     check_numbers(folder, maps)
     annotated = {split: [each.annotated for each in own] for split, own in found.by_split.items()}
-    with_void = [str(each.file) for each in maps if each.is_void_dropped]
+    scattered = {
+        split: [place for each in own for place in each.scattered]
+        for split, own in found.by_split.items()
+    }
+    with_void = {
+        split: [str(each.file) for each in own if each.is_void_dropped]
+        for split, own in found.by_split.items()
+    }
     return DatasetInfo(
         folder=folder,
         format='instance label maps',
@@ -62,9 +69,9 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
         classes=names,
         splits=make_splits(folder, names, annotated),
         findings=[
-            *make_findings(UNUSABLE_MAPS, found.errors),
-            *make_findings(SCATTERED, [place for each in maps for place in each.scattered]),
-            *make_findings(VOID_NUMBERS, with_void),
+            *make_split_findings(UNUSABLE_MAPS, found.errors),
+            *make_split_findings(SCATTERED, scattered),
+            *make_split_findings(VOID_NUMBERS, with_void),
         ],
     )
 

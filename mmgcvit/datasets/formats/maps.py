@@ -14,7 +14,7 @@ from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pairs, pair_files, read_image_sets
 from ..records import DatasetInfo
 from ..rules.parsing import UNKNOWN_LINES, UNPAIRED
-from ..rules.rule import make_findings
+from ..rules.rule import make_findings, make_split_findings
 from .instance_maps import read_instance_maps
 from .semantic_maps import COLOURS, NAMES_TABLE, read_classes, read_semantic_maps
 
@@ -178,7 +178,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         maps=[file for _, file in pairs.all],
         findings=[
             *make_findings(UNPAIRED, [str(folder.path / path) for path in unpaired]),
-            *make_findings(UNKNOWN_LINES, listed.unknown_lines),
+            *make_split_findings(UNKNOWN_LINES, listed.unknown_lines),
             *dataset.findings,
         ],
     )

@@ -27,7 +27,7 @@ from ..reading import read_splits
 from ..records import DatasetInfo, MapImage, MapSplit
 from ..rules.images import OTHER_LABELS
 from ..rules.parsing import UNUSABLE_MAPS
-from ..rules.rule import Finding, make_findings, reject_broken
+from ..rules.rule import Finding, make_split_findings, reject_broken
 from .name_lists import compare_name_lists
 
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
@@ -174,13 +174,13 @@ def read_semantic_maps(
         )
     names = choose_names(folder, maps, labels=labels, names=names)
     splits = {}
-    problems = [*found.errors]
+    problems = {split: [*errors] for split, errors in found.errors.items()}
     for split, own in found.by_split.items():
         images = []
         for each in own:
             problem = find_problem(folder, each, labels)
             if problem:
-                problems.append(problem)
+                problems[split].append(problem)
             else:
                 images.append(make_image(each, labels, names))
         splits[split] = MapSplit(folder.resolve(), images, labels)
@@ -191,7 +191,7 @@ def read_semantic_maps(
         classes=tuple(names),
         splits=splits,
         notes=notes,
-        findings=make_findings(UNUSABLE_MAPS, problems),
+        findings=make_split_findings(UNUSABLE_MAPS, problems),
     )
 
 

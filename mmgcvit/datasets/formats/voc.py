@@ -30,7 +30,7 @@ from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.objects import TURNED_BOXES
 from ..rules.parsing import FRACTIONS, UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
-from ..rules.rule import make_findings
+from ..rules.rule import make_findings, make_split_findings
 
 LAYOUTS = (
     Layout(
@@ -135,14 +135,14 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     listed = read_image_sets(folder, layout, pairs.by_split, subfolder='Main')
     found = read_splits(partial(read_image, folder.path), listed.by_split)
     unusable = [
-        *found.errors,
-        *(
-            f'{folder.path / file}: no image, or several, have its name'
-            for file in pairs.unpaired_annotations
-        ),
+        f'{folder.path / file}: no image, or several, have its name'
+        for file in pairs.unpaired_annotations
     ]
     images = [image for own in found.by_split.values() for image in own]
-    wrong = [problem for image in images for problem in image.problems]
+    wrong = {
+        split: [problem for image in own for problem in image.problems]
+        for split, own in found.by_split.items()
+    }
     classes = tuple(sorted({each.class_name for image in images for each in image.objects}))
     from_0 = find_files_from_0(images)
     fractions = find_fractions(images)
@@ -162,9 +162,10 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         classes=classes,
         splits=make_splits(folder.path, classes, converted),
         findings=[
+            *make_split_findings(UNUSABLE_XML, found.errors),
             *make_findings(UNUSABLE_XML, unusable),
-            *make_findings(WRONG_OBJECTS, wrong),
-            *make_findings(UNKNOWN_LINES, listed.unknown_lines),
+            *make_split_findings(WRONG_OBJECTS, wrong),
+            *make_split_findings(UNKNOWN_LINES, listed.unknown_lines),
             *make_findings(ZERO_BASED, from_0),
             *make_findings(FRACTIONS, fractions if has_many_fractions and not from_0 else []),
             *make_findings(TURNED_BOXES, turned),

@@ -31,7 +31,7 @@ from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
 from ..rules.objects import is_rectangle, measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
-from ..rules.rule import make_findings
+from ..rules.rule import make_findings, make_split_findings
 from .name_lists import compare_name_lists
 
 # A value in YAML, of which all scalars are read as strings.
@@ -150,8 +150,8 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         splits=make_splits(folder.path, settings.names, found.by_split),
         notes=notes,
         findings=[
-            *make_findings(UNREADABLE, found.errors),
-            *make_findings(WRONG_LINES, list_problems(found.by_split)),
+            *make_split_findings(UNREADABLE, found.errors),
+            *make_split_findings(WRONG_LINES, list_problems(found.by_split)),
             *make_findings(UNUSED_LABELS, unused),
         ],
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...errors import shorten
+from ...errors import format_count, shorten
 from ..records import DatasetInfo
 from .rule import Finding, FolderEffect, make_folder_note, make_folder_rule
 
@@ -18,6 +18,14 @@ CLASS_NAMES = make_folder_rule(
 MISSING_CLASSES = make_folder_note(
     'classes that a split lacks, or that only one image has', 'Add images of them'
 )
+FEW_SCORED = make_folder_note(
+    'validation and test splits of few images, or with few objects of a class, so that their scores '
+    'are rough',
+    'Add some',
+)
+# What is few: images in a split, and objects of a class (of class folders and maps, images with it)
+MIN_SCORED_IMAGES = 20
+MIN_SCORED_OBJECTS = 5
 
 
 def find_wrong_names(folder: Path, classes: Sequence[str]) -> list[Finding]:
@@ -75,4 +83,31 @@ def find_missing_classes(dataset: DatasetInfo) -> list[Finding]:
             listed = shorten(names, 8)
             message = f'{start} {what}{listed}, so {effect}'
             findings.append(Finding(MISSING_CLASSES, listed, message))
+    return findings
+
+
+def find_few_scored(dataset: DatasetInfo) -> list[Finding]:
+    """Return the splits that break :data:`FEW_SCORED`. Classes that a split lacks break
+    :data:`MISSING_CLASSES`.
+    """
+    unit = 'object' if dataset.object_splits else 'image'
+    findings = []
+    for name, split in dataset.splits.items():
+        counts = split.count_classes()
+        if name == 'train' or not counts:  # test images without annotations are not scored
+            continue
+        number = len(split.images)
+        few = [
+            f'{class_name} ({format_count(counts[class_name], unit)})'
+            for class_name in dataset.classes
+            if 0 < counts[class_name] < MIN_SCORED_OBJECTS
+        ]
+        parts = []
+        if number < MIN_SCORED_IMAGES:
+            parts.append(f'only {format_count(number, "image")}')
+        if few:
+            parts.append(f'few {unit}s of {shorten(few, 8)}')
+        if parts:
+            message = f'{name} has {" and ".join(parts)}, so its scores are rough. Add some'
+            findings.append(Finding(FEW_SCORED, name, message, name))
     return findings

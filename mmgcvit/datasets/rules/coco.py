@@ -35,6 +35,10 @@ OTHER_CATEGORIES = make_config_rule(
     'categories in another order than the classes of the config, or with other names',
     'Copy their names and order',
 )
+OTHER_ANNOTATIONS = make_config_rule(
+    'an evaluator that reads other annotations than its dataset, so that scores say nothing',
+    'Give val_evaluator and the dataset of val_dataloader the same ann_file, and so those of the test',
+)
 # Folders have images of another size instead.
 NO_SIZE = make_config_rule(
     'images without a positive width and height', 'Write both in pixels, as integers'

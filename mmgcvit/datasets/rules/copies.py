@@ -7,6 +7,7 @@ a copy of it.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from ...errors import UserError, shorten
 from ...files import compute_sha256
 from ..decoding import read_values
 from ..records import ClassSplit, MapSplit, Split
+from ..series import find_divided
 from .images import MAX_THREADS
 from .objects import make_object_key
-from .rule import Finding, FolderEffect, make_folder_rule
+from .rule import Finding, FolderEffect, make_folder_note, make_folder_rule
 
 SHARED_IMAGES = make_folder_rule(
     'training images that are also in validation or test (left out of training)',
@@ -34,6 +36,25 @@ CONTRADICTIONS = make_folder_rule(
     'one is read)',
     'List all objects of an image with one entry, and give a photo one class',
 )
+SHARED_HELD_OUT = make_folder_note(
+    'validation images that are also in test', 'Keep them in one split'
+)
+# What the hold-out keeps together, in the splits that a dataset has:
+make_divided_rule = partial(
+    make_folder_note,
+    remedy='Scores may be too high. Keep these images in one split, or remove the split: without val, '
+    'a fifth of train is held out so',
+)
+DIVIDED_COPIES = make_divided_rule(
+    'images whose names (.rf.) say that they are augmented copies of training images'
+)
+DIVIDED_TILES = make_divided_rule(
+    'images whose names say that they are tiles of pictures that training has other tiles of'
+)
+DIVIDED_FRAMES = make_divided_rule(
+    'images whose names say that they are frames of a video, or of a series, that training has too'
+)
+DIVIDED = {'copies': DIVIDED_COPIES, 'tiles': DIVIDED_TILES, 'frames': DIVIDED_FRAMES}
 
 
 def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
@@ -93,6 +114,7 @@ def find_copies(
         with_masks: Whether masks are trained. If so, they are compared too.
     """
     held_out = list_held_out(splits, contents)
+    tested = {contents[path] for path in splits['test'].image_paths} if 'test' in splits else set()
     found = {}
     for name, split in splits.items():
         found[name] = {}
@@ -106,8 +128,29 @@ def find_copies(
             elif original != index:
                 is_same = have_same_annotations(split, original, index, with_masks=with_masks)
                 rule = REPEATED_IMAGES if is_same else CONTRADICTIONS
+            elif name == 'val' and content in tested:
+                rule = SHARED_HELD_OUT
             if rule:
                 found[name][index] = Finding(rule, str(path))
+    return found
+
+
+def find_divided_series(splits: Mapping[str, Split]) -> list[Finding]:
+    """Return what the hold-out would keep together (:func:`.find_divided`), and a dataset's own
+    splits divide between training and another one.
+    """
+    found = []
+    for name, split in splits.items():
+        if name == 'train':
+            continue
+        for divided in find_divided(splits, name):
+            rule = DIVIDED[divided.kind]
+            example, trained = map(str, divided.example)
+            message = (
+                f'{rule.problem}: {len(divided.images)} of {len(split.images)} in {name}, for '
+                f'example {example}, as {trained}. {rule.remedy}'
+            )
+            found.append(Finding(rule, example, message))
     return found
 
 

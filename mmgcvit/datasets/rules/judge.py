@@ -13,17 +13,19 @@ are left out or kept, notes name them, or the dataset is rejected.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import PurePath
 
 from ...errors import MANY, UserError, format_count
 from ..annotations import Box
 from ..decoding import read_sizes
+from ..layouts import get_split
 from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
 from .classes import find_wrong_names
 from .coco import NO_OBJECTS
-from .copies import check_training_differs, find_copies, hash_similar
+from .copies import check_training_differs, find_copies, find_divided_series, hash_similar
 from .images import MAX_THREADS, UNUSABLE_NAME, ImageFindings, check_image, has_unusable_name
 from .objects import (
     ObjectFindings,
@@ -49,6 +51,8 @@ ROTATED_BOXES = make_folder_rule(
     'images annotated with their size before the EXIF rotation, but with boxes after it',
     'Export them again, or remove the rotation',
 )
+Unit = tuple[str, str]  # 'image' or 'object', and the name of a split or ALL
+ALL = ''  # stands for all splits together
 # An image or an object with such an effect is not in the splits any more.
 LEAVING_OUT = (FolderEffect.LEFT_OUT, FolderEffect.DROPPED)
 
@@ -82,9 +86,9 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     Raises:
         UserError: The dataset has no training split. Boxes are those of two corners. The name of a
             class is empty, has control characters, or is that of another class. All training images
-            are also in another split. More than a tenth of the images or of the objects are left
-            out (equal copies do not count). No image of a split is left, or no object of its
-            readable images.
+            are also in another split. More than a tenth of the images or of the objects of a split
+            are left out (equal copies do not count). No image of a split is left, or no object of
+            its readable images.
     """
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.folder, dataset.classes))
@@ -95,25 +99,26 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     readable = {}
     for name, split in dataset.splits.items():
         unusable = find_unusable_images(split)
-        findings += unusable.values()
+        findings += note_split(unusable.values(), name)
         split = select_images(split, unusable)
         if isinstance(split, ObjectSplit):
             rotated = find_rotated_images(split)
-            findings += rotated.values()
+            findings += note_split(rotated.values(), name)
             split = select_images(split, rotated)
         readable[name] = split
     contents = hash_similar([path for split in readable.values() for path in split.image_paths])
     check_training_differs(dataset.folder, readable, contents)
     splits = {}
     for name, copies in find_copies(readable, contents, with_masks).items():
-        findings += copies.values()
+        findings += note_split(copies.values(), name)
         splits[name] = select_images(readable[name], copies)
+    findings += find_divided_series(splits)
     for name, split in splits.items():
         if isinstance(split, ObjectSplit):
             repeated = find_repeated_objects(split, with_masks)
             split = change_objects(split, repeated)
             wrong = find_wrong_objects(split, with_masks)
-            findings += [*repeated.values(), *wrong.values()]
+            findings += note_split([*repeated.values(), *wrong.values()], name)
             splits[name] = change_objects(split, wrong)
     judged = replace(dataset, splits=splits)
     if with_masks:
@@ -122,6 +127,11 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     notes = report_findings(dataset, findings, find_empty(readable, splits))
     reject_broken(find_no_objects(judged), str(dataset.folder))
     return judged.add_notes(notes)
+
+
+def note_split(findings: Iterable[Finding], split: str) -> list[Finding]:
+    """Return findings with the split in which they were found."""
+    return [replace(finding, split=split) for finding in findings]
 
 
 def check_has_training(dataset: DatasetInfo) -> None:
@@ -237,8 +247,8 @@ def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: st
         empty: What is lacking (:func:`find_empty`), or ''.
 
     Raises:
-        UserError: More than a tenth of the images or of the objects is left out, or a split is
-            empty.
+        UserError: More than a tenth of the images or of the objects of a split is left out, or a
+            split is empty.
     """
     are_counted = FolderEffect.LEFT_OUT
     counted = [each for each in findings if each.rule.in_folder is are_counted]
@@ -248,32 +258,61 @@ def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: st
             raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
         return notes
     totals = count_units(dataset)
-    counts = Counter(each.rule.unit for each in counted)
+    counts = count_findings(counted, dataset)
     text = ', '.join(
-        f'{format_count(number, "problem")} in {format_count(totals[unit], unit)}'
-        for unit, number in sorted(counts.items())
+        f'{format_count(counts[unit, ALL], "problem")} in {format_count(totals[unit, ALL], unit)}'
+        for unit in sorted({each.rule.unit for each in counted})
     )
+    exceeded = {
+        f'{counts[unit, split]} of {format_count(totals[unit, split], unit)} in {split or "all"}'
+        for unit, split in counts
+        if counts[unit, split] > MAX_UNUSABLE * totals[unit, split]
+    }
     named = ''.join(f'\n  {issue.format(MANY)}' for issue in make_issues(counted))
     if empty:
         reason = f'No {empty} can be used'
-    elif any(counts[unit] > MAX_UNUSABLE * totals[unit] for unit in counts):
-        reason = 'mmgcvit leaves out at most a tenth of the images and of the objects'
+    elif exceeded:
+        reason = (
+            'mmgcvit leaves out at most a tenth of the images and of the objects of a split, here '
+            f'{", ".join(sorted(exceeded))}'
+        )
     else:
         return [*notes, f'{text}. These images and annotations are left out:{named}']
     raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
 
 
-def count_units(dataset: DatasetInfo) -> Counter[str]:
-    """Return the number of images and of objects in a dataset, as a reader has read it.
+def count_units(dataset: DatasetInfo) -> Counter[Unit]:
+    """Return the number of images and of objects in each split of a dataset, and in all of it, as a
+    reader has read it.
 
-    What the reader could not parse is in no split, but counts among them.
+    What the reader could not parse is not in the splits, but counts among them.
     """
-    counts = Counter()
-    for split in dataset.splits.values():
-        counts['image'] += len(split.images)
-    for split in dataset.object_splits.values():
-        counts['object'] += split.num_annotations
-    for finding in dataset.findings:
-        if finding.rule.in_folder is FolderEffect.LEFT_OUT:
-            counts[finding.rule.unit] += 1
+    left_out = FolderEffect.LEFT_OUT
+    unparsed = [each for each in dataset.findings if each.rule.in_folder is left_out]
+    counts = count_findings(unparsed, dataset)
+    for name, split in dataset.splits.items():
+        for place in (name, ALL):
+            counts['image', place] += len(split.images)
+            if isinstance(split, ObjectSplit):
+                counts['object', place] += split.num_annotations
     return counts
+
+
+def count_findings(findings: Iterable[Finding], dataset: DatasetInfo) -> Counter[Unit]:
+    """Return the number of findings by their unit in each split of a dataset, and in all of it."""
+    counts: Counter[Unit] = Counter()
+    for finding in findings:
+        split = finding.split or find_split(finding.example, dataset)
+        for place in {split, ALL}:
+            counts[finding.rule.unit, place] += 1
+    return counts
+
+
+def find_split(example: str, dataset: DatasetInfo) -> str:
+    """Return the split whose folder is in the path at the start of an example, or :data:`ALL`.
+
+    This is for files that belong to nothing, such as a map without an image.
+    """
+    inside = example.removeprefix(f'{dataset.folder}/')
+    splits = map(get_split, PurePath(inside).parts[:-1])
+    return next((split for split in splits if split in dataset.splits), ALL)

@@ -5,20 +5,21 @@ rule's effect is executed: for a folder by ``judge.py``, for the datasets of a c
 :func:`make_issues` and the command that prints the issues.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
 from ...errors import UserError, shorten
 
-MAX_UNUSABLE = 0.1  # the largest fraction of images, and of objects, that may be unusable
+# The largest fraction of the images, and of the objects, of a split that may be unusable
+MAX_UNUSABLE = 0.1
 
 
 class FolderEffect(Enum):
     """What follows where a rule is broken in a folder. The values are texts of the docs."""
 
-    LEFT_OUT = 'left out and counted; above a tenth, the command stops'
+    LEFT_OUT = 'left out and counted; above a tenth of a split, the command stops'
     DROPPED = 'left out; a line says so'  # copies, of which one stays
     READ_AS_OBJECT = 'read as an object that is not ignored; a line says so'
     NOTED = 'a line says so'
@@ -69,6 +70,7 @@ class Finding:
     rule: Rule
     example: str  # which one it is, and its values
     message: str = ''  # a whole sentence, if the rule's texts do not say enough
+    split: str = ''  # in which it was found, if its finder knows it
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,19 @@ class Report:
         return [issue.format() for issue in self.issues if issue.stops_run is stops_run]
 
 
-def make_findings(rule: Rule, examples: Iterable[str]) -> list[Finding]:
-    """Return a finding for each example."""
-    return [Finding(rule, example) for example in examples]
+def make_findings(rule: Rule, examples: Iterable[str], split: str = '') -> list[Finding]:
+    """Return a finding for each example. ``split`` is that of all of them."""
+    return [Finding(rule, example, split=split) for example in examples]
+
+
+def make_split_findings(
+    rule: Rule, examples_by_split: Mapping[str, Iterable[str]]
+) -> list[Finding]:
+    """Return a finding for each example in each split."""
+    found = []
+    for split, examples in examples_by_split.items():
+        found += make_findings(rule, examples, split)
+    return found
 
 
 def make_issues(

@@ -12,9 +12,11 @@ from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
 from ..gcvit.key_mappings import OWN
 from ..gcvit.stage import Stage
+from ..layers.arguments import Window
 from ..layers.attention import QKV, split_heads, split_qkv
 from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
 from ..layers.padding import pad_images
+from ..layers.position import RelativePositionBias
 from ..layers.windows import pad_to_windows
 
 PATCH_SIZE = 4
@@ -32,8 +34,11 @@ class GlobalKeyValueAttention(WindowAttention):
     project them.
     """
 
-    def build_projection(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
+        super().__init__(num_heads, window_size)
         self.q = nn.Linear(embed_dims, embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q = split_heads(self.q(windows), self.num_heads)
@@ -44,8 +49,11 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Attention with local queries and keys and global values (table S.2, row 2)."""
 
-    def build_projection(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
+        super().__init__(num_heads, window_size)
         self.qk = nn.Linear(embed_dims, 2 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_qkv(self.qk(windows), self.num_heads, chunks=2)
@@ -108,10 +116,10 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        grid = (
-            pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
-        )  # (B, H/2, 2, W/2, 2, C)
-        return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
+        x = pad_to_windows(x, (2, 2))
+        grid = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        tokens = grid.permute(0, 1, 3, 4, 2, 5).flatten(3)  # (B, H/2, W/2, 4*C)
+        return self.reduction(self.norm(tokens))
 
 
 class LocalStage(Stage):

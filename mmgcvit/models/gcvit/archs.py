@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from ..layers.arguments import check_divisors, check_ints
+from ..layers.arguments import (
+    check_divisors,
+    check_int,
+    check_ints,
+    check_mlp_ratio,
+    is_finite_number,
+    require,
+)
 
 NUM_STAGES = 4
 
@@ -22,7 +29,7 @@ class GCViTArch:
             from 0 (first block).
 
     Raises:
-        ValueError: The depths or numbers of heads are invalid.
+        ValueError: One of the numbers is invalid.
     """
 
     embed_dims: int
@@ -33,9 +40,13 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
+        check_int('embed_dims', self.embed_dims)
         check_ints('depths', self.depths, NUM_STAGES)
         check_ints('num_heads', self.num_heads, NUM_STAGES)
         check_divisors('num_heads', self.num_heads, self.stage_dims)
+        check_mlp_ratio(self.mlp_ratio, self.stage_dims)
+        is_scale = self.layer_scale is None or is_finite_number(self.layer_scale)
+        require('layer_scale', self.layer_scale, is_scale, 'None (no layer scale) or a number')
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

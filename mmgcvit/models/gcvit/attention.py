@@ -20,21 +20,18 @@ from ..layers.windows import window_partition, window_reverse
 class WindowAttention(nn.Module):
     """Base class of attention inside each window of a map.
 
-    A subclass says in :meth:`build_projection` and :meth:`project` where q, k and v come from.
+    The constructor of a subclass builds the linear layer before attention, the position bias
+    (``position``, as in the keys of checkpoints) and the linear layer after attention (``proj``).
+    Its :meth:`project` says where q, k and v come from.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
+    position: RelativePositionBias
+    proj: nn.Linear
+
+    def __init__(self, num_heads: int, window_size: Window):
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.build_projection(embed_dims)
-        # The position bias; "position" is in the keys of checkpoints.
-        self.position = RelativePositionBias(window_size, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
-
-    def build_projection(self, embed_dims: int) -> None:
-        """Build the linear layer before attention."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Compute softmax(q k^T / sqrt(d) + bias) v (equation 2) in the windows of a map: (B, H, W,
@@ -68,8 +65,11 @@ class LocalWindowAttention(WindowAttention):
     ``q_global`` is ignored.
     """
 
-    def build_projection(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
+        super().__init__(num_heads, window_size)
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         return split_qkv(self.qkv(windows), self.num_heads, chunks=3)
@@ -80,8 +80,11 @@ class GlobalWindowAttention(WindowAttention):
     from the window.
     """
 
-    def build_projection(self, embed_dims: int) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
+        super().__init__(num_heads, window_size)
         self.kv = nn.Linear(embed_dims, 2 * embed_dims)
+        self.position = RelativePositionBias(window_size, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         k, v = split_qkv(self.kv(windows), self.num_heads, chunks=2)

@@ -8,6 +8,7 @@ Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -93,24 +94,29 @@ class GCViT(PyramidBackbone):
         init_cfg: InitCfg = None,
     ):
         check_bool('with_cp', with_cp)
-        arch = resolve_arch(arch, self.archs)
+        variant = resolve_arch(arch, self.archs)
         windows = resolve_windows(window_size, NUM_STAGES)
         require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
         num_poolings = count_poolings(windows, pretrain_img_size)
-        last_rate = resolve_drop_path_rate(drop_path_rate, arch)
-        drop_path_rates = compute_drop_path_rates(last_rate, arch.depths)
+        last_rate = resolve_drop_path_rate(drop_path_rate, variant)
+        drop_path_rates = compute_drop_path_rates(last_rate, variant.depths)
         super().__init__(
             in_channels=in_channels,
-            stage_dims=arch.stage_dims,
+            stage_dims=variant.stage_dims,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             lora_rank=lora_rank,
             init_cfg=init_cfg,
         )
-        self.stem = self.stem_type(in_channels, arch.embed_dims)
+        self.stem = self.stem_type(in_channels, variant.embed_dims)
         self.stages = nn.ModuleList(
-            self.stage_type(arch, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)
+            self.stage_type(variant, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)
             for i in range(self.num_stages)
+        )
+        # Between two stages. Each halves the map and doubles the channels.
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(dims, next_dims)
+            for dims, next_dims in pairwise(variant.stage_dims[: self.num_stages])
         )
         # The authors leave convolutions at torch's default.
         self.finish_init(layer_types=(nn.Linear,))

@@ -19,7 +19,7 @@ from .global_query import GlobalQueryGenerator
 class Block(nn.Module):
     """Pre-norm block of window attention and an MLP. Attention also gets the global query.
 
-    The residual connections ``attn_residual`` and ``mlp_residual`` have layer scale and drop path.
+    ``attn_residual`` and ``mlp_residual`` are layer scale and drop path of the two branches.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Block(nn.Module):
 
         ``q_global`` is the global query of the stage, (B, nH, N, d).
         """
-        x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
-        return self.mlp_residual(x, self.mlp(self.norm2(x)))
+        x = x + self.attn_residual(self.attn(self.norm1(x), q_global))
+        return x + self.mlp_residual(self.mlp(self.norm2(x)))
 
 
 class Stage(nn.Module):

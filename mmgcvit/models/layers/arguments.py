@@ -1,6 +1,7 @@
 """Check the arguments of backbones: numbers, windows, image sizes, ``arch``."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, TypeVar
 
 from ...errors import suggest
@@ -50,6 +51,27 @@ def check_ints(name: str, values: Any, length: int) -> None:
     """Raise a ValueError unless the values are a list of ``length`` ints >= 1."""
     is_valid = are_ints(values, length, 1)
     require(name, values, is_valid, f'a list of {length} ints of at least 1, one per stage')
+
+
+def check_int(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise a ValueError unless the value is an int (not a bool) of at least ``minimum``."""
+    require(name, value, is_int(value, minimum), f'an int of at least {minimum}')
+
+
+def check_mlp_ratio(mlp_ratio: Any, stage_dims: Sequence[int]) -> None:
+    """Raise a ValueError unless ``mlp_ratio`` is a number with which the MLPs of all stages have
+    channels.
+    """
+    smallest = min(stage_dims)
+    is_valid = is_finite_number(mlp_ratio) and smallest * mlp_ratio >= 1
+    expected = f'a positive number that makes at least one channel of {smallest}'
+    require('mlp_ratio', mlp_ratio, is_valid, expected)
+
+
+def is_finite_number(value: Any) -> bool:
+    """Return whether a value is an int or float, not a bool, infinity or NaN."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and isfinite(value)
 
 
 def check_divisors(name: str, values: Sequence[int], dividends: Sequence[int]) -> None:

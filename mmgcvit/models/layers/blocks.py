@@ -103,7 +103,8 @@ class DropPath(nn.Module):
 
 
 class Residual(nn.Module):
-    """The residual connection of a branch (attention or MLP): x + DropPath(LayerScale(branch)).
+    """Layer scale and drop path of a branch (attention or MLP), before a block adds it to the map:
+    drop_path(layer_scale(branch)), (B, ..., C) to the same.
 
     ``layer_scale`` is the initial value of the factors; None disables layer scale.
     ``drop_path_rate`` is the probability of dropping an image's branch in training.
@@ -115,9 +116,8 @@ class Residual(nn.Module):
         self.layer_scale = nn.Identity() if is_unscaled else LayerScale(embed_dims, layer_scale)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Add a branch (B, ..., C) to the map x, which it was computed from."""
-        return x + self.drop_path(self.layer_scale(branch))
+    def forward(self, branch: Tensor) -> Tensor:
+        return self.drop_path(self.layer_scale(branch))
 
 
 def run_blocks(

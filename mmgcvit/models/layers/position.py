@@ -54,18 +54,22 @@ class PositionEmbedding(PositionTable):
     """Add a learned embedding to each position of a feature map; for maps of another size than the
     grid, resize it.
 
-    There is one embedding, also for stacked maps (T, B, H, W, C); with ``copies`` = (T,), one for
-    each of them.
+    There is one embedding, also for stacked maps (T, B, H, W, C); with ``num_copies`` = T, there is
+    one for each of them.
     """
 
-    def __init__(self, embed_dims: int, grid: Size, copies: tuple[int, ...] = ()):
+    def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None):
         super().__init__(grid)
-        self.pos_embed = self.make_table(*copies, prod(grid), embed_dims)
+        shape = (prod(grid), embed_dims)
+        if num_copies is not None:
+            shape = (num_copies, *shape)
+        self.pos_embed = self.make_table(*shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
         images = self.pos_embed.transpose(-1, -2).unflatten(-1, self.grid)  # (..., C, h, w)
-        embedding = resize(images, x.shape[-3:-1])
+        height, width = x.shape[-3:-1]
+        embedding = resize(images, (height, width))
         # To (..., 1, H, W, C). Not by movedim: its ONNX operator takes no negative dimensions.
         return x + embedding.transpose(-3, -2).transpose(-2, -1).unsqueeze(-4)
 
@@ -110,7 +114,10 @@ def compute_position_index(window_size: Window) -> Tensor:
     one number per token, y * (2w-1) + x, suffices.
     """
     h, w = window_size
-    y = torch.arange(h) * (2 * w - 1)
-    token = (y[:, None] + torch.arange(w)).flatten()
-    # The last number is also the row of the offset (0, 0).
-    return token[:, None] - token + token[-1]
+    rows = torch.arange(h).unsqueeze(1)
+    columns = torch.arange(w)
+    tokens = (rows * (2 * w - 1) + columns).flatten()
+    queries = tokens.unsqueeze(1)
+    keys = tokens
+    offset_zero = (h - 1) * (2 * w - 1) + (w - 1)  # the row of the offset (0, 0)
+    return queries - keys + offset_zero

@@ -36,11 +36,13 @@ def resize(x: Tensor, size: Size) -> Tensor:
     precise = torch.promote_types(x.dtype, torch.float32)
     # Flatten the batch dimensions. torch.matmul would reshape them, and torch.export has symbolic
     # sizes.
-    images = x.to(precise).flatten(0, -3)
-    rows, columns = [
-        make_matrix(x.shape[i - 2], size[i], x.device).to(precise).expand(images.shape[0], -1, -1)
-        for i in (0, 1)
-    ]
+    images = x.to(precise).flatten(0, -3)  # (N, H, W)
+    num_images, height, width = images.shape
+    new_height, new_width = size
+    rows = make_matrix(height, new_height, x.device).to(precise)  # (h, H)
+    columns = make_matrix(width, new_width, x.device).to(precise)  # (w, W)
+    rows = rows.expand(num_images, -1, -1)
+    columns = columns.expand(num_images, -1, -1)
     with nullcontext() if x.device.type == 'meta' else torch.autocast(x.device.type, enabled=False):
         resized = rows @ images @ columns.transpose(1, 2)
     return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
@@ -55,16 +57,17 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
     options = {'device': device, 'dtype': dtype}
+    # The centres of the output pixels, in pixels of the source.
     centres = (torch.arange(target, **options) + 0.5) * (source / target) - 0.5
     left = centres.floor()
-    taps = torch.arange(-1, 3, **options)
-    x = ((centres - left)[:, None] - taps).abs()
+    taps = torch.arange(-1, 3, **options)  # the four neighbours, from the pixel at the left
+    x = ((centres - left).unsqueeze(1) - taps).abs()  # (target, 4), their distances
     near = ((A + 2) * x - (A + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * A - 4 * A
     weights = torch.where(x <= 1, near, far)  # Keys' cubic kernel
-    pixels = (left[:, None] + taps).clamp(0, source - 1)
-    is_tap = pixels[:, :, None] == torch.arange(source, **options)
-    return (is_tap * weights[:, :, None]).sum(1)
+    pixels = (left.unsqueeze(1) + taps).clamp(0, source - 1)
+    is_tap = pixels.unsqueeze(2) == torch.arange(source, **options)  # (target, 4, source)
+    return (is_tap * weights.unsqueeze(2)).sum(1)
 
 
 # Build outside inference mode, else training could not reuse a cached matrix. 512 entries: detection

@@ -7,7 +7,9 @@ from ..layers.arguments import (
     are_ints,
     check_bool,
     check_divisors,
+    check_int,
     check_ints,
+    check_mlp_ratio,
     is_sequence,
     require,
 )
@@ -47,7 +49,7 @@ class LSAArch:
         img_size: Side of the training images in pixels.
 
     Raises:
-        ValueError: The numbers of a stage, the shifts, their mode or a flag are invalid.
+        ValueError: One of the numbers, the shifts, their mode or a flag is invalid.
     """
 
     embed_dims: tuple[int, ...]
@@ -66,9 +68,16 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
-        self.num_kv_heads = self.num_kv_heads or self.num_heads
+        is_list = is_sequence(self.embed_dims) and len(self.embed_dims) > 0
+        expected = 'a list of ints of at least 1, one for each stage'
+        require('embed_dims', self.embed_dims, is_list, expected)
+        self.num_kv_heads = self.num_heads if self.num_kv_heads is None else self.num_kv_heads
         for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
             check_ints(name, getattr(self, name), len(self.embed_dims))
+        check_int('kernel_size', self.kernel_size)
+        check_int('stride', self.stride)
+        check_int('padding', self.padding, minimum=0)
+        check_mlp_ratio(self.mlp_ratio, self.embed_dims)
         if self.shifts is not None:
             is_valid = (
                 is_sequence(self.shifts)

@@ -36,11 +36,19 @@ class GroupedAttention(nn.Module):
         """Split into keys and values, repeated for all query heads: (..., N, 2*nKV*d) to two (...,
         nH, N, d).
         """
+        k, v = split_qkv(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
         group_size = self.num_heads // self.num_kv_heads
-        repeats = [-1] * (kv.ndim - 1) + [group_size, -1, -1]
-        parts = split_qkv(kv, self.num_kv_heads, chunks=2)  # (..., nKV, N, d) each
-        # Groups of one head stay a view; repeat_interleave would copy them.
-        return tuple(x.unsqueeze(-3).expand(repeats).flatten(-4, -3) for x in parts)
+        return repeat_heads(k, group_size), repeat_heads(v, group_size)
+
+
+def repeat_heads(x: Tensor, group_size: int) -> Tensor:
+    """Repeat each head for the query heads of its group: (..., nKV, N, d) to (..., nKV * G, N, d).
+
+    Groups of one head stay a view; ``repeat_interleave`` would copy them.
+    """
+    *batch, num_kv_heads, num_tokens, head_dims = x.shape
+    groups = x.unsqueeze(-3).expand(*batch, num_kv_heads, group_size, num_tokens, head_dims)
+    return groups.flatten(-4, -3)
 
 
 class SelfAttention(GroupedAttention):

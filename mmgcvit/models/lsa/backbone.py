@@ -10,6 +10,7 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -19,6 +20,7 @@ from ..layers.arguments import (
     ArchAttributes,
     ImageSize,
     InitCfg,
+    Size,
     WindowSize,
     check_bool,
     resolve_arch,
@@ -27,7 +29,7 @@ from ..layers.arguments import (
     resolve_windows,
 )
 from ..layers.padding import ceil_div
-from .archs import ARCHS
+from .archs import ARCHS, LSAArch
 from .key_mappings import KEY_MAPPINGS, describe_shapes
 from .shifted_patches import ShiftedPatchEmbedding, count_patches
 from .stage import NORM_EPS, Downsampler, Stage
@@ -96,30 +98,46 @@ class LSA(PyramidBackbone):
         init_cfg: InitCfg = None,
     ):
         check_bool('with_cp', with_cp)
-        arch = resolve_arch(arch, self.archs)
-        dims = arch.embed_dims
-        num_stages = len(dims)
+        variant = resolve_arch(arch, self.archs)
+        num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages)
         if pretrain_img_size is None:
-            pretrain_img_size = arch.img_size
-        drop_path_rate = resolve_drop_path_rate(drop_path_rate, arch)
+            pretrain_img_size = variant.img_size
+        drop_path_rate = resolve_drop_path_rate(drop_path_rate, variant)
         if out_indices is None:
             out_indices = range(num_stages)
         super().__init__(
             in_channels=in_channels,
-            stage_dims=dims,
+            stage_dims=variant.embed_dims,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             lora_rank=lora_rank,
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
-        self.stem = self.stem_type(in_channels, arch)
-        # The size (h, w) of the position embedding, which each downsampler halves.
-        grid = count_patches(resolve_img_size(pretrain_img_size), arch)
-        self.stages = nn.ModuleList()
-        for i in range(self.num_stages):
-            self.stages.append(self.stage_type(arch, i, grid, windows[i], drop_path_rate, with_cp))
-            grid = tuple(ceil_div(side, 2) for side in grid)
+        self.stem = self.stem_type(in_channels, variant)
+        grids = compute_grids(resolve_img_size(pretrain_img_size), variant)
+        self.stages = nn.ModuleList(
+            self.stage_type(variant, i, grids[i], windows[i], drop_path_rate, with_cp)
+            for i in range(self.num_stages)
+        )
+        # Between two stages. Each halves the map.
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(dims, next_dims)
+            for dims, next_dims in pairwise(variant.embed_dims[: self.num_stages])
+        )
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
+
+
+def compute_grids(img_size: Size, arch: LSAArch) -> list[Size]:
+    """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W): the patches
+    of the stem, which each downsampler halves.
+    """
+    height, width = count_patches(img_size, arch)
+    grids = []
+    for _ in arch.embed_dims:
+        grids.append((height, width))
+        height = ceil_div(height, 2)
+        width = ceil_div(width, 2)
+    return grids

@@ -5,7 +5,6 @@ Only the keys differ; values and shapes are equal. :class:`KeyMapping` explains 
 """
 
 from collections.abc import Mapping
-from operator import floordiv
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +56,8 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> di
     stages = sorted(blocks)[:num_stages]
     embed_dims = [len(tensors[f'stages.{i}.norm1.weight']) for i in stages]
     kv_dims = [len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages]
+    # How many query heads share a key/value head.
+    group_sizes = [dims // kv for dims, kv in zip(embed_dims, kv_dims, strict=True)]
     num_convs = sum(name.startswith('stem.convs.') for name in tensors) // 2  # weights and biases
     position = tensors['stages.0.position.pos_embed']
     num_positions = len(position) if position.ndim == 3 else 1
@@ -65,7 +66,7 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> di
     return {
         'embed_dims': tuple(embed_dims),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(map(floordiv, embed_dims, kv_dims)),
+        'num_heads': tuple(group_sizes),
         'num_kv_heads': (1,) * len(stages),
         'kernel_size': kernel_size,
         'stride': kernel_size,

@@ -38,8 +38,11 @@ class ShiftedPatchEmbedding(nn.Module):
             (conv,) = self.convs
             return nchw_to_nhwc(conv(images))
         copies = make_shifted_copies(images, self.shifts, self.shift_mode)
-        # One convolution for each copy, or one for all. The maps are (B, C, h, w).
-        maps = [self.convs[i % len(self.convs)](copy) for i, copy in enumerate(copies)]
+        is_shared = len(self.convs) == 1
+        maps = []  # (B, C, h, w) each
+        for i, copy in enumerate(copies):
+            conv = self.convs[0] if is_shared else self.convs[i]
+            maps.append(conv(copy))
         return torch.stack(maps).permute(0, 1, 3, 4, 2)
 
 
@@ -66,6 +69,9 @@ def count_patches(size: Size, arch: LSAArch) -> Size:
     """Return the size (h, w) of the map that :class:`ShiftedPatchEmbedding` makes of images of
     ``size`` = (H, W).
     """
+    height, width = size
     # The formula of nn.Conv2d, for sides that pad_images has rounded up.
     added = 2 * arch.padding - arch.kernel_size
-    return tuple((round_up(side, arch.stride) + added) // arch.stride + 1 for side in size)
+    rows = (round_up(height, arch.stride) + added) // arch.stride + 1
+    columns = (round_up(width, arch.stride) + added) // arch.stride + 1
+    return rows, columns

@@ -22,8 +22,7 @@ NORM_EPS = 1e-6
 class Block(nn.Module):
     """Pre-norm block of attention and an MLP.
 
-    The residual connections ``attn_residual`` and ``mlp_residual`` have drop path. The paper's
-    local attention block is the one with :class:`ShiftAttention`.
+    ``attn_residual`` and ``mlp_residual`` are drop path of the two branches.
     """
 
     def __init__(self, embed_dims: int, attn: nn.Module, mlp_ratio: float, drop_path_rate: float):
@@ -34,12 +33,30 @@ class Block(nn.Module):
         self.mlp_residual = Residual(embed_dims, None, drop_path_rate)
 
     def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        """Apply the block to a map (B, H, W, C), or make one of the maps of shifted copies, (T, B,
-        H, W, C). The norms are the stage's.
-        """
-        unshifted = x[0] if x.ndim == 5 else x
-        x = self.attn_residual(unshifted, self.attn(norm1(x)))
-        return self.mlp_residual(x, self.mlp(norm2(x)))
+        """Apply the block to a map (B, H, W, C). The norms are the stage's."""
+        x = x + self.attn_residual(self.attn(norm1(x)))
+        return x + self.mlp_residual(self.mlp(norm2(x)))
+
+
+class ShiftBlock(Block):
+    """The paper's local attention block: makes one map of those of T shifted copies."""
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        num_kv_heads: int,
+        mlp_ratio: float,
+        drop_path_rate: float,
+    ):
+        attn = ShiftAttention(embed_dims, num_heads, num_kv_heads)
+        super().__init__(embed_dims, attn, mlp_ratio, drop_path_rate)
+
+    def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
+        """Make a map (B, H, W, C) of the copies' (T, B, H, W, C). The norms are the stage's."""
+        unshifted = copies[0]
+        x = unshifted + self.attn_residual(self.attn(norm1(copies)))
+        return x + self.mlp_residual(self.mlp(norm2(x)))
 
 
 class Stage(nn.Module):
@@ -47,10 +64,11 @@ class Stage(nn.Module):
 
     ``index`` is that of the stage, ``grid`` the size (h, w) of the position embedding, and
     ``window_size`` the largest window. In variants with shifts, the first stage takes the maps of
-    shifted copies, and its first block has :class:`ShiftAttention`.
+    shifted copies, and its first block is a :class:`ShiftBlock`.
     """
 
-    first_attention_type = ShiftAttention
+    # The first block of the first stage in variants with shifts.
+    first_block_type: type[nn.Module] = ShiftBlock
 
     def __init__(
         self,
@@ -64,21 +82,28 @@ class Stage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         embed_dims = arch.embed_dims[index]
-        dims_and_heads = (embed_dims, arch.num_heads[index], arch.num_kv_heads[index])
-        has_copies = index == 0 and arch.shifts is not None
+        num_heads = arch.num_heads[index]
+        num_kv_heads = arch.num_kv_heads[index]
+        shifts = arch.shifts if index == 0 else None
         # The copies share a position embedding, or each has its own.
-        has_positions = has_copies and not arch.shared_position
-        copies = (len(arch.shifts),) if has_positions else ()
-        self.position = PositionEmbedding(embed_dims, grid, copies)
+        num_copies = None if shifts is None or arch.shared_position else len(shifts)
+        self.position = PositionEmbedding(embed_dims, grid, num_copies)
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
-            if i == 0 and has_copies:
-                attn = self.first_attention_type(*dims_and_heads)
+            if i == 0 and shifts is not None:
+                block = self.first_block_type(
+                    embed_dims=embed_dims,
+                    num_heads=num_heads,
+                    num_kv_heads=num_kv_heads,
+                    mlp_ratio=arch.mlp_ratio,
+                    drop_path_rate=drop_path_rate,
+                )
             else:
-                attn = SelfAttention(*dims_and_heads, window_size)
-            self.blocks.append(Block(embed_dims, attn, arch.mlp_ratio, drop_path_rate))
+                attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
+                block = Block(embed_dims, attn, arch.mlp_ratio, drop_path_rate)
+            self.blocks.append(block)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stage to a map (B, H, W, C), or to maps of shifted copies (T, B, H, W, C)."""

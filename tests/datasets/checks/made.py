@@ -129,7 +129,7 @@ def config(dataset, loader='train_dataloader', **settings):
     return Config({'default_scope': scope, loader: {'dataset': dataset}, **settings})
 
 
-def check(cfg, images=None):
-    """Check all datasets of a config and return the report."""
+def check(cfg, loaders=LOADERS, images=None):
+    """Check the datasets of dataloaders of a config and return the report."""
     enter_scope(cfg)
-    return check_datasets(cfg, LOADERS, images, Progress(disable=True))
+    return check_datasets(cfg, loaders, images, Progress(disable=True))

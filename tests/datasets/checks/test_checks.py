@@ -189,6 +189,23 @@ def test_the_limit_of_objects_is_that_of_all_parts_of_a_detector(model, limit):
     assert find_max_objects(SimpleNamespace(**ConfigDict(model))) == limit
 
 
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_an_evaluator_has_the_annotations_of_its_dataset(part, tmp_path):
+    """Else the scores say nothing. A copy of the file is not another one."""
+    dataset = write_coco(tmp_path)
+    (tmp_path / 'copy.json').write_bytes((tmp_path / 'train.json').read_bytes())
+    (tmp_path / 'other.json').write_text((tmp_path / 'train.json').read_text() + ' ')
+    found = {}
+    for name in ('train', 'copy', 'other', 'missing'):
+        metrics = [{'type': 'CocoMetric', 'ann_file': f'{tmp_path}/{name}.json'}]
+        cfg = config(dataset, f'{part}_dataloader', **{f'{part}_evaluator': metrics})
+        found[name] = '\n'.join(check(cfg).format_messages())
+    assert (found['train'], found['copy']) == ('', '')
+    for name in ('other', 'missing'):
+        assert f'{part}_evaluator reads {tmp_path}/{name}.json' in found[name]
+        assert 'the same ann_file' in found[name]
+
+
 def test_the_test_command_names_crowded_images_once(call, work_dirs, digits):
     """The detector finds three objects at most."""
     root = f'{digits}/coco/'

@@ -21,6 +21,7 @@ from mmgcvit.datasets.formats import class_folders, maps
 from mmgcvit.datasets.layouts import get_split
 
 WIDTH, HEIGHT = 96, 72
+GREY_STEP = 7  # between the grey levels of two images
 SPLIT_NAMES = {
     'train': [
         'train',
@@ -136,7 +137,7 @@ class Photo:
         return self.stem + self.suffix
 
     def write(self, path: Path) -> None:
-        pixels = np.full((HEIGHT, WIDTH, 3), 10 * self.number, np.uint8)
+        pixels = np.full((HEIGHT, WIDTH, 3), GREY_STEP * self.number, np.uint8)
         if self.is_textured:
             pixels = np.random.default_rng(self.number).integers(0, 60, pixels.shape, np.uint8)
             for index, (_, (left, top, right, bottom), *_) in enumerate(self.things):
@@ -149,7 +150,7 @@ class Photo:
 
 def read_number(path: str | Path) -> int:
     """Return the number of the image in a file."""
-    return round(Image.open(path).convert('L').getpixel((0, 0)) / 10)
+    return round(Image.open(path).convert('L').getpixel((0, 0)) / GREY_STEP)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects
 from mmgcvit.datasets.rules import parsing as parsed
-from mmgcvit.datasets.rules.classes import find_missing_classes
+from mmgcvit.datasets.rules.classes import find_few_scored, find_missing_classes
 from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
@@ -31,7 +32,8 @@ FORMATS = {
     'classes': (('{}/{label}/',), 'none'),
     'maps': (('images/{}/', 'labels/{}'), 'labels/train/{}.png'),
 }
-NUMBERS = {'train': 20, 'val': 4}
+# One photo is under a tenth of those of a split. Three are above it, and under a tenth of all.
+NUMBERS = {'train': 11, 'val': 11, 'test': 11}
 
 
 def edit_all(change):
@@ -95,19 +97,55 @@ def change_photos(change):
     return change
 
 
-def copy_to(split):
-    @change_photos
-    def copy(made, photo):
-        made.photos[split].append(replace(photo, stem=f'copy {photo.stem}'))
+@change_photos
+def copy_to_val(made, photo):
+    made.photos['val'].append(replace(photo, stem=f'copy {photo.stem}'))
 
-    return copy
+
+@change_photos
+def repeat_photo(made, photo):
+    for photos in made.photos.values():
+        if photo in photos:
+            photos.append(replace(photo, stem=f'copy {photo.stem}'))
+
+
+@change_photos
+def share_held_out(made, photo):
+    made.photos['test'].append(replace(made.photos['val'][0], stem='shared'))
+
+
+def rename_photos(make_stem):
+    """Return a change of all stems, by the split and the position of a photo in it."""
+
+    @change_photos
+    def rename(made, photo):
+        for split, photos in made.photos.items():
+            for index, each in enumerate(photos):
+                each.stem = make_stem(split, index)
+
+    return rename
+
+
+def name_frame(split, index):
+    """Frames of one clip, which are in the splits by turns."""
+    return f'clip_{3 * index + [*NUMBERS].index(split):03}'
+
+
+def name_tile(split, index):
+    return f'{chr(97 + index)}_row{[*NUMBERS].index(split)}_col1'
+
+
+def name_copy(split, index):
+    return f'{chr(97 + index)}_jpg.rf.{split}'
 
 
 @change_photos
 def contradict(made, photo):
     label = (photo.label + 1) % len(made.classes)
     copy = replace(photo, stem=f'copy {photo.stem}', things=photo.things[:1], label=label)
-    made.photos['train'].append(copy)
+    for photos in made.photos.values():
+        if photo in photos:
+            photos.append(copy)
 
 
 @change_photos
@@ -123,6 +161,11 @@ def add_class(made, photo):
     other = made.photos['val'][0]
     other.label = made.classes.index('x')
     other.things[0] = other.things[0]._replace(name='x')
+
+
+@change_photos
+def keep_few(made, photo):
+    """Each split has eleven photos, which are few already."""
 
 
 def set_box(*box):
@@ -141,7 +184,7 @@ def set_option(name):
 @change_photos
 def name_alike(made, photo):
     made.classes[:] = ['disc', 'Disc']
-    for other in made.photos['train'] + made.photos['val']:
+    for other in chain.from_iterable(made.photos.values()):
         other.things[1] = other.things[1]._replace(name='Disc')
 
 
@@ -228,9 +271,13 @@ ROWS = [
     (images.OTHER_SIZE, write_map(SMALL_MAP), ('maps config',)),
     (images.OTHER_SIZE, rotate_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
-    (copies.REPEATED_IMAGES, copy_to('train'), ALL),
+    (copies.REPEATED_IMAGES, repeat_photo, ALL),
     (copies.CONTRADICTIONS, contradict, ALL),
-    (copies.SHARED_IMAGES, copy_to('val'), ALL),
+    (copies.SHARED_IMAGES, copy_to_val, ALL),
+    (copies.SHARED_HELD_OUT, share_held_out, ALL),
+    (copies.DIVIDED_FRAMES, rename_photos(name_frame), ALL),
+    (copies.DIVIDED_TILES, rename_photos(name_tile), ALL),
+    (copies.DIVIDED_COPIES, rename_photos(name_copy), ALL),
     (objects.REPEATED_OBJECTS, repeat_thing, BOXED),
     (objects.REPEATED_OBJECTS, repeat_object(1), ('coco config',)),
     (objects.NOT_FINITE, edit_coco('annotations', bbox=[1, 2, None, 4]), COCO),
@@ -271,6 +318,7 @@ ROWS = [
     (images.NO_MAP, write_text, ('maps config',)),
     (classes.CLASS_NAMES, name_alike, BOXED),
     (classes.MISSING_CLASSES, add_class, (*BOXED, 'maps semantic')),
+    (classes.FEW_SCORED, keep_few, ALL),
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
     (parsed.UNUSED_LABELS, unlink, ('yolo',)),
     (parsed.ZERO_BASED, edit_text(r'<xmin>\d+', '<xmin>0'), ('voc',)),
@@ -291,17 +339,55 @@ ROWS = [
 WORDS = {
     classes.CLASS_NAMES: ['equal but for case'],
     classes.MISSING_CLASSES: ['no training image has '],
+    classes.FEW_SCORED: ['so its scores are rough'],
     coco.DUPLICATE_IDS: ['several images or categories with the id 3', coco.DUPLICATE_IDS.problem],
     images.OTHER_LABELS: ['have the values', images.OTHER_LABELS.problem],
 }
-OF_TRAINING = (
-    copies.REPEATED_IMAGES,
-    copies.CONTRADICTIONS,
-    copies.SHARED_IMAGES,
-    classes.MISSING_CLASSES,
-    coco.NO_OBJECTS,
-)
+# Why a rule is not for a split, or not in a config.
+TRAINING_ONLY = {
+    copies.SHARED_IMAGES: 'images stay in validation and test, and leave training',
+    classes.MISSING_CLASSES: 'a class without training images is planted; the others: test_hold_out',
+    coco.NO_OBJECTS: 'images without objects may be scored: all that is found is false',
+}
+FOLDER_ONLY = {
+    copies.SHARED_IMAGES: 'a config names its images, and the run trains those',
+    copies.REPEATED_IMAGES: 'a config may repeat images on purpose',
+    copies.CONTRADICTIONS: 'a config may list images with parts of their objects, for parts of classes',
+    copies.SHARED_HELD_OUT: 'a template without test data tests on those of validation',
+    copies.DIVIDED_FRAMES: 'the authors of a config have chosen its splits',
+    copies.DIVIDED_TILES: 'the authors of a config have chosen its splits',
+    copies.DIVIDED_COPIES: 'the authors of a config have chosen its splits',
+    classes.MISSING_CLASSES: 'a config may have more classes than its data, for example of COCO',
+    classes.FEW_SCORED: 'a summary line counts images and objects of each dataset',
+    classes.CLASS_NAMES: "a config's own classes must be those of its file, in order",
+    judge.ROTATED_BOXES: 'by their size before the rotation, boxes are outside: OUTSIDE is asked',
+    objects.BOX_MASKS: 'a config sets what it trains',
+    objects.BRUSH_MASKS: 'files are read as they are, not copied with another iscrowd',
+    objects.CROWD_MASKS: 'a summary line counts ignored objects',
+    images.UNUSABLE_NAME: 'a list that cannot have the name lacks the image: MISSING is asked',
+    parsed.WRONG_LINES: 'no config reads YOLO',
+    parsed.UNUSED_LABELS: 'no config reads YOLO',
+    parsed.WRONG_OBJECTS: 'no config reads VOC',
+    parsed.ZERO_BASED: 'no config reads VOC',
+    parsed.UNUSABLE_XML: 'no config reads VOC',
+    parsed.UNKNOWN_LINES: 'no config reads VOC',
+    parsed.UNPAIRED: 'a config lists its pairs: MISSING is asked',
+    parsed.UNUSABLE_MAPS: 'NO_MAP, OTHER_SIZE and OTHER_LABELS are asked',
+    parsed.SCATTERED: 'no config reads maps of instances',
+}
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
+
+
+def list_cells(is_config):
+    """Return the cells with the number of photos that break the rule: 1, and 3 if a tenth counts."""
+    cells = []
+    for rule, change, column in CELLS:
+        if ('config' in column) == is_config:
+            cells.append((rule, change, column, 1))
+            effect = rule.in_config if is_config else rule.in_folder
+            if effect in (FolderEffect.LEFT_OUT, ConfigEffect.STOPS_IF_MANY):
+                cells.append((rule, change, column, 3))
+    return cells
 
 
 def write_dataset(data_format, change, number, root, split='train'):
@@ -320,26 +406,25 @@ def says(rule, text):
     return any(words in text for words in WORDS.get(rule, [rule.problem]))
 
 
-@pytest.mark.parametrize(('split', 'number'), [('train', 1), ('train', 5), ('val', 1)])
-@pytest.mark.parametrize(
-    ('rule', 'change', 'column'), [cell for cell in CELLS if 'config' not in cell[2]]
-)
+@pytest.mark.parametrize('split', [*NUMBERS])
+@pytest.mark.parametrize(('rule', 'change', 'column', 'number'), list_cells(is_config=False))
 def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, split, number, tmp_path):
-    """One of 24 photos breaks it, for training or validation, or five: more than a tenth."""
-    if split == 'val' and rule in OF_TRAINING:
-        pytest.skip('it is about photos for training')
+    """One of the photos of a split breaks it, or three: more than a tenth of this split alone."""
+    if split != 'train' and rule in TRAINING_ONLY:
+        pytest.skip(TRAINING_ONLY[rule])
     data_format, task = [*column.split(), None][:2]
     for image, label in write_dataset(data_format, change, number, tmp_path, split):
         if not hasattr(change, 'is_before'):
             change(image, label)
     is_left_out = rule.in_folder == FolderEffect.LEFT_OUT
-    if rule.in_folder == FolderEffect.REJECTED or (is_left_out and number == 5):
+    if rule.in_folder == FolderEffect.REJECTED or (is_left_out and number == 3):
         with pytest.raises(UserError) as error:
             read_folder(tmp_path, task)
         assert says(rule, str(error.value))
         return
     dataset = read_folder(tmp_path, task)
-    text = '\n'.join([str(dataset), *format_findings(find_missing_classes(dataset))])
+    findings = [*find_missing_classes(dataset), *find_few_scored(dataset)]
+    text = '\n'.join([str(dataset), *format_findings(findings)])
     assert says(rule, text)
     problems = re.findall(rf'(\d) problems? in \d+ {rule.unit}', text)
     assert problems in ([], ['1'], ['2'])
@@ -349,26 +434,31 @@ def test_a_broken_rule_has_its_effect_in_a_folder(rule, change, column, split, n
         assert re.search(names, text)
 
 
-@pytest.mark.parametrize('number', [1, 5])
-@pytest.mark.parametrize(
-    ('rule', 'change', 'column'), [cell for cell in CELLS if 'config' in cell[2]]
-)
-def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, tmp_path):
+@pytest.mark.parametrize('split', [*NUMBERS])
+@pytest.mark.parametrize(('rule', 'change', 'column', 'number'), list_cells(is_config=True))
+def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, split, number, tmp_path):
+    """Commands check the dataset that they read: training the first two, the others one."""
+    if split != 'train' and rule in TRAINING_ONLY:
+        pytest.skip(TRAINING_ONLY[rule])
     data_format, _ = column.split()
     root = tmp_path / 'data'
-    files = write_dataset(data_format, change, number, root)
+    files = write_dataset(data_format, change, number, root, split)
     task = 'semantic' if data_format == 'maps' else None
     path, _ = make_config(read_folder(root, task), tmp_path / 'run', size='mini')
     cfg = Config.fromfile(path)
-    copy = Path(cfg.train_dataloader.dataset.ann_file)
+    loader = f'{split}_dataloader'
+    dataset = cfg[loader].dataset
+    copy = Path(dataset.ann_file)
     for image, label in files:
         change(image, label if data_format == 'maps' else copy)
     if change is rotate_only:
-        cfg.train_dataloader.dataset.pipeline.pop(1)
-    report = check(cfg)
+        dataset.pipeline.pop(1)
+    report = check(cfg, [loader])
     effect = rule.in_config
+    if split != 'train' and rule.in_scoring:
+        effect = rule.in_scoring
     stops_run = effect == ConfigEffect.STOPS or (
-        effect == ConfigEffect.STOPS_IF_MANY and number == 5
+        effect == ConfigEffect.STOPS_IF_MANY and number == 3
     )
     messages = report.format_messages(stops_run)
     assert says(
@@ -377,9 +467,11 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, number, 
 
 
 def test_the_table_has_each_rule_in_folders_and_in_configs():
-    """Class folders in another order are in the tests of checks."""
+    """Class folders in another order, heads and evaluators are in the tests of checks."""
     places = {(rule, 'config' in column) for rule, _, column in CELLS}
     expected = {(rule, False) for rule in RULES if rule.in_folder}
     expected |= {(rule, True) for rule in RULES if rule.in_config}
-    elsewhere = {(images.OTHER_ORDER, True), (images.OTHER_NUM_CLASSES, True)}
+    others = (images.OTHER_ORDER, images.OTHER_NUM_CLASSES, coco.OTHER_ANNOTATIONS)
+    elsewhere = {(rule, True) for rule in others}
     assert expected - places == elsewhere
+    assert {*FOLDER_ONLY} == {rule for rule in RULES if not rule.in_config}

@@ -4,8 +4,12 @@ import re
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmgcvit import LSA, GCViT
+from mmgcvit.models.gcvit.archs import GCViTArch
+from mmgcvit.models.lsa import LSAArch
 
 from .backbones import GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
@@ -20,6 +24,9 @@ BOTH = [
     ('frozen_stages', 5, 'frozen_stages is 5.*up to 4'),
     ('frozen_stages', -2, 'frozen_stages is -2.*up to 4'),
     ('frozen_stages', True, 'frozen_stages is True.*up to 4'),
+    ('in_channels', 0, 'in_channels is 0; expected an int of at least 1'),
+    ('in_channels', True, 'in_channels is True; expected an int of at least 1'),
+    ('in_channels', 3.0, r'in_channels is 3\.0; expected an int of at least 1'),
     ('lora_rank', 0.5, 'lora_rank is 0.5; expected 0 .* or an int of at least 1'),
     ('lora_rank', -1, 'lora_rank is -1; expected 0'),
     ('lora_rank', True, 'lora_rank is True; expected 0'),
@@ -27,6 +34,15 @@ BOTH = [
     ('arch', {'embed_dims': 8}, "missing .*'depths'"),
     ('arch.heads', 3, "unexpected keyword argument 'heads'"),
     ('arch.depths', (2, 2), 'depths is .*a list of 4 ints of at least 1'),
+    ('arch.depths', (2, 2, 0, 2), 'depths is .*a list of 4 ints of at least 1'),
+    ('arch.num_heads', (2, 4, True, 8), 'num_heads is .*a list of 4 ints of at least 1'),
+    ('arch.mlp_ratio', 0, 'mlp_ratio is 0; expected a positive number'),
+    ('arch.mlp_ratio', -2, 'mlp_ratio is -2; expected a positive number'),
+    ('arch.mlp_ratio', True, 'mlp_ratio is True; expected a positive number'),
+    ('arch.mlp_ratio', '4', "mlp_ratio is '4'; expected a positive number"),
+    ('arch.mlp_ratio', float('nan'), 'mlp_ratio is nan; expected a positive number'),
+    ('arch.mlp_ratio', float('inf'), 'mlp_ratio is inf; expected a positive number'),
+    ('arch.mlp_ratio', 0.06, r'mlp_ratio is 0\.06; .* at least one channel of 16'),
     ('arch.num_heads', (3, 2, 4, 8), r'num_heads\[0\] is 3; expected a divisor of 16'),
     ('arch.drop_path_rate', 'x', "drop_path_rate is 'x'; expected a number"),
     ('window_size', (7, 7, 14), WINDOWS),
@@ -39,9 +55,21 @@ GCVITS = [
     ('arch', 'Large', 'did you mean large'),
     ('arch', ['tiny'], "unknown arch .*'tiny'"),
     ('window_size', (7, 7, None, 7), 'window_size is .*not None'),
+    ('arch.embed_dims', 0, 'embed_dims is 0; expected an int of at least 1'),
+    ('arch.embed_dims', True, 'embed_dims is True; expected an int of at least 1'),
+    ('arch.embed_dims', 16.0, r'embed_dims is 16\.0; expected an int of at least 1'),
+    ('arch.layer_scale', True, r'layer_scale is True; expected None .* or a number'),
+    ('arch.layer_scale', float('nan'), r'layer_scale is nan; expected None .* or a number'),
 ]
 LSAS = [
     ('arch.num_kv_heads', (2, 3, 4, 8), r'num_kv_heads\[1\] is 3; expected a divisor of 4'),
+    ('arch.embed_dims', 16, 'embed_dims is 16; expected a list of ints of at least 1'),
+    ('arch.embed_dims', (), r'embed_dims is \(\); expected a list of ints of at least 1'),
+    ('arch.embed_dims', (0, 32, 48, 64), 'embed_dims is .*a list of 4 ints of at least 1'),
+    ('arch.num_kv_heads', 0, 'num_kv_heads is 0; expected a list of 4 ints of at least 1'),
+    ('arch.kernel_size', 0, 'kernel_size is 0; expected an int of at least 1'),
+    ('arch.stride', True, 'stride is True; expected an int of at least 1'),
+    ('arch.padding', -1, 'padding is -1; expected an int of at least 0'),
     ('arch.img_size', 16, 'pretrain_img_size is 16; expected at least 32 px'),
     ('arch.shared_conv', 'no', "shared_conv is 'no'; expected True or False"),
     ('arch.shifts', ((0, 0),), SHIFTS),
@@ -63,6 +91,38 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
             value = {**arch, attribute: value}
         with pytest.raises((ValueError, TypeError), match=words):
             network(**{'arch': arch, name: value})
+
+
+NOT_POSITIVE_INTS = (
+    st.integers(max_value=0) | st.booleans() | st.floats() | st.text() | st.binary() | st.tuples()
+)
+
+
+@given(
+    name=st.sampled_from(['embed_dims', 'depths', 'num_heads', 'num_kv_heads']),
+    stage=st.integers(0, 3),
+    value=NOT_POSITIVE_INTS,
+)
+def test_numbers_of_a_stage_that_are_not_positive_ints_are_named(name, stage, value):
+    values = [1, 1, 1, 1]
+    values[stage] = value
+    with pytest.raises(ValueError, match=f'^{name} is .*; expected a list of 4 ints'):
+        LSAArch(**{**LSA_ARCH, name: values})
+    if name in ('depths', 'num_heads'):
+        with pytest.raises(ValueError, match=f'^{name} is .*; expected a list of 4 ints'):
+            GCViTArch(**{**GCVIT, name: values})
+
+
+@given(value=NOT_POSITIVE_INTS)
+def test_single_numbers_that_are_not_positive_ints_are_named(value):
+    for name in ('kernel_size', 'stride'):
+        with pytest.raises(ValueError, match=f'^{name} is .*; expected an int of at least 1'):
+            LSAArch(**{**LSA_ARCH, name: value})
+    with pytest.raises(ValueError, match=r'^embed_dims is .*; expected an int of at least 1'):
+        GCViTArch(**{**GCVIT, 'embed_dims': value})
+    for build in (small_gcvit, small_lsa):
+        with pytest.raises(ValueError, match=r'^in_channels is .*; expected an int of at least 1'):
+            build(in_channels=value)
 
 
 @pytest.mark.parametrize('build', [small_gcvit, small_lsa])

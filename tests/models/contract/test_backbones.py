@@ -164,6 +164,49 @@ def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
 
 
 @one_of_each
+def test_a_downsampler_has_the_depth_of_the_block_before_it_and_a_stage_that_of_its_first(build):
+    """There is one downsampler between two stages, also if the last stages are not built."""
+    for out_indices in [(0, 1, 2, 3), (1, 2), (0,)]:
+        model = build(out_indices=out_indices)
+        assert len(model.downsamplers) == len(model.stages) - 1 == out_indices[-1]
+        blocks = 0
+        for i, stage in enumerate(model.stages):
+            assert model.get_layer_depth(f'stages.{i}.weight')[0] == blocks + 1
+            blocks += len(stage.blocks)
+            assert model.get_layer_depth(f'downsamplers.{i}.weight')[0] == blocks
+        assert model.get_layer_depth(f'norm{i}.weight') == (blocks + 1, blocks + 2)
+
+
+def test_a_block_whose_branches_drop_path_drops_returns_its_input(build):
+    """The first block of LSA returns its input of the unshifted copy."""
+    model = build(drop_path_rate=0.5).train()
+    called = []
+
+    def check(block, inputs, found):
+        x = inputs[0]
+        assert torch.equal(found, x[0] if x.ndim == 5 else x)
+        called.append(block)
+
+    for block in list_blocks(model):
+        for residual in (block.attn_residual, block.mlp_residual):
+            residual.drop_path.register_forward_hook(lambda *_: torch.zeros(1))
+        block.register_forward_hook(check)
+    model(torch.randn(1, 3, 64, 96))
+    assert called == list_blocks(model)
+
+
+@one_of_each
+def test_both_branches_of_a_block_have_its_drop_path_rate(build):
+    """GC ViT's rise linearly from 0, LSA's are all the same."""
+    model = build(drop_path_rate=0.4)
+    count = len(list_blocks(model))
+    for i, block in enumerate(list_blocks(model)):
+        rate = 0.4 * i / (count - 1) if build is small_gcvit else 0.4
+        for residual in (block.attn_residual, block.mlp_residual):
+            assert getattr(residual.drop_path, 'drop_prob', 0) == pytest.approx(rate)
+
+
+@one_of_each
 def test_out_indices_choose_maps_and_leave_no_parameter_unused(build):
     everything, image = build(drop_path_rate=0.0), torch.randn(1, 3, 64, 64)
     expected = everything(image)
@@ -192,6 +235,21 @@ def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build):
             assert not any(parameter.requires_grad for parameter in part.parameters())
         for parameter in model.stages[frozen_stages:].parameters():
             assert parameter.grad is not None
+
+
+@one_of_each
+def test_frozen_stages_freeze_their_norms_and_the_downsamplers_after_them_and_nothing_else(build):
+    """The norm after the last frozen stage is frozen, the next stage's is trained."""
+    for frozen_stages in (-1, 0, 1, 3, 4):
+        model = build(frozen_stages=frozen_stages).train()
+        frozen = ['stem.'] if frozen_stages >= 0 else []
+        for i in range(frozen_stages):
+            frozen += [f'stages.{i}.', f'norm{i}.', f'downsamplers.{i}.']
+        for name, parameter in model.named_parameters():
+            assert parameter.requires_grad != name.startswith(tuple(frozen)), name
+        for name, module in model.named_modules():
+            if name and name not in ('stages', 'downsamplers'):
+                assert module.training != f'{name}.'.startswith(tuple(frozen)), name
 
 
 # A kernel of CUDA is reported wrong in bfloat16 for windows of 15 and 17 (pytorch#191937).

@@ -19,6 +19,22 @@ def test_drop_path_rises_linearly_over_all_blocks():
     ]
 
 
+def test_published_variants_with_layer_scale_start_at_1e_5():
+    """In the authors' code, the variants from small on have layer scale."""
+    scales = {name: arch.layer_scale for name, arch in GCViT.archs.items()}
+    scaled = dict.fromkeys(('small', 'small2', 'base', 'large'), 1e-5)
+    assert scales == {'xxtiny': None, 'xtiny': None, 'tiny': None, 'tiny2': None, **scaled}
+
+
+def test_both_branches_of_every_block_start_with_the_layer_scale_of_the_arch():
+    model = GCViT({**GCVIT, 'layer_scale': 0.25})
+    scales = [
+        x for name, x in model.named_parameters() if name.endswith('_residual.layer_scale.gamma')
+    ]
+    assert len(scales) == 2 * sum(GCVIT['depths'])
+    assert all((scale == 0.25).all() for scale in scales)
+
+
 def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
     windows = [(7, 7), (7, 7), (14, 14), (7, 7)]
     for pretrain_img_size, stage_2 in [(384, 1), ((224, 224), 0), ([224, 448], 1)]:

@@ -76,11 +76,11 @@ def test_a_bias_is_aligned_and_in_half_precision_but_its_gradients_accumulate_in
 
 
 @settings(max_examples=25)
-@given(side=st.integers(1, 9), grid=windows, copies=st.sampled_from([(), (3,)]))
-def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, copies, device):
+@given(side=st.integers(1, 9), grid=windows, num_copies=st.sampled_from([None, 3]))
+def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, num_copies, device):
     stored = (side, side) if side**2 != grid[0] * grid[1] else grid
-    source = PositionEmbedding(4, stored, copies).to(device)
-    target = PositionEmbedding(4, grid, copies).to(device)
+    source = PositionEmbedding(4, stored, num_copies).to(device)
+    target = PositionEmbedding(4, grid, num_copies).to(device)
     target.load_state_dict(source.state_dict())
     images = source.pos_embed.view(-1, *stored, 4).movedim(-1, 1)
     expected = torchs(images, grid).movedim(1, -1)

@@ -1,0 +1,247 @@
+"""Say the numbers of each config's recipe in words, as docs/recipe_values.md lists them.
+
+They are read from what the config builds (model, optimizer) where that exists, so that a number
+that does not arrive there is seen. ``python -m tests.configs.recipe_values FILE`` writes the
+tables.
+"""
+
+import sys
+from collections import defaultdict
+from functools import partial
+from pathlib import Path
+
+from mmengine.registry import init_default_scope
+
+from .models import EVERY, get_lrs_and_decays, get_model, read
+
+GPUS = 8
+# Settings of transforms that say nothing about the images.
+UNTOLD = ('type', 'backend_args', 'meta_keys', 'keys', 'with_bbox', 'with_mask', 'with_label')
+PACKING = ('PackDetInputs', 'PackSegInputs', 'PackInputs')
+
+
+def write_number(value):
+    """Write a number with four significant digits, or three where it is small."""
+    if isinstance(value, int):
+        return str(value)
+    return f'{value:.3g}'.replace('e-0', 'e-') if value < 0.01 else f'{value:.4g}'
+
+
+def write_range(values):
+    """Write the lowest and the highest of some numbers."""
+    ends = sorted({min(values), max(values)})
+    return ' to '.join(map(write_number, ends))
+
+
+def is_size(value):
+    """Return whether a value is an image size: two numbers of pixels."""
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return is_pair and all(isinstance(number, int) for number in value)
+
+
+def write_value(value):
+    """Write a setting of a transform: numbers of one kind as a range, nested steps in brackets."""
+    if isinstance(value, dict):
+        return write_transform(value) if 'type' in value else f'({write_settings(value)})'
+    if isinstance(value, bool) or not isinstance(value, (int, float, list, tuple)):
+        return str(value)
+    if isinstance(value, (int, float)):
+        return write_number(value)
+    if all(map(is_size, value)):
+        return 'x'.join(map(write_range, zip(*value, strict=True)))
+    return f'[{", ".join(map(write_value, value))}]'
+
+
+def write_settings(settings):
+    """Write settings, sorted by name."""
+    told = {key: value for key, value in sorted(settings.items()) if key not in UNTOLD}
+    return ' '.join(f'{key}={write_value(value)}' for key, value in told.items())
+
+
+def write_transform(settings):
+    name = settings['type'].removeprefix('mmgcvit.').removeprefix('mmdet.')
+    return f'{name} {write_settings(settings)}'.strip()
+
+
+def write_pipeline(pipeline):
+    """Write the transforms of a pipeline, without those that load and pack."""
+    steps = (
+        step
+        for step in pipeline
+        if not step['type'].startswith('Load') and step['type'] not in PACKING
+    )
+    return '; '.join(map(write_transform, steps))
+
+
+def find_dataset(dataset):
+    """Return the settings of a dataset within those that wrap it."""
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def write_images(cfg, loader):
+    """Write what happens to the images of a dataloader, and which are left out."""
+    dataset = cfg[loader].dataset.to_dict()
+    steps = [write_pipeline(dataset.get('pipeline', ()))]
+    inner = find_dataset(dataset)
+    if inner is not dataset:
+        steps.insert(0, write_pipeline(inner.get('pipeline', ())))
+        steps.append(write_transform({**dataset, 'dataset': None, 'pipeline': None}))
+    for key in ('filter_cfg', 'img_suffix', 'reduce_zero_label', 'classes'):
+        if inner.get(key):
+            steps.append(f'{key}: {write_value(inner[key])}')
+    return '; '.join(filter(None, steps)) or 'whole images'
+
+
+def write_batch(cfg):
+    batch = cfg.train_dataloader.batch_size
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    text = f'{GPUS}x{batch}'
+    if accumulated > 1:
+        text += f', accumulated {accumulated} times'
+    if cfg.train_dataloader.get('drop_last'):
+        text += ', the last incomplete one dropped'
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    if base:
+        text += f' (lr is for {base:,})'
+    return f'{text}; test {cfg.val_dataloader.batch_size}'
+
+
+def write_rates(name):
+    """Write the learning rates of the groups, and how many tensors have which weight decay."""
+    cfg = read(name)
+    init_default_scope(cfg.default_scope)
+    settings = get_lrs_and_decays(get_model(name), cfg.optim_wrapper).values()
+    rates, decays = zip(*settings, strict=True)
+    text = write_range(rates)
+    number = len(set(rates))
+    if number > 1:
+        text += f' in {number} groups'
+    highest = max(decays)
+    decayed = sum(decay == highest for decay in decays)
+    exempt = sum(decay == 0 for decay in decays)
+    assert decayed + exempt == len(decays), name
+    return f'{cfg.optim_wrapper.optimizer.type} {text}', (
+        f'{write_number(highest)} on {decayed} of {len(decays)} tensors'
+    )
+
+
+def write_scheduler(cfg, scheduler):
+    """Write one step of the schedule, with its first and last epoch or iteration."""
+    is_by_epoch = scheduler.get('by_epoch', True)
+    unit = 'epochs' if is_by_epoch else 'iterations'
+    told = {
+        key: scheduler[key]
+        for key in ('start_factor', 'milestones', 'gamma', 'eta_min', 'power', 'T_max')
+        if key in scheduler
+    }
+    begin, end = scheduler.get('begin', 0), scheduler.get('end')
+    place = f'{begin:,} to {"the end" if end is None else f"{end:,}"} {unit}'
+    if is_by_epoch and scheduler.get('convert_to_iter_based'):
+        place += ', by iteration'
+    return f'{scheduler.type} {write_settings(told)} ({place})'.replace('  ', ' ')
+
+
+def write_length(cfg):
+    """Write the length of a training, and how often it is scored."""
+    length = cfg.train_cfg
+    if 'max_iters' in length:
+        text = f'{length.max_iters:,} iterations'
+    else:
+        text = f'{length.max_epochs:,} epochs'
+    text += f', scored every {length.val_interval:,}'
+    for begin, interval in length.get('dynamic_intervals') or ():
+        text += f', every {interval:,} from {begin:,} on'
+    return text
+
+
+def write_drop_path(name):
+    """Write the lowest and the highest drop path of the backbone's blocks."""
+    modules = get_model(name).backbone.modules()
+    rates = [module.drop_prob for module in modules if type(module).__name__ == 'DropPath']
+    return write_range(rates) if rates else 'none'
+
+
+def write_windows(name):
+    """Write window sizes, the size of the pretraining's images, and whether blocks recompute."""
+    backbone = read(name).model.backbone
+    told = {
+        key: backbone[key]
+        for key in ('window_size', 'pretrain_img_size', 'img_size', 'with_cp', 'frozen_stages')
+        if backbone.get(key) not in (None, False)
+    }
+    return write_settings(told) or "the arch's"
+
+
+def write_regularization(cfg):
+    """Write clipping, EMA, mixing of images and smoothing of labels."""
+    clipping = (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm')
+    told = [f'clipping {write_number(clipping)}'] if clipping else []
+    told += map(write_transform, cfg.get('custom_hooks') or ())
+    told += map(write_transform, (cfg.model.get('train_cfg') or {}).get('augments') or ())
+    head = cfg.model.get('head') or {}
+    if 'loss' in head:
+        told.append(write_transform(head.loss))
+    return '; '.join(told) or 'none'
+
+
+def write_files(cfg):
+    """Write which checkpoints are kept, and after how many steps with NaN a run ends."""
+    hook = cfg.default_hooks.checkpoint
+    skipped = cfg.default_hooks.skip_nonfinite.max_consecutive
+    return (
+        f'every {hook.interval:,}, {hook.max_keep_ckpts} kept, best by {hook.save_best}; ends after '
+        f'{skipped} steps of NaN'
+    )
+
+
+def describe(name):
+    """Return the numbers of a config: a text for each column of the table."""
+    cfg = read(name)
+    schedulers = cfg.get('param_scheduler') or []
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    rates, decay = write_rates(name)
+    return {
+        'batch a GPU': write_batch(cfg),
+        'lr': rates,
+        'weight decay': decay,
+        'schedule': '; '.join(map(partial(write_scheduler, cfg), schedulers)) or 'none',
+        'length': write_length(cfg),
+        'drop path': write_drop_path(name),
+        'backbone': write_windows(name),
+        'regularization': write_regularization(cfg),
+        'checkpoints': write_files(cfg),
+    }
+
+
+def describe_images(name):
+    """Return what happens to the images in training and in tests."""
+    cfg = read(name)
+    return {
+        'training': write_images(cfg, 'train_dataloader'),
+        'test': write_images(cfg, 'test_dataloader'),
+    }
+
+
+def list_rows(describe):
+    """Return the rows of a table, the header first: configs with equal values share one."""
+    names = defaultdict(list)
+    for name in EVERY:
+        values = describe(name)
+        names[tuple(values.values())].append(f'`{name}`')
+    rows = [['config', *values]]
+    for texts, same in names.items():
+        rows.append([', '.join(same), *texts])
+    return rows
+
+
+def write_table(rows):
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    lines.insert(1, '|--' * len(rows[0]) + '|')
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    tables = [write_table(list_rows(function)) for function in (describe, describe_images)]
+    Path(sys.argv[1]).write_text('\n\n'.join(tables) + '\n')

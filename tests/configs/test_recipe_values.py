@@ -1,0 +1,39 @@
+"""The numbers of each config are those of docs/recipe_values.md: learning rates, warm-up,
+milestones, drop path, weight decay, EMA, images, and more.
+
+A changed number fails here, and is explained by a source in docs/recipes.md before the table
+changes.
+"""
+
+import re
+
+import pytest
+
+from ..docs.pages import find_tables
+from .models import EVERY, FEW
+from .recipe_values import describe, describe_images
+
+VALUES, IMAGES = find_tables('docs/recipe_values.md')
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name not in FEW]
+
+
+def find_row(table, name):
+    """Return the values of a config in a table, by column."""
+    (row,) = [row for row in table[1:] if name in re.findall('`(.*?)`', row[0])]
+    return dict(zip(table[0][1:], row[1:], strict=True))
+
+
+@pytest.mark.parametrize('name', [*FEW, *OTHERS])
+def test_a_config_has_the_values_of_the_table(name):
+    assert describe(name) == find_row(VALUES, name)
+
+
+@pytest.mark.parametrize('name', EVERY)
+def test_images_are_read_as_the_table_says(name):
+    assert describe_images(name) == find_row(IMAGES, name)
+
+
+@pytest.mark.parametrize('table', [VALUES, IMAGES], ids=['values', 'images'])
+def test_the_table_lists_each_config_once(table):
+    named = [name for row in table[1:] for name in re.findall('`(.*?)`', row[0])]
+    assert sorted(named) == EVERY
