@@ -25,7 +25,13 @@ from ..layouts import get_split
 from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
 from .classes import find_wrong_names
 from .coco import NO_OBJECTS
-from .copies import check_training_differs, find_copies, find_divided_series, hash_similar
+from .copies import (
+    check_training_differs,
+    find_contradicting_splits,
+    find_copies,
+    find_divided_series,
+    hash_similar,
+)
 from .images import MAX_THREADS, UNUSABLE_NAME, ImageFindings, check_image, has_unusable_name
 from .objects import (
     ObjectFindings,
@@ -108,6 +114,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         readable[name] = split
     contents = hash_similar([path for split in readable.values() for path in split.image_paths])
     check_training_differs(dataset.folder, readable, contents)
+    findings += find_contradicting_splits(readable, contents, with_masks)
     splits = {}
     for name, copies in find_copies(readable, contents, with_masks).items():
         findings += note_split(copies.values(), name)

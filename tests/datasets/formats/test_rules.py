@@ -149,6 +149,15 @@ def contradict(made, photo):
 
 
 @change_photos
+def contradict_in_val(made, photo):
+    label = (photo.label + 1) % len(made.classes)
+    if photo in made.photos['val']:
+        photo = made.photos['train'][0]
+    copy = replace(photo, stem=f'copy {photo.stem}', things=photo.things[:1], label=label)
+    made.photos['val'].append(copy)
+
+
+@change_photos
 def repeat_thing(made, photo):
     box = tuple(side + 0.01 * (made.format != 'coco') for side in photo.things[0].box)
     photo.things.append(photo.things[0]._replace(box=box))
@@ -275,6 +284,7 @@ ROWS = [
     (copies.CONTRADICTIONS, contradict, ALL),
     (copies.SHARED_IMAGES, copy_to_val, ALL),
     (copies.SHARED_HELD_OUT, share_held_out, ALL),
+    (copies.SHARED_CONTRADICTIONS, contradict_in_val, ALL),
     (copies.DIVIDED_FRAMES, rename_photos(name_frame), ALL),
     (copies.DIVIDED_TILES, rename_photos(name_tile), ALL),
     (copies.DIVIDED_COPIES, rename_photos(name_copy), ALL),
@@ -354,6 +364,7 @@ FOLDER_ONLY = {
     copies.REPEATED_IMAGES: 'a config may repeat images on purpose',
     copies.CONTRADICTIONS: 'a config may list images with parts of their objects, for parts of classes',
     copies.SHARED_HELD_OUT: 'a template without test data tests on those of validation',
+    copies.SHARED_CONTRADICTIONS: 'the authors of a config have chosen its splits',
     copies.DIVIDED_FRAMES: 'the authors of a config have chosen its splits',
     copies.DIVIDED_TILES: 'the authors of a config have chosen its splits',
     copies.DIVIDED_COPIES: 'the authors of a config have chosen its splits',
@@ -374,6 +385,9 @@ FOLDER_ONLY = {
     parsed.UNPAIRED: 'a config lists its pairs: MISSING is asked',
     parsed.UNUSABLE_MAPS: 'NO_MAP, OTHER_SIZE and OTHER_LABELS are asked',
     parsed.SCATTERED: 'no config reads maps of instances',
+    parsed.VOID_NUMBERS: 'no config reads maps of instances',
+    parsed.FRACTIONS: 'no config reads VOC',
+    objects.TURNED_BOXES: 'boxes are read as they are: TURNED_IN_CONFIG is asked',
 }
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
 
