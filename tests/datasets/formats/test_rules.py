@@ -150,9 +150,9 @@ def contradict(made, photo):
 
 @change_photos
 def contradict_in_val(made, photo):
-    label = (photo.label + 1) % len(made.classes)
     if photo in made.photos['val']:
         photo = made.photos['train'][0]
+    label = (photo.label + 1) % len(made.classes)
     copy = replace(photo, stem=f'copy {photo.stem}', things=photo.things[:1], label=label)
     made.photos['val'].append(copy)
 
