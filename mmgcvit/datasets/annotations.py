@@ -6,7 +6,7 @@ A file may have any value in the place of a box, an area or a mask. Those of the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan
+from math import cos, isfinite, isnan, radians, sin
 from typing import TypeAlias, TypeGuard
 
 Json: TypeAlias = 'bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None'
@@ -158,3 +158,36 @@ def parse_rle(value: JsonObject) -> Rle | Unusable:
     if (isinstance(counts, str) or are_lengths) and are_numbers(size) and len(size) == 2:
         return Rle(size, counts)
     return Unusable(value)
+
+
+def parse_rotation(value: Json) -> float:
+    """Return the degrees by which CVAT has rotated a rectangle clockwise, 0 for other values."""
+    try:
+        degrees = float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+    return degrees % 360 if isfinite(degrees) else 0.0
+
+
+def rotate_box(box: Box, degrees: float) -> Polygon:
+    """Return the corners of a box that is rotated clockwise about its centre, as CVAT rotates."""
+    x = box.x + box.width / 2
+    y = box.y + box.height / 2
+    cosine = cos(radians(degrees))
+    sine = sin(radians(degrees))
+    half_width = box.width / 2
+    half_height = box.height / 2
+    corners = []
+    for right, down in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
+        across = right * half_width
+        along = down * half_height
+        corners += [x + across * cosine - along * sine, y + across * sine + along * cosine]
+    return [round(value, 2) for value in corners]
+
+
+def enclose(polygon: Polygon, size: Size) -> Box:
+    """Return the box that encloses a polygon, cut to an image of (width, height)."""
+    width, height = size
+    x = [min(max(value, 0), width) for value in polygon[::2]]
+    y = [min(max(value, 0), height) for value in polygon[1::2]]
+    return Box(min(x), min(y), round(max(x) - min(x), 2), round(max(y) - min(y), 2))

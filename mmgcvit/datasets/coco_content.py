@@ -22,6 +22,7 @@ from .annotations import (
     parse_area,
     parse_box,
     parse_mask,
+    parse_rotation,
     parse_size,
 )
 
@@ -213,3 +214,10 @@ def parse_category(entry: JsonObject) -> CocoCategory:
 def remove_keys(entry: JsonObject, keys: Iterable[str]) -> JsonObject:
     """Return an entry without these keys."""
     return {key: value for key, value in entry.items() if key not in keys}
+
+
+def find_rotation(annotation: CocoAnnotation) -> float:
+    """Return the degrees by which CVAT has rotated the rectangle of an annotation, mostly 0."""
+    attributes = annotation.others.get('attributes')
+    rotation = attributes.get('rotation') if isinstance(attributes, dict) else None
+    return parse_rotation(rotation)

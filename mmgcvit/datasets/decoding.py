@@ -5,17 +5,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, ImageSequence
+from PIL import ExifTags, Image, ImageOps, ImageSequence, TiffImagePlugin, UnidentifiedImageError
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
 from .annotations import Size
 
+Colour = tuple[int, int, int]  # red, green, blue
 IGNORE_INDEX = 255  # the label of pixels that training and evaluation ignore
 # The formats of :data:`mmgcvit.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
 # programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
@@ -31,6 +33,24 @@ SPLIT_IT = (
     'Save each as an image: for i, page in '
     "enumerate(PIL.ImageSequence.Iterator(PIL.Image.open(file))): page.save(f'{i}.png')"
 )
+# The way out where only OpenCV, which loads images for training, reads a file otherwise or not.
+SAVE_PNG = "Save it as PNG: PIL.Image.open(file).save('new_file.png')"
+SAVE_RGB = "Save red, green and blue only: PIL.Image.open(file).convert('RGB').save('new_file.png')"
+SAVE_BANDS = (
+    'Save three bands with 8 bits, for example with tifffile: '
+    "PIL.Image.fromarray(tifffile.imread(file)[..., :3].astype('uint8')).save('new_file.png')"
+)
+# TIFF compressions that Pillow decodes and OpenCV does not.
+UNREAD_COMPRESSIONS = ('zstd', 'lzma', 'webp')
+TIFF_MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+# Values of TIFF's tag ExtraSamples for transparency by which the colours are multiplied, or not.
+MULTIPLIED_ALPHA = 1
+SEPARATE_ALPHA = 2
+# Pillow and OpenCV round differently: by at most so many levels of 255 in a file without loss, and
+# on average in one with loss.
+MAX_ROUNDING = 2
+MAX_MEAN_ROUNDING = 4
+MAX_COMPARED = 1_000_000  # so many pixels of an image are compared, in rows at equal distances
 # Longer side / shorter side. Pipelines resize longer strips to a height of 0, or classifiers' to
 # gigabytes.
 MAX_ASPECT = 320
@@ -73,13 +93,28 @@ class PagesError(ImageError):
 def open_image(path: Path) -> Image.Image:
     """Open an image of one of :data:`IMAGE_FORMATS`, without decoding its pixels.
 
-    Raise an OSError for other files.
+    Raise an OSError for other files, and an ImageError for TIFF files with bands, bits or a
+    compression that Pillow does not know.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         # Opening a pipe would wait for its writer.
         raise OSError(errno.EINVAL, 'Not a file', str(path))
     Image.init()
-    return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
+    formats = [name for name in IMAGE_FORMATS if name in Image.OPEN]
+    try:
+        return Image.open(path, formats=formats)
+    except UnidentifiedImageError as error:
+        if not has_tiff_magic(path):
+            raise
+        raise ImageError(
+            f'Pillow does not know its number of bands, bits or compression. {SAVE_BANDS}'
+        ) from error
+
+
+def has_tiff_magic(path: Path) -> bool:
+    """Return whether a file begins as TIFF files do."""
+    with path.open('rb') as file:
+        return file.read(4) in TIFF_MAGIC
 
 
 # Pillow's limit, against small files that would fill the memory, is twice its MAX_IMAGE_PIXELS.
@@ -123,11 +158,11 @@ def open_or_reject(path: Path) -> Iterator[Image.Image]:
         raise UserError(f'{path} cannot be read ({get_first_line(error)})') from error
 
 
-def decode_image(path: Path) -> ImageSizes:
+def decode_image(path: Path, backend: str = 'cv2') -> ImageSizes:
     """Decode an image, and return its sizes.
 
-    Raise an OSError if the file cannot be read, and an ImageError if it cannot be decoded or
-    training cannot use it.
+    ``backend`` is mmcv's decoder that loads it for training. Raise an OSError if the file cannot be
+    read, and an ImageError if it cannot be decoded or training cannot use it.
     """
     with decoder_errors():
         image = open_image(path)
@@ -138,16 +173,26 @@ def decode_image(path: Path) -> ImageSizes:
                 'its EXIF rotation would be ignored. Rotate its pixels, or convert it to JPEG or '
                 'PNG'
             )
+        if backend == 'cv2':
+            check_decoders_agree(image, path)
         return get_sizes(image)
 
 
 def check_pixels(image: Image.Image) -> None:
     """Decode an open image.
 
-    Raise an ImageError if it cannot be decoded, has several pages, or its sides or pixels cannot
-    be used.
+    Raise an ImageError if it cannot be decoded, has several pages, its sides or pixels cannot be
+    used, or its file is of a kind that OpenCV reads otherwise than Pillow.
     """
     check_sides(*image.size)
+    if image.format == 'PPM':
+        check_ppm(image)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        check_tiff(image)
+    if (image.format, image.mode) == ('JPEG2000', 'CMYK'):
+        raise ImageError(
+            'it is JPEG 2000 with four colours (CMYK), which OpenCV does not read. Save it in RGB'
+        )
     if image.mode == 'LAB':
         raise ImageError(
             'it has the colour space LAB, which OpenCV converts wrongly. Save it in RGB'
@@ -165,6 +210,126 @@ def check_pixels(image: Image.Image) -> None:
             raise BitDepthError(f'it has 32 bits per channel. {SCALE_IT}')
         num_colours = len(image.getbands()) - ('A' in image.getbands())
         check_values(np.atleast_3d(np.asarray(image))[..., :num_colours])
+    if is_transparent_tiff(image, SEPARATE_ALPHA):
+        raise ImageError(
+            'its fourth band is marked as transparency (unassociated alpha), by which OpenCV '
+            f'multiplies the colours. If it is near infrared or the like, or not needed: {SAVE_RGB}'
+        )
+
+
+def check_ppm(image: Image.Image) -> None:
+    """Raise an ImageError for a PGM or PPM file whose numbers OpenCV does not scale.
+
+    It ignores which number is white: that of 10 bits becomes 3 of 255.
+    """
+    decoder, *_, arguments = image.tile[0]
+    if decoder == 'ppm':
+        raise ImageError(
+            f'its white is {arguments[1]}, not 255 or 65535, and OpenCV does not scale it. {SAVE_PNG}'
+        )
+    if decoder == 'ppm_plain' and image.mode != '1':
+        raise ImageError(f'its numbers are written as text, which OpenCV does not read. {SAVE_PNG}')
+
+
+def check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise an ImageError for a TIFF file of a kind that OpenCV does not read, or reads otherwise
+    than Pillow.
+    """
+    compression = image.info.get('compression')
+    if compression in UNREAD_COMPRESSIONS:
+        raise ImageError(f'it is compressed with {compression}, which OpenCV lacks. {SAVE_PNG}')
+    num_bands = image.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    if num_bands > 4:
+        raise ImageError(f'it has {num_bands} bands. {SAVE_BANDS}')
+    if is_inverted(image) and image.mode[0] == 'I':
+        raise ImageError(
+            'its white is 0 in 16 bits (PhotometricInterpretation 0), which Pillow ignores. Save '
+            'it with 0 for black'
+        )
+
+
+def is_inverted(image: Image.Image) -> bool:
+    """Return whether an open image is a TIFF file in which 0 is white, as with ImageJ's inverting
+    LUT.
+    """
+    tags = getattr(image, 'tag_v2', {})
+    return tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+
+
+def is_transparent_tiff(image: Image.Image, kind: int) -> bool:
+    """Return whether a decoded image is a TIFF file of which some pixels are transparent.
+
+    ``kind`` is the value of ExtraSamples: :data:`MULTIPLIED_ALPHA` or :data:`SEPARATE_ALPHA`. With
+    another value or none, the fourth band is no transparency.
+    """
+    if (image.format, image.mode) != ('TIFF', 'RGBA'):
+        return False
+    extra = getattr(image, 'tag_v2', {}).get(TiffImagePlugin.EXTRASAMPLES, ())
+    is_of_kind = kind in (extra if isinstance(extra, tuple) else (extra,))
+    return is_of_kind and image.getchannel('A').getextrema()[0] < 255
+
+
+def convert_pillow(image: Image.Image) -> NDArray[np.uint8 | np.uint16]:
+    """Return the pixels of a Pillow image (height, width, 3) in BGR order, or (height, width) of 16
+    bits, after EXIF rotation, as OpenCV loads its file.
+
+    It has passed :func:`check_pixels`.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip
+        return np.asarray(upright).astype(np.uint16)
+    return np.asarray(upright.convert('RGB'))[..., ::-1]
+
+
+def check_decoders_agree(image: Image.Image, path: Path) -> None:
+    """Raise an ImageError if OpenCV, which loads images for training, does not decode the file of a
+    decoded Pillow image, or to other pixels.
+
+    JPEG and PNG files are not compared: both decode them alike. Nor are transparent GIF and TIFF
+    files (:func:`is_put_on_background`).
+    """
+    is_common = image.format in ('JPEG', 'MPO', 'PNG')
+    if is_common or is_put_on_background(image):
+        return
+    import cv2  # imported here, because common images do not need it
+
+    content = np.fromfile(path, np.uint8)
+    with decoder_errors():
+        loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    if loaded is None:
+        raise ImageError(f'OpenCV cannot decode it. {SAVE_PNG}')
+    step = ceil(loaded.shape[0] * loaded.shape[1] / MAX_COMPARED)
+    with decoder_errors():
+        pixels = convert_pillow(image)[::step]
+    if pixels.dtype == np.uint16:
+        pixels = np.repeat((pixels >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if not is_same(pixels, loaded[::step], is_lossy(image)):
+        raise ImageError(f'Pillow and OpenCV decode it to other pixels. {SAVE_PNG}')
+
+
+def is_put_on_background(image: Image.Image) -> bool:
+    """Return whether the file of a decoded image is on a background for OpenCV, and not for Pillow.
+
+    Pillow divides colours that are multiplied by alpha by it.
+    """
+    is_transparent_gif = image.format == 'GIF' and 'transparency' in image.info
+    return is_transparent_gif or is_transparent_tiff(image, MULTIPLIED_ALPHA)
+
+
+def is_lossy(image: Image.Image) -> bool:
+    """Return whether the pixels of an open image depend on how its decoder rounds."""
+    is_of_jpeg = image.info.get('compression') in ('jpeg', 'tiff_jpeg')
+    return is_of_jpeg or image.format in ('WEBP', 'JPEG2000', 'AVIF', 'HEIF')
+
+
+def is_same(pixels: NDArray[np.uint8], others: NDArray[np.uint8], are_lossy: bool) -> bool:
+    """Return whether two arrays of pixels are the same but for rounding."""
+    if pixels.shape != others.shape:
+        return False
+    differences = np.maximum(pixels, others) - np.minimum(pixels, others)
+    if are_lossy:
+        return differences.mean() <= MAX_MEAN_ROUNDING
+    return differences.max() <= MAX_ROUNDING
 
 
 def check_sides(width: int, height: int) -> None:
@@ -275,7 +440,7 @@ def load_image(path: Path, decoding: DecodingSettings) -> tuple[NDArray[np.uint8
     # Imported here, because reading most folders needs only Pillow.
     import mmcv
 
-    sizes = decode_image(path)
+    sizes = decode_image(path, decoding.backend)
     content = path.read_bytes()
     with decoder_errors():
         loaded = mmcv.imfrombytes(content, flag=decoding.flag, backend=decoding.backend)
@@ -335,6 +500,20 @@ def read_values(path: Path, are_colours: bool) -> NDArray[np.integer]:
         return colours @ np.array([65536, 256, 1])
 
 
+def read_palette(path: Path) -> list[Colour]:
+    """Return the colours (red, green, blue) of an indexed image's numbers, or an empty list for
+    another image.
+
+    Raise a UserError for unreadable files.
+    """
+    with open_or_reject(path) as image:
+        with decoder_errors():
+            image.load()
+        values = image.getpalette() if image.mode == 'P' else None
+    values = values or []
+    return list(zip(values[::3], values[1::3], values[2::3], strict=False))
+
+
 def read_labels(path: Path, labels: PixelLabels) -> NDArray[np.uint8]:
     """Return the class indices (height, width) of a semantic map.
 
@@ -357,6 +536,12 @@ def read_segmentation_map(path: Path, with_instances: bool = False) -> NDArray[n
     with open_or_reject(path) as image:
         if count_pages(image) > 1:
             raise ImageError('it has several pages. Save each as a file')
+        if is_inverted(image):
+            raise ImageError(
+                'white is 0 in it (PhotometricInterpretation 0, of ImageJ with an inverting LUT or '
+                'of tifffile for True and False), so its numbers are read inverted or not. Save '
+                'them as PNG'
+            )
         if re.search("'L;[24]", str(image.tile)):
             raise ImageError(
                 'it is grey with 2 or 4 bits, which decoders scale to 0 to 255. Save it with 8 bits'

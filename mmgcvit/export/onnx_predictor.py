@@ -346,6 +346,7 @@ def decode_image(image: Image.Image, content: NDArray[np.uint8]) -> NDArray[np.u
     loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
     if loaded is None:
         raise ValueError('OpenCV cannot decode it')
+    check_decoders_agree(image, loaded)
     if image.format != 'TIFF':  # Pillow and OpenCV rotate TIFF files
         stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if not np.array_equal(loaded, rotate(stored, image)):
@@ -359,6 +360,26 @@ def decode_image(image: Image.Image, content: NDArray[np.uint8]) -> NDArray[np.u
         if sum(not kind & 5 for kind in pages) > 1:
             raise ValueError('it has several pages or frames. Save each as an image')
     return loaded
+
+
+def check_decoders_agree(image: Image.Image, loaded: NDArray[np.uint8]) -> None:
+    """Raise a ValueError if OpenCV has loaded other pixels than Pillow from a TIFF, PPM or BMP file.
+
+    Examples are TIFF files with a fourth band that is marked as transparency, and PGM files of 10
+    bits. Colours that are multiplied by alpha are not compared.
+    """
+    extra = getattr(image, 'tag_v2', {}).get(338, ())  # the tag ExtraSamples; 1 is such an alpha
+    is_multiplied = 1 in (extra if isinstance(extra, tuple) else (extra,))
+    is_lossy = image.info.get('compression') in ('jpeg', 'tiff_jpeg')
+    if image.format not in ('TIFF', 'PPM', 'BMP') or is_multiplied or is_lossy:
+        return
+    if image.mode[0] == 'I':  # of 16 bits
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        pixels = np.repeat(grey[..., None], 3, axis=2)
+    else:
+        pixels = np.asarray(image.convert('RGB'))[..., ::-1]
+    if pixels.shape != loaded.shape or cv2.absdiff(np.ascontiguousarray(pixels), loaded).max() > 2:
+        raise ValueError('Pillow and OpenCV decode it to other pixels. Save it as 8-bit PNG')
 
 
 def rotate(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:

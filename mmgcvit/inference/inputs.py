@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..datasets.decoding import (
     DecodingSettings,
     check_pixels,
     check_sides,
     check_values,
+    convert_pillow,
+    is_put_on_background,
     load_image,
 )
 from ..errors import UserError, get_first_line
@@ -111,7 +113,7 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray[np
         if isinstance(image, np.ndarray):
             return convert_to_bgr(image)
         if isinstance(image, Image.Image):
-            return convert_to_bgr(convert_pillow(image))
+            return convert_to_bgr(convert_checked(image))
         if isinstance(image, str | os.PathLike):
             name = os.fspath(image)
             return convert_to_bgr(read_file(name, decoding))
@@ -127,17 +129,14 @@ def read_file(name: str, decoding: DecodingSettings) -> NDArray[Any]:
     return pixels
 
 
-def convert_pillow(image: Image.Image) -> NDArray[Any]:
+def convert_checked(image: Image.Image) -> NDArray[Any]:
     """Convert a Pillow image to a BGR or greyscale array."""
     with explain_decoding():
         check_pixels(image)  # decodes it
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode[0] == 'I':  # of 16 bits, which Pillow's conversion would clip
-        return np.asarray(upright)
-    has_transparent_colour = image.format == 'GIF' and 'transparency' in image.info
-    if has_transparent_colour or (image.format == 'TIFF' and image.mode == 'RGBA'):
+        pixels = convert_pillow(image)
+    if is_put_on_background(image):
         raise UserError('it may be transparent, and files are put on a background. Pass its path')
-    return np.asarray(upright.convert('RGB'))[..., ::-1]
+    return pixels
 
 
 @contextmanager
@@ -178,8 +177,25 @@ def convert_to_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
     height, width, num_channels = pixels.shape
     check_sides(width, height)
     if pixels.dtype != np.uint8:
+        check_dtype(pixels[..., :3])
         check_values(pixels[..., :3])
         pixels = (pixels >> 8).astype(np.uint8)
     if num_channels == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return np.ascontiguousarray(pixels[..., :3])
+
+
+def check_dtype(pixels: NDArray[Any]) -> None:
+    """Raise a UserError for integers that are neither uint8 nor uint16, and whose values do not say
+    that they have 16 bits.
+    """
+    if pixels.dtype.kind == 'f' or pixels.dtype == np.uint16:
+        return
+    lowest = pixels.min()
+    highest = pixels.max()
+    if lowest < 0 or 0 < highest < 4096:
+        raise UserError(
+            f'it has the dtype {pixels.dtype}, and values from {lowest} to {highest}. Expected '
+            'uint8 from 0 to 255, or uint16 from 0 to 65535. If the values are from 0 to 255, pass '
+            "image.astype('uint8')"
+        )

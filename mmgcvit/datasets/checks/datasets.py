@@ -26,6 +26,7 @@ from ..coco_content import (
     CocoAnnotation,
     CocoContent,
     find_missing_keys,
+    find_rotation,
     find_unloadable,
     find_wrong_types,
     parse_content,
@@ -51,7 +52,14 @@ from ..rules.images import (
     check_image,
     check_map,
 )
-from ..rules.objects import FULL_IMAGES, ObjectFindings, find_repeated_objects, find_wrong_objects
+from ..rules.objects import (
+    FULL_IMAGES,
+    TURNED_IN_CONFIG,
+    ObjectFindings,
+    find_corner_boxes,
+    find_repeated_objects,
+    find_wrong_objects,
+)
 from ..rules.rule import (
     MAX_UNUSABLE,
     Finding,
@@ -165,6 +173,12 @@ def check_coco(
     wrong = find_wrong_objects(split, with_masks)
     findings += [*find_repeated_objects(split, with_masks).values(), *wrong.values()]
     findings += find_full_images(split, cfg)
+    findings += find_corner_boxes(split)
+    findings += [
+        Finding(TURNED_IN_CONFIG, f'annotation {each.id} {find_rotation(each):g}°')
+        for each in content.annotations
+        if find_rotation(each)
+    ]
     if not is_scored and not has_trained_objects(split, wrong):
         findings.append(Finding(NO_OBJECTS, f'of {split.num_annotations} objects'))
     num_objects = split.num_annotations + num_unlisted

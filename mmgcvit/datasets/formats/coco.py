@@ -16,12 +16,22 @@ from pathlib import Path
 
 from ...errors import UserError, shorten
 from ...files import make_absolute
-from ..annotations import Id, LabelledObject, parse_flag
+from ..annotations import (
+    Box,
+    Id,
+    LabelledObject,
+    Size,
+    Unusable,
+    enclose,
+    parse_flag,
+    rotate_box,
+)
 from ..coco_content import (
     CocoAnnotation,
     CocoContent,
     RawContent,
     find_missing_keys,
+    find_rotation,
     find_wrong_types,
     is_coco,
     parse_content,
@@ -31,6 +41,7 @@ from ..folders import Folder
 from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
 from ..records import Category, DatasetInfo, ObjectImage, ObjectSplit
 from ..rules.coco import DUPLICATE_IDS, NOT_COCO, UNLISTED, WRONG_FLAGS
+from ..rules.objects import TURNED_BOXES
 from ..rules.rule import Finding, Issue, make_findings, reject_broken
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
@@ -270,6 +281,8 @@ def find_misfit(folder: Folder, files: FilesBySplit) -> str:
         if missing:
             return format_issue(file.path, missing)
         names = [make_name(image['file_name']) for image in file.content['images']]
+        if not names:
+            return f'{file.path} lists no images. Add them, or move the file out of the folder'
         root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
@@ -381,6 +394,8 @@ class SplitReader:
         names = self.list_image_names()
         class_names = self.match_categories()
         objects = {image.id: [] for image in self.content.images}
+        sizes = {image.id: image.size for image in self.content.images}
+        have_masks = any(annotation.mask is not None for annotation in self.content.annotations)
         findings = []
         number = 0
         for index, annotation in enumerate(self.content.annotations):
@@ -395,6 +410,12 @@ class SplitReader:
                 findings.append(Finding(WRONG_FLAGS, f'{self.path} {place}: {flags}'))
             else:
                 number += 1
+                size = sizes[annotation.image_id]
+                turned = turn_box(annotation, size, with_mask=have_masks)
+                if turned is not annotation:
+                    degrees = find_rotation(annotation)
+                    findings.append(Finding(TURNED_BOXES, f'{self.path} {place}: {degrees:g}°'))
+                annotation = turned
                 each = LabelledObject(
                     id=number,
                     class_name=class_names[annotation.category_id],
@@ -479,6 +500,23 @@ class SplitReader:
                 f'has only {trained}. Add the classes to training, or remove their objects'
             )
         return names
+
+
+def turn_box(
+    annotation: CocoAnnotation, size: Size | Unusable, *, with_mask: bool
+) -> CocoAnnotation:
+    """Return an annotation without a mask whose box encloses the rectangle as CVAT has rotated it.
+
+    ``size`` is the (width, height) of the image. ``with_mask``, the rectangle is its mask. An
+    annotation without a rotation, or with a mask, is returned as it is.
+    """
+    degrees = find_rotation(annotation)
+    is_box = isinstance(annotation.box, Box) and annotation.mask is None
+    if not degrees or not is_box or isinstance(size, Unusable):
+        return annotation
+    corners = rotate_box(annotation.box, degrees)
+    mask = [corners] if with_mask else None
+    return replace(annotation, box=enclose(corners, size), mask=mask)
 
 
 def describe_flags(annotation: CocoAnnotation) -> str:

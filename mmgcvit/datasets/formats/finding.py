@@ -11,6 +11,7 @@ from ..folders import Folder, describe_left_out, scan_folder
 from ..layouts import Match, Misfit
 from ..records import DatasetInfo
 from ..rules.judge import judge, judge_crowds
+from ..rules.objects import are_turned_rectangles
 from . import class_folders, coco, maps, voc, yolo
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
@@ -133,7 +134,8 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
-    the task is 'segment'. (If none has, ``plan`` raises one.)
+    the task is 'segment' (if none has, ``plan`` raises one), or if all masks are rotated rectangles
+    and there is no task.
     """
     nums_masks = {
         name: sum(each.mask is not None for each in split.objects)
@@ -141,6 +143,14 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
     }
     if not any(nums_masks.values()) or task == 'detect':
         return dataset
+    masks = [each.mask for split in dataset.object_splits.values() for each in split.objects]
+    masks = [mask for mask in masks if mask is not None]
+    if task is None and are_turned_rectangles(masks):
+        raise UserError(
+            f'{dataset.folder}: all {len(masks)} outlines are rotated rectangles of four corners, '
+            'as YOLO OBB has them. Add --task detect to train the boxes that enclose them, or '
+            '--task segment to train the rectangles as masks'
+        )
     lacking = [
         f'in {name}, only {nums_masks[name]} of {len(split.objects)} objects have a mask'
         for name, split in dataset.object_splits.items()

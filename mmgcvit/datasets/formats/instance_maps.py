@@ -1,6 +1,7 @@
 """Read maps of instances: each object of an image has a number of its own, and 0 is background."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +12,38 @@ from ...errors import UserError, shorten
 from ..annotations import Box, Rle
 from ..decoding import check_map_size, read_segmentation_map
 from ..layouts import Pair, PairsBySplit
-from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
+from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
-from ..rules.parsing import SCATTERED, UNUSABLE_MAPS
+from ..rules.parsing import SCATTERED, UNUSABLE_MAPS, VOID_NUMBERS
 from ..rules.rule import make_split_findings
 
 # The regions of an object are far apart if the long side of its box is over so many times the long
 # side of the largest region.
 MIN_SCATTER = 4
+MAX_SPECK = 0.05  # smaller regions, relative to the largest one of the object, are not counted
+MIN_THIN = 3  # fewer numbers at edges may be objects
+# The number for "no object" by the type of a map
+VOIDS = {'uint8': 255, 'uint16': 65535}
+
+
+@dataclass(frozen=True)
+class InstanceMap:
+    """An image with the objects of its map."""
+
+    annotated: AnnotatedImage
+    file: Path
+    numbers: Sequence[int]  # of the objects
+    num_regions: int  # of all objects together, without specks
+    scattered: Sequence[str]  # objects whose regions are far apart
+    is_void_dropped: bool  # whether 255 (65535) is read as background beside other numbers
 
 
 def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str]) -> DatasetInfo:
-    """Read maps that give each object of an image a number; 0 is background."""
+    """Read maps that give each object of an image a number; 0 is background.
+
+    Raise a UserError if there are several names, or if all maps have one number, which several
+    regions share.
+    """
     names = tuple(names) or ('object',)
     if len(names) > 1:
         raise UserError(
@@ -30,23 +51,56 @@ def read_instance_maps(folder: Path, by_split: PairsBySplit, names: Sequence[str
             f'({shorten(names)}). Keep one name, or add --task semantic'
         )
     found = read_splits(partial(read_instances, folder, names[0]), by_split)
+    maps = [each for own in found.by_split.values() for each in own]
+    check_numbers(folder, maps)
+    annotated = {split: [each.annotated for each in own] for split, own in found.by_split.items()}
+    scattered = {
+        split: [place for each in own for place in each.scattered]
+        for split, own in found.by_split.items()
+    }
+    with_void = {
+        split: [str(each.file) for each in own if each.is_void_dropped]
+        for split, own in found.by_split.items()
+    }
     return DatasetInfo(
         folder=folder,
         format='instance label maps',
         annotation_types=('masks', 'boxes'),
         classes=names,
-        splits=make_splits(folder, names, found.by_split),
+        splits=make_splits(folder, names, annotated),
         findings=[
             *make_split_findings(UNUSABLE_MAPS, found.errors),
-            *make_split_findings(SCATTERED, list_problems(found.by_split)),
+            *make_split_findings(SCATTERED, scattered),
+            *make_split_findings(VOID_NUMBERS, with_void),
         ],
     )
 
 
-def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
+def check_numbers(folder: Path, maps: Sequence[InstanceMap]) -> None:
+    """Raise a UserError if all maps have one and the same number, and in most of them several
+    regions have it: then it likely stands for a class.
+    """
+    with_objects = [each for each in maps if each.numbers]
+    numbers = {number for each in with_objects for number in each.numbers}
+    shared = [each.file for each in with_objects if each.num_regions > 1]
+    if len(numbers) != 1 or 2 * len(shared) <= len(with_objects):
+        return
+    (number,) = numbers
+    num_regions = sum(each.num_regions for each in with_objects)
+    raise UserError(
+        f'{folder}: {number} is the only number in all {len(with_objects)} maps, and '
+        f'{num_regions} regions have it (for example in {shared[0]}). If it stands for a class, '
+        'add --task semantic. If each region is an object, number them: cv2.imwrite(file, '
+        "cv2.connectedComponents(cv2.imread(file, 0))[1].astype('uint16')). If each map has one "
+        'object in parts, give it another number in one of the maps'
+    )
+
+
+def read_instances(folder: Path, name: str, pair: Pair) -> InstanceMap:
     """Read the objects that the map of an image numbers, all of one class.
 
-    In 8 bits, 255 is background, unless there is a 254.
+    The highest number of 8 bits (255) or of 16 bits (65535) is background, unless there is the one
+    before it.
 
     Args:
         folder: The dataset's folder.
@@ -55,6 +109,9 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
 
     Returns:
         The image with its objects, whose masks are RLE.
+
+    Raises:
+        UserError: The map cannot be used. For example, its numbers are those of soft edges.
     """
     from pycocotools import mask as coco_mask
 
@@ -64,20 +121,25 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
     labels = np.asfortranarray(read_segmentation_map(map_file, with_instances=True))
     check_map_size(labels, map_file, image)
     numbers = set(np.unique(labels).tolist()) - {0}
-    if labels.dtype == np.uint8:
-        if len(numbers) == 255:
+    is_void_dropped = False
+    void = VOIDS.get(labels.dtype.name)
+    if void in numbers:
+        if void == 255 and len(numbers) == 255:
             raise UserError(
                 f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
                 'Save it with 16 bits'
             )
-        if numbers == {255}:
+        if numbers == {void}:
             raise UserError(
-                f'{map_file} has no number but 255, the background. Give objects 1 to 254'
+                f'{map_file} has no number but {void}, the background. Give objects 1 to {void - 1}'
             )
-        if 254 not in numbers:
-            numbers.discard(255)
+        is_void_dropped = void - 1 not in numbers
+    check_edges(labels, map_file)
+    if is_void_dropped:
+        numbers.discard(void)
     objects = []
     scattered = []
+    num_regions = 0
     for number in sorted(numbers):
         pixels = (labels == number).view(np.uint8)
         mask = coco_mask.encode(pixels)
@@ -91,20 +153,68 @@ def read_instances(folder: Path, name: str, pair: Pair) -> AnnotatedImage:
             )
         )
         x, y, width, height = map(int, box)
-        if is_scattered(pixels[y : y + height, x : x + width]):
+        regions = measure_regions(pixels[y : y + height, x : x + width])
+        num_regions += regions.number
+        if regions.are_far_apart:
             scattered.append(f'{map_file} number {number}')
     height, width = labels.shape
-    return AnnotatedImage(image, (width, height), objects=objects, problems=scattered)
+    return InstanceMap(
+        annotated=AnnotatedImage(image, (width, height), objects=objects),
+        file=map_file,
+        numbers=sorted(numbers),
+        num_regions=num_regions,
+        scattered=scattered,
+        is_void_dropped=is_void_dropped,
+    )
 
 
-def is_scattered(crop: NDArray[np.uint8]) -> bool:
-    """Return whether the mask of an object has regions that are far apart for their sizes.
+def check_edges(labels: NDArray[np.integer], map_file: Path) -> None:
+    """Raise a UserError if most numbers of a map are those of soft edges: pixels beside another
+    object, nowhere 2 x 2 of them.
 
-    ``crop`` is the mask in the object's box (height, width).
+    A drawing with antialiasing has such grey levels, and a map that was resized with interpolation.
     """
+    is_solid = np.ones((labels.shape[0] - 1, labels.shape[1] - 1), bool)
+    corner = labels[:-1, :-1]
+    for other in (labels[1:, :-1], labels[:-1, 1:], labels[1:, 1:]):
+        is_solid &= corner == other
+    numbers = np.setdiff1d(labels, [0])
+    thin = np.setdiff1d(numbers, corner[is_solid])
+    if len(thin) < MIN_THIN or 2 * len(thin) <= len(numbers):
+        return
+    # Small objects that lie alone are objects.
+    padded = np.pad(labels, 1)
+    height, width = labels.shape
+    is_beside_other = np.zeros(labels.shape, bool)
+    for down in range(3):
+        for right in range(3):
+            near = padded[down : down + height, right : right + width]
+            is_beside_other |= (near != labels) & (near != 0)
+    at_edges = np.intersect1d(thin, labels[is_beside_other])
+    if 2 * len(at_edges) > len(numbers):
+        raise UserError(
+            f'{map_file} has {len(at_edges)} numbers only at the edges of others, as soft edges '
+            '(antialiasing) or interpolation make them. Draw or resize it without (NEAREST), or '
+            "keep the inside: (numpy.asarray(PIL.Image.open(file)) > 127).astype('uint8')"
+        )
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions of an object's mask."""
+
+    number: int  # without specks
+    are_far_apart: bool  # for their sizes
+
+
+def measure_regions(crop: NDArray[np.uint8]) -> Regions:
+    """Count the regions of an object. ``crop`` is its mask in its box (height, width)."""
     import cv2  # imported here, because only maps of instances need it
 
-    number, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
-    largest = regions[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
-    # The background is a region too.
-    return number > 2 and max(crop.shape) > MIN_SCATTER * largest
+    _, _, regions, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(crop))
+    regions = regions[1:]  # the background is a region too
+    areas = regions[:, cv2.CC_STAT_AREA]
+    number = int((areas >= MAX_SPECK * areas.max()).sum())
+    largest = regions[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max()
+    are_far_apart = len(regions) > 1 and max(crop.shape) > MIN_SCATTER * largest
+    return Regions(number, are_far_apart)

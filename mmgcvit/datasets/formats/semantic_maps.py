@@ -4,7 +4,6 @@ Tables of tools have the names of the classes, and the numbers or colours that s
 """
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,14 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import IGNORE_INDEX, PixelLabels, check_map_size, read_values
+from ..decoding import (
+    IGNORE_INDEX,
+    Colour,
+    PixelLabels,
+    check_map_size,
+    read_palette,
+    read_values,
+)
 from ..folders import Folder
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
@@ -22,16 +28,14 @@ from ..records import DatasetInfo, MapImage, MapSplit
 from ..rules.images import OTHER_LABELS
 from ..rules.parsing import UNUSABLE_MAPS
 from ..rules.rule import Finding, make_split_findings, reject_broken
+from .name_lists import LABELME_NAMES, compare_name_lists, read_text_list
 
 COLOURS = 'labelmap.txt'  # of CVAT: a line NAME:RED,GREEN,BLUE:: for each class
 NAMES_TABLE = '_classes.csv'  # of Roboflow: a line NUMBER, NAME for each class
 # How the first line of a table begins, if it is not of a class.
 HEADERS = ('# label:color_rgb', '# label : color', 'Pixel Value')
 # A name on each line. The last two are labelme's: what it writes, and what its users write for it.
-LABELME_NAMES = 'labels.txt'
 NAMES_FILES = ('classes.txt', 'class_names.txt', LABELME_NAMES)
-LABELME_IGNORE = '__ignore__'  # labelme's first line, for pixels of no class, 255 in its maps
-NUMBERED_NAME = re.compile(r'(\d+)[\s:,.;=)-]+([^\W\d].*)')  # as in 0 cat, 0: cat
 
 
 def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
@@ -40,7 +44,7 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
     With a table of numbers, 255 stands for no class, unless the table has a class for it.
 
     Raises:
-        UserError: A file of classes cannot be read, or has more than 255.
+        UserError: A file of classes cannot be read, has more than 255, or contradicts another one.
     """
     names = []
     labels = None
@@ -50,53 +54,20 @@ def read_classes(folder: Folder) -> tuple[list[str], PixelLabels | None]:
         tables = [colours]
     if tables:
         names, labels = read_tables(tables)
+    source = tables[0].name if tables else ''
     for name in NAMES_FILES:
         file = folder.path / name
         if not names and file.is_file():
-            names = read_names(file)
+            names = read_text_list(file)
+            source = name
     if len(names) > IGNORE_INDEX:
         raise UserError(
             f'{folder.path} has {len(names)} classes of pixels. At most {IGNORE_INDEX} can be '
             'trained, because maps have 8 bits and 255 is no class. Join classes'
         )
+    if names:
+        compare_name_lists(folder, names, source)
     return names, labels
-
-
-def read_names(file: Path) -> list[str]:
-    """Return the class names in a file with a name on each line, in the order of class indices.
-
-    labelme counts its line ``__ignore__`` as -1, so it is no class. Other programs' ``labels.txt``
-    is not read: it may list images. Numbers before names are left out if they are class indices.
-
-    Raises:
-        UserError: Numbers before the names are those of other classes than the lines, or
-            ``__ignore__`` is not in the first line.
-    """
-    names = [line.strip() for line in read_text(file).strip().split('\n')]
-    is_of_labelme = names[0] == LABELME_IGNORE
-    if file.name == LABELME_NAMES and not is_of_labelme:
-        return []
-    if is_of_labelme:
-        del names[0]
-    if LABELME_IGNORE in names:
-        raise UserError(
-            f'{file} has {LABELME_IGNORE} in line {names.index(LABELME_IGNORE) + 1}. Expected it in '
-            'the first line, as labelme does, where it stands for no class, or not at all'
-        )
-    matches = [NUMBERED_NAME.fullmatch(name) for name in names]
-    if not all(matches):
-        return names
-    numbers = [int(match[1]) for match in matches]
-    if numbers == [*range(len(names))]:
-        return [match[2] for match in matches]
-    first = min(numbers)
-    if first <= 1 and sorted(numbers) == [*range(first, first + len(names))]:
-        raise UserError(
-            f'{file} has numbers before the names: {shorten(names)}. Expected a name on each line: '
-            'that of the value 0 in the maps, then that of 1, and so on. Remove the numbers, and '
-            f'add a line for 0 if it lacks, or write {NAMES_TABLE} with lines NUMBER, NAME'
-        )
-    return names  # that begin with numbers
 
 
 def read_tables(tables: Sequence[Path]) -> tuple[list[str], PixelLabels]:
@@ -170,6 +141,7 @@ class SemanticMap:
     image: Path
     file: Path
     values: set[int]  # the values of the map's pixels
+    palette: Sequence[Colour] = ()  # of an indexed image
 
 
 def read_semantic_maps(
@@ -189,6 +161,7 @@ def read_semantic_maps(
     are_colours = bool(labels and labels.are_colours)
     found = read_splits(partial(read_semantic_map, folder, are_colours), by_split)
     maps = [each for own in found.by_split.values() for each in own]
+    check_palettes(folder, maps)
     notes = []
     if not labels:
         labels, notes = choose_labels(folder, names, maps)
@@ -225,7 +198,50 @@ def read_semantic_map(folder: Path, are_colours: bool, pair: Pair) -> SemanticMa
     path = folder / file
     pixels = read_values(path, are_colours)
     check_map_size(pixels, path, folder / image)
-    return SemanticMap(image, file, set(np.unique(pixels).tolist()))
+    values = set(np.unique(pixels).tolist())
+    palette = [] if are_colours else read_palette(path)
+    return SemanticMap(image, file, values, palette)
+
+
+def check_palettes(folder: Path, maps: Sequence[SemanticMap]) -> None:
+    """Raise a UserError if a colour has different numbers in different maps, or a number different
+    colours.
+
+    Programs that reduce colours give each file a palette of its own. A colour that a palette has
+    twice says nothing.
+    """
+    first_by_colour: dict[Colour, tuple[int, Path]] = {}
+    first_by_value: dict[int, tuple[Colour, Path]] = {}
+    for each in maps:
+        for value in sorted(each.values):
+            if value >= len(each.palette) or each.palette.count(each.palette[value]) > 1:
+                continue
+            colour = each.palette[value]
+            first_value, first_file = first_by_colour.setdefault(colour, (value, each.file))
+            if first_value != value:
+                reject_palettes(
+                    folder,
+                    f'the colour {colour} is the number {first_value} in {first_file}, and {value} '
+                    f'in {each.file}',
+                )
+            first_colour, first_file = first_by_value.setdefault(value, (colour, each.file))
+            if first_colour != colour:
+                reject_palettes(
+                    folder,
+                    f'the number {value} has the colour {first_colour} in {first_file}, and '
+                    f'{colour} in {each.file}',
+                )
+
+
+def reject_palettes(folder: Path, reason: str) -> None:
+    """Raise a UserError that asks whether numbers or colours stand for classes."""
+    raise UserError(
+        f'{folder}: {reason}, so its maps have other palettes. If the numbers stand for the '
+        'classes, save each map without its palette: '
+        'PIL.Image.fromarray(numpy.asarray(PIL.Image.open(file))).save(file). If the colours do, '
+        "give all maps the palette of one: PIL.Image.open(file).convert('RGB').quantize("
+        'palette=PIL.Image.open(one_with_all_classes), dither=0).save(file)'
+    )
 
 
 def choose_labels(

@@ -13,13 +13,23 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ...errors import UserError, get_first_line, shorten
-from ..annotations import Size, parse_area, parse_box, parse_flag
+from ..annotations import (
+    Box,
+    Size,
+    enclose,
+    parse_area,
+    parse_box,
+    parse_flag,
+    parse_rotation,
+    rotate_box,
+)
 from ..decoding import read_sizes
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
-from ..rules.parsing import UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
+from ..rules.objects import TURNED_BOXES
+from ..rules.parsing import FRACTIONS, UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
 from ..rules.rule import make_findings, make_split_findings
 
 LAYOUTS = (
@@ -59,6 +69,8 @@ ImageSets/Main/train.txt with the names of the training images (may be missing; 
         tree='a.xml\na.jpg',
     ),
 )
+# Above this part of the images with objects, fractions say that boxes count from 0.
+MAX_FRACTIONS = 0.1
 BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -79,6 +91,7 @@ class VocObject:
     class_name: str
     corners: Corners
     is_difficult: bool
+    rotation: float = 0.0  # by CVAT, in degrees clockwise
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,15 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
     }
     classes = tuple(sorted({each.class_name for image in images for each in image.objects}))
     from_0 = find_files_from_0(images)
-    convert = partial(convert_boxes, first=0 if from_0 else 1)
+    fractions = find_fractions(images)
+    has_many_fractions = len(fractions) > MAX_FRACTIONS * sum(bool(each.objects) for each in images)
+    convert = partial(convert_boxes, first=0 if from_0 or has_many_fractions else 1)
+    turned = [
+        f'{image.path}: {each.class_name}, {each.rotation:g}°'
+        for image in images
+        for each in image.objects
+        if each.rotation
+    ]
     converted = {split: map(convert, own) for split, own in found.by_split.items()}
     return DatasetInfo(
         folder=folder.path,
@@ -146,6 +167,8 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
             *make_split_findings(WRONG_OBJECTS, wrong),
             *make_split_findings(UNKNOWN_LINES, listed.unknown_lines),
             *make_findings(ZERO_BASED, from_0),
+            *make_findings(FRACTIONS, fractions if has_many_fractions and not from_0 else []),
+            *make_findings(TURNED_BOXES, turned),
         ],
     )
 
@@ -186,13 +209,37 @@ def read_image(folder: Path, pair: Pair) -> VocImage:
         corners = parse_corners(values)
         is_difficult = parse_flag(difficult)
         if name and corners and is_difficult is not None:
-            objects.append(VocObject(name, corners, is_difficult))
+            objects.append(VocObject(name, corners, is_difficult, read_rotation(element)))
         else:
             problems.append(
                 f'{file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, '
                 f'difficult {difficult!r}'
             )
     return VocImage(image, size, objects=objects, problems=problems)
+
+
+def read_rotation(element: ElementTree.Element) -> float:
+    """Return the degrees by which CVAT has rotated the box of an object, mostly 0."""
+    for attribute in element.iter('attribute'):
+        if attribute.findtext('name', '').strip() == 'rotation':
+            return parse_rotation(attribute.findtext('value', ''))
+    return 0.0
+
+
+def find_fractions(images: Sequence[VocImage]) -> list[str]:
+    """Return the images with a coordinate that is not a whole number.
+
+    VOC counts whole pixels from 1. Programs that write fractions, such as CVAT, measure from 0. But
+    a few of VOC2012's own boxes have fractions too (:data:`MAX_FRACTIONS`).
+    """
+    found = []
+    for image in images:
+        corners = [each.corners for each in image.objects]
+        values = [value for each in corners for value in (each.left, each.top)]
+        values += [value for each in corners for value in (each.right, each.bottom)]
+        if any(value != int(value) for value in values):
+            found.append(str(image.path))
+    return found
 
 
 def find_files_from_0(images: Sequence[VocImage]) -> list[str]:
@@ -221,10 +268,13 @@ def convert_boxes(image: VocImage, first: int) -> AnnotatedImage:
         y = each.corners.top - first
         width = each.corners.right - x
         height = each.corners.bottom - y
+        box = parse_box([x, y, width, height])
+        if each.rotation and isinstance(box, Box):
+            box = enclose(rotate_box(box, each.rotation), image.size)
         objects.append(
             ReadObject(
                 class_name=each.class_name,
-                box=parse_box([x, y, width, height]),
+                box=box,
                 area=parse_area(width * height),
                 is_ignored=each.is_difficult,
             )

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import TypeAlias
@@ -21,16 +22,17 @@ import yaml
 
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
-from ..annotations import Size, parse_area, parse_box, parse_mask
+from ..annotations import Polygon, Size, parse_area, parse_box, parse_mask
 from ..decoding import read_sizes
 from ..folders import Folder, scan_folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
-from ..rules.objects import measure_area
+from ..rules.objects import is_rectangle, measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
 from ..rules.rule import make_findings, make_split_findings
+from .name_lists import compare_name_lists
 
 # A value in YAML, of which all scalars are read as strings.
 Yaml: TypeAlias = 'str | list[Yaml] | dict[str, Yaml]'
@@ -67,6 +69,8 @@ labels/train/a.txt""",
 NUM_BOX_VALUES = 4  # polygons have more, x and y of each corner
 YAML_NULL = ('', '~', 'null', 'Null', 'NULL')  # how YAML writes that a value is missing
 KEYPOINT_MARGIN = 0.01  # fractions of the image by which keypoints may leave their box
+# Of label files; small letters come first.
+SUFFIXES = tuple(map(''.join, product('.', 'tT', 'xX', 'tT')))
 MAX_DEPTH = 20  # of nested YAML: deeper nesting takes minutes and stack
 CVAT_FOLDER = 'data/'  # with which the lines of CVAT's lists begin, though there is no such folder
 
@@ -132,8 +136,10 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
         for split, paths in settings.images.items()
     }
     notes += count_unlabelled(file, pairs)
+    notes += compare_name_lists(folder, settings.names, file.name)
     images_per_file = count_images(pairs)
     found = read_splits(partial(read_image, images_per_file, settings.names), pairs)
+    check_outlines(file, found.by_split, task)
     others = [find_label_file(settings.root, folder.path / image) for image in folder.images]
     unused = find_unused_labels(images_per_file, others, settings.names)
     return DatasetInfo(
@@ -320,12 +326,14 @@ def find_outside(folder: Path, images: Mapping[str, Sequence[Path]]) -> list[Pat
 
 
 def find_label_file(root: Path, image: Path) -> Path:
-    """Return the path of an image's label file, whose suffix may be .TXT."""
+    """Return the path of an image's label file, whose suffix may be in capitals."""
     # Only folders in root count: a dataset may be in a folder called images.
     inside = image.relative_to(root) if image.is_relative_to(root) else image
     path = root / make_label_path(inside)
-    in_capitals = path.with_suffix('.TXT')
-    return in_capitals if in_capitals.is_file() else path
+    for suffix in SUFFIXES:
+        if path.with_suffix(suffix).is_file():
+            return path.with_suffix(suffix)
+    return path
 
 
 def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
@@ -413,6 +421,51 @@ def have_keypoints(values: Sequence[float]) -> bool:
     limits = np.array([width, height]) / 2 + KEYPOINT_MARGIN
     points = np.reshape(keypoints, (-1, 3))[:, :2]
     return bool(((abs(points - (x, y)) <= limits) | (points == 0)).all())
+
+
+def check_outlines(
+    file: Path, found: Mapping[str, Sequence[AnnotatedImage]], task: str | None
+) -> None:
+    """Raise a UserError if all outlines may be boxes with keypoints, unless the task is 'segment'.
+
+    All lines have as many numbers then, and by the first four, a box, the other points are inside
+    of it. Rectangles are outlines: :func:`.finding.choose_annotation_types` asks about them.
+    """
+    outlines = [
+        (each.mask[0], image.size)
+        for images in found.values()
+        for image in images
+        for each in image.objects
+        if isinstance(each.mask, Sequence) and each.mask
+    ]
+    lengths = {len(polygon) for polygon, _ in outlines}
+    if task == 'segment' or len(lengths) != 1:
+        return
+    if all(is_rectangle([polygon]) for polygon, _ in outlines):
+        return
+    if all(may_be_pose(polygon, size) for polygon, size in outlines):
+        number = len(outlines[0][0])
+        raise UserError(
+            f'{file}: all {len(outlines)} lines with outlines have {number} numbers behind the '
+            'class, and look like pose labels: a box, and keypoints inside of it. If they are '
+            'outlines, add --task segment. If they are keypoints, which are not supported, keep the '
+            'first five numbers of each line'
+        )
+
+
+def may_be_pose(polygon: Polygon, size: Size) -> bool:
+    """Return whether a line that was read as a polygon in pixels may be a box and keypoints.
+
+    ``size`` is the (width, height) of the image. Keypoints that are not labelled are 0, 0.
+    """
+    points = np.reshape(polygon, (-1, 2)) / size
+    centre, sides, *keypoints = points
+    keypoints = np.array(keypoints)
+    limits = sides / 2 + KEYPOINT_MARGIN
+    are_inside = (abs(keypoints - centre) <= limits).all(axis=1)
+    are_missing = (keypoints == 0).all(axis=1)
+    is_inside_image = (abs(centre - 0.5) + sides / 2 <= 0.5 + KEYPOINT_MARGIN).all()
+    return bool(is_inside_image and (are_inside | are_missing).all())
 
 
 def make_object(class_name: str, values: Sequence[float], size: Size) -> ReadObject:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import compute_sha256
@@ -38,6 +39,10 @@ CONTRADICTIONS = make_folder_rule(
 )
 SHARED_HELD_OUT = make_folder_note(
     'validation images that are also in test', 'Keep them in one split'
+)
+SHARED_CONTRADICTIONS = make_folder_note(
+    'images that two splits have, with other classes, boxes, masks or maps in each',
+    'Correct the wrong annotations, and keep the image in one split',
 )
 # What the hold-out keeps together, in the splits that a dataset has:
 make_divided_rule = partial(
@@ -154,21 +159,54 @@ def find_divided_series(splits: Mapping[str, Split]) -> list[Finding]:
     return found
 
 
-def have_same_annotations(split: Split, first: int, second: int, *, with_masks: bool) -> bool:
-    """Return whether two images of a split, given by their indices, have the same annotations."""
+def find_contradicting_splits(
+    splits: Mapping[str, Split], contents: Mapping[Path, str], with_masks: bool
+) -> list[Finding]:
+    """Return the images that are also in another split, with other annotations there.
+
+    Arguments are those of :func:`find_copies`. Test images without annotations say nothing.
+    """
+    first: dict[str, tuple[Split, int]] = {}  # the first image with a content
+    found = []
+    for split in splits.values():
+        annotated = split.list_classes()
+        if not any(annotated):
+            continue
+        for index, path in enumerate(split.image_paths):
+            original, original_index = first.setdefault(contents[path], (split, index))
+            if original is split:
+                continue
+            if not have_same_annotations(
+                original, original_index, index, with_masks=with_masks, other=split
+            ):
+                found.append(
+                    Finding(
+                        SHARED_CONTRADICTIONS, f'{original.image_paths[original_index]} and {path}'
+                    )
+                )
+    return found
+
+
+def have_same_annotations(
+    split: Split, first: int, second: int, *, with_masks: bool, other: Split | None = None
+) -> bool:
+    """Return whether two images, given by their indices, have the same annotations.
+
+    The first one is of ``split``, the second one of ``other``, by default of ``split`` too.
+    """
+    both = ((split, first), (other or split, second))
     if isinstance(split, ClassSplit):
-        return split.images[first].label == split.images[second].label
+        return len({each.images[index].class_name for each, index in both}) == 1
     if isinstance(split, MapSplit):
-        return have_same_labels(split, first, second)
+        return np.array_equal(*(read_map(each, index) for each, index in both))
     objects = [
-        {make_object_key(each, with_masks) for each in split.images[index].objects}
-        for index in (first, second)
+        {make_object_key(each, with_masks) for each in own.images[index].objects}
+        for own, index in both
     ]
     return objects[0] == objects[1]
 
 
-def have_same_labels(split: MapSplit, first: int, second: int) -> bool:
-    """Return whether the maps of two images have the same value in each pixel."""
-    paths = [split.image_folder / split.images[index].map_name for index in (first, second)]
-    values = [read_values(path, split.pixel_labels.are_colours) for path in paths]
-    return np.array_equal(*values)
+def read_map(split: MapSplit, index: int) -> NDArray[np.integer]:
+    """Return the values of the pixels in the map of an image, given by its index."""
+    path = split.image_folder / split.images[index].map_name
+    return read_values(path, split.pixel_labels.are_colours)

@@ -25,11 +25,18 @@ from ..layouts import get_split
 from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
 from .classes import find_wrong_names
 from .coco import NO_OBJECTS
-from .copies import check_training_differs, find_copies, find_divided_series, hash_similar
+from .copies import (
+    check_training_differs,
+    find_contradicting_splits,
+    find_copies,
+    find_divided_series,
+    hash_similar,
+)
 from .images import MAX_THREADS, UNUSABLE_NAME, ImageFindings, check_image, has_unusable_name
 from .objects import (
     ObjectFindings,
     find_box_masks,
+    find_corner_boxes,
     find_crowd_masks,
     find_repeated_objects,
     find_wrong_objects,
@@ -83,13 +90,16 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         dataset: A dataset as a reader has read it, with the findings of what it could not parse.
 
     Raises:
-        UserError: The dataset has no training split. The name of a class is empty, has control
-            characters, or is that of another class. All training images are also in another split.
-            More than a tenth of the images or of the objects of a split are left out (equal copies
-            do not count). No image of a split is left, or no object of its readable images.
+        UserError: The dataset has no training split. Boxes are those of two corners. The name of a
+            class is empty, has control characters, or is that of another class. All training images
+            are also in another split. More than a tenth of the images or of the objects of a split
+            are left out (equal copies do not count). No image of a split is left, or no object of
+            its readable images.
     """
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.folder, dataset.classes))
+    for split in dataset.object_splits.values():
+        reject_broken(find_corner_boxes(split), str(dataset.folder))
     with_masks = dataset.annotation_types[0] == 'masks'
     findings = [*dataset.findings]
     readable = {}
@@ -104,6 +114,7 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
         readable[name] = split
     contents = hash_similar([path for split in readable.values() for path in split.image_paths])
     check_training_differs(dataset.folder, readable, contents)
+    findings += find_contradicting_splits(readable, contents, with_masks)
     splits = {}
     for name, copies in find_copies(readable, contents, with_masks).items():
         findings += note_split(copies.values(), name)

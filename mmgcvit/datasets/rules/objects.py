@@ -5,7 +5,7 @@ the image in its split, and that of the object in its image.
 """
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import mul
@@ -24,6 +24,10 @@ ObjectFindings = Mapping[Place, Finding]
 MARGIN = (2, 0.01)
 MAX_DIFFERENCE = (3, 0.1)
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
+MAX_AREA_ERROR = 0.01  # relative, by which an area may differ from that of its box
+# The corners of a rectangle may be wrong by a pixel, or by this part of its diagonal.
+MIN_RECTANGLE_ERROR = 1.0
+MAX_RECTANGLE_ERROR = 0.01
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
@@ -79,6 +83,23 @@ BRUSH_MASKS = make_folder_note(
 CROWD_MASKS = make_folder_note(
     "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
     "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
+)
+# CVAT writes the box as it was before, and the angle beside it.
+TURNED_BOXES = make_folder_note(
+    'rectangles that CVAT has rotated (attribute rotation), read as the boxes that enclose them, or '
+    'as masks if others have masks',
+    'Set the rotation to 0 if the boxes are right as they are',
+)
+TURNED_IN_CONFIG = make_config_rule(
+    'rectangles that CVAT has rotated (attributes.rotation), whose bbox is that before the rotation',
+    'Write the boxes that enclose them, or use train --data FOLDER, which reads them so',
+    in_config=ConfigEffect.NOTED,
+)
+CORNER_BOXES = Rule(
+    'boxes that are x1, y1, x2, y2 by their area or mask',
+    'COCO has [x, y, width, height]: write [x1, y1, x2 - x1, y2 - y1], or correct the areas',
+    unit='object',
+    in_folder=FolderEffect.REJECTED,
 )
 
 
@@ -183,6 +204,87 @@ def find_crowd_masks(splits: Mapping[str, ObjectSplit]) -> dict[str, dict[Place,
         return find_in_objects(split, check)
 
     return {name: find(split) for name, split in splits.items()}
+
+
+def find_corner_boxes(split: ObjectSplit) -> list[Finding]:
+    """Return a finding if most boxes of a split are those of two corners, [x1, y1, x2, y2].
+
+    The area of an object, or its polygons, are then those of the corners, and not those of
+    [x, y, width, height].
+    """
+    boxes = [each for _, each in split.iter_objects() if isinstance(each.box, Box)]
+    corners = [each for each in boxes if is_corner_box(each)]
+    if not corners or 2 * len(corners) <= len(boxes):
+        return []
+    place = split.annotation_file or split.image_folder
+    example = (
+        f'{place}: {len(corners)} of {len(boxes)} objects, such as bbox {corners[0].box} with area '
+        f'{corners[0].area}'
+    )
+    return [Finding(CORNER_BOXES, example)]
+
+
+def is_corner_box(each: LabelledObject) -> bool:
+    """Return whether a box contradicts the area or the polygons of its object as [x, y, width,
+    height], and agrees with them as [x1, y1, x2, y2].
+    """
+    left, top, right, bottom = each.box.values
+    if right <= left or bottom <= top or (left, top) == (0, 0):
+        return False
+    if isinstance(each.mask, Sequence) and all(map(is_polygon, each.mask)):
+        x = [value for polygon in each.mask for value in polygon[::2]]
+        y = [value for polygon in each.mask for value in polygon[1::2]]
+        edges = [min(x), min(y), max(x), max(y)]
+        agrees = are_close(edges, each.box.edges)
+        return not agrees and are_close(edges, each.box.values)
+    if isinstance(each.area, Unusable):
+        return False
+    area = each.box.width * each.box.height
+    area_of_corners = (right - left) * (bottom - top)
+    is_area = abs(each.area - area) <= max(1, MAX_AREA_ERROR * area)
+    is_area_of_corners = abs(each.area - area_of_corners) <= max(
+        1, MAX_AREA_ERROR * area_of_corners
+    )
+    return is_area_of_corners and not is_area
+
+
+def is_polygon(polygon: Polygon) -> bool:
+    """Return whether a list of coordinates has three points or more."""
+    return len(polygon) >= 6 and len(polygon) % 2 == 0
+
+
+def are_close(edges: Edges, others: Edges) -> bool:
+    """Return whether edges differ by at most the pixels of :data:`MAX_DIFFERENCE`."""
+    return all(
+        abs(edge - other) <= MAX_DIFFERENCE[0] for edge, other in zip(edges, others, strict=True)
+    )
+
+
+def are_turned_rectangles(masks: Sequence[Mask | Unusable | None]) -> bool:
+    """Return whether all masks are a rectangle of four corners, and one of them is rotated."""
+    if not masks or not all(map(is_rectangle, masks)):
+        return False
+    return any(fill_of_box(mask[0]) < MIN_FILLED for mask in masks)
+
+
+def is_rectangle(mask: Mask | Unusable | None) -> bool:
+    """Return whether a mask is a single polygon with the corners of a rectangle, in any rotation."""
+    if not isinstance(mask, Sequence) or len(mask) != 1 or len(mask[0]) != 8:
+        return False
+    corners = np.reshape(mask[0], (4, 2))
+    diagonals = corners[2] - corners[0], corners[3] - corners[1]
+    lengths = [float(np.hypot(*diagonal)) for diagonal in diagonals]
+    tolerance = max(MIN_RECTANGLE_ERROR, MAX_RECTANGLE_ERROR * max(lengths))
+    centres_differ = np.abs(corners[0] + corners[2] - corners[1] - corners[3]).max() / 2
+    return centres_differ <= tolerance and abs(lengths[0] - lengths[1]) <= tolerance
+
+
+def fill_of_box(polygon: Polygon) -> float:
+    """Return the part of its enclosing box that a polygon fills, 1 for one without area."""
+    x = polygon[::2]
+    y = polygon[1::2]
+    area = (max(x) - min(x)) * (max(y) - min(y))
+    return measure_area(polygon) / area if area else 1.0
 
 
 def find_box_masks(splits: Mapping[str, ObjectSplit]) -> list[Finding]:

@@ -20,6 +20,11 @@ ZERO_BASED = make_folder_note(
     'images with coordinates under 1 in their XML files, so that boxes count from 0, not 1',
     'Correct them if the tool counts from 1',
 )
+FRACTIONS = make_folder_note(
+    'images with fractions of pixels in their XML files, in more than a tenth of the files, so that '
+    'boxes count from 0, not 1',
+    'Write whole numbers if the tool counts from 1',
+)
 UNUSABLE_XML = make_folder_rule(
     'XML files or their images that cannot be used', 'Export them again, or remove them'
 )
@@ -33,4 +38,9 @@ UNUSABLE_MAPS = make_folder_rule('maps that cannot be used', 'Repair or remove t
 SCATTERED = make_folder_note(
     'objects in several regions far apart, which share a number',
     'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
+)
+VOID_NUMBERS = make_folder_note(
+    'maps of instances with 255 in 8 bits, or 65535 in 16 bits, beside other numbers, which is read '
+    'as background',
+    'If it is an object, give it another number',
 )

@@ -149,6 +149,15 @@ def contradict(made, photo):
 
 
 @change_photos
+def contradict_in_val(made, photo):
+    if photo in made.photos['val']:
+        photo = made.photos['train'][0]
+    label = (photo.label + 1) % len(made.classes)
+    copy = replace(photo, stem=f'copy {photo.stem}', things=photo.things[:1], label=label)
+    made.photos['val'].append(copy)
+
+
+@change_photos
 def repeat_thing(made, photo):
     box = tuple(side + 0.01 * (made.format != 'coco') for side in photo.things[0].box)
     photo.things.append(photo.things[0]._replace(box=box))
@@ -195,6 +204,20 @@ def repeat_object(count):
     return edit_all(repeat)
 
 
+def write_corners(content, stem):
+    """Write all boxes as two corners, once. Their masks are right."""
+    for entry in content['annotations']:
+        x, y, width, height = entry.setdefault('before', entry['bbox'])
+        entry['bbox'] = [x, y, x + width, y + height]
+
+
+def write_fractions(image, label):
+    """Write fractions into all XML files."""
+    for file in label.parent.glob('*.xml'):
+        text = file.read_text()
+        file.write_text(re.sub(r'<xmax>(\d+)<', r'<xmax>\1.25<', text))
+
+
 def append_line(image, label):
     label.write_text(f'{label.read_text()}no {image.stem}\n')
 
@@ -230,6 +253,10 @@ SMALL_MAP, HIGH_MAP = np.zeros((5, 6)), np.full((HEIGHT, WIDTH), 9)
 ALL_NUMBERS = np.resize(np.arange(256), (HEIGHT, WIDTH))
 SPOTS = np.pad(np.ones((4, 4)), ((2, 66), (2, 90)))
 SPOTS += SPOTS[::-1, ::-1]
+WITH_VOID = np.zeros((HEIGHT, WIDTH))
+WITH_VOID[2:20, 2:20] = 1
+WITH_VOID[40:60, 40:60] = 255
+TURNED = {'attributes': {'rotation': 90.0}}
 COCO = ('coco', 'coco detect', 'coco config')
 MASKED = ('coco', 'coco config')
 BOXED = ('coco', 'coco detect', 'yolo', 'voc')
@@ -257,6 +284,7 @@ ROWS = [
     (copies.CONTRADICTIONS, contradict, ALL),
     (copies.SHARED_IMAGES, copy_to_val, ALL),
     (copies.SHARED_HELD_OUT, share_held_out, ALL),
+    (copies.SHARED_CONTRADICTIONS, contradict_in_val, ALL),
     (copies.DIVIDED_FRAMES, rename_photos(name_frame), ALL),
     (copies.DIVIDED_TILES, rename_photos(name_tile), ALL),
     (copies.DIVIDED_COPIES, rename_photos(name_copy), ALL),
@@ -272,6 +300,9 @@ ROWS = [
     (objects.DIFFERENT, edit_coco('annotations', segmentation=[OTHER_PLACE]), MASKED),
     (objects.RING, edit_coco('annotations', bbox=BOX, segmentation=RING, area=924), MASKED),
     (objects.FULL_IMAGES, repeat_object(120), ('coco config',)),
+    (objects.CORNER_BOXES, edit_all(write_corners), COCO),
+    (objects.TURNED_BOXES, edit_coco('annotations', segmentation=None, **TURNED), ('coco detect',)),
+    (objects.TURNED_IN_CONFIG, edit_coco('annotations', **TURNED), COCO[2:]),
     (objects.BOX_MASKS, set_option('corners'), ('coco',)),
     (objects.BRUSH_MASKS, set_option('brush'), ('coco',)),
     (
@@ -301,6 +332,7 @@ ROWS = [
     (parsed.WRONG_LINES, edit_text('^0', '7'), ('yolo',)),
     (parsed.UNUSED_LABELS, unlink, ('yolo',)),
     (parsed.ZERO_BASED, edit_text(r'<xmin>\d+', '<xmin>0'), ('voc',)),
+    (parsed.FRACTIONS, write_fractions, ('voc',)),
     (parsed.WRONG_OBJECTS, edit_text('<name>disc', '<name>'), ('voc',)),
     (parsed.UNUSABLE_XML, unlink, ('voc',)),
     (parsed.UNUSABLE_XML, edit_text('<annotation>', ''), ('voc',)),
@@ -311,6 +343,7 @@ ROWS = [
     (parsed.UNUSABLE_MAPS, write_map(ALL_NUMBERS), ('maps segment',)),
     (parsed.UNUSABLE_MAPS, write_map(255 * (HIGH_MAP > 0)), ('maps segment',)),
     (parsed.SCATTERED, write_map(SPOTS), ('maps segment',)),
+    (parsed.VOID_NUMBERS, write_map(WITH_VOID), ('maps segment',)),
 ]
 # What messages say where it is not the rule's problem.
 WORDS = {
@@ -331,6 +364,7 @@ FOLDER_ONLY = {
     copies.REPEATED_IMAGES: 'a config may repeat images on purpose',
     copies.CONTRADICTIONS: 'a config may list images with parts of their objects, for parts of classes',
     copies.SHARED_HELD_OUT: 'a template without test data tests on those of validation',
+    copies.SHARED_CONTRADICTIONS: 'the authors of a config have chosen its splits',
     copies.DIVIDED_FRAMES: 'the authors of a config have chosen its splits',
     copies.DIVIDED_TILES: 'the authors of a config have chosen its splits',
     copies.DIVIDED_COPIES: 'the authors of a config have chosen its splits',
@@ -351,6 +385,9 @@ FOLDER_ONLY = {
     parsed.UNPAIRED: 'a config lists its pairs: MISSING is asked',
     parsed.UNUSABLE_MAPS: 'NO_MAP, OTHER_SIZE and OTHER_LABELS are asked',
     parsed.SCATTERED: 'no config reads maps of instances',
+    parsed.VOID_NUMBERS: 'no config reads maps of instances',
+    parsed.FRACTIONS: 'no config reads VOC',
+    objects.TURNED_BOXES: 'boxes are read as they are: TURNED_IN_CONFIG is asked',
 }
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]
 
