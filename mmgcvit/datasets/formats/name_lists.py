@@ -102,7 +102,8 @@ def read_text_list(file: Path) -> list[str]:
     if first <= 1 and sorted(numbers) == [*range(first, first + len(names))]:
         raise UserError(
             f'{file} has numbers before the names: {shorten(names)}. Expected a name on each line: '
-            'that of class 0, which is 0 in labels and maps, then that of 1, and so on. Remove the numbers, and '
-            f'add a line for 0 if it lacks, or for maps write _classes.csv with lines NUMBER, NAME'
+            'that of class 0, which is 0 in labels and maps, then that of 1, and so on. Remove the '
+            'numbers, and add a line for 0 if it lacks, or for maps write _classes.csv with lines '
+            'NUMBER, NAME'
         )
     return names  # that begin with numbers
