@@ -175,8 +175,8 @@ class PredictionRun:
             num_expected = min(num_expected, self.args.frames)
         frames = islice(sv.get_video_frames_generator(video), self.args.frames)
         # With the checks of any image.
-        images = (convert_to_array(frame, self.model.decoding) for frame in frames)
-        images = self.progress.track(images, total=num_expected, description=video)
+        arrays = (convert_to_array(frame, self.model.decoding) for frame in frames)
+        images = self.progress.track(arrays, total=num_expected, description=video)
         num_frames = 0
         with ExitStack() as files:
             for (index, image), outcome in self.predict_in_batches(enumerate(images)):
