@@ -52,8 +52,8 @@ def read_splits(
     The messages of the UserErrors that it raises are in ``errors``. Other errors are faults of this
     package, and are raised.
     """
-    found = {}
-    errors = {}
+    found: dict[str, list[Result]] = {}
+    errors: dict[str, list[str]] = {}
     with ThreadPoolExecutor() as pool:
         for split, files in by_split.items():
             found[split] = []

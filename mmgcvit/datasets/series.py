@@ -132,6 +132,7 @@ def parse_name(name: str) -> ParsedName:
     if match and has_corners(match):
         return make_tile(match)
     match = NUMBERED.fullmatch(name)
+    assert match  # any name matches
     return ParsedName(match['start'], (float(match['number'] or 0),), match['words'] or '')
 
 
@@ -152,7 +153,7 @@ def find_pairs(names: Mapping[int, str]) -> dict[int, ParsedName]:
     A picture has several rows and several columns. With a single picture, the numbers may as well
     be those of clips and of frames in them.
     """
-    matches = {}
+    matches: dict[int, re.Match[str]] = {}
     for index, name in names.items():
         match = PAIR.fullmatch(name)
         if match and not YEAR.search(match['start']):
@@ -239,7 +240,7 @@ def join_class_folders(names: Mapping[int, str]) -> dict[int, str]:
     for members in find_series(bare).values():
         folders = [PurePath(names[index]).parent.name for _, index in sorted(members)]
         num_folders = len(set(folders))
-        by_position = {}
+        by_position: dict[Position, set[str]] = {}
         for position, index in members:
             by_position.setdefault(position, set()).add(PurePath(names[index]).parent.name)
         are_apart = all(len(own) == 1 for own in by_position.values())
@@ -269,9 +270,9 @@ def find_divided(splits: Mapping[str, Split], name: str) -> list[Divided]:
         splits: The splits of a dataset.
         name: That of the split, which is not training.
     """
-    paths = []
-    names = {}
-    are_held_out = []
+    paths: list[Path] = []
+    names: dict[int, str] = {}
+    are_held_out: list[bool] = []
     for split_name in ('train', name):
         split = splits[split_name]
         paths += split.image_paths
@@ -311,7 +312,7 @@ def find_augmented(
     paths: Sequence[Path], names: Mapping[int, str], are_held_out: Sequence[bool]
 ) -> list[tuple[int, int]]:
     """Return the (index of an image, index of a copy for training) of Roboflow's copies."""
-    trained = {}
+    trained: dict[str, int] = {}
     for index, path in enumerate(paths):
         if not are_held_out[index] and AUGMENTED_COPY.search(path.name):
             trained.setdefault(names[index], index)
@@ -338,7 +339,7 @@ def find_neighbours(
         return []
     if are_frames and not is_regular([position for position, _ in members]):
         return []
-    pairs = {}
+    pairs: dict[int, int] = {}
     for first, second in pairwise(ordered):
         if are_held_out[first] != are_held_out[second]:
             held_out, trained = (first, second) if are_held_out[first] else (second, first)

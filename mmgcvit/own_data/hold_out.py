@@ -86,12 +86,12 @@ def divide_by_class(
         names: The names of all images (:func:`.join_class_folders`).
         classes: The class of each image, in a set.
     """
-    part_of = {}  # the classes that are in one part with a class
+    part_of: dict[str, frozenset[str]] = {}  # the classes that are in one part with a class
     for members in find_series(names).values():
         joined = {name for _, index in members for name in classes[index]}
         joined = joined.union(*(part_of.get(name, ()) for name in joined))
         part_of |= dict.fromkeys(joined, frozenset(joined))
-    parts = defaultdict(dict)
+    parts: defaultdict[frozenset[str], dict[int, str]] = defaultdict(dict)
     for index, name in names.items():
         (class_name,) = classes[index]
         parts[part_of[class_name]][index] = name

@@ -92,8 +92,8 @@ def read_text_list(file: Path) -> list[str]:
             f'{file} has {LABELME_IGNORE} in line {names.index(LABELME_IGNORE) + 1}. Expected it in '
             'the first line, as labelme does, where it stands for no class, or not at all'
         )
-    matches = [NUMBERED_NAME.fullmatch(name) for name in names]
-    if not all(matches):
+    matches = [match for match in map(NUMBERED_NAME.fullmatch, names) if match]
+    if len(matches) < len(names):
         return names
     numbers = [int(match[1]) for match in matches]
     if numbers == [*range(len(names))]:
