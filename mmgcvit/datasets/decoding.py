@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, ImageSequence, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    ExifTags,
+    Image,
+    ImageOps,
+    ImageSequence,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 from ..config import get_type_name, iter_transforms
 from ..errors import UserError, get_first_line
@@ -185,7 +193,7 @@ def check_pixels(image: Image.Image) -> None:
     used, or its file is of a kind that OpenCV reads otherwise than Pillow.
     """
     check_sides(*image.size)
-    if image.format == 'PPM':
+    if isinstance(image, PpmImagePlugin.PpmImageFile):
         check_ppm(image)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         check_tiff(image)
@@ -217,7 +225,7 @@ def check_pixels(image: Image.Image) -> None:
         )
 
 
-def check_ppm(image: Image.Image) -> None:
+def check_ppm(image: PpmImagePlugin.PpmImageFile) -> None:
     """Raise an ImageError for a PGM or PPM file whose numbers OpenCV does not scale.
 
     It ignores which number is white: that of 10 bits becomes 3 of 255.
@@ -266,7 +274,7 @@ def is_transparent_tiff(image: Image.Image, kind: int) -> bool:
         return False
     extra = getattr(image, 'tag_v2', {}).get(TiffImagePlugin.EXTRASAMPLES, ())
     is_of_kind = kind in (extra if isinstance(extra, tuple) else (extra,))
-    return is_of_kind and image.getchannel('A').getextrema()[0] < 255
+    return is_of_kind and int(np.asarray(image.getchannel('A')).min()) < 255
 
 
 def convert_pillow(image: Image.Image) -> NDArray[np.uint8 | np.uint16]:
@@ -322,8 +330,8 @@ def is_lossy(image: Image.Image) -> bool:
     return is_of_jpeg or image.format in ('WEBP', 'JPEG2000', 'AVIF', 'HEIF')
 
 
-def is_same(pixels: NDArray[np.uint8], others: NDArray[np.uint8], are_lossy: bool) -> bool:
-    """Return whether two arrays of pixels are the same but for rounding."""
+def is_same(pixels: NDArray[Any], others: NDArray[Any], are_lossy: bool) -> bool:
+    """Return whether two arrays of pixels, of uint8, are the same but for rounding."""
     if pixels.shape != others.shape:
         return False
     differences = np.maximum(pixels, others) - np.minimum(pixels, others)

@@ -362,7 +362,7 @@ def decode_image(image: Image.Image, content: NDArray[np.uint8]) -> NDArray[np.u
     return loaded
 
 
-def check_decoders_agree(image: Image.Image, loaded: NDArray[np.uint8]) -> None:
+def check_decoders_agree(image: Image.Image, loaded: NDArray[Any]) -> None:
     """Raise a ValueError if OpenCV has loaded other pixels than Pillow from a TIFF, PPM or BMP file.
 
     Examples are TIFF files with a fourth band that is marked as transparency, and PGM files of 10

@@ -122,7 +122,7 @@ def read_instances(folder: Path, name: str, pair: Pair) -> InstanceMap:
     check_map_size(labels, map_file, image)
     numbers = set(np.unique(labels).tolist()) - {0}
     is_void_dropped = False
-    void = VOIDS.get(labels.dtype.name)
+    void = VOIDS.get(labels.dtype.name, 0)
     if void in numbers:
         if void == 255 and len(numbers) == 255:
             raise UserError(

@@ -459,11 +459,12 @@ def may_be_pose(polygon: Polygon, size: Size) -> bool:
     ``size`` is the (width, height) of the image. Keypoints that are not labelled are 0, 0.
     """
     points = np.reshape(polygon, (-1, 2)) / size
-    centre, sides, *keypoints = points
-    keypoints = np.array(keypoints)
+    centre = points[0]
+    sides = points[1]
+    keypoints = points[2:]
     limits = sides / 2 + KEYPOINT_MARGIN
     are_inside = (abs(keypoints - centre) <= limits).all(axis=1)
-    are_missing = (keypoints == 0).all(axis=1)
+    are_missing = (abs(keypoints) == 0).all(axis=1)
     is_inside_image = (abs(centre - 0.5) + sides / 2 <= 0.5 + KEYPOINT_MARGIN).all()
     return bool(is_inside_image and (are_inside | are_missing).all())
 

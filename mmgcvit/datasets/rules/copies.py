@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...errors import UserError, shorten
 from ...files import compute_sha256
 from ..decoding import read_values
-from ..records import ClassSplit, MapSplit, Split
+from ..records import ClassSplit, MapSplit, ObjectSplit, Split
 from ..series import find_divided
 from .images import MAX_THREADS
 from .objects import make_object_key
@@ -194,16 +194,17 @@ def have_same_annotations(
 
     The first one is of ``split``, the second one of ``other``, by default of ``split`` too.
     """
-    both = ((split, first), (other or split, second))
-    if isinstance(split, ClassSplit):
-        return len({each.images[index].class_name for each, index in both}) == 1
-    if isinstance(split, MapSplit):
-        return np.array_equal(*(read_map(each, index) for each, index in both))
-    objects = [
-        {make_object_key(each, with_masks) for each in own.images[index].objects}
-        for own, index in both
-    ]
-    return objects[0] == objects[1]
+    other = other or split
+    if isinstance(split, ClassSplit) and isinstance(other, ClassSplit):
+        return split.images[first].class_name == other.images[second].class_name
+    if isinstance(split, MapSplit) and isinstance(other, MapSplit):
+        return np.array_equal(read_map(split, first), read_map(other, second))
+    if isinstance(split, ObjectSplit) and isinstance(other, ObjectSplit):
+        objects = {make_object_key(each, with_masks) for each in split.images[first].objects}
+        return objects == {
+            make_object_key(each, with_masks) for each in other.images[second].objects
+        }
+    return False
 
 
 def read_map(split: MapSplit, index: int) -> NDArray[np.integer]:

@@ -98,8 +98,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     """
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.folder, dataset.classes))
-    for split in dataset.object_splits.values():
-        reject_broken(find_corner_boxes(split), str(dataset.folder))
+    for object_split in dataset.object_splits.values():
+        reject_broken(find_corner_boxes(object_split), str(dataset.folder))
     with_masks = dataset.annotation_types[0] == 'masks'
     findings = [*dataset.findings]
     readable = {}

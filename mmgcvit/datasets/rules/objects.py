@@ -228,6 +228,8 @@ def is_corner_box(each: LabelledObject) -> bool:
     """Return whether a box contradicts the area or the polygons of its object as [x, y, width,
     height], and agrees with them as [x1, y1, x2, y2].
     """
+    if isinstance(each.box, Unusable):
+        return False
     left, top, right, bottom = each.box.values
     if right <= left or bottom <= top or (left, top) == (0, 0):
         return False
@@ -264,7 +266,7 @@ def are_turned_rectangles(masks: Sequence[Mask | Unusable | None]) -> bool:
     """Return whether all masks are a rectangle of four corners, and one of them is rotated."""
     if not masks or not all(map(is_rectangle, masks)):
         return False
-    return any(fill_of_box(mask[0]) < MIN_FILLED for mask in masks)
+    return any(isinstance(mask, Sequence) and fill_of_box(mask[0]) < MIN_FILLED for mask in masks)
 
 
 def is_rectangle(mask: Mask | Unusable | None) -> bool:
