@@ -405,12 +405,18 @@ def paste_masks(
     masks = np.zeros((len(boxes), *ori_shape), bool)
     for i, (x1, y1, x2, y2) in enumerate(boxes):
         mask = probabilities[i]
+        parts = []
         for side, begin, end in ((ori_shape[0], y1, y2), (ori_shape[1], x1, x2)):
-            centres = np.arange(side, dtype=np.float32) + 0.5
+            # Only pixels in the box, and half a cell around it, have a probability over 0.
+            margin = (end - begin) / len(mask) / 2 + 1
+            first = int(np.clip(np.floor(begin - margin), 0, side))
+            last = int(np.clip(np.ceil(end + margin), first, side))
+            centres = np.arange(first, last, dtype=np.float32) + 0.5
             positions = (centres - begin) / max(end - begin, 1e-6) * len(mask) - 0.5
             distances = np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
             mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
-        masks[i] = mask >= threshold
+            parts.append(slice(first, last))
+        masks[i][tuple(parts)] = mask >= threshold
     return masks
 
 

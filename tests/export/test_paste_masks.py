@@ -1,0 +1,36 @@
+"""Masks of an ONNX file are pasted only where their boxes are, as if into the whole image."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmgcvit.export.onnx_predictor import paste_masks
+
+
+def paste_everywhere(probabilities, box, shape):
+    """Resize probabilities (h, w) bilinearly to the box, with 0 around them, for each pixel."""
+    x1, y1, x2, y2 = box
+    values = probabilities
+    for side, begin, end in ((shape[0], y1, y2), (shape[1], x1, x2)):
+        centres = np.arange(side) + 0.5
+        positions = (centres - begin) / max(end - begin, 1e-6) * len(values) - 0.5
+        distances = np.abs(positions[:, None] - np.arange(len(values)))
+        values = (np.maximum(0, 1 - distances) @ values).T
+    return values
+
+
+@given(
+    x=st.floats(-30, 70),
+    y=st.floats(-30, 70),
+    width=st.floats(0, 80),
+    height=st.floats(0, 80),
+    seed=st.integers(0, 99),
+)
+def test_the_part_of_a_mask_is_that_of_the_whole_image(x, y, width, height, seed):
+    probabilities = np.random.default_rng(seed).random((1, 7, 7), np.float32)
+    boxes = np.array([[x, y, x + width, y + height]], np.float32)
+    (mask,) = paste_masks(probabilities, boxes, threshold=0.1, ori_shape=(50, 60))
+    expected = paste_everywhere(probabilities[0].astype(float), boxes[0].astype(float), (50, 60))
+    # At a pixel whose probability is the threshold, rounding decides.
+    is_clear = np.abs(expected - 0.1) > 1e-3
+    np.testing.assert_array_equal(mask[is_clear], (expected >= 0.1)[is_clear])
