@@ -95,7 +95,7 @@ def check_class_names(classes: Sequence[str], folder: Path) -> None:
         )
 
 
-def make_writer(model: Predictor[Any], folder: Path, name: str | None) -> LabelWriter:
+def make_writer(model: Predictor[Any], folder: Path, name: str | None) -> LabelWriter[Any]:
     """Return the writer of a format (None: the default) for the task of a model.
 
     Raise a UserError for a format that the task does not have.

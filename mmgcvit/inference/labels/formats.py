@@ -13,7 +13,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -31,7 +31,7 @@ from ...datasets.records import (
 )
 from ...errors import UserError, shorten
 from ...files import write_image, write_text
-from ..results import Classification, Detections, Prediction, Record, Segmentation
+from ..results import Classification, Detections, P, Record, Segmentation
 from .objects import LabelImage, make_objects
 
 MAX_MAP_CLASSES = 255  # maps have 8 bits, and 255 stands for no class
@@ -42,8 +42,8 @@ LABELME_VERSION = '5.0.1'
 LABELS_TAG, IMAGE_TAG = 'label', 'image'  # names in Label Studio's labelling interface
 
 
-class LabelWriter(ABC):
-    """Write the labels of pictures into a folder, in one format.
+class LabelWriter(ABC, Generic[P]):
+    """Write the labels of pictures into a folder, in one format. ``P`` is the type of predictions.
 
     ``folder`` exists and is empty, and ``classes`` are the names of all classes that the model has.
     """
@@ -60,11 +60,11 @@ class LabelWriter(ABC):
         return ''
 
     @abstractmethod
-    def get_picture_folder(self, prediction: Prediction) -> Path:
+    def get_picture_folder(self, prediction: P) -> Path:
         """Return the folder of the picture with this prediction."""
 
     @abstractmethod
-    def write_labels(self, name: str, size: Size, prediction: Prediction) -> list[Record]:
+    def write_labels(self, name: str, size: Size, prediction: P) -> list[Record]:
         """Write the labels of a picture, or keep them until :meth:`finish`.
 
         ``name`` is that of the picture's file, and ``size`` its (width, height). Return a record for
@@ -76,16 +76,15 @@ class LabelWriter(ABC):
         """Write what is for all pictures together, if there is anything. It may be called again."""
 
 
-class ObjectWriter(LabelWriter):
+class ObjectWriter(LabelWriter[Detections]):
     """Write the objects of detectors."""
 
     picture_folder: ClassVar[str]  # relative to the folder
 
-    def get_picture_folder(self, prediction: Prediction) -> Path:
+    def get_picture_folder(self, prediction: Detections) -> Path:
         return self.folder / self.picture_folder
 
-    def write_labels(self, name: str, size: Size, prediction: Prediction) -> list[Record]:
-        assert isinstance(prediction, Detections)
+    def write_labels(self, name: str, size: Size, prediction: Detections) -> list[Record]:
         image = LabelImage(name, size, make_objects(prediction, size))
         self.write_objects(image)
         return [
@@ -175,13 +174,22 @@ def format_yolo_line(label: int, values: Sequence[float]) -> str:
 
 
 class VocWriter(ObjectWriter):
-    """Pascal VOC: an XML file for each picture, with boxes only."""
+    """Pascal VOC: an XML file for each picture, with boxes only.
+
+    CVAT and datumaro know other classes than VOC's 20 only by ``labelmap.txt``.
+    """
 
     picture_folder = 'JPEGImages'
 
     def __init__(self, folder: Path, classes: Sequence[str]):
         super().__init__(folder, classes)
         self.names: list[str] = []
+
+    def find_problem(self) -> str:
+        wrong = [name for name in self.classes if ':' in name]
+        if not wrong:
+            return ''
+        return f'labelmap.txt of Pascal VOC cannot have the classes {shorten(wrong)}, with a colon'
 
     def write_objects(self, image: LabelImage) -> None:
         width, height = image.size
@@ -206,6 +214,9 @@ class VocWriter(ObjectWriter):
 
     def finish(self) -> None:
         write_text(self.folder / 'ImageSets' / 'Main' / 'train.txt', ''.join(self.names))
+        # Without colours, which tools choose
+        lines = ['# label:color_rgb:parts:actions\n', *(f'{name}:::\n' for name in self.classes)]
+        write_text(self.folder / 'labelmap.txt', ''.join(lines))
 
 
 def add_element(parent: ElementTree.Element, name: str, value: object) -> None:
@@ -337,7 +348,7 @@ class LabelStudioWriter(ObjectWriter):
         write_text(self.folder / 'labeling_interface.xml', f'{text}\n')
 
 
-class MapWriter(LabelWriter):
+class MapWriter(LabelWriter[Segmentation]):
     """Semantic maps: a PNG file for each picture, with class indices, and the names of classes."""
 
     def find_problem(self) -> str:
@@ -348,11 +359,10 @@ class MapWriter(LabelWriter):
             f'{MAX_MAP_CLASSES} can be written'
         )
 
-    def get_picture_folder(self, prediction: Prediction) -> Path:
+    def get_picture_folder(self, prediction: Segmentation) -> Path:
         return self.folder / 'images'
 
-    def write_labels(self, name: str, size: Size, prediction: Prediction) -> list[Record]:
-        assert isinstance(prediction, Segmentation)
+    def write_labels(self, name: str, size: Size, prediction: Segmentation) -> list[Record]:
         file = self.folder / 'masks' / f'{Path(name).stem}.png'
         write_image(file, prediction.label_map.astype(np.uint8))
         areas = prediction.areas.tolist()
@@ -365,7 +375,7 @@ class MapWriter(LabelWriter):
         write_text(self.folder / 'classes.txt', ''.join(f'{name}\n' for name in self.classes))
 
 
-class ClassFolderWriter(LabelWriter):
+class ClassFolderWriter(LabelWriter[Classification]):
     """Class folders: the pictures of a class are in the folder with its name."""
 
     def find_problem(self) -> str:
@@ -377,13 +387,11 @@ class ClassFolderWriter(LabelWriter):
             f'with a dot or @, or have over {MAX_NAME_BYTES} bytes'
         )
 
-    def get_picture_folder(self, prediction: Prediction) -> Path:
-        assert isinstance(prediction, Classification)
+    def get_picture_folder(self, prediction: Classification) -> Path:
         # In a folder of a split, classes may be called test or val.
         return self.folder / 'train' / prediction.class_name
 
-    def write_labels(self, name: str, size: Size, prediction: Prediction) -> list[Record]:
-        assert isinstance(prediction, Classification)
+    def write_labels(self, name: str, size: Size, prediction: Classification) -> list[Record]:
         return [{'class': prediction.class_name, 'score': round(prediction.score, 4)}]
 
     def finish(self) -> None:
@@ -396,7 +404,7 @@ def is_folder_name(name: str) -> bool:
     return '/' not in name and not is_hidden and len(name.encode()) <= MAX_NAME_BYTES
 
 
-OBJECT_WRITERS: dict[str, type[LabelWriter]] = {
+OBJECT_WRITERS: dict[str, type[ObjectWriter]] = {
     'coco': CocoWriter,
     'yolo': YoloWriter,
     'voc': VocWriter,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.annotations import Box, LabelledObject, Polygon, Size
+from ...datasets.annotations import Box, Json, LabelledObject, Polygon, Size
 from ...datasets.rules.objects import find_box_rule, find_mask_rule, make_object_key
 from ..results import DetectedObject, Detections
 from .polygons import Ring, convert_to_polygons, join_rings
@@ -38,13 +38,16 @@ class LabelObject:
 
     def annotate(self, object_id: int) -> LabelledObject:
         """Return the record that the rules check, and that COCO files are made of."""
+        others: dict[str, Json] = {'score': round(self.score, 4)}
+        if not self.rings:
+            others['segmentation'] = []  # as tools write it for boxes: datumaro warns without it
         return LabelledObject(
             id=object_id,
             class_name=self.class_name,
             box=self.box,
             area=self.area,
             mask=self.polygons or None,
-            others={'score': round(self.score, 4)},
+            others=others,
         )
 
 

@@ -165,7 +165,7 @@ def assert_equal_objects(found, expected, with_masks):
 
 
 @pytest.mark.parametrize('label_format', READ_FORMATS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(prediction=draw_boxes())
 def test_boxes_are_read_as_they_were_written(label_format, prediction):
     with TemporaryDirectory() as name:
@@ -186,7 +186,7 @@ def test_boxes_are_read_as_they_were_written(label_format, prediction):
 
 
 @pytest.mark.parametrize('label_format', READ_FORMATS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(prediction=draw_masks())
 def test_masks_are_read_as_they_were_written(label_format, prediction):
     """With holes and all parts; VOC has their boxes."""
@@ -252,6 +252,31 @@ def test_supervision_reads_pascal_voc(tmp_path):
     ((_, _, found),) = dataset
     np.testing.assert_array_equal(found.xyxy, ANCHOR.boxes)
     assert [dataset.classes[label] for label in found.class_id] == ANCHOR.class_names
+
+
+@pytest.mark.parametrize('label_format', ['coco', 'voc'])
+@pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
+def test_datumaro_reads_the_same_objects(label_format, prediction, tmp_path):
+    """It is what CVAT imports with."""
+    datumaro = pytest.importorskip('datumaro')
+    folder = tmp_path / 'labels'
+    write_folder(folder, [prediction, prediction], label_format)
+    dataset = datumaro.Dataset.import_from(
+        str(folder), {'coco': 'coco_instances', 'voc': 'voc_detection'}[label_format]
+    )
+    names = [label.name for label in dataset.categories()[datumaro.AnnotationType.label].items]
+    expected = [
+        (each.class_name, [*each.box.edges], None) for each in make_objects(prediction, SIZE)
+    ]
+    assert len(dataset) == 2
+    for item in dataset:
+        found = []
+        for each in item.annotations:
+            if each.type == datumaro.AnnotationType.bbox:
+                left, top, width, height = each.get_bbox()
+                # It reads VOC's corners, which count from 1, as if from 0: a pixel too far.
+                found.append((names[each.label], [left, top, left + width, top + height], None))
+        assert_equal_objects(found, expected, with_masks=False)
 
 
 def test_pycocotools_reads_the_masks(tmp_path):
@@ -470,6 +495,7 @@ def test_videos_have_no_labels():
     [
         ('detection', ('Cat', 'cat'), 'coco', 'equal to another one but for case'),
         ('detection', (' cat',), 'voc', 'blanks at an end'),
+        ('detection', ('a:b',), 'voc', 'labelmap.txt of Pascal VOC cannot have the classes a:b'),
         ('segmentation', [str(index) for index in range(256)], None, 'at most 255'),
         ('classification', ('cat/dog', '.x', 'y'), None, 'cat/dog, .x cannot be names of folders'),
         ('classification', ('x', 'y'), 'coco', '--labels-format is only for detectors'),
