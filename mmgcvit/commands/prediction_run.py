@@ -63,7 +63,7 @@ class PredictionRun:
 
     def __init__(
         self,
-        model: Predictor,
+        model: Predictor[Any],
         images: Sequence[str],
         videos: Sequence[str],
         args: Namespace,
@@ -81,13 +81,13 @@ class PredictionRun:
         self.categories = list_categories(model.task, model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
-        self.counts = {}  # by image or frame: predictions by class
-        self.sizes = {}  # by image: height and width in pixels
-        self.video_sizes = {}  # by video: those of its frames
+        self.counts: dict[str, dict[str, int]] = {}  # by image or frame: predictions by class
+        self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
+        self.video_sizes: dict[str, tuple[int, int]] = {}  # by video: those of its frames
         # Images and frames with as many detections as the model returns at most
-        self.limited = []
-        self.entries = []  # of images.json
-        self.results = []  # of predictions.json
+        self.limited: list[str] = []
+        self.entries: list[dict[str, Any]] = []  # of images.json
+        self.results: list[dict[str, Any]] = []  # of predictions.json
         self.has_masks = False  # whether the model predicts masks
         self.measured: list[MeasuredObject] = []  # of objects.csv
 
@@ -172,14 +172,16 @@ class PredictionRun:
             self.has_masks = prediction.masks is not None
             self.measured += measure_objects(name, image, prediction)
 
-    def read_images(self) -> Iterator[tuple[int, str, np.ndarray]]:
+    def read_images(self) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:
         """Yield (image id, path, image) of each image. Skip files that cannot be read."""
         paths = self.progress.track(self.images, description='images')
         for image_id, path in enumerate(paths, start=1):
             with self.skip_errors(path):
                 yield image_id, path, convert_to_array(path, self.model.decoding)
 
-    def predict_in_batches(self, items: Iterator[tuple]) -> Iterator[tuple[Any, Outcome]]:
+    def predict_in_batches(
+        self, items: Iterator[tuple[Any, ...]]
+    ) -> Iterator[tuple[Any, Outcome[Any]]]:
         """Yield (item, outcome) for each item.
 
         Items are tuples whose last element is the image to predict.
@@ -309,9 +311,10 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[n
 
 
 def compare_sizes(
-    sizes: Mapping[str, tuple[int, int]], model: Predictor, unit: str = 'image'
+    sizes: Mapping[str, tuple[int, int]], model: Predictor[Any], unit: str = 'image'
 ) -> str:
-    """Return a message about images or videos (``unit``) in which objects cannot be as large as in training, or ''.
+    """Return a message about images or videos (``unit``) in which objects cannot be as large as in
+    training, or ''.
 
     A run of ``train --data`` knows the longer side of its training images. Of other models, the
     size is known to which they resize images.

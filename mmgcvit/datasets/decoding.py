@@ -349,7 +349,7 @@ def check_sides(width: int, height: int) -> None:
         )
 
 
-def check_values(pixels: NDArray) -> None:
+def check_values(pixels: NDArray[Any]) -> None:
     """Raise a BitDepthError for floats, for over 16 bits, and for 12 bits stored in 16.
 
     Training and prediction keep the upper 8 of 16 bits. Of 12 bits that leaves four, values up to
