@@ -53,6 +53,17 @@ def read(name):
     return json.loads(Path('predictions', name).read_text())
 
 
+def test_thresholds_of_all_classes_and_of_one_are_shown_before_the_predictions(predict, photos):
+    options = ['--score-thr', '5=0', '--score-thr', 1]
+    code, printed = predict(photos, *options, '--no-save-vis', task='detection')
+    assert code == 0
+    assert 'confidence threshold: 1 (5 0), tiles: none' in printed
+    names = {record['category_name'] for record in read('predictions.json')}
+    assert names <= {'5'}
+    code, printed = predict(photos, '--score-thr', 'tiger=0', task='detection')
+    assert 'the model has no class tiger. Its classes are 0, 1, 2' in printed
+
+
 def test_predictions_of_a_folder_are_drawn_and_written_as_json(predict, work_dir, task, photos):
     threshold = ['--score-thr', 0] if task == 'detection' else []
     code, printed = predict(photos, '--batch-size', 2, *threshold, task=task)
