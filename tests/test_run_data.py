@@ -26,7 +26,8 @@ from .conftest import ROOT
 from .datasets.formats.made import write_example
 
 FORMATS = ('classes', 'coco', 'maps', 'white')
-OLD_RUNS = ROOT / 'tests' / 'data' / 'runs'
+OLD_RUNS_FOLDER = ROOT / 'tests' / 'data' / 'runs'
+OLD_RUNS = sorted(folder.name for folder in OLD_RUNS_FOLDER.iterdir())
 
 
 def start(data, work_dir, data_format='classes', is_smaller=False):
@@ -131,6 +132,8 @@ MOVES = (
     move_the_project,
     call_from_elsewhere,
 )
+# After them, another run stands where this one was.
+CONFUSING = (rename_and_take_the_old_name, call_from_elsewhere)
 
 
 @pytest.fixture
@@ -143,9 +146,13 @@ def project(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('data_format', 'is_absolute'), [*((name, False) for name in FORMATS), ('coco', True)]
+    ('move', 'data_format', 'is_absolute'),
+    [
+        *((move, 'coco', False) for move in MOVES),
+        *((move, name, False) for move in CONFUSING for name in FORMATS if name != 'coco'),
+        *((move, 'coco', True) for move in CONFUSING),
+    ],
 )
-@pytest.mark.parametrize('move', MOVES)
 def test_a_moved_run_is_the_same_run(move, data_format, is_absolute, project):
     """All its paths are in its own folder and its own data, and its content is the same."""
     work_dir = project / 'work_dirs/photos' if is_absolute else 'work_dirs/photos'
@@ -245,12 +252,15 @@ def test_the_config_in_made_is_that_of_its_folder(project):
     assert cfg.work_dir == 'work_dirs/first'
 
 
-@pytest.mark.parametrize('folder', sorted(OLD_RUNS.iterdir()), ids=lambda folder: folder.name)
-@pytest.mark.parametrize('move', [None, *MOVES])
-def test_runs_of_earlier_versions_are_understood(move, folder, project):
+@pytest.mark.parametrize(
+    ('move', 'name'),
+    [(move, name) for move in [None, *CONFUSING] for name in OLD_RUNS]
+    + [(move, OLD_RUNS[0]) for move in MOVES if move not in CONFUSING],
+)
+def test_runs_of_earlier_versions_are_understood(move, name, project):
     """They have not noted their first image. The files were written by these versions."""
-    name = folder.name.partition('_')[0]
-    write_example(Path('photos'), name)
+    folder = OLD_RUNS_FOLDER / name
+    write_example(Path('photos'), name.partition('_')[0])
     run = Path(shutil.copytree(folder, 'work_dirs/photos'))
     expected = read_samples(locate(run))
     if move:

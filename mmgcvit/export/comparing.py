@@ -3,6 +3,7 @@ the traced one.
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -89,7 +90,14 @@ def compare(
     is_detector = predictor.task == 'detection'
     if is_detector:
         # Random images have few high-scoring objects.
-        predictor = replace(predictor, network=remove_score_threshold(predictor.network))
+        predictor = replace(
+            predictor,
+            network=remove_score_threshold(predictor.network),
+            # Masks of all candidates, as arrays
+            score_thr=0.0,
+            class_score_thr={},
+            max_mask_bytes=sys.maxsize,
+        )
         if graph.score_thr is not None:
             content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])

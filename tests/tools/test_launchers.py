@@ -21,10 +21,8 @@ for ((rank = 0; rank < 2; rank++)); do SLURM_PROCID=$rank "$@"; done
     'config',
     [
         'tests/data/configs/classify.py',
-        'configs/gcvit_xxt_in1k.py',
         'configs/cascade_gcvit_t.py',
-        'configs/dino_gcvit_t_12e.py',
-        'configs/other_heads/mask2former_gcvit_t_ade20k.py',
+        'configs/upernet_gcvit_t.py',
     ],
 )
 def test_dist_smoke_trains_resumes_and_tests(config, digits, tmp_path):
