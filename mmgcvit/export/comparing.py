@@ -90,14 +90,7 @@ def compare(
     is_detector = predictor.task == 'detection'
     if is_detector:
         # Random images have few high-scoring objects.
-        predictor = replace(
-            predictor,
-            network=remove_score_threshold(predictor.network),
-            # Masks of all candidates, as arrays
-            score_thr=0.0,
-            class_score_thr={},
-            max_mask_bytes=sys.maxsize,
-        )
+        predictor = keep_all_candidates(predictor)
         if graph.score_thr is not None:
             content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
@@ -248,6 +241,17 @@ def compute_expected(
 def stack_arrays(tensors: list[Tensor]) -> NDArray[Any]:
     """Stack the tensors of several images (...) to an array (B, ...)."""
     return torch.stack(tensors).numpy()
+
+
+def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
+    """Return a detector that predicts objects of any score, with their masks as arrays."""
+    return replace(
+        predictor,
+        network=remove_score_threshold(predictor.network),
+        score_thr=0.0,
+        class_score_thr={},
+        max_mask_bytes=sys.maxsize,
+    )
 
 
 def remove_score_threshold(network: nn.Module) -> nn.Module:

@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import warnings
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +23,11 @@ from mmgcvit.export.comparing import (
     DINO,
     FLOAT32,
     HALF,
+    keep_all_candidates,
     make_random_images,
     match_objects,
     predict_both,
     remove_file_threshold,
-    remove_score_threshold,
 )
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import build_graph, collect_metadata, export_onnx
@@ -139,7 +138,7 @@ def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported,
     if graph.score_thr is not None:
         content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
-    model = replace(one.model, network=remove_score_threshold(one.model.network))
+    model = keep_all_candidates(one.model)
     outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
     number = len(expected['scores'])
     assert len(outputs['scores']) == number >= shape[0]
