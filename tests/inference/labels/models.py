@@ -16,6 +16,6 @@ class NamedModel:
     classes: Sequence[str] = ('cat', 'no', 'Hund & Katz')
     config: Path | None = None
     checkpoint: str | None = None
-    thresholds: ScoreThresholds = ScoreThresholds(0.3)
+    thresholds: ScoreThresholds = field(default_factory=lambda: ScoreThresholds(0.3))
     tiles: int | None = None
     decoding: DecodingSettings = field(default_factory=DecodingSettings)

@@ -336,7 +336,10 @@ def test_label_studios_sdk_accepts_the_predictions(prediction, tmp_path):
 
 @pytest.mark.parametrize(
     ('label_format', 'way_out'),
-    [('label-studio', 'Import them into Label Studio'), ('labelme', '--json_dir .*images --output')],
+    [
+        ('label-studio', 'Import them into Label Studio'),
+        ('labelme', '--json_dir .*images --output'),
+    ],
 )
 def test_labels_that_are_no_data_are_rejected_with_what_to_do(label_format, way_out, tmp_path):
     write_folder(tmp_path / 'labels', [ANCHOR], label_format)
