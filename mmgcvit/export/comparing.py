@@ -89,7 +89,13 @@ def compare(
     is_detector = predictor.task == 'detection'
     if is_detector:
         # Random images have few high-scoring objects.
-        predictor = replace(predictor, network=remove_score_threshold(predictor.network))
+        # mmgcvit.FCNMaskHead drops objects below the predictor's own thresholds.
+        predictor = replace(
+            predictor,
+            network=remove_score_threshold(predictor.network),
+            score_thr=0.0,
+            class_score_thr={},
+        )
         if graph.score_thr is not None:
             content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
