@@ -34,8 +34,8 @@ class ScoreThresholds:
         for name in self.by_class:
             if name not in classes:
                 raise UserError(
-                    f'score_thr: the model has no class {name}{suggest(str(name), classes)}. Its '
-                    f'classes are {shorten(classes, MANY)}'
+                    f'score_thr: the model has no class {name}{suggest(str(name), classes) or "."} '
+                    f'Its classes are {shorten(classes, MANY)}'
                 )
         check_range('score_thr', self.overall)
         for name, threshold in self.by_class.items():

@@ -51,7 +51,7 @@ def test_a_number_is_for_all_classes_and_a_mapping_for_those_it_names():
 @pytest.mark.parametrize(
     ('thresholds', 'message'),
     [
-        (ScoreThresholds(0.5, {'shrap': 0.5}), 'no class shrap; did you mean sharp?'),
+        (ScoreThresholds(0.5, {'shrap': 0.5}), 'no class shrap; did you mean sharp? Its'),
         (ScoreThresholds(0.5, {'x': 0.5}), 'Its classes are head, sharp, C clef'),
         (ScoreThresholds(1.5), 'score_thr=1.5: expected a number from 0 to 1'),
         (ScoreThresholds(float('nan')), 'score_thr=nan: expected'),

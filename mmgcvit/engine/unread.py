@@ -52,6 +52,8 @@ def check_settings(cfg: Config) -> None:
 
 def check_keys(place: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise a UserError if a dict of the config has another key than the known ones."""
+    if not isinstance(settings, Mapping):
+        raise UserError(f'{place}={settings!r:.80}: expected a dict of {", ".join(known)}')
     for key in settings:
         if key not in known:
             raise UserError(
@@ -139,6 +141,10 @@ def check_save_best(cfg: Config) -> None:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     chosen = hook.get('save_best') or ()
     chosen = [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(chosen, list | tuple):
+        raise UserError(
+            f"save_best={chosen!r}: expected the name of a score, a list of names, or 'auto'"
+        )
     scores = list_scores(cfg)
     if scores is None or not cfg.get('val_dataloader'):
         return
@@ -176,6 +182,8 @@ def list_metric_scores(metric: Any) -> list[str] | None:
         return None
     name = get_type_name(metric)
     kinds = metric.get('metric') or 'bbox'
+    if not isinstance(kinds, str | list | tuple):
+        return None
     if name == 'CocoMetric' and not metric.get('classwise') and 'proposal' not in str(kinds):
         kinds = [kinds] if isinstance(kinds, str) else kinds
         items = metric.get('metric_items') or COCO_SCORES

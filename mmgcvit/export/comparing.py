@@ -244,7 +244,10 @@ def stack_arrays(tensors: list[Tensor]) -> NDArray[Any]:
 
 
 def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
-    """Return a detector that predicts objects of any score, with their masks as arrays."""
+    """Return a detector that predicts objects of any score, with their masks as arrays.
+
+    FCNMaskHead drops candidates under the thresholds of the predictor.
+    """
     return replace(
         predictor,
         network=remove_score_threshold(predictor.network),

@@ -132,7 +132,8 @@ class OnnxPredictor:
             if name not in self.classes:
                 raise ValueError(f'score_thr: no class {name}. The classes are {self.classes}')
         for threshold in (overall, *by_class.values()):
-            if not 0 <= threshold <= 1:
+            is_number = isinstance(threshold, float | int) and not isinstance(threshold, bool)
+            if not is_number or not 0 <= threshold <= 1:
                 raise ValueError(f'score_thr={threshold}: expected a number from 0 to 1')
         return overall, by_class
 

@@ -160,8 +160,8 @@ def make_options(**given: OptionValue) -> Options:
     for name in given:
         if name not in OPTIONS:
             raise UserError(
-                f'train --data has no option {name!r}{suggest(name, OPTIONS)}. Its options: '
-                f'{", ".join(OPTIONS)}'
+                f'train --data has no option {name!r}{suggest(name, OPTIONS) or "."} '
+                f'Its options: {", ".join(OPTIONS)}'
             )
     values: dict[str, Any] = given  # __post_init__ checks their types and values
     return Options(**values)

@@ -52,6 +52,7 @@ def test_a_misspelt_key_is_an_error_with_the_closest_name(name, option, message)
         ('upernet_gcvit_t', 'mIOUs', 'There are aAcc, mIoU, mAcc'),
         ('gcvit_t_in1k', 'top1', 'There are accuracy/top1, accuracy/top5'),
         ('mask_rcnn_gcvit_t', ['coco/bbox_mAP', 'coco/AP'], "save_best='coco/AP'"),
+        ('mask_rcnn_gcvit_t', True, 'save_best=True: expected the name of a score'),
     ],
 )
 def test_a_best_checkpoint_by_a_score_that_no_metric_has_is_an_error(name, score, words):
@@ -69,12 +70,23 @@ def test_a_score_that_a_metric_has_is_accepted(score):
     check_settings(cfg)
 
 
+@pytest.mark.parametrize('settings', [{'env_cfg': 'x'}, {'env_cfg': {'mp_cfg': 'fork'}}])
+def test_settings_of_the_environment_are_dicts(settings):
+    with pytest.raises(UserError, match='expected a dict of'):
+        check_settings(Config(settings))
+
+
 def test_the_loss_of_validation_images_is_a_score():
     assert list_scores(read('custom_cls')) == ['accuracy/top1', 'val_loss']
 
 
 @pytest.mark.parametrize(
-    'metric', [{'type': 'MyMetric'}, {'type': 'CocoMetric', 'metric': 'proposal_fast'}]
+    'metric',
+    [
+        {'type': 'MyMetric'},
+        {'type': 'CocoMetric', 'metric': 'proposal_fast'},
+        {'type': 'CocoMetric', 'metric': 3},  # its own check rejects it
+    ],
 )
 def test_scores_of_unknown_metrics_are_not_checked(metric):
     hook = {'checkpoint': {'save_best': 'anything'}}

@@ -295,8 +295,9 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     assert OnnxPredictor(file, score_thr=0.5).class_score_thr == {}
     with pytest.raises(ValueError, match='score_thr: no class tiger'):
         OnnxPredictor(file, score_thr={'tiger': 0.5})
-    with pytest.raises(ValueError, match='score_thr=-1: expected a number from 0 to 1'):
-        OnnxPredictor(file, score_thr={classes[0]: -1})
+    for wrong in (-1, '0.5', True):
+        with pytest.raises(ValueError, match=f'score_thr={wrong}: expected a number from 0 to 1'):
+            OnnxPredictor(file, score_thr={classes[0]: wrong})
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):

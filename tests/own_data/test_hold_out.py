@@ -294,6 +294,8 @@ def test_given_splits_that_divide_a_series_are_named_once(annotation_type, rule,
     assert found is rule
     assert f': {len(held_out)} of {len(held_out)} in val, for example /data/val/' in message
     assert 'as /data/train/' in message
+    # Cameras number single photos too.
+    assert ('If they are frames of a video' in message) == (rule is DIVIDED_FRAMES)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Find the layout of the dataset in a folder, and read it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,11 @@ CLASS_FOLDERS = {'class folders': class_folders}
 FORMATS = {**ANNOTATIONS, **MAPS, **CLASS_FOLDERS}
 CONVERT_LABELME = (
     'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
-    'labelme2yolo --json_dir FOLDER --output_format polygon --val_size 0'
+    'labelme2yolo --json_dir {} --output_format polygon --val_size 0'
+)
+EXPORT_LABEL_STUDIO = (
+    'Import them into Label Studio (predict --labels writes such a folder; docs/predict.md), correct '
+    'the labels, export them as COCO or YOLO with images, and pass the unpacked export'
 )
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
@@ -78,7 +83,18 @@ def find_match(folder: Folder) -> Fitting:
         match, misfits = match_formats(folder, CLASS_FOLDERS)
         if match:
             return Fitting(match, coco.describe_damaged(folder))
+    if has_label_studio_tasks(folder):
+        raise UserError(f'{folder.path} has the tasks of Label Studio. {EXPORT_LABEL_STUDIO}')
     raise UserError(describe_misfits(folder, misfits) if misfits else describe_unknown(folder))
+
+
+def has_label_studio_tasks(folder: Folder) -> bool:
+    """Return whether the only JSON file of a folder has the tasks of Label Studio: ``from_name`` is
+    the key of their labels.
+    """
+    files = [folder.path / file for file in folder.list_files('.json')]
+    files = [file for file in files if file.name != 'made_by.json' and file.is_file()]
+    return len(files) == 1 and '"from_name"' in files[0].read_text(errors='replace')
 
 
 def match_formats(
@@ -118,7 +134,8 @@ def describe_unknown(folder: Folder) -> str:
     for file in folder.list_files('.json')[:1]:
         path = folder.path / file
         if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
-            return f'{folder.path} has the JSON files of labelme. {CONVERT_LABELME}'
+            way_out = CONVERT_LABELME.format(shlex.quote(str(path.parent)))
+            return f'{folder.path} has the JSON files of labelme. {way_out}'
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:

@@ -56,8 +56,11 @@ DIVIDED_COPIES = make_divided_rule(
 DIVIDED_TILES = make_divided_rule(
     'images whose names say that they are tiles of pictures that training has other tiles of'
 )
-DIVIDED_FRAMES = make_divided_rule(
-    'images whose names say that they are frames of a video, or of a series, that training has too'
+# Cameras number single photos as they do those of a burst, and videos' frames are numbered alike.
+DIVIDED_FRAMES = make_folder_note(
+    'images that are numbered in one series with training images',
+    'If they are frames of a video, or photos of one scene, scores are too high. Then keep these '
+    'images in one split, or remove the split: without val, a fifth of train is held out so',
 )
 DIVIDED = {'copies': DIVIDED_COPIES, 'tiles': DIVIDED_TILES, 'frames': DIVIDED_FRAMES}
 

@@ -26,6 +26,7 @@ from ...files import (
     write_text,
 )
 from ...tasks import CLASSIFICATION, DETECTION
+from ...thresholds import BY_CLASS_KEY, OVERALL_KEY
 from ...version import __version__
 from ..predictor import Predictor
 from ..results import Detections, Prediction, Record
@@ -181,8 +182,8 @@ class LabelFolder:
         text = f'labels of {format_count(len(self.labels), "picture")}: {self.folder}'
         if self.num_dropped:
             text += (
-                f'; {format_count(self.num_dropped, "object")} left out, because they are under a '
-                'pixel, empty or repeated'
+                f'; {format_count(self.num_dropped, "object")} left out: under a pixel, empty or '
+                'repeated'
             )
         return text
 
@@ -201,7 +202,7 @@ def describe_origin(
         'checkpoint': checkpoint,
         'checkpoint_sha256': compute_sha256(Path(str(checkpoint))) if has_file else None,
         'format': (label_format or DEFAULT_FORMAT) if is_detector else None,
-        'score_thr': model.score_thr if is_detector else None,
+        **(model.thresholds.to_json() if is_detector else {OVERALL_KEY: None, BY_CLASS_KEY: None}),
         'only_classes': list(classes) if classes else None,
         'tiles': model.tiles,
         'classes': list(model.classes),

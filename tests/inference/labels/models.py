@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmgcvit.datasets.decoding import DecodingSettings
+from mmgcvit.thresholds import ScoreThresholds
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,6 @@ class NamedModel:
     classes: Sequence[str] = ('cat', 'no', 'Hund & Katz')
     config: Path | None = None
     checkpoint: str | None = None
-    score_thr: float = 0.3
+    thresholds: ScoreThresholds = field(default_factory=lambda: ScoreThresholds(0.3))
     tiles: int | None = None
     decoding: DecodingSettings = field(default_factory=DecodingSettings)

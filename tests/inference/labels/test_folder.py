@@ -28,6 +28,7 @@ from mmgcvit.inference.labels.formats import OBJECT_WRITERS
 from mmgcvit.inference.labels.objects import make_objects
 from mmgcvit.inference.labels.polygons import compute_iou
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
+from mmgcvit.thresholds import ScoreThresholds
 
 from ..conftest import picture_of
 from .models import NamedModel
@@ -333,16 +334,37 @@ def test_label_studios_sdk_accepts_the_predictions(prediction, tmp_path):
             assert config.validate_prediction(each, return_errors=True) == []
 
 
+@pytest.mark.parametrize(
+    ('label_format', 'way_out'),
+    [
+        ('label-studio', 'Import them into Label Studio'),
+        ('labelme', '--json_dir .*images --output'),
+    ],
+)
+def test_labels_that_are_no_data_are_rejected_with_what_to_do(label_format, way_out, tmp_path):
+    write_folder(tmp_path / 'labels', [ANCHOR], label_format)
+    with pytest.raises(UserError, match=way_out):
+        read_folder(tmp_path / 'labels')
+
+
+def test_a_line_counts_the_objects_that_are_left_out(tmp_path):
+    repeated = make_detections([ANCHOR.boxes[0], ANCHOR.boxes[0]], [0, 0])
+    text = str(write_folder(tmp_path / 'labels', [repeated]))
+    assert text.endswith('; 1 object left out: under a pixel, empty or repeated')
+
+
 @pytest.mark.parametrize('label_format', LABEL_FORMATS)
 def test_the_folder_says_which_model_made_its_labels(label_format, tmp_path):
     weights = tmp_path / 'best.pth'
     weights.write_bytes(b'weights')
-    model = NamedModel('detection', checkpoint=str(weights), score_thr=0.45)
+    thresholds = ScoreThresholds(0.45, {'cat': 0.3})
+    model = NamedModel('detection', checkpoint=str(weights), thresholds=thresholds)
     folder = tmp_path / 'labels'
     write_folder(folder, [ANCHOR, make_detections([], [])], label_format, model)
     mark = json.loads((folder / 'made_by.json').read_text())
     assert mark['made_by'].startswith('mmgcvit ')
     assert (mark['format'], mark['score_thr']) == (label_format, 0.45)
+    assert mark['class_score_thr'] == {'cat': 0.3}
     assert mark['checkpoint'] == str(weights)
     assert mark['checkpoint_sha256'] == hashlib.sha256(b'weights').hexdigest()
     assert mark['labels']['b.png'] == []
