@@ -3,6 +3,8 @@
 # make demo-seg       the same with semantic segmentation (UPerNet)
 # make test           lint, and run all tests except the long ones and the demos
 # make test-all       run those too: it trains the demos and checks their scores
+# make test-release  run the further cases of long tests that are only run before a release: about
+#                     half an hour
 # make test-upstream  run the tests that use the OpenMMLab packages with the original packages and
 #                     torch 2.1, in a separate environment; make test-upstream-all runs all tests
 #                     there
@@ -40,7 +42,7 @@ unexport PYTHONDONTWRITEBYTECODE
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg test test-all test-gpu benchmark gpu-wheels test-beside test-docs \
+.PHONY: demo demo-seg test test-all test-release test-gpu benchmark gpu-wheels test-beside test-docs \
 	test-upstream test-upstream-all lint types check-types docs docs-links install clean distclean
 
 TRAIN = $(RUN) -m mmgcvit train --overwrite --progress
@@ -54,18 +56,22 @@ $(DIGITS): | install
 	@$(RUN) tools/make_digits.py $@
 
 test: lint
-	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
+	$(RUN) -m pytest -m 'not demo and not long and not release' -n $(TEST_PROCESSES) --dist worksteal
 
 # The demos train in one process while the long tests run in the others. The other targets, and
 # those that ALSO names, use one process each and run in parallel. The documentation's packages are
 # installed first, so that no target changes the environment meanwhile. Each target's output is
 # shown when it has ended.
 test-all: test
-	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m '(long or demo) and not release' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	-$(if $(filter maintained,$(OPENMMLAB)),$(MAKE) $(VENV)/installed-docs)
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync \
 		TEST_PROCESSES=1 DEVICE=cpu $(ALSO) test-gpu \
 		$(if $(filter maintained,$(OPENMMLAB)),test-beside test-docs check-types)
+
+# Continuous integration ends after 90 minutes, and these cases differ little from those of test-all.
+test-release: install
+	$(RUN) -m pytest -m release -n $(TEST_PROCESSES) --dist worksteal
 
 DEVICE ?= cuda
 BENCHMARK = $(RUN) tools/benchmark.py --device $(DEVICE)
@@ -106,7 +112,7 @@ OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py \
 	tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
-	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) \
+	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long and not release' -n $(TEST_PROCESSES) \
 		--dist worksteal $(OPENMMLAB_TESTS)
 
 test-upstream-all:

@@ -66,7 +66,9 @@ def test_a_killed_predict_that_overwrites_another_leaves_no_mixture(here, tmp_pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('data_format', ['classes', 'coco'])
+@pytest.mark.parametrize(
+    'data_format', ['classes', pytest.param('coco', marks=pytest.mark.release)]
+)
 def test_a_killed_training_on_a_folder_is_resumed_by_the_same_command(data_format, tmp_path):
     write_example(tmp_path / 'photos', data_format)
     options = '--resume --epochs 1 --image-size 64 --size mini --workers 0 --device cpu'

@@ -27,6 +27,9 @@ CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselin
 README = ' '.join(read_page('configs/README.md').split())
 # Their transformers need real tensors.
 TRANSFORMERS = [name for name in ENTRIES if name.startswith('dino') or 'mask2former' in name]
+OTHER_TRANSFORMERS = sorted(
+    {*TRANSFORMERS} - {'dino_gcvit_l', 'other_heads/mask2former_gcvit_t_ade20k'}
+)
 METADATA = {name: ENTRIES.get(name, {}).get('Metadata') for name in EVERY}
 
 
@@ -93,7 +96,14 @@ def test_the_docs_count_parameters_and_multiply_adds_by_window_size(column, name
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('name', TRANSFORMERS)
+@pytest.mark.parametrize(
+    'name',
+    [
+        'dino_gcvit_l',
+        'other_heads/mask2former_gcvit_t_ade20k',
+        *(pytest.param(name, marks=pytest.mark.release) for name in OTHER_TRANSFORMERS),
+    ],
+)
 def test_multiply_adds_of_transformer_decoders_are_counted(name):
     """They run on real tensors in a process of its own, since they take 1.5 GB."""
     config = ENTRIES[name]['Config']

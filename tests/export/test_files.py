@@ -42,6 +42,7 @@ from ..programs import run
 from ..tools.commands import DEMO
 
 long = partial(pytest.param, marks=pytest.mark.long)
+release = partial(pytest.param, marks=pytest.mark.release)
 NAMES = [
     'gcvit_digits_cls',
     'lsa_digits_cls',
@@ -343,10 +344,10 @@ def test_the_onnx_predictor_detects_what_models_of_other_heads_do(
     'name',
     [
         'mask_rcnn_gcvit_digits',
-        'mask2former_seg',
+        release('mask2former_seg'),
         long('dino'),
-        long('rtmdet_ins_gcvit_digits'),
-        long('mask2former_gcvit_digits'),
+        release('rtmdet_ins_gcvit_digits'),
+        release('mask2former_gcvit_digits'),
     ],
 )
 def test_a_file_in_half_precision_is_smaller_and_close_to_the_model(exported, name, tmp_path):

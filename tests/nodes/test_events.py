@@ -51,9 +51,9 @@ def resume(num_ranks, work_dir, whole):
     [
         (2, 'iteration', 1, 1, TERM),
         pytest.param(2, 'validation', 3, 1, TERM, marks=pytest.mark.long),
-        pytest.param(2, 'saving', 3, 0, TERM, marks=pytest.mark.long),
+        pytest.param(2, 'saving', 3, 0, TERM, marks=pytest.mark.release),
         pytest.param(3, 'iteration', 1, 2, USR1, marks=pytest.mark.long),
-        pytest.param(3, 'validation', 2, 2, TERM, marks=pytest.mark.long),
+        pytest.param(3, 'validation', 2, 2, TERM, marks=pytest.mark.release),
     ],
 )
 def test_ranks_that_get_a_signal_end_together_and_lose_nothing(
@@ -85,10 +85,10 @@ def test_a_signal_during_the_start_ends_a_rank_with_the_code_that_is_requeued(nu
     ('num_ranks', 'moment', 'iteration', 'rank'),
     [
         (2, 'iteration', 2, 0),
-        pytest.param(2, 'iteration', 4, 1, marks=pytest.mark.long),
-        pytest.param(2, 'validation', 3, 1, marks=pytest.mark.long),
+        pytest.param(2, 'iteration', 4, 1, marks=pytest.mark.release),
+        pytest.param(2, 'validation', 3, 1, marks=pytest.mark.release),
         pytest.param(2, 'saving', 6, 0, marks=pytest.mark.long),
-        pytest.param(3, 'iteration', 3, 1, marks=pytest.mark.long),
+        pytest.param(3, 'iteration', 3, 1, marks=pytest.mark.release),
     ],
 )
 def test_when_a_rank_is_killed_the_others_name_the_cause_and_the_run_resumes(
@@ -107,7 +107,10 @@ def test_when_a_rank_is_killed_the_others_name_the_cause_and_the_run_resumes(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('moment', 'iteration'), [('iteration', 1), ('validation', 3)])
+@pytest.mark.parametrize(
+    ('moment', 'iteration'),
+    [('iteration', 1), pytest.param('validation', 3, marks=pytest.mark.release)],
+)
 def test_when_a_rank_hangs_the_other_ends_after_the_timeout(moment, iteration, tmp_path):
     events = [[moment, iteration, 1, STOP, 'itself']]
     ended = train_in_forks(2, tmp_path / 'run', events=events, settings=SHORT)

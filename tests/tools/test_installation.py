@@ -77,7 +77,9 @@ def resolve_by_uv(extra, folder):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('resolve', [resolve_by_pip, resolve_by_uv])
+@pytest.mark.parametrize(
+    'resolve', [resolve_by_pip, pytest.param(resolve_by_uv, marks=pytest.mark.release)]
+)
 @each_distribution
 def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra, resolve, tmp_path):
     """Resolved afresh, without the pins: to another patch version at most."""

@@ -20,9 +20,14 @@ for ((rank = 0; rank < 2; rank++)); do SLURM_PROCID=$rank "$@"; done
 @pytest.mark.parametrize(
     'config',
     [
-        'tests/data/configs/classify.py',
+        'tests/data/configs/segment.py',
         'configs/cascade_gcvit_t.py',
-        'configs/upernet_gcvit_t.py',
+        pytest.param('configs/upernet_gcvit_t.py', marks=pytest.mark.release),
+        pytest.param('configs/gcvit_xxt_in1k.py', marks=pytest.mark.release),
+        pytest.param('configs/dino_gcvit_t_12e.py', marks=pytest.mark.release),
+        pytest.param(
+            'configs/other_heads/mask2former_gcvit_t_ade20k.py', marks=pytest.mark.release
+        ),
     ],
 )
 def test_dist_smoke_trains_resumes_and_tests(config, digits, tmp_path):

@@ -18,7 +18,6 @@ from ..configs.models import EVERY, read
 from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
 
-NUM_RANKS = (8, 16)
 ROOTS = ('data/coco', 'data/ade', 'data/imagenet')  # of the datasets that have a miniature
 
 
@@ -60,7 +59,7 @@ def prepare_loaders(name, folder, num_ranks):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('num_ranks', NUM_RANKS)
+@pytest.mark.parametrize('num_ranks', [pytest.param(8, marks=pytest.mark.release), 16])
 def test_the_miniatures_suffice_for_all_ranks_in_every_config(num_ranks, tmp_path, monkeypatch):
     """Equal dataloaders are tested once: most configs share those of their task."""
     monkeypatch.chdir(tmp_path)
