@@ -20,7 +20,7 @@ for ((rank = 0; rank < 2; rank++)); do SLURM_PROCID=$rank "$@"; done
 @pytest.mark.parametrize(
     'config',
     [
-        'tests/data/configs/segment.py',
+        'tests/data/configs/classify.py',
         'configs/cascade_gcvit_t.py',
         pytest.param('configs/upernet_gcvit_t.py', marks=pytest.mark.release),
         pytest.param('configs/gcvit_xxt_in1k.py', marks=pytest.mark.release),
