@@ -21,7 +21,7 @@ from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA, LSAArch
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import ShiftedPatchEmbedding
-from ..lsa.stage import NORM_EPS, Block, Stage
+from ..lsa.stage import NORM_EPS, FirstBlock, Stage
 
 # The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
 # 16 windows of it.
@@ -98,38 +98,20 @@ class CvTAttention(GroupedAttention):
         return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 
-class SwinBlock(Block):
+class SwinBlock(FirstBlock):
     """LSA's block with :class:`SwinAttention`."""
 
-    def __init__(
-        self,
-        embed_dims: int,
-        num_heads: int,
-        num_kv_heads: int,
-        mlp_ratio: float,
-        drop_path_rate: float,
-    ):
-        attn = SwinAttention(embed_dims, num_heads, num_kv_heads)
-        super().__init__(embed_dims, attn, mlp_ratio, drop_path_rate)
+    attention_type = SwinAttention
 
 
 class StageWithSwinBlock(Stage):
     first_block_type = SwinBlock
 
 
-class CvTBlock(Block):
+class CvTBlock(FirstBlock):
     """LSA's block with :class:`CvTAttention`."""
 
-    def __init__(
-        self,
-        embed_dims: int,
-        num_heads: int,
-        num_kv_heads: int,
-        mlp_ratio: float,
-        drop_path_rate: float,
-    ):
-        attn = CvTAttention(embed_dims, num_heads, num_kv_heads)
-        super().__init__(embed_dims, attn, mlp_ratio, drop_path_rate)
+    attention_type = CvTAttention
 
 
 class StageWithCvTBlock(Stage):

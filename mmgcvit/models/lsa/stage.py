@@ -14,7 +14,7 @@ from ..layers.arguments import Size, Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, nchw_to_nhwc, nhwc_to_nchw, run_blocks
 from ..layers.position import PositionEmbedding
 from .archs import LSAArch
-from .attention import SelfAttention, ShiftAttention
+from .attention import GroupedAttention, SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
 
@@ -38,8 +38,10 @@ class Block(nn.Module):
         return x + self.mlp_residual(self.mlp(norm2(x)))
 
 
-class ShiftBlock(Block):
-    """The paper's local attention block: makes one map of those of T shifted copies."""
+class FirstBlock(Block):
+    """A block whose attention, of the class ``attention_type``, takes numbers of heads only."""
+
+    attention_type: type[GroupedAttention]
 
     def __init__(
         self,
@@ -49,8 +51,14 @@ class ShiftBlock(Block):
         mlp_ratio: float,
         drop_path_rate: float,
     ):
-        attn = ShiftAttention(embed_dims, num_heads, num_kv_heads)
+        attn = self.attention_type(embed_dims, num_heads, num_kv_heads)
         super().__init__(embed_dims, attn, mlp_ratio, drop_path_rate)
+
+
+class ShiftBlock(FirstBlock):
+    """The paper's local attention block: makes one map of those of T shifted copies."""
+
+    attention_type = ShiftAttention
 
     def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
         """Make a map (B, H, W, C) of the copies' (T, B, H, W, C). The norms are the stage's."""
@@ -68,7 +76,7 @@ class Stage(nn.Module):
     """
 
     # The first block of the first stage in variants with shifts.
-    first_block_type: type[nn.Module] = ShiftBlock
+    first_block_type: type[FirstBlock] = ShiftBlock
 
     def __init__(
         self,
@@ -92,6 +100,7 @@ class Stage(nn.Module):
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
+            block: Block
             if i == 0 and shifts is not None:
                 block = self.first_block_type(
                     embed_dims=embed_dims,
