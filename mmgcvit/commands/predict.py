@@ -4,13 +4,13 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, check_installed, format_count
 from ..files import FILES, FOLDERS, PICTURES, make_absolute
 from ..inference.inputs import find_inputs
-from ..inference.model_files import find_model_files
-from ..tile_sizes import explain_small_tiles
+from ..inference.model_files import ModelFiles, find_model_files
+from ..thresholds import ScoreThr
 from .options import (
     add_integer,
     add_model_options,
@@ -24,6 +24,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..inference.measurements import PixelSize
+    from ..inference.predictor import Predictor
 
 # The keys of ``OBJECT_WRITERS``, whose import takes seconds
 LABEL_FORMATS = ('coco', 'yolo', 'voc', 'label-studio', 'labelme')
@@ -99,12 +100,7 @@ def add_options(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> None:
     # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    checkpoint = args.checkpoint
-    patterns = args.inputs
-    # Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's
-    # query, tells them apart.
-    if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
-        checkpoint, patterns = None, [checkpoint, *patterns]
+    checkpoint, patterns = split_checkpoint(args.checkpoint, args.inputs)
     check_at_least(args, batch_size=1, frames=1)
     score_thr = collect_score_thr(args.score_thr)
     files = find_model_files(args.config, checkpoint)
@@ -116,33 +112,60 @@ def main(args: Namespace) -> None:
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)
     check_out_dir(args, (*FILES, *FOLDERS))
-    import torch
-
-    from ..inference.labels.folder import LabelFolder
-    from ..inference.results import find_label
-    from .loading import load_silently
-    from .prediction_run import PredictionRun
-
     check_label_options(args, images, videos)
     pixel_size = read_pixel_size(args)
+    model = load_for_predict(args, files, score_thr)
+    predict_inputs(args, model, images, videos, pixel_size)
+
+
+def split_checkpoint(checkpoint: str | None, inputs: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the checkpoint, if one is given, and the inputs.
+
+    Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's query,
+    tells them apart.
+    """
+    if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
+        return None, [checkpoint, *inputs]
+    return checkpoint, list(inputs)
+
+
+def load_for_predict(
+    args: Namespace, files: ModelFiles, score_thr: Sequence[ScoreThr]
+) -> 'Predictor[Any]':
+    """Load the model with the options of the command, and print both.
+
+    Raise a UserError for options that its task does not have.
+    """
+    from ..inference.results import find_label
+    from .loading import load_silently
+
     model = load_silently(files, args.device, score_thr)
     print(model)
     if args.tiles is not None:
         model = model.with_tiles(args.tiles, args.batch_size)
-    if model.task == 'detection':
-        print(f'confidence threshold: {model.thresholds}, tiles: {model.tiles or "none"}')
-        small_tiles = explain_small_tiles(model.tiles, model.object_side)
-        if small_tiles:
-            print(f'in training, {small_tiles}')
-    else:
-        for option, value in (('--classes', args.classes), ('--measure', args.measure)):
-            if value:
-                raise UserError(
-                    f'{option} is only for detectors, and this is a {model.task} model. Remove '
-                    f'{option}'
-                )
+    for line in model.describe_settings():
+        print(line)
+    for option, value in (('--classes', args.classes), ('--measure', args.measure)):
+        if value and not model.finds_objects:
+            raise model.make_error_of_detectors_option(option)
     for name in args.classes or ():
         find_label(name, model.classes)
+    return model
+
+
+def predict_inputs(
+    args: Namespace,
+    model: 'Predictor[Any]',
+    images: Sequence[str],
+    videos: Sequence[str],
+    pixel_size: 'PixelSize | None',
+) -> None:
+    """Predict all inputs. Raise a UserError at the end if some could not be predicted."""
+    import torch
+
+    from ..inference.labels.folder import LabelFolder
+    from .prediction_run import PredictionRun
+
     labels = None
     if args.labels:
         labels = LabelFolder(model, args.labels, args.labels_format, args.classes)

@@ -29,7 +29,6 @@ from ..inference.labels.folder import LabelFolder
 from ..inference.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..inference.outputs import (
     Outputs,
-    count_classes,
     format_limit,
     make_table,
     write_counts,
@@ -40,10 +39,7 @@ from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
-    Segmentation,
     find_label,
-    list_categories,
-    make_records,
 )
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
@@ -78,7 +74,7 @@ class PredictionRun:
         self.labels = labels
         self.pixel_size = pixel_size
         self.outputs = Outputs(out_dir, [*images, *videos])
-        self.categories = list_categories(model.task, model.classes)
+        self.categories = model.list_categories()
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
         self.counts: dict[str, dict[str, int]] = {}  # by image or frame: predictions by class
@@ -144,12 +140,12 @@ class PredictionRun:
                     picture = self.model.draw(image, prediction, self.args.with_labels)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
                 if self.args.write:
-                    if isinstance(prediction, Segmentation):
-                        label_map = self.outputs.write_label_map(path, prediction.label_map)
-                        entry['label_map'] = str(label_map)
+                    label_map = prediction.get_label_map()
+                    if label_map is not None:
+                        entry['label_map'] = str(self.outputs.write_label_map(path, label_map))
                     records = [
                         {'image_id': image_id, 'file_name': path, **record}
-                        for record in make_records(prediction, self.categories)
+                        for record in prediction.make_records(self.categories)
                     ]
                     # First the image: a signal leaves no record without it.
                     self.entries.append(entry)
@@ -162,8 +158,8 @@ class PredictionRun:
 
     def count(self, name: str, prediction: Prediction) -> None:
         """Count the predictions of an image or frame by class."""
-        self.counts[name] = count_classes(prediction)
-        if isinstance(prediction, Detections) and prediction.is_limited:
+        self.counts[name] = prediction.count_classes()
+        if prediction.is_limited:
             self.limited.append(name)
 
     def measure(self, name: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
@@ -231,7 +227,7 @@ class PredictionRun:
                     if index == 0:
                         path = self.outputs.get_path(FRAMES, video, '.jsonl')
                         lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
-                    records = make_records(prediction, self.categories)
+                    records = prediction.make_records(self.categories)
                     entry = {'frame': index, 'time': round(seconds, 3), 'predictions': records}
                     print(json.dumps(entry, allow_nan=False), file=lines)
                 self.measure(name, image, prediction)
@@ -268,7 +264,7 @@ class PredictionRun:
             Console(markup=False, emoji=False, highlight=False).print(table)
         if self.limited:
             print(format_limit(self.limited, len(self.counts), self.model))
-        if self.model.task != 'classification' and not self.model.tiles:
+        if self.model.can_tile and not self.model.tiles:
             print(compare_sizes(self.sizes, self.model, 'image'), end='')
             print(compare_sizes(self.video_sizes, self.model, 'video'), end='')
         done = format_count(len(self.sizes), 'image')

@@ -6,6 +6,7 @@ import colorsys
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Supervision
-from .results import Classification, Detections, Prediction, Segmentation
 
 if TYPE_CHECKING:
     import supervision
+
+    from .results import Classification, Detections, Prediction, Segmentation
 
 sv = Supervision('drawing')
 
@@ -46,6 +48,16 @@ FIRST_BACKGROUND = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Style:
+    """How a prediction or the ground truth is drawn."""
+
+    palette: Sequence[Colour]  # for each class; if there is only one, each object has its own
+    scale: float = 1.0  # side of the picture / side of the image
+    with_scores: bool = True  # which ground truth does not have
+    with_labels: bool = True  # class names and scores
+
+
 def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
     """Return the first of ``palettes`` with ``num_classes`` RGB colours, or distinct hues if there
     is none.
@@ -69,45 +81,36 @@ def choose_text_size(canvas: Picture, max_size: float = math.inf) -> int:
 
 def draw_prediction(
     image: Picture,
-    prediction: Prediction | None,
+    prediction: 'Prediction | None',
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
     with_labels: bool = True,
 ) -> Picture:
     """Draw a prediction or the ground truth on a copy of an image (height, width, 3), uint8 in BGR
-    order.
-
-    The copy is resized by the factor ``scale``. ``palette`` has an RGB colour for each class; if it
-    has only one, each object has a colour of its own. Labels are class names and, with
-    ``with_scores``, scores, which ground truth does not have. Without ``with_labels`` there are
-    none. None as prediction draws nothing.
+    order. None as prediction draws nothing. The other arguments are those of :class:`Style`.
     """
-    if isinstance(prediction, Segmentation):
-        return draw_regions(image, prediction, palette, scale=scale, with_labels=with_labels)
-    if isinstance(prediction, Detections) and len(prediction):
-        return draw_objects(
-            image,
-            prediction,
-            palette=palette,
-            scale=scale,
-            with_scores=with_scores,
-            with_labels=with_labels,
-        )
-    canvas = resize(image, scale)
-    if isinstance(prediction, Classification) and with_labels:
-        text = prediction.class_name
-        if with_scores:
-            text += f' {prediction.score:.2f}'
-        size = choose_text_size(canvas)
-        canvas = draw_labels(
-            canvas,
-            points=np.zeros((1, 2)),
-            texts=[text],
-            colours=[palette[prediction.label]],
-            size=size,
-        )
-    return canvas
+    if prediction is None:
+        return resize(image, scale)
+    style = Style(palette, scale=scale, with_scores=with_scores, with_labels=with_labels)
+    return prediction.draw(image, style)
+
+
+def draw_class(image: Picture, prediction: 'Classification', style: Style) -> Picture:
+    """Draw the name of the class in a corner."""
+    canvas = resize(image, style.scale)
+    if not style.with_labels:
+        return canvas
+    text = prediction.class_name
+    if style.with_scores:
+        text += f' {prediction.score:.2f}'
+    return draw_labels(
+        canvas,
+        points=np.zeros((1, 2)),
+        texts=[text],
+        colours=[style.palette[prediction.label]],
+        size=choose_text_size(canvas),
+    )
 
 
 def resize(image: Picture, scale: float) -> Picture:
@@ -115,36 +118,30 @@ def resize(image: Picture, scale: float) -> Picture:
     return mmcv.imrescale(image, scale, interpolation='area' if scale < 1 else 'bicubic')
 
 
-def draw_objects(
-    image: Picture,
-    prediction: Detections,
-    palette: Sequence[Colour],
-    scale: float,
-    with_scores: bool,
-    with_labels: bool,
-) -> Picture:
-    """Draw masks, boxes and labels, those with the highest scores on top."""
+def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Picture:
+    """Draw masks, boxes and labels of at least one object, the highest-scoring on top."""
+    palette = style.palette
     prediction = prediction.select(np.s_[::-1])
     objects = prediction.to_supervision()
     texts = prediction.class_names
     colours = [palette[label] for label in prediction.labels]
     if len(palette) == 1:
         colours = choose_palette(len(prediction), [palette])
-    style = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
-    canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects)
-    canvas = resize(canvas, scale)
+    by_index = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
+    canvas = sv.MaskAnnotator(opacity=OPACITY, **by_index).annotate(image.copy(), objects)
+    canvas = resize(canvas, style.scale)
     height, width = canvas.shape[:2]
-    boxes = (prediction.boxes * scale).round().clip(0, [width - 1, height - 1] * 2)
+    boxes = (prediction.boxes * style.scale).round().clip(0, [width - 1, height - 1] * 2)
     objects.xyxy = boxes
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(boxes[:, 3] - boxes[:, 1]).item() / 3)
-    box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style)
+    box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **by_index)
     canvas = box_annotator.annotate(canvas, objects)
-    if not with_labels or len(objects) > MAX_LABELLED:
+    if not style.with_labels or len(objects) > MAX_LABELLED:
         return canvas
-    if with_scores and len(palette) == 1:  # the name on each object would hide others
+    if style.with_scores and len(palette) == 1:  # the name on each object would hide others
         texts = [f'{score:.2f}' for score in prediction.scores]
-    elif with_scores:
+    elif style.with_scores:
         texts = [f'{found.class_name} {found.score:.2f}' for found in prediction]
     return draw_labels(canvas, points=boxes[:, :2], texts=texts, colours=colours, size=size)
 
@@ -156,13 +153,7 @@ def is_background(label: int, name: str) -> bool:
     return label == 0 and FIRST_BACKGROUND.fullmatch(name) is not None
 
 
-def draw_regions(
-    image: Picture,
-    prediction: Segmentation,
-    palette: Sequence[Colour],
-    scale: float,
-    with_labels: bool,
-) -> Picture:
+def draw_regions(image: Picture, prediction: 'Segmentation', style: Style) -> Picture:
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -175,7 +166,7 @@ def draw_regions(
         if is_background(label, name):
             continue
         region = label_map == label
-        bgr = np.array(palette[label][::-1])
+        bgr = np.array(style.palette[label][::-1])
         canvas[region] = np.round(OPACITY * bgr + (1 - OPACITY) * canvas[region])
         canvas[region & (gradient > 0)] = bgr
         if area >= MIN_LABELLED_SHARE * label_map.size:
@@ -183,13 +174,13 @@ def draw_regions(
             distances = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 3)
             points.append(cv2.minMaxLoc(distances)[3])
             texts.append(name)
-            colours.append(palette[label])
-    canvas = resize(canvas, scale)
-    if not with_labels or not points:
+            colours.append(style.palette[label])
+    canvas = resize(canvas, style.scale)
+    if not style.with_labels or not points:
         return canvas
     return draw_labels(
         canvas,
-        points=scale * np.array(points),
+        points=style.scale * np.array(points),
         texts=texts,
         colours=colours,
         size=choose_text_size(canvas),

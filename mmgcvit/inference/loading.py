@@ -34,7 +34,8 @@ from .model_files import ModelFiles
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
-PREDICTORS = {
+# By the package of the task, which is the ``default_scope`` of configs
+PREDICTORS: dict[str, type[Predictor[Any]]] = {
     DETECTION.scope: Detector,
     SEGMENTATION.scope: Segmentor,
     CLASSIFICATION.scope: Classifier,
@@ -55,8 +56,7 @@ def load_model(
         # Only a built model has the names of its classes.
         if score_thr is not None:
             predictor = predictor.with_score_thr(score_thr)
-        elif predictor.task == DETECTION.name:
-            predictor.thresholds.check(predictor.classes)
+        predictor.thresholds.check(predictor.classes)
         check_fits(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
@@ -78,18 +78,18 @@ def describe_model(
         'image_side': get_started_with(files.cfg).get('image_side'),
         'object_side': get_started_with(files.cfg).get('object_side'),
     }
+    # ``build_predictor`` rejects another scope, with a message about all that it needs.
     predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
-    if predictor_type is Detector:
+    if predictor_type.can_tile:
         # The loops in engine/tiled_loops.py have this setting.
         details['tiles'] = (files.cfg.get('test_cfg') or {}).get('side')
-        if score_thr is None or isinstance(score_thr, Mapping):
-            thresholds = find_thresholds(files.run, checkpoint)
-            details['score_thr'] = thresholds.overall
-            details['class_score_thr'] = thresholds.by_class
-    elif score_thr is not None:
-        raise UserError(
-            f'score_thr is only for detectors, and this is a {predictor_type.task} model. Remove it'
-        )
+    if score_thr is not None and not predictor_type.finds_objects:
+        raise predictor_type.make_error_of_detectors_option('score_thr')
+    is_for_all = score_thr is not None and not isinstance(score_thr, Mapping)
+    if predictor_type.finds_objects and not is_for_all:
+        thresholds = find_thresholds(files.run, checkpoint)
+        details['score_thr'] = thresholds.overall
+        details['class_score_thr'] = thresholds.by_class
     return details
 
 

@@ -24,9 +24,8 @@ from ..files import (
     write_image,
     write_text,
 )
-from ..tasks import SEGMENTATION, TASK_BY_NAME
+from ..tasks import TASK_BY_NAME
 from .predictor import Predictor
-from .results import Classification, Prediction, Segmentation
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.
 KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -80,18 +79,6 @@ class Outputs:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file. Raise a ValueError for NaN and infinite values, which JSON lacks."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False))
-
-
-def count_classes(prediction: Prediction) -> Counter[int]:
-    """Count the objects, or the pixels of a segmentation, by class index.
-
-    The class of a classified image counts 1.
-    """
-    if isinstance(prediction, Segmentation):
-        return Counter(dict(zip(prediction.labels, prediction.areas, strict=True)))
-    if isinstance(prediction, Classification):
-        return Counter([prediction.label])
-    return Counter(prediction.labels.tolist())
 
 
 def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -> str:
@@ -153,8 +140,8 @@ def make_table(counts: Mapping[str, Counter[int]], model: Predictor[Any]) -> Tab
 def format_counts(counter: Counter[int], model: Predictor[Any]) -> str:
     """Return for example ``12 × cat, 1 × dog``, or shares of pixels."""
     total = counter.total()
-    texts = []
-    for label, count in counter.most_common():
-        number = f'{count / total:.1%}' if model.task == SEGMENTATION.name else f'{count:,} ×'
-        texts.append(f'{number} {model.classes[label]}')
+    texts = [
+        f'{model.format_count(count, total)} {model.classes[label]}'
+        for label, count in counter.most_common()
+    ]
     return shorten(texts, MAX_ROWS) or 'none'

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, overload
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from torch import Tensor
 
 from ..config import find_max_objects
 from ..datasets.decoding import DecodingSettings
+from ..datasets.records import make_coco_categories
 from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
 from ..rle import RLE
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..thresholds import ScoreThr, ScoreThresholds
-from ..tile_sizes import MIN_TILE, OVERLAP
+from ..tile_sizes import MIN_TILE, OVERLAP, explain_small_tiles
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import (
@@ -39,8 +40,6 @@ from .results import (
     Prediction,
     Record,
     Segmentation,
-    list_categories,
-    make_records,
     make_segmentation,
 )
 
@@ -69,12 +68,16 @@ OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to alloca
 
 @dataclass(eq=False)
 class Predictor(ABC, Generic[P]):
-    """A trained model, as returned by :func:`mmgcvit.load`.
+    """A trained model, as returned by :func:`mmgcvit.load`. Each task has a subclass.
 
     Threads may share it, since calls do not change it. ``P`` is the type of its predictions.
     """
 
     task: ClassVar[str]  # 'detection', 'segmentation' or 'classification'
+    # Whether it finds objects, which have confidence thresholds, can be filtered by class and
+    # measured
+    finds_objects: ClassVar[bool] = False
+    can_tile: ClassVar[bool] = True  # whether it can predict large images in tiles
 
     network: BaseModel  # built by OpenMMLab's registry
     # The config's test pipeline without the transforms that load images and annotations
@@ -100,9 +103,12 @@ class Predictor(ABC, Generic[P]):
     def read_sample(self, sample: BaseDataElement) -> P:
         """Convert the data sample that the network returns for one image to a prediction."""
 
-    @abstractmethod
     def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> P:
-        """Predict a large image (height, width, 3) in BGR order in tiles of ``side`` pixels."""
+        """Predict a large image (height, width, 3) in BGR order in tiles of ``side`` pixels.
+
+        Raise a UserError for a model that predicts whole images.
+        """
+        raise self.make_error_of_tiles()
 
     def __repr__(self) -> str:
         device = 'the CPU'
@@ -191,7 +197,11 @@ class Predictor(ABC, Generic[P]):
         return predictions
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
-        """Return this model with other tiles. Raise a UserError for a classifier or a small side."""
+        """Return this model with other tiles. Raise a UserError for a model of whole images, and for
+        a small side.
+        """
+        if not self.can_tile:
+            raise self.make_error_of_tiles()
         if side and not side >= MIN_TILE:
             raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
@@ -203,9 +213,32 @@ class Predictor(ABC, Generic[P]):
         Raise a UserError for another model, a class that it does not have, or a threshold that is
         not a number from 0 to 1.
         """
-        raise UserError(
-            f'score_thr is only for detectors, and this is a {self.task} model. Remove it'
+        raise self.make_error_of_detectors_option('score_thr')
+
+    def make_error_of_tiles(self) -> UserError:
+        """Make the error for ``tiles`` of a model that predicts whole images."""
+        return UserError(
+            f'a {self.task} model predicts whole images. Remove --tiles (in Python: tiles=...)'
         )
+
+    @classmethod
+    def make_error_of_detectors_option(cls, name: str) -> UserError:
+        """Make the error for an option that only models which find objects have."""
+        return UserError(
+            f'{name} is only for detectors, and this is a {cls.task} model. Remove {name}'
+        )
+
+    def describe_settings(self) -> list[str]:
+        """Return lines about the settings with which the model predicts."""
+        return []
+
+    def format_count(self, count: int, total: int) -> str:
+        """Return how many of the counted things (:attr:`.Task.counted`) are of a class."""
+        return f'{count:,} ×'
+
+    def list_categories(self) -> list[Record]:
+        """Return the id and the name of each class, as they are written to JSON files."""
+        return [{'id': label, 'name': name} for label, name in enumerate(self.classes)]
 
     def draw(
         self, image: ImageLike, prediction: Prediction | None = None, with_labels: bool = True
@@ -288,7 +321,7 @@ class Predictor(ABC, Generic[P]):
         """Convert a prediction of this model to records in COCO's results format, as in
         ``predictions.json``.
         """
-        records = make_records(prediction, list_categories(self.task, self.classes))
+        records = prediction.make_records(self.list_categories())
         return [{'image_id': image_id, **record} for record in records]
 
 
@@ -296,27 +329,21 @@ def check_drawable(prediction: object, image: NDArray[np.uint8], num_classes: in
     """Raise a UserError unless an object is a prediction for an image (height, width, 3), of a
     model with so many classes or fewer.
     """
-    if not isinstance(prediction, Detections | Segmentation | Classification):
+    if not isinstance(prediction, Prediction):
         raise UserError(
             f'cannot draw {type(prediction).__name__}. Expected what the model returns for this '
             'image: Detections, Segmentation or Classification'
         )
-    labels: Any = prediction.label if isinstance(prediction, Classification) else prediction.labels
-    if np.max(labels, initial=0) >= num_classes:
+    if prediction.max_label >= num_classes:
         raise UserError(
-            f'cannot draw a prediction of class {np.max(labels)}: the model has {num_classes} '
+            f'cannot draw a prediction of class {prediction.max_label}: the model has {num_classes} '
             'classes, counted from 0. Draw it with the model that predicted it'
         )
     size = image.shape[:2]
-    predicted = size
-    if isinstance(prediction, Segmentation):
-        predicted = prediction.label_map.shape
-    elif isinstance(prediction, Detections) and prediction.masks is not None:
-        predicted = prediction.masks.shape[1:]
-    if tuple(predicted) != size:
+    if prediction.size is not None and tuple(prediction.size) != size:
         raise UserError(
-            f'cannot draw a prediction for an image of (height, width) {tuple(predicted)} on one of '
-            f'{size}. Pass the image that was predicted'
+            f'cannot draw a prediction for an image of (height, width) {tuple(prediction.size)} on '
+            f'one of {size}. Pass the image that was predicted'
         )
 
 
@@ -336,6 +363,7 @@ class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
     task = DETECTION.name
+    finds_objects = True
 
     @property
     def limit(self) -> float:
@@ -348,6 +376,17 @@ class Detector(Predictor[Detections]):
         settings = {'score_thr': lowest, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared
+
+    def describe_settings(self) -> list[str]:
+        lines = [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
+        small_tiles = explain_small_tiles(self.tiles, self.object_side)
+        if small_tiles:
+            lines.append(f'in training, {small_tiles}')
+        return lines
+
+    def list_categories(self) -> list[Record]:
+        """Return the id and the name of each class. Ids are COCO's or start at 1."""
+        return make_coco_categories(self.classes)
 
     def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
         thresholds = self.thresholds.override(score_thr)
@@ -450,6 +489,10 @@ class Segmentor(Predictor[Segmentation]):
 
     task = SEGMENTATION.name
 
+    def format_count(self, count: int, total: int) -> str:
+        """Return the share of the pixels that are of a class."""
+        return f'{count / total:.1%}'
+
     def read_sample(self, sample: BaseDataElement) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         return make_segmentation(label_map, self.classes)
@@ -478,12 +521,7 @@ class Classifier(Predictor[Classification]):
     """Predictor for image classification."""
 
     task = CLASSIFICATION.name
-
-    def with_tiles(self, side: int, batch_size: int) -> NoReturn:
-        raise UserError('a classifier predicts whole images. Remove --tiles (in Python: tiles=...)')
-
-    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> NoReturn:
-        self.with_tiles(side, batch_size=1)
+    can_tile = False
 
     def read_sample(self, sample: BaseDataElement) -> Classification:
         scores = sample.pred_score.float().cpu().numpy()

@@ -1,7 +1,12 @@
-"""Represent predictions as NumPy arrays; convert them to JSON records in COCO's results format."""
+"""Represent predictions as NumPy arrays: count and draw them, and convert them to JSON records in
+COCO's results format.
+
+What differs by task is in a subclass of :class:`Prediction`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.records import make_coco_categories
 from ..errors import MANY, Supervision, UserError, format_count, shorten
 from ..rle import RLE, encode_crop, encode_rle
 from ..thresholds import ScoreThr, ScoreThresholds
+from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
 
 if TYPE_CHECKING:
     import supervision
@@ -22,9 +27,46 @@ sv = Supervision('to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
-
 # (n, height, width) bool. A CompactMask decodes masks[i] to (height, width) bool on access.
 Masks: TypeAlias = 'NDArray[np.bool_] | supervision.CompactMask'
+Record = dict[str, Any]  # of JSON
+
+
+class Prediction(ABC):
+    """What a model predicts for an image, or its ground truth. Each task has a subclass."""
+
+    # Whether there are as many objects as the model returns at most, for an image or a tile
+    is_limited: bool = False
+
+    def get_label_map(self) -> NDArray[np.integer[Any]] | None:
+        """Return the class index of each pixel (height, width), or None if the task has none."""
+        return None
+
+    @property
+    def size(self) -> tuple[int, ...] | None:
+        """The (height, width) of the image that was predicted, or None if the prediction does not
+        tell.
+        """
+        return None
+
+    @property
+    @abstractmethod
+    def max_label(self) -> int:
+        """The highest class index, 0 if there is none."""
+
+    @abstractmethod
+    def count_classes(self) -> Counter[int]:
+        """Count what the task counts (:attr:`.Task.counted`) by class index."""
+
+    @abstractmethod
+    def make_records(self, categories: Sequence[Record]) -> list[Record]:
+        """Make the JSON records of an image. ``categories`` has an id and a name for each class."""
+
+    @abstractmethod
+    def draw(self, image: Picture, style: Style) -> Picture:
+        """Draw on a copy of an image (height, width, 3), uint8 in BGR order, that is resized by the
+        style's scale.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +81,7 @@ class DetectedObject:
 
 
 @dataclass(frozen=True)
-class Detections:
+class Detections(Prediction):
     """Detections of an image, by descending score."""
 
     boxes: NDArray[np.float32]  # (n, 4) = [left, top, right, bottom] in pixels of the image
@@ -115,6 +157,38 @@ class Detections:
             masks=None if self.masks is None else self.masks[indices],
         )
 
+    @property
+    def size(self) -> tuple[int, ...] | None:
+        return None if self.masks is None else self.masks.shape[1:]
+
+    @property
+    def max_label(self) -> int:
+        return int(np.max(self.labels, initial=0))
+
+    def count_classes(self) -> Counter[int]:
+        """Count the objects by class index."""
+        return Counter(self.labels.tolist())
+
+    def make_records(self, categories: Sequence[Record]) -> list[Record]:
+        """Make a record for each object. ``bbox`` is [left, top, width, height] in pixels, and
+        ``segmentation`` a mask as RLE.
+        """
+        names = name_categories(categories)
+        masks = None if self.masks is None else encode_masks(self.masks)
+        records = []
+        for index, label in enumerate(self.labels.tolist()):
+            box = self.boxes[index].astype(float)
+            box[2:] -= box[:2]
+            score = self.scores[index].item()
+            record = names[label] | {'score': score, 'bbox': box.round(2).tolist()}
+            if masks is not None:
+                record['segmentation'] = masks[index]
+            records.append(record)
+        return records
+
+    def draw(self, image: Picture, style: Style) -> Picture:
+        return draw_objects(image, self, style) if len(self) else resize(image, style.scale)
+
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
         data = {'class_name': np.array(self.class_names, str)}
@@ -128,7 +202,7 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Prediction):
     """The class of each pixel of an image."""
 
     # (height, width) integers, class indices, counted from 0; in ground truth also ignore index
@@ -142,6 +216,35 @@ class Segmentation:
         height, width = self.label_map.shape
         text = shorten([f'{share:.1%} {name}' for share, name in rows])
         return f'Segmentation({width} x {height} px: {text})'
+
+    def get_label_map(self) -> NDArray[np.integer[Any]]:
+        return self.label_map
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        return self.label_map.shape
+
+    @property
+    def max_label(self) -> int:
+        return int(np.max(self.labels, initial=0))
+
+    def count_classes(self) -> Counter[int]:
+        """Count the pixels by class index."""
+        return Counter(dict(zip(self.labels, self.areas, strict=True)))
+
+    def make_records(self, categories: Sequence[Record]) -> list[Record]:
+        """Make a record for each class that occurs. ``segmentation`` is its mask as RLE, and
+        ``area`` its number of pixels.
+        """
+        names = name_categories(categories)
+        records = []
+        for label, area in zip(self.labels, self.areas.tolist(), strict=True):
+            mask = encode_rle(self.label_map == label)
+            records.append(names[label] | {'area': area, 'segmentation': mask})
+        return records
+
+    def draw(self, image: Picture, style: Style) -> Picture:
+        return draw_regions(image, self, style)
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
@@ -167,7 +270,7 @@ def make_segmentation(label_map: NDArray[np.integer[Any]], classes: Sequence[str
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Prediction):
     """The highest-scoring class of an image."""
 
     label: int  # index of the class, counted from 0
@@ -178,9 +281,22 @@ class Classification:
     def __repr__(self) -> str:
         return f'Classification({self.class_name}, score {self.score:.2f})'
 
+    @property
+    def max_label(self) -> int:
+        return self.label
 
-Record = dict[str, Any]  # of JSON
-Prediction = Detections | Segmentation | Classification
+    def count_classes(self) -> Counter[int]:
+        """Return 1 for the class of the image."""
+        return Counter([self.label])
+
+    def make_records(self, categories: Sequence[Record]) -> list[Record]:
+        """Make a record for each of the highest-scoring classes."""
+        names = name_categories(categories)
+        labels = np.argsort(-self.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
+        return [names[label] | {'score': float(self.scores[label])} for label in labels]
+
+    def draw(self, image: Picture, style: Style) -> Picture:
+        return draw_class(image, self, style)
 
 
 P = TypeVar('P', bound=Prediction)
@@ -212,46 +328,12 @@ def find_label(name: str | int, classes: Sequence[str]) -> int:
     raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
 
 
-def list_categories(task: str, classes: Sequence[str]) -> list[Record]:
-    """List the id and the name of each class.
-
-    Ids are COCO's or start at 1 for detectors, and at 0 for other tasks.
-    """
-    if task == 'detection':
-        return make_coco_categories(classes)
-    return [{'id': label, 'name': name} for label, name in enumerate(classes)]
-
-
-def make_records(prediction: Prediction, categories: Sequence[Record]) -> list[Record]:
-    """Make the JSON records of an image: one for each object, segmented class, or highest-scoring
-    class.
-
-    ``bbox`` is [left, top, width, height] in pixels. ``segmentation`` is a mask as RLE. ``area``,
-    only for a segmented class, is its number of pixels.
-    """
-    names = [
+def name_categories(categories: Sequence[Record]) -> list[Record]:
+    """Return what the record of a prediction says about its class, for each class."""
+    return [
         {'category_id': category['id'], 'category_name': category['name']}
         for category in categories
     ]
-    if isinstance(prediction, Classification):
-        labels = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
-        return [names[label] | {'score': float(prediction.scores[label])} for label in labels]
-    records = []
-    if isinstance(prediction, Segmentation):
-        for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True):
-            mask = encode_rle(prediction.label_map == label)
-            records.append(names[label] | {'area': area, 'segmentation': mask})
-        return records
-    masks = None if prediction.masks is None else encode_masks(prediction.masks)
-    for index, label in enumerate(prediction.labels.tolist()):
-        box = prediction.boxes[index].astype(float)
-        box[2:] -= box[:2]
-        score = prediction.scores[index].item()
-        record = names[label] | {'score': score, 'bbox': box.round(2).tolist()}
-        if masks is not None:
-            record['segmentation'] = masks[index]
-        records.append(record)
-    return records
 
 
 def encode_masks(masks: Masks) -> list[RLE]:

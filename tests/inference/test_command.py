@@ -228,7 +228,7 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/b.jpg', 'photos/b.jpg is neither a config file (.py) nor a work dir. Pass one'),
-        ('RUN photos --tiles 64', 'a classifier predicts whole images. Remove --tiles'),
+        ('RUN photos --tiles 64', 'a classification model predicts whole images. Remove --tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
         ('RUN photos --measure', '--measure is only for detectors, and this is a classif'),
         ('RUN photos --pixel-size 1um', '--pixel-size needs --measure. Add it'),

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.options import check_out_dir, create_out_dir
+from mmgcvit.datasets.records import make_coco_categories
 from mmgcvit.errors import UserError
 from mmgcvit.files import FILES
 from mmgcvit.inference.outputs import Outputs, format_limit, write_counts
 from mmgcvit.inference.results import (
     Classification,
     Detections,
-    list_categories,
-    make_records,
     make_segmentation,
 )
 
@@ -105,11 +104,11 @@ def test_detections_are_written_in_cocos_results_format():
     masks[0, 2:8, 3:9] = True
     boxes = np.array([[3, 2, 9, 8], [29, 0, 30, 20]], np.float32)
     found = Detections(boxes, np.array([0.9, 0.5]), np.array([1, 0]), ['cat', 'dog'], masks)
-    categories = list_categories('detection', found.classes)
-    dog, _ = make_records(found, categories)
+    categories = make_coco_categories(found.classes)
+    dog, _ = found.make_records(categories)
     assert (dog['bbox'], dog['category_id']) == ([3, 2, 6, 6], 2)
     np.testing.assert_array_equal(coco_mask.decode(dog['segmentation']), masks[0])
-    assert 'segmentation' not in make_records(replace(found, masks=None), categories)[0]
+    assert 'segmentation' not in replace(found, masks=None).make_records(categories)[0]
 
 
 def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
@@ -131,7 +130,9 @@ def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
 def test_segmentations_are_written_with_areas_and_convert_to_supervision():
     classes, label_map = ['sky', 'land', 'sea'], np.array([[0, 0, 2], [0, 2, 0]], np.int32)
     segments = make_segmentation(label_map, classes)
-    sky, sea = make_records(segments, list_categories('segmentation', classes))
-    assert (sky['category_name'], sky['area'], sea['category_id'], sea['area']) == ('sky', 4, 2, 2)
+    sky, sea = segments.make_records(
+        [{'id': 7, 'name': 'sky'}, {'id': 8, 'name': 'land'}, {'id': 9, 'name': 'sea'}]
+    )
+    assert (sky['category_name'], sky['area'], sea['category_id'], sea['area']) == ('sky', 4, 9, 2)
     np.testing.assert_array_equal(coco_mask.decode(sea['segmentation']), label_map == 2)
     assert segments.to_supervision().area.tolist() == [4, 2]

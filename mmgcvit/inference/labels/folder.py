@@ -8,7 +8,7 @@ corrected.
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,19 @@ from ...files import (
     write_atomically,
     write_text,
 )
-from ...tasks import CLASSIFICATION, DETECTION
+from ...tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ...thresholds import BY_CLASS_KEY, OVERALL_KEY
 from ...version import __version__
 from ..predictor import Predictor
-from ..results import Detections, Prediction, Record
+from ..results import Prediction, Record
 from .formats import OBJECT_WRITERS, ClassFolderWriter, LabelWriter, MapWriter
 
-DEFAULT_FORMAT = 'coco'  # of detectors
+# The formats of each task by name, the default one first
+LABEL_WRITERS: Mapping[str, Mapping[str, type[LabelWriter[Any]]]] = {
+    DETECTION.name: OBJECT_WRITERS,
+    SEGMENTATION.name: {'maps': MapWriter},
+    CLASSIFICATION.name: {'class folders': ClassFolderWriter},
+}
 MARK = 'made_by.json'
 
 
@@ -96,20 +101,23 @@ def check_class_names(classes: Sequence[str], folder: Path) -> None:
         )
 
 
-def make_writer(model: Predictor[Any], folder: Path, name: str | None) -> LabelWriter[Any]:
-    """Return the writer of a format (None: the default) for the task of a model.
+def choose_format(task: str, name: str | None) -> str:
+    """Return the name of a format of a task: ``name``, or the default for None.
 
-    Raise a UserError for a format that the task does not have.
+    Raise a UserError for a task whose labels cannot be written, and for a format that it does not
+    have.
     """
-    if model.task == DETECTION.name:
-        return OBJECT_WRITERS[name or DEFAULT_FORMAT](folder, model.classes)
-    if name:
+    if task not in LABEL_WRITERS:
         raise UserError(
-            f'--labels-format is only for detectors, and this is a {model.task} model. Remove it'
+            f'--labels: the labels of a {task} model cannot be written, only those of '
+            f'{", ".join(LABEL_WRITERS)}. Remove --labels; predictions.json has its predictions'
         )
-    if model.task == CLASSIFICATION.name:
-        return ClassFolderWriter(folder, model.classes)
-    return MapWriter(folder, model.classes)
+    formats = LABEL_WRITERS[task]
+    if name and len(formats) == 1:
+        raise UserError(
+            f'--labels-format is only for detectors, and this is a {task} model. Remove it'
+        )
+    return name or next(iter(formats))
 
 
 class LabelFolder:
@@ -118,7 +126,7 @@ class LabelFolder:
     Args:
         model: The model whose predictions are written.
         folder: A new or empty folder.
-        label_format: A key of ``OBJECT_WRITERS``, or None for the default.
+        label_format: The name of a format in ``LABEL_WRITERS``, or None for the task's default.
         classes: The only classes that are kept, or None for all.
 
     Raises:
@@ -135,10 +143,10 @@ class LabelFolder:
         self.folder = folder
         check_new_folder(folder)
         check_class_names(model.classes, folder)
-        self.writer = make_writer(model, folder, label_format)
+        name = choose_format(model.task, label_format)
+        self.writer = LABEL_WRITERS[model.task][name](folder, model.classes)
         self.applies_rotation = model.decoding.applies_rotation
-        self.num_dropped = 0  # objects that break a rule for data
-        self.mark = describe_origin(model, label_format, classes)
+        self.mark = describe_origin(model, name, classes)
         self.labels: dict[str, list[Record]] = {}  # by the name of a picture
         # First the mark: a killed command leaves no labels without it.
         self.write_mark()
@@ -164,8 +172,6 @@ class LabelFolder:
             picture.unlink()  # without labels, it would be an image without objects
             raise
         self.labels[name] = labels
-        if isinstance(prediction, Detections):
-            self.num_dropped += len(prediction) - len(labels)
 
     def finish(self) -> None:
         """Write what is for all pictures. It may be called again."""
@@ -180,29 +186,34 @@ class LabelFolder:
 
     def __str__(self) -> str:
         text = f'labels of {format_count(len(self.labels), "picture")}: {self.folder}'
-        if self.num_dropped:
+        if self.writer.num_dropped:
             text += (
-                f'; {format_count(self.num_dropped, "object")} left out: under a pixel, empty or '
+                f'; {format_count(self.writer.num_dropped, "object")} left out: under a pixel, empty or '
                 'repeated'
             )
         return text
 
 
 def describe_origin(
-    model: Predictor[Any], label_format: str | None, classes: Sequence[str] | None
-) -> dict[str, Any]:
-    """Return what the mark of a folder says about its labels."""
+    model: Predictor[Any], label_format: str, classes: Sequence[str] | None
+) -> Record:
+    """Return what the mark of a folder says about its labels.
+
+    It names the format if the task has several.
+    """
     checkpoint = model.checkpoint
     has_file = checkpoint is not None and not is_url(checkpoint) and Path(checkpoint).is_file()
-    is_detector = model.task == DETECTION.name
+    thresholds = {OVERALL_KEY: None, BY_CLASS_KEY: None}
+    if model.finds_objects:
+        thresholds = model.thresholds.to_json()
     return {
         'made_by': f'mmgcvit {__version__}',
         'task': model.task,
         'config': str(model.config) if model.config else None,
         'checkpoint': checkpoint,
         'checkpoint_sha256': compute_sha256(Path(str(checkpoint))) if has_file else None,
-        'format': (label_format or DEFAULT_FORMAT) if is_detector else None,
-        **(model.thresholds.to_json() if is_detector else {OVERALL_KEY: None, BY_CLASS_KEY: None}),
+        'format': label_format if len(LABEL_WRITERS[model.task]) > 1 else None,
+        **thresholds,
         'only_classes': list(classes) if classes else None,
         'tiles': model.tiles,
         'classes': list(model.classes),

@@ -51,6 +51,7 @@ class LabelWriter(ABC, Generic[P]):
     def __init__(self, folder: Path, classes: Sequence[str]):
         self.folder = folder
         self.classes = list(classes)
+        self.num_dropped = 0  # objects that are not written, because they break a rule for data
         problem = self.find_problem()
         if problem:
             raise UserError(f'--labels: {problem}')
@@ -87,6 +88,7 @@ class ObjectWriter(LabelWriter[Detections]):
     def write_labels(self, name: str, size: Size, prediction: Detections) -> list[Record]:
         image = LabelImage(name, size, make_objects(prediction, size))
         self.write_objects(image)
+        self.num_dropped += len(prediction) - len(image.objects)
         return [
             {
                 'class': each.class_name,

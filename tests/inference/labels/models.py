@@ -19,3 +19,7 @@ class NamedModel:
     thresholds: ScoreThresholds = field(default_factory=lambda: ScoreThresholds(0.3))
     tiles: int | None = None
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
+
+    @property
+    def finds_objects(self) -> bool:
+        return self.task == 'detection'

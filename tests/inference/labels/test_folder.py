@@ -183,7 +183,7 @@ def test_boxes_are_read_as_they_were_written(label_format, prediction):
         assert_equal_objects(found, expected, with_masks=False)
     assert not any('left out' in note for note in dataset.notes), dataset.notes
     assert {*dataset.classes} == {*DETECTOR.classes}
-    assert labels.num_dropped == len(prediction) - len(expected)
+    assert labels.writer.num_dropped == len(prediction) - len(expected)
 
 
 @pytest.mark.parametrize('label_format', READ_FORMATS)
