@@ -67,6 +67,8 @@ MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
 # A variable of the config that ``train --data`` writes: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
+# The key of it for the option ``--start``.
+START = 'start'
 # In seconds. The data workers of a killed process are forks, which hold its lock until they end.
 # On Linux the kernel ends them with it, elsewhere they look for it every second.
 LOCK_TIMEOUT = 10

@@ -18,6 +18,7 @@ from .weights import BIAS_TABLE, Weights, infer_window_side, list_key_mappings
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
 ADVICE = 'Use a detector that TAO has trained with its default settings of DINO'
+NUM_COCO_IDS = 91
 # 91 classes are COCO's category ids. mmdet has the 80 that COCO uses, in this order.
 COCO_IDS = sorted({*range(1, 91)} - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
@@ -96,6 +97,19 @@ def translate_dino(state_dict: StateDict, source: str) -> StateDict | None:
     return tensors
 
 
+def list_dino_classes(state_dict: StateDict) -> list[str] | None:
+    """Return the names of COCO's 80 classes if a state dict is that of TAO's DINO with 91, or None.
+
+    TAO's files have no names.
+    """
+    found = find_dino(state_dict)
+    if found is None or len(state_dict.get(f'{found[0]}class_embed.0.bias', ())) != NUM_COCO_IDS:
+        return None
+    from mmdet.datasets import CocoDataset  # takes seconds, and only these files need it
+
+    return list(CocoDataset.METAINFO['classes'])
+
+
 def find_dino(state_dict: StateDict) -> tuple[str, KeyMapping] | None:
     """Return the prefix of a DINO's keys and the key mapping of its backbone, or None."""
     for _, mapping in list_key_mappings():
@@ -128,7 +142,7 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
         return tensor
     if 'label_embedding' in local_key:
         tensor = tensor[:-1]  # the last embedding is of no class
-    return tensor[COCO_IDS] if len(tensor) == 91 else tensor
+    return tensor[COCO_IDS] if len(tensor) == NUM_COCO_IDS else tensor
 
 
 def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, format_count, shorten
+from .class_rows import ClassMatch, ClassRows, InitialWeights, find_class_rows
 from .foreign import check_no_adapters, check_no_foreign, format_tensors
 from .lora import add_initial_lora, find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
@@ -29,6 +30,10 @@ MODEL = "the config's model"
 COUNTER = 'num_batches_tracked'
 MEAN = 'running_mean'
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
+START_ADVICE = (
+    '--start takes all weights of a model of the same network: set --task and --size to those that '
+    'it was trained with, or take only its backbone: --pretrained'
+)
 
 
 def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
@@ -175,24 +180,46 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
     check_finite({name: loaded[name] for name, x in expected.items() if x.isfinite().all()}, source)
 
 
-def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
-    """Keep those tensors of a ``load_from`` checkpoint that fit a model, which may have heads of
-    other classes or another kind. Return a line that says what is loaded.
+def select_initial(
+    model: nn.Module,
+    checkpoint: Checkpoint,
+    classes: ClassMatch | None = None,
+    is_start: bool = False,
+) -> InitialWeights:
+    """Select those tensors of a ``load_from`` checkpoint that fit a model, which may have heads of
+    other classes or another kind.
 
     The backbone must fit completely. Of the other parts (:func:`get_model_part`), one that the
     model does not have, or has with other keys, is not loaded at all; tensors of another shape keep
-    their initial values. Raise a CheckpointError if a part has all tensors of the model's and
-    others, or if nothing fits.
+    their initial values. Rows of classes are matched by name.
+
+    Args:
+        model: The model to train.
+        checkpoint: The checkpoint. Its state dict is replaced by the selected tensors.
+        classes: The names of the classes of both, if they are known.
+        is_start: Whether all of the model must be in the checkpoint, and nothing else, as for
+            ``--start``.
+
+    Raises:
+        CheckpointError: A part has all tensors of the model's and others, or nothing fits; with
+            ``is_start`` also if the names of the classes are not known.
     """
     source = checkpoint.source
+    if is_start and classes is None:
+        raise CheckpointError(
+            f'{source} does not have the names of its classes, by which --start keeps them. Pass '
+            'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
+            '--pretrained'
+        )
     loaded, expected = prepare_tensors(model, checkpoint)
+    advice = START_ADVICE if is_start else advise_config(source, loaded)
     foreign = [name for name in loaded if name not in expected]
     check_no_adapters(source, foreign, MODEL)
     # A classifier's backbone has fewer output norms than a detector's, for example.
     further = set(foreign).difference(list_foreign(loaded, expected, 'backbone.'))
     foreign = [name for name in foreign if name not in further]
     backbone = {name: x for name, x in expected.items() if name.startswith('backbone.')}
-    check_complete(source, loaded, backbone, advice=advise_config(source, loaded))
+    check_complete(source, loaded, backbone, advice=advice)
     # Parts of the model, those that lack tensors, and those of the file with tensors of their own.
     owned = {get_model_part(name) for name in expected}
     incomplete = {get_model_part(name) for name in expected if name not in loaded}
@@ -203,23 +230,73 @@ def select_initial(model: nn.Module, checkpoint: Checkpoint) -> str:
     kept = {}
     misfits = []
     missing = []
+    class_rows = find_all_class_rows(model, loaded, expected, classes)
     for name, wanted in expected.items():
         if name not in loaded or get_model_part(name) in other_kind:
             missing.append(name)
+            class_rows.pop(name, None)
+        elif name in class_rows:
+            continue
         elif is_same_kind(name, loaded[name], wanted):
             kept[name] = loaded[name]
         else:
             misfits.append(name)
     if not kept:
-        raise CheckpointError(f'no tensor of {source} fits. {advise_config(source, loaded)}')
-    check_finite({name: x for name, x in kept.items() if expected[name].isfinite().all()}, source)
-    checkpoint.content['state_dict'] = kept
+        raise CheckpointError(f'no tensor of {source} fits. {advice}')
     others = (extra - complete) | {name.rpartition('.')[0] for name in further}
-    return format_initial(source, loaded=kept, misfits=misfits, missing=missing, others=others)
+    different = [*list_parts([*misfits, *missing]), *others]
+    if is_start and different:
+        raise CheckpointError(
+            f'{source} has another model than the one to train. They differ in '
+            f'{shorten(sorted(set(different)))}. {START_ADVICE}'
+        )
+    selected = kept | {name: loaded[name] for name in class_rows}
+    check_finite(
+        {name: x for name, x in selected.items() if expected[name].isfinite().all()}, source
+    )
+    checkpoint.content['state_dict'] = kept
+    report = format_initial(
+        f'--start {source}' if is_start else f'load_from={source}',
+        loaded=[name for name in expected if name in selected],
+        misfits=misfits,
+        missing=missing,
+        others=others,
+    )
+    if classes and (is_start or class_rows):
+        report += f'; {classes.describe()}'
+    return InitialWeights(report, class_rows)
+
+
+def find_all_class_rows(
+    model: nn.Module, loaded: StateDict, expected: StateDict, classes: ClassMatch | None
+) -> dict[str, ClassRows]:
+    """Return the tensors of a checkpoint whose rows are matched by class names, by key: none if the
+    classes are the same, or not known.
+
+    Args:
+        model: The model to train.
+        loaded: The tensors of the checkpoint.
+        expected: The tensors of the model.
+        classes: The names of the classes of both, if they are known.
+    """
+    if classes is None or classes.is_same:
+        return {}
+    modules = dict(model.named_modules())
+    modules = {strip_module_prefix(name): module for name, module in modules.items()}
+    found = {}
+    for name, wanted in expected.items():
+        if name not in loaded:
+            continue
+        head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)
+        rows = find_class_rows(name, loaded=loaded[name], wanted=wanted, module=head, match=classes)
+        if rows:
+            old, new = rows
+            found[name] = ClassRows(loaded[name], old, new, classes.pairs)
+    return found
 
 
 def format_initial(
-    source: str,
+    origin: str,
     *,
     loaded: Collection[str],
     misfits: Collection[str],
@@ -229,15 +306,15 @@ def format_initial(
     """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
 
     Args:
-        source: The checkpoint.
-        loaded: The names of the model's tensors that are loaded.
+        origin: The option or setting that names the checkpoint.
+        loaded: The names of the model's tensors that are loaded, some only for some classes.
         misfits: Those that have other shapes in the checkpoint.
         missing: Those that it does not have.
         others: The parts of the checkpoint that the model does not have.
     """
     parts = list_parts(loaded)
     line = (
-        f'load_from={source}: {format_count(len(loaded), "tensor")} of the model loaded '
+        f'{origin}: {format_count(len(loaded), "tensor")} of the model loaded '
         f'({", ".join(parts)}), {len(misfits) + len(missing)} keep initial values'
     )
     reasons = {'other shapes in the file, as with other classes': misfits, 'not in it': missing}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loaders
-from .dino import translate_dino
+from .dino import list_dino_classes, translate_dino
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
@@ -69,15 +69,17 @@ def read_for_mmengine(
     mmengine executes configs, and its checkpoint hook may delete files that a checkpoint names, so
     all paths but those of best checkpoints in ``work_dir`` are removed. If no run is resumed, also
     remove the states of the optimizer and of EMA, which are larger than the weights. TAO's DINO
-    gets the keys of mmdet's. Raise a CheckpointError if :func:`read_checkpoint` does or the file
-    has no weights.
+    gets the keys of mmdet's and the names of COCO's classes. Raise a CheckpointError if
+    :func:`read_checkpoint` does or the file has no weights.
     """
     content = read_checkpoint(source)
+    classes = None
     # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
     has_weights = not isinstance(content, dict) or 'state_dict' in content
     if has_weights or any(map(select_tensors, (content, *content.values()))):
         state_dict, _ = find_state_dict(content, source)
         others = content if 'state_dict' in content else {}
+        classes = list_dino_classes(state_dict)
         content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
     if not is_resumed:
         content.pop('optimizer', None)
@@ -88,6 +90,8 @@ def read_for_mmengine(
     if optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
     content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
+    if classes:
+        content['meta']['dataset_meta'] = {'classes': classes}
     if 'message_hub' in content:
         hub = get_dict(content, 'message_hub')
         info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)

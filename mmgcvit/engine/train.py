@@ -10,14 +10,18 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 
+from ..checkpoints.class_rows import ClassMatch
 from ..checkpoints.pretrained import check_fits, select_initial
+from ..checkpoints.safe_loading import Checkpoint
 from ..config import TRACKERS, get_type_name, read_config
-from ..datasets.checks.sources import get_check_settings
+from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError, check_installed
+from ..inference.loading import collect_dataset_metas
 from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
+from ..runs import START, get_started_with
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
 from .hooks.loader_check import LoaderCheckHook
@@ -76,8 +80,13 @@ def train(
                 check_fits(runner.model, checkpoint)
                 runner.register_hook(NewScheduleHook())
             else:
-                report = select_initial(runner.model, checkpoint)
-                runner.register_hook(InitialWeightsHook(report), priority='HIGHEST')
+                weights = select_initial(
+                    runner.model,
+                    checkpoint,
+                    classes=find_class_match(cfg, checkpoint),
+                    is_start=bool(get_started_with(cfg).get(START)),
+                )
+                runner.register_hook(InitialWeightsHook(weights), priority='HIGHEST')
         runner.register_hook(LoaderCheckHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SignalHook())
@@ -86,6 +95,20 @@ def train(
         if patience:
             runner.register_hook(PatienceHook(patience))
         run_until_signal(runner)
+
+
+def find_class_match(cfg: Config, checkpoint: Checkpoint) -> ClassMatch | None:
+    """Return the names of the classes of a checkpoint and of the training images, or None if the
+    checkpoint or the config has none.
+    """
+    dataset = next(iter_unwrapped_datasets(cfg.train_dataloader.dataset))
+    names = []
+    for meta in collect_dataset_metas(checkpoint.content['meta'], dataset):
+        classes = meta.get('classes')
+        if not isinstance(classes, list | tuple) or not classes:
+            return None
+        names.append(tuple(map(str, classes)))
+    return ClassMatch(*names)
 
 
 def run_until_signal(runner: Runner) -> None:

@@ -15,7 +15,7 @@ from ..datasets.records import DatasetInfo
 from ..errors import UserError
 from ..files import make_portable_path, write_text
 from ..run_data import describe_data
-from ..runs import STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
+from ..runs import START, STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
 from .advice import advise
 from .object_sizes import measure_long_side
 from .options import OPTIONS, Options, OptionValue, make_options
@@ -80,7 +80,10 @@ def make_config(
     path = run.create_made() / f'{choose_run_name(dataset.folder)}.py'
     write_config(plan, path, run.path, started_with)
     noted = plan.dataset.add_notes(notes)
-    return path, f'{noted}\n{plan}, from {format_init_weights(plan.head)}'
+    weights = (
+        format_start(plan.head['load_from']) if given.start else format_init_weights(plan.head)
+    )
+    return path, f'{noted}\n{plan}, from {weights}'
 
 
 def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
@@ -95,6 +98,7 @@ def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
         'no_flip': not plan.head['flip'],
         # As the user has named them. The head has an absolute path.
         'pretrained': given.pretrained,
+        START: given.start,
     }
 
 
@@ -108,7 +112,8 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir or, for '
             'check-data, the variable TMPDIR'
         )
-    texts = [*dataset.classes, dataset.folder, work_dir, plan.head['pretrained']]
+    texts = [*dataset.classes, dataset.folder, work_dir]
+    texts += [plan.head['pretrained'], plan.head['load_from']]
     texts += [split.image_folder for split in dataset.splits.values()]
     for text in map(str, texts):
         # mmengine would change the text in a config, or it cannot be written into one.
@@ -146,6 +151,13 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
         if name != 'test' or any(split.list_classes()):
             variables |= split.write(folder, name)
     return variables
+
+
+def format_start(checkpoint: str) -> str:
+    """Return a text that names the model of ``--start`` and says what limits its use."""
+    text = f'all weights of {checkpoint}'
+    limit = find_limit(checkpoint)
+    return f'{text}, which are {limit}' if limit else text
 
 
 def format_init_weights(head: dict[str, Any]) -> str:

@@ -97,6 +97,13 @@ class Options:
         help='backbone weights: a file, a URL, timm://NAME, or none',
         default='the released ones; for mini, our own',
     )
+    start: str | None = define(
+        type=str,
+        metavar='RUN',
+        help='all weights of a trained model of the same task and size: the work dir of a run, a '
+        'checkpoint or a URL. Classes are matched by name; new ones begin anew',
+        default='as of --pretrained',
+    )
     batch_size: int | None = define(
         type=int, minimum=1, help='images per iteration', default='by task and size'
     )
@@ -143,6 +150,11 @@ class Options:
             raise UserError('--flip and --no-flip exclude each other. Remove one of them')
         if self.flip and self.augment == 'none':
             raise UserError('--flip has no effect with --augment none. Remove one of them')
+        if self.start and self.pretrained:
+            raise UserError(
+                '--start takes the backbone too, so --pretrained would have no effect. Remove one of '
+                'them'
+            )
 
     def list_given(self) -> dict[str, OptionValue]:
         """Return the options that are given, by name."""

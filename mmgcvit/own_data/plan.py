@@ -16,6 +16,7 @@ from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
 from .options import Options
+from .start import find_start
 from .template import ConfigPath, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
@@ -82,7 +83,9 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
         UserError: An option does not fit the dataset.
     """
     template = choose_template(dataset, options.task)
-    size = options.size or ('tiny' if torch.cuda.is_available() else MINI)
+    start = find_start(options.start, template) if options.start else None
+    size = options.size or (start and start.size)
+    size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in template.networks:
         raise UserError(
             f'--size {size} is not for the task {template.option}. Choose one of '
@@ -95,6 +98,8 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     if tiles is not None and 'tiles' not in head:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
     settings = choose_settings(template, size, options)
+    if start:
+        settings |= {'pretrained': None, 'load_from': start.checkpoint}
     if not options.flip and explain_mirroring(dataset.classes):
         settings['flip'] = False
     # Options such as epochs are no variables of a template.

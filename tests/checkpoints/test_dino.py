@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 
 from mmgcvit import load
 from mmgcvit.checkpoints.dino import select_classes
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 
 from ..reference import DATA
 
@@ -49,6 +50,8 @@ def test_predictions_equal_those_of_taos_code(weights, call):
     image = torch.from_numpy(np.random.RandomState(1).standard_normal((1, 3, 131, 203))).float()
     sample = DetDataSample(metainfo={'img_shape': (131, 203), 'batch_input_shape': (131, 203)})
     expected = np.load(DATA / 'dino_tao.npz')
+    names = read_for_mmengine('tao.pth').content['meta']['dataset_meta']['classes']
+    assert (len(names), names[0], names[-1]) == (80, 'person', 'toothbrush')
     for checkpoint in ('detector.pth', 'tao.pth'):
         model = load('detector.py', checkpoint)
         assert (model.classes[0], model.classes[-1]) == ('person', 'toothbrush')

@@ -267,7 +267,7 @@ def test_load_from_says_what_is_loaded_and_what_keeps_initial_values():
     source = Checkpoint(
         'x', {'state_dict': make(3, mask_head=nn.Linear(2, 1)).state_dict()}, None, False
     )
-    line = select_initial(make(5), source)
+    line = select_initial(make(5), source).report
     assert line == (
         'load_from=x: 2 tensors of the model loaded (backbone), 2 keep initial values; other shapes '
         'in the file, as with other classes: roi_head.bbox_head; parts of the file that the model '

@@ -30,6 +30,12 @@ LINES = [
         'val_dataloader.num_batch_per_epoch=1',
         'run/last_checkpoint',
     ),
+    (
+        'train --data photos --start run --work-dir started --device cpu --epochs 1 --workers 0 '
+        '--image-size 64 --cfg-options train_dataloader.num_batch_per_epoch=1 '
+        'val_dataloader.num_batch_per_epoch=1',
+        'started/last_checkpoint',
+    ),
     ('test SEGMENTOR --work-dir tested --no-progress', 'tested'),
     ('test run --data photos --work-dir tested_again', 'tested_again'),
     ('mistakes run --data photos --out-dir wrong_again', 'wrong_again/confusion.png'),

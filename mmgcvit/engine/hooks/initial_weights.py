@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...checkpoints.class_rows import InitialWeights
 from ...mmengine_utils import unwrap_model
 from .progress import SHOWN
 
@@ -14,13 +15,13 @@ class InitialWeightsHook(Hook):
     dict, so that it does not list each tensor that keeps its initial value.
 
     Args:
-        report: The line, of :func:`.select_initial`, which has selected the tensors.
+        weights: What :func:`.select_initial` has selected.
     """
 
-    def __init__(self, report: str):
-        self.report = report
+    def __init__(self, weights: InitialWeights):
+        self.weights = weights
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         initial = unwrap_model(runner).state_dict()
-        checkpoint['state_dict'] = {**initial, **checkpoint['state_dict']}
-        runner.logger.info(self.report, extra=SHOWN)
+        checkpoint['state_dict'] = self.weights.complete(checkpoint['state_dict'], initial)
+        runner.logger.info(self.weights.report, extra=SHOWN)

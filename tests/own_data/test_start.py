@@ -1,0 +1,104 @@
+"""``train --data --start`` takes all weights of a model, matches classes by name, and refuses what does
+not fit with a sentence.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.errors import UserError
+from mmgcvit.own_data.config import make_config
+from mmgcvit.own_data.options import make_options
+from mmgcvit.own_data.resuming import check_same_options
+from mmgcvit.runs import RunFolder
+
+from ..datasets.formats.made import write_example
+
+
+@pytest.fixture
+def old(empty_folder):
+    """Write the work dir of a run of --task classify, with a checkpoint, and return it."""
+    write_example(Path('photos'), 'classes')
+    run = RunFolder(Path('old'))
+    made, _ = make_config(read_folder(Path('photos')), run.path, size='xtiny')
+    Config.fromfile(made).dump(run.path / made.name)
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': {}}, run.path / 'epoch_1.pth')
+    (run.path / 'last_checkpoint').write_text('epoch_1.pth')
+    return run
+
+
+@pytest.mark.parametrize('source', ['old', 'old/epoch_1.pth', './old/', '{}/old'])
+def test_the_start_is_noted_and_gives_the_weights_and_the_size(source, old):
+    source = source.format(Path.cwd())
+    made, summary = make_config(read_folder(Path('photos')), 'new', start=source)
+    cfg = Config.fromfile(made)
+    assert cfg.load_from == str(Path('old/epoch_1.pth').absolute())
+    assert cfg.model.backbone.init_cfg is None
+    assert (cfg.started_with.start, cfg.started_with.size) == (source, 'xtiny')
+    assert f'from all weights of {cfg.load_from}' in summary
+
+
+def test_a_resumed_run_has_the_start_of_its_beginning(old):
+    made, _ = make_config(read_folder(Path('photos')), 'new', start='old')
+    shutil.copy(made, 'new')
+    check_same_options(RunFolder(Path('new')), make_options(start='old'))
+    check_same_options(RunFolder(Path('new')), make_options())
+    for run, other in (('new', 'old/epoch_1.pth'), ('old', 'old')):
+        with pytest.raises(UserError, match='--start cannot be changed when a run is resumed'):
+            check_same_options(RunFolder(Path(run)), make_options(start=other))
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'start': 'none'}, '--start none: there is no such run or checkpoint. Expected the work'),
+        ({'start': 'photos'}, 'photos is not the work dir of a run'),
+        ({'start': 'old', 'pretrained': 'none'}, '--pretrained would have no effect. Remove one'),
+    ],
+)
+def test_what_is_not_a_model_is_refused(options, words, old):
+    with pytest.raises(UserError, match=re.escape(words)):
+        make_config(read_folder(Path('photos')), 'new', **options)
+    assert not Path('new').exists()
+
+
+def test_a_run_of_another_task_is_refused(old):
+    write_example(Path('boxes'), 'yolo')
+    with pytest.raises(UserError, match=r'--start old: its --task was classify, .* detect'):
+        make_config(read_folder(Path('boxes')), 'new', start='old')
+
+
+@pytest.mark.slow
+def test_a_training_starts_from_a_run_with_other_classes(call):
+    """One line says which classes are kept, new and left; another size is refused."""
+    write_example(Path('photos'), 'classes')
+    common = ['--device', 'cpu', '--size', 'mini', '--workers', 0, '--epochs', 1]
+    code, printed = call('train', '--data', 'photos', '--work-dir', 'old', *common)
+    assert code == 0, printed
+    shutil.copytree('photos', 'more')
+    for split in ('train', 'val'):
+        Path('more', split, 'disc').rename(Path('more', split, 'ring'))
+    new = ['--data', 'more', '--work-dir', 'new', *common]
+    code, printed = call('train', *new, '--start', 'old')
+    assert code == 0, printed
+    assert re.search(
+        r'--start \S+old/\S+\.pth: \d+ tensors of the model loaded \(backbone, head\), 0 keep initial '
+        r'values; classes by name: kept: square; new: ring; left: disc',
+        printed,
+    )
+    code, printed = call('train', *new, '--epochs', 2, '--start', 'old', '--resume')
+    assert code == 0, printed
+    assert 'classes by name' not in printed
+    code, printed = call('train', *new, '--start', 'photos', '--resume')
+    assert (code, '--start cannot be changed' in printed) == (1, True)
+    options = ['--work-dir', 'other', '--size', 'xxtiny', '--start', 'old']
+    code, printed = call('train', '--data', 'more', *options, '--device', 'cpu')
+    assert code == 1
+    assert (
+        '--start takes all weights of a model of the same network: set --task and --size' in printed
+    )
