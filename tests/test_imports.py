@@ -1,6 +1,8 @@
 """Imports have one direction: each subpackage imports only lower ones.
 
 They are read from the source code.
+
+Modules: `mmgcvit`.
 """
 
 import ast

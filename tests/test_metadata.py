@@ -1,5 +1,7 @@
 """The package requires neither torch nor OpenMMLab packages, pins versions in one place, and has
 the files for mim.
+
+Modules: `pyproject.toml`.
 """
 
 import re

@@ -1,5 +1,8 @@
 """Readers of mutated and crafted files return valid content or raise this project's error, and run
 nothing.
+
+Modules: `mmgcvit/checkpoints/reading.py`, `mmgcvit/checkpoints/safe_loading.py`,
+`mmgcvit/datasets/coco_content.py`, `mmgcvit/datasets/decoding.py`, `mmgcvit/inference/inputs.py`.
 """
 
 import io

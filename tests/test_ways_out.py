@@ -1,5 +1,7 @@
 """Sentences about what cannot be used say what to do, and command lines in them are accepted by the
 parsers.
+
+Modules: `mmgcvit/errors.py`, `mmgcvit/commands`.
 """
 
 import ast

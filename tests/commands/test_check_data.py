@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ..datasets.checks.made import coco_content, cut, write_coco
-from ..datasets.formats.test_instance_maps import GAPS, draw_numbers, write_maps
+from ..datasets.formats.numbered_maps import GAPS, draw_numbers, write_maps
 
 CONFIG = """
 default_scope = 'mmdet'

@@ -1,4 +1,7 @@
-"""Trainings with LoRA: the matrices are in checkpoints, and all commands that load one merge them."""
+"""Trainings with LoRA: the matrices are in checkpoints, and all commands that load one merge them.
+
+Modules: `mmgcvit/commands`, `mmgcvit/checkpoints/lora.py`.
+"""
 
 import re
 from pathlib import Path

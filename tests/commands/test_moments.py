@@ -1,5 +1,7 @@
 """Whenever a command is killed, its files are whole and of one run, and the same command succeeds
 afterwards.
+
+Modules: `mmgcvit/commands`, `mmgcvit/files.py`.
 """
 
 import json

@@ -1,5 +1,7 @@
 """All commands read a renamed, moved or copied run as the run that it was: none reads the files of
 another run, and those that need data ask for their folder if they do not find it.
+
+Modules: `mmgcvit/commands`, `mmgcvit/runs.py`, `mmgcvit/run_data.py`.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Build every config and compare its channels, parameters and multiply-adds with the model zoo."""
+"""Build every config and compare its channels, parameters and multiply-adds with the model zoo.
+
+Modules: `configs`.
+"""
 
 import re
 

@@ -1,4 +1,7 @@
-"""The model zoo has one entry for each config, and its page and figure are up to date."""
+"""The model zoo has one entry for each config, and its page and figure are up to date.
+
+Modules: `configs/metafiles`, `docs/drawings/model_zoo.py`.
+"""
 
 import re
 

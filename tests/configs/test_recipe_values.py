@@ -3,6 +3,8 @@ milestones, drop path, weight decay, EMA, images, and more.
 
 A changed number fails here, and is explained by a source in docs/recipes.md before the table
 changes.
+
+Modules: `configs`, `docs/recipe_values.md`.
 """
 
 import re

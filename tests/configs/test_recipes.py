@@ -1,4 +1,7 @@
-"""Compare recipes with the papers, the released code and the installed OpenMMLab packages."""
+"""Compare recipes with the papers, the released code and the installed OpenMMLab packages.
+
+Modules: `configs`.
+"""
 
 import math
 import re

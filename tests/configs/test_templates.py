@@ -1,4 +1,7 @@
-"""Custom dataset templates: a user changes their first lines only."""
+"""Custom dataset templates: a user changes their first lines only.
+
+Modules: `configs/custom_cls.py`, `configs/custom_coco.py`, `configs/custom_seg.py`.
+"""
 
 import re
 

@@ -1,4 +1,7 @@
-"""The trained weights that come with the demo's configs are what their table says."""
+"""The trained weights that come with the demo's configs are what their table says.
+
+Modules: `configs/demo`.
+"""
 
 import json
 import re

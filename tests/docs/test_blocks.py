@@ -1,5 +1,7 @@
 """Run the Python blocks of all pages, check their types, and parse their commands with the real
 parsers.
+
+Modules: `docs`, `README.md`.
 """
 
 import ast

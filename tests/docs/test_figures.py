@@ -1,5 +1,7 @@
 """Figures and drawings show the numbers of tables and the shapes of networks; the ways repeat
 numbers of metafiles and tables.
+
+Modules: `docs/drawings`, `docs/images`.
 """
 
 import json

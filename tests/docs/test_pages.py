@@ -1,4 +1,7 @@
-"""Check pages against each other and the code: links, headings, tables, messages, folders."""
+"""Check pages against each other and the code: links, headings, tables, messages, folders.
+
+Modules: `docs`, `README.md`.
+"""
 
 import re
 import shlex

@@ -1,4 +1,7 @@
-"""The site builds without a warning and fits every width, and its links lead to pages."""
+"""The site builds without a warning and fits every width, and its links lead to pages.
+
+Modules: `docs/conf.py`.
+"""
 
 import html
 import json

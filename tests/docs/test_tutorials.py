@@ -2,6 +2,8 @@
 epochs.
 
 ``jupyter execute --inplace docs/tutorial.ipynb`` writes the notebook's outputs anew.
+
+Modules: `docs/tutorial.ipynb`, `docs/fifty_photos.md`.
 """
 
 import json

@@ -1,5 +1,7 @@
 """ONNX files of all tasks and both backbones give the model's outputs, which the export checks, and
 OnnxPredictor the package's predictions.
+
+Modules: `mmgcvit/export`.
 """
 
 import json

@@ -3,6 +3,8 @@
 
 Attention kernels, windows beyond a launch and operators are tested with a ``device`` beside the
 CPU's own tests, which ``pytest -m gpu`` selects too.
+
+Modules: `mmgcvit`.
 """
 
 import os

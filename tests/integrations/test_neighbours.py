@@ -1,5 +1,7 @@
 """A missing or broken OpenMMLab package stops only its tasks; mmpose and mmrotate build the configs
 of other tasks.
+
+Modules: `mmgcvit/ops/packages.py`.
 """
 
 import os

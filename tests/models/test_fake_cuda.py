@@ -2,6 +2,8 @@
 
 It raises an error where a number is read, or a size depends on numbers: CUDA would synchronise
 there.
+
+Modules: `mmgcvit/models`.
 """
 
 from functools import partial

@@ -10,7 +10,7 @@ from mmgcvit.models.layers.lora import LoRALinear
 from mmgcvit.models.lsa.attention import ShiftAttention
 
 from .contract.backbones import GCVIT
-from .layers.test_attention import record_operators
+from .operators import record_operators
 
 
 def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):

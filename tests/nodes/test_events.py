@@ -1,5 +1,7 @@
 """What ranks do when one of them, or all, get a signal: what they say, what is lost, and that the
 resumed run ends in the state of an uninterrupted one, bit for bit.
+
+Modules: `mmgcvit/engine`, `mmgcvit/interrupts.py`.
 """
 
 import re

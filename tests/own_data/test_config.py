@@ -345,7 +345,7 @@ def test_images_are_not_mirrored_where_class_names_say_so(annotation_type, make,
 
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
-    read (formats/test_rules.py).
+    read (datasets/test_rules.py).
     """
     cfg = make(annotation_type, size=MINI, augment='strong').cfg
     skip_unreadable(cfg, 0)

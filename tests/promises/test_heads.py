@@ -1,5 +1,7 @@
 """Each cell of the table of heads in docs/commands.md is true: what works is run on a small network,
 and what does not is refused with the sentence in the cell.
+
+Modules: `mmgcvit/commands`, `mmgcvit/export`, `docs/commands.md`.
 """
 
 import re

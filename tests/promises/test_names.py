@@ -1,5 +1,7 @@
 """Each name that the docs or ``__all__`` promise can be imported, or found in a registry, and each
 public name and registered class is documented.
+
+Modules: `mmgcvit`, `docs`.
 """
 
 import pkgutil

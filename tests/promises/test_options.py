@@ -1,5 +1,7 @@
 """The tables of options in docs/commands.md are those of the parsers, and each option works: a few
 small runs use them all.
+
+Modules: `mmgcvit/commands`, `docs/commands.md`.
 """
 
 import shutil

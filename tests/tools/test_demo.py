@@ -1,4 +1,7 @@
-"""The demos of the README reach their scores."""
+"""The demos of the README reach their scores.
+
+Modules: `configs/demo`.
+"""
 
 import sys
 from importlib.metadata import distributions

@@ -1,4 +1,8 @@
-"""The launchers start several ranks on the CPU, and pass their arguments to srun."""
+"""The launchers start several ranks on the CPU, and pass their arguments to srun.
+
+Modules: `tools/launch.sh`, `tools/dist_train.sh`, `tools/dist_test.sh`, `tools/slurm_train.sh`,
+`tools/slurm_test.sh`.
+"""
 
 import os
 

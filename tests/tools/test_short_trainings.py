@@ -1,5 +1,7 @@
 """Demos and what ``train --data`` writes for each task, the filled templates, train two iterations
 and validate with a loss.
+
+Modules: `configs`, `mmgcvit/own_data/config.py`.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""Train and test each task with this project's scripts and with those of the OpenMMLab packages."""
+"""Train and test each task with this project's scripts and with those of the OpenMMLab packages.
+
+Modules: `tools/train.py`, `tools/test.py`.
+"""
 
 import pickle
 import re

@@ -13,13 +13,20 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import yaml
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
 
 from mmgcvit.datasets.formats import class_folders, maps
 from mmgcvit.datasets.layouts import get_split
 
+# Of properties that write files.
+QUICK = settings(
+    max_examples=120,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 WIDTH, HEIGHT = 96, 72
 GREY_STEP = 7  # between the grey levels of two images
 SPLIT_NAMES = {
@@ -104,6 +111,13 @@ def write(path: Path, content: str | np.ndarray | Image.Image, **options: Any) -
     else:
         image = content if isinstance(content, Image.Image) else Image.fromarray(content)
         image.save(path, **options)
+
+
+def mark_as_rotated(image: Path) -> None:
+    """Give an image file an EXIF rotation by 90 degrees."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.open(image).save(image, exif=exif)
 
 
 class Thing(NamedTuple):

@@ -1,4 +1,7 @@
-"""Configs of ablations and baselines have the parameters and multiply-adds that the docs state."""
+"""Configs of ablations and baselines have the parameters and multiply-adds that the docs state.
+
+Modules: `configs/ablations`, `configs/baselines`.
+"""
 
 import re
 
@@ -8,7 +11,7 @@ from tools.get_flops import count_by_part, count_parameters
 
 from ...configs.models import get_model, read
 from ...conftest import ROOT
-from .test_variants import ALL
+from .variants import ALL
 
 ABLATIONS, BASELINES = (
     sorted(f'{folder}/{path.stem}' for path in (ROOT / 'configs' / folder).glob('*.py'))

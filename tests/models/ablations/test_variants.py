@@ -1,5 +1,7 @@
 """Train every ablation variant, and compare those that are a known network with mmdet's
 implementation.
+
+Modules: `mmgcvit/models/ablations`.
 """
 
 import re
@@ -8,17 +10,11 @@ import pytest
 import torch
 from mmdet.models.backbones import SwinTransformer
 
-from mmgcvit.models import ablations
 from mmgcvit.models.ablations.gcvit_variants import SwinWithoutShifting
 from mmgcvit.registry import MODELS
 
 from ..contract.backbones import GCVIT, LSA_ARCH, backpropagate, list_blocks
-
-ALL = [
-    name
-    for name, kind in MODELS.module_dict.items()
-    if kind.__module__.startswith(ablations.__name__)
-]
+from .variants import ALL
 
 
 @pytest.mark.parametrize('name', ALL)

@@ -1,4 +1,7 @@
-"""Bad arguments and images are rejected with what is allowed."""
+"""Bad arguments and images are rejected with what is allowed.
+
+Modules: `mmgcvit/models/layers/arguments.py`, `mmgcvit/models/base.py`.
+"""
 
 import re
 

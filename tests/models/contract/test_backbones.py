@@ -1,6 +1,8 @@
 """Test the contract of every backbone: one behaviour a test, parametrised over all backbones.
 
 What the base class alone decides is tried with one backbone of each network.
+
+Modules: `mmgcvit/models/base.py`, `mmgcvit/models/gcvit`, `mmgcvit/models/lsa`.
 """
 
 import re

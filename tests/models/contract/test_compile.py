@@ -1,4 +1,7 @@
-"""Every backbone under torch.compile: one graph without a break, for images of any size."""
+"""Every backbone under torch.compile: one graph without a break, for images of any size.
+
+Modules: `mmgcvit/models`.
+"""
 
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """Exported networks compute what eager ones do: traces at any size, torch.export at the exported
 one.
+
+Modules: `mmgcvit/models`.
 """
 
 import pytest

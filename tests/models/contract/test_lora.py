@@ -1,4 +1,7 @@
-"""Backbones with LoRA: what is trained, and how checkpoints with LoRA matrices are loaded."""
+"""Backbones with LoRA: what is trained, and how checkpoints with LoRA matrices are loaded.
+
+Modules: `mmgcvit/models/layers/lora.py`, `mmgcvit/checkpoints/lora.py`.
+"""
 
 import re
 from copy import deepcopy

@@ -1,5 +1,7 @@
 """Outputs and gradients are those of the plain formulations in float64, of a network as built and
 sped up.
+
+Modules: `mmgcvit/models`, `mmgcvit/models/speed_up.py`.
 """
 
 from copy import deepcopy

@@ -8,11 +8,12 @@ import itertools
 import pytest
 import torch
 from packaging.version import Version
-from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.device import disable_cudnn_attention
 from mmgcvit.models.layers import attention
 from mmgcvit.models.layers.attention import attend, compute_attention_weights
+
+from ..operators import record_operators
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
 
@@ -20,12 +21,6 @@ B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
 def arguments():
     """Return q, k, v and a bias."""
     return [*torch.randn(3, B, WINDOWS, HEADS, TOKENS, DIM), torch.randn(HEADS, TOKENS, TOKENS)]
-
-
-def record_operators(function):
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        function()
-    return {event.name for event in profiled.events()}
 
 
 @pytest.mark.skipif(

@@ -1,5 +1,7 @@
 """Test the layers other than attention: windows, resizing, position, norms, layer scale and drop
 path.
+
+Modules: `mmgcvit/models/layers`.
 """
 
 import pytest

@@ -3,23 +3,16 @@
 import itertools
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from mmcv import rescale_size
 from PIL import Image
 
-from mmgcvit.datasets.annotations import Box, LabelledObject
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.records import ObjectImage, ObjectSplit
 from mmgcvit.errors import UserError
-from mmgcvit.own_data.object_sizes import choose_tile_side, count_fullest, find_small_objects
 
-from ..checks.made import write_png
-from .made import HEIGHT, WIDTH, write, write_example
+from .checks.made import write_png
+from .formats.made import HEIGHT, WIDTH, write, write_example
 
 
 def test_coco_files_that_are_not_read_are_named(tmp_path):
@@ -104,47 +97,6 @@ def test_faults_of_this_package_are_not_shown_as_faults_of_a_file(monkeypatch, t
 
 
 TASKS = {'maps': 'semantic', 'classes': 'classify'}  # which must be said of some datasets
-
-
-def make_split(width, height, boxes):
-    """Return a split with an object for each box and a small crowd, all in one image."""
-    objects = [LabelledObject(1, 'x', Box(*box), 1) for box in boxes]
-    crowd = LabelledObject(2, 'x', Box(0, 0, 1, 1), 1, is_ignored=True)
-    image = ObjectImage('a.jpg', 1, (width, height), [*objects, crowd])
-    return ObjectSplit(Path(), [image], [])
-
-
-@given(
-    st.tuples(st.integers(20, 4000), st.integers(20, 4000)),
-    st.lists(st.tuples(st.floats(1, 99), st.floats(1, 99)), min_size=1, max_size=40),
-    st.integers(64, 900),
-)
-def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(image, boxes, size):
-    """The advice is not given again after it was followed."""
-    train = make_split(*image, [(0, 0, *sides) for sides in boxes])
-    sides = np.prod(boxes, 1) ** 0.5
-    resized = sides * rescale_size(image, (size * 5 / 3, size), return_scale=True)[1]
-    assume((abs(resized - 8) > 0.01).all())
-    num_small, least = (resized < 8).sum(), len(sides) / 10
-    text = find_small_objects(train, size)
-    assert text.split(' ')[0] == (str(num_small) if num_small > least else '')
-    tile = choose_tile_side(train, size)
-    assert tile <= size
-    assert find_small_objects(train, size, tile) == '' or tile == 32
-    assert (sides * size / tile < 8).sum() <= least or tile == 32
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=60),
-    st.integers(8, 400),
-)
-def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(centres, side):
-    split = make_split(301, 301, [(x - 0.5, y - 0.5, 1, 1) for x, y in centres])
-    assert count_fullest(split) == len(centres)
-    counts = []
-    for left, top in centres:
-        counts.append(sum(left <= x < left + side and top <= y < top + side for x, y in centres))
-    assert max(counts, default=0) / 4 <= count_fullest(split, side) <= len(centres)
 
 
 def write_file(file, content):

@@ -8,7 +8,7 @@ import supervision as sv
 from mmgcvit.commands import prediction_run
 from mmgcvit.commands.prediction_run import read_frames
 
-from .conftest import write_video
+from ..inference.conftest import write_video
 
 NUM_FRAMES = 10  # at 10 frames per second
 

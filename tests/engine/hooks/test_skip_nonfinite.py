@@ -20,8 +20,8 @@ from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
-from ..fork_server import run_on_ranks
-from .random_training import EPOCHS, make_config
+from ...fork_server import run_on_ranks
+from ..random_training import EPOCHS, make_config
 
 
 class TinyModel(BaseModel):

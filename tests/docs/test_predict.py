@@ -13,8 +13,8 @@ import pytest
 
 from mmgcvit.files import write_image
 
-from ..docs.pages import read_page
-from .conftest import TASKS, write_video
+from ..inference.conftest import TASKS, write_video
+from .pages import read_page
 
 TEXT = read_page('docs/predict.md') + read_page('README.md')
 # The task of each work dir that the pages name.

@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS
 
 from mmgcvit.errors import UserError
 
-from ..toy import last
-from .random_training import EPOCHS, ITERATIONS, RandomImages, SignalHook, make_config, run
+from ...toy import last
+from ..random_training import EPOCHS, ITERATIONS, RandomImages, SignalHook, make_config, run
 
 LENGTH = 4  # iterations per epoch, and per validation
 

@@ -1,5 +1,7 @@
 """The commands of docs/visualization.md run, on small models in work dirs of the same names; errors
 are reported.
+
+Modules: `tools/visualize.py`.
 """
 
 import shlex
@@ -13,8 +15,8 @@ from tools.figures.attention_maps import compute_attention
 from tools.figures.query_maps import compute_queries
 from tools.figures.shift_maps import compute_shifts
 
-from ..docs.pages import read_blocks
-from ..inference.conftest import picture_of
+from ...docs.pages import read_blocks
+from ...inference.conftest import picture_of
 from .conftest import LSA, classifier_of
 
 PAGE = 'docs/visualization.md'

@@ -26,7 +26,7 @@ from mmgcvit.datasets.formats.finding import read_folder
 from mmgcvit.files import write_image
 from mmgcvit.inference.inputs import find_inputs
 
-from .conftest import CLASSES, picture_of, write_video
+from ..inference.conftest import CLASSES, picture_of, write_video
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.runs import RunFolder
 
-from ..moments import list_states, read_files, restore
-from ..toy import CONFIG, ITERATIONS, last, names, train, train_in_two
-from .random_training import PARTS, assert_same
+from ...moments import list_states, read_files, restore
+from ...toy import CONFIG, ITERATIONS, last, names, train, train_in_two
+from ..random_training import PARTS, assert_same
 
 SETTINGS = {
     'epochs': ['train_cfg.max_epochs=3', 'train_dataloader.batch_size=1'],

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
@@ -23,13 +23,7 @@ from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.hold_out import split_validation
 from mmgcvit.tasks import MINI
 
-from .made import SPLIT_NAMES, make_datasets, read_number
-
-QUICK = settings(
-    max_examples=120,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+from .formats.made import QUICK, SPLIT_NAMES, make_datasets, read_number
 
 
 @contextmanager

@@ -28,9 +28,9 @@ from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import TRANSFORMS
 from mmgcvit.runs import VAL_IMAGES_FOLDER
 
-from ..configs.templates import TEMPLATES, own
-from ..inference.conftest import make_work_dir
-from ..tools.commands import CONFIGS
+from ...configs.templates import TEMPLATES, own
+from ...inference.conftest import make_work_dir
+from ...tools.commands import CONFIGS
 
 
 @pytest.fixture

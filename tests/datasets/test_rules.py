@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.config import Config
-from PIL import ExifTags, Image
+from PIL import Image
 
 from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.formats import read_folder
@@ -20,8 +20,8 @@ from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, format_findi
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 
-from ..checks.made import check
-from .made import HEIGHT, WIDTH, encode_box, make_example, write
+from .checks.made import check
+from .formats.made import HEIGHT, WIDTH, encode_box, make_example, mark_as_rotated, write
 
 # The layout of each format, and the annotation file of a training image.
 FORMATS = {
@@ -85,9 +85,13 @@ def rename(image, label):
         label.rename(label.with_stem(f'{label.stem}\t'))
 
 
+def mark_only(image, label):
+    mark_as_rotated(image)
+
+
 def rotate(image, label):
     """Give an image an EXIF rotation, and its objects boxes of the rotated image."""
-    rotate_only(image, label)
+    mark_as_rotated(image)
     edit_coco('annotations', bbox=[8, 60, 20, 30], area=600, segmentation=None)(image, label)
 
 
@@ -222,12 +226,6 @@ def append_line(image, label):
     label.write_text(f'{label.read_text()}no {image.stem}\n')
 
 
-def rotate_only(image, label):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    Image.open(image).save(image, exif=exif)
-
-
 def write_pages(image, label):
     page = Image.open(image).convert('L')
     page.save(image, 'TIFF', save_all=True, append_images=[page])
@@ -278,7 +276,7 @@ ROWS = [
     (images.OTHER_SIZE, edit_coco('images', width=7), COCO),
     (images.OTHER_SIZE, edit_text(r'<width>\d+', '<width>7'), ('voc',)),
     (images.OTHER_SIZE, write_map(SMALL_MAP), ('maps config',)),
-    (images.OTHER_SIZE, rotate_only, ('coco config',)),
+    (images.OTHER_SIZE, mark_only, ('coco config',)),
     (judge.ROTATED_BOXES, rotate, ('coco detect',)),
     (copies.REPEATED_IMAGES, repeat_photo, ALL),
     (copies.CONTRADICTIONS, contradict, ALL),
@@ -465,7 +463,7 @@ def test_a_broken_rule_has_its_effect_in_a_config(rule, change, column, split, n
     copy = Path(dataset.ann_file)
     for image, label in files:
         change(image, label if data_format == 'maps' else copy)
-    if change is rotate_only:
+    if change is mark_only:
         dataset.pipeline.pop(1)
     report = check(cfg, [loader])
     effect = rule.in_config

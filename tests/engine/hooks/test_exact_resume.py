@@ -30,11 +30,11 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
-from .. import programs
-from ..fork_server import run_on_ranks
-from ..tools.commands import train as train_task
-from ..toy import last, names
-from .random_training import (
+from ... import programs
+from ...fork_server import run_on_ranks
+from ...tools.commands import train as train_task
+from ...toy import last, names
+from ..random_training import (
     EPOCHS,
     IMAGES,
     ITERATIONS,

@@ -20,8 +20,7 @@ from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import ModelFiles
 
-from ..formats.made import write
-from .made import (
+from .checks.made import (
     HEIGHT,
     NAMES,
     WIDTH,
@@ -34,6 +33,7 @@ from .made import (
     write_folders,
     write_rotated_coco,
 )
+from .formats.made import write
 
 # The box of each object, in columns.
 RLE = {'size': [HEIGHT, WIDTH], 'counts': [63, *[12, 18] * 9, 12, 855]}
@@ -71,7 +71,7 @@ def class_folders(folders, classes):
 
 
 # A function that writes a dataset in train.json or train, and a part of the message. The table of
-# rules has others (formats/test_rules.py).
+# rules has others (test_rules.py).
 FAULTS = [
     (first('annotations', id=[10]), "COCO's format ("),
     (append('categories', id=3, name='cat'), 'name cat'),
@@ -206,7 +206,7 @@ COMMANDS = {
 @pytest.mark.parametrize('planted', ['train', 'val', 'test'])
 @pytest.mark.parametrize('command', [*COMMANDS])
 def test_a_command_checks_the_splits_that_it_reads(command, planted, tmp_path):
-    """The table of rules (formats/test_rules.py) has all rules for each split, and for folders, which
+    """The table of rules (test_rules.py) has all rules for each split, and for folders, which
     train --data and check-data read with one function. check-data CONFIG checks all loaders.
     """
     dataset = write_coco(tmp_path)

@@ -13,7 +13,7 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.engine.hooks.compile_backbone import CompileBackboneHook
 from mmgcvit.errors import UserError
 
-from ..fork_server import run_on_ranks
+from ...fork_server import run_on_ranks
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.compiler, 'set_stance'), reason='blocks are not compiled'

@@ -1,4 +1,7 @@
-"""Global queries and LSA's attention to shifted copies equal the network's own values."""
+"""Global queries and LSA's attention to shifted copies equal the network's own values.
+
+Modules: `tools/figures/query_maps.py`, `tools/figures/shift_maps.py`.
+"""
 
 import numpy as np
 

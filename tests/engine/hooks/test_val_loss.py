@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 
-from ..fork_server import run_on_ranks
-from ..tools.commands import CONFIGS, DEMO, TOOLS, call
+from ...fork_server import run_on_ranks
+from ...tools.commands import CONFIGS, DEMO, TOOLS, call
 
 # The number of images, and whether each rank gets as many.
 CASES = [(11, False), (11, True), (1, False)]

@@ -12,7 +12,7 @@ import pytest
 from mmgcvit.engine.hooks import progress
 from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
 
-from .random_training import EPOCHS, ITERATIONS, make_config, run
+from ..random_training import EPOCHS, ITERATIONS, make_config, run
 
 TWO_EPOCHS = EPOCHS | {'max_epochs': 2}
 # Loop, whether there are validations, whether predictions can be drawn, and a pattern of what is

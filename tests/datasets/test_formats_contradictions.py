@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
-from .made import write
+from .formats.made import write
 
 SIDE = 64
 BLACK, GREEN, RED, BLUE = (0, 0, 0), (0, 160, 0), (160, 0, 0), (0, 0, 160)

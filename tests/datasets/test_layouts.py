@@ -7,7 +7,7 @@ from docs.drawings import data_pages
 from mmgcvit.datasets.formats import FORMATS, read_folder
 from mmgcvit.errors import UserError
 
-from .made import LAYOUTS, write, write_example
+from .formats.made import LAYOUTS, write, write_example
 
 PAIRS = [
     ('frames/{}.png', 'ground_truth/{}.png'),
@@ -18,7 +18,7 @@ PAIRS = [
 
 
 def test_each_declared_layout_has_an_example():
-    """``test_generated.py`` draws datasets of the examples; cellpose's are in the tests of maps."""
+    """``test_formats_generated.py`` draws datasets of the examples; cellpose's are in the tests of maps."""
     declared = {
         layout.tools + (f' {layout.images}' if name == 'maps' else '')
         for name, data_format in FORMATS.items()
