@@ -18,7 +18,7 @@ from mmgcvit.evaluation.choosing import (
     find_harmless,
 )
 from mmgcvit.evaluation.intervals import ImageCounts
-from mmgcvit.evaluation.run_score import GOOD
+from mmgcvit.evaluation.verdict import GOOD
 from mmgcvit.thresholds import ScoreThresholds, parse_metadata, parse_thresholds
 
 from .evaluation.simulated import Quality, draw_classes, draw_images, judge_sets, make_curves

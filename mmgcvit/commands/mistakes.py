@@ -1,9 +1,9 @@
 """Find the mistakes of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options]."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
 
     from ..evaluation.mistakes import Mistakes
+    from ..evaluation.task_evaluation import ClassReport
     from ..inference.predictor import Predictor
 
 
@@ -67,7 +68,7 @@ def main(args: Namespace) -> None:
     mistakes = evaluate_images(model, dataset, args.worst, args.batch_size)
     out_dir = create_out_dir(args, 'worst', ['mistakes.json', 'worst/[0-9][0-9][0-9]*_*.jpg'])
     write_mistakes(out_dir, model, dataset, mistakes)
-    print_scores(mistakes, model, len(dataset))
+    print_scores(mistakes, model)
     print(f'{len(dataset)} images; written to {out_dir}')
 
 
@@ -93,7 +94,7 @@ def load_split(files: ModelFiles, split: str, data: Path | None) -> 'BaseDataset
         return build_dataset(cfg[loader_key].dataset, cfg.default_scope)
 
 
-def check_classes(model: 'Predictor', dataset: 'BaseDataset') -> None:
+def check_classes(model: 'Predictor[Any]', dataset: 'BaseDataset') -> None:
     """Raise a UserError if the model has other classes than the dataset."""
     from ..inference.loading import check_class_names
 
@@ -103,34 +104,24 @@ def check_classes(model: 'Predictor', dataset: 'BaseDataset') -> None:
         check_class_names(model.checkpoint, model.classes, classes)
 
 
-def print_scores(mistakes: 'Mistakes', model: 'Predictor', num_images: int) -> None:
-    """Print the scores of each class, the most frequent confusions, and the AP of a detector."""
-    from ..evaluation.mistakes import score_classes
-    from ..evaluation.scoring import summarise_confusion_matrix
-    from ..inference.outputs import format_limit
+def print_scores(mistakes: 'Mistakes', model: 'Predictor[Any]') -> None:
+    """Print the scores of each class, and those of all classes together."""
+    from ..evaluation.evaluations import EVALUATION_BY_TASK
 
-    print_table(score_classes(mistakes, model))
-    print(summarise_confusion_matrix(mistakes.confusion_matrix, model.classes))
-    curves = mistakes.curves
-    if not curves or not curves.overall.num_objects:
-        return
-    print(
-        f'{curves.format_ap()}; confidence threshold: {model.thresholds} (--score-thr), F1 is '
-        f'highest at {curves.overall.best_threshold:.2f}'
-    )
-    limited = mistakes.list_limited(min(model.score_thr_by_class.values()))
-    if limited:
-        print(format_limit(limited, num_images, model))
+    evaluation = EVALUATION_BY_TASK[model.task]
+    print_table(evaluation.report_classes(mistakes.scores, model.classes))
+    print('\n'.join(evaluation.summarise(mistakes.scores, model)))
 
 
-def print_table(scores: Mapping[str, Mapping[str, float | None]]) -> None:
+def print_table(reports: Sequence['ClassReport']) -> None:
     """Print the scores of each class."""
     table = Table(box=None)
     table.add_column('class', overflow='fold')
-    for column in next(iter(scores.values())):
+    for column in reports[0].list_scores():
         # In two lines, so that nine columns fit into 80 characters.
         table.add_column(column.replace('_', '\n'), justify='right', no_wrap=True)
-    for name, row in scores.items():
-        cells = ['–' if value is None else f'{value:.4g}' for value in row.values()]
-        table.add_row(name, *cells)
+    for report in reports:
+        values = report.list_scores().values()
+        cells = ['–' if value is None else f'{value:.4g}' for value in values]
+        table.add_row(report.name, *cells)
     Console(markup=False, emoji=False, highlight=False).print(table)

@@ -14,13 +14,13 @@ from ..config import can_draw_predictions, get_type_name
 from ..datasets.checks.scores import find_unscored
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
+from ..evaluation.evaluations import EVALUATION_BY_SCOPE
 from ..files import check_writable
 from ..inference.loading import check_class_names, collect_dataset_metas, disable_lora
 from ..inference.model_files import read_model_checkpoint
 from ..interrupts import start_worker
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
-from ..tasks import DETECTION
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.val_visualization import ShowDirHook
 from .setup import check_data, join_process_group, open_runner
@@ -72,9 +72,9 @@ def run_test(
         runner.register_hook(LoaderCheckHook())
         del loaded  # mmengine frees its content after loading
         if out:
-            name = 'DumpResults'
-            if cfg.get('default_scope') == DETECTION.scope:
-                name = 'mmdet.DumpDetResults'  # which encodes masks as RLE
+            # Configs of other packages, such as mmpose, have no evaluation.
+            evaluation = EVALUATION_BY_SCOPE.get(cfg.get('default_scope'))
+            name = evaluation.results_metric if evaluation else 'DumpResults'
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
         if show_dir:

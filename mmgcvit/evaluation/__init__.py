@@ -1,4 +1,4 @@
 """Compare predictions with the ground truth: confusion matrix, worst images, curves.
 
-Read ``scoring.py`` and ``mistakes.py`` first.
+Read ``mistakes.py`` first, then ``task_evaluation.py``, which says what differs by task.
 """

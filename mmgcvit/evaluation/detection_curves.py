@@ -117,24 +117,34 @@ class ClassMatches:
 
 
 @dataclass(frozen=True, eq=False)
+class AveragePrecision:
+    """COCO's AP of each class, NaN for a class without objects."""
+
+    ap: NDArray[np.float64]  # (classes,), the mean over IoU thresholds from 0.5 to 0.95
+    ap50: NDArray[np.float64]  # (classes,), at an IoU threshold of 0.5
+
+    def format_means(self) -> str:
+        """Return the means over the classes that have objects."""
+        return f'mAP {np.nanmean(self.ap):.3f}, AP50 {np.nanmean(self.ap50):.3f}'
+
+
+@dataclass(frozen=True, eq=False)
 class DetectionCurves:
-    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP and AP50 of
-    boxes and masks.
+    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP of boxes and
+    masks.
     """
 
     overall: Curve  # of the detections of all classes together
     by_class: list[Curve]
-    # AP and AP50 of boxes and, if there are masks, mask_AP and mask_AP50: (classes,) each, NaN for a
-    # class without objects
-    ap: dict[str, NDArray[np.float64]]
     matches: list[ClassMatches]  # of each class
+    boxes: AveragePrecision
+    masks: AveragePrecision | None  # None if objects or detections have no masks
 
     def format_ap(self) -> str:
         """Return the means of AP and AP50 over the classes that have objects."""
-        means = {name: f'{np.nanmean(values):.3f}' for name, values in self.ap.items()}
-        text = f'box mAP {means["AP"]}, AP50 {means["AP50"]}'
-        if 'mask_AP' in means:
-            text += f'; mask mAP {means["mask_AP"]}, AP50 {means["mask_AP50"]}'
+        text = f'box {self.boxes.format_means()}'
+        if self.masks:
+            text += f'; mask {self.masks.format_means()}'
         return text
 
 
@@ -145,26 +155,28 @@ def compute_detection_curves(
 ) -> DetectionCurves:
     """Compute the curves of predictions of any score, except those on ignored objects."""
     evaluation = match_detections(ground_truths, predictions, num_classes)
-    ap = compute_ap(evaluation)
+    of_masks = None
     if all(objects.masks is not None for objects in (*ground_truths, *predictions)):
-        masks = match_detections(ground_truths, predictions, num_classes, iou_type='segm')
-        ap |= compute_ap(masks, 'mask_')
+        of_masks = compute_ap(
+            match_detections(ground_truths, predictions, num_classes, iou_type='segm')
+        )
     matches = np.reshape(evaluation.evalImgs, (num_classes, len(ground_truths)))
     by_class = [make_curve(of_class) for of_class in matches]
     return DetectionCurves(
         overall=make_curve(evaluation.evalImgs),
         by_class=by_class,
-        ap=ap,
         matches=[collect_matches(of_class) for of_class in matches],
+        boxes=compute_ap(evaluation),
+        masks=of_masks,
     )
 
 
-def compute_ap(evaluation: Any, prefix: str = '') -> dict[str, NDArray[np.float64]]:
-    """Compute AP and AP50 by class, (classes,) each, from the matches of a COCOeval."""
+def compute_ap(evaluation: Any) -> AveragePrecision:
+    """Compute AP by class from the matches of a COCOeval."""
     # The axes are [IoU threshold, recall, class, object size (all), number of detections (all)].
     precision = evaluation.eval['precision'][..., 0, 0]
     precision = np.where(precision < 0, np.nan, precision)
-    return {f'{prefix}AP': precision.mean((0, 1)), f'{prefix}AP50': precision[0].mean(0)}
+    return AveragePrecision(ap=precision.mean((0, 1)), ap50=precision[0].mean(0))
 
 
 def drop_ignored(ground_truth: Detections, prediction: Detections) -> Detections:

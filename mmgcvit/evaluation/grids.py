@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -15,24 +15,18 @@ from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
 from ..datasets.checks.sources import iter_datasets
-from ..errors import Supervision, UserError
+from ..errors import UserError
 from ..inference.drawing import (
     FONT,
-    LINE_WIDTH,
-    MAX_LABELLED,
     Colour,
     choose_palette,
-    choose_text_size,
-    draw_labels,
     draw_prediction,
-    resize,
 )
 from ..inference.loading import silence_output
-from ..inference.results import Detections, Prediction
+from ..inference.results import Prediction
+from .evaluations import find_evaluation
 from .samples import build_dataset, load_sample
-from .scoring import match_objects
-
-sv = Supervision('drawing')
+from .task_evaluation import TaskEvaluation
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
 LARGE_PICTURE_SIDE = 800  # longer side in a grid of a single image
@@ -43,13 +37,6 @@ FONT_SIZE = 14
 LETTER_WIDTH = 9
 LINE_HEIGHT = 20
 GAP = 10  # between pictures, in pixels
-
-# Okabe and Ito's sky blue, vermilion and yellow, which people with any colour vision tell apart
-RIGHT = (86, 180, 233)
-FALSE = (213, 94, 0)
-MISSED = (240, 228, 66)
-TINT = 0.3  # the opacity of masks
-LEGEND = 'right: thin blue, false: thick orange, missed: yellow circle'
 
 
 class Cell(NamedTuple):
@@ -88,55 +75,19 @@ def draw_cells(
     ground_truth: Prediction | None,
     prediction: Prediction,
     side: int,
+    evaluation: TaskEvaluation[Any, Any],
 ) -> list[Cell]:
     """Draw a picture of the ground truth and one of the prediction, whose longer side has ``side``
     px.
     """
     scale = side / max(image.shape[:2])
     left = draw_prediction(image, ground_truth, palette, scale=scale, with_scores=False)
-    if isinstance(ground_truth, Detections) and isinstance(prediction, Detections):
-        title = f'{title}\n{LEGEND}'
-        right = draw_matches(image, ground_truth, prediction, scale=scale)
-    else:
+    if ground_truth is None:
         right = draw_prediction(image, prediction, palette, scale=scale)
+    else:
+        right = evaluation.draw_beside(image, ground_truth, prediction, palette, scale=scale)
+        title = '\n'.join(filter(None, [title, evaluation.describe_drawing()]))
     return [Cell('ground truth', left), Cell(title, right)]
-
-
-def draw_matches(
-    image: NDArray[np.uint8], ground_truth: Detections, prediction: Detections, scale: float
-) -> NDArray[np.uint8]:
-    """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
-    matches = match_objects(ground_truth, prediction)
-    detections = matches.detections
-    is_right = np.zeros(len(detections), bool)
-    for object_index, index in matches.pairs:
-        is_right[index] = ground_truth.labels[object_index] == detections.labels[index]
-    right = detections.select(is_right)
-    false = detections.select(~is_right)
-    missed = ground_truth.select(matches.missed)
-    for objects, colour in ((false, FALSE), (right, RIGHT)):
-        annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
-        image = annotator.annotate(image.copy(), objects.to_supervision())
-    canvas = resize(image, scale)
-    size = choose_text_size(canvas)
-    width = max(1, round(size * LINE_WIDTH))
-    for objects, annotator, colour, thickness in (
-        (false, sv.BoxAnnotator, FALSE, 2 * width),
-        (right, sv.BoxAnnotator, RIGHT, width),  # above false ones
-        (missed, sv.CircleAnnotator, MISSED, 2 * width),
-    ):
-        boxes = sv.Detections((objects.boxes * scale).round())
-        for line, line_colour in ((thickness + 2, (0, 0, 0)), (thickness, colour)):
-            pen = annotator(
-                color=sv.Color(*line_colour), thickness=line, color_lookup=sv.ColorLookup.INDEX
-            )
-            canvas = pen.annotate(canvas, boxes)
-    texts = [f'{found.class_name} {found.score:.2f}' for found in false] + missed.class_names
-    if not 0 < len(texts) <= MAX_LABELLED:
-        return canvas
-    points = scale * np.concatenate([false.boxes, missed.boxes])[:, :2]
-    colours = [FALSE] * len(false) + [MISSED] * len(missed)
-    return draw_labels(canvas, points=points, texts=texts, colours=colours, size=size)
 
 
 def draw_contact_sheet(
@@ -147,9 +98,10 @@ def draw_contact_sheet(
 
     Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If
     ``augmented``, samples are drawn as the datasets' pipelines augment them. Return (height, width,
-    3) uint8 in BGR order. Raise a UserError if no sample can be drawn.
+    3) uint8 in BGR order. Raise a UserError if no sample can be drawn, or none of this scope.
     """
     cells = []
+    evaluation = find_evaluation(cfg.get('default_scope'))
     for loader, settings in iter_datasets(cfg, loaders):
         with suppress(UserError), silence_output():
             dataset = build_dataset(settings, cfg.default_scope, augmented)
@@ -158,13 +110,17 @@ def draw_contact_sheet(
             num_samples = min(NUM_SAMPLES, len(dataset))
             for index in random.Random(0).sample(range(len(dataset)), num_samples):
                 with suppress(UserError):
-                    path, image, ground_truth = load_sample(dataset, index, classes)
-                    scale = PICTURE_SIDE / max(image.shape[:2])
-                    if ground_truth is not None:
+                    sample = load_sample(dataset, index, classes, evaluation)
+                    scale = PICTURE_SIDE / max(sample.image.shape[:2])
+                    if sample.ground_truth is not None:
                         picture = draw_prediction(
-                            image, ground_truth, palette, scale=scale, with_scores=False
+                            sample.image,
+                            sample.ground_truth,
+                            palette,
+                            scale=scale,
+                            with_scores=False,
                         )
-                        title = f'{loader.removesuffix("_dataloader")}: {path.name}'
+                        title = f'{loader.removesuffix("_dataloader")}: {sample.path.name}'
                         cells.append(Cell(title, picture))
     if not cells:
         raise UserError('no sample of the data can be drawn')

@@ -7,23 +7,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.dataset import BaseDataset
-from numpy.typing import NDArray
 from rich.progress import track
 
 from ..errors import UserError
 from ..files import write_figure, write_image
 from ..inference.outputs import write_json
 from ..inference.predictor import Predictor
-from ..inference.results import Detections, Prediction
-from ..tasks import DETECTION, SEGMENTATION, TASK_BY_NAME
-from .detection_curves import DetectionCurves, compute_detection_curves, encode_detections
+from ..inference.results import Prediction
+from .evaluations import EVALUATION_BY_TASK
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
-from .intervals import ImageCounts
-from .plots import draw_confusion_matrix, draw_detection_curves
-from .samples import load_sample
-from .scoring import BACKGROUND, ConfusionMatrix, make_empty_matrix, score_image
+from .samples import Sample, load_sample
+from .scoring import BACKGROUND
+from .task_evaluation import DatasetScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +37,9 @@ class ScoredImage:
 class Mistakes:
     """The mistakes of a model on a dataset."""
 
-    confusion_matrix: ConfusionMatrix  # the sum of those of all images
+    scores: DatasetScores  # of the type of the task, :meth:`.TaskEvaluation.make_collector`
     # The images with the lowest scores, in ascending order, and those that are wrong first.
     worst: list[ScoredImage]
-    # Precision and recall by confidence threshold, only of a detector.
-    curves: DetectionCurves | None
-    # (classes,), the number of images with each class in their ground truth
-    num_images: NDArray[np.int64]
-    # Images with as many detections as the model returns at most: the lowest score in each
-    lowest_scores: dict[str, float]
-    # By image, of each class; those of a detector depend on the threshold and are in the curves
-    image_counts: list[ImageCounts]
-
-    def list_limited(self, score_thr: float) -> list[str]:
-        """List the images in which more objects than the model returns may have this score."""
-        return [name for name, score in self.lowest_scores.items() if score >= score_thr]
 
 
 def evaluate_images(
@@ -67,118 +51,46 @@ def evaluate_images(
     Detections that score below the model's thresholds count only for the curves.
     ``Mistakes.worst`` has at most ``max_worst`` images, all with a score below 1.
     """
+    evaluation = EVALUATION_BY_TASK[model.task]
     num_classes = len(model.classes)
-    num_images = np.zeros(num_classes, np.int64)
-    lowest_scores = {}
-    matrix = make_empty_matrix(num_classes)
+    collector = evaluation.make_collector(num_classes)
     worst: list[ScoredImage] = []
-    objects = []
-    detections = []
-    counts = CountCollector(num_classes)
-    predictions = predict_dataset(model, dataset, batch_size)
-    for index, (path, ground_truth, prediction) in enumerate(predictions):
-        if isinstance(prediction, Detections) and isinstance(ground_truth, Detections):
-            has_masks = ground_truth.masks is not None
-            objects.append(encode_detections(ground_truth, has_masks))
-            detections.append(encode_detections(prediction, has_masks))
-            if prediction.is_limited and not model.tiles:
-                lowest_scores[str(path)] = prediction.scores[-1]
-            prediction = prediction.filter(model.score_thr_by_class)
-        score = score_image(ground_truth, prediction, num_classes)
-        matrix += score.confusion_matrix
-        counts.add(score.confusion_matrix)
-        num_images += score.confusion_matrix.ground_truths > 0
+    for index, (sample, prediction) in enumerate(predict_dataset(model, dataset, batch_size)):
+        filtered = evaluation.filter_prediction(prediction, model)
+        score = evaluation.score_image(sample.ground_truth, filtered, num_classes)
+        collector.add(sample.path, sample.ground_truth, prediction, score)
         if score.value < 1:
             worst.append(
                 ScoredImage(
                     index=index,
-                    prediction=prediction,
+                    prediction=filtered,
                     is_right=score.confusion_matrix.is_right,
                     score=score.value,
-                    summary=score.describe(model.classes),
+                    summary=evaluation.describe_score(score, model.classes),
                 )
             )
             worst = sorted(worst, key=attrgetter('is_right', 'score'))[:max_worst]
-    curves = None
-    if model.task == DETECTION.name:
-        curves = compute_detection_curves(objects, detections, num_classes)
-    return Mistakes(
-        confusion_matrix=matrix,
-        worst=worst,
-        curves=curves,
-        num_images=num_images,
-        lowest_scores=lowest_scores,
-        image_counts=counts.collect(),
-    )
-
-
-class CountCollector:
-    """Collect the counts of each class from the confusion matrix of each image."""
-
-    def __init__(self, num_classes: int):
-        self.right: list[list[int]] = [[] for _ in range(num_classes)]
-        self.wrong: list[list[int]] = [[] for _ in range(num_classes)]
-
-    def add(self, matrix: ConfusionMatrix) -> None:
-        """Add an image. A confusion is wrong for both classes."""
-        total = matrix.ground_truths + matrix.predictions
-        for label in np.flatnonzero(total):
-            right = matrix.right[label].item()
-            self.right[label].append(right)
-            self.wrong[label].append(total[label].item() - 2 * right)
-
-    def collect(self) -> list[ImageCounts]:
-        """Return the counts of each class."""
-        return [
-            ImageCounts(np.array(right, np.int64), np.array(wrong, np.int64))
-            for right, wrong in zip(self.right, self.wrong, strict=True)
-        ]
+    return Mistakes(collector.collect(), worst)
 
 
 def predict_dataset(
     model: Predictor[Any], dataset: BaseDataset, batch_size: int
-) -> Iterator[tuple[Path, Prediction, Prediction]]:
-    """Yield the path, ground truth and prediction of each image, with detections of any score."""
+) -> Iterator[tuple[Sample, Prediction]]:
+    """Yield each image, which has ground truth, and its prediction, with detections of any
+    score.
+    """
+    evaluation = EVALUATION_BY_TASK[model.task]
     # Masks of all detections would need gigabytes in large images, so each is encoded at once.
     unfiltered = replace(model, score_thr=0.0, class_score_thr={}, max_mask_bytes=0)
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]
-        samples = [load_sample(dataset, index, model.classes) for index in indices]
+        samples = [load_sample(dataset, index, model.classes, evaluation) for index in indices]
         outcomes = unfiltered.predict_batch([sample.image for sample in samples])
         for sample, outcome in zip(samples, outcomes, strict=True):
             if sample.ground_truth is None:
                 raise UserError(f'{sample.path}: it has no ground truth')
-            yield sample.path, sample.ground_truth, outcome.get(sample.path)
-
-
-def score_classes(mistakes: Mistakes, model: Predictor[Any]) -> dict[str, dict[str, float | None]]:
-    """Compute the number of ground truths, precision, recall and F1 of each class.
-
-    Segmentation models also have IoU, detectors AP and AP50 of boxes and masks. Scores of a class
-    without ground truth, and the precision of one without predictions, are None.
-    """
-    matrix = mistakes.confusion_matrix
-    curves = mistakes.curves
-    right = matrix.right
-    ground_truths = matrix.ground_truths
-    predictions = matrix.predictions
-    total = np.where(ground_truths, ground_truths + predictions, np.nan)
-    columns: dict[str, NDArray[Any]] = {
-        'ground_truths': ground_truths,
-        'precision': right / np.where(predictions, predictions, np.nan),
-        'recall': right / np.where(ground_truths, ground_truths, np.nan),
-        'f1': 2 * right / total,
-    }
-    if model.task == SEGMENTATION.name:
-        columns['IoU'] = right / (total - right)
-    if curves:
-        columns |= curves.ap
-    scores = {}
-    for index, name in enumerate(model.classes):
-        values = {key: round(column[index].item(), 4) for key, column in columns.items()}
-        scores[name] = {key: None if np.isnan(value) else value for key, value in values.items()}
-    return scores
+            yield sample, outcome.get(sample.path)
 
 
 def write_mistakes(
@@ -187,28 +99,35 @@ def write_mistakes(
     """Write ``confusion.png``, ``curves.png`` of a detector, the worst images, and
     ``mistakes.json``.
     """
-    matrix = mistakes.confusion_matrix
-    curves = mistakes.curves
-    task = TASK_BY_NAME[model.task]
-    write_figure(folder / 'confusion.png', draw_confusion_matrix(matrix, model.classes, task))
-    content: dict[str, Any] = {
-        'counted': task.counted,
-        'classes': [*model.classes, BACKGROUND],
-        'rows_are_ground_truth': matrix.to_array().tolist(),
+    evaluation = EVALUATION_BY_TASK[model.task]
+    scores = mistakes.scores
+    for name, figure in evaluation.draw_plots(scores, model).items():
+        write_figure(folder / name, figure)
+    by_class = {
+        report.name: report.list_scores()
+        for report in evaluation.report_classes(scores, model.classes)
     }
-    if curves:
-        figure = draw_detection_curves(curves, model.classes, model.thresholds)
-        write_figure(folder / 'curves.png', figure)
-        content['best_threshold'] = round(curves.overall.best_threshold, 4)
-        content['best_threshold_by_class'] = {
-            name: round(curve.best_threshold, 4)
-            for name, curve in zip(model.classes, curves.by_class, strict=True)
-            if curve.num_objects and len(curve.scores)
-        }
-    content['by_class'] = score_classes(mistakes, model)
-    content['worst'] = []
-    for rank, scored in enumerate(mistakes.worst, start=1):
-        sample = load_sample(dataset, scored.index, model.classes)
+    content = {
+        'counted': evaluation.task.counted,
+        'classes': [*model.classes, BACKGROUND],
+        'rows_are_ground_truth': scores.confusion_matrix.to_array().tolist(),
+        **evaluation.list_details(scores, model.classes),
+        'by_class': by_class,
+        'worst': write_worst(folder / 'worst', model, dataset, mistakes.worst),
+    }
+    write_json(folder / 'mistakes.json', content)
+
+
+def write_worst(
+    folder: Path, model: Predictor[Any], dataset: BaseDataset, worst: list[ScoredImage]
+) -> list[dict[str, Any]]:
+    """Draw the worst images beside their ground truth. Return their records in
+    ``mistakes.json``.
+    """
+    evaluation = EVALUATION_BY_TASK[model.task]
+    records = []
+    for rank, scored in enumerate(worst, start=1):
+        sample = load_sample(dataset, scored.index, model.classes, evaluation)
         path = sample.path
         # Images of different folders may have the same name.
         title = f'{"/".join(path.parts[-2:])}: {scored.summary}'
@@ -219,10 +138,11 @@ def write_mistakes(
             ground_truth=sample.ground_truth,
             prediction=scored.prediction,
             side=LARGE_PICTURE_SIDE,
+            evaluation=evaluation,
         )
-        file = folder / 'worst' / f'{rank:03d}_{path.stem[:50]}.jpg'
+        file = folder / f'{rank:03d}_{path.stem[:50]}.jpg'
         write_image(file, draw_grid(cells, columns=2))
-        content['worst'].append(
+        records.append(
             {
                 'image': str(path),
                 'score': round(scored.score, 6),
@@ -230,4 +150,4 @@ def write_mistakes(
                 'drawn': file.name,
             }
         )
-    write_json(folder / 'mistakes.json', content)
+    return records

@@ -7,34 +7,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
-from ..tasks import DETECTION, Task
 from ..thresholds import ScoreThresholds
 from .detection_curves import Curve, DetectionCurves
-from .scoring import BACKGROUND, ConfusionMatrix
 
 MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
 MAX_COUNT = 9999  # a confusion matrix with a higher count has percentages
 MAX_IN_LEGEND = 12  # with more classes, the precision-recall curves have no legend
 
 
-def draw_confusion_matrix(counts: ConfusionMatrix, classes: Sequence[str], task: Task) -> Figure:
-    """Draw a confusion matrix: row-normalised values as colours, counts (percentages if any reaches
-    10,000) as text.
+def draw_confusion_matrix(
+    matrix: NDArray[np.int64], totals: NDArray[np.int64], names: Sequence[str], counted: str
+) -> Figure:
+    """Draw a confusion matrix (n, n): its rows divided by ``totals`` (n,) as colours, its counts of
+    what ``counted`` says (percentages if any reaches 10,000) as text.
     """
-    names = list(classes)
-    matrix = counts.matched
-    totals = matrix.sum(1)
-    if task == DETECTION:
-        names.append(BACKGROUND)
-        matrix = counts.to_array()
-        totals = matrix.sum(1)
-        # False detections, the last row, are no share of anything: a single one would be darkest.
-        totals[-1] = totals.max()
     shares = matrix / np.maximum(totals, 1)[:, None]
     side = np.clip(0.35 * len(names), 6, 24)
     figure = Figure(figsize=(1.15 * side, side), layout='constrained')
-    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=task.counted)
+    axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=counted)
     colours = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     figure.colorbar(colours, ax=axes, shrink=0.8, label='row-normalised')
     font_size = np.clip(43 * side / len(names), 2, 9)
@@ -63,7 +55,7 @@ def draw_detection_curves(
     right.set(xlabel='confidence threshold', ylabel='F1', title='F1 at IoU 0.5')
     overall = curves.overall
     draw_curve(left, right, overall, label='all objects', linewidth=2.5, color='black')
-    for name, curve, ap50 in zip(classes, curves.by_class, curves.ap['AP50'], strict=True):
+    for name, curve, ap50 in zip(classes, curves.by_class, curves.boxes.ap50, strict=True):
         score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
         (line,) = draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
         if name in thresholds.by_class:

@@ -10,9 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmgcvit.evaluation.choosing import choose_thresholds
-from mmgcvit.evaluation.detection_curves import DetectionCurves, collect_matches, make_curve
+from mmgcvit.evaluation.detection import score_detected_class
+from mmgcvit.evaluation.detection_curves import (
+    AveragePrecision,
+    DetectionCurves,
+    collect_matches,
+    make_curve,
+)
 from mmgcvit.evaluation.intervals import ImageCounts
-from mmgcvit.evaluation.run_score import GOOD, ClassScore, format_verdict, score_detected_class
+from mmgcvit.evaluation.verdict import GOOD, ClassScore, format_verdict
 from mmgcvit.thresholds import ScoreThresholds
 
 NUM_UNSEEN = 500  # images in which the true score is measured
@@ -75,8 +81,9 @@ def make_curves(images_by_class):
     return DetectionCurves(
         overall=make_curve(together),
         by_class=[make_curve(images) for images in images_by_class],
-        ap={},
         matches=[collect_matches(images) for images in images_by_class],
+        boxes=AveragePrecision(np.empty(0), np.empty(0)),  # which no threshold depends on
+        masks=None,
     )
 
 

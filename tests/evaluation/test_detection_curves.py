@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.choosing import choose_thresholds
+from mmgcvit.evaluation.detection import DetectionEvaluation, format_thresholds
 from mmgcvit.evaluation.detection_curves import compute_detection_curves, encode_detections
 from mmgcvit.evaluation.plots import draw_detection_curves
-from mmgcvit.evaluation.run_score import format_thresholds
-from mmgcvit.evaluation.scoring import score_image
 from mmgcvit.inference.model_files import load
 from mmgcvit.runs import RunFolder
 from mmgcvit.thresholds import ScoreThresholds
@@ -72,8 +71,9 @@ def compute_mmdets_scores(images):
 def test_ap_is_that_of_mmdets_metric(images):
     curves = compute_curves(images)
     assert len(draw_detection_curves(curves, CLASSES, ScoreThresholds(0.3, {'dog': 0.2})).axes) == 2
-    ap, ap50, *of_masks = curves.ap.values()
-    np.testing.assert_array_equal(of_masks, [ap, ap50])  # masks fill the boxes
+    ap, ap50 = curves.boxes.ap, curves.boxes.ap50
+    # masks fill the boxes
+    np.testing.assert_array_equal([curves.masks.ap, curves.masks.ap50], [ap, ap50])
     labels = {label for objects, _, _ in images for _, label, _ in objects}
     assert np.isnan(ap).tolist() == [label not in labels for label in range(len(CLASSES))]
     found = any(found for _, _, found in images)
@@ -101,7 +101,7 @@ def test_all_detections_count_except_on_ignored_objects(images):
         correct = (objects & found).total()
         false = sum(number for at, number in (found - objects).items() if at not in ignored)
         prediction = replace(place(image[2]), masks=None)
-        score = score_image(place(*image[:2]), prediction, len(CLASSES))
+        score = DetectionEvaluation().score_image(place(*image[:2]), prediction, len(CLASSES))
         assert score.confusion_matrix.ground_truths.sum() == objects.total()
         assert score.confusion_matrix.predictions.sum() == correct + false
         total = objects.total() + correct + false

@@ -19,10 +19,13 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.rules.coco import OTHER_ANNOTATIONS, OTHER_CATEGORIES
 from mmgcvit.datasets.rules.images import OTHER_SIZE
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.grids import FALSE, MISSED, RIGHT, draw_matches
+from mmgcvit.evaluation.detection import DetectionEvaluation
+from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
+from mmgcvit.evaluation.matches import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
-from mmgcvit.evaluation.scoring import score_image, summarise_confusion_matrix
+from mmgcvit.evaluation.scoring import summarise_confusion_matrix
+from mmgcvit.evaluation.segmentation import SegmentationEvaluation
 from mmgcvit.inference.model_files import ModelFiles
 from mmgcvit.inference.results import make_segmentation
 
@@ -43,11 +46,12 @@ FOUND = make_detections([(BOXES[0], 0, 0.9), (BOXES[2], 1, 0.8), (BOXES[3], 1, 0
 
 def test_objects_are_scored_by_f1():
     """Also without objects and detections: test_detection_curves.py."""
-    score = score_image(OBJECTS, FOUND, len(CLASSES))
+    evaluation = DetectionEvaluation()
+    score = evaluation.score_image(OBJECTS, FOUND, len(CLASSES))
     assert score.value == pytest.approx(1 / 3)
     expected = '1 of 3 right, 1 missed, 1 false, 1 × cat → dog'
     assert summarise_confusion_matrix(score.confusion_matrix, CLASSES) == expected
-    assert score.describe(CLASSES) == f'F1 0.33: {expected}'
+    assert evaluation.describe_score(score, CLASSES) == f'F1 0.33: {expected}'
     # The last row has the false detections, the last column the missed objects.
     expected = [[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
     assert score.confusion_matrix.to_array().tolist() == expected
@@ -56,7 +60,7 @@ def test_objects_are_scored_by_f1():
 def test_ground_truth_of_another_task_is_named():
     segmentation = make_segmentation(np.zeros((2, 2), int), CLASSES)
     with pytest.raises(UserError, match=r'predicts Detections, .* is Segmentation'):
-        score_image(segmentation, FOUND, len(CLASSES))
+        DetectionEvaluation().score_image(segmentation, FOUND, len(CLASSES))
 
 
 @pytest.mark.parametrize('with_masks', [False, True])
@@ -82,7 +86,7 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 
     labels, predicted = np.moveaxis(np.array(rows, np.int32), -1, 0)
     maps = [make_segmentation(label_map, CLASSES) for label_map in (labels, predicted)]
-    score = score_image(*maps, len(CLASSES))
+    score = SegmentationEvaluation().score_image(*maps, len(CLASSES))
     tensors = [torch.from_numpy(label_map) for label_map in (predicted, labels)]
     counts = IoUMetric.intersect_and_union(*tensors, len(CLASSES), 255)
     intersection, union, num_predicted, num_labelled = (count.numpy() for count in counts)
@@ -109,11 +113,12 @@ def test_the_worst_images_come_first_whatever_the_batch_size(model, dataset):
     assert [image.index for image in two] == [image.index for image in mistakes.worst[:2]]
 
 
-def test_the_ground_truth_has_no_mistakes(model, dataset):
+def test_the_ground_truth_has_no_mistakes(model, dataset, task):
+    evaluation = EVALUATION_BY_TASK[task]
     for index in range(len(dataset)):
-        path, image, ground_truth = load_sample(dataset, index, model.classes)
-        np.testing.assert_array_equal(image, cv2.imread(str(path)))
-        score = score_image(ground_truth, ground_truth, len(model.classes))
+        sample = load_sample(dataset, index, model.classes, evaluation)
+        np.testing.assert_array_equal(sample.image, cv2.imread(str(sample.path)))
+        score = evaluation.score_image(sample.ground_truth, sample.ground_truth, len(model.classes))
         assert score.value == 1
         assert score.confusion_matrix.is_right
 

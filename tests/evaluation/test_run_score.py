@@ -6,23 +6,25 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.errors import UserError
-from mmgcvit.evaluation.detection_curves import ClassMatches, Curve, DetectionCurves
-from mmgcvit.evaluation.mistakes import CountCollector, Mistakes
-from mmgcvit.evaluation.run_score import (
-    ClassScore,
-    format_mean,
-    format_verdict,
-    judge_run,
-    list_class_scores,
+from mmgcvit.evaluation.classification import ClassificationEvaluation
+from mmgcvit.evaluation.counted import CountCollector
+from mmgcvit.evaluation.detection import DetectionEvaluation, DetectionScores
+from mmgcvit.evaluation.detection_curves import (
+    AveragePrecision,
+    ClassMatches,
+    Curve,
+    DetectionCurves,
 )
-from mmgcvit.evaluation.scoring import make_empty_matrix
+from mmgcvit.evaluation.run_score import judge_run
+from mmgcvit.evaluation.scoring import ImageScore, make_empty_matrix
+from mmgcvit.evaluation.segmentation import SegmentationEvaluation
+from mmgcvit.evaluation.verdict import ClassScore, ThresholdChoice, format_verdict
 from mmgcvit.own_data.advice import find_weaknesses
 from mmgcvit.runs import RunFolder
 from mmgcvit.thresholds import ScoreThresholds
@@ -30,15 +32,11 @@ from mmgcvit.thresholds import ScoreThresholds
 CLASSES = ['background', 'cat', 'dog', 'cow']
 
 
-def make_mistakes(confusion_matrix, num_images, curves=None, image_counts=None):
-    return Mistakes(
-        confusion_matrix=confusion_matrix,
-        worst=[],
-        curves=curves,
-        num_images=np.array(num_images),
-        lowest_scores={},
-        image_counts=image_counts or [],
-    )
+def collect_counts(matrix, images_by_class):
+    """Return the scores of images whose counts, as if in one image, are those of a matrix."""
+    collector = CountCollector(len(images_by_class))
+    collector.add(None, None, None, ImageScore(0.0, matrix))
+    return replace(collector.collect(), images_by_class=np.array(images_by_class))
 
 
 def judge(work_dir):
@@ -102,60 +100,53 @@ def test_all_poor_classes_are_listed_the_largest_first():
 
 def test_classes_that_the_threshold_hides_are_named_with_the_one_that_finds_them():
     """Then the data and the training are no reasons."""
-    hidden = make_score(0.0, 'C clef', threshold=0.68, best_threshold=0.354, best_score=1.0)
+    hidden = make_score(0.0, 'C clef', threshold=ThresholdChoice(0.68, 0.354, 1.0))
     text = format_verdict([hidden], 'F1', ['train longer'])
     assert text.endswith("C clef: F1 0.00 at 0.68, and 1.00 with --score-thr 'C clef=0.354'")
-    poor = make_score(0.3, 'flag', threshold=0.68, best_threshold=0.6, best_score=0.4)
+    poor = make_score(0.3, 'flag', threshold=ThresholdChoice(0.68, 0.6, 0.4))
     text = format_verdict([hidden, poor], 'F1', ['train longer'])
     assert 'flag: F1' not in text
     assert text.endswith('train longer')
 
 
 @pytest.mark.parametrize(
-    ('task', 'expected', 'scored'),
+    ('evaluation', 'expected', 'scored'),
     [
         (
-            'segmentation',
+            SegmentationEvaluation(),
             "mIoU 0.667 without the background, which the log's mIoU counts",
             ['cat', 'cow'],
         ),
         (
-            'classification',
+            ClassificationEvaluation(),
             'accuracy 0.975 (95 % interval 0.94 to 1.00)',
             ['background', 'cat', 'cow'],
         ),
     ],
 )
-def test_absent_classes_and_the_background_do_not_count(task, expected, scored):
+def test_absent_classes_and_the_background_do_not_count(evaluation, expected, scored):
     """The dog has no ground truth and one false prediction."""
     matrix = make_empty_matrix(len(CLASSES))
     matrix.matched[[0, 0, 1, 1, 3], [0, 2, 1, 0, 3]] = 190, 1, 2, 4, 6
-    collector = CountCollector(len(CLASSES))
-    collector.add(matrix)
-    counts = collector.collect()
-    mistakes = make_mistakes(matrix, num_images=[9, 2, 0, 1], image_counts=counts)
-    model = SimpleNamespace(task=task, classes=CLASSES)
-    scores = list_class_scores(mistakes, model, None)
-    assert format_mean(scores, mistakes, model) == expected
-    assert [entry.name for entry in scores] == scored
-    assert {entry.basis for entry in scores} >= {'2 images', '1 image'}
+    scores = collect_counts(matrix, images_by_class=[9, 2, 0, 1])
+    class_scores = evaluation.score_classes(scores, CLASSES)
+    assert evaluation.format_mean(class_scores, scores, CLASSES) == expected
+    assert [entry.name for entry in class_scores] == scored
+    assert {entry.basis for entry in class_scores} >= {'2 images', '1 image'}
 
 
 def test_the_background_is_known_by_its_name_at_any_place():
     classes = ['cat', 'background', 'cow']
     matrix = make_empty_matrix(3)
     matrix.matched[[0, 1, 2], [0, 1, 2]] = 2, 190, 6
-    collector = CountCollector(3)
-    collector.add(matrix)
-    mistakes = make_mistakes(matrix, num_images=[2, 9, 1], image_counts=collector.collect())
-    model = SimpleNamespace(task='segmentation', classes=classes)
-    scores = list_class_scores(mistakes, model, None)
-    assert [entry.name for entry in scores] == ['cat', 'cow']
-    assert 'without the background' in format_mean(scores, mistakes, model)
+    evaluation = SegmentationEvaluation()
+    scores = collect_counts(matrix, images_by_class=[2, 9, 1])
+    class_scores = evaluation.score_classes(scores, classes)
+    assert [entry.name for entry in class_scores] == ['cat', 'cow']
+    assert 'without the background' in evaluation.format_mean(class_scores, scores, classes)
 
 
 def test_each_class_of_a_detector_is_scored_at_its_threshold():
-    """Without own thresholds, at the one of all classes."""
     curve = Curve(*np.array([[0.9, 0.8, 0.3], [1, 2, 3], [1, 2, 2]]), 2)
     rare = Curve(*np.array([[0.4], [1], [1]]), 1)
     found = ClassMatches(np.ones(2, int), np.arange(2), np.array([0.9, 0.8]), np.ones(2, bool))
@@ -163,18 +154,26 @@ def test_each_class_of_a_detector_is_scored_at_its_threshold():
     curves = DetectionCurves(
         overall=curve,
         by_class=[curve, rare, replace(rare, num_objects=0)],
-        ap={},
         matches=[found, of_rare, of_rare],
+        boxes=AveragePrecision(np.empty(0), np.empty(0)),
+        masks=None,
     )
-    model = SimpleNamespace(task='detection', classes=CLASSES[1:])
     matrix = make_empty_matrix(3)
     matrix.missed[:2] = 2, 1
-    mistakes = make_mistakes(matrix, num_images=[2, 1, 0], curves=curves)
-    cat, dog = list_class_scores(mistakes, model, None)
+    scores = DetectionScores(
+        num_images=2,
+        confusion_matrix=matrix,
+        images_by_class=np.array([2, 1, 0]),
+        curves=curves,
+        lowest_scores={},
+    )
+    evaluation = DetectionEvaluation()
+    single = ScoreThresholds(curves.overall.best_threshold)
+    cat, dog = evaluation.score_classes(scores, CLASSES[1:], single)
     assert (cat.score, cat.name, cat.basis) == (1, 'cat', '2 objects in 2 images')
     assert (dog.score, dog.name, dog.basis) == (0, 'dog', '1 object in 1 image')
     assert dog.is_hidden
-    _, dog = list_class_scores(mistakes, model, ScoreThresholds(0.55, {'dog': 0.3}))
+    _, dog = evaluation.score_classes(scores, CLASSES[1:], ScoreThresholds(0.55, {'dog': 0.3}))
     assert (dog.score, dog.is_hidden) == (1, False)
 
 

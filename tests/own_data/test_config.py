@@ -27,6 +27,7 @@ from mmgcvit.datasets.formats.semantic_maps import read_classes
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation.evaluations import find_evaluation
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
 from mmgcvit.own_data.advice import advise
@@ -307,7 +308,8 @@ def test_images_of_rare_classes_are_repeated(annotation_type, make):
     assert "'ClassBalancedDataset'" in str(cfg.train_dataloader.dataset.to_dict())
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
     assert len(dataset) >= 8, 'of four or five images'
-    assert load_sample(dataset, 0, ['a', 'b', 'c'])[1].ndim == 3
+    evaluation = find_evaluation(cfg.default_scope)
+    assert load_sample(dataset, 0, ['a', 'b', 'c'], evaluation).image.ndim == 3
 
 
 @pytest.mark.parametrize('level', OPTIONS['augment'].choices)
@@ -321,7 +323,8 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     assert ('RandomFlip' in steps) == (level == 'strong')
     assert level != 'light' or "'prob': 1.0" not in str(cfg.get('tta_pipeline'))
     dataset = build_dataset(cfg.train_dataloader.dataset, cfg.default_scope, augmented=True)
-    means = {load_sample(dataset, 0, ['a', 'b'])[1].mean() for _ in range(8)}
+    evaluation = find_evaluation(cfg.default_scope)
+    means = {load_sample(dataset, 0, ['a', 'b'], evaluation).image.mean() for _ in range(8)}
     assert (len(means) == 1) == (level == 'none' and annotation_type != 'seg_maps')
     assert ('Color' in steps or 'Photo' in steps) == (
         level == 'strong' or (annotation_type, level) == ('seg_maps', 'light')

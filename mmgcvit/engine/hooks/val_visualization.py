@@ -13,13 +13,13 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
 from ...errors import UserError, get_first_line
+from ...evaluation.evaluations import EVALUATION_BY_TASK
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import load_sample
-from ...evaluation.scoring import score_image
 from ...files import write_image
 from ...inference.loading import silence_output
 from ...inference.outputs import Outputs
-from ...inference.results import Detections, Prediction
+from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
@@ -52,20 +52,21 @@ class DrawingHook(Hook):
         px.
         """
         classes = self.predictor.classes
-        path, image, ground_truth = load_sample(self.dataset, index, classes)
-        title = path.name
-        if isinstance(prediction, Detections):
-            title += f', scores from {self.predictor.score_thr:g}'
-        if ground_truth is not None:
-            score = score_image(ground_truth, prediction, len(classes))
-            title += f': {score.describe(classes)}'
+        evaluation = EVALUATION_BY_TASK[self.predictor.task]
+        sample = load_sample(self.dataset, index, classes, evaluation)
+        threshold = evaluation.describe_threshold(self.predictor)
+        title = ', '.join(filter(None, [sample.path.name, threshold]))
+        if sample.ground_truth is not None:
+            score = evaluation.score_image(sample.ground_truth, prediction, len(classes))
+            title += f': {evaluation.describe_score(score, classes)}'
         return draw_cells(
             title,
-            image=image,
+            image=sample.image,
             palette=self.predictor.palette,
-            ground_truth=ground_truth,
+            ground_truth=sample.ground_truth,
             prediction=prediction,
-            side=side or max(image.shape[:2]),
+            side=side or max(sample.image.shape[:2]),
+            evaluation=evaluation,
         )
 
 

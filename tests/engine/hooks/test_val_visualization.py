@@ -22,6 +22,7 @@ from mmgcvit.config import enter_scope, read_config
 from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import ValVisualizationHook
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
 from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.samples import load_sample
 from mmgcvit.inference.drawing import choose_palette
@@ -81,7 +82,9 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
     expected = [position * count // number for position in range(number)]
     assert [*hook.chosen.values()] == expected, 'spread over the data'
     for number, found in hook.predictions.items():
-        expected = model(load_sample(hook.dataset, number, model.classes)[0])
+        expected = model(
+            load_sample(hook.dataset, number, model.classes, EVALUATION_BY_TASK[task]).path
+        )
         for name in vars(found).keys() & {'boxes', 'label_map', 'scores'}:
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
