@@ -1,16 +1,24 @@
 """The tasks: what differs between detection, segmentation and classification, in one table."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any, NamedTuple
 
 MINI = 'mini'
 # The time of a training by the value of --size, relative to tiny.
 COSTS = {MINI: 0.1, 'xxtiny': 0.5, 'xtiny': 0.6, 'tiny': 1, 'small': 1.8, 'base': 3, 'large': 7}
 
+# The default length of a training: NUM_SEEN images (a template's num_seen for MINI), but at least
+# MIN_EPOCHS epochs.
+NUM_SEEN = 6000
+MIN_EPOCHS = 12
 
-class Template(NamedTuple):
+
+@dataclass(frozen=True)
+class Template:
     """A config whose head ``mmgcvit train --data`` fills in, for datasets with one type of
-    annotations.
+    annotations. It knows all that differs between them.
     """
 
     option: str  # the value of ``--task``
@@ -23,7 +31,21 @@ class Template(NamedTuple):
     mini_head: Mapping[str, Any]  # values of variables at the template's head for ``--size mini``
     # In which a core (AMD EPYC) trains --size tiny on 1 MP. UPerNet's is estimated from its FLOPs.
     cpu_seconds: float
-    head: Mapping[str, Any] = {}  # values for all sizes
+    head: Mapping[str, Any] = field(default_factory=dict)  # values for all sizes
+    has_objects: bool = False  # so that their sizes and their number decide about settings
+    can_tile: bool = False  # whether it can be trained on tiles of images
+    sees_square: bool = False  # whether its network gets only a square in the centre of an image
+
+    def list_defaults(self, size: str) -> dict[str, Any]:
+        """List the values of variables at the head that the template has for a size."""
+        return {**self.head, **self.mini_head} if size == MINI else dict(self.head)
+
+    def choose_epochs(self, size: str, num_images: int) -> int:
+        """Return the default number of epochs. ``num_images`` is that of images or tiles an
+        epoch.
+        """
+        num_seen = self.num_seen if size == MINI else NUM_SEEN
+        return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
 class Task(NamedTuple):
@@ -51,8 +73,11 @@ MASKS = Template(
     num_seen=1600,
     mini_head={'image_size': 192, 'batch_size': 8, 'workers': 2, 'lr': 1.5e-3, 'lr_batch_size': 8},
     cpu_seconds=54,
+    has_objects=True,
+    can_tile=True,
 )
-BOXES = MASKS._replace(
+BOXES = replace(
+    MASKS,
     option='detect',
     network='Faster R-CNN',
     mini_head={**MASKS.mini_head, 'random_crops': False, 'cosine': True},
@@ -91,6 +116,7 @@ CLASSES = Template(
     num_seen=6400,
     mini_head={'image_size': 64, 'lr': 1e-3},
     cpu_seconds=20,
+    sees_square=True,
 )
 DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1')
 SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU')

@@ -20,7 +20,7 @@ from .object_sizes import (
     find_small_objects,
     measure_long_side,
 )
-from .plan import MIN_MAX_OBJECTS, Plan, choose_epochs
+from .plan import MIN_MAX_OBJECTS, Plan
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
 # A class dominates above this share, if each class counts once in each training image.
@@ -36,7 +36,6 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
     """
     head = plan.head
     image_size = head['image_size']
-    option = plan.template.option
     findings = [*find_missing_classes(plan.dataset), *find_few_scored(plan.dataset)]
     notes = format_findings(findings)
     remedy = ''
@@ -55,11 +54,11 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
             '(estimate). --size mini takes minutes'
         )
     notes += describe_mirroring(plan)
-    if option == 'classify':
+    if plan.template.sees_square:
         notes += find_wide_images(sizes)
     side = round(median(map(min, sizes)))
     # For objects, their sizes decide.
-    if option in ('semantic', 'classify') and side >= 2 * image_size:
+    if not plan.template.has_objects and side >= 2 * image_size:
         remedy = f'--image-size {2 * image_size}'
         notes.append(
             f'the short side of half of the images is {side} px or more, and they are trained at '
@@ -84,7 +83,7 @@ def advise_tiles(plan: Plan) -> tuple[str, str]:
     advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
     if not torch.cuda.is_available():
         num_tiles = len(train.image_names) * tiled['tiles_per_image']
-        num_seen = num_tiles * choose_epochs(plan.template, plan.size, num_tiles)
+        num_seen = num_tiles * plan.template.choose_epochs(plan.size, num_tiles)
         advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
     return options, advice
 

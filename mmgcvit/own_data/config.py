@@ -47,7 +47,7 @@ def make_config(
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
         options: Other options of ``mmgcvit train`` (:class:`.Options`), None where they are not
-            given. ``epochs`` is by default that of :func:`.plan.choose_epochs`. ``tiles`` is their
+            given. ``epochs`` is by default that of :meth:`.Template.choose_epochs`. ``tiles`` is their
             side in pixels, or 0 for one that follows from the objects' sizes.
 
     Returns:

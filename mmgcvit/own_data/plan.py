@@ -33,10 +33,6 @@ WEIGHTS = {
     'base': f'{TIMM_RELEASE}gcvit_base_224_nvidia-f009139b.pth',
     'large': 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_large.pth.tar',
 }
-# The default length of training: NUM_SEEN images (a template's num_seen for MINI), but at least
-# MIN_EPOCHS epochs.
-NUM_SEEN = 6000
-MIN_EPOCHS = 12
 # The variables of templates with the length of a training, and what they count.
 LENGTHS = {'max_epochs': 'epoch', 'max_iters': 'iteration'}
 # The limit of objects that are found in an image, max_objects, is CROWD_MARGIN times the number of
@@ -95,7 +91,7 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     train = dataset.splits['train']
     head = read_head(CONFIGS / template.config)
     tiles = options.tiles  # None: whole images; 0: of a side that follows from the objects
-    if tiles is not None and 'tiles' not in head:
+    if tiles is not None and not template.can_tile:
         raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
     settings = choose_settings(template, size, options)
     if start:
@@ -109,12 +105,12 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
         head |= choose_tiles(head['image_size'], tiles, train)
     # The limit of objects in an image or a tile follows from the one that has most of them.
     fullest = 0
-    if 'max_objects' in head:
+    if template.has_objects:
         fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
         head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
     # The length of the training follows from the number of images or tiles.
     num_images = len(train.image_names) * head.get('tiles_per_image', 1)
-    epochs = options.epochs or choose_epochs(template, size, num_images)
+    epochs = options.epochs or template.choose_epochs(size, num_images)
     variable, number = choose_length(head, epochs, num_images)
     head[variable] = number
     length = format_count(number, LENGTHS[variable])
@@ -150,11 +146,10 @@ def choose_settings(template: Template, size: str, options: Options) -> dict[str
     settings = {
         '_base_': ConfigPath(template.networks[size]),
         'pretrained': WEIGHTS.get(size),
-        **template.head,
+        **template.list_defaults(size),
     }
     if size == MINI:
         settings['load_from'] = ConfigPath(f'demo/weights/{template.mini_weights}')
-        settings |= template.mini_head
     given = options.list_given()
     if given.pop('no_flip', False):
         settings['flip'] = False
@@ -181,12 +176,6 @@ def resolve_weights(pretrained: str) -> str | None:
             'or none'
         )
     return str(path)
-
-
-def choose_epochs(template: Template, size: str, num_images: int) -> int:
-    """Return the default number of epochs. ``num_images`` is that of images or tiles an epoch."""
-    num_seen = template.num_seen if size == MINI else NUM_SEEN
-    return max(MIN_EPOCHS, ceil(num_seen / num_images))
 
 
 def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.options import OPTIONS, Options, format_option, list_changed, make_options
 from mmgcvit.own_data.template import read_head
-from mmgcvit.tasks import TEMPLATES
+from mmgcvit.tasks import MINI, TEMPLATES
 
 from ..conftest import ROOT
 from ..datasets.formats.made import write_example
@@ -83,6 +83,14 @@ def test_templates_have_the_choices_of_the_options_and_allow_no_others(name, tem
         check_choices(**{name: 'x'})
     for choice in OPTIONS[name].choices:
         check_choices(**{name: choice})
+
+
+@pytest.mark.parametrize('template', TEMPLATES.values(), ids=TEMPLATES)
+def test_the_head_of_a_template_has_the_variables_that_it_speaks_of(template):
+    head = read_head(ROOT / 'configs' / template.config)
+    assert template.has_objects == ('max_objects' in head)
+    assert template.can_tile == ('tiles' in head)
+    assert {*template.list_defaults('tiny'), *template.list_defaults(MINI)} <= head.keys()
 
 
 @pytest.mark.parametrize('name', OPTIONS)
