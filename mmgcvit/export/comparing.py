@@ -3,9 +3,6 @@ the traced one.
 """
 
 import math
-import sys
-from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +11,13 @@ import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.structures import InstanceData
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
 from .graphs import INPUT
+from .task_export import DINO, FLOAT32, HALF, NOT_WRITTEN, Arrays, TaskExport
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -31,30 +27,6 @@ SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
 # stride.
 DINO_STRIDE = 8
-NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
-Arrays = Mapping[str, NDArray[Any]]  # of floats and ints
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How much a file's outputs may differ from the model's."""
-
-    # Maximum difference of an output, relative to its largest absolute value; for masks of the
-    # whole image, 1 - IoU.
-    difference: float
-    # Maximum difference of the scores of objects that match, and of their coordinates / the image's
-    # longer side.
-    match: float
-    # Minimum share of objects with a match, weighted by score: where an IoU is at NMS's threshold,
-    # rounding changes which box is kept.
-    matched: float
-
-
-FLOAT32 = Tolerance(difference=1e-4, match=1e-3, matched=0.99)
-# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a
-# little.
-DINO = Tolerance(difference=0.01, match=0.01, matched=0.95)
-HALF = Tolerance(difference=0.05, match=0.01, matched=0.9)
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,11 @@ class Difference:
 
 
 def compare(
-    predictor: Predictor[Any], graph: nn.Module, path: Path, is_half: bool = False
+    export: TaskExport[Any],
+    predictor: Predictor[Any],
+    graph: nn.Module,
+    path: Path,
+    is_half: bool = False,
 ) -> Difference:
     """Compare a file with its model, traced as ``graph``, on random images, and return the largest
     difference.
@@ -86,25 +62,16 @@ def compare(
         tolerance = HALF
         # See make_cast.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    content = path.read_bytes()
-    is_detector = predictor.task == 'detection'
-    if is_detector:
-        # Random images have few high-scoring objects.
-        predictor = keep_all_candidates(predictor)
-        if graph.score_thr is not None:
-            content = remove_file_threshold(content, graph.score_thr)
+    predictor = export.prepare_comparison(predictor, graph)
+    content = export.prepare_content(path.read_bytes(), graph)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     differences = []
     for batch, height, width in enlarge_shapes(num_queries):
         images = make_random_images(batch, height, width)
-        outputs, expected = predict_both(session, predictor, graph, images)
-        if is_detector:
-            outputs, expected = match_objects(
-                outputs=outputs,
-                expected=expected,
-                longer_side=max(height, width),
-                tolerance=tolerance,
-            )
+        outputs, expected = predict_both(export, session, predictor, graph, images)
+        outputs, expected = export.match(
+            outputs, expected, longer_side=max(height, width), tolerance=tolerance
+        )
         for name in expected:
             value = compute_difference(outputs[name], expected[name])
             differences.append(Difference(value, name))
@@ -118,6 +85,7 @@ def compare(
 
 
 def predict_both(
+    export: TaskExport[Any],
     session: 'InferenceSession',
     predictor: Predictor[Any],
     graph: nn.Module,
@@ -128,12 +96,11 @@ def predict_both(
 
     Masks of the whole image are bool (N, height, width) in both.
     """
-    inputs, expected = compute_expected(predictor, graph, images)
+    inputs, expected = compute_expected(export, predictor, graph, images)
     values = session.run(list(expected), {INPUT: inputs.numpy()})
     outputs = dict(zip(expected, values, strict=True))
-    if predictor.task == 'detection' and graph.mask_stride:
-        outputs['masks'] = make_masks(outputs['masks'], graph, predictor, images.shape[1:3])
-    return outputs, expected
+    height, width = images.shape[1:3]
+    return export.convert_outputs(outputs, predictor, graph, size=(height, width)), expected
 
 
 def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
@@ -143,31 +110,6 @@ def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
     smallest = min(height * width for _, height, width in SHAPES)
     factor = max(1, math.ceil(DINO_STRIDE * math.sqrt(num_queries / smallest)))
     return [(batch, height * factor, width * factor) for batch, height, width in SHAPES]
-
-
-def make_masks(
-    logits: NDArray[np.float32], graph: nn.Module, predictor: Predictor[Any], size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
-    from .onnx_predictor import resize_masks  # it imports onnxruntime, which may be missing
-
-    return resize_masks(
-        logits=logits,
-        stride=graph.mask_stride,
-        mask_type=graph.mask_type,
-        threshold=get_mask_threshold(predictor.network),
-        img_shape=size,
-        ori_shape=size,
-    )
-
-
-def get_mask_threshold(network: nn.Module) -> float:
-    """Return the probability from which a pixel belongs to an object of a detector."""
-    if hasattr(network, 'panoptic_head'):
-        return 0.5  # Mask2Former's
-    # Two-stage detectors have settings for each stage.
-    test_cfg = network.test_cfg.get('rcnn', network.test_cfg)
-    return float(test_cfg.get('mask_thr_binary', 0.5))
 
 
 def make_random_images(batch: int, height: int, width: int) -> NDArray[np.uint8]:
@@ -199,7 +141,10 @@ def compute_difference(output: NDArray[np.float32], expected: NDArray[np.float32
 
 @torch.no_grad()
 def compute_expected(
-    predictor: Predictor[Any], graph: nn.Module, images: NDArray[np.uint8]
+    export: TaskExport[Any],
+    predictor: Predictor[Any],
+    graph: nn.Module,
+    images: NDArray[np.uint8],
 ) -> tuple[Tensor, Arrays]:
     """Return the normalised images (B, 3, H, W), and the OpenMMLab model's predictions for them, by
     output name.
@@ -213,114 +158,5 @@ def compute_expected(
     samples = predictor.network(**batch, mode='predict')
     height, width = images.shape[1:3]
     inputs = batch['inputs'][..., :height, :width]
-    if predictor.task == 'classification':
-        return inputs, {'scores': stack_arrays([sample.pred_score for sample in samples])}
-    if predictor.task == 'segmentation':
-        return inputs, {'logits': stack_arrays([sample.seg_logits.data for sample in samples])}
-    found = InstanceData.cat([sample.pred_instances for sample in samples])
-    numbers = torch.tensor([len(sample.pred_instances) for sample in samples])
-    image_indices = torch.arange(len(images)).repeat_interleave(numbers)
-    outputs = {
-        'boxes': found.bboxes,
-        'scores': found.scores,
-        'labels': found.labels,
-        'image_indices': image_indices,
-    }
-    if graph.mask_stride:
-        outputs['masks'] = found.masks
-    elif 'masks' in graph.output_names:
-        # mmdet's masks cover the whole image, the file's only the box. So expect the masks of the
-        # traced module.
-        feature_maps = graph.extract_feature_maps(inputs)
-        outputs['masks'] = graph.predict_masks(
-            feature_maps, found.bboxes, found.labels, image_indices
-        )
+    outputs = export.collect_outputs(samples, graph, inputs)
     return inputs, {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def stack_arrays(tensors: list[Tensor]) -> NDArray[Any]:
-    """Stack the tensors of several images (...) to an array (B, ...)."""
-    return torch.stack(tensors).numpy()
-
-
-def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
-    """Return a detector that predicts objects of any score, with their masks as arrays.
-
-    FCNMaskHead drops candidates under the thresholds of the predictor.
-    """
-    return replace(
-        predictor,
-        network=remove_score_threshold(predictor.network),
-        score_thr=0.0,
-        class_score_thr={},
-        max_mask_bytes=sys.maxsize,
-    )
-
-
-def remove_score_threshold(network: nn.Module) -> nn.Module:
-    """Return a copy of a detector that keeps objects of any score."""
-    copied = deepcopy(network)
-    for module in copied.modules():
-        if 'score_thr' in (getattr(module, 'test_cfg', None) or ()):
-            module.test_cfg.score_thr = 0.0
-    return copied
-
-
-def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
-    """Return the content of a detector's file with a score threshold of 0 in the last NMS.
-
-    Raise a UserError if it is not ``score_thr`` now, because the comparison would see few objects.
-    """
-    import onnx
-
-    model = onnx.load_from_string(content)
-    graph = model.graph
-    initializers = {tensor.name: tensor for tensor in graph.initializer}
-    constants = dict(initializers)
-    for node in graph.node:
-        if node.op_type == 'Constant':
-            constants[node.output[0]] = node.attribute[0].t
-    nms_nodes = [node for node in graph.node if node.op_type == 'NonMaxSuppression']
-    threshold = name = None
-    if nms_nodes:
-        name = nms_nodes[-1].input[-1]
-        threshold = constants.get(name)
-    if threshold is None or onnx.numpy_helper.to_array(threshold) != np.float32(score_thr):
-        raise UserError(
-            f'the ONNX file has no NonMaxSuppression with the score threshold {score_thr}, so its '
-            f'objects cannot be compared (torch {torch.__version__}). {NOT_WRITTEN}'
-        )
-    # Another node may use the same constant, so this one gets its own.
-    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
-    graph.initializer.append(zero)
-    nms_nodes[-1].input[-1] = zero.name
-    is_used = any(name in node.input for node in graph.node)
-    if name in initializers and not is_used:
-        graph.initializer.remove(initializers[name])  # onnxruntime would warn about it
-    return model.SerializeToString()
-
-
-def match_objects(
-    outputs: Arrays, expected: Arrays, longer_side: int, tolerance: Tolerance
-) -> list[Arrays]:
-    """Return the objects that both the file and the model find, in the same order."""
-    distances = np.abs(expected['scores'][:, None] - outputs['scores'])
-    box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
-    is_match = distances <= tolerance.match
-    is_match &= box_distances <= tolerance.match * longer_side
-    for name in ('labels', 'image_indices'):
-        is_match &= expected[name][:, None] == outputs[name]
-    # Queries predict similar boxes, and NMS keeps boxes without an area: they may match several.
-    # Prefer those with close scores.
-    expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
-    is_kept = is_match[expected_indices, indices]
-    matches = []
-    for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
-        if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
-            raise UserError(
-                f'in images of random pixels, the model detects {len(expected["scores"])} objects '
-                f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
-                f'{tolerance.matched:.0%} (weighted by score). {NOT_WRITTEN}'
-            )
-        matches.append({name: values[matched] for name, values in objects.items()})
-    return matches

@@ -4,7 +4,7 @@ package.
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,19 @@ from ..files import compute_sha256, write_atomically
 from ..inference.predictor import Predictor
 from ..models.layers.arguments import make_pair
 from ..private_api import is_converting_channels
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..version import __version__
-from .comparing import Difference, compare, get_mask_threshold
-from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, SegmentorGraph
+from .comparing import Difference, compare
+from .detection_export import DetectionExport
+from .graphs import DYNAMIC_AXES, INPUT
 from .half_precision import convert_to_half
+from .task_export import ClassificationExport, SegmentationExport, TaskExport
 
+EXPORTS: Mapping[str, TaskExport[Any]] = {
+    DETECTION.name: DetectionExport(),
+    SEGMENTATION.name: SegmentationExport(),
+    CLASSIFICATION.name: ClassificationExport(),
+}
 OPSET = 17  # the first opset with LayerNormalization, the newest operator in the exported files
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding
 # is traced too.
@@ -40,8 +48,9 @@ def export_onnx(
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
-    module = build_graph(predictor).eval()
-    metadata = collect_metadata(predictor, module)
+    task_export = find_export(predictor)
+    module = task_export.build_graph(predictor.network).eval()
+    metadata = collect_metadata(task_export, predictor, module)
     metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
@@ -71,37 +80,24 @@ def export_onnx(
         onnx.save(model, unfinished)
         if not check:
             return None
-        return compare(predictor=predictor, graph=module, path=unfinished, is_half=half)
+        return compare(
+            export=task_export, predictor=predictor, graph=module, path=unfinished, is_half=half
+        )
 
 
-def build_graph(predictor: Predictor[Any]) -> nn.Module:
-    """Return the module to trace.
-
-    Its ``output_axes`` maps the name of each output to its dynamic axes. Raise a UserError if the
-    model has parts that cannot be exported.
-    """
-    model = predictor.network
-    if predictor.task == 'classification':
-        return ClassifierGraph(model)
-    if predictor.task == 'segmentation':
-        return SegmentorGraph(model)
-    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
-
-    from .detector_graph import TwoStageGraph
-    from .dino_graph import DINOGraph
-    from .mask2former_graph import Mask2FormerGraph
-    from .rtmdet_graph import RTMDetInsGraph
-
-    if isinstance(model, DINO):
-        return DINOGraph(model)
-    if isinstance(model, Mask2Former):
-        return Mask2FormerGraph(model)
-    if isinstance(getattr(model, 'bbox_head', None), RTMDetInsHead):
-        return RTMDetInsGraph(model)
-    return TwoStageGraph(model)
+def find_export(predictor: Predictor[Any]) -> TaskExport[Any]:
+    """Return the export of a model's task. Raise a UserError if it has none."""
+    if predictor.task not in EXPORTS:
+        raise UserError(
+            f'cannot export a {predictor.task} model. Export supports {", ".join(EXPORTS)}. Use '
+            'mmgcvit.load and torch instead'
+        )
+    return EXPORTS[predictor.task]
 
 
-def collect_metadata(predictor: Predictor[Any], module: nn.Module) -> dict[str, str]:
+def collect_metadata(
+    task_export: TaskExport[Any], predictor: Predictor[Any], graph: nn.Module
+) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor
@@ -121,16 +117,8 @@ def collect_metadata(predictor: Predictor[Any], module: nn.Module) -> dict[str, 
         **describe_preprocessing(predictor.pipeline.transforms),
         'config': predictor.config.name,
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
+        **task_export.describe(predictor, graph),
     }
-    if predictor.task == 'detection':
-        entries |= {
-            **predictor.thresholds.to_json(),
-            'tiles': predictor.tiles or 0,
-            'limit': predictor.limit,
-            'mask_thr_binary': get_mask_threshold(predictor.network),
-            'mask_type': module.mask_type,
-            'mask_stride': module.mask_stride,
-        }
     for name, value in entries.items():
         if not isinstance(value, str):
             entries[name] = json.dumps(value, ensure_ascii=False)

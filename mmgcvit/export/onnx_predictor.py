@@ -11,11 +11,13 @@ your own project, also on a machine without torch::
 
 import json
 import warnings
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -34,6 +36,7 @@ CV2_INTERPOLATION = {
 # What training reads: formats by Pillow's names, and the longer side / the shorter side.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 MAX_ASPECT = 320
+MAX_MASK_BYTES = 1 << 30  # the masks of an image are an array if they do not need more
 Shape = tuple[int, int]  # (height, width)
 Arrays = dict[str, NDArray[Any]]  # of floats and ints, by output
 
@@ -46,8 +49,9 @@ class Detections:
     scores: NDArray[np.float32]  # (n,) float32, from 0 to 1
     labels: NDArray[np.int64]  # (n,) int64, class indices
     class_names: list[str]
-    # (n, height, width) bool; None if the model predicts boxes only
-    masks: NDArray[np.bool_] | None = None
+    # (n, height, width) bool; None if the model predicts boxes only. From tiles, and if an array
+    # would need over a gigabyte, supervision's CompactMask, which decodes masks[i] on access
+    masks: Any = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Classification:
 
 
 Prediction = Detections | Segmentation | Classification
+Predict = Callable[[NDArray[np.uint8]], Any]  # of an image; what it returns depends on the task
 
 
 class OnnxPredictor:
@@ -98,18 +103,21 @@ class OnnxPredictor:
         self.session = onnxruntime.InferenceSession(str(path), providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
         self.task = self.metadata.get('task')
-        if self.task not in ('detection', 'segmentation', 'classification'):
+        reader_type = READERS.get(self.task)
+        if reader_type is None:
             raise ValueError(
                 f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' "
                 'wrote'
             )
-        if tiles and self.task != 'detection':
+        if tiles and not reader_type.can_tile:
             raise ValueError(
                 f'tiles={tiles}: only detectors predict in tiles, and {path} is for {self.task}. '
                 'Remove tiles'
             )
         self.classes = json.loads(self.metadata['classes'])
         self.score_thr, self.class_score_thr = self.resolve_score_thr(score_thr)
+        thresholds = [self.class_score_thr.get(name, self.score_thr) for name in self.classes]
+        self.reader = reader_type(self.metadata, self.classes, np.array(thresholds, np.float32))
         if tiles is None:
             tiles = json.loads(self.metadata.get('tiles', '0'))
         self.tiles = tiles
@@ -137,11 +145,6 @@ class OnnxPredictor:
                 raise ValueError(f'score_thr={threshold}: expected a number from 0 to 1')
         return overall, by_class
 
-    def is_kept(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which objects score at least the threshold of their class, (n,)."""
-        thresholds = [self.class_score_thr.get(name, self.score_thr) for name in self.classes]
-        return scores >= np.array(thresholds, np.float32)[labels]
-
     # Only the file says which of the predictions it is, so its type is Any.
     def __call__(self, image: str | Path | NDArray[np.uint8]) -> Any:
         """Run inference on an image: a file, or an array (height, width, 3) uint8 in **BGR** order,
@@ -150,47 +153,15 @@ class OnnxPredictor:
         """
         image = read_image(image)
         if 0 < self.tiles < max(image.shape[:2]):
-            return self.predict_in_tiles(image)
+            return self.reader.predict_in_tiles(self.predict, image, self.tiles)
         return self.predict(image)
-
-    def predict_in_tiles(self, image: NDArray[np.uint8]) -> Detections:
-        """Detect the objects of a large image, and merge the detections of the tiles."""
-        import supervision as sv
-
-        def detect(tile: NDArray[np.uint8]) -> sv.Detections:
-            found = self.predict(tile)
-            return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
-
-        slicer = sv.InferenceSlicer(
-            detect,
-            slice_wh=self.tiles,
-            overlap_wh=self.tiles // 4,
-            overlap_metric=sv.OverlapMetric.IOS,
-            compact_masks=True,
-        )
-        found = slicer(image)
-        found = found.select(np.argsort(-found.confidence, kind='stable'))
-        names = [self.classes[label] for label in found.class_id]
-        return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Run inference on a whole image."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
-        if self.task == 'classification':
-            (scores,) = outputs['scores']
-            label = int(scores.argmax())
-            return Classification(label, self.classes[label], float(scores[label]), scores)
-        if self.task == 'segmentation':
-            size = image.shape[1::-1]  # (width, height)
-            logits = [cv2.resize(channel, size) for channel in outputs['logits'][0]]
-            label_map = np.argmax(logits, axis=0)
-            labels, areas = np.unique(label_map, return_counts=True)
-            order = np.argsort(-areas, kind='stable')
-            names = [self.classes[label] for label in labels[order]]
-            return Segmentation(label_map.astype(np.int32), labels[order], names, areas[order])
-        return self.postprocess(outputs, inputs.shape[2:], image.shape[:2])
+        return self.reader.read(outputs, inputs.shape[2:], image.shape[:2])
 
     def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
@@ -233,11 +204,65 @@ class OnnxPredictor:
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
-    def postprocess(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Detections:
-        """Drop objects with low scores.
 
-        Scale the rest from ``img_shape`` to ``ori_shape``, both (height, width).
+@dataclass(frozen=True)
+class OutputReader(ABC):
+    """Turns the outputs of a file into a prediction. Each task has a subclass."""
+
+    metadata: Mapping[str, str]  # of the file
+    classes: list[str]
+    thresholds: NDArray[np.float32]  # of detectors, of each class (classes,)
+
+    can_tile: ClassVar[bool] = False  # whether large images are predicted in tiles
+
+    @abstractmethod
+    def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Prediction:
+        """Return the prediction of an image of ``ori_shape``, which was resized to ``img_shape``,
+        both (height, width).
         """
+
+    def predict_in_tiles(self, predict: Predict, image: NDArray[np.uint8], side: int) -> Prediction:
+        """Predict an image (height, width, 3) in tiles, each with ``predict``.
+
+        It is called only if ``can_tile``.
+        """
+        raise NotImplementedError
+
+
+class ScoreReader(OutputReader):
+    """Reads the scores of a classifier."""
+
+    def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Classification:
+        (scores,) = outputs['scores']
+        label = int(scores.argmax())
+        return Classification(label, self.classes[label], float(scores[label]), scores)
+
+
+class MapReader(OutputReader):
+    """Reads the logits of a segmentor."""
+
+    def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Segmentation:
+        """Resize the logits to the image. The class of a pixel has the highest one."""
+        size = ori_shape[::-1]  # (width, height)
+        logits = [cv2.resize(channel, size) for channel in outputs['logits'][0]]
+        label_map = np.argmax(logits, axis=0)
+        labels, areas = np.unique(label_map, return_counts=True)
+        order = np.argsort(-areas, kind='stable')
+        names = [self.classes[label] for label in labels[order]]
+        return Segmentation(label_map.astype(np.int32), labels[order], names, areas[order])
+
+
+class ObjectReader(OutputReader):
+    """Reads the objects of a detector."""
+
+    can_tile = True
+
+    def is_kept(self, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which objects score at least the threshold of their class, (n,)."""
+        return scores >= self.thresholds[labels]
+
+    def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Detections:
+        """Drop objects with low scores, and scale the rest to the image."""
         mask_type = self.metadata.get('mask_type', 'box')
         if mask_type == 'crop':
             outputs = self.rescore(outputs, img_shape, ori_shape)
@@ -257,16 +282,19 @@ class OnnxPredictor:
             boxes = boxes * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
         masks = outputs.get('masks')
         if masks is not None and mask_type == 'box':
-            masks = paste_masks(masks, boxes, float(self.metadata['mask_thr_binary']), ori_shape)
+            threshold = float(self.metadata['mask_thr_binary'])
+            pasted = paste_masks(masks, boxes, threshold, ori_shape)
+            masks = collect_masks(pasted, len(boxes), ori_shape)
         elif masks is not None and mask_type == 'resize':
-            masks = self.resize_masks(masks, img_shape, ori_shape)
+            resized = self.resize_masks(masks, img_shape, ori_shape)
+            masks = collect_masks(resized, len(boxes), ori_shape)
         class_names = [self.classes[label] for label in outputs['labels']]
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
     def resize_masks(
         self, logits: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
-    ) -> NDArray[np.bool_]:
-        """Return masks (n, *ori_shape) bool of logits (n, h, w)."""
+    ) -> Iterator[NDArray[np.bool_]]:
+        """Yield the mask (*ori_shape) bool of each of the logits (n, h, w)."""
         return resize_masks(
             logits=logits,
             stride=int(self.metadata['mask_stride']),
@@ -286,23 +314,28 @@ class OnnxPredictor:
         kept = self.is_kept(outputs['class_scores'], outputs['labels'])
         outputs = {name: values[kept] for name, values in outputs.items()}
         stride = int(self.metadata['mask_stride'])
-        masks = np.zeros((len(outputs['masks']), *ori_shape), bool)
-        boxes = np.zeros((len(masks), 4), np.float32)
-        scores = np.zeros(len(masks), np.float32)
-        for i, logits in enumerate(outputs['masks']):
-            resized = resize_logits(
-                logits=logits,
-                stride=stride,
-                mask_type='crop',
-                img_shape=img_shape,
-                ori_shape=ori_shape,
-            )
-            masks[i] = resized > 0
-            boxes[i] = find_box(masks[i])
-            # The exponentials of large negative logits would overflow, and are not needed.
-            inside = resized[masks[i]]
-            mask_score = (1 / (1 + np.exp(-inside))).sum() / (len(inside) + 1e-6)
-            scores[i] = outputs['class_scores'][i] * mask_score
+        number = len(outputs['masks'])
+        boxes = np.zeros((number, 4), np.float32)
+        scores = np.zeros(number, np.float32)
+
+        def make_masks() -> Iterator[NDArray[np.bool_]]:
+            for i, logits in enumerate(outputs['masks']):
+                resized = resize_logits(
+                    logits=logits,
+                    stride=stride,
+                    mask_type='crop',
+                    img_shape=img_shape,
+                    ori_shape=ori_shape,
+                )
+                mask = resized > 0
+                boxes[i] = find_box(mask)
+                # The exponentials of large negative logits would overflow, and are not needed.
+                inside = resized[mask]
+                mask_score = (1 / (1 + np.exp(-inside))).sum() / (len(inside) + 1e-6)
+                scores[i] = outputs['class_scores'][i] * mask_score
+                yield mask
+
+        masks = collect_masks(make_masks(), number, ori_shape)
         order = np.argsort(-scores, kind='stable')
         return {
             'boxes': boxes[order],
@@ -310,6 +343,33 @@ class OnnxPredictor:
             'labels': outputs['labels'][order],
             'masks': masks[order],
         }
+
+    def predict_in_tiles(self, predict: Predict, image: NDArray[np.uint8], side: int) -> Detections:
+        """Detect the objects of a large image, and merge the detections of the tiles."""
+        import supervision as sv
+
+        def detect(tile: NDArray[np.uint8]) -> sv.Detections:
+            found = predict(tile)
+            return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
+
+        slicer = sv.InferenceSlicer(
+            detect,
+            slice_wh=side,
+            overlap_wh=side // 4,
+            overlap_metric=sv.OverlapMetric.IOS,
+            compact_masks=True,
+        )
+        found = slicer(image)
+        found = found.select(np.argsort(-found.confidence, kind='stable'))
+        names = [self.classes[label] for label in found.class_id]
+        return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
+
+
+READERS: Mapping[str | None, type[OutputReader]] = {
+    'detection': ObjectReader,
+    'segmentation': MapReader,
+    'classification': ScoreReader,
+}
 
 
 def read_image(image: str | Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -394,18 +454,37 @@ def rotate(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(stored))
 
 
+def collect_masks(masks: Iterator[NDArray[np.bool_]], number: int, shape: Shape) -> Any:
+    """Return so many masks of a shape (height, width) as an array (number, height, width) bool.
+
+    If it would need over :data:`MAX_MASK_BYTES`, and the package supervision is installed, return
+    its CompactMask, which keeps the part of each mask that is True.
+    """
+    if number * shape[0] * shape[1] > MAX_MASK_BYTES and find_spec('supervision'):
+        import supervision as sv
+
+        parts = []
+        for mask in masks:
+            left, top, right, bottom = find_box(mask)
+            box = np.array([[left, top, max(right, 1) - 1, max(bottom, 1) - 1]])
+            parts.append(sv.CompactMask.from_dense(mask[None], box, shape))
+        return sv.CompactMask.merge(parts)
+    collected = np.zeros((number, *shape), bool)
+    for index, mask in enumerate(masks):
+        collected[index] = mask
+    return collected
+
+
 def paste_masks(
     probabilities: NDArray[np.float32],
     boxes: NDArray[np.float32],
     threshold: float,
     ori_shape: Shape,
-) -> NDArray[np.bool_]:
-    """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly, as bool masks (n,
-    *ori_shape).
+) -> Iterator[NDArray[np.bool_]]:
+    """Paste probabilities (n, h, w) into their boxes (n, 4), bilinearly. Yield n masks (*ori_shape)
+    bool.
     """
-    masks = np.zeros((len(boxes), *ori_shape), bool)
-    for i, (x1, y1, x2, y2) in enumerate(boxes):
-        mask = probabilities[i]
+    for mask, (x1, y1, x2, y2) in zip(probabilities, boxes, strict=True):
         parts = []
         for side, begin, end in ((ori_shape[0], y1, y2), (ori_shape[1], x1, x2)):
             # Only pixels in the box, and half a cell around it, have a probability over 0.
@@ -417,8 +496,9 @@ def paste_masks(
             distances = np.abs(positions[:, None] - np.arange(len(mask), dtype=np.float32))
             mask = (np.maximum(0, 1 - distances) @ mask).T  # resize the columns after the rows
             parts.append(slice(first, last))
-        masks[i][tuple(parts)] = mask >= threshold
-    return masks
+        whole = np.zeros(ori_shape, bool)
+        whole[tuple(parts)] = mask >= threshold
+        yield whole
 
 
 def resize_masks(
@@ -428,13 +508,12 @@ def resize_masks(
     threshold: float,
     img_shape: Shape,
     ori_shape: Shape,
-) -> NDArray[np.bool_]:
-    """Resize logits (n, h, w) to bool masks (n, *ori_shape): pixels with a probability above
+) -> Iterator[NDArray[np.bool_]]:
+    """Resize logits (n, h, w), and yield n masks (*ori_shape) bool: pixels with a probability above
     ``threshold``. The other arguments are those of :func:`resize_logits`.
     """
     min_logit = np.log(threshold / (1 - threshold))
-    masks = np.zeros((len(logits), *ori_shape), bool)
-    for i, mask_logits in enumerate(logits):
+    for mask_logits in logits:
         resized = resize_logits(
             logits=mask_logits,
             stride=stride,
@@ -442,8 +521,7 @@ def resize_masks(
             img_shape=img_shape,
             ori_shape=ori_shape,
         )
-        masks[i] = resized > min_logit
-    return masks
+        yield resized > min_logit
 
 
 def resize_logits(

@@ -10,6 +10,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -21,21 +22,19 @@ from mmengine.config import Config
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import (
-    DINO,
-    FLOAT32,
-    HALF,
+from mmgcvit.export.comparing import make_random_images, predict_both
+from mmgcvit.export.detection_export import (
     keep_all_candidates,
-    make_random_images,
     match_objects,
-    predict_both,
     remove_file_threshold,
 )
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import build_graph, collect_metadata, export_onnx
-from mmgcvit.export.onnx_predictor import OnnxPredictor
+from mmgcvit.export.onnx_file import EXPORTS, collect_metadata, export_onnx, find_export
+from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
+from mmgcvit.export.task_export import DINO, FLOAT32, HALF
 from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
+from mmgcvit.tasks import TASK_BY_NAME
 
 from ..docs.pages import find_table
 from ..inference.conftest import make_work_dir, picture_of
@@ -136,13 +135,14 @@ def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported,
     differ, at any score.
     """
     one = exported(name)
-    graph = build_graph(one.model).eval()
+    export = find_export(one.model)
+    graph = export.build_graph(one.model.network).eval()
     content = one.path.read_bytes()
     if graph.score_thr is not None:
         content = remove_file_threshold(content, graph.score_thr)
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     model = keep_all_candidates(one.model)
-    outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
+    outputs, expected = predict_both(export, session, model, graph, make_random_images(*shape))
     number = len(expected['scores'])
     assert len(outputs['scores']) == number >= shape[0]
     outputs, expected = match_objects(outputs, expected, max(shape), FLOAT32)
@@ -246,6 +246,19 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
 
 
+def test_each_task_can_be_exported_and_read():
+    assert EXPORTS.keys() == READERS.keys() == TASK_BY_NAME.keys()
+
+
+def test_a_model_of_another_task_is_not_exported(tmp_path):
+    model = SimpleNamespace(task='keypoints')
+    with pytest.raises(
+        UserError, match=r'cannot export a keypoints model\. Export supports detection'
+    ):
+        export_onnx(model, tmp_path / 'x.onnx')
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_command_writes_half_precision(call, tmp_path):
     target = tmp_path / 'half.onnx'
     code, printed = call('export', DEMO / 'gcvit_digits_cls.py', target, '--half')
@@ -284,7 +297,9 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     common = everything.class_names[0]
     model = one.model.with_score_thr({common: float(everything.scores[0])})
     content = onnx.load(one.path)
-    onnx.helper.set_model_props(content, collect_metadata(model, build_graph(model)))
+    export = find_export(model)
+    metadata = collect_metadata(export, model, export.build_graph(model.network))
+    onnx.helper.set_model_props(content, metadata)
     file = tmp_path / 'own.onnx'
     onnx.save(content, file)
     predictor = OnnxPredictor(file)

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.export.onnx_predictor import paste_masks
+from mmgcvit.export import onnx_predictor
+from mmgcvit.export.onnx_predictor import collect_masks, paste_masks
 
 
 def paste_everywhere(probabilities, box, shape):
@@ -34,3 +35,17 @@ def test_the_part_of_a_mask_is_that_of_the_whole_image(x, y, width, height, seed
     # At a pixel whose probability is the threshold, rounding decides.
     is_clear = np.abs(expected - 0.1) > 1e-3
     np.testing.assert_array_equal(mask[is_clear], (expected >= 0.1)[is_clear])
+
+
+def test_masks_that_would_need_much_memory_are_crops(monkeypatch):
+    """Also a mask without pixels."""
+    masks = np.random.default_rng(0).random((3, 50, 60)) > 0.5
+    masks[0, :20] = masks[1] = False
+    array = collect_masks(iter(masks), 3, (50, 60))
+    assert isinstance(array, np.ndarray)
+    monkeypatch.setattr(onnx_predictor, 'MAX_MASK_BYTES', 0)
+    crops = collect_masks(iter(masks), 3, (50, 60))
+    assert not isinstance(crops, np.ndarray)
+    np.testing.assert_array_equal(np.stack([*crops]), array)
+    np.testing.assert_array_equal(np.stack([*crops[np.array([2, 0])]]), array[[2, 0]])
+    assert collect_masks(iter(()), 0, (50, 60)).shape == (0, 50, 60)
