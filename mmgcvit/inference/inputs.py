@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -17,10 +18,12 @@ from PIL import Image
 
 from ..datasets.decoding import (
     DecodingSettings,
+    ImageError,
     check_pixels,
     check_sides,
     check_values,
     convert_pillow,
+    decoder_errors,
     is_put_on_background,
     load_image,
 )
@@ -118,48 +121,57 @@ def convert_to_array(image: ImageLike, decoding: DecodingSettings) -> NDArray[np
             name = os.fspath(image)
             return convert_to_bgr(read_file(name, decoding))
         raise UserError(f'expected a path, a NumPy array or a Pillow image, got {image!r:.60}')
-    except ValueError as error:  # such as a UserError
+    except (UserError, ImageError) as error:
         raise UserError(f'{name} cannot be read: {get_first_line(error)}') from error
 
 
 def read_file(name: str, decoding: DecodingSettings) -> NDArray[Any]:
-    """Read the pixels of an image file or URL."""
-    with explain_decoding(), open_file(name) as path:
-        pixels, _ = load_image(Path(path), decoding)
+    """Read the pixels of an image file or URL. Raise a UserError or ImageError if that fails."""
+    with open_file(name) as path:
+        try:
+            pixels, _ = load_image(Path(path), decoding)
+        except OSError as error:
+            raise UserError(get_reason(error)) from error
     return pixels
 
 
 def convert_checked(image: Image.Image) -> NDArray[Any]:
-    """Convert a Pillow image to a BGR or greyscale array."""
-    with explain_decoding():
+    """Convert a Pillow image to a BGR or greyscale array.
+
+    Raise a UserError or ImageError if it cannot be decoded, or not as training would.
+    """
+    try:
         check_pixels(image)  # decodes it
-        pixels = convert_pillow(image)
+        with decoder_errors():
+            pixels = convert_pillow(image)
+    except OSError as error:  # of the file that Pillow reads only now
+        raise UserError(get_reason(error)) from error
     if is_put_on_background(image):
         raise UserError('it may be transparent, and files are put on a background. Pass its path')
     return pixels
 
 
 @contextmanager
-def explain_decoding() -> Iterator[None]:
-    """Turn the error of a decoder or a download into a UserError.
-
-    Decoders raise errors of any type on damaged files.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise UserError(getattr(error, 'strerror', None) or get_first_line(error)) from error
-
-
-@contextmanager
 def open_file(name: str) -> Iterator[str]:
-    """Yield the path of a file, or of a temporary copy of the file at a URL."""
+    """Yield the path of a file, or of a temporary copy of the file at a URL.
+
+    Raise a UserError if the download fails.
+    """
     if not is_url(name):
         yield name
         return
     with NamedTemporaryFile() as copy:
-        download(name, copy, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
+        try:
+            download(name, copy, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
+        # A ValueError is for a URL that cannot be one, such as http://[x.
+        except (OSError, HTTPException, ValueError) as error:
+            raise UserError(get_reason(error)) from error
         yield copy.name
+
+
+def get_reason(error: Exception) -> str:
+    """Return why a file or URL cannot be read, without the number of a system's error."""
+    return getattr(error, 'strerror', None) or get_first_line(error)
 
 
 def convert_to_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
