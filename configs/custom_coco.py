@@ -70,6 +70,7 @@ __import__('mmgcvit').check_choices(fine_tune=fine_tune, augment=augment)
 assert not copy_paste or (masks and not mosaic), (
     'copy_paste = True needs masks = True and mosaic = False'
 )
+assert tiles or tiles_per_image == 1, 'tiles_per_image has no effect without tiles'
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = round(image_size * 5 / 3)

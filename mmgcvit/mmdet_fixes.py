@@ -4,22 +4,23 @@ feature.
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from mmcv.ops import roi_align
+from mmcv.ops import batched_nms, roi_align
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
+from torch.nn import functional
 from torchvision.ops import clip_boxes_to_image
 
 from .ops.packages import import_task_package
 from .private_api import replace_globals
 from .registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS
-from .rle import RLE, encode_crop
+from .rle import RLE, encode_crop, encode_rle
 
 # mmdet imports mmpretrain, which may be broken. Configs import this module before mmdet.
 import_task_package('mmdet')
@@ -30,7 +31,8 @@ from mmdet.datasets.transforms import Mosaic as MMDetMosaic  # noqa: E402
 from mmdet.models import layers, task_modules  # noqa: E402
 from mmdet.models.task_modules import AssignResult, SamplingResult  # noqa: E402
 from mmdet.structures import SampleList  # noqa: E402
-from mmdet.structures.mask import BitmapMasks, PolygonMasks  # noqa: E402
+from mmdet.structures.bbox import get_box_tensor, scale_boxes  # noqa: E402
+from mmdet.structures.mask import BitmapMasks, PolygonMasks, mask2bbox  # noqa: E402
 
 with warnings.catch_warnings():
     # The fork warns that it lacks the package of a metric that this project does not use.
@@ -151,8 +153,7 @@ class FCNMaskHead(mmdet.FCNMaskHead):
             'rescale': rescale,
             'activate_map': activate_map,
         }
-        height, width = img_meta['ori_shape'][:2]
-        is_large = len(bboxes) * height * width > img_meta.get('max_mask_bytes', math.inf)
+        is_large = count_mask_bytes(len(bboxes), img_meta) > get_max_mask_bytes(img_meta)
         if not is_large or not rescale or rcnn_test_cfg.mask_thr_binary < 0:
             return super()._predict_by_feat_single(mask_preds, bboxes, labels, **settings)
         masks = []
@@ -185,6 +186,179 @@ class FCNMaskHead(mmdet.FCNMaskHead):
             else:
                 targets.append(super().get_targets([result], [objects], rcnn_train_cfg))
         return torch.cat(targets)
+
+
+class LargeMasksRTMDetHead(mmdet.RTMDetInsHead):
+    """Base class of RTMDet-Ins heads that predict masks in less memory.
+
+    mmdet resizes the logits of all candidates to the image in float32: 4.8 GB for 100 candidates in
+    an image of 12 megapixels, and copies of it. This class reads the settings of
+    :class:`FCNMaskHead`: it drops candidates under ``score_thr`` before NMS, where they suppress no
+    better one, and makes the masks one by one if the logits would need over ``max_mask_bytes``.
+
+    Remove it when mmdet does so too.
+    """
+
+    def _bbox_mask_post_process(
+        self,
+        results: InstanceData,
+        mask_feat: Tensor,
+        cfg: ConfigDict,
+        rescale: bool = False,
+        with_nms: bool = True,
+        img_meta: dict[str, Any] | None = None,
+    ) -> InstanceData:
+        """Return the objects of an image with masks: (n, height, width) bool, or n RLE."""
+        meta = img_meta or {}
+        settings = {'cfg': cfg, 'rescale': rescale, 'with_nms': with_nms, 'img_meta': img_meta}
+        results = results[results.scores >= meta.get('score_thr', -math.inf)]
+        num_masks = min(len(results), cfg.max_per_img)
+        if not num_masks or not rescale or not has_large_logits(num_masks, meta):
+            return super()._bbox_mask_post_process(results, mask_feat, **settings)
+        scale_factor = [1 / factor for factor in meta['scale_factor']]
+        boxes = scale_boxes(get_box_tensor(results.bboxes), scale_factor)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        is_kept = (sides > cfg.get('min_bbox_size', -1)).all(1)
+        results = results[is_kept]
+        detections, kept = batched_nms(boxes[is_kept], results.scores, results.labels, cfg.nms)
+        results = results[kept]
+        results.scores = detections[:, -1]
+        results = results[: cfg.max_per_img]
+        # One by one, so NMS keeps each.
+        objects = []
+        masks = []
+        for index in range(len(results)):
+            one = super()._bbox_mask_post_process(results[index : index + 1], mask_feat, **settings)
+            masks.append(shrink_mask(one.pop('masks')[0], len(results), meta))
+            objects.append(one)
+        found = InstanceData.cat(objects) if objects else results
+        found.masks = join_masks(masks, meta)
+        return found
+
+
+@MODELS.register_module()
+class RTMDetInsHead(LargeMasksRTMDetHead):
+    """mmdet's RTMDetInsHead, which predicts masks in less memory."""
+
+
+@MODELS.register_module()
+class RTMDetInsSepBNHead(LargeMasksRTMDetHead, mmdet.RTMDetInsSepBNHead):
+    """mmdet's RTMDetInsSepBNHead, which predicts masks in less memory."""
+
+
+@MODELS.register_module()
+class MaskFormerFusionHead(mmdet.MaskFormerFusionHead):
+    """mmdet's MaskFormerFusionHead, which predicts the masks of objects in less memory.
+
+    mmdet resizes the logits of all queries to the image in float32: 4.8 GB for 100 queries in an
+    image of 12 megapixels, and copies of it. This class reads the settings of :class:`FCNMaskHead`:
+    if the logits would need over ``max_mask_bytes``, it makes the masks one by one, and none for a
+    query whose class scores less than ``score_thr``, as its object scores no more.
+
+    Remove it when mmdet does so too.
+    """
+
+    def predict(
+        self,
+        mask_cls_results: Tensor,
+        mask_pred_results: Tensor,
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+        **kwargs: Any,
+    ) -> list[dict[str, Any]]:
+        """Return the objects of each image, as ``ins_results``, with masks: (n, height, width)
+        bool, or n RLE.
+
+        ``mask_cls_results`` are logits (B, queries, classes + 1), ``mask_pred_results`` logits (B,
+        queries, h, w). Panoptic segmentations are mmdet's.
+        """
+        test_cfg = self.test_cfg
+        finds_objects = test_cfg.get('instance_on', False) and not test_cfg.get('panoptic_on', True)
+        results = []
+        for index, sample in enumerate(batch_data_samples):
+            meta = sample.metainfo
+            image = slice(index, index + 1)
+            num_masks = min(mask_pred_results.shape[1], test_cfg.get('max_per_image', 100))
+            if finds_objects and rescale and has_large_logits(num_masks, meta):
+                objects = self.find_objects(mask_cls_results[index], mask_pred_results[index], meta)
+                results.append({'ins_results': objects})
+            else:
+                results += super().predict(
+                    mask_cls_results[image], mask_pred_results[image], [sample], rescale, **kwargs
+                )
+        return results
+
+    def find_objects(
+        self, class_logits: Tensor, mask_logits: Tensor, img_meta: Mapping[str, Any]
+    ) -> InstanceData:
+        """Return the objects of an image, whose masks are made one by one.
+
+        ``class_logits`` are (queries, classes + 1), ``mask_logits`` (queries, h, w).
+        """
+        num_best = self.test_cfg.get('max_per_image', 100)
+        scores, indices = class_logits.softmax(-1)[:, :-1].flatten().topk(num_best, sorted=False)
+        labels = indices % self.num_classes
+        queries = indices // self.num_classes
+        lowest = img_meta.get('score_thr', -math.inf)
+        is_kept = (labels < self.num_things_classes) & (scores >= lowest)
+        labels = labels[is_kept]
+        height, width = img_meta['img_shape'][:2]
+        kept_scores = []
+        boxes = []
+        masks = []
+        for score, query in zip(scores[is_kept], queries[is_kept], strict=True):
+            logits = functional.interpolate(
+                mask_logits[None, None, query, :height, :width],
+                size=img_meta['ori_shape'][:2],
+                mode='bilinear',
+            )[0, 0]
+            mask = logits > 0
+            inside = logits[mask].sigmoid()
+            kept_scores.append(score * inside.sum() / (len(inside) + 1e-6))
+            boxes.append(mask2bbox(mask[None]))
+            masks.append(shrink_mask(mask, len(labels), img_meta))
+        objects = InstanceData()
+        objects.bboxes = torch.cat(boxes) if boxes else mask_logits.new_zeros(0, 4)
+        objects.labels = labels
+        objects.scores = torch.stack(kept_scores) if kept_scores else scores[:0]
+        objects.masks = join_masks(masks, img_meta)
+        return objects
+
+
+def get_max_mask_bytes(img_meta: Mapping[str, Any]) -> float:
+    """Return the memory that masks of an image may need as an array; infinite by default."""
+    return img_meta.get('max_mask_bytes', math.inf)
+
+
+def count_mask_bytes(num_masks: int, img_meta: Mapping[str, Any]) -> int:
+    """Return the bytes of so many bool masks at the size of an image."""
+    height, width = img_meta['ori_shape'][:2]
+    return num_masks * height * width
+
+
+def has_large_logits(num_masks: int, img_meta: Mapping[str, Any]) -> bool:
+    """Return whether the float32 logits of so many masks, at the size of an image, would need more
+    than ``max_mask_bytes``.
+    """
+    return 4 * count_mask_bytes(num_masks, img_meta) > get_max_mask_bytes(img_meta)
+
+
+def shrink_mask(mask: Tensor, num_masks: int, img_meta: Mapping[str, Any]) -> Tensor | RLE:
+    """Return one of an image's masks (height, width) bool as it is, or as RLE if all of them would
+    need more than ``max_mask_bytes``.
+    """
+    if count_mask_bytes(num_masks, img_meta) > get_max_mask_bytes(img_meta):
+        return encode_rle(mask.cpu().numpy())
+    return mask
+
+
+def join_masks(masks: list[Tensor | RLE], img_meta: Mapping[str, Any]) -> Tensor | list[RLE]:
+    """Join masks of :func:`shrink_mask`: to a tensor (n, height, width), or a list of RLE."""
+    if not masks:
+        return torch.zeros((0, *img_meta['ori_shape'][:2]), dtype=torch.bool)
+    if isinstance(masks[0], Tensor):
+        return torch.stack(masks)
+    return masks
 
 
 def encode_pasted(mask: Tensor, box: Tensor) -> RLE:

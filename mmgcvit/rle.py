@@ -11,6 +11,14 @@ from .errors import check_installed
 RLE = dict[str, Any]
 
 
+def find_rle_boxes(masks: list[RLE]) -> list[list[int]]:
+    """Return the box [left, top, width, height] of each mask, zeros if it is empty."""
+    check_installed('reading masks', 'pycocotools')
+    from pycocotools import mask as coco_mask
+
+    return [coco_mask.toBbox(mask).astype(int).tolist() for mask in masks]
+
+
 def encode_rle(mask: NDArray[np.bool_]) -> RLE:
     """Encode a mask (height, width) bool in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')

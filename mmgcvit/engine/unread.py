@@ -1,34 +1,22 @@
 """Reject settings that nothing reads, and scores that no metric has, before a run starts."""
 
 import inspect
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ..config import get_type_name, iter_dicts
+from ..config import LOADERS, get_type_name, iter_transforms
+from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError, suggest
+from ..model_keys import check_model_keys
+from ..tasks import CLASSIFICATION
 
 # What mmengine's Runner.setup_env reads.
 ENV_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
-# What reads a model's train_cfg and test_cfg, besides the package of the default scope and the
-# config's custom_imports. mmseg and mmrotate use heads of mmdet.
-READERS = (
-    'mmgcvit.models',
-    'mmgcvit.mmdet_fixes',
-    'mmgcvit.mmseg_fixes',
-    'mmcv.ops',
-    'mmdet.models',
-)
-# How code reads a setting of a config.
-READING = re.compile(r"""(?:cfg|config)\w*(?:\.|\[['"])(\w+)|\.(?:get|pop)\(\s*['"](\w+)['"]""")
-MISSPELT = 0.8  # difflib's similarity of two names: one letter of nine is 0.95
+# The argument of mmpretrain's cropping transforms that is the size of the crop
+CROPS = {'RandomResizedCrop': 'scale', 'RandomCrop': 'crop_size', 'CenterCrop': 'crop_size'}
 COCO_SCORES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 # The scores of mmseg's IoUMetric for each of its metrics.
 IOU_SCORES = {
@@ -40,7 +28,8 @@ IOU_SCORES = {
 
 def check_settings(cfg: Config) -> None:
     """Raise a UserError for a key below ``env_cfg``, or below a ``test_cfg`` or ``train_cfg`` of
-    the model, that nothing reads, and for a ``save_best`` that no metric has.
+    the model, that nothing reads, for a ``save_best`` that no metric has, and for an ``image_size``
+    that a pipeline does not have.
     """
     environment = cfg.get('env_cfg') or {}
     check_keys('env_cfg', environment, ENV_KEYS)
@@ -48,6 +37,27 @@ def check_settings(cfg: Config) -> None:
     check_keys('env_cfg.mp_cfg', environment.get('mp_cfg') or {}, known)
     check_model_keys(cfg)
     check_save_best(cfg)
+    check_image_size(cfg)
+
+
+def check_image_size(cfg: Config) -> None:
+    """Raise a UserError if a classifier's config has the variable ``image_size`` of the templates,
+    and its data pipelines crop images to another size, as a pipeline pasted from ImageNet does.
+    """
+    size = cfg.get('image_size')
+    if cfg.get('default_scope') != CLASSIFICATION.scope or not isinstance(size, int):
+        return
+    for loader in LOADERS:
+        for dataset in iter_unwrapped_datasets((cfg.get(loader) or {}).get('dataset')):
+            for step in iter_transforms(dataset):
+                name = get_type_name(step)
+                cropped = step.get(CROPS.get(name, ''), size)
+                if cropped not in (size, (size, size), [size, size]):
+                    raise UserError(
+                        f'image_size = {size} has no effect in {loader}, whose {name} crops images '
+                        f'to {cropped} px. Set {CROPS[name]}=image_size there, as '
+                        'docs/templates.md shows, or remove image_size'
+                    )
 
 
 def check_keys(place: str, settings: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -60,77 +70,6 @@ def check_keys(place: str, settings: Mapping[str, Any], known: Iterable[str]) ->
                 f'{place}.{key}: nothing reads it{suggest(key, known) or "."} There are '
                 f'{", ".join(known)}'
             )
-
-
-def check_model_keys(cfg: Config) -> None:
-    """Raise a UserError if a key of the model's ``test_cfg`` or ``train_cfg`` is in no source file
-    that may read it, but a similar one is.
-
-    mmdet's own configs have a key that nothing reads any more (``debug``), so another one may stay.
-    """
-    names: dict[str, str] = {}  # the first path of each key
-    for settings in iter_dicts([cfg.get('model')]):
-        for section in ('test_cfg', 'train_cfg'):
-            for path, key in iter_keys(settings.get(section), section):
-                names.setdefault(key, path)
-    imports = (cfg.get('custom_imports') or {}).get('imports') or ()
-    imports = [imports] if isinstance(imports, str) else imports
-    scope = str(cfg.get('default_scope') or '')
-    sources = [*READERS, *([f'{scope}.models', *imports] if scope else imports)]
-    files = list_files(tuple(sources))
-    unread = {*names}
-    for file in files:
-        if not unread:
-            return
-        unread -= {*list_words(file)}
-    for key in names:
-        if key in unread:
-            read = {name for file in files for name in list_read(file)}
-            for similar in get_close_matches(key, read, n=1, cutoff=MISSPELT):
-                raise UserError(f'model.{names[key]}: nothing reads it; did you mean {similar}?')
-
-
-def iter_keys(settings: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Iterate over the (path, key) of settings, except those of a dict with a ``type``, which are
-    checked when the type is built.
-    """
-    if isinstance(settings, list | tuple):
-        for index, inner in enumerate(settings):
-            yield from iter_keys(inner, f'{path}.{index}')
-    if not isinstance(settings, Mapping) or 'type' in settings:
-        return
-    for key, inner in settings.items():
-        yield f'{path}.{key}', key
-        yield from iter_keys(inner, f'{path}.{key}')
-
-
-@cache
-def list_files(modules: tuple[str, ...]) -> tuple[Path, ...]:
-    """List the source files of modules and packages that are installed."""
-    files: list[Path] = []
-    for module in modules:
-        package, *names = module.split('.')
-        spec = find_spec(package)  # of a submodule, it would import the package
-        if spec is None:
-            continue
-        for folder in spec.submodule_search_locations or ():
-            path = Path(folder, *names)
-            files += sorted(path.rglob('*.py')) if path.is_dir() else [path.with_suffix('.py')]
-        if not spec.submodule_search_locations:
-            files.append(Path(spec.origin or ''))
-    return tuple(file for file in files if file.suffix == '.py' and file.is_file())
-
-
-@cache
-def list_words(file: Path) -> frozenset[str]:
-    """Return the words of a source file."""
-    return frozenset(re.findall(r'\w+', file.read_text(errors='replace')))
-
-
-def list_read(file: Path) -> Iterator[str]:
-    """Iterate over the names of the settings that a source file reads."""
-    for match in READING.finditer(file.read_text(errors='replace')):
-        yield match[1] or match[2]
 
 
 def check_save_best(cfg: Config) -> None:

@@ -25,7 +25,7 @@ from ..datasets.decoding import DecodingSettings
 from ..datasets.records import make_coco_categories
 from ..errors import Supervision, UserError, get_first_line
 from ..models.layers.arguments import make_pair
-from ..rle import RLE
+from ..rle import RLE, find_rle_boxes
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..thresholds import ScoreThr, ScoreThresholds
 from ..tile_sizes import MIN_TILE, OVERLAP, explain_small_tiles
@@ -369,11 +369,15 @@ class Detector(Predictor[Detections]):
     def limit(self) -> float:
         return find_max_objects(self.network)
 
+    @property
+    def lowest_thr(self) -> float:
+        """The lowest confidence threshold of a class."""
+        return min([self.score_thr, *self.class_score_thr.values()])
+
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         prepared = super().prepare_image(image)
-        # mmgcvit.FCNMaskHead makes masks by them; other heads ignore them.
-        lowest = min([self.score_thr, *self.class_score_thr.values()])
-        settings = {'score_thr': lowest, 'max_mask_bytes': self.max_mask_bytes}
+        # The mask heads in mmdet_fixes.py make masks by them; other heads ignore them.
+        settings = {'score_thr': self.lowest_thr, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared
 
@@ -407,6 +411,7 @@ class Detector(Predictor[Detections]):
         is_finite = torch.isfinite(objects.bboxes).all(1)
         is_kept = is_finite & (objects.scores >= self.get_score_thr(objects.labels))
         kept = torch.nonzero(is_kept).flatten()
+        scores = objects.scores  # of all candidates, before those under a threshold are dropped
         # Sort, since Mask2Former returns its objects unsorted.
         order = kept[objects.scores[kept].argsort(descending=True, stable=True)]
         # Indexing copies masks, which may be large.
@@ -419,8 +424,8 @@ class Detector(Predictor[Detections]):
             scores=objects.scores.float().numpy(),
             labels=objects.labels.numpy(),
             classes=self.classes,
-            masks=convert_masks(objects.get('masks'), boxes, sample.ori_shape),
-            is_limited=len(objects) >= self.limit,
+            masks=convert_masks(objects.get('masks'), sample.ori_shape),
+            is_limited=torch.count_nonzero(scores >= self.lowest_thr).item() >= self.limit,
         )
 
     def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Detections:
@@ -471,16 +476,18 @@ class Detector(Predictor[Detections]):
         )
 
 
-def convert_masks(
-    masks: Tensor | list[RLE] | None, boxes: NDArray[np.float32], size: tuple[int, ...]
-) -> 'Masks | None':
-    """Convert the masks of a network, whose boxes are (n, 4), in an image of (height, width)."""
+def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'Masks | None':
+    """Convert the masks of a network in an image of (height, width)."""
     if masks is None:
         return None
     if isinstance(masks, Tensor):
         return masks.numpy().astype(bool, copy=False)
-    # A mask may reach a pixel beyond its box, and a box is inclusive for supervision.
-    crops = np.hstack([np.floor(boxes[:, :2]) - 1, np.ceil(boxes[:, 2:])])
+    # Masks of Mask2Former and RTMDet-Ins may reach beyond their boxes.
+    left, top, width, height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
+    # A box is inclusive for supervision. That of an empty mask has a pixel.
+    right = left + np.maximum(width, 1) - 1
+    bottom = top + np.maximum(height, 1) - 1
+    crops = np.stack([left, top, right, bottom], axis=1)
     return sv.CompactMask.from_coco_rle(masks, crops, size[:2])
 
 

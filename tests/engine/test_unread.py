@@ -3,12 +3,13 @@
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import override_settings
+from mmgcvit.config import override_settings, read_config
 from mmgcvit.engine.unread import check_settings, list_scores
 from mmgcvit.errors import UserError
 
 from ..configs.models import ENTRIES, read
 from ..configs.templates import TEMPLATES
+from ..conftest import ROOT
 
 # Those of other tasks need packages that are not installed.
 NAMES = [name for name in [*ENTRIES, *TEMPLATES] if not name.startswith('other_tasks/')]
@@ -61,6 +62,25 @@ def test_a_best_checkpoint_by_a_score_that_no_metric_has_is_an_error(name, score
     with pytest.raises(UserError) as raised:
         check_settings(cfg)
     assert words in str(raised.value)
+
+
+def test_a_pipeline_of_imagenet_beside_another_image_size_is_an_error(tmp_path):
+    """That of docs/templates.md, which names the size, is accepted."""
+    head = f"""_base_ = {str(ROOT / 'configs' / 'custom_cls.py')!r}
+image_size = 384
+train_dataloader = dict(dataset=dict(pipeline=[_base_.load, CROP, _base_.flip, _base_.pack]))
+test_pipeline = [_base_.load, _base_.test_resize, dict(type='CenterCrop', crop_size=384), _base_.pack]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+"""
+    config = tmp_path / 'own.py'
+    config.write_text(head.replace('CROP', 'dict(_base_.crop, scale=image_size)'))
+    check_settings(read_config(config))
+    config.write_text(head.replace('CROP', '_base_.crop'))
+    with pytest.raises(
+        UserError, match='384 has no effect in train_dataloader, whose RandomResizedC'
+    ):
+        check_settings(read_config(config))
 
 
 @pytest.mark.parametrize('score', ['auto', None, 'coco/segm_mAP_50'])

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
+from mmengine.config import Config
 
+from mmgcvit import mmdet_fixes
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import load
 from mmgcvit.inference.predictor import make_failure
 from mmgcvit.inference.results import encode_masks
 
-from .conftest import picture_of
+from ..tools.commands import DEMO
+from .conftest import make_work_dir, picture_of
 
 PICTURE = picture_of(90, 120)
 
@@ -57,6 +60,69 @@ def test_candidates_under_the_threshold_are_not_pasted(detector, monkeypatch):
 def test_no_object_over_the_threshold_gives_no_masks(detector):
     prediction = replace(detector, score_thr=1.0)(PICTURE)
     assert prediction.masks.shape == (0, 90, 120)
+
+
+OTHER_HEADS = ['rtmdet_ins_gcvit_digits', 'mask2former_gcvit_digits']
+
+
+@pytest.fixture(scope='module', params=OTHER_HEADS)
+def other(request, tmp_path_factory):
+    """A detector with another mask head and random weights, with each of its candidates."""
+    cfg = Config.fromfile(DEMO / f'{request.param}.py')
+    folder = make_work_dir(tmp_path_factory.mktemp('other'), 'detection', cfg)
+    return load(folder, device='cpu', score_thr=0.0)
+
+
+def test_masks_of_other_heads_that_are_made_one_by_one_equal_mmdets(other):
+    """They are an array, or crops if an array would need too much memory."""
+    whole = replace(other, max_mask_bytes=2**40)(PICTURE)
+    assert len(whole) > 10
+    assert whole.masks.any((1, 2)).any()
+    for max_mask_bytes in (len(whole) * PICTURE[..., 0].size, 0):
+        found = replace(other, max_mask_bytes=max_mask_bytes)(PICTURE)
+        assert isinstance(found.masks, np.ndarray) == (max_mask_bytes > 0)
+        np.testing.assert_array_equal(found.labels, whole.labels)
+        np.testing.assert_allclose(found.scores, whole.scores, rtol=1e-5)
+        np.testing.assert_allclose(found.boxes, whole.boxes, atol=1e-3)
+        np.testing.assert_array_equal(found.masks, whole.masks)
+        assert encode_masks(found.masks) == encode_masks(whole.masks)
+
+
+def test_masks_of_other_heads_under_the_threshold_are_not_made(other, monkeypatch):
+    made = []
+    shrink = mmdet_fixes.shrink_mask
+    monkeypatch.setattr(
+        mmdet_fixes, 'shrink_mask', lambda *args: made.append(args) or shrink(*args)
+    )
+    every = replace(other, max_mask_bytes=0)(PICTURE)
+    threshold = np.median(every.scores).item()
+    made.clear()
+    kept = replace(other, max_mask_bytes=0, score_thr=threshold)(PICTURE)
+    np.testing.assert_array_equal(kept.masks, every.filter(threshold).masks)
+    assert len(kept) <= len(made) < len(every)
+
+
+def test_no_object_of_other_heads_over_the_threshold_gives_no_masks(other):
+    for max_mask_bytes in (2**40, 0):
+        prediction = replace(other, max_mask_bytes=max_mask_bytes, score_thr=1.0)(PICTURE)
+        assert prediction.masks.shape == (0, 90, 120)
+
+
+def test_mmdets_mask_head_in_a_users_config_needs_no_more_memory(tmp_path):
+    base = DEMO / 'mask_rcnn_gcvit_digits.py'
+    config = tmp_path / 'own.py'
+    config.write_text(
+        f"_base_ = {str(base)!r}\nmodel = dict(roi_head=dict(mask_head=dict(type='FCNMaskHead')))"
+    )
+    model = load(config, DEMO / 'weights' / f'{base.stem}.safetensors', 'cpu')
+    assert type(model.network.roi_head.mask_head) is mmdet_fixes.FCNMaskHead
+
+
+def test_fewer_candidates_over_the_threshold_than_the_model_returns_are_not_limited(other):
+    """The model returns candidates of any score, so their number says nothing."""
+    limit = other.limit
+    assert other(PICTURE).is_limited == (len(other(PICTURE)) >= limit)
+    assert not replace(other, score_thr=1.0)(PICTURE).is_limited
 
 
 @pytest.mark.parametrize(

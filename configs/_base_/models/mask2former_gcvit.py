@@ -96,7 +96,7 @@ model = dict(
         ),
     ),
     panoptic_fusion_head=dict(
-        type='MaskFormerFusionHead', num_things_classes=num_classes, num_stuff_classes=0
+        type='mmgcvit.MaskFormerFusionHead', num_things_classes=num_classes, num_stuff_classes=0
     ),
     train_cfg=dict(
         num_points=12544,

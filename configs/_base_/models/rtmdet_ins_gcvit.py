@@ -38,7 +38,7 @@ model = dict(
         act_cfg=act_cfg,
     ),
     bbox_head=dict(
-        type='RTMDetInsSepBNHead',
+        type='mmgcvit.RTMDetInsSepBNHead',
         num_classes=80,
         in_channels=channels,
         stacked_convs=2,
