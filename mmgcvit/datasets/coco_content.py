@@ -216,6 +216,13 @@ def remove_keys(entry: JsonObject, keys: Iterable[str]) -> JsonObject:
     return {key: value for key, value in entry.items() if key not in keys}
 
 
+def has_track_id(annotation: CocoAnnotation) -> bool:
+    """Return whether an annotation has the id of a track, as CVAT and trackers write it."""
+    attributes = annotation.others.get('attributes')
+    own = attributes if isinstance(attributes, dict) else {}
+    return 'track_id' in annotation.others or 'track_id' in own
+
+
 def find_rotation(annotation: CocoAnnotation) -> float:
     """Return the degrees by which CVAT has rotated the rectangle of an annotation, mostly 0."""
     attributes = annotation.others.get('attributes')

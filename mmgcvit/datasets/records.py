@@ -333,10 +333,11 @@ def list_coco_categories() -> list[CocoCategory]:
 def make_coco_categories(names: Sequence[str]) -> list[CocoCategory]:
     """Return COCO's categories for class names.
 
-    Ids are 1, 2, ..., but for COCO's 80 names COCO's own, so that predictions fit its files.
+    Ids are 1, 2, ..., but for COCO's 80 names, in any order, COCO's own, so that predictions fit its
+    files. This holds for the data of all formats, and for predictions.
     """
     if len(names) == 80:
-        coco = list_coco_categories()
-        if list(names) == [category['name'] for category in coco]:
-            return coco
+        ids = {category['name']: category['id'] for category in list_coco_categories()}
+        if ids.keys() == set(names):
+            return [{'id': ids[name], 'name': name} for name in names]
     return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]

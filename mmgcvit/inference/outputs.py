@@ -121,7 +121,7 @@ def write_counts(
 
 def escape_formula(text: str) -> str:
     """Put an apostrophe before a cell that spreadsheets would compute."""
-    return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
+    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t', '\r')) else text
 
 
 def make_table(counts: Mapping[str, Counter[int]], model: Predictor[Any]) -> Table:

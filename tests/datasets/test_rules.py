@@ -303,6 +303,15 @@ ROWS = [
     (objects.TURNED_IN_CONFIG, edit_coco('annotations', **TURNED), COCO[2:]),
     (objects.BOX_MASKS, set_option('corners'), ('coco',)),
     (objects.BRUSH_MASKS, set_option('brush'), ('coco',)),
+    (objects.TRACK_IDS, edit_coco('annotations', attributes={'track_id': 3}), ('coco',)),
+    (objects.TRACK_IDS, edit_coco('annotations', track_id=3), ('coco',)),
+    (
+        objects.TRACK_IDS,
+        edit_text(
+            '</object>', '<attribute><name>track_id</name><value>3</value></attribute></object>'
+        ),
+        ('voc',),
+    ),
     (
         objects.CROWD_MASKS,
         edit_coco('annotations', bbox=BOX, segmentation=encode_box(BOX), iscrowd=1),
@@ -385,6 +394,7 @@ FOLDER_ONLY = {
     parsed.SCATTERED: 'no config reads maps of instances',
     parsed.VOID_NUMBERS: 'no config reads maps of instances',
     parsed.FRACTIONS: 'no config reads VOC',
+    objects.TRACK_IDS: 'mmdet ignores keys that it does not know',
     objects.TURNED_BOXES: 'boxes are read as they are: TURNED_IN_CONFIG is asked',
 }
 CELLS = [(rule, change, column) for rule, change, columns in ROWS for column in columns]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ...errors import UserError, shorten
+from ...errors import UserError, format_count, shorten
 from ...files import make_absolute
 from ..annotations import (
     Box,
@@ -33,15 +33,16 @@ from ..coco_content import (
     find_missing_keys,
     find_rotation,
     find_wrong_types,
+    has_track_id,
     is_coco,
     parse_content,
     read_json,
 )
 from ..folders import Folder
 from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
-from ..records import Category, DatasetInfo, ObjectImage, ObjectSplit
+from ..records import Category, DatasetInfo, ObjectImage, ObjectSplit, make_coco_categories
 from ..rules.coco import DUPLICATE_IDS, NOT_COCO, UNLISTED, WRONG_FLAGS
-from ..rules.objects import TURNED_BOXES
+from ..rules.objects import TRACK_IDS, TURNED_BOXES
 from ..rules.rule import Finding, Issue, make_findings, reject_broken
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
@@ -343,7 +344,8 @@ def read_dataset(
 
 
 def make_categories(content: CocoContent) -> list[Category]:
-    """Return the categories of training, with names that are strings, and new ids.
+    """Return the categories of training, with names that are strings, and the ids that
+    all formats have (:func:`.make_coco_categories`).
 
     mmdet looks classes up by their names. Roboflow's first category has no objects and is the
     supercategory of the others: it is left out.
@@ -354,9 +356,10 @@ def make_categories(content: CocoContent) -> list[Category]:
     is_parent = bool(rest) and all(category.supercategory == first.name for category in rest)
     if is_parent and first.id not in used:
         categories = rest
+    entries = make_coco_categories([str(category.name) for category in categories])
     return [
-        Category(id=new_id, name=str(category.name), others=category.others)
-        for new_id, category in enumerate(categories, start=1)
+        Category(id=entry['id'], name=entry['name'], others=category.others)
+        for entry, category in zip(entries, categories, strict=True)
     ]
 
 
@@ -397,6 +400,10 @@ class SplitReader:
         sizes = {image.id: image.size for image in self.content.images}
         have_masks = any(annotation.mask is not None for annotation in self.content.annotations)
         findings = []
+        num_tracked = sum(map(has_track_id, self.content.annotations))
+        if num_tracked:
+            tracked = f'{self.path}: {format_count(num_tracked, "object")}'
+            findings.append(Finding(TRACK_IDS, tracked))
         number = 0
         for index, annotation in enumerate(self.content.annotations):
             place = f'annotations[{index}] (id {annotation.id!r:.60})'

@@ -136,6 +136,12 @@ def describe_unknown(folder: Folder) -> str:
         if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
             way_out = CONVERT_LABELME.format(shlex.quote(str(path.parent)))
             return f'{folder.path} has the JSON files of labelme. {way_out}'
+    for file in folder.list_files('.txt'):
+        if file.as_posix().endswith('gt/gt.txt'):
+            return (
+                f'{folder.path} has the file {file} of the MOT Challenge, with tracks. Convert it to '
+                'COCO, for example by CVAT: import it as MOT, and export it as COCO 1.0'
+            )
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:

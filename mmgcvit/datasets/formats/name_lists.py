@@ -81,7 +81,12 @@ def read_text_list(file: Path) -> list[str]:
         UserError: Numbers before the names are those of other classes than the lines, or
             ``__ignore__`` is not in the first line.
     """
-    names = [line.strip() for line in read_text(file).strip().split('\n')]
+    return parse_text_list(read_text(file), file)
+
+
+def parse_text_list(text: str, file: Path) -> list[str]:
+    """Return the class names in the text of a file, as :func:`read_text_list` does."""
+    names = [line.strip() for line in text.strip().split('\n')]
     is_of_labelme = names[0] == LABELME_IGNORE
     if file.name == LABELME_NAMES and not is_of_labelme:
         return []

@@ -12,7 +12,7 @@ from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import UserError, get_first_line, shorten
+from ...errors import UserError, format_count, get_first_line, shorten
 from ..annotations import (
     Box,
     Size,
@@ -28,7 +28,7 @@ from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
-from ..rules.objects import TURNED_BOXES
+from ..rules.objects import TRACK_IDS, TURNED_BOXES
 from ..rules.parsing import FRACTIONS, UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
 from ..rules.rule import make_findings, make_split_findings
 
@@ -102,6 +102,7 @@ class VocImage:
     size: Size
     objects: Sequence[VocObject]
     problems: Sequence[str]  # objects that are not parsed
+    num_tracked: int = 0  # objects with the id of a track
 
 
 def match_layouts(folder: Folder) -> Fit:
@@ -154,6 +155,11 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
         for each in image.objects
         if each.rotation
     ]
+    tracked = [
+        f'{image.path}: {format_count(image.num_tracked, "object")}'
+        for image in images
+        if image.num_tracked
+    ]
     converted = {split: map(convert, own) for split, own in found.by_split.items()}
     return DatasetInfo(
         folder=folder.path,
@@ -169,6 +175,7 @@ def read_dataset(folder: Folder, layout: Layout, pairs: Pairs, task: str | None)
             *make_findings(ZERO_BASED, from_0),
             *make_findings(FRACTIONS, fractions if has_many_fractions and not from_0 else []),
             *make_findings(TURNED_BOXES, turned),
+            *make_findings(TRACK_IDS, tracked),
         ],
     )
 
@@ -202,28 +209,31 @@ def read_image(folder: Path, pair: Pair) -> VocImage:
         size = read_sizes(image).upright
     objects = []
     problems = []
+    num_tracked = 0
     for number, element in enumerate(root.iter('object'), start=1):
         name = element.findtext('name', '').strip()
         difficult = element.findtext('difficult', '').strip()
         values = [element.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         corners = parse_corners(values)
         is_difficult = parse_flag(difficult)
+        rotation = parse_rotation(read_attribute(element, 'rotation'))
+        num_tracked += read_attribute(element, 'track_id') is not None
         if name and corners and is_difficult is not None:
-            objects.append(VocObject(name, corners, is_difficult, read_rotation(element)))
+            objects.append(VocObject(name, corners, is_difficult, rotation))
         else:
             problems.append(
                 f'{file}: object {number} has the name {name!r}, {", ".join(BOX_KEYS)} {values}, '
                 f'difficult {difficult!r}'
             )
-    return VocImage(image, size, objects=objects, problems=problems)
+    return VocImage(image, size, objects=objects, problems=problems, num_tracked=num_tracked)
 
 
-def read_rotation(element: ElementTree.Element) -> float:
-    """Return the degrees by which CVAT has rotated the box of an object, mostly 0."""
+def read_attribute(element: ElementTree.Element, name: str) -> str | None:
+    """Return the value of an attribute that CVAT has written for an object, or None."""
     for attribute in element.iter('attribute'):
-        if attribute.findtext('name', '').strip() == 'rotation':
-            return parse_rotation(attribute.findtext('value', ''))
-    return 0.0
+        if attribute.findtext('name', '').strip() == name:
+            return attribute.findtext('value', '')
+    return None
 
 
 def find_fractions(images: Sequence[VocImage]) -> list[str]:

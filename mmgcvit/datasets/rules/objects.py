@@ -95,6 +95,10 @@ TURNED_IN_CONFIG = make_config_rule(
     'Write the boxes that enclose them, or use train --data FOLDER, which reads them so',
     in_config=ConfigEffect.NOTED,
 )
+TRACK_IDS = make_folder_note(
+    'ids of tracks (track_id, of videos), which are not trained: an object of each frame is one',
+    'Nothing to do: neighbouring frames of one video are held out together',
+)
 CORNER_BOXES = Rule(
     'boxes that are x1, y1, x2, y2 by their area or mask',
     'COCO has [x, y, width, height]: write [x1, y1, x2 - x1, y2 - y1], or correct the areas',

@@ -7,6 +7,7 @@ corrected.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ LABEL_WRITERS: Mapping[str, Mapping[str, type[LabelWriter[Any]]]] = {
     CLASSIFICATION.name: {'class folders': ClassFolderWriter},
 }
 MARK = 'made_by.json'
+# Characters that UTF-8 or XML does not have
+NOT_WRITTEN = re.compile('[\ud800-\udfff\ufffe\uffff]')
 
 
 def check_new_folder(folder: Path) -> None:
@@ -92,11 +95,11 @@ def is_picture_name(name: str) -> bool:
 def check_class_names(classes: Sequence[str], folder: Path) -> None:
     """Raise a UserError if the names of a model's classes are not usable for a dataset."""
     wrong = [finding.example for finding in find_wrong_names(folder, classes)]
-    wrong += [repr(name) for name in classes if name != name.strip()]
+    wrong += [repr(name) for name in classes if name != name.strip() or NOT_WRITTEN.search(name)]
     if wrong:
         raise UserError(
             f'--labels: the model has the class names {shorten(wrong)}, which are empty, have '
-            'control characters or blanks at an end, or are equal to another one but for case, '
+            'control or invalid characters or blanks at an end, or are equal to another one but for case, '
             'blanks or Unicode form. Labels of such classes cannot be read'
         )
 

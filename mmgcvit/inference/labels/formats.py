@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 
 from ...datasets.annotations import Box, Size
+from ...datasets.formats.name_lists import parse_text_list
 from ...datasets.formats.yolo import have_keypoints
 from ...datasets.records import (
     Category,
@@ -188,10 +189,13 @@ class VocWriter(ObjectWriter):
         self.names: list[str] = []
 
     def find_problem(self) -> str:
-        wrong = [name for name in self.classes if ':' in name]
+        wrong = [name for name in self.classes if ':' in name or name.startswith('#')]
         if not wrong:
             return ''
-        return f'labelmap.txt of Pascal VOC cannot have the classes {shorten(wrong)}, with a colon'
+        return (
+            f'labelmap.txt of Pascal VOC cannot have the classes {shorten(wrong)}, with a colon, or '
+            'with a # at the start, which begins a comment'
+        )
 
     def write_objects(self, image: LabelImage) -> None:
         width, height = image.size
@@ -353,13 +357,29 @@ class LabelStudioWriter(ObjectWriter):
 class MapWriter(LabelWriter[Segmentation]):
     """Semantic maps: a PNG file for each picture, with class indices, and the names of classes."""
 
+    names_file = 'classes.txt'
+
     def find_problem(self) -> str:
-        if len(self.classes) <= MAX_MAP_CLASSES:
+        if len(self.classes) > MAX_MAP_CLASSES:
+            return (
+                f'the model has {len(self.classes)} classes. Maps have 8 bits, so at most '
+                f'{MAX_MAP_CLASSES} can be written'
+            )
+        file = Path(self.names_file)
+        try:
+            names = parse_text_list(self.list_names(), file)
+        except UserError as error:
+            return str(error)
+        if names == self.classes:
             return ''
         return (
-            f'the model has {len(self.classes)} classes. Maps have 8 bits, so at most '
-            f'{MAX_MAP_CLASSES} can be written'
+            f'{file} cannot have the classes {shorten(self.classes)}, which would be read as '
+            f'{shorten(names)}'
         )
+
+    def list_names(self) -> str:
+        """Return the text of the file with the names of the classes."""
+        return ''.join(f'{name}\n' for name in self.classes)
 
     def get_picture_folder(self, prediction: Segmentation) -> Path:
         return self.folder / 'images'
@@ -374,7 +394,7 @@ class MapWriter(LabelWriter[Segmentation]):
         ]
 
     def finish(self) -> None:
-        write_text(self.folder / 'classes.txt', ''.join(f'{name}\n' for name in self.classes))
+        write_text(self.folder / self.names_file, self.list_names())
 
 
 class ClassFolderWriter(LabelWriter[Classification]):

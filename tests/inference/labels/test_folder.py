@@ -522,6 +522,12 @@ def test_videos_have_no_labels():
         ('classification', ('cat/dog', '.x', 'y'), None, 'cat/dog, .x cannot be names of folders'),
         ('classification', ('x', 'y'), 'coco', '--labels-format is only for detectors'),
         ('segmentation', ('x', 'y'), 'coco', '--labels-format is only for detectors'),
+        (
+            'keypoints',
+            ('x', 'y'),
+            None,
+            'labels of a keypoints model cannot be written, only those',
+        ),
     ],
 )
 def test_classes_and_formats_that_cannot_be_written_are_rejected(
