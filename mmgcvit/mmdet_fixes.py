@@ -278,7 +278,8 @@ class MaskFormerFusionHead(mmdet.MaskFormerFusionHead):
         for index, sample in enumerate(batch_data_samples):
             meta = sample.metainfo
             image = slice(index, index + 1)
-            num_masks = min(mask_pred_results.shape[1], test_cfg.get('max_per_image', 100))
+            # mmdet copies the masks of queries that are objects of several classes.
+            num_masks = max(mask_pred_results.shape[1], test_cfg.get('max_per_image', 100))
             if finds_objects and rescale and has_large_logits(num_masks, meta):
                 objects = self.find_objects(mask_cls_results[index], mask_pred_results[index], meta)
                 results.append({'ins_results': objects})
@@ -354,11 +355,13 @@ def shrink_mask(mask: Tensor, num_masks: int, img_meta: Mapping[str, Any]) -> Te
 
 def join_masks(masks: list[Tensor | RLE], img_meta: Mapping[str, Any]) -> Tensor | list[RLE]:
     """Join masks of :func:`shrink_mask`: to a tensor (n, height, width), or a list of RLE."""
-    if not masks:
-        return torch.zeros((0, *img_meta['ori_shape'][:2]), dtype=torch.bool)
-    if isinstance(masks[0], Tensor):
-        return torch.stack(masks)
-    return masks
+    tensors = [mask for mask in masks if isinstance(mask, Tensor)]
+    encoded = [mask for mask in masks if not isinstance(mask, Tensor)]
+    if encoded:
+        return encoded
+    if tensors:
+        return torch.stack(tensors)
+    return torch.zeros((0, *img_meta['ori_shape'][:2]), dtype=torch.bool)
 
 
 def encode_pasted(mask: Tensor, box: Tensor) -> RLE:

@@ -19,7 +19,7 @@ from torch import nn
 from ..checkpoints.pretrained import check_fits
 from ..checkpoints.reading import read_metadata, resolve_file
 from ..checkpoints.safe_loading import Checkpoint
-from ..config import get_type_name, iter_dicts
+from ..config import get_type_name
 from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
@@ -35,8 +35,6 @@ from .model_files import ModelFiles
 from .predictor import Classifier, Detector, Predictor, Segmentor
 
 Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
-# mmdet's heads of which mmgcvit.mmdet_fixes has a subclass that needs less memory in prediction
-LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 # By the package of the task, which is the ``default_scope`` of configs
 PREDICTORS: dict[str, type[Predictor[Any]]] = {
     DETECTION.scope: Detector,
@@ -136,7 +134,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: An
         )
     model_cfg = get_model_config(cfg)
     disable_lora(model_cfg)
-    save_mask_memory(model_cfg, scope)
+    PREDICTORS[scope].adapt_config(model_cfg)
     if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
         # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
         # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
@@ -164,19 +162,6 @@ def disable_lora(model_cfg: ConfigDict) -> None:
     backbone = model_cfg.get('backbone') or {}
     if 'lora_rank' in backbone:
         backbone.lora_rank = 0
-
-
-def save_mask_memory(model_cfg: ConfigDict, scope: str) -> None:
-    """Change the config of a detector so that mmdet's mask heads are this package's, which make no
-    masks under the confidence threshold, and none at the size of a large image. The masks are equal.
-    """
-    if scope != DETECTION.scope:
-        return
-    from .. import mmdet_fixes  # noqa: F401  # it registers the heads
-
-    for settings in iter_dicts([model_cfg]):
-        if settings.get('type') in LARGE_MASK_HEADS:
-            settings['type'] = f'mmgcvit.{settings["type"]}'
 
 
 def make_predictor(

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, overload
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..config import find_max_objects
+from ..config import find_max_objects, iter_dicts
 from ..datasets.decoding import DecodingSettings
 from ..datasets.records import make_coco_categories
 from ..errors import Supervision, UserError, get_first_line
@@ -62,6 +63,8 @@ NMS_IOS_THR = 0.5
 MARGIN = 1 / 64
 MAX_COVERED = 0.7
 MAX_MASK_BYTES = 1 << 30
+# mmdet's heads of which mmdet_fixes.py has a subclass that predicts masks in less memory
+LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 # Parts of the errors of torch and NumPy when memory runs out
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 
@@ -98,6 +101,10 @@ class Predictor(ABC, Generic[P]):
     class_score_thr: Mapping[str, float] = field(default_factory=dict)
     # If the masks of an image would need more bytes as an array, a detector returns a CompactMask.
     max_mask_bytes: int = MAX_MASK_BYTES
+
+    @classmethod
+    def adapt_config(cls, model_cfg: ConfigDict) -> None:
+        """Change a copy of the config of a model before it is built for prediction."""
 
     @abstractmethod
     def read_sample(self, sample: BaseDataElement) -> P:
@@ -365,6 +372,17 @@ class Detector(Predictor[Detections]):
     task = DETECTION.name
     finds_objects = True
 
+    @classmethod
+    def adapt_config(cls, model_cfg: ConfigDict) -> None:
+        """Replace mmdet's mask heads by this package's, which make no masks of objects under the
+        confidence threshold, and none at the size of a large image. The masks are equal.
+        """
+        from .. import mmdet_fixes  # noqa: F401  # it registers the heads
+
+        for settings in iter_dicts([model_cfg]):
+            if settings.get('type') in LARGE_MASK_HEADS:
+                settings['type'] = f'mmgcvit.{settings["type"]}'
+
     @property
     def limit(self) -> float:
         return find_max_objects(self.network)
@@ -390,7 +408,7 @@ class Detector(Predictor[Detections]):
 
     def list_categories(self) -> list[Record]:
         """Return the id and the name of each class. Ids are COCO's or start at 1."""
-        return make_coco_categories(self.classes)
+        return [{**category} for category in make_coco_categories(self.classes)]
 
     def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
         thresholds = self.thresholds.override(score_thr)

@@ -206,7 +206,7 @@ def describe_origin(
     """
     checkpoint = model.checkpoint
     has_file = checkpoint is not None and not is_url(checkpoint) and Path(checkpoint).is_file()
-    thresholds = {OVERALL_KEY: None, BY_CLASS_KEY: None}
+    thresholds: Record = {OVERALL_KEY: None, BY_CLASS_KEY: None}
     if model.finds_objects:
         thresholds = model.thresholds.to_json()
     return {
