@@ -111,7 +111,8 @@ setup(
             *('torch>=2.1,<2.6', 'torchvision>=0.16,<0.21', 'numpy<2'),
             *('mmengine>=0.10,<0.11', 'mmcv-lite>=2.0,<2.2'),
             *('mmdet>=3.3,<3.4', 'mmsegmentation>=1.2.2,<1.3', 'mmpretrain>=1.2,<1.3'),
-            *('ftfy', 'regex'),
+            # mmengine 0.10 imports pkg_resources for 'mmdet::...', which setuptools 81 has no more.
+            *('ftfy', 'regex', 'setuptools<81'),
         ],
         # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others
         # write datasets.

@@ -67,7 +67,8 @@ nb_execution_mode = 'off'
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'description'
-autodoc_typehints_description_target = 'documented_params'
+# Each parameter is listed with its type, also where a docstring explains it in its text.
+autodoc_typehints_description_target = 'all'
 autodoc_default_options = {'show-inheritance': True}
 napoleon_numpy_docstring = False
 # Inherited docstrings are those of the OpenMMLab packages.

@@ -1,6 +1,7 @@
 """Find and read configs, validate ``--cfg-options``, and iterate over nested settings."""
 
 import inspect
+import re
 import traceback
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from .errors import (
     get_first_line,
     suggest,
 )
-from .files import expand_user, make_absolute
+from .files import expand_user, make_absolute, read_text
 from .ops.packages import TASK_PACKAGES, import_task_package
 from .tasks import TASK_BY_SCOPE
 
@@ -113,7 +114,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> '
         cfg = Config.fromfile(make_absolute(path))
     # A config is Python code and may raise any exception.
     except Exception as error:
-        raise UserError(f'{path}: {explain_error(error)}') from None
+        raise UserError(f'{path}: {explain_base(path) or explain_error(error)}') from error
     override_settings(cfg, options or {}, path)
     return cfg
 
@@ -201,9 +202,29 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    folders = (CONFIGS, expand_user(path).parent)
-    files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
+    files = {}
+    for file in CONFIGS.rglob('*.py'):
+        name = file.relative_to(CONFIGS).with_suffix('')
+        if name.parts[0] != '_base_':
+            files[file.stem] = str(name)
+    files |= {file.stem: str(file) for file in expand_user(path).parent.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
+
+
+def explain_base(path: str | Path) -> str:
+    """Return what to write instead of a ``_base_`` of this project with ``::``, which mmengine
+    reads for OpenMMLab's packages only; '' if a config has none.
+    """
+    base = re.search(
+        r"""^_base_\b[^#]*?['"]mmgcvit::([\w./-]+)['"]""", read_text(Path(path)), re.MULTILINE
+    )
+    if base is None:
+        return ''
+    name = base[1].removesuffix('.py')
+    return (
+        f"mmengine does not find 'mmgcvit::{base[1]}', since it knows only OpenMMLab's own packages "
+        f"by '::'. Write _base_ = __import__('mmgcvit').get_config_path('{name}.py')"
+    )
 
 
 def explain_error(error: BaseException) -> str:

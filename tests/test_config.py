@@ -88,3 +88,27 @@ def test_error_of_a_broken_config_names_file_and_line(tmp_path):
         assert str(error.value).startswith(f'{path}: it ')
         assert reason in str(error.value)
         assert '\n' not in str(error.value)
+
+
+def test_a_base_of_this_project_with_colons_is_answered_with_the_line_that_works(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = 'mmgcvit::mask_rcnn_gcvit_t.py'\n")
+    with pytest.raises(UserError) as error:
+        read_config(config)
+    line = re.search(r'Write (_base_ = .*)', str(error.value))[1]
+    config.write_text(f'{line}\n')
+    assert read_config(config).model.type == 'MaskRCNN'
+
+
+@pytest.mark.parametrize(
+    ('name', 'suggested'),
+    [
+        ('mask_rcnn_gcvit_objects', 'demo/mask_rcnn_gcvit_objects'),
+        ('mask_rcnn_gcvit_tt', 'mask_rcnn_gcvit_t'),
+        ('mask2former_gcvit_t', 'other_heads/mask2former_gcvit_t'),
+    ],
+)
+def test_a_wrong_name_of_a_config_is_answered_with_one_that_is_found(name, suggested):
+    with pytest.raises(UserError, match=f'did you mean {suggested}[?]'):
+        read_config(name)
+    assert Path(locate_config(suggested)).is_file()

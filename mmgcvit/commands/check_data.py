@@ -29,6 +29,9 @@ from .options import CONFIG, add_cfg_options, add_data_option, add_integer, chec
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+EXAMPLE = 'mmgcvit check-data photos --contact-sheet samples.jpg'
+PAGE = 'docs/data_rules.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(

@@ -11,6 +11,9 @@ from pathlib import Path
 from ..errors import UserError, shorten
 from ..files import check_target, expand_user, is_url, write_text
 
+EXAMPLE = 'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_tiny.pth'
+PAGE = 'docs/checkpoints.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')

@@ -7,6 +7,9 @@ from ..files import check_target
 from ..inference.model_files import find_model_files
 from .options import add_config_and_checkpoint
 
+EXAMPLE = 'mmgcvit export work_dirs/photos model.onnx'
+PAGE = 'docs/deploy.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)

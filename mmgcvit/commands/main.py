@@ -114,7 +114,10 @@ def format_versions() -> str:
 
 def format_usage() -> str:
     lines = [f'    mmgcvit {name:<14}{description}\n' for name, description in COMMANDS.items()]
-    return f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.'
+    return (
+        f'Commands, each with --help:\n{"".join(lines)}--version lists the installed versions.\n'
+        'Example: mmgcvit train --data photos. More: docs/index.md'
+    )
 
 
 def run_command(command: str | ModuleType, arguments: Sequence[object] | None = None) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from ..evaluation.task_evaluation import ClassReport
     from ..inference.predictor import Predictor
 
+EXAMPLE = 'mmgcvit mistakes work_dirs/photos --worst 40'
+PAGE = 'docs/look_at_a_run.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     add_model_options(parser)

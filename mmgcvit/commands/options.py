@@ -40,7 +40,7 @@ def parse_args(command: ModuleType, name: str) -> Namespace:
     # The description is the first line of the docstring, without the usage that it may end with.
     docstring = command.__doc__ or ''
     description = re.sub(': mmgcvit .*', '.', docstring.partition('\n')[0])
-    parser = ArgumentParser(description=description)
+    parser = ArgumentParser(description=description, epilog=format_epilog(command))
     command.add_options(parser)
     args, unknown = parser.parse_known_intermixed_args(translate_options(name, arguments))
     if unknown:
@@ -48,6 +48,13 @@ def parse_args(command: ModuleType, name: str) -> Namespace:
         suggestion = suggest(unknown[0].lstrip('-'), options, format_option) or '.'
         raise UserError(f'unknown argument {unknown[0]}{suggestion} All are in --help')
     return args
+
+
+def format_epilog(command: ModuleType) -> str | None:
+    """Return a command's example and its page, which end its help. Scripts in tools have none."""
+    if not hasattr(command, 'EXAMPLE'):
+        return None
+    return f'Example: {command.EXAMPLE}. More: {command.PAGE}'
 
 
 def add_common_options(parser: ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:

@@ -14,6 +14,8 @@ from ..errors import UserError
 from ..files import write_figure
 from ..runs import RunFolder
 
+EXAMPLE = 'mmgcvit plot work_dirs/photos work_dirs/photos2'
+PAGE = 'docs/look_at_a_run.md'  # explains the command
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')  # keys of mmengine's logs
 # A line of the config that mmengine writes beside the logs
 NOT_RESUMED = re.compile(r'^resume ?= ?False$', re.MULTILINE)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..inference.measurements import PixelSize
     from ..inference.predictor import Predictor
 
+EXAMPLE = 'mmgcvit predict work_dirs/photos new_photos --out-dir found'
+PAGE = 'docs/predict.md'  # explains the command
 # The keys of ``OBJECT_WRITERS``, whose import takes seconds
 LABEL_FORMATS = ('coco', 'yolo', 'voc', 'label-studio', 'labelme')
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')

@@ -14,6 +14,9 @@ from ..inference.model_files import ModelFiles, find_model_files
 from ..thresholds import ScoreThresholds
 from .options import add_config_and_checkpoint
 
+EXAMPLE = 'mmgcvit publish work_dirs/photos'
+PAGE = 'docs/checkpoints.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)

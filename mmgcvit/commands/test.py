@@ -13,6 +13,9 @@ from .options import (
     hide_gpus,
 )
 
+EXAMPLE = 'mmgcvit test work_dirs/photos'
+PAGE = 'docs/commands.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     add_config_and_checkpoint(parser)

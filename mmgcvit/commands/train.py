@@ -24,6 +24,9 @@ from .options import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+EXAMPLE = 'mmgcvit train --data photos --epochs 40'
+PAGE = 'docs/custom_dataset.md'  # explains the command
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', type=locate_config, metavar='CONFIG', help=CONFIG)

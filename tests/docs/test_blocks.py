@@ -53,6 +53,19 @@ def test_every_command_has_an_example_that_parses(monkeypatch):
         check_command(example.strip('`'), monkeypatch)
 
 
+@pytest.mark.parametrize('name', COMMANDS)
+def test_help_ends_with_the_example_and_the_page_of_a_command(name, monkeypatch, capsys):
+    command = import_module(f'mmgcvit.commands.{name.replace("-", "_")}')
+    examples = {row[0]: row[2] for row in find_table('docs/commands.md', 'command')}
+    assert examples[f'`{name}`'] == f'`{command.EXAMPLE}`'
+    assert (ROOT / command.PAGE).exists()
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit', '--help'])
+    with pytest.raises(SystemExit):
+        parse_args(command, name)
+    words = capsys.readouterr().out.split()
+    assert ' '.join(words).endswith(f'Example: {command.EXAMPLE}. More: {command.PAGE}')
+
+
 def check_command(command, monkeypatch):
     # The reader replaces names of configs.
     command = re.sub(r'configs/(NAME|my_\w+)\.py|\bCONFIG\b', 'configs/custom_coco.py', command)

@@ -63,6 +63,8 @@ def test_the_notebook_was_run_in_order_and_is_small_and_its_pictures_have_alt_te
 def test_the_tutorial_ends_with_an_onnx_file_that_detects_what_the_model_detects(tmp_path):
     for block in find_blocks(PAGE, *SHELLS):
         for command in split_commands(block.text):
+            if command.startswith(('make install', 'source')):  # the tests' environment has it all
+                continue
             run_command(tmp_path, command.replace('--epochs 40', '--epochs 8'))
             if command.startswith('mmgcvit train'):
                 # Eight epochs give low scores, so the chosen threshold may leave nothing to

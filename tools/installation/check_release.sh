@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
 # Build the source distribution and the wheel of the last commit, check them, install the wheel into
 # a new environment outside of the clone, and predict the photo of 24 coins with it:
-#   tools/installation/check_release.sh [FOLDER]      (default: build/release; PYTHON=python3)
-# It takes 5 minutes and 8 GB. FOLDER/dist then has the files of the release.
+#   tools/installation/check_release.sh [--try] [FOLDER]      (default: build/release; PYTHON=python3)
+# It takes 5 minutes and 8 GB. FOLDER/dist then has the files of the release. Before, it stops if a
+# page or the metadata say what is not true of a release, or the tag of the commit is of another
+# version; with --try it only lists them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+try=0
+if [ "${1:-}" = --try ]; then
+	try=1
+	shift
+fi
 folder=$(realpath -m "${1:-build/release}") python=${PYTHON:-python3}
+tag=$(git tag --points-at HEAD 'v*' | head -n 1)
+"$python" tools/installation/release_texts.py "$tag" || [ "$try" = 1 ]
 rm -rf "$folder"
 mkdir -p "$folder/source" "$folder/try"
 git archive HEAD | tar -x -C "$folder/source"
