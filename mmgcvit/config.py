@@ -202,10 +202,11 @@ def suggest_config(path: str | Path) -> str:
     """Return ``; did you mean CONFIG?``, with one of this project or beside ``path``, or '' if no
     name is similar.
     """
-    files = {}
-    for file in CONFIGS.rglob('*.py'):
+    files: dict[str, str] = {}
+    # Deep folders first, so that of two configs with one name the upper one is suggested.
+    for file in sorted(CONFIGS.rglob('*.py'), key=lambda each: -len(each.parts)):
         name = file.relative_to(CONFIGS).with_suffix('')
-        if name.parts[0] != '_base_':
+        if '_base_' not in name.parts:
             files[file.stem] = str(name)
     files |= {file.stem: str(file) for file in expand_user(path).parent.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
