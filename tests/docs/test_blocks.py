@@ -7,6 +7,7 @@ Modules: `docs`, `README.md`.
 import ast
 import re
 import shlex
+import shutil
 import sys
 from importlib import import_module
 from itertools import dropwhile
@@ -198,3 +199,19 @@ def test_programs_have_no_type_errors(tmp_path):
     environment = {'MYPYPATH': str(ROOT), 'PYTHONPATH': str(ROOT)}
     ended = run([sys.executable, '-m', 'mypy', *options, tmp_path], environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_first_program_of_the_api_page_finds_digits_and_a_wrong_run_is_a_user_error(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / 'docs' / 'images' / 'digits.jpg', 'photo.jpg')
+    load, wrong = [
+        block for block in PROGRAMS if 'mmgcvit.load(' in block.text and block.page == 'docs/api.md'
+    ]
+    names = {}
+    exec(compile(load.text, str(load), 'exec'), names)
+    assert len(names['sure']) == len(names['records']) > 0
+    assert str(names['sure'].class_names[0]) in capsys.readouterr().out
+    exec(compile(wrong.text, str(wrong), 'exec'), {})
+    assert 'work_dirs/phtos' in capsys.readouterr().out
