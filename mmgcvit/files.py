@@ -54,6 +54,9 @@ DOTS_PER_INCH = 110  # of figures
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
 
+# What ``mmgcvit suggest`` writes.
+SUGGESTIONS = ('suggestions.csv', 'suggestions.jpg')
+
 
 def make_absolute(path: str | Path) -> Path:
     """Return an absolute path without ``..``.
@@ -277,4 +280,6 @@ def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
         written.update(FILES, FOLDERS)
     if len(names & {'mistakes.json', 'confusion.png', 'worst'}) > 1:
         written.update(MISTAKES)
+    if names.issuperset(SUGGESTIONS):
+        written.update(SUGGESTIONS)
     return written & names

@@ -30,6 +30,7 @@ COMMANDS = {
     'predict': 'predict on images and videos',
     'check-data': 'check the data of a config or a folder',
     'plot': 'plot losses and scores of runs',
+    'suggest': 'rank pictures to label next',
     'mistakes': 'draw confusion matrix and worst images',
     'publish': "write a trained model's weights as safetensors",
     'export': 'write a trained model as an ONNX file',

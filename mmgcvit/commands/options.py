@@ -24,6 +24,7 @@ from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
 from ..thresholds import ScoreThr
 from .habits import translate_options
 
+CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 
 
@@ -206,6 +207,17 @@ def add_config_and_checkpoint(parser: ArgumentParser) -> None:
     )
 
 
+def split_checkpoint(checkpoint: str | None, inputs: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the checkpoint, if one is given, and the inputs.
+
+    Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's query,
+    tells them apart.
+    """
+    if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
+        return None, [checkpoint, *inputs]
+    return checkpoint, list(inputs)
+
+
 def add_data_folder(parser: ArgumentParser) -> None:
     """Add ``--data`` for a command that reads the data of a run."""
     parser.add_argument(
@@ -242,17 +254,20 @@ def check_out_dir(args: Namespace, names: Sequence[str]) -> None:
         )
 
 
-def create_out_dir(args: Namespace, subfolder: str, outdated: Sequence[str]) -> Path:
+def create_out_dir(args: Namespace, subfolder: str | None, outdated: Sequence[str]) -> Path:
     """Create the output folder, by default a new numbered one, and return it. Remove files that
     match patterns in ``outdated`` from it.
+
+    ``subfolder`` is one that the command writes into it, if it does.
     """
     if not args.out_dir:
         out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
     else:
         out_dir = args.out_dir
-        if not args.overwrite:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        if subfolder and not args.overwrite:
             # Raise an error if another command has created it since the check.
-            (out_dir / subfolder).mkdir(parents=True)
+            (out_dir / subfolder).mkdir()
     for pattern in outdated:
         for file in out_dir.glob(pattern):
             file.unlink()

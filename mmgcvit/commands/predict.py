@@ -20,6 +20,7 @@ from .options import (
     check_out_dir,
     collect_score_thr,
     create_out_dir,
+    split_checkpoint,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ EXAMPLE = 'mmgcvit predict work_dirs/photos new_photos --out-dir found'
 PAGE = 'docs/predict.md'  # explains the command
 # The keys of ``OBJECT_WRITERS``, whose import takes seconds
 LABEL_FORMATS = ('coco', 'yolo', 'voc', 'label-studio', 'labelme')
-CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -118,17 +118,6 @@ def main(args: Namespace) -> None:
     pixel_size = read_pixel_size(args)
     model = load_for_predict(args, files, score_thr)
     predict_inputs(args, model, images, videos, pixel_size)
-
-
-def split_checkpoint(checkpoint: str | None, inputs: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the checkpoint, if one is given, and the inputs.
-
-    Without a checkpoint, argparse stores the first input as one. The suffix, before a URL's query,
-    tells them apart.
-    """
-    if checkpoint and not checkpoint.partition('?')[0].lower().endswith(CHECKPOINT_SUFFIXES):
-        return None, [checkpoint, *inputs]
-    return checkpoint, list(inputs)
 
 
 def load_for_predict(

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_fill_holes
 
+from mmgcvit import load
 from mmgcvit.errors import UserError
 from mmgcvit.inference.measurements import (
     PixelSize,
@@ -18,7 +20,12 @@ from mmgcvit.inference.measurements import (
 )
 from mmgcvit.inference.results import Detections
 
-skimage = pytest.importorskip('skimage')
+pytest.importorskip('skimage')
+
+from skimage import data as skimage_data
+from skimage.filters import sobel
+from skimage.measure import label, regionprops
+from skimage.segmentation import watershed
 
 SIZE = HEIGHT, WIDTH = 140, 160
 GREY = np.full((*SIZE, 3), 90, np.uint8)
@@ -75,6 +82,56 @@ def test_a_drawn_ellipse_has_its_known_measurements(centre, major, ratio, degree
     h = ((1 - ratio) / (1 + ratio)) ** 2
     circumference = np.pi / 2 * (major + minor) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
     assert found.lengths['perimeter'] == pytest.approx(circumference, rel=0.02)
+
+
+@pytest.fixture(scope='module')
+def coins():
+    """Return scikit-image's coins (height, width), and its segmentation by threshold and watershed:
+    the mask of each coin. A region of 2 px is not one.
+    """
+    image = skimage_data.coins()
+    markers = np.where(image < 30, 1, np.where(image > 150, 2, 0))
+    segmented = watershed(sobel(image), markers) == 2
+    labels = label(binary_fill_holes(segmented), connectivity=1)
+    regions = [region for region in regionprops(labels) if region.area > 2]
+    return image, regions, np.stack([labels == region.label for region in regions])
+
+
+def test_masks_of_coins_have_the_values_of_regionprops(coins):
+    """Which measures each mask in the whole image, not in its box."""
+    image, regions, masks = coins
+    assert len(regions) == 24
+    found = measure_objects('coins.png', np.dstack([image] * 3), detect(*masks))
+    for each, region in zip(found, regions, strict=True):
+        assert each.area == region.area
+        assert each.lengths['perimeter'] == pytest.approx(region.perimeter_crofton)
+        assert each.lengths['major_axis'] == pytest.approx(region.axis_major_length)
+        assert each.lengths['minor_axis'] == pytest.approx(region.axis_minor_length)
+        assert each.lengths['centre_x'] == pytest.approx(region.centroid[1] + 0.5)
+        assert each.mean_intensity == pytest.approx(image[labels_of(region)].mean())
+
+
+def labels_of(region):
+    """Return the indices of a region's pixels."""
+    return tuple(region.coords.T)
+
+
+@pytest.mark.slow
+def test_the_table_of_coins_in_predict_md(coins):
+    """The demo's model finds each coin, and its areas are 3.2 % smaller in the mean."""
+    image, regions, masks = coins
+    picture = np.dstack([image] * 3)
+    prediction = load('configs/demo/mask_rcnn_gcvit_objects.py', device='cpu')(picture)
+    found = measure_objects('coins.png', picture, prediction)
+    assert len(found) == 24
+    differences = []
+    for mask, each in zip(prediction.masks, found, strict=True):
+        overlaps = (masks & mask).sum((1, 2))
+        region = regions[int(overlaps.argmax())]
+        differences.append(each.area / region.area - 1)
+    assert np.mean(differences) == pytest.approx(-0.032, abs=0.002)
+    assert min(differences) == pytest.approx(-0.079, abs=0.01)
+    assert max(differences) == pytest.approx(0.001, abs=0.01)
 
 
 def test_a_rectangle_has_its_box_centre_and_intensity():

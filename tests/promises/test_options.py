@@ -80,6 +80,11 @@ LINES = [
         '--score-thr 0.1 --score-thr 5=0 --device cpu',
         'wrong/confusion.png',
     ),
+    (
+        'suggest run photos/val2017 --data photos --out-dir ranked --overwrite --device cpu '
+        '--copy-to next 2',
+        'ranked/suggestions.jpg',
+    ),
     ('publish RUN weights.safetensors', 'weights.safetensors'),
     ('export CLASSIFIER model.onnx --no-check', 'model.onnx'),
     ('export CLASSIFIER model.onnx --no-check --overwrite --half', 'model.onnx'),

@@ -44,35 +44,35 @@ MARK = 'made_by.json'
 NOT_WRITTEN = re.compile('[\ud800-\udfff\ufffe\uffff]')
 
 
-def check_new_folder(folder: Path) -> None:
-    """Raise a UserError if a folder for labels has files already, or cannot be written."""
+def check_new_folder(folder: Path, option: str = '--labels') -> None:
+    """Raise a UserError if the folder of an option has files already, or cannot be written."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UserError(
-            f'--labels {folder}: expected a new or empty folder, because labels that somebody may '
+            f'{option} {folder}: expected a new or empty folder, because labels that somebody may '
             'have corrected are never replaced. Choose another name'
         )
-    check_writable(folder, f'--labels {folder}')
+    check_writable(folder, f'{option} {folder}')
 
 
-def check_pictures(images: Sequence[str], videos: Sequence[str]) -> None:
-    """Raise a UserError for inputs that cannot be pictures in a folder of labels.
+def check_pictures(images: Sequence[str], videos: Sequence[str], option: str = '--labels') -> None:
+    """Raise a UserError for inputs that cannot be pictures in a folder to label.
 
     They are videos, URLs, files whose names data may not have, and files that share a name.
     """
     if videos:
         raise UserError(
-            f'--labels is only for pictures, not for videos ({shorten(videos)}). Save frames as '
+            f'{option} is only for pictures, not for videos ({shorten(videos)}). Save frames as '
             'pictures, and pass those'
         )
     named: dict[str, str] = {}
     for path in images:
         name = Path(path).name
         if is_url(path):
-            raise UserError(f'--labels: {path} is a URL. Download it, and pass its path')
+            raise UserError(f'{option}: {path} is a URL. Download it, and pass its path')
         is_hidden = name.startswith(('.', '@'))
         if is_hidden or has_unusable_name(name) or '\\' in name or not is_picture_name(name):
             raise UserError(
-                f'--labels: {path} cannot be a picture of a dataset. Expected a name that does not '
+                f'{option}: {path} cannot be a picture of a dataset. Expected a name that does not '
                 'begin with a dot or @, has no backslash, tab, line break or invalid UTF-8, and '
                 f'ends in one of {", ".join(IMAGE_SUFFIXES)}'
             )
@@ -80,9 +80,8 @@ def check_pictures(images: Sequence[str], videos: Sequence[str]) -> None:
         stem = Path(name).stem.casefold()
         if stem in named:
             raise UserError(
-                f'--labels: {named[stem]} and {path} would share a label file, because they have '
-                'the same name without suffix. Rename one of them, or predict each folder into one '
-                'of its own'
+                f'{option}: {named[stem]} and {path} would share a label file, because they have '
+                'the same name without suffix. Rename one of them, or pass each folder by itself'
             )
         named[stem] = path
 

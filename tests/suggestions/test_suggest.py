@@ -1,0 +1,99 @@
+"""``mmgcvit suggest`` ranks pictures for each task, and names what it cannot rank."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import pytest
+from mmengine.config import Config
+
+from mmgcvit.files import list_outputs
+from mmgcvit.suggestions.suggest import trains_mirrored
+
+from ..inference.conftest import picture_of, write_video
+
+NUM_PICTURES = 3
+
+
+@pytest.fixture
+def pictures(empty_folder):
+    """Write a folder of pictures, and return it."""
+    folder = empty_folder / 'unlabelled'
+    folder.mkdir()
+    for number in range(NUM_PICTURES):
+        cv2.imwrite(str(folder / f'{number}.png'), picture_of(90, 120, seed=number))
+    return folder
+
+
+def read_rows(folder):
+    return [*csv.DictReader((folder / 'suggestions.csv').read_text('utf-8-sig').splitlines())]
+
+
+def test_pictures_are_ranked_drawn_and_copied(work_dir, pictures, call):
+    """A second call gives the same ranking. A broken picture is named and does not stop the others."""
+    broken = pictures / 'broken.png'
+    broken.write_bytes((pictures / '0.png').read_bytes()[:100])
+    code, printed = call('suggest', work_dir, pictures, '--device', 'cpu', '--copy-to', 'next', 2)
+    assert (code, f'skipped: {broken}' in printed) == (1, True), printed
+    assert '1 picture could not be ranked' in printed
+    broken.unlink()
+    code, printed = call('suggest', work_dir, pictures, '--device', 'cpu')
+    assert code == 0, printed
+    rows = read_rows(Path('suggestions'))
+    assert rows == read_rows(Path('suggestions2'))
+    assert [row['rank'] for row in rows] == ['1', '2', '3']
+    names = [row['file_name'] for row in rows]
+    assert sorted(names) == sorted(map(str, pictures.iterdir()))
+    assert {file.name for file in Path('next').iterdir()} == {Path(name).name for name in names[:2]}
+    for row in rows:
+        for column in ('uncertainty', 'near_threshold', 'distance'):
+            assert 0 <= float(row[column]) <= 2
+    assert cv2.imread('suggestions/suggestions.jpg').shape[2] == 3
+    written = {file.name for file in Path('suggestions').iterdir()}
+    assert list_outputs(Path('suggestions'), written) == written, 'and not pictures to label'
+
+
+def test_files_of_an_earlier_ranking_are_kept_or_replaced(work_dirs, pictures, call):
+    arguments = ['suggest', work_dirs['classification'], pictures, '--device', 'cpu']
+    assert call(*arguments, '--out-dir', 'out')[0] == 0
+    code, printed = call(*arguments, '--out-dir', 'out')
+    assert (code, 'out already has results' in printed) == (1, True)
+    assert call(*arguments, '--out-dir', 'out', '--overwrite')[0] == 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ([], 'no PICTURE given'),
+        (['film.avi'], 'suggest ranks pictures on this machine, not videos and URLs (film.avi)'),
+        (['https://a.b/c.png'], 'not videos and URLs (https://a.b/c.png)'),
+        (['unlabelled', '--copy-to', 'next', 'all'], 'expected FOLDER and a number of at least 1'),
+        (['unlabelled', '--copy-to', 'next', '0'], 'expected FOLDER and a number of at least 1'),
+        (['unlabelled', '--copy-to', 'unlabelled', '1'], 'expected a new or empty folder'),
+        (['unlabelled', 'b/0.png', '--copy-to', 'n', '1'], 'would share a label file'),
+        (['unlabelled', '--data', 'unlabelled'], '--data is for the work dir of a run of train'),
+    ],
+)
+def test_what_cannot_be_ranked_or_copied_is_named_before_anything_is_written(
+    arguments, words, work_dirs, pictures, call
+):
+    write_video('film.avi')
+    Path('b').mkdir()
+    cv2.imwrite('b/0.png', picture_of(9, 9))
+    code, printed = call('suggest', work_dirs['classification'], *arguments)
+    assert (code, words in printed) == (1, True), printed
+    assert not Path('suggestions').exists()
+    assert not Path('next').exists()
+
+
+@pytest.mark.parametrize(
+    ('flip', 'is_mirrored'),
+    [
+        ({'type': 'RandomFlip', 'prob': 0.5}, True),
+        ({'type': 'RandomFlip', 'prob': 0.5, 'direction': 'vertical'}, False),
+        ({'type': 'Resize'}, False),
+    ],
+)
+def test_a_run_that_does_not_mirror_images_forbids_it(flip, is_mirrored):
+    cfg = Config({'train_dataloader': {'dataset': {'pipeline': [flip]}}})
+    assert trains_mirrored(cfg) == is_mirrored

@@ -1,0 +1,110 @@
+"""How uncertain a model is about a picture: near the thresholds, and unlike under a mirror."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmgcvit.inference.results import Classification, Detections
+from mmgcvit.suggestions.uncertainty import (
+    ClassificationMeter,
+    DetectionMeter,
+    SegmentationMeter,
+    Uncertainty,
+)
+
+WIDTH = 100
+DETECTOR = SimpleNamespace(score_thr_by_class={'cat': 0.4, 'dog': 0.8})
+
+
+def detect(*objects):
+    """Return detections: (label, score) or (label, score, left)."""
+    lefts = [rest[0] if rest else 10 for _, _, *rest in objects]
+    return Detections(
+        boxes=np.array([[left, 5, left + 20, 30] for left in lefts], np.float32).reshape(-1, 4),
+        scores=np.array([score for _, score, *_ in objects], np.float32),
+        labels=np.array([label for label, *_ in objects], np.int64),
+        classes=['cat', 'dog'],
+    )
+
+
+@pytest.mark.parametrize(
+    ('objects', 'expected'),
+    [
+        ((), 0),
+        (((0, 0.4),), 1),
+        (((1, 0.8),), 1),
+        (((0, 0.7),), 0.5),
+        (((0, 0.2),), 0.5),
+        (((1, 0.2),), 0.25),
+        (((0, 1.0),), 0),
+        (((0, 1.0), (1, 0.9)), 0.5),
+    ],
+)
+def test_nearness_is_that_of_the_object_nearest_to_the_threshold_of_its_class(objects, expected):
+    assert DetectionMeter(DETECTOR).measure_nearness(detect(*objects)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('threshold', [0, 1])
+@given(score=st.floats(0, 1))
+def test_nearness_is_from_0_to_1_at_any_threshold(threshold, score):
+    model = SimpleNamespace(score_thr_by_class={'cat': threshold, 'dog': 0.5})
+    assert 0 <= DetectionMeter(model).measure_nearness(detect((0, score))) <= 1
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'expected'),
+    [
+        ((), (), 0),
+        (((0, 0.9),), ((0, 0.5),), 0),
+        (((0, 0.9),), (), 1),
+        (((0, 0.9),), ((0, 0.3),), 1),  # below its threshold
+        (((0, 0.9),), ((1, 0.9),), 1),  # another class
+        (((0, 0.9, 10), (0, 0.9, 60)), ((0, 0.9, 60),), 0.5),
+        (((0, 0.9, 10),), ((0, 0.9, 40),), 1),  # elsewhere
+    ],
+)
+def test_the_change_is_the_share_of_objects_that_only_one_prediction_has(first, second, expected):
+    assert DetectionMeter(DETECTOR).compare(detect(*first), detect(*second)) == expected
+
+
+def test_what_is_found_in_a_mirror_image_is_put_back():
+    found = detect((0, 0.9, 15))
+    mirrored = DetectionMeter(DETECTOR).mirror(found, WIDTH)
+    assert mirrored.boxes.tolist() == [[65, 5, 85, 30]]
+    assert DetectionMeter(DETECTOR).mirror(mirrored, WIDTH).boxes.tolist() == found.boxes.tolist()
+    probabilities = torch.rand(2, 3, 4)
+    assert torch.equal(SegmentationMeter(None).mirror(probabilities, 4), probabilities.flip(2))
+
+
+def classify(*scores):
+    return Classification(0, 'a', scores[0], np.array(scores, np.float32))
+
+
+@pytest.mark.parametrize(
+    ('scores', 'nearness'), [((0.5, 0.5), 1), ((1, 0), 0), ((0.7, 0.2, 0.1), 0.5), ((1,), 0)]
+)
+def test_nearness_of_two_best_classes(scores, nearness):
+    """Of a picture's classes, and in the mean of those of its pixels."""
+    assert ClassificationMeter(None).measure_nearness(classify(*scores)) == pytest.approx(nearness)
+    pixels = torch.tensor(scores)[:, None, None].float().expand(-1, 2, 3)
+    found = SegmentationMeter(None).measure_nearness(pixels)
+    assert found == pytest.approx(nearness, abs=1e-6)
+
+
+def test_the_change_of_scores_and_of_pixels():
+    first, second = classify(0.7, 0.2, 0.1), classify(0.4, 0.5, 0.1)
+    assert ClassificationMeter(None).compare(first, second) == pytest.approx(0.3)
+    pixels = torch.zeros(2, 2, 2)
+    pixels[0] = 1
+    other = pixels.clone()
+    other[1, 0, 0] = 2
+    assert SegmentationMeter(None).compare(pixels, other) == 0.25
+
+
+def test_the_uncertainty_is_the_mean_or_the_only_number():
+    assert Uncertainty(0.5, 0.1).overall == pytest.approx(0.3)
+    assert Uncertainty(0.5, None).overall == 0.5
