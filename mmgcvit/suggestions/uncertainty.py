@@ -13,7 +13,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from numpy.typing import NDArray
 
-from ..evaluation.scoring import match_objects
+from ..evaluation.matches import match_objects
 from ..inference.predictor import Predictor, make_failure
 from ..inference.results import Classification, Detections
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION

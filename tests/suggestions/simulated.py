@@ -1,14 +1,15 @@
 """Simulate the choice of pictures: how many labels a score needs by ``suggest``'s ranking and by chance.
 
-    python -m tests.suggestions.simulated 10
+    python -m tests.suggestions.simulated 3
 
-labels pictures of three sets in rounds, with the seeds 0 to 9, and prints the table of
+labels pictures of three sets in rounds, with the seeds 0 to 2, and prints the table of
 docs/labelling.md. A logistic regression on the pooled feature maps of mini's backbone stands for the
 network, as a training would take too long; features, uncertainty and order are those of ``suggest``.
 
 * digits: scikit-learn's scanned digits, ten classes of equal size;
 * rare digits: the same, but half of the classes have a tenth of the pictures;
-* patches: grey squares of seven photos of scikit-image and scikit-learn.
+* shapes: circles, squares, triangles and stars of any size, place and brightness, in noise; the
+  features hardly tell them apart.
 """
 
 import sys
@@ -26,10 +27,10 @@ from mmgcvit import load
 from mmgcvit.suggestions.features import pool_maps
 from mmgcvit.suggestions.ranking import rank
 
-from ..photos import BACKGROUNDS, CUT_OUTS
-
 SIDE = 64
-PHOTOS = [*BACKGROUNDS, *(path for path, _ in CUT_OUTS)]
+# Of circles, squares, triangles and stars
+NUM_CORNERS = (40, 4, 3, 10)
+STAR = 3
 NUM_POOL, NUM_TEST = 400, 400
 FIRST, STEP, NUM_ROUNDS = 20, 20, 9
 ORDERS = ('chance', 'suggest', 'uncertainty only', 'distance only')
@@ -53,23 +54,28 @@ def read_rare_digits(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return pictures[order], labels[order]
 
 
-def cut_patches(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return grey squares of any size and place of seven photos, whose class is the photo."""
-    photos = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in PHOTOS]
-    labels = draw.integers(0, len(photos), NUM_POOL + NUM_TEST)
-    patches = []
+def draw_shapes(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    labels = draw.integers(0, 4, NUM_POOL + NUM_TEST)
+    pictures = []
     for label in labels:
-        photo = photos[label]
-        side = draw.integers(48, 128)
-        top, left = draw.integers(0, np.subtract(photo.shape, side))
-        patches.append(cv2.resize(photo[top : top + side, left : left + side], (SIDE, SIDE)))
-    return np.array(patches), labels
+        picture = draw.integers(0, 120, (SIDE, SIDE), dtype=np.uint8)
+        radius = draw.uniform(6, 18)
+        centre = draw.uniform(radius, SIDE - radius, 2)
+        corners = NUM_CORNERS[label]
+        angles = draw.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(corners) / corners
+        lengths = np.full(corners, radius)
+        if label == STAR:
+            lengths[1::2] /= 2
+        points = centre + lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+        cv2.fillPoly(picture, [points.round().astype(np.int32)], int(draw.integers(80, 256)))
+        pictures.append(picture)
+    return np.array(pictures), labels
 
 
 SETS: dict[str, Callable] = {
     'digits': read_digits,
     'rare digits': read_rare_digits,
-    'patches': cut_patches,
+    'shapes': draw_shapes,
 }
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
@@ -536,3 +537,36 @@ def test_classes_and_formats_that_cannot_be_written_are_rejected(
     with pytest.raises(UserError, match=words):
         LabelFolder(NamedModel(task, classes), tmp_path / 'labels', label_format)
     assert not (tmp_path / 'labels').exists()
+
+
+@pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
+def test_yolo_lines_are_as_ultralytics_documents_them(prediction, tmp_path):
+    """https://docs.ultralytics.com/datasets/detect and /segment: a file beside each picture's name,
+    with a line for each object: the class, counted from 0, and the box [centre x, centre y, width,
+    height] or at least three corners, in fractions of the picture; names in data.yaml.
+    """
+    folder = tmp_path / 'labels'
+    write_folder(folder, [prediction], 'yolo')
+    settings = yaml.safe_load((folder / 'data.yaml').read_text())
+    (picture,) = (folder / settings['train']).iterdir()
+    lines = (folder / 'labels/train' / f'{picture.stem}.txt').read_text().splitlines()
+    assert len(lines) == len(prediction)
+    for index, line in enumerate(lines):
+        label, *numbers = line.split(' ')
+        values = np.array(numbers, float)
+        assert settings['names'][int(label)] == prediction.class_names[index]
+        assert (values >= 0).all()
+        assert (values <= 1).all()
+        if prediction.masks is None:
+            centre, extent = values.reshape(2, 2) * SIZE
+            box = [*(centre - extent / 2), *(centre + extent / 2)]
+            np.testing.assert_allclose(box, prediction.boxes[index], atol=0.01)
+        else:
+            assert len(values) >= 6
+            corners = (values.reshape(-1, 2) * SIZE * 16).round().astype(np.int32) - 8
+            canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
+            cv2.fillPoly(canvas, [corners], 1, shift=4)
+            # OpenCV also fills the pixels on the edge.
+            thick = cv2.dilate(prediction.masks[index].astype(np.uint8), np.ones((3, 3)))
+            assert (canvas >= prediction.masks[index]).all()
+            assert np.count_nonzero(canvas & (thick == 0)) < 30, 'a seam is one pixel wide'
