@@ -24,7 +24,8 @@ def copy_at_changes(folder, states):
     """Add an audit hook that copies ``folder`` into ``states`` before each change of a file, and
     after each opening.
     """
-    seen, is_copying = set(), False
+    seen = set()
+    is_copying = False
 
     def copy(files):
         key = frozenset(item for item in files.items() if not IGNORED.search(item[0]))

@@ -64,7 +64,8 @@ def make_photo(number):
     source = cv2.resize(source, None, fx=zoom, fy=zoom)
     top, left = random.integers(0, np.subtract(source.shape[:2], (height, width)) + 1)
     image = source[top : top + height, left : left + width].copy()
-    objects, taken = [], np.zeros((height, width), np.uint8)
+    objects = []
+    taken = np.zeros((height, width), np.uint8)
     for label in [number % 3, *random.integers(0, 3, random.integers(0, 3))]:
         path, outline = CUT_OUTS[label]
         extent = np.ptp(outline, axis=0)
@@ -101,7 +102,8 @@ def write_objects(root, photos):
     """
     for folder in ('val', 'maps/val', 'annotations'):
         (root / folder).mkdir(parents=True)
-    images, annotations = [], []
+    images = []
+    annotations = []
     for number, photo in enumerate(photos):
         height, width = photo.image.shape[:2]
         name = f'{photo.stem}.jpg'

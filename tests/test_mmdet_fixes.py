@@ -31,8 +31,10 @@ from tools.get_flops import count_parameters
 from .configs.models import ENTRIES, build_on_meta, read
 from .conftest import ROOT
 
-NAN, INF = float('nan'), float('inf')
-MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
+NAN = float('nan')
+INF = float('inf')
+MASK2FORMER = 'other_heads/mask2former_gcvit_t'
+RTMDET = 'other_heads/rtmdet_ins_gcvit_t'
 # The channels of the variant tiny, and as few blocks as possible.
 SMALL = {'embed_dims': 64, 'depths': (1,) * 4, 'num_heads': (2, 4, 8, 16), 'mlp_ratio': 1}
 
@@ -55,14 +57,16 @@ def data_samples():
     sample = DetDataSample(
         metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)}
     )
-    boxes, labels = torch.tensor([[4.0, 4.0, 40.0, 50.0]]), torch.tensor([3])
+    boxes = torch.tensor([[4.0, 4.0, 40.0, 50.0]])
+    labels = torch.tensor([3])
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[:, 4:50, 4:40] = 1
     sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(mask, 64, 64))
     return [sample]
 
 
-FLOAT32, BFLOAT16 = {torch.float32}, {torch.bfloat16}
+FLOAT32 = {torch.float32}
+BFLOAT16 = {torch.bfloat16}
 # By config: modules of the detector, and the dtype of their inputs if the backbone runs in
 # bfloat16.
 PARTS = {
@@ -82,7 +86,8 @@ PARTS = {
 def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give_such_losses(
     name, data_samples
 ):
-    model, seen = small_detector(name), {}
+    model = small_detector(name)
+    seen = {}
     parts = ['backbone.stages.0.blocks.0.mlp.fc2', *PARTS[name]]
     for part in parts:
 
@@ -128,7 +133,8 @@ def test_mask_targets_equal_mmdets_bit_for_bit(kind, seed):
     """Images may have no objects, and boxes may be outside of the image."""
     rng = np.random.default_rng(seed)
     cfg = ConfigDict(mask_size=7, soft_mask_target=kind == 'soft targets')
-    results, objects = [], []
+    results = []
+    objects = []
     for num_boxes, num_objects in ((0, 0), rng.integers(1, 9, 2)):
         assigned = torch.from_numpy(rng.integers(0, max(num_objects, 1), num_boxes))
         boxes = draw_boxes(rng, num_boxes)
@@ -187,7 +193,8 @@ for part in iter_dicts([read(name).model for name in (*PARTS, 'cascade_gcvit_t')
 @given(st.integers(0, 2**32 - 1))
 def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmdet(name, seed):
     init_default_scope('mmdet')
-    rng, settings = np.random.default_rng(seed), ASSIGNERS[name]
+    rng = np.random.default_rng(seed)
+    settings = ASSIGNERS[name]
     boxes, objects, ignored = (draw_boxes(rng, number) for number in rng.integers(0, 5, 3))
     predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(len(boxes), 1))
     truth = InstanceData(bboxes=objects, labels=torch.zeros(len(objects), dtype=torch.long))
@@ -220,7 +227,9 @@ def test_with_an_ignore_iof_thr_of_minus_one_ignored_objects_are_background_as_i
 def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(
     annotated, orientation, tmp_path
 ):
-    pixels, exif, path = np.zeros((40, 60, 3), np.uint8), Image.Exif(), tmp_path / 'x.png'
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    exif = Image.Exif()
+    path = tmp_path / 'x.png'
     pixels[:, :30], exif[0x0112] = 255, orientation
     Image.fromarray(pixels).save(path, exif=exif)
     sizes = dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}
@@ -265,7 +274,8 @@ def test_dino_with_resnet_50_has_the_state_dict_of_mmdet(name):
 )
 def test_a_summary_has_the_scores_of_pycocotools(objects):
     """With a limit of 100, under which alone pycocotools looks mAP up."""
-    truths, found = [], []
+    truths = []
+    found = []
     for number, (label, side, shift, percent) in enumerate(objects, start=1):
         common = {'id': number, 'image_id': 1 + number % 2, 'category_id': label, 'iscrowd': 0}
         left = 200 * number

@@ -44,11 +44,14 @@ def make_sample(shape, boxes, label, kind):
 def samples(draw, kind):
     made = []
     for label in range(4):
-        height, width = draw(st.integers(12, 90)), draw(st.integers(12, 90))
+        height = draw(st.integers(12, 90))
+        width = draw(st.integers(12, 90))
         boxes = []
         for _ in range(draw(st.integers(0, 3))):
-            left, top = draw(st.integers(0, width - 9)), draw(st.integers(0, height - 9))
-            right, bottom = draw(st.integers(left + 8, width)), draw(st.integers(top + 8, height))
+            left = draw(st.integers(0, width - 9))
+            top = draw(st.integers(0, height - 9))
+            right = draw(st.integers(left + 8, width))
+            bottom = draw(st.integers(top + 8, height))
             boxes.append([left, top, right, bottom])
         made.append(make_sample((height, width), boxes, label, kind))
     return {**made[0], 'mix_results': made[1:]}

@@ -42,8 +42,10 @@ def test_labels_of_some_classes_are_those_that_mmseg_loads(reduce_zero_label, tm
 @pytest.mark.parametrize('metric', ['mIoU', 'mDice', 'mFscore'])
 def test_a_class_that_the_images_lack_is_not_in_the_mean(metric):
     """It is predicted for three pixels."""
-    intersect, union = torch.tensor([8.0, 4, 0]), torch.tensor([10.0, 7, 3])
-    predicted, labelled = torch.tensor([8.0, 5, 3]), torch.tensor([10.0, 6, 0])
+    intersect = torch.tensor([8.0, 4, 0])
+    union = torch.tensor([10.0, 7, 3])
+    predicted = torch.tensor([8.0, 5, 3])
+    labelled = torch.tensor([10.0, 6, 0])
     areas = (intersect, union, predicted, labelled, [metric], None, 1)
     found = IoUMetric.total_area_to_metrics(*areas)
     theirs = MMSegIoUMetric.total_area_to_metrics(*areas)

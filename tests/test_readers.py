@@ -80,7 +80,8 @@ sys.addaudithook(watch)  # cannot be removed
 @contextmanager
 def nothing_runs():
     """Check that the code within runs no code, writes no file and ends soon."""
-    before, start = sorted(Path().iterdir()), time.monotonic()
+    before = sorted(Path().iterdir())
+    start = time.monotonic()
     events.update(are_watched=True, seen=[])
     try:
         yield
@@ -141,7 +142,8 @@ def one_line_error(error):
 
 def check_plain(value):
     """Assert that a value consists of data only, each container visited once."""
-    seen, rest = set(), [value]
+    seen = set()
+    rest = [value]
     while rest:
         value = rest.pop()
         assert isinstance(value, PLAIN), type(value)
@@ -283,10 +285,12 @@ def make_pickle(parts):
     """Join the parts that find enough objects on the stack, and put all that is left into one
     tuple.
     """
-    pickled, depth = b'', 0
+    pickled = b''
+    depth = 0
     for needed, given_back, code in parts:
         if needed <= depth:
-            pickled, depth = pickled + code, depth - needed + given_back
+            pickled = pickled + code
+            depth = depth - needed + given_back
     return b'\x80\x04' + (pickled or b'N') + b'\x86' * (depth - 1) + b'.'
 
 

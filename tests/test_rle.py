@@ -9,8 +9,10 @@ from mmgcvit.rle import encode_crop, encode_rle
 
 @given(st.data())
 def test_a_crop_gives_the_rle_of_the_whole_mask(data):
-    height, width = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
-    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    height = data.draw(st.integers(1, 12))
+    width = data.draw(st.integers(1, 12))
+    top = data.draw(st.integers(0, height - 1))
+    left = data.draw(st.integers(0, width - 1))
     bottom = data.draw(st.integers(top, height))
     right = data.draw(st.integers(left, width))
     seed = data.draw(st.integers(0, 99))

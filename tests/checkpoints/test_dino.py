@@ -25,7 +25,8 @@ def weights():
     tests/data/dino_tao.txt.
     """
     lines = dict(line.split(' ', 1) for line in (DATA / 'dino_tao.txt').read_text().splitlines())
-    draw, tensors = np.random.RandomState(0), {}
+    draw = np.random.RandomState(0)
+    tensors = {}
     for name, shape in sorted(lines.items()):
         shape = ast.literal_eval(shape)
         values = draw.standard_normal(shape) / (shape[-1] ** 0.5 if len(shape) > 1 else 10)

@@ -84,7 +84,8 @@ def test_a_classifiers_head_is_found_beside_a_backbone_under_any_prefix(prefix):
 
 
 def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
-    plain, average = {'state_dict': WEIGHTS}, {'state_dict_ema': add_prefix('module.', WEIGHTS, 2)}
+    plain = {'state_dict': WEIGHTS}
+    average = {'state_dict_ema': add_prefix('module.', WEIGHTS, 2)}
     for content, ema, factor in (
         (plain | average, False, 1),
         (plain | average, True, 2),

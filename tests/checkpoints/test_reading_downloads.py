@@ -24,7 +24,8 @@ PROCESSES = 4
 def server(tmp_path, monkeypatch):
     """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    file, asked = tmp_path / 'x.pth', []
+    file = tmp_path / 'x.pth'
+    asked = []
     torch.save({'a': torch.arange(100_000.0)}, file)
 
     class Handler(SimpleHTTPRequestHandler):

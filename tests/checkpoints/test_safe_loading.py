@@ -32,7 +32,8 @@ def file(tmp_path):
 @pytest.mark.parametrize('command', [nullcontext, safe_checkpoint_loading])
 def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context(command):
     """Files and URLs are covered, and mmengine's loaders are restored."""
-    runner, hook = SimpleNamespace(work_dir='run'), SafeLoadHook()
+    runner = SimpleNamespace(work_dir='run')
+    hook = SafeLoadHook()
     schemes = dict(CheckpointLoader._schemes)
     with command():
         before = dict(CheckpointLoader._schemes)
@@ -117,11 +118,14 @@ def train(work_dir, **changes):
 
 def test_a_run_resumes_safely_from_a_malicious_checkpoint(file):
     """The checkpoint makes mmengine run code, from a pickle and from configs, and delete a file."""
-    folder, work_dir = file.parent, file.parent / 'work'
-    canary, victim = folder / 'canary', folder / 'best_score_epoch_1.pth'
+    folder = file.parent
+    work_dir = file.parent / 'work'
+    canary = folder / 'canary'
+    victim = folder / 'best_score_epoch_1.pth'
     victim.write_bytes(b'precious')
     train(work_dir, **{'train_cfg.max_epochs': 1})
-    content, order = read_checkpoint(work_dir / 'epoch_1.pth'), f'open({str(canary)!r}, "w")'
+    content = read_checkpoint(work_dir / 'epoch_1.pth')
+    order = f'open({str(canary)!r}, "w")'
     content['meta'] |= {'cfg': order, 'config': order}
     best = {'best_ckpt': str(victim), 'last_ckpt': str(victim), 'best_score': -1.0}
     content['message_hub']['runtime_info'] |= {'cfg': order, **best}

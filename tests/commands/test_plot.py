@@ -31,7 +31,8 @@ def write_session(path, *entries, name='20260101_000000', end='\n'):
 
 def test_a_resumed_session_replaces_the_steps_that_it_trains_again(tmp_path):
     """The incomplete last line of a killed run is skipped."""
-    trained, lost = [iteration(10, 3.0), iteration(20, 2.0)], iteration(30, 9.0)
+    trained = [iteration(10, 3.0), iteration(20, 2.0)]
+    lost = iteration(30, 9.0)
     scores = [validation(1, acc=0.1), validation(2, acc=0.9)]
     write_session(tmp_path, *trained, lost, *scores, end='\n{"lr": 0.1, "los')
     resumed = [iteration(20, 2.5), validation(2, acc=0.2)]

@@ -122,7 +122,8 @@ def test_only_another_number_of_epochs_writes_another_config_with_the_other_sett
     for _ in range(2):  # also if the first attempt fails before mmengine writes the config
         made = resume(options='--size mini --epochs 9')
         assert Config.fromfile(made).train_cfg.max_epochs == 9
-    before, after = Config.fromfile(config), Config.fromfile(made)
+    before = Config.fromfile(config)
+    after = Config.fromfile(made)
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed == {'train_cfg', 'param_scheduler'}
 

@@ -136,7 +136,8 @@ def write_scheduler(cfg, scheduler):
         for key in ('start_factor', 'milestones', 'gamma', 'eta_min', 'power', 'T_max')
         if key in scheduler
     }
-    begin, end = scheduler.get('begin', 0), scheduler.get('end')
+    begin = scheduler.get('begin', 0)
+    end = scheduler.get('end')
     place = f'{begin:,} to {"the end" if end is None else f"{end:,}"} {unit}'
     if is_by_epoch and scheduler.get('convert_to_iter_based'):
         place += ', by iteration'

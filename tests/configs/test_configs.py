@@ -43,7 +43,8 @@ METADATA = {name: ENTRIES.get(name, {}).get('Metadata') for name in EVERY}
 def test_models_build_with_the_parameters_of_the_metafiles_in_groups_of_the_recipes(names):
     assert len(names) > 30
     for name in names:
-        model, metadata = get_model(name), METADATA[name]
+        model = get_model(name)
+        metadata = METADATA[name]
         assert has_decay_of_recipe(read(name), model), name
         assert not metadata or count_parameters(model) == metadata['Parameters'], name
 
@@ -69,7 +70,9 @@ OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name n
 @pytest.mark.parametrize('name', [*FEW, *OTHERS])
 @torch.no_grad()
 def test_maps_fit_all_parts_and_multiply_adds_are_those_of_the_metafile(name):
-    cfg, model, metadata = read(name), get_model(name), METADATA[name]
+    cfg = read(name)
+    model = get_model(name)
+    metadata = METADATA[name]
     maps = model.extract_feat(torch.empty(1, 3, 64, 64, device='meta'))
     head = getattr(model, 'panoptic_head', getattr(model, 'decode_head', None))
     if hasattr(head, 'pixel_decoder'):
@@ -146,7 +149,8 @@ def test_the_readme_names_each_config_once_with_its_batch():
     for name, batch in batches:
         cfg = read(name)
         images = cfg.train_dataloader.batch_size
-        expected, accumulated = f'8 x {images}', cfg.optim_wrapper.get('accumulative_counts', 1)
+        expected = f'8 x {images}'
+        accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
         if name.startswith('demo/'):
             expected = rf'1 process x (\d+ or )?{images}( or \d+)?'
         elif name.startswith('custom'):

@@ -91,7 +91,8 @@ def test_one_line_sets_the_image_size_everywhere(name, lines):
 
 
 def test_a_template_has_the_pipelines_and_the_schedule_of_the_recipe():
-    template, recipe = read('custom_coco'), read('mask_rcnn_gcvit_t')
+    template = read('custom_coco')
+    recipe = read('mask_rcnn_gcvit_t')
     sizes, expected = (list_image_sizes(cfg.train_pipeline) for cfg in (template, recipe))
     assert sorted(sizes) == sorted(expected)
     assert template.test_pipeline == recipe.test_pipeline

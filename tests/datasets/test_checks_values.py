@@ -45,7 +45,8 @@ def test_values_of_any_type_are_faults_in_folders_and_in_configs(
         has_masks = dataset.annotation_types[0] == 'masks'
         messages = [note for note in dataset.notes if 'so boxes are read' not in note]
     except UserError as error:
-        has_masks, messages = True, [str(error)]
+        has_masks = True
+        messages = [str(error)]
     assert len(''.join(messages)) < 5000
     loading = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': has_masks}
     settings = {

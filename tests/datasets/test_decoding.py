@@ -19,7 +19,8 @@ from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array
 
 tifffile = pytest.importorskip('tifffile')
-HEIGHT, WIDTH = 18, 32
+HEIGHT = 18
+WIDTH = 32
 DECODING = DecodingSettings()
 LOSSLESS = ('raw', 'tiff_lzw', 'packbits', 'tiff_adobe_deflate', 'zstd', 'lzma')
 # The values of TIFF's ExtraSamples by the number of bands

@@ -17,13 +17,16 @@ from .formats.made import HEIGHT, WIDTH, mark_as_rotated, write_example
 
 def write_rotated(orientation, kind):
     """Return an image with a rotation, which is written in one of several ways, as bytes."""
-    pixels, exif, content = np.zeros((12, 16, 3), np.uint8), Image.Exif(), BytesIO()
+    pixels = np.zeros((12, 16, 3), np.uint8)
+    exif = Image.Exif()
+    content = BytesIO()
     pixels[:6], pixels[:3, :5] = 255, 90
     exif[ExifTags.Base.Orientation] = orientation
     xmp = f'http://ns.adobe.com/xap/1.0/\0<rdf:Description tiff:Orientation="{orientation}"/>'.encode()
     options = {'exif': exif}
     if kind == 'PNG raw profile':
-        info, data = PngImagePlugin.PngInfo(), exif.tobytes()
+        info = PngImagePlugin.PngInfo()
+        data = exif.tobytes()
         info.add_text('Raw profile type exif', f'\nexif\n{len(data):8}\n{data.hex()}\n')
         options = {'pnginfo': info}
     elif kind == 'JPEG only XMP':

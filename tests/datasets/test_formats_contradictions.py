@@ -12,7 +12,10 @@ from mmgcvit.errors import UserError
 from .formats.made import write
 
 SIDE = 64
-BLACK, GREEN, RED, BLUE = (0, 0, 0), (0, 160, 0), (160, 0, 0), (0, 0, 160)
+BLACK = (0, 0, 0)
+GREEN = (0, 160, 0)
+RED = (160, 0, 0)
+BLUE = (0, 0, 160)
 
 
 def write_pairs(root, maps):
@@ -136,7 +139,10 @@ def write_coco(root, annotations, split='train'):
 def test_corners_inside_the_image_are_not_read_as_width_and_height(with_masks, tmp_path):
     annotations = []
     for index in range(6):
-        x, y, x2, y2 = 4 + index, 6, 30 + index, 20
+        x = 4 + index
+        y = 6
+        x2 = 30 + index
+        y2 = 20
         entry = {'bbox': [x, y, x2, y2], 'area': (x2 - x) * (y2 - y)}
         if with_masks:
             entry |= {'segmentation': [[x, y, x2, y, x2, y2, x, y2 - 4]], 'area': 300}

@@ -69,7 +69,8 @@ def describe_read(dataset, split):
 def describe_loaded(settings):
     """Return the same of a dataset of OpenMMLab, built from a config."""
     dataset = DATASETS.build(ConfigDict({**settings, 'pipeline': [], 'serialize_data': False}))
-    classes, loaded = dataset.metainfo['classes'], {}
+    classes = dataset.metainfo['classes']
+    loaded = {}
     for sample in map(dataset.get_data_info, range(len(dataset))):
         if 'seg_map_path' in sample and 'instances' not in sample:
             value = classes[int(read_segmentation_map(Path(sample['seg_map_path'])).max())]
@@ -145,7 +146,8 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
         assert sorted(root.rglob('*')) == before
         others = made.photos.keys() - {'train'}
         held_out = {photo.number for split in others for photo in made.photos[split]}
-        num_left_out, crowds = 0, []
+        num_left_out = 0
+        crowds = []
         for split, photos in made.photos.items():
             truth = describe(made, split)
             if split == 'train':

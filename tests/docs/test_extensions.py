@@ -23,9 +23,11 @@ def test_local_windows_alone_see_one_digit_of_a_page(name, monkeypatch):
     monkeypatch.syspath_prepend(PAGES)
     import pages_of_digits as pages
 
-    cfg, cell = Config.fromfile(PAGES / 'config.py'), pages.PAGE_SIZE // pages.CELLS
+    cfg = Config.fromfile(PAGES / 'config.py')
+    cell = pages.PAGE_SIZE // pages.CELLS
     enter_scope(cfg)
-    inner, side = slice(cell + pages.MARGIN, 2 * cell - pages.MARGIN), slice(cell, 2 * cell)
+    inner = slice(cell + pages.MARGIN, 2 * cell - pages.MARGIN)
+    side = slice(cell, 2 * cell)
     backbone = MODELS.build({**cfg.model.backbone, 'type': f'mmgcvit.{name}'})
     images = torch.rand(1, 3, pages.PAGE_SIZE, pages.PAGE_SIZE, requires_grad=True)
     # As the linear head's scores.

@@ -126,7 +126,8 @@ def run_sessions(sessions, **setup):
 
     Return what was trained on by session and rank, and the last loop.
     """
-    checkpoint, results = None, []
+    checkpoint = None
+    results = []
     for session in sessions:
         trained, checkpoint, loop = run_session(session, checkpoint, **setup)
         results.append(trained)
@@ -176,7 +177,8 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(
             assert len({len(rank) for rank in steps}) == 1, 'or ranks would wait for each other'
             for step in (step for rank in steps for step in rank):
                 if step is steps[0][0] and step.batch_idx == 0:
-                    counts, started = Counter(), session
+                    counts = Counter()
+                    started = session
                 counts.update(step.indices)
         assert counts.total() - len(counts) < started.processes
         num_dropped = started.processes * (started.batch_size - 1) if 'drop_last' in batches else 0
@@ -207,7 +209,8 @@ def test_an_iteration_based_run_trains_as_long_as_planned_whatever_changes(
 
 def test_each_epoch_has_its_own_order():
     (steps,), _, loop = run_session(Session())
-    batches, length = [step.indices for step in steps], len(loop.dataloader)
+    batches = [step.indices for step in steps]
+    length = len(loop.dataloader)
     assert batches[:length] != batches[length:]
 
 

@@ -47,7 +47,8 @@ def test_merged_groups_have_the_settings_of_one_group_per_parameter(monkeypatch)
 )
 def test_layer_wise_lr_decay_equals_that_of_mmpretrain(name, backbone):
     """Also in DDP's wrapper, and with a parameter of the backbone that a head shares."""
-    cfg, rules = read(f'demo/{name}'), {'layer_decay_rate': 0.5, 'norm_decay_mult': 0.0}
+    cfg = read(f'demo/{name}')
+    rules = {'layer_decay_rate': 0.5, 'norm_decay_mult': 0.0}
     init_default_scope(cfg.default_scope)
     model = MODELS.build({**cfg.model, 'backbone': {**cfg.model.backbone, **backbone}})
     ours = {'optimizer': OPTIMIZER, 'paramwise_cfg': rules, 'constructor': GROUPED}

@@ -107,7 +107,8 @@ def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_p
 
 
 def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
-    cfg, image = config_with(write_coco(tmp_path)), tmp_path / 'images' / 'b.jpg'
+    cfg = config_with(write_coco(tmp_path))
+    image = tmp_path / 'images' / 'b.jpg'
     check = partial(check_data, cfg, ['train_dataloader'])
     cut(image)
     with pytest.raises(UserError, match=r'images/b\.jpg'):
@@ -122,7 +123,8 @@ def test_data_that_would_stop_the_run_is_rejected_by_file_name(tmp_path):
 
 def test_a_resumed_run_checks_annotations_again_only_if_their_file_has_changed(tmp_path, capsys):
     dataset = write_coco(tmp_path)
-    cfg, image = config_with(dataset), tmp_path / 'images' / 'b.jpg'
+    cfg = config_with(dataset)
+    image = tmp_path / 'images' / 'b.jpg'
     cfg.work_dir = str(tmp_path / 'run')
     check = partial(check_data, cfg, ['train_dataloader'])
     check()
@@ -137,7 +139,8 @@ def test_a_resumed_run_checks_annotations_again_only_if_their_file_has_changed(t
 
 
 # The base batch size, images per process and accumulation steps.
-PLAIN, SUM = (16, 2, 1), (512, 64, 2)
+PLAIN = (16, 2, 1)
+SUM = (512, 64, 2)
 
 
 def make_batches(base, images, steps):
@@ -165,7 +168,8 @@ def make_batches(base, images, steps):
 def test_the_lr_follows_the_effective_batch_size(settings, recipe, processes):
     """mmengine divides the batch size without accumulation by base_batch_size."""
     (_, images, steps), (base, _, recipe_steps) = settings, recipe
-    recipe_size, size = base * recipe_steps, processes * images * steps
+    recipe_size = base * recipe_steps
+    size = processes * images * steps
     cfg = make_batches(*settings)
     warning = check_batch_size(cfg, make_batches(*recipe), processes)
     text = f'effective batch size of {recipe_size}; this run has {size} ({processes} x '

@@ -37,7 +37,8 @@ test_evaluator = dict(ann_file={annotations!r})
         load(name, weights, 'cpu', 0.0) for name in (config, DEMO / 'mask_rcnn_gcvit_digits.py')
     )
     for sample in pickle.loads((tmp_path / 'out.pkl').read_bytes()):
-        image, found = sample['img_path'], sample['pred_instances']
+        image = sample['img_path']
+        found = sample['pred_instances']
         for expected in (tiled(image), whole(image, tiles=SIDE)):
             assert len(expected.boxes) > 3
             np.testing.assert_allclose(found['bboxes'], expected.boxes, atol=1e-3)

@@ -59,7 +59,8 @@ def get_choice(work_dir, option, **settings):
 
 def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     """If nothing is resumed, the config's load_from holds, without its optimizer state."""
-    latest, earlier = str(work_dir / 'epoch_2.pth'), str(work_dir / 'epoch_1.pth')
+    latest = str(work_dir / 'epoch_2.pth')
+    earlier = str(work_dir / 'epoch_1.pth')
     empty = tmp_path_factory.mktemp('empty')
     assert get_choice(empty, 'auto', load_from=earlier) == (False, earlier, False)
     assert get_choice(work_dir, 'auto') == (True, latest, True)
@@ -158,7 +159,8 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
 
     mmengine collects results in .dist_test where it starts.
     """
-    config, run = tmp_path / 'config.py', tmp_path / 'run'
+    config = tmp_path / 'config.py'
+    run = tmp_path / 'run'
     config.write_text(
         f'_base_ = {str(CONFIG)!r}\noptim_wrapper = dict(accumulative_counts=2)\n'
         'auto_scale_lr = dict(base_batch_size=2)\nval_dataloader = dict(num_workers=8)\n'

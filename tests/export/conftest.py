@@ -28,7 +28,8 @@ def exported(tmp_path_factory):
             source = CONFIGS / f'{name}.py'
         if not (DEMO / 'weights' / f'{name}.safetensors').is_file():
             source = make_work_dir(folder, 'detection', Config.fromfile(source))
-        model, target = load(source, device='cpu'), folder / f'{name}.onnx'
+        model = load(source, device='cpu')
+        target = folder / f'{name}.onnx'
         return SimpleNamespace(model=model, path=target, difference=export_onnx(model, target))
 
     return exported

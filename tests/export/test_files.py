@@ -174,7 +174,8 @@ def ignore_classes(boxes, scores, nms, score_thr):
     return APPLY_NMS(boxes, scores.reshape(-1, num_boxes), nms, score_thr)
 
 
-FORWARD, APPLY_NMS = ClassifierGraph.forward, detector_graph.apply_nms
+FORWARD = ClassifierGraph.forward
+APPLY_NMS = detector_graph.apply_nms
 MAP_LEVELS = SingleRoIExtractor.map_roi_levels
 SCORES = (ClassifierGraph, 'forward', scale_scores)
 LEVELS = (SingleRoIExtractor, 'map_roi_levels', skip_finest_level)
@@ -194,7 +195,8 @@ CLASSES = (detector_graph, 'apply_nms', ignore_classes)
 def test_a_file_that_differs_from_the_model_is_not_written(
     name, fault, words, exported, monkeypatch, tmp_path
 ):
-    model, path = exported(name).model, tmp_path / 'model.onnx'
+    model = exported(name).model
+    path = tmp_path / 'model.onnx'
     monkeypatch.setattr(*fault)
     path.write_text('before')
     with pytest.raises(UserError, match=words):
@@ -320,14 +322,16 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):
     one = exported('mask_rcnn_gcvit_digits')
-    found, expected = OnnxPredictor(one.path)(photo), one.model(photo)
+    found = OnnxPredictor(one.path)(photo)
+    expected = one.model(photo)
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert found.class_names == expected.class_names
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
     assert found.masks.shape == (len(expected.boxes), 300, 400)
-    overlap, union = found.masks & expected.masks, found.masks | expected.masks
+    overlap = found.masks & expected.masks
+    union = found.masks | expected.masks
     assert overlap.sum() > 0.995 * union.sum() > 0
 
 
@@ -415,7 +419,8 @@ def test_the_onnx_predictor_predicts_the_same_scores_and_segmentation(exported, 
             OnnxPredictor(one.path, tiles=64)
         with pytest.raises(ValueError, match='score_thr=30: expected a number from 0 to 1'):
             OnnxPredictor(one.path, score_thr=30)
-        found, expected = vars(OnnxPredictor(one.path)(image)), vars(one.model(image))
+        found = vars(OnnxPredictor(one.path)(image))
+        expected = vars(one.model(image))
         assert found.keys() == expected.keys()
         for attribute, value in expected.items():
             if attribute == 'label_map':

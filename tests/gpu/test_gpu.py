@@ -36,13 +36,15 @@ NETWORKS = ('gcvit', 'lsa')
 # A config of each head, and the configs to train for a few iterations; on a CPU those of the demo.
 FAMILIES = ['demo/mask_rcnn_gcvit_digits', 'demo/upernet_gcvit_digits', 'demo/gcvit_digits_cls']
 CONFIGS = ['upernet_lsa_s']
-SIZE, BATCH_SIZE = (64, 96), '16'
+SIZE = (64, 96)
+BATCH_SIZE = '16'
 OPTIONS = ['--device', 'cpu']
 if ON_CUDA:
     FAMILIES = ['mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t']
     FAMILIES += ['gcvit_t_in1k', 'lsa_t_in1k']
     CONFIGS += ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k']
-    SIZE, BATCH_SIZE = (512, 640), '4'
+    SIZE = (512, 640)
+    BATCH_SIZE = '4'
     OPTIONS = ['--amp']
 
 
@@ -70,7 +72,8 @@ def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
 def test_training_with_compiled_blocks_is_eager_training(name):
     """On a CPU the first stage, by a backend that only traces both passes."""
     stages = {} if ON_CUDA else {'out_indices': (0,)}
-    model, images = make_backbone(name, **stages), torch.rand(2, 3, 64, 96, device=DEVICE)
+    model = make_backbone(name, **stages)
+    images = torch.rand(2, 3, 64, 96, device=DEVICE)
     backpropagate(model(images))
     expected = read_gradients(model)
     model.zero_grad()
@@ -100,7 +103,8 @@ def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
     options = {}
     if wrapper is FullyShardedDataParallel:
         options = {'use_orig_params': True, 'device_id': torch.device(DEVICE)}
-    weights, images = [], torch.rand(2, 3, 64, 96, device=DEVICE)
+    weights = []
+    images = torch.rand(2, 3, 64, 96, device=DEVICE)
     for model in (make_backbone(name), wrapper(make_backbone(name), **options)):
         backpropagate(model(images))
         torch.optim.SGD(model.parameters(), lr=0.1).step()

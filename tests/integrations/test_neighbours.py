@@ -79,7 +79,8 @@ def test_broken_package_stops_only_the_tasks_that_need_it(name, digits, tmp_path
             (site / package / '__init__.py').write_text(content)
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', ''), str(site)])
     # Without -S, Python would add the environment's own site-packages.
-    work_dir, images = tmp_path / 'work', digits / 'coco' / 'val2017'
+    work_dir = tmp_path / 'work'
+    images = digits / 'coco' / 'val2017'
     command = [sys.executable, '-S', '-c', PROGRAM, CONFIGS, images, work_dir, task, *messages]
     ended = run(command, environment_for(digits, PYTHONPATH=path))
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
@@ -106,7 +107,8 @@ def test_parameters_and_flops_equal_the_metafiles_and_parameter_groups_the_recip
 
     from ..configs.models import ENTRIES, get_image_size, get_model, has_decay_of_recipe, read
 
-    model, metadata = get_model(name), ENTRIES[name]['Metadata']
+    model = get_model(name)
+    metadata = ENTRIES[name]['Metadata']
     assert count_parameters(model) == metadata['Parameters']
     parts = count_by_part(model, get_image_size(name))
     assert sum(part.macs for part in parts) == metadata['FLOPs']

@@ -68,7 +68,8 @@ class KernelCounter(TorchDispatchMode):
 def test_a_step_reads_no_number_and_kernels_and_traffic_do_not_grow(build, shape, limits):
     """``limits`` are the number of kernels, and the GB that they read and write."""
     with torch.device('meta'):
-        model, images = build(), torch.rand(shape)
+        model = build()
+        images = torch.rand(shape)
         with KernelCounter() as counter:
             sum(x.mean() for x in model(images)).backward()
     assert all(x.grad.is_meta for x in model.parameters() if x.requires_grad)

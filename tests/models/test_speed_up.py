@@ -28,7 +28,9 @@ def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, 
     linear layers.
     """
     monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: is_onednn_faster)
-    lsa, gcvit, head = LSA(lora_rank=2 if has_lora else 0), GCViT(GCVIT), nn.Linear(2, 2)
+    lsa = LSA(lora_rank=2 if has_lora else 0)
+    gcvit = GCViT(GCVIT)
+    head = nn.Linear(2, 2)
     attn = lsa.stages[0].blocks[0].attn
     model = nn.ModuleList([lsa, gcvit, head])
     keys = list(model.state_dict())

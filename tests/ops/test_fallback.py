@@ -62,7 +62,8 @@ def test_roi_align_and_its_gradient_equal_torchvisions(
 ):
     corners = torch.rand(number, 2, 2) * 40
     rois = torch.cat([torch.randint(2, (number, 1)), corners.amin(1), corners.amax(1) + 1], 1)
-    rois, maps = rois.to(device, dtype), torch.rand(2, 3, 8, 9).to(device, dtype)
+    rois = rois.to(device, dtype)
+    maps = torch.rand(2, 3, 8, 9).to(device, dtype)
     with torch.autocast(device, enabled=autocast):
         found = differentiate(align, [maps], rois, ratio, aligned)
         expected = differentiate(roi_align, [maps], rois, (3, 2), 0.25, ratio, aligned)
@@ -97,7 +98,8 @@ def test_focal_loss_and_its_gradient_equal_the_definition(number, classes, gamma
 
 
 def define_focal_loss(logits, targets, gamma, alpha, weight):
-    classes, p = logits.shape[1], logits.sigmoid()
+    classes = logits.shape[1]
+    p = logits.sigmoid()
     losses = torch.where(
         one_hot(targets, classes + 1)[:, :-1].bool(),
         -alpha * (1 - p) ** gamma * p.log(),
@@ -110,7 +112,8 @@ def define_focal_loss(logits, targets, gamma, alpha, weight):
 
 @pytest.mark.parametrize(('gamma', 'certain'), [(2.0, 120.0), (0.5, 40.0)])
 def test_focal_loss_is_finite_for_large_logits(gamma, certain):
-    logits, targets = torch.tensor([[-certain, 0.0], [certain, certain]]), torch.tensor([1, 1])
+    logits = torch.tensor([[-certain, 0.0], [certain, certain]])
+    targets = torch.tensor([1, 1])
     found = differentiate(ops.sigmoid_focal_loss, [logits], targets, gamma, 0.25, None, 'none')
     assert all(x.isfinite().all() for x in found)
 

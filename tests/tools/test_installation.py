@@ -161,7 +161,8 @@ class Environment:
         python = self.bin / 'python'
         python.write_text(FAKE.format(python=sys.executable))
         python.chmod(0o755)
-        pins, lock = folder / 'pins.txt', folder / 'lock.txt'
+        pins = folder / 'pins.txt'
+        lock = folder / 'lock.txt'
         pins.write_text(MAINTAINED.pins.read_text())
         lock.write_text(MAINTAINED.lock.read_text())
         self.distribution = MAINTAINED._replace(pins=pins, lock=lock)
@@ -204,7 +205,8 @@ def test_an_environment_gets_the_locked_packages_torch_and_this_project_once(env
     A second call does nothing.
     """
     calls = environment.install()
-    lock, pins = environment.distribution.lock, environment.distribution.pins
+    lock = environment.distribution.lock
+    pins = environment.distribution.pins
     arguments = [step.format(lock=lock, root=ROOT).split() for step in STEPS]
     assert [sorted(found.split()) for found in list_installed(calls)] == [
         sorted({*words, '--quiet'}) for words in arguments

@@ -22,7 +22,8 @@ def read_coco(digits, split):
 
 @pytest.mark.parametrize('split', NUM)
 def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits, split):
-    coco, composer = read_coco(digits, split), SceneComposer(split)
+    coco = read_coco(digits, split)
+    composer = SceneComposer(split)
     assert len(coco.imgs) == NUM[split]
     assert [category['name'] for category in coco.cats.values()] == list('0123456789')
     maps = sorted((digits / 'ADEChallengeData2016' / 'annotations' / FOLDERS[split]).iterdir())
@@ -39,7 +40,8 @@ def test_coco_and_ade20k_datasets_have_the_same_scenes_of_labelled_scans(digits,
 
 
 def test_single_digits_are_in_class_folders_and_splits_share_no_scan(digits):
-    scans, composer = {}, SceneComposer('val')
+    scans = {}
+    composer = SceneComposer('val')
     for split in NUM:
         scans[split] = {annotation['scan'] for annotation in read_coco(digits, split).anns.values()}
         images = list((digits / 'imagenet' / split).rglob('*.jpg'))

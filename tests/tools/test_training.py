@@ -44,7 +44,9 @@ def test_testing_reproduces_the_score_of_training_and_writes_predictions(
     """By this project's scripts and by those of OpenMMLab's packages. Training in a fresh process
     imports only those modules of this package that the config names.
     """
-    config, work_dir, pictures = (CONFIGS / f'{task}.py', tmp_path / 'work', tmp_path / 'pictures')
+    config = CONFIGS / f'{task}.py'
+    work_dir = tmp_path / 'work'
+    pictures = tmp_path / 'pictures'
     train = [tools / 'train.py', config, '--work-dir', work_dir]
     if tools == TOOLS:
         training = call(digits, *train)

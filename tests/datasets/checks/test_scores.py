@@ -38,7 +38,8 @@ def test_detections_need_an_object_that_is_not_ignored_and_images_two_classes(fl
 )
 def test_pixels_need_two_classes(images, reduce_zero_label, label_map):
     """The labels are those that mmseg loads."""
-    found, samples = set(), Samples()
+    found = set()
+    samples = Samples()
     with TemporaryDirectory() as folder:
         for number, values in enumerate(images):
             path = Path(folder, f'{number}.png')

@@ -27,7 +27,8 @@ def read_result(work_dir):
     # last_checkpoint is empty if the run was killed when it was opened.
     content = RunFolder(work_dir).read_latest_checkpoint().content
     best = RunFolder(work_dir).read_latest_checkpoint(prefer_best=True)
-    info, meta = content['message_hub']['runtime_info'], content['meta']
+    info = content['message_hub']['runtime_info']
+    meta = content['meta']
     scores = {}
     for file in sorted(work_dir.glob('*/vis_data/*.json')):
         for line in map(json.loads, file.open()):

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(
 # torch compiles once more if the first image's map has as many rows as it has channels or a window
 # has tokens: it takes these for one size.
 ARCH = {'embed_dims': 20, 'depths': (3, 2, 1, 1), 'num_heads': (2, 4, 4, 4), 'mlp_ratio': 2}
-NUM_KINDS, NUM_KINDS_OF_STAGE_0 = 5, 3
+NUM_KINDS = 5
+NUM_KINDS_OF_STAGE_0 = 3
 # Odd, square, tall and wide images whose maps are several windows high and wide, as in detection.
 SIZES = [(72, 104), (75, 101), (131, 70), (96, 96)]
 
@@ -71,7 +72,8 @@ def test_blocks_of_a_kind_share_a_graph_for_all_sizes_and_compute_what_eager_one
     """In training; validation runs eager, and the compiler's settings are restored at the end."""
     limit = torch._dynamo.config.recompile_limit
     model = make_model(with_cp=with_cp, drop_path_rate=0.5)
-    keys, expected = list(model.state_dict()), train_step(model, SIZES[-1])
+    keys = list(model.state_dict())
+    expected = train_step(model, SIZES[-1])
     hook, graphs = start_hook(model)
     for size in SIZES:
         gradients = train_step(model, size)

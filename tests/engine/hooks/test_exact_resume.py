@@ -59,7 +59,9 @@ def train_whole_and_resumed(folder, hook, workers=(0, 0), **options):
 
     Compare the results.
     """
-    whole, resumed, options = folder / 'whole', folder / 'resumed', SEEDED | options
+    whole = folder / 'whole'
+    resumed = folder / 'resumed'
+    options = SEEDED | options
     run(make_config(whole, **options))
     assert run(make_config(resumed, **options, workers=workers[0]), hook) == signal.SIGINT
     run(resume_config(resumed, **options, workers=workers[1]))
@@ -71,7 +73,8 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     """This holds for every generator, also if the digits of two tuples are equal when joined: (1,
     11), (11, 1).
     """
-    tuples, numbers = list(product((0, 1, 11, 111), repeat=4)), {}
+    tuples = list(product((0, 1, 11, 111), repeat=4))
+    numbers = {}
     for key in tuples + tuples:
         seed_generators(*key)
         drawn = random.random(), np.random.rand(), torch.randint(2**62, ()).item()
@@ -111,7 +114,8 @@ def test_without_a_configured_seed_a_resumed_run_keeps_the_first_seed(tmp_path, 
         monkeypatch.setattr(
             'mmengine.runner.utils.sync_random_seed', lambda seeds=seeds: next(seeds)
         )
-        folder, randomness = tmp_path / loop['type'], {'seed': None}
+        folder = tmp_path / loop['type']
+        randomness = {'seed': None}
         train_whole_and_resumed(folder, SignalHook(6), loop=loop, randomness=randomness)
 
 
@@ -193,7 +197,8 @@ def test_a_real_model_of_each_task_resumes_exactly(task, lora_rank, digits, tmp_
     options = ['--cfg-options', 'randomness.seed=0', 'train_dataloader.num_workers=2']
     options += [f'model.backbone.lora_rank={lora_rank}']
     options += ['default_hooks.checkpoint.interval=1']
-    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    whole = tmp_path / 'whole'
+    resumed = tmp_path / 'resumed'
     train_task(digits, task, whole, *options, f'train_cfg.{length}=2')
     train_task(digits, task, resumed, *options, f'train_cfg.{length}=1')
     train_task(digits, task, resumed, '--resume', *options, f'train_cfg.{length}=2')

@@ -32,7 +32,9 @@ def find_end(scores, patience, intervals, stops):
 
     Also return the last one of the best scores, or None if there is none. NaN and -1 are no scores.
     """
-    best, best_number, since_best = -0.5, None, 0
+    best = -0.5
+    best_number = None
+    since_best = 0
     for number, score in enumerate(scores, start=1):
         interval = intervals[sum(stop <= number * LENGTH for stop in stops)]
         if number % interval and number < len(scores):

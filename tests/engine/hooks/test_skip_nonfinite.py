@@ -117,7 +117,8 @@ def test_skipped_steps_leave_the_state_as_without_their_batches(
     """Weights, running statistics and optimizer state are equal bit for bit; EMA and logs stay
     finite. The log names the images of each skipped step.
     """
-    folder, step_size = tmp_path_factory.mktemp('runs'), 2 * accumulated
+    folder = tmp_path_factory.mktemp('runs')
+    step_size = 2 * accumulated
     skipped = {index // step_size for index in faults}
     assume(not any({step, step + 1, step + 2} <= skipped for step in skipped))
     assume(len(skipped) * step_size < 16)

@@ -30,7 +30,8 @@ def compute_val_losses(config, data):
     torch.manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
-    loader, losses = cfg.val_dataloader, []
+    loader = cfg.val_dataloader
+    losses = []
     loader.update(num_workers=0, persistent_workers=False)
     for num_images, round_up in CASES:
         loader.dataset.update(data_root=f'{data}/coco/', indices=num_images)
@@ -40,7 +41,8 @@ def compute_val_losses(config, data):
             val_dataloader=Runner.build_dataloader(loader),
             message_hub=MessageHub.get_instance('val_loss'),
         )
-        hook, scores = ValLossHook(), {'mAP': 1.0}
+        hook = ValLossHook()
+        scores = {'mAP': 1.0}
         hook.before_val_epoch(runner)
         for batch in runner.val_dataloader:
             hook.after_val_iter(runner, data_batch=batch)

@@ -105,7 +105,8 @@ def test_the_validation_loss_is_the_mean_of_the_training_losses_of_the_images(
     runner, name, tmp_path
 ):
     """Objects are scaled as if they were loaded before the image is resized."""
-    dataset, losses = runner.val_dataloader.dataset, []
+    dataset = runner.val_dataloader.dataset
+    losses = []
     ordered = dataset.pipeline
     if name:
         run = make_work_dir(tmp_path / name, 'detection', Config.fromfile(CONFIGS / f'{name}.py'))
@@ -148,7 +149,8 @@ def test_a_drawing_error_gives_one_warning_and_disables_the_hook(runner):
 
 @pytest.mark.parametrize('name', TEMPLATES)
 def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name, tmp_path):
-    cfg, loaders = own(name, tmp_path), ['train_dataloader', 'val_dataloader']
+    cfg = own(name, tmp_path)
+    loaders = ['train_dataloader', 'val_dataloader']
     enter_scope(cfg)
     sheet = draw_contact_sheet(cfg, loaders)
     assert sheet.shape[1] > 1600

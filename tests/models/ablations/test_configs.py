@@ -50,7 +50,8 @@ def test_the_docs_count_parameters_and_multiply_adds():
     """
     counted = {}
     for name, (_, _, score) in FIGURES.items():
-        model, macs = get_model(name), ''
+        model = get_model(name)
+        macs = ''
         for task, size in SIZES.items():
             if task in name:
                 macs = f'{sum(part.macs for part in count_by_part(model, size)) / 1e9:.1f}'

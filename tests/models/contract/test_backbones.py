@@ -45,7 +45,8 @@ def build(request):
 @pytest.mark.parametrize('by_assignment', [True, False])
 def test_a_backbone_built_on_meta_computes_what_the_loaded_one_does(build, by_assignment):
     """Buffers that state dicts lack are made anew. In training, too: drop path keeps the rate."""
-    expected, images = build(drop_path_rate=0.5), torch.rand(2, 3, 64, 80)
+    expected = build(drop_path_rate=0.5)
+    images = torch.rand(2, 3, 64, 80)
     with torch.device('meta'):
         model = build(drop_path_rate=0.5)
     if not by_assignment:
@@ -102,7 +103,8 @@ def test_constants_cached_in_inference_mode_work_in_training(build, device):
 
 def test_training_is_deterministic_on_request(build, device, monkeypatch):
     monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    model, images = build(drop_path_rate=0.0).to(device), torch.randn(2, 3, 64, 96, device=device)
+    model = build(drop_path_rate=0.0).to(device)
+    images = torch.randn(2, 3, 64, 96, device=device)
     torch.use_deterministic_algorithms(True)
     try:
         once = compute_maps_and_gradients(model, images)
@@ -115,9 +117,11 @@ def test_training_is_deterministic_on_request(build, device, monkeypatch):
 def test_checkpointing_runs_every_block_twice_and_changes_neither_outputs_nor_gradients(build):
     """Behind a frozen stem, the input of the first trained block does not require grad."""
     options = {'drop_path_rate': 0.0, 'frozen_stages': 0}
-    plain, checkpointed = build(**options), build(with_cp=True, **options)
+    plain = build(**options)
+    checkpointed = build(with_cp=True, **options)
     checkpointed.load_state_dict(plain.state_dict())
-    image, calls = torch.randn(1, 3, 64, 96), Counter()
+    image = torch.randn(1, 3, 64, 96)
+    calls = Counter()
     for block in list_blocks(checkpointed):
         block.register_forward_pre_hook(lambda module, _: calls.update([module]))
     expected = compute_maps_and_gradients(plain.train(), image)
@@ -132,7 +136,8 @@ def test_memory_saved_for_backward_is_linear_in_pixels(name):
 
     Each tensor that autograd keeps is counted once.
     """
-    model, needed = BACKBONES[name](drop_path_rate=0.0).train(), []
+    model = BACKBONES[name](drop_path_rate=0.0).train()
+    needed = []
     for side in (192, 384):
         sizes = {}
 
@@ -210,7 +215,8 @@ def test_both_branches_of_a_block_have_its_drop_path_rate(build):
 
 @one_of_each
 def test_out_indices_choose_maps_and_leave_no_parameter_unused(build):
-    everything, image = build(drop_path_rate=0.0), torch.randn(1, 3, 64, 64)
+    everything = build(drop_path_rate=0.0)
+    image = torch.randn(1, 3, 64, 64)
     expected = everything(image)
     for out_indices in [(0,), (1, 2, 3), (0, 2), (3,)]:
         chosen = build(drop_path_rate=0.0, out_indices=out_indices)
@@ -266,12 +272,14 @@ def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
     """Compare the relative error of each map and of all gradients together; half precision uses
     autocast.
     """
-    model, images = build(drop_path_rate=0.0).train(), torch.randn(2, 3, 96, 130)
+    model = build(drop_path_rate=0.0).train()
+    images = torch.randn(2, 3, 96, 130)
     expected, exact_gradients = compute_maps_and_gradients(
         deepcopy(model).double(), images.double()
     )
     exact_gradients = nn.utils.parameters_to_vector(exact_gradients)
-    model, images = model.to(device), images.to(device)
+    model = model.to(device)
+    images = images.to(device)
     for dtype, near in {None: 1e-5, **dict.fromkeys(HALF_DTYPES, 2e-2)}.items():
         maps, gradients = compute_maps_and_gradients(model, images, dtype)
         for found, exact in zip(maps, expected, strict=True):

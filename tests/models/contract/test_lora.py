@@ -130,7 +130,8 @@ def test_rank_0_is_the_default_and_a_rank_changes_neither_first_weights_nor_outp
     """They are equal bit for bit, as are the random numbers that follow a backbone of rank 0."""
     if 'lora_rank' in getattr(build, 'keywords', {}):
         pytest.skip('has a rank')
-    models, states = [], []
+    models = []
+    states = []
     for arguments in ({}, {'lora_rank': 0}, {'lora_rank': 2}):
         torch.manual_seed(0)
         models.append(build(drop_path_rate=0.0, **arguments).eval())
@@ -154,7 +155,8 @@ def test_matrices_are_beside_all_linear_layers_of_blocks_and_train_with_the_outp
     """Each gets a gradient that is not zero, so no layer is bypassed and DistributedDataParallel
     finds none unused.
     """
-    plain, model = build(), build_trained(build)
+    plain = build()
+    model = build_trained(build)
     layers = {
         f'stages.{i}.blocks.{j}.{name}'
         for i, stage in enumerate(plain.stages)
@@ -196,7 +198,8 @@ def test_matrices_and_norms_of_frozen_stages_are_frozen_too_and_others_get_gradi
 @one_of_each
 def test_ema_and_the_optimizer_change_what_is_trained_and_nothing_else(build):
     model = build(drop_path_rate=0.0, lora_rank=2).train()
-    average, before = MomentumAnnealingEMA(model), deepcopy(model.state_dict())
+    average = MomentumAnnealingEMA(model)
+    before = deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(2):  # in the first step, A has no gradient, since B = 0
         compute_maps_and_gradients(model, torch.randn(1, 3, 64, 64))
@@ -251,7 +254,8 @@ def test_a_backbone_with_lora_takes_the_matrices_and_a_line_says_which_are_missi
     build, load, lines
 ):
     """Files of the first version lack those of MLPs, plain ones all: then B = 0."""
-    trained, images = build_trained(build), torch.randn(2, 3, 64, 80)
+    trained = build_trained(build)
+    images = torch.randn(2, 3, 64, 80)
     num_layers = 2 * len(list_blocks(trained))
     tensors = trained.state_dict()
     for content, words in (

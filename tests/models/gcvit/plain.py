@@ -122,7 +122,9 @@ class PlainBackbone(nn.Module):
         self.model = model
 
     def forward(self, images):
-        model, x, maps = self.model, self.embed(self.model.stem, images), []
+        model = self.model
+        x = self.embed(self.model.stem, images)
+        maps = []
         for i, stage in enumerate(model.stages):
             if i:
                 x = self.downsample(model.downsamplers[i - 1], x)

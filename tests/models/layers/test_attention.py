@@ -15,7 +15,11 @@ from mmgcvit.models.layers.attention import attend, compute_attention_weights
 
 from ..operators import record_operators
 
-B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
+B = 2
+WINDOWS = 3
+HEADS = 4
+TOKENS = 9
+DIM = 8
 
 
 def arguments():

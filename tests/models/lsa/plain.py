@@ -21,7 +21,8 @@ from ..gcvit.plain import (
 def shift(images, dy, dx, mode):
     """Move the content of images (B, C, H, W) down and to the right."""
     height, width = images.shape[2:]
-    rows, columns = find_sources(height, dy, mode), find_sources(width, dx, mode)
+    rows = find_sources(height, dy, mode)
+    columns = find_sources(width, dx, mode)
     return images[:, :, rows][:, :, :, columns]
 
 

@@ -20,7 +20,8 @@ def classifier_of(folder, pipeline=(RESIZE,), **backbone):
     cfg = config_of('classification')
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': GCVIT, 'out_indices': (3,), **backbone}
     cfg.model.head.in_channels = 128
-    load_image, pack = {'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}
+    load_image = {'type': 'LoadImageFromFile'}
+    pack = {'type': 'PackInputs'}
     cfg.test_dataloader.dataset.pipeline = [load_image, *pipeline, pack]
     return load(make_work_dir(folder, 'classification', cfg), device='cpu')
 
@@ -49,7 +50,8 @@ def hooks_of(loaded):
 
 def assert_leaves_no_trace(loaded, image, function):
     """Check that a function of a model and an image changes neither hooks nor predictions."""
-    before, hooks = loaded(image), hooks_of(loaded)
+    before = loaded(image)
+    hooks = hooks_of(loaded)
     function(loaded, image)
     assert hooks_of(loaded) == hooks
     assert_same(loaded(image), before, tolerance=0)

@@ -70,7 +70,8 @@ def test_attention_maps_equal_the_networks_own_weights(
         windows = attn.compute_attention_weights(*inputs)[0, :, 0].reshape(-1, h, w, h, w)
         weights, received = np.full((2, side, side), np.nan)
         for i, j in np.ndindex(side, side):
-            top, left = i // h * h, j // w * w
+            top = i // h * h
+            left = j // w * w
             of_key = windows[i // h * -(-side // w) + j // w, :, :, i - top, j - left]
             if block.kind == 'global' or (row // h, column // w) == (i // h, j // w):
                 weights[i, j] = of_key[row % h, column % w]

@@ -24,7 +24,8 @@ def test_gradcam_equals_its_definition_in_the_paper(model, picture, stage):
     1.
     """
     found = compute_gradcam(model, picture, 'digit 7', stage)
-    backbone, kept = model.network.backbone, {}
+    backbone = model.network.backbone
+    kept = {}
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
     handle = backbone.get_submodule(name).register_forward_hook(
         lambda _, __, output: kept.update(map=output)
@@ -45,7 +46,8 @@ def test_the_default_is_the_predicted_class_in_the_last_detailed_stage_and_the_n
 ):
     """Images of 64 px give feature maps of 16, 8, 4 and 2 tokens a side."""
     assert_leaves_no_trace(model, picture, compute_gradcam)
-    found, predicted = compute_gradcam(model, picture), model(picture)
+    found = compute_gradcam(model, picture)
+    predicted = model(picture)
     assert all(parameter.grad is None for parameter in model.network.parameters())
     assert (found.class_name, found.stage) == (predicted.class_name, 2)
     assert found.score == pytest.approx(predicted.score, abs=1e-4)
