@@ -31,6 +31,8 @@ from .tools.commands import make_digits
 settings.register_profile('shrink', deadline=None)
 phases = [Phase.explicit, Phase.reuse, Phase.generate]
 settings.register_profile('quick', deadline=None, max_examples=50, phases=phases)
+# As 100 seeds of the quick one.
+settings.register_profile('long', deadline=None, max_examples=5000, phases=phases)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
 
 # A background job of a shell ignores SIGINT, and one of nohup SIGHUP. The programs that tests start

@@ -18,6 +18,8 @@ import skimage
 import sklearn
 from PIL import Image
 
+from .coco import make_annotation, make_content, make_image
+
 CLASSES = ('cup', 'flower', 'person')
 SKIMAGE = Path(skimage.__file__).parent / 'data'
 SKLEARN = Path(sklearn.__file__).parent / 'datasets' / 'images'
@@ -107,18 +109,21 @@ def write_objects(root, photos):
     for number, photo in enumerate(photos):
         height, width = photo.image.shape[:2]
         name = f'{photo.stem}.jpg'
-        images.append({'id': number, 'file_name': name, 'height': height, 'width': width})
+        images.append(make_image(number, name, width, height))
         label_map = np.zeros((height, width), np.uint8)
         for _, outline in photo.objects:
             cv2.fillPoly(label_map, [outline.round().astype(int)], 1)
             w, h = np.ptp(outline, axis=0)
-            entry = {'id': len(annotations) + 1, 'image_id': number, 'category_id': 1}
-            entry |= {'bbox': [*outline.min(0), w, h], 'area': w * h, 'iscrowd': 0}
-            annotations.append({**entry, 'segmentation': [outline.ravel().tolist()]})
+            box = [*outline.min(0), w, h]
+            polygon = outline.ravel().tolist()
+            annotations.append(
+                make_annotation(
+                    len(annotations) + 1, number, 1, box, iscrowd=0, segmentation=[polygon]
+                )
+            )
         Image.fromarray(photo.image).save(root / 'val' / name, quality=100)
         Image.fromarray(label_map).save(root / 'maps' / 'val' / f'{photo.stem}.png')
-    categories = [{'id': 1, 'name': 'object'}]
-    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    content = make_content(images, annotations, {'object': 1})
     (root / 'annotations' / 'instances_val.json').write_text(json.dumps(content))
 
 

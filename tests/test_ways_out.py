@@ -24,6 +24,8 @@ from mmgcvit.engine.hooks.progress import list_next_commands
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import find_inputs
 
+from .coco import make_annotation, make_content, make_image
+
 PACKAGE = Path(mmgcvit.__file__).parent
 # Where a message has a value, the command line has this.
 VALUE = 'value'
@@ -147,11 +149,9 @@ def test_an_image_that_is_too_large_has_a_way_out(tmp_path, monkeypatch):
 
 
 def test_a_key_that_tools_leave_out_says_what_it_is():
-    content = {
-        'images': [{'id': 1, 'file_name': 'a.png', 'height': 9, 'width': 9}],
-        'annotations': [{'id': 5, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 3, 3]}],
-        'categories': [{'id': 1, 'name': 'cat'}],
-    }
+    annotation = make_annotation(5, 1, 1, [0, 0, 3, 3])
+    del annotation['area']
+    content = make_content([make_image(1, 'a.png', 9, 9)], [annotation], {'cat': 1})
     (reason,) = find_missing_keys(content)
     assert reason == (
         "annotations[0] (id 5) has no 'area' (area: of a mask, its pixels; of a box, its width times "

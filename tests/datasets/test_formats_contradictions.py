@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
+from ..coco import make_annotation, make_content, make_image
 from .formats.made import write
 
 SIDE = 64
@@ -123,15 +124,16 @@ def write_photo(path):
     write(path, np.full((SIDE, 2 * SIDE, 3), len(path.stem) + ord(path.stem[-1]), np.uint8))
 
 
-def write_coco(root, annotations, split='train'):
-    """Write an image for each annotation, which it has."""
+def write_coco(root, objects, split='train'):
+    """Write an image for each object, and a COCO file. The object has a box and more keys."""
     images = []
-    for index, entry in enumerate(annotations, start=1):
+    annotations = []
+    for index, entry in enumerate(objects, start=1):
         write_photo(root / f'{split}/{index}.png')
-        images.append({'id': index, 'file_name': f'{index}.png', 'width': 2 * SIDE, 'height': SIDE})
-        entry |= {'id': index, 'image_id': index, 'category_id': 1}
-    categories = [{'id': 1, 'name': 'bar'}]
-    content = {'images': images, 'annotations': annotations, 'categories': categories}
+        images.append(make_image(index, f'{index}.png', 2 * SIDE, SIDE))
+        others = {key: value for key, value in entry.items() if key != 'bbox'}
+        annotations.append(make_annotation(index, index, 1, entry['bbox'], **others))
+    content = make_content(images, annotations, {'bar': 1})
     write(root / f'annotations/{split}.json', json.dumps(content))
 
 

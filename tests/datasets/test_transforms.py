@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.transforms import MIN_VISIBLE, RandomTile, skip_unreadable
+from mmgcvit.datasets.transforms import RandomTile, skip_unreadable
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
 
@@ -126,14 +126,18 @@ def encode(mask, kind):
     st.sampled_from(['polygon', 'RLE', 'uncompressed RLE']),
 )
 def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, places, kind):
-    """Bitmaps are made of the tile only. The image has in each pixel its position."""
+    """Bitmaps are made of the tile only. Objects of which less than 30 % are visible are ignored, and
+    crowds stay so. The image has in each pixel its position.
+    """
     masks = np.zeros((len(places), *size), np.uint8)
     for mask, (left, top, width, height) in zip(masks, places, strict=True):
         mask[top : top + height + 1, left : left + width + 1] = 1
     masks = masks[masks.any((1, 2))]
     instances = []
     for label, mask in enumerate(masks):
-        instance = {'bbox': find_box(mask), 'bbox_label': label, 'ignore_flag': 0}
+        # Every third object is a crowd.
+        is_crowd = int(label % 3 == 2)
+        instance = {'bbox': find_box(mask), 'bbox_label': label, 'ignore_flag': is_crowd}
         instance['mask'] = encode(mask, kind)
         instances.append(instance)
     position = np.arange(np.prod(size)).reshape(*size, 1)
@@ -153,7 +157,8 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     assert_array_equal(found['gt_masks'].masks, parts[shown])
     assert found['gt_bboxes'].tensor.tolist() == [find_box(part) for part in parts[shown]]
     visible = parts[shown].sum((1, 2)) / masks[shown].sum((1, 2))
-    assert_array_equal(found['gt_ignore_flags'], visible < MIN_VISIBLE - 1e-6)
+    is_ignored = (visible < 0.3 - 1e-6) | (shown % 3 == 2)
+    assert_array_equal(found['gt_ignore_flags'], is_ignored)
 
 
 def find_box(mask):

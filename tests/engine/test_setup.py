@@ -208,6 +208,20 @@ def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
     assert (saved['iter'], saved['cfg']) == (12, Config.pretty_text.fget(runner.cfg))
 
 
+def test_loaders_with_workers_have_a_timeout_if_the_config_sets_none(tmp_path):
+    """Without one, a run waits for ever for a worker that hangs. torch rejects one without
+    workers.
+    """
+    cfg = make_config(tmp_path, EPOCHS, workers=1, get_score=lambda epoch: 0.5)
+    cfg.val_dataloader |= {'num_workers': 1, 'timeout': 5}
+    with open_runner(cfg, None, progress=False) as runner:
+        assert runner.cfg.train_dataloader.timeout == 600
+        assert runner.cfg.val_dataloader.timeout == 5
+    cfg = make_config(tmp_path / 'other', EPOCHS, workers=0)
+    with open_runner(cfg, None, progress=False) as runner:
+        assert 'timeout' not in runner.cfg.train_dataloader
+
+
 def test_a_batch_norm_that_gets_one_value_is_explained():
     norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
     with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit import runs
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.work_dir import choose_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.runs import RunFolder
@@ -130,6 +131,39 @@ def test_a_test_leaves_the_config_of_a_run_as_it_is(train, call, run):
         assert list(folder.glob('*/*.log'))
     assert list(run.rglob(CONFIG.name)) == [config]
     assert config.read_bytes() == before
+
+
+def test_a_checkpoint_is_resumed_only_if_it_has_all_tensors_of_the_model(train, run):
+    """mmengine would leave those that are missing or misfit at their initial values, and drop
+    others.
+    """
+    assert train()[0] == 0
+    file = run / 'epoch_1.pth'
+    content = read_checkpoint(file)
+    weights = dict(content['state_dict'])
+    changes = {
+        'head.bias': {name: x for name, x in weights.items() if name != 'head.bias'},
+        'head.other': {**weights, 'head.other': torch.zeros(1)},
+        'head.weight': {**weights, 'head.weight': torch.zeros(4, 32)},
+    }
+    for name, changed in changes.items():
+        torch.save({**content, 'state_dict': changed}, file)
+        code, printed = train('--resume', settings=['train_cfg.max_epochs=2'])
+        assert code == 1, name
+        assert name in printed
+        assert not (run / 'epoch_2.pth').exists()
+
+
+def test_a_test_of_a_resumed_run_reads_weights_only(train, call, run):
+    """The config of such a run has resume=True. A published file has no optimizer state."""
+    assert train()[0] == 0
+    config = run / CONFIG.name
+    config.write_text(f'{config.read_text()}\nresume = True\n')
+    content = read_checkpoint(run / 'epoch_1.pth')
+    torch.save({'state_dict': content['state_dict'], 'meta': {}}, run / 'weights.pth')
+    options = ('--cfg-options', f'experiment_name={next(NUMBERS)}')
+    code, printed = call('test', str(config), str(run / 'weights.pth'), *options)
+    assert code == 0, printed
 
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(train, run, monkeypatch):

@@ -99,6 +99,13 @@ def test_a_class_that_was_not_counted_has_no_column(tmp_path):
     assert (tmp_path / 'x.csv').read_bytes() == b'\xef\xbb\xbffile_name,dog\r\na,1\r\n'
 
 
+@pytest.mark.parametrize('start', ['=', '+', '-', '@'])
+def test_names_that_spreadsheets_would_compute_are_text_in_counts(start, tmp_path):
+    write_counts(tmp_path / 'x.csv', {f'{start}a.png': Counter([0])}, [f'{start}SUM(1)', '1-2'])
+    lines = (tmp_path / 'x.csv').read_text(encoding='utf-8-sig').splitlines()
+    assert lines == [f"file_name,'{start}SUM(1),1-2", f"'{start}a.png,1,0"]
+
+
 def test_detections_are_written_in_cocos_results_format():
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 2:8, 3:9] = True

@@ -133,7 +133,7 @@ def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
 
 def read_discs(folder, boxes, has_mask):
     """Write a dataset each of whose photos has discs in these boxes, and read it."""
-    made = make_example('coco', ('{}/', 'annotations/{}.json'), {'train': 4, 'val': 2})
+    made = make_example('coco', EXAMPLES['coco'], {'train': 4, 'val': 2})
     for photo in made.photos['train'] + made.photos['val']:
         photo.things[:] = [Thing('disc', box, has_mask) for box in boxes]
     made.write(folder)

@@ -14,6 +14,7 @@ from rich.progress import Progress
 from mmgcvit.config import LOADERS, enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
 
+from ...coco import Content, make_annotation, make_content, make_image
 from ..formats.made import write
 
 WIDTH, HEIGHT = 40, 30
@@ -52,23 +53,21 @@ def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def coco_content():
+def coco_content() -> Content:
     """Return the content of an annotation file: three images with one object each."""
-    images = [
-        {'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT}
-        for i, name in enumerate(NAMES)
-    ]
-    box = {
-        'bbox': [2, 3, 10, 12],
-        'area': 120,
-        'iscrowd': 0,
-        'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]],
-    }
-    annotations = [
-        {'id': 10 + i, 'image_id': i, 'category_id': 1 + i % 2, **box} for i in range(len(NAMES))
-    ]
-    categories = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
-    return {'images': images, 'annotations': annotations, 'categories': categories}
+    box = [2, 3, 10, 12]
+    outline = [2, 3, 12, 3, 12, 15, 2, 15]
+    images = []
+    annotations = []
+    for index, name in enumerate(NAMES):
+        images.append(make_image(index, name, WIDTH, HEIGHT))
+        category_id = 1 + index % 2
+        annotations.append(
+            make_annotation(
+                10 + index, index, category_id, box, iscrowd=0, segmentation=[outline[:]]
+            )
+        )
+    return make_content(images, annotations, {'cat': 1, 'dog': 2})
 
 
 def write_coco(root, content=None):
