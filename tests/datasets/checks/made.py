@@ -5,35 +5,44 @@ them.
 import json
 import struct
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
 
 from mmgcvit.config import LOADERS, enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
+from mmgcvit.datasets.rules.rule import Report
 
 from ...coco import Content, make_annotation, make_content, make_image
 from ..formats.made import write
 
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
+Settings = dict[str, Any]  # of a dataset, in a config
 SCOPES = {'CocoDataset': 'mmdet', 'BaseSegDataset': 'mmseg', 'CustomDataset': 'mmpretrain'}
 
 
-def pixels(seed=0):
+def pixels(seed: int = 0) -> NDArray[np.uint8]:
+    """Return random pixels (height, width, 3)."""
     return np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def write_exif_rotated(path):
+def write_exif_rotated(path: Path) -> None:
     """Write an image with an EXIF rotation of 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     write(path, pixels(), exif=exif)
 
 
-def write_png(path, width, height, bits, colour_type, data):
+def write_png(
+    path: Path, width: int, height: int, bits: int, colour_type: int, data: bytes
+) -> None:
     """Write a PNG file with any header, also one that Pillow cannot write."""
     header = struct.pack('>IIBBBBB', width, height, bits, colour_type, 0, 0, 0)
     parts = [(b'IHDR', header), (b'IDAT', zlib.compress(data))]
@@ -44,12 +53,13 @@ def write_png(path, width, height, bits, colour_type, data):
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(chunks))
 
 
-def write_bomb(path):
+def write_bomb(path: Path) -> None:
     """Write a PNG file whose header declares 900 million pixels, without pixel data."""
     write_png(path, 30_000, 30_000, bits=8, colour_type=2, data=b'')
 
 
-def cut(path):
+def cut(path: Path) -> None:
+    """Keep half of a file."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -70,7 +80,7 @@ def coco_content() -> Content:
     return make_content(images, annotations, {'cat': 1, 'dog': 2})
 
 
-def write_coco(root, content=None):
+def write_coco(root: Path, content: Content | None = None) -> Settings:
     """Write a COCO dataset and return its config."""
     for seed, name in enumerate(NAMES):
         write(root / 'images' / name, pixels(seed))
@@ -88,7 +98,7 @@ def write_coco(root, content=None):
     }
 
 
-def write_rotated_coco(root):
+def write_rotated_coco(root: Path) -> Settings:
     """Write a COCO dataset with an EXIF-rotated image and return a config that loads it as
     annotated.
     """
@@ -98,7 +108,7 @@ def write_rotated_coco(root):
     return settings
 
 
-def write_ade20k(root):
+def write_ade20k(root: Path) -> Settings:
     """Write images and segmentation maps with labels 0 (not labelled) to 2, and return their
     config.
     """
@@ -116,19 +126,20 @@ def write_ade20k(root):
     }
 
 
-def write_folders(root, folders=('cat', 'dog')):
+def write_folders(root: Path, folders: Sequence[str] = ('cat', 'dog')) -> Settings:
     """Write class folders with one image each and return their config."""
     for name in folders:
         write(root / 'train' / name / 'a.jpg', pixels())
     return {'type': 'CustomDataset', 'data_root': str(root), 'data_prefix': 'train', 'pipeline': []}
 
 
-def config(dataset, loader='train_dataloader', **settings):
+def config(dataset: Settings, loader: str = 'train_dataloader', **settings: Any) -> Config:
+    """Return a config with a dataset in one of its dataloaders."""
     scope = SCOPES.get(dataset['type'], 'mmpretrain')
     return Config({'default_scope': scope, loader: {'dataset': dataset}, **settings})
 
 
-def check(cfg, loaders=LOADERS, images=None):
+def check(cfg: Config, loaders: Sequence[str] = LOADERS, images: int | None = None) -> Report:
     """Check the datasets of dataloaders of a config and return the report."""
     enter_scope(cfg)
     return check_datasets(cfg, loaders, images, Progress(disable=True))
