@@ -1,5 +1,5 @@
-"""Choose the confidence thresholds of a detector: one for all classes, and own ones of classes with
-enough objects.
+"""Choose the confidence thresholds of a detector: one for all classes, and own ones of classes that
+gain by it on images on which they were not chosen.
 """
 
 from collections.abc import Sequence
@@ -9,60 +9,140 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..thresholds import ScoreThresholds
-from .detection_curves import DetectionCurves
+from .detection_curves import ClassMatches, DetectionCurves
 
 # If no confidence threshold has this F1, none is chosen.
 MIN_F1 = 0.1
-# A class with fewer objects gets the threshold of all classes. An own one, chosen on ten objects,
-# costs 0.03 of F1 on other images if the class scores as the others do (0.06 for one chosen on two
-# objects), and gains 0.13 if its scores lie a standard deviation lower, in simulated logits.
+# A class with fewer objects gets the threshold of all classes.
 MIN_OBJECTS = 10
+NUM_RESAMPLES = 100
+SEED = 0
+# The number of detections, and how many of them are right, in one or several rows
+Counts = NDArray[np.int64]  # (..., 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What an own threshold of a class, chosen on the images of each of r resamples, would change
+    in the images that the resample leaves out.
+    """
+
+    own: Counts  # (r, 2), at the threshold chosen on the images of the resample
+    single: Counts  # (r, 2), at the threshold of all classes
+    num_objects: NDArray[np.int64]  # (r,), in the images left out
+
+    def compute_gain(self) -> float:
+        """Return the mean change of the class's F1 over the resamples that leave out an object, 0
+        if there are none.
+        """
+        has_objects = self.num_objects > 0
+        if not has_objects.any():
+            return 0.0
+        own, single = self.own[has_objects], self.single[has_objects]
+        gains = compute_f1(own, self.num_objects[has_objects]) - compute_f1(
+            single, self.num_objects[has_objects]
+        )
+        return float(gains.mean())
 
 
 def choose_thresholds(curves: DetectionCurves, classes: Sequence[str]) -> ScoreThresholds | None:
-    """Choose the threshold with the highest F1 of all objects, and for each class with enough
-    objects the one with its highest F1.
+    """Choose the threshold with the highest F1 of all objects, and own ones of some classes. Return
+    None if no threshold finds the objects.
 
-    A class that is found badly may reach its highest F1 with many false detections. If they lower
-    F1 of all objects under that of the single threshold, it gets the single one too. Return None if
-    no threshold finds the objects.
+    The own threshold of a class is the one with its highest F1 on the validation images. It is
+    taken if the class has enough objects and such a choice holds on other images, by the bootstrap:
+    thresholds are chosen on random draws of the images, and scored on those that were not drawn.
+    There, F1 of the class must rise in the mean, and F1 of all objects must not fall, as a class
+    that is found badly may reach its highest F1 with many false detections. F1 of all objects must
+    not fall on the validation images either.
     """
     if curves.overall.f1.max(initial=0) < MIN_F1:
         return None
     single = curves.overall.rounded_threshold
+    num_images = len(curves.matches[0].num_objects)
+    weights = draw_resamples(num_images)
+    is_left_out = (weights == 0).astype(np.int64)
+    # At the single threshold, of all classes: in each image, and in those that are left out
+    by_image = sum(matches.count_images_at(single) for matches in curves.matches)
+    left_out = (is_left_out @ by_image).sum(0)
+    objects_by_image = sum(matches.num_objects for matches in curves.matches)
+    objects_left_out = int((is_left_out @ objects_by_image).sum())
     by_class = {}
-    own_counts = []
-    single_counts = []
-    for name, curve in zip(classes, curves.by_class, strict=True):
-        if curve.num_objects >= MIN_OBJECTS and curve.f1.max(initial=0) >= MIN_F1:
-            by_class[name] = curve.rounded_threshold
-            own_counts.append(curve.count_at(by_class[name]))
-            single_counts.append(curve.count_at(single))
-    changes = np.subtract(own_counts, single_counts).reshape(-1, 2)
-    is_kept = find_harmless(changes, curves.overall.count_at(single), curves.overall.num_objects)
-    kept = {name: by_class[name] for name, keep in zip(by_class, is_kept, strict=True) if keep}
-    return ScoreThresholds(single, kept)
+    for name, curve, matches in zip(classes, curves.by_class, curves.matches, strict=True):
+        if curve.num_objects < MIN_OBJECTS or curve.f1.max(initial=0) < MIN_F1:
+            continue
+        trial = try_own_threshold(matches, single, weights)
+        change_left_out = (trial.own - trial.single).sum(0)
+        own = curve.rounded_threshold
+        change = np.subtract(curve.count_at(own), curve.count_at(single))
+        overall = np.array(curves.overall.count_at(single))
+        if (
+            trial.compute_gain() > 0
+            and is_harmless(change_left_out, left_out, objects_left_out)
+            and is_harmless(change, overall, curves.overall.num_objects)
+        ):
+            by_class[name] = own
+    return ScoreThresholds(single, by_class)
 
 
-def find_harmless(
-    changes: NDArray[np.int64], counts: tuple[int, int], num_objects: int
-) -> NDArray[np.bool_]:
-    """Return which own thresholds of n classes to keep, so that F1 of all objects is at least that
-    of the single one, (n,).
-
-    ``changes``, (n, 2), are what they add to the number of detections and of right ones, and
-    ``counts`` are these numbers at the single threshold.
+def draw_resamples(num_images: int) -> NDArray[np.int64]:
+    """Draw as many images as there are, with repeats. Return how often each is in each resample,
+    (resamples, images).
     """
-    is_kept = np.ones(len(changes), bool)
-    while is_kept.any():
-        detections, right = counts + changes[is_kept].sum(0)
-        # a / b >= c / d, in integers, which do not round
-        if right * (counts[0] + num_objects) >= counts[1] * (detections + num_objects):
-            break
-        # F1 of all objects without the own threshold of each class
-        f1 = (right - changes[:, 1]) / (detections - changes[:, 0] + num_objects)
-        is_kept[np.where(is_kept, f1, -1).argmax()] = False
-    return is_kept
+    generator = np.random.default_rng(SEED)
+    shares = np.full(num_images, 1 / num_images)
+    return generator.multinomial(num_images, shares, size=NUM_RESAMPLES)
+
+
+def try_own_threshold(
+    matches: ClassMatches, single: float, weights: NDArray[np.int64]
+) -> Trial:
+    """Choose a threshold on the images of each resample, and count in the images left out.
+
+    ``weights``, (r, n), is how often each of n images is in each of r resamples.
+    """
+    order = np.argsort(-matches.scores, kind='stable')
+    scores = matches.scores[order]
+    images = matches.images[order]
+    is_correct = matches.is_correct[order]
+    # A threshold keeps all detections with the same score, or none of them.
+    last = np.flatnonzero(np.diff(scores, append=-1) < 0)
+    own = np.zeros((len(weights), 2), np.int64)
+    for row, weight in enumerate(weights):
+        num_objects = weight @ matches.num_objects
+        weight_of_each = weight[images]
+        counts = np.stack(
+            [np.cumsum(weight_of_each)[last], np.cumsum(weight_of_each * is_correct)[last]], 1
+        )
+        if not num_objects or not len(counts):
+            threshold = single
+        else:
+            best = compute_f1(counts, num_objects).argmax()
+            threshold = np.append(scores[last], 0)[best : best + 2].mean()
+        is_kept = (weight_of_each == 0) & (scores >= threshold)
+        own[row] = is_kept.sum(), (is_kept & is_correct).sum()
+    is_left_out = (weights == 0).astype(np.int64)
+    return Trial(
+        own=own,
+        single=is_left_out @ matches.count_images_at(single),
+        num_objects=is_left_out @ matches.num_objects,
+    )
+
+
+def compute_f1(counts: Counts, num_objects: NDArray[np.int64] | int) -> NDArray[np.float64]:
+    """Return F1, (...), 0 without objects and detections."""
+    return 2 * counts[..., 1] / np.maximum(counts[..., 0] + num_objects, 1)
+
+
+def is_harmless(change: Counts, counts: Counts, num_objects: int) -> bool:
+    """Return whether F1 does not fall if ``change``, (2,), is added to ``counts``, (2,).
+
+    The sum of harmless changes is harmless too: the inequality is linear in ``change``.
+    """
+    # (right + new right) / (detections + new detections + objects) >= right / (detections +
+    # objects), in integers, which do not round
+    total = counts[0] + num_objects
+    return bool(change[1] * total >= counts[1] * change[0])
 
 
 @dataclass(frozen=True)

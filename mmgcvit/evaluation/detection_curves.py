@@ -105,12 +105,19 @@ class ClassMatches:
     scores: NDArray[np.float64]  # (m,)
     is_correct: NDArray[np.bool_]  # (m,), whether it matches an object
 
-    def count_at(self, threshold: float) -> ImageCounts:
-        """Count right detections, missed objects and false detections of at least this score."""
+    def count_images_at(self, threshold: float) -> NDArray[np.int64]:
+        """Return the number of detections of at least this score in each image, and how many of
+        them are right, (n, 2).
+        """
         num_images = len(self.num_objects)
         is_kept = self.scores >= threshold
         found = np.bincount(self.images[is_kept], minlength=num_images)
         right = np.bincount(self.images[is_kept & self.is_correct], minlength=num_images)
+        return np.stack([found, right], 1)
+
+    def count_at(self, threshold: float) -> ImageCounts:
+        """Count right detections, missed objects and false detections of at least this score."""
+        found, right = self.count_images_at(threshold).T
         wrong = self.num_objects + found - 2 * right
         occurs = right + wrong > 0
         return ImageCounts(right[occurs], wrong[occurs])

@@ -76,7 +76,13 @@ def draw_images(rng, quality, num_images):
 
 
 def make_curves(images_by_class):
-    """Make a detector's curves of images of each class, as pycocotools would."""
+    """Make a detector's curves of images of each class, as pycocotools would. Classes of fewer
+    images are in the first images.
+    """
+    num_images = max(map(len, images_by_class))
+    images_by_class = [
+        [*images, *[None] * (num_images - len(images))] for images in images_by_class
+    ]
     together = [image for images in images_by_class for image in images]
     return DetectionCurves(
         overall=make_curve(together),
