@@ -94,9 +94,7 @@ def draw_resamples(num_images: int) -> NDArray[np.int64]:
     return generator.multinomial(num_images, shares, size=NUM_RESAMPLES)
 
 
-def try_own_threshold(
-    matches: ClassMatches, single: float, weights: NDArray[np.int64]
-) -> Trial:
+def try_own_threshold(matches: ClassMatches, single: float, weights: NDArray[np.int64]) -> Trial:
     """Choose a threshold on the images of each resample, and count in the images left out.
 
     ``weights``, (r, n), is how often each of n images is in each of r resamples.

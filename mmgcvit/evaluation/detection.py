@@ -18,7 +18,7 @@ from ..inference.predictor import Predictor
 from ..inference.results import Detections
 from ..tasks import DETECTION
 from ..thresholds import ScoreThresholds
-from .choosing import MIN_OBJECTS, choose_thresholds, compute_f1_scores
+from .choosing import choose_thresholds, compute_f1_scores
 from .detection_curves import (
     ClassMatches,
     Curve,
@@ -160,8 +160,10 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
         curves = scores.curves
         if not curves.overall.num_objects:
             return lines
+        f1 = compute_f1_scores(curves, model.thresholds, model.classes)
         lines.append(
-            f'{curves.format_ap()}; confidence threshold: {model.thresholds} (--score-thr), F1 is '
+            f'{curves.format_ap()}; confidence threshold: {model.thresholds} (--score-thr): F1 of '
+            f'all objects {f1.overall:.2f}, mean over classes {f1.mean:.2f}; F1 of all objects is '
             f'highest at {curves.overall.best_threshold:.2f}'
         )
         lines += format_limited(scores, model, model.thresholds)
@@ -305,8 +307,8 @@ def format_thresholds(
     if thresholds.by_class:
         own = ', '.join(f'{name} {value:.2f}' for name, value in thresholds.by_class.items())
         text += (
-            f'; of each class with at least {MIN_OBJECTS} objects the one with its highest F1 '
-            f'({own}): F1 of all objects {scores.overall:.2f}, mean over classes {scores.mean:.2f}'
+            f'; own ones of classes that gain by them on images left out ({own}): F1 of all objects '
+            f'{scores.overall:.2f}, mean over classes {scores.mean:.2f}'
         )
     return (
         f'{text}: {scores.num_correct} of {scores.num_objects} objects found, '

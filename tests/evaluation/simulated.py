@@ -1,15 +1,17 @@
 """Simulated validation sets whose true scores are known.
 
 ``python -m tests.evaluation.simulated`` prints how often the verdict 'good' is wrong and how often
-it is withheld, the figures of docs/look_at_a_run.md, in a few minutes.
+it is withheld, the figures of docs/look_at_a_run.md, in a few minutes. ``python -m
+tests.evaluation.simulated thresholds`` prints what own thresholds change on unseen images, the figures
+of docs/custom_dataset.md.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmgcvit.evaluation.choosing import choose_thresholds
+from mmgcvit.evaluation.choosing import MIN_OBJECTS, choose_thresholds, compute_f1_scores
 from mmgcvit.evaluation.detection import score_detected_class
 from mmgcvit.evaluation.detection_curves import (
     AveragePrecision,
@@ -22,6 +24,7 @@ from mmgcvit.evaluation.verdict import GOOD, ClassScore, format_verdict
 from mmgcvit.thresholds import ScoreThresholds
 
 NUM_UNSEEN = 500  # images in which the true score is measured
+NUM_COMPARED = 200  # images in which thresholds are compared
 NUM_CHECKPOINTS = 10  # of one quality, of which the best is chosen on the validation images
 
 
@@ -181,6 +184,78 @@ def judge_segmentor(rng, num_classes, num_images, num_checkpoints=1):
     return scores, true_scores
 
 
+@dataclass(frozen=True)
+class Change:
+    """What thresholds by class change on unseen images, beside the best single one."""
+
+    overall: float  # of F1 of all objects
+    mean: float  # of the mean F1 over the classes
+    num_own: int  # classes with a threshold of their own
+
+
+def draw_class_images(rng, qualities, shares, num_images):
+    """Draw images of several classes, each of which is in a share of them."""
+    images_by_class = []
+    for quality, share in zip(qualities, shares, strict=True):
+        images = draw_images(rng, quality, num_images)
+        images_by_class.append([each if rng.uniform() < share else None for each in images])
+    return images_by_class
+
+
+def compare_thresholds(rng):
+    """Draw a validation set of two to five classes, half of the time of unlike scores, and return
+    the changes of the chosen thresholds, and of those with the highest F1 of each class.
+    """
+    num_classes = rng.integers(2, 6)
+    qualities = draw_classes(rng, num_classes)
+    if rng.uniform() < 0.5:
+        logit = rng.uniform(-1, 2)
+        qualities = [replace(quality, logit=logit + rng.normal(0, 0.2)) for quality in qualities]
+    shares = rng.uniform(0.1, 1, num_classes)
+    num_images = draw_num_images(rng)
+    curves = make_curves(draw_class_images(rng, qualities, shares, num_images))
+    unseen = make_curves(draw_class_images(rng, qualities, shares, NUM_COMPARED))
+    names = [f'class {label}' for label in range(num_classes)]
+    chosen = choose_thresholds(curves, names)
+    if chosen is None:
+        return None
+    single = ScoreThresholds(chosen.overall)
+    always = {
+        name: curve.rounded_threshold
+        for name, curve in zip(names, curves.by_class, strict=True)
+        if curve.num_objects >= MIN_OBJECTS
+    }
+    before = compute_f1_scores(unseen, single, names)
+    changes = []
+    for thresholds in (chosen, ScoreThresholds(chosen.overall, always)):
+        after = compute_f1_scores(unseen, thresholds, names)
+        num_own = len(thresholds.by_class)
+        changes.append(Change(after.overall - before.overall, after.mean - before.mean, num_own))
+    return changes
+
+
+def print_thresholds(num_sets):
+    rng = np.random.default_rng(0)
+    compared = [compare_thresholds(rng) for _ in range(num_sets)]
+    chosen, always = zip(*filter(None, compared), strict=True)
+    for name, changes in (('chosen', chosen), ('highest F1 of each class', always)):
+        print(f'{name}: {summarise_changes(changes)}')  # noqa: T201
+
+
+def summarise_changes(changes):
+    texts = [
+        f'{sum(change.num_own > 0 for change in changes)} of {len(changes)} sets have own ones'
+    ]
+    for name in ('overall', 'mean'):
+        values = np.array([getattr(change, name) for change in changes])
+        lowest, decile, highest = np.quantile(values, [0, 0.1, 1])
+        texts.append(
+            f'{name}: {values.mean():+.4f} in the mean, worst decile {decile:+.4f}, {lowest:+.4f} to '
+            f'{highest:+.4f}, lower in {np.sum(values < 0)}'
+        )
+    return '; '.join(texts)
+
+
 def draw_num_images(rng):
     """Draw from 2 to 50 images, of each order of magnitude alike."""
     return int(np.exp(rng.uniform(np.log(2), np.log(51))))
@@ -241,4 +316,7 @@ def count_wrong(lowest_scores):
 
 
 if __name__ == '__main__':
-    main(int(sys.argv[1]) if sys.argv[1:] else 200)
+    if sys.argv[1:] == ['thresholds']:
+        print_thresholds(100)
+    else:
+        main(int(sys.argv[1]) if sys.argv[1:] else 200)

@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mmgcvit.evaluation.choosing import choose_thresholds
 from mmgcvit.evaluation.detection import DetectionEvaluation, format_thresholds
 from mmgcvit.evaluation.detection_curves import compute_detection_curves, encode_detections
 from mmgcvit.evaluation.plots import draw_detection_curves
+from mmgcvit.evaluation.scoring import make_empty_matrix
 from mmgcvit.inference.model_files import load
 from mmgcvit.runs import RunFolder
 from mmgcvit.thresholds import ScoreThresholds
@@ -131,6 +133,25 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)
+
+
+def test_f1_of_all_objects_and_its_mean_over_the_classes_are_printed():
+    """Three cats are found and a dog is not; there is no other class with objects."""
+    objects = [(0, 0, 99), (1, 0, 99), (2, 0, 99), (3, 1, 99)]
+    curves = compute_curves([(objects, [], [(0, 0, 80), (1, 0, 70), (2, 0, 60), (3, 1, 20)])])
+    scores = SimpleNamespace(
+        confusion_matrix=make_empty_matrix(2), curves=curves, list_limited=lambda _: []
+    )
+    thresholds = ScoreThresholds(0.5)
+    model = SimpleNamespace(classes=CLASSES, thresholds=thresholds, tiles=None)
+    text = DetectionEvaluation().summarise(scores, model)[1]
+    assert '0.5 (--score-thr): F1 of all objects 0.86, mean over classes 0.50;' in text
+    model.thresholds = ScoreThresholds(0.5, {'dog': 0.1})
+    text = DetectionEvaluation().summarise(scores, model)[1]
+    assert '(dog 0.1) (--score-thr): F1 of all objects 1.00, mean over classes 1.00;' in text
+    own = format_thresholds(curves, model.thresholds, CLASSES)
+    assert '(0.86; mean over classes 0.50); own ones of classes' in own
+    assert '(dog 0.10): F1 of all objects 1.00, mean over classes 1.00: 4 of 4 objects' in own
 
 
 @settings(max_examples=50)
