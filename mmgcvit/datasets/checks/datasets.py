@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -18,30 +17,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import find_max_objects, iter_dicts, iter_settings, iter_transforms
+from ...config import iter_dicts, iter_settings
 from ...errors import get_first_line
 from ...files import have_same_content
-from ..annotations import LabelledObject, Size
-from ..coco_content import (
-    CocoAnnotation,
-    CocoContent,
-    find_missing_keys,
-    find_rotation,
-    find_unloadable,
-    find_wrong_types,
-    parse_content,
-    read_json,
-)
 from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
-from ..records import Category, ObjectImage, ObjectSplit
-from ..rules.coco import (
-    NO_OBJECTS,
-    NOT_COCO,
-    OTHER_ANNOTATIONS,
-    UNLISTED,
-    find_content_problems,
-    has_size,
-)
+from ..rules.coco import OTHER_ANNOTATIONS
 from ..rules.images import (
     MAX_THREADS,
     MISSING,
@@ -52,21 +32,8 @@ from ..rules.images import (
     check_image,
     check_map,
 )
-from ..rules.objects import (
-    FULL_IMAGES,
-    TURNED_IN_CONFIG,
-    ObjectFindings,
-    find_corner_boxes,
-    find_repeated_objects,
-    find_wrong_objects,
-)
-from ..rules.rule import (
-    MAX_UNUSABLE,
-    Finding,
-    Issue,
-    Report,
-    make_issues,
-)
+from ..rules.rule import Finding, Issue, Report, make_issues
+from .annotation_files import CheckedFile, ImageFile, check_coco
 from .sources import find_format, get_data_path, iter_datasets, iter_unwrapped_datasets
 
 # Config keys of heads that predict the dataset's classes. mmdet's rpn_head does not: it has one
@@ -76,23 +43,6 @@ HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d
 
 # What dataset classes of OpenMMLab raise for malformed lists and missing folders.
 LIST_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, AssertionError)
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """The path of an image and, if they exist, its annotated size and its map's path."""
-
-    path: str
-    annotated_size: Size | None = None
-    map_path: str | None = None
-
-
-@dataclass(frozen=True)
-class CheckedFile:
-    """What was found in the annotation file or the file list of a dataset, and its images."""
-
-    report: Report
-    images: Sequence[ImageFile] = ()
 
 
 def check_datasets(
@@ -143,162 +93,6 @@ def check_evaluator(cfg: Config, loader: str) -> Report:
         if other and not have_same_content(own, Path(other)):
             findings.append(Finding(OTHER_ANNOTATIONS, f'{evaluator} reads {other}'))
     return Report(make_issues(findings, str(own)))
-
-
-def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, *, is_scored: bool, cfg: Config
-) -> CheckedFile:
-    """Check and count the annotations of a CocoDataset.
-
-    Args:
-        dataset: The dataset, whose annotations need not be loaded.
-        settings: Its config.
-        is_scored: Whether it is for validation or test.
-        cfg: The config that trains or tests a model on it.
-
-    Returns:
-        What is found, and the images whose size is valid.
-    """
-    path = dataset.ann_file
-    read = read_content(path, is_scored)
-    if read.content is None:
-        return CheckedFile(read.report)
-    content = read.content
-    names = [category.name for category in content.categories]
-    classes = dataset.metainfo.get('classes') or names
-    split = make_split(dataset, content, classes)
-    with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
-    findings = find_content_problems(content, classes, is_scored)
-    num_unlisted = sum(finding.rule is UNLISTED for finding in findings)
-    wrong = find_wrong_objects(split, with_masks)
-    findings += [*find_repeated_objects(split, with_masks).values(), *wrong.values()]
-    findings += find_full_images(split, cfg)
-    findings += find_corner_boxes(split)
-    findings += [
-        Finding(TURNED_IN_CONFIG, f'annotation {each.id} {find_rotation(each):g}°')
-        for each in content.annotations
-        if find_rotation(each)
-    ]
-    if not is_scored and not has_trained_objects(split, wrong):
-        findings.append(Finding(NO_OBJECTS, f'of {split.num_annotations} objects'))
-    num_objects = split.num_annotations + num_unlisted
-    are_many = len(wrong) + num_unlisted > MAX_UNUSABLE * num_objects
-    issues = make_issues(findings, path, are_many=are_many, is_scored=is_scored)
-    summary = f'{path}: {len(content.images)} images; objects: {describe_objects(split, classes)}'
-    notes = []
-    has_ignored = len(split.objects) < split.num_annotations
-    if has_ignored and not is_scored and takes_ignored_for_background(cfg.get('model')):
-        notes.append(
-            f'{path}: training takes ignored objects for background, because an assigner of the '
-            'model has no ignore_iof_thr above 0'
-        )
-    images = [
-        ImageFile(str(image_path), image.size)
-        for image_path, image in zip(split.image_paths, split.images, strict=True)
-    ]
-    report = read.report + Report(issues=issues, notes=notes, summaries=[summary])
-    return CheckedFile(report, images)
-
-
-def has_trained_objects(split: ObjectSplit, wrong: ObjectFindings) -> bool:
-    """Return whether an object breaks no rule, is not ignored, and has no key ``ignore``, by which
-    mmdet skips it.
-    """
-    return any(
-        not each.is_ignored and not each.others['ignore'] and (image_index, index) not in wrong
-        for image_index, image in enumerate(split.images)
-        for index, each in enumerate(image.objects)
-    )
-
-
-def describe_objects(split: ObjectSplit, classes: Sequence[str]) -> str:
-    """Return the number of objects of each class, and that of ignored ones."""
-    counts = split.count_classes()
-    text = ', '.join(f'{counts[name]} {name}' for name in classes)
-    num_ignored = split.num_annotations - counts.total()
-    return f'{text}; {num_ignored} ignored' if num_ignored else text
-
-
-def find_full_images(split: ObjectSplit, cfg: Config) -> list[Finding]:
-    """Return the images with more objects than the model finds in one."""
-    predicts_tiles = 'side' in (cfg.get('val_cfg') or ())  # the limit of a model is that of a tile
-    max_objects = inf if predicts_tiles else find_max_objects(cfg.get('model'))
-    found = []
-    for image in split.images:
-        number = sum(not each.is_ignored for each in image.objects)
-        if number > max_objects:
-            example = f'{image.name} has {number}, the limit is {max_objects}'
-            found.append(Finding(FULL_IMAGES, example))
-    return found
-
-
-@dataclass(frozen=True)
-class ReadContent:
-    """The content of a COCO file, or why there is none."""
-
-    content: CocoContent | None
-    report: Report
-
-
-def read_content(path: str, is_scored: bool) -> ReadContent:
-    """Return the content of a COCO file, or report that it is not one."""
-    content, problem = read_json(Path(path))
-    notes = []
-    if is_scored and isinstance(content, dict) and 'annotations' not in content:
-        notes = [f'{path} has no annotations, so predictions on its images cannot be scored']
-        content = {**content, 'annotations': []}
-    reasons = [problem] if problem else find_missing_keys(content, is_scored)
-    if not reasons:
-        reasons = [*find_wrong_types(content), *find_unloadable(content)]
-    if reasons:
-        return ReadContent(None, Report([Issue(NOT_COCO, path, reasons)], notes))
-    return ReadContent(parse_content(content), Report(notes=notes))
-
-
-def takes_ignored_for_background(model: ConfigDict | None) -> bool:
-    """Return whether an assigner of the model takes ignored objects for background.
-
-    Assigners without ``ignore_iof_thr`` do, such as all matchers of mmdet.
-    """
-    assigners = filter(None, (part.get('assigner') for part in iter_dicts(model)))
-    return any(assigner.get('ignore_iof_thr', -1) <= 0 for assigner in assigners)
-
-
-def make_split(dataset: BaseDataset, content: CocoContent, classes: Sequence[str]) -> ObjectSplit:
-    """Return the images with a valid size, and their objects of the config's classes."""
-    class_names = {each.id: str(each.name) for each in content.categories if each.name in classes}
-    objects = {image.id: [] for image in content.images}
-    for annotation in content.annotations:
-        if annotation.category_id in class_names and annotation.image_id in objects:
-            class_name = class_names[annotation.category_id]
-            objects[annotation.image_id].append(make_object(annotation, class_name))
-    # If ids are repeated, pycocotools has the last image of an id.
-    last = {image.id: image for image in content.images}
-    images = [
-        ObjectImage(
-            name=image.file_name,
-            id=image.id,
-            size=image.size,
-            objects=objects[image.id] if last[image.id] is image else (),
-        )
-        for image in content.images
-        if has_size(image)
-    ]
-    categories = [Category(each.id, str(each.name)) for each in content.categories]
-    return ObjectSplit(Path(dataset.data_prefix.get('img', '')), images, categories)
-
-
-def make_object(annotation: CocoAnnotation, class_name: str) -> LabelledObject:
-    """Return an object of a config's dataset, with its key ``ignore``."""
-    return LabelledObject(
-        id=annotation.id,
-        class_name=class_name,
-        box=annotation.box,
-        area=annotation.area,
-        mask=annotation.mask,
-        is_ignored=bool(annotation.iscrowd),
-        others={'ignore': annotation.ignore},
-    )
 
 
 def check_lists(dataset: BaseDataset) -> CheckedFile:

@@ -420,7 +420,7 @@ class SplitReader:
                 size = sizes[annotation.image_id]
                 turned = turn_box(annotation, size, with_mask=have_masks)
                 if turned is not annotation:
-                    degrees = find_rotation(annotation)
+                    degrees = find_rotation(annotation.others)
                     findings.append(Finding(TURNED_BOXES, f'{self.path} {place}: {degrees:g}°'))
                 annotation = turned
                 each = LabelledObject(
@@ -517,7 +517,7 @@ def turn_box(
     ``size`` is the (width, height) of the image. ``with_mask``, the rectangle is its mask. An
     annotation without a rotation, or with a mask, is returned as it is.
     """
-    degrees = find_rotation(annotation)
+    degrees = find_rotation(annotation.others)
     is_box = isinstance(annotation.box, Box) and annotation.mask is None
     if not degrees or not is_box or isinstance(size, Unusable):
         return annotation

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ...errors import MANY, shorten
 from ..annotations import Id, Unusable
-from ..coco_content import CocoCategory, CocoContent, CocoImage
+from ..coco_content import CocoCategory, CocoEntries, CocoImage
 from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule, make_findings
 
 NOT_COCO = Rule(
@@ -58,7 +58,7 @@ def has_size(image: CocoImage) -> bool:
 
 
 def find_content_problems(
-    content: CocoContent, classes: Sequence[str], is_scored: bool
+    content: CocoEntries, classes: Sequence[str], is_scored: bool
 ) -> list[Finding]:
     """Return the problems of a config's COCO file with ids, categories, sizes and flags.
 
@@ -76,16 +76,16 @@ def find_content_problems(
     ]
 
 
-def find_wrong_flags(content: CocoContent) -> list[str]:
+def find_wrong_flags(content: CocoEntries) -> list[str]:
     """Return the annotations whose iscrowd is neither 0 nor 1."""
     return [
-        f'annotation {entry.id} iscrowd {entry.iscrowd!r:.60}'
+        f'annotation {entry["id"]} iscrowd {entry["iscrowd"]!r:.60}'
         for entry in content.annotations
-        if entry.iscrowd not in (0, 1)
+        if entry.get('iscrowd', 0) not in (0, 1)
     ]
 
 
-def find_images_without_size(content: CocoContent) -> list[str]:
+def find_images_without_size(content: CocoEntries) -> list[str]:
     """Return the images whose width and height are not positive integers."""
     found = []
     for image in content.images:
@@ -96,11 +96,11 @@ def find_images_without_size(content: CocoContent) -> list[str]:
     return found
 
 
-def find_wrong_ids(content: CocoContent, is_scored: bool) -> list[str]:
+def find_wrong_ids(content: CocoEntries, is_scored: bool) -> list[str]:
     """Return ids and category names that occur twice, and ids that scores cannot have."""
     values_of_keys = {
         'images id': [image.id for image in content.images],
-        'annotations id': [annotation.id for annotation in content.annotations],
+        'annotations id': [annotation['id'] for annotation in content.annotations],
         'categories id': [category.id for category in content.categories],
         'categories name': [category.name for category in content.categories],
     }
@@ -108,8 +108,8 @@ def find_wrong_ids(content: CocoContent, is_scored: bool) -> list[str]:
     for key, values in values_of_keys.items():
         for value, number in Counter(values).items():
             # pycocotools reads an object's 0 as "no match".
-            is_storable = can_store(value, is_object=key == 'annotations id')
-            if number > 1 or (is_scored and not is_storable):
+            is_object = key == 'annotations id'
+            if number > 1 or (is_scored and not can_store(value, is_object)):
                 wrong.append(f'{key} {str(value)[:60]}')
     return wrong
 
@@ -135,18 +135,18 @@ def find_other_categories(categories: Sequence[CocoCategory], classes: Sequence[
     return [f'the file has {shorten(names, MANY)}, the config {shorten(classes, MANY)}']
 
 
-def find_unlisted(content: CocoContent) -> list[str]:
+def find_unlisted(content: CocoEntries) -> list[str]:
     """Return annotations whose image or category is not listed."""
     image_ids = {image.id for image in content.images}
     category_ids = {category.id for category in content.categories}
     unlisted_images = [
-        f'annotation {entry.id} image_id {entry.image_id}'
+        f'annotation {entry["id"]} image_id {entry["image_id"]}'
         for entry in content.annotations
-        if entry.image_id not in image_ids
+        if entry['image_id'] not in image_ids
     ]
     unlisted_categories = [
-        f'annotation {entry.id} category_id {entry.category_id}'
+        f'annotation {entry["id"]} category_id {entry["category_id"]}'
         for entry in content.annotations
-        if entry.category_id not in category_ids
+        if entry['category_id'] not in category_ids
     ]
     return unlisted_images + unlisted_categories

@@ -23,6 +23,9 @@ ObjectFindings = Mapping[Place, Finding]
 # of a box and its mask may differ by 3 pixels or 10 % of the box's side.
 MARGIN = (2, 0.01)
 MAX_DIFFERENCE = (3, 0.1)
+MIN_VISIBLE = 1  # in pixels: the sides of the part of a box that is in its image
+MIN_MASK_AREA = 1  # in square pixels, of all polygons of a mask together
+BOX_DECIMALS = 1  # computed boxes are not exact: those that are equal after rounding are one
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MAX_AREA_ERROR = 0.01  # relative, by which an area may differ from that of its box
 # The corners of a rectangle may be wrong by a pixel, or by this part of its diagonal.
@@ -174,7 +177,7 @@ def make_object_key(each: LabelledObject, with_masks: bool) -> tuple[Hashable, .
     if isinstance(each.box, Unusable):
         box = str(each.box)
     else:
-        box = tuple(round(value, 1) for value in each.box.values)  # computed boxes are not exact
+        box = tuple(round(value, BOX_DECIMALS) for value in each.box.values)
     mask = make_mask_key(each.mask) if with_masks else None
     return each.class_name, each.is_ignored, box, mask
 
@@ -314,7 +317,7 @@ def find_box_rule(each: LabelledObject, size: Size) -> Rule | None:
     width, height = size
     visible_width = min(right, width) - max(left, 0)
     visible_height = min(bottom, height) - max(top, 0)
-    if each.area <= 0 or visible_width < 1 or visible_height < 1:
+    if each.area <= 0 or min(visible_width, visible_height) < MIN_VISIBLE:
         return NO_AREA
     return None
 
@@ -352,8 +355,7 @@ def measure_mask(mask: Mask, size: Size) -> MeasuredMask:
     """Measure a mask in an image of (width, height)."""
     if isinstance(mask, Rle):
         return measure_rle(mask, size)
-    are_polygons = all(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
-    if not are_polygons or sum(map(measure_list, mask)) < 1:
+    if not all(map(is_polygon, mask)) or sum(map(measure_list, mask)) < MIN_MASK_AREA:
         return MeasuredMask(FEW_POINTS)
     x = [value for polygon in mask for value in polygon[::2]]
     y = [value for polygon in mask for value in polygon[1::2]]
