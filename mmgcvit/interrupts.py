@@ -80,6 +80,22 @@ class Interrupts:
             with suppress(OSError):
                 os.write(2, NOTE)  # sys.stderr may be in use
 
+    def stop_deferring(self) -> None:
+        """From now on, let signals raise a KeyboardInterrupt at once, as does one that has been
+        noted since the program last looked at ``received``.
+        """
+        self.is_deferred = False
+        self.raise_received()
+
+    def raise_received(self) -> None:
+        """Raise a KeyboardInterrupt for a signal that should have raised one.
+
+        Python ignores what a handler raises where it cannot pass it on, such as in the callbacks
+        that run when a process forks.
+        """
+        if self.received and not self.is_deferred:
+            raise KeyboardInterrupt(self.received)
+
     def wait_for(self, load: Callable[[], T]) -> T:
         """Return what ``load`` returns. After a signal, raise a DataTimeoutError if it takes long.
 

@@ -14,6 +14,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import interrupts
+from mmgcvit.engine.hooks.signals import SignalHook
 from mmgcvit.interrupts import INTERRUPTS, end_at_signals, handle_signals, start_worker
 
 SECONDS = 60
@@ -119,6 +120,42 @@ def test_after_a_signal_no_data_worker_that_ends_raises_an_error(is_deferred):
         assert signal.getsignal(signal.SIGCHLD) is raise_error
     finally:
         signal.signal(signal.SIGCHLD, earlier)
+
+
+def test_a_signal_that_was_noted_ends_the_program_when_it_stops_deferring():
+    """Another rank may pass one on after both have agreed to go on."""
+    with handle_signals():
+        INTERRUPTS.is_deferred = True
+        signal.raise_signal(signal.SIGUSR1)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            INTERRUPTS.stop_deferring()
+        assert raised.value.args == (signal.SIGTERM,)
+
+
+SENT_AT_FORKS = []  # the signals that this process gets when it forks
+
+
+def send_at_fork():
+    for number in SENT_AT_FORKS:
+        signal.raise_signal(number)
+
+
+os.register_at_fork(after_in_parent=send_at_fork)
+
+
+def test_a_signal_at_the_fork_of_a_data_worker_ends_a_validation(monkeypatch):
+    """Python ignores the KeyboardInterrupt that is raised in such a callback."""
+    monkeypatch.setattr('sys.unraisablehook', lambda raised: None)
+    with handle_signals():
+        SENT_AT_FORKS.append(signal.SIGTERM)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        SENT_AT_FORKS.clear()
+        os.waitpid(child, 0)
+        assert INTERRUPTS.received
+        with pytest.raises(KeyboardInterrupt):
+            SignalHook().before_val_iter(None, 0)
 
 
 @pytest.mark.parametrize('handle', [handle_signals, end_at_signals])

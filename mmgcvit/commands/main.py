@@ -168,6 +168,11 @@ def explain_error(error: Exception) -> str | None:
         reason = error.strerror
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f'{reason}. Free some disk space, then start it again (train: with --resume)'
+        if error.errno == errno.EFBIG:
+            return (
+                f'{reason}: a limit forbids files of this size. Raise it (ulimit -f), or write to '
+                'another disk, then start it again (train: with --resume)'
+            )
         if error.filename:
             return escape_controls(f'{error.filename}: {reason}')
     return None  # the traceback says more than the message

@@ -192,7 +192,7 @@ class ResumableLoop(BaseLoop):
         batches = iter(self.dataloader)
         while True:
             batch, is_late = self.load_next(batches)
-            self.save_or_stop(is_late)
+            self.save_or_stop(must_stop=is_late)  # there are no data for the next iteration
             if batch is None:
                 return
             yield batch
@@ -222,24 +222,24 @@ class ResumableLoop(BaseLoop):
                 return hook
         return None
 
-    def save_or_stop(self, is_late: bool = False) -> None:
+    def save_or_stop(self, must_stop: bool = False) -> None:
         """Between iterations, save a checkpoint if it is time or a rank has received a signal. At a
         signal, raise a KeyboardInterrupt on all ranks.
 
         All ranks decide together, after each has loaded its next batch and before they train on it,
         by a reduction on the CPU, which does not wait for the GPU. Rank 0's clock counts.
-        ``is_late`` says that there are no data for the next iteration, so that gradients that are
-        being accumulated are lost.
+        ``must_stop``, on any rank, stops them also between iterations of one optimizer step, whose
+        accumulated gradients are then lost.
         """
         hook = self.checkpoint_hook
         if hook is None:
             return
         is_time = is_main_process() and time.monotonic() >= hook.saved_at + hook.time_interval
-        is_time, is_stopping, is_late = self.agree(is_time, INTERRUPTS.received > 0, is_late)
+        is_time, is_stopping, must_stop = self.agree(is_time, INTERRUPTS.received > 0, must_stop)
         can_save = ends_step(self.runner)
         if can_save and (is_time or is_stopping) and hook.saved_iter != self.iter:
             hook.save_now(self.runner)
-        if is_late or (can_save and is_stopping):
+        if must_stop or (can_save and is_stopping):
             self.agree(True)  # wait, because launchers kill the other ranks when one ends
             raise KeyboardInterrupt(INTERRUPTS.received or signal.SIGTERM)
 
@@ -260,8 +260,9 @@ class ResumableLoop(BaseLoop):
         if self.runner.val_loop is None or done < self.val_begin or not is_due:
             return
         if INTERRUPTS.is_deferred:
-            self.save_or_stop()
-        INTERRUPTS.is_deferred = False
+            self.save_or_stop(must_stop=INTERRUPTS.received > 0)
+        # Another rank may be in the validation already, and have passed a signal on.
+        INTERRUPTS.stop_deferring()
         self.runner.val_loop.run()
 
     def run_iter(self, *args: Any) -> None:

@@ -22,6 +22,7 @@ from ..interrupts import start_worker
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
 from .hooks.loader_check import LoaderCheckHook
+from .hooks.signals import SignalHook
 from .hooks.val_visualization import ShowDirHook
 from .setup import check_data, join_process_group, open_runner
 from .unread import check_settings
@@ -70,6 +71,7 @@ def run_test(
         if unscored:
             runner.logger.warning(f'the test images have {unscored}, so their scores say nothing')
         runner.register_hook(LoaderCheckHook())
+        runner.register_hook(SignalHook())
         del loaded  # mmengine frees its content after loading
         if out:
             # Configs of other packages, such as mmpose, have no evaluation.

@@ -132,6 +132,11 @@ def test_a_command_whose_terminal_is_closed_does_its_work(tmp_path):
             OSError(errno.ENOSPC, 'No space left', 'x.pth'),
             'No space left. Free some disk space, then start it again (train: with --resume)',
         ),
+        (
+            OSError(errno.EFBIG, 'File too large'),
+            'File too large: a limit forbids files of this size. Raise it (ulimit -f), or write to '
+            'another disk, then start it again (train: with --resume)',
+        ),
     ],
 )
 def test_errors_that_a_user_can_fix_are_one_sentence(error, sentence, command):

@@ -1,13 +1,16 @@
-"""A tiny model with large batches, and a hook that sends a rank, or torchrun, a signal at a moment
-of its training.
+"""A tiny model with large batches, and a hook by which a rank, or torchrun, gets a signal or an
+error of the disk at a moment of its training.
 """
 
+import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -16,9 +19,14 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, MODELS
 
+from mmgcvit.engine.loops import EpochBasedTrainLoop
+from mmgcvit.interrupts import INTERRUPTS
+from mmgcvit.registry import LOOPS
+
 from ..toy import ToyClassifier, ToyImages
 
 STOPPED = 45  # seconds until a stopped rank is killed
+LARGEST_FILE = 20_000  # bytes: less than a checkpoint has, and more than the output of a run
 BALLAST = 100_000  # bytes in a sample: more than a pipe holds
 
 
@@ -41,10 +49,28 @@ class LargeImages(ToyImages):
         return {**sample, 'ballast': np.zeros(BALLAST, dtype=np.uint8)}
 
 
+@LOOPS.register_module()
+class LateLoop(EpochBasedTrainLoop):
+    """A loop in which rank 1 agrees with rank 0 that a validation begins, and then is late: rank 0
+    passes a signal of the validation on before rank 1 is there.
+    """
+
+    def validate_if_due(self, done, length):
+        self.is_before_validation = True
+        super().validate_if_due(done, length)
+        self.is_before_validation = False
+
+    def save_or_stop(self, *args, **kwargs):
+        super().save_or_stop(*args, **kwargs)
+        if getattr(self, 'is_before_validation', False) and get_rank() == 1:
+            while not INTERRUPTS.received:
+                time.sleep(0.01)
+
+
 @HOOKS.register_module()
 class EventHook(Hook):
-    """Send signals as the variable EVENTS says, a JSON list of [moment, iteration, rank, number,
-    receiver].
+    """Do what the variable EVENTS says, a JSON list of [moment, iteration, rank, event, receiver].
+    An event is the number of a signal, or an error of the disk (:func:`fail_writes`).
 
     Each event happens once, also if the run is started again: it leaves a file in the folder of the
     variable DONE.
@@ -56,12 +82,15 @@ class EventHook(Hook):
         if get_world_size() > 2:
             runner.model.register_comm_hook(None, average_in_order)
 
-    def meet(self, moment, iteration):
+    def meet(self, moment, runner):
         for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
             done = Path(os.environ['DONE'], f'{number}')
-            if event[:3] != [moment, iteration, get_rank()] or done.exists():
+            if event[:3] != [moment, runner.iter, get_rank()] or done.exists():
                 continue
             done.touch()
+            if isinstance(event[3], str):
+                fail_writes(event[3], runner)
+                continue
             if event[3] == signal.SIGSTOP:  # the test waits for the end of this process too
                 command = f'sleep {STOPPED}; kill -KILL {os.getpid()}'
                 subprocess.Popen(['sh', '-c', command], start_new_session=True)
@@ -70,16 +99,31 @@ class EventHook(Hook):
                 time.sleep(1)  # until the signal is here
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.meet('iteration', runner.iter)
+        self.meet('iteration', runner)
 
     def before_val_iter(self, runner, batch_idx, data_batch=None):
-        self.meet('validation', runner.iter)
+        self.meet('validation', runner)
 
     def after_val_epoch(self, runner, metrics=None):
-        self.meet('scored', runner.iter)
+        self.meet('scored', runner)
 
     def before_save_checkpoint(self, runner, checkpoint):
-        self.meet('saving', runner.iter)
+        self.meet('saving', runner)
+
+
+def fail_writes(error, runner):
+    """Let no further checkpoint of this process be written, with an error such as ``'ENOSPC'``, or
+    nothing in its logs (``'full_logs'``).
+    """
+    if error == 'full_logs':
+        scalars = Path(runner.log_dir, 'vis_data', 'scalars.json')
+        scalars.unlink()
+        scalars.symlink_to('/dev/full')
+    elif error == 'EFBIG':
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+    else:
+        number = getattr(errno, error)
+        mock.patch('os.fsync', side_effect=OSError(number, os.strerror(number))).start()
 
 
 def average_in_order(_, bucket):

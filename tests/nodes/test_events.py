@@ -5,23 +5,17 @@ Modules: `mmgcvit/engine`, `mmgcvit/interrupts.py`.
 """
 
 import re
-import signal
 import socket
 
 import pytest
 
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.runs import RunFolder
 
 from ..engine.random_training import assert_same
+from ..programs import ROOT
 from .ranks import read_state, train_in_forks, train_with_torchrun
-
-TERM, USR1, KILL, STOP = (signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL, signal.SIGSTOP)
-PREEMPTED = 143
-SHORT = ['env_cfg.dist_cfg.timeout=15']
-# Gloo's own error is in parentheses. A rank that has ended has another one.
-TIMED_OUT = re.compile(
-    r'because another rank has ended or hangs \(.*(Timed out waiting|Application timeout)'
-)
+from .table import CASES, KILL, PREEMPTED, TERM, USR1
 
 
 @pytest.fixture(scope='module')
@@ -47,78 +41,58 @@ def resume(num_ranks, work_dir, whole):
     assert_same(read_state(work_dir), whole(num_ranks))
 
 
-# An epoch has 3 iterations on 2 ranks, and 2 on 3 ranks.
 @pytest.mark.parametrize(
-    ('num_ranks', 'moment', 'iteration', 'rank', 'number'),
+    'case',
     [
-        (2, 'iteration', 1, 1, TERM),
-        pytest.param(2, 'validation', 3, 1, TERM, marks=pytest.mark.long),
-        pytest.param(2, 'saving', 3, 0, TERM, marks=pytest.mark.release),
-        pytest.param(3, 'iteration', 1, 2, USR1, marks=pytest.mark.long),
-        pytest.param(3, 'validation', 2, 2, TERM, marks=pytest.mark.release),
+        pytest.param(
+            case, id=case.name, marks=[getattr(pytest.mark, case.mark)] if case.mark else []
+        )
+        for case in CASES
     ],
 )
-def test_ranks_that_get_a_signal_end_together_and_lose_nothing(
-    num_ranks, moment, iteration, rank, number, whole, tmp_path
-):
+def test_row(case, whole, tmp_path):
+    """All ranks end, with the cause, and lose nothing that was saved."""
     work_dir = tmp_path / 'run'
-    events = [[moment, iteration, rank, number, 'rank']]
-    ended = train_in_forks(num_ranks, work_dir, events=events)
-    for code, output in ended:
-        assert code == PREEMPTED, output[-2000:]
-    said = ended[0][1]
-    done = iteration + 1 if moment == 'iteration' else iteration
-    assert f'interrupted after iteration {done}; checkpoint: ' in said
-    assert ('saving a checkpoint after this iteration' in said) == (moment != 'validation')
+    events = [[case.moment, case.iteration, rank, case.event, 'rank'] for rank in case.ranks]
+    num_ranks = len(case.codes)
+    ended = train_in_forks(num_ranks, work_dir, events=events, settings=case.settings)
+    assert [code for code, _ in ended] == [*case.codes], [text[-1500:] for _, text in ended]
+    for (_, text), pattern in zip(ended, case.says, strict=True):
+        assert re.search(pattern, text), text[-2000:]
+    check_left(work_dir, case)
     resume(num_ranks, work_dir, whole)
 
 
-@pytest.mark.parametrize('number', [TERM, USR1])
-def test_a_signal_during_the_start_ends_a_rank_with_the_code_that_is_requeued(number, tmp_path):
-    """Nothing is saved, and nothing is lost. SIGTERM ends it as the kernel does."""
-    work_dir = tmp_path / 'run'
-    events = [['start', 0, 0, number, 'rank']]
-    ((code, output),) = train_in_forks(1, work_dir, events=events)
-    assert code == (-TERM if number == TERM else PREEMPTED), output[-2000:]
-    assert not list(tmp_path.rglob('*.pth'))
-
-
-@pytest.mark.parametrize(
-    ('num_ranks', 'moment', 'iteration', 'rank'),
-    [
-        (2, 'iteration', 2, 0),
-        pytest.param(2, 'iteration', 4, 1, marks=pytest.mark.release),
-        pytest.param(2, 'validation', 3, 1, marks=pytest.mark.release),
-        pytest.param(2, 'saving', 6, 0, marks=pytest.mark.long),
-        pytest.param(3, 'iteration', 3, 1, marks=pytest.mark.release),
-    ],
-)
-def test_when_a_rank_is_killed_the_others_name_the_cause_and_the_run_resumes(
-    num_ranks, moment, iteration, rank, whole, tmp_path
-):
-    work_dir = tmp_path / 'run'
-    events = [[moment, iteration, rank, KILL, 'rank']]
-    ended = train_in_forks(num_ranks, work_dir, events=events)
-    assert ended[rank][0] == -KILL
-    for code, output in ended[:rank] + ended[rank + 1 :]:
-        assert code == 1
-        assert 'because another rank has ended or hangs' in output, output[-2000:]
+def check_left(work_dir, case):
+    """Require that the work dir is not locked, and has only whole checkpoints."""
     with RunFolder(work_dir).lock():
         pass
-    resume(num_ranks, work_dir, whole)
+    iterations = [read_checkpoint(str(path))['meta']['iter'] for path in work_dir.glob('*.pth')]
+    if case.is_saved:
+        assert case.iteration + (case.moment == 'iteration') in iterations
+    if case.moment == 'start':
+        assert iterations == []
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ('moment', 'iteration'),
-    [('iteration', 1), pytest.param('validation', 3, marks=pytest.mark.release)],
-)
-def test_when_a_rank_hangs_the_other_ends_after_the_timeout(moment, iteration, tmp_path):
-    events = [[moment, iteration, 1, STOP, 'itself']]
-    ended = train_in_forks(2, tmp_path / 'run', events=events, settings=SHORT)
-    assert ended[0][0] == 1
-    assert TIMED_OUT.search(ended[0][1]), ended[0][1][-2000:]
-    assert ended[1][0] == -KILL  # by the hook, later
+def test_a_run_resumes_on_another_number_of_ranks(tmp_path):
+    """Its epoch starts again, and the log says why."""
+    work_dir = tmp_path / 'run'
+    train_in_forks(2, work_dir, events=[['iteration', 4, 0, TERM, 'rank']])
+    ended = train_in_forks(3, work_dir, '--resume')
+    assert [code for code, _ in ended] == [0, 0, 0], [text[-1500:] for _, text in ended]
+    assert 'epoch 2 starts at iteration 2, because settings have changed: ' in ended[0][1]
+    assert 'processes 2 -> 3' in ended[0][1]
+    assert (work_dir / 'epoch_2.pth').exists()
+
+
+def test_rows_are_those_of_the_page():
+    """Each row of docs/launching.md has cases, or one of the two tests here, and no case is in no
+    row.
+    """
+    page = (ROOT / 'docs' / 'launching.md').read_text()
+    named = re.findall(r'^\| `(\w+)` \|', page, re.MULTILINE)
+    assert sorted(named) == sorted({*(case.row for case in CASES), 'port', 'number'})
 
 
 @pytest.mark.long

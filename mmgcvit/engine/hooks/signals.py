@@ -4,6 +4,7 @@ import os
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
@@ -28,6 +29,12 @@ class SignalHook(Hook):
                 # torch reads this attribute when it starts workers.
                 start = partial(start_worker, loop.dataloader.worker_init_fn)
                 loop.dataloader.worker_init_fn = start
+
+    def before_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        INTERRUPTS.raise_received()  # a signal at the fork of a data worker would be lost
+
+    def before_test_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        INTERRUPTS.raise_received()
 
 
 def list_local_ranks() -> list[int]:
