@@ -18,7 +18,7 @@ from .lora import add_initial_lora, find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite
+from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite, select_tensors
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
@@ -29,6 +29,9 @@ OPTIONAL_PARTS = r'(stages\.\d+|downsamplers\.\d+|norm\d+|final_norm|head)\.'
 MODEL = "the config's model"
 COUNTER = 'num_batches_tracked'
 MEAN = 'running_mean'
+EMA_STATE = 'ema_state_dict'  # a checkpoint's key for the state of mmengine's EMAHook
+EMA_PREFIX = 'module.'  # of the names of the model's tensors in it
+EMA_STEPS = 'steps'
 WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 START_ADVICE = (
     '--start takes all weights of a model of the same network: set --task and --size to those that '
@@ -168,16 +171,42 @@ def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
     Without this check mmengine leaves tensors that do not fit at their initial values, and drops
     those for which the model has no place. Raise a CheckpointError for missing, misfitting,
     foreign or infinite tensors, and NaN. Remove prefixes of DistributedDataParallel from the
-    checkpoint's keys, and buffers that the model computes itself.
+    checkpoint's keys, and buffers that the model computes itself. The same holds for the weights
+    that EMA keeps beside them.
     """
-    source = checkpoint.source
-    loaded, expected = prepare_tensors(model, checkpoint)
+    content = checkpoint.content
+    is_resumed = checkpoint.is_resumed
+    tensors = content.get('state_dict', {})
+    content['state_dict'] = fit_tensors(model, tensors, checkpoint.source, is_resumed)
+    if EMA_STATE not in content:
+        return
+    # mmengine's EMAHook saves a wrapper of the model, which counts its steps.
+    source = f'{checkpoint.source} ({EMA_STATE})'
+    state = select_tensors(content[EMA_STATE])
+    own = {name: x for name, x in state.items() if name.startswith(EMA_PREFIX)}
+    others = {name: x for name, x in state.items() if name not in own}
+    if EMA_STEPS not in others:
+        raise CheckpointError(
+            f'{source} lacks {EMA_STEPS}, the number of its averages, so a run cannot resume from '
+            'it. Use another checkpoint, or start a run from its weights (load_from)'
+        )
+    own = {name.removeprefix(EMA_PREFIX): x for name, x in own.items()}
+    fitted = fit_tensors(model, own, source, is_resumed)
+    content[EMA_STATE] = others | {f'{EMA_PREFIX}{name}': x for name, x in fitted.items()}
+
+
+def fit_tensors(model: nn.Module, tensors: StateDict, source: str, is_resumed: bool) -> StateDict:
+    """Return the tensors of a checkpoint that are a model's, all of them and no others
+    (:func:`check_fits`).
+    """
+    loaded, expected = prepare_tensors(model, tensors, source, is_resumed)
     foreign = [name for name in loaded if name not in expected]
     check_no_adapters(source, foreign, MODEL)
     check_complete(source, loaded, expected, advice=advise_config(source, loaded))
     check_no_foreign(source, foreign, MODEL)
     # Buffers such as masks may contain infinity, and do so from the start.
     check_finite({name: loaded[name] for name, x in expected.items() if x.isfinite().all()}, source)
+    return loaded
 
 
 def select_initial(
@@ -211,7 +240,8 @@ def select_initial(
             'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
             '--pretrained'
         )
-    loaded, expected = prepare_tensors(model, checkpoint)
+    tensors = checkpoint.content.get('state_dict', {})
+    loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed)
     advice = START_ADVICE if is_start else advise_config(source, loaded)
     foreign = [name for name in loaded if name not in expected]
     check_no_adapters(source, foreign, MODEL)
@@ -341,22 +371,24 @@ def get_model_part(name: str) -> str:
     return head[1] if head else name.partition('.')[0]
 
 
-def prepare_tensors(model: nn.Module, checkpoint: Checkpoint) -> tuple[StateDict, StateDict]:
+def prepare_tensors(
+    model: nn.Module, tensors: StateDict, source: str, is_resumed: bool
+) -> tuple[StateDict, StateDict]:
     """Return the tensors of a checkpoint as the model's state dict would have them, and this state
-    dict. The checkpoint gets the first.
+    dict.
 
     LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that the model has but
     does not save are removed if their values are the model's, and refused if not. A counter of
     batches that a batch norm's statistics lack, which is not used, is the model's.
     """
-    loaded = remove_module_prefix(checkpoint.content.get('state_dict', {}))
+    loaded = remove_module_prefix(tensors)
     expected = remove_module_prefix(model.state_dict())
-    loaded = add_initial_lora(loaded, expected, checkpoint.source, checkpoint.is_resumed)
+    loaded = add_initial_lora(loaded, expected, source, is_resumed)
     buffers = remove_module_prefix(dict(model.named_buffers()))
     for name in buffers.keys() - expected.keys():
         if name in loaded and not torch.equal(loaded.pop(name).cpu(), buffers[name].cpu()):
             raise CheckpointError(
-                f"{checkpoint.source} has other values of the buffer {name} than the config's "
+                f"{source} has other values of the buffer {name} than the config's "
                 'model, which computes it from the config. Use the config that the checkpoint was '
                 'trained with'
             )
@@ -365,7 +397,6 @@ def prepare_tensors(model: nn.Module, checkpoint: Checkpoint) -> tuple[StateDict
         has_counter = isinstance(module, _NormBase) and module.momentum is not None
         if has_counter and counter in expected and counter.replace(COUNTER, MEAN) in loaded:
             loaded.setdefault(counter, expected[counter])
-    checkpoint.content['state_dict'] = loaded
     return loaded, expected
 
 

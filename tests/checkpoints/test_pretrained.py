@@ -232,6 +232,31 @@ def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
         check_fits(norm, changed)
 
 
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({}, None),
+        ({'module.0.weight': torch.zeros(3, 3)}, r'\(ema_state_dict\) has.*0\.weight.*wrong shape'),
+        ({'module.0.weight': torch.tensor([1.0, torch.nan])}, r'\(0\.weight\) with NaN'),
+        ({'module.0.weight': None}, r'lacks .*0\.weight'),
+        ({'module.0.foreign': torch.zeros(1)}, 'foreign'),
+        ({'steps': None}, 'lacks steps'),
+    ],
+)
+def test_a_run_resumes_only_with_all_weights_of_ema(change, message, norm):
+    """mmengine exchanges them with the model's, and drops those that do not fit."""
+    state = {'steps': torch.tensor(3), **add_prefix('module.', norm.state_dict()), **change}
+    state = {name: tensor for name, tensor in state.items() if tensor is not None}
+    content = {'state_dict': norm.state_dict(), 'ema_state_dict': state}
+    checkpoint = Checkpoint('x', content, None, True)
+    if message is None:
+        check_fits(norm, checkpoint)
+        assert checkpoint.content['ema_state_dict'].keys() == state.keys()
+        return
+    with pytest.raises(CheckpointError, match=message):
+        check_fits(norm, checkpoint)
+
+
 @given(
     places=st.lists(
         st.sampled_from(['stem.proj', 'stages.1.blocks.0.attn.qkv', 'norm3', 'stages']),
