@@ -82,7 +82,7 @@ def load_split(files: ModelFiles, split: str, data: Path | None) -> 'BaseDataset
     config has no such dataset, its files are not found, or a rule is broken that stops a test.
     """
     from ..datasets.checks.sources import check_presence
-    from ..engine.setup import check_data
+    from ..engine.data import check_data
     from ..evaluation.samples import build_dataset
     from ..inference.loading import silence_output
     from ..run_data import locate_data

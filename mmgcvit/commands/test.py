@@ -44,7 +44,8 @@ def main(args: Namespace) -> None:
     if args.launcher == 'none':
         find_model_files(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.setup import apply_options, check_machine, run_rank
+    from ..engine.ranks import run_rank
+    from ..engine.setup import apply_options, check_machine
     from ..engine.test import run_test
     from ..run_data import locate_data
 

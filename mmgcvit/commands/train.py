@@ -111,7 +111,8 @@ def train_config(args: Namespace) -> None:
     """Train with a CONFIG."""
     if args.launcher == 'none':
         check_config(args.config)
-    from ..engine.setup import apply_options, check_machine, join_process_group, run_rank
+    from ..engine.ranks import join_process_group, run_rank
+    from ..engine.setup import apply_options, check_machine
     from ..mmengine_utils import call_on_rank_0, get_timeout
     from ..run_data import locate_data
 

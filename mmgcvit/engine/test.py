@@ -21,10 +21,12 @@ from ..inference.model_files import read_model_checkpoint
 from ..interrupts import start_worker
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
+from .data import check_data
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.signals import SignalHook
 from .hooks.val_visualization import ShowDirHook
-from .setup import check_data, join_process_group, open_runner
+from .ranks import join_process_group
+from .setup import open_runner
 from .unread import check_settings
 
 

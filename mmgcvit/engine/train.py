@@ -22,13 +22,14 @@ from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
 from ..runs import START, get_started_with
+from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
-from .setup import check_data, open_runner
+from .setup import open_runner
 from .unread import check_settings
 from .work_dir import Runner, StartHook, choose_checkpoint
 

@@ -16,7 +16,7 @@ from mmgcvit.commands.mistakes import load_split
 from mmgcvit.config import LOADERS, find_max_objects
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
 from mmgcvit.datasets.rules.coco import OTHER_CATEGORIES
-from mmgcvit.engine.setup import check_data
+from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import ModelFiles
 

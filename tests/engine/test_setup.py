@@ -1,6 +1,8 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size
 are checked. A run formats its config once, and lets cuDNN time its kernels in training only. If its
 data workers or batch norms fail, it ends with one sentence.
+
+Modules: `mmgcvit/engine/setup.py`, `mmgcvit/engine/ranks.py`, `mmgcvit/engine/data.py`.
 """
 
 import os
@@ -20,13 +22,13 @@ from torch.utils.data import DataLoader
 
 from mmgcvit import errors
 from mmgcvit.config import TRACKERS, read_config
-from mmgcvit.engine import setup
+from mmgcvit.engine import ranks
+from mmgcvit.engine.data import check_data
 from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
+from mmgcvit.engine.ranks import join_process_group
 from mmgcvit.engine.setup import (
     apply_options,
-    check_data,
     explain_loader_errors,
-    join_process_group,
     open_runner,
 )
 from mmgcvit.engine.test import enable_tta
@@ -78,7 +80,7 @@ def test_options_that_the_config_does_not_support_are_rejected():
 
 
 @pytest.mark.parametrize(
-    ('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *setup.LOCAL_RANK_VARIABLES.items()]
+    ('launcher', 'variable'), [('pytorch', 'LOCAL_RANK'), *ranks.LOCAL_RANK_VARIABLES.items()]
 )
 def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
     launcher, variable, monkeypatch
@@ -91,7 +93,7 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
         monkeypatch.setenv('LOCAL_RANK', '0')
         monkeypatch.setenv(variable, rank)
         message = rf'--launcher {launcher}: torch finds no GPU\. .*tools/dist_train\.sh'
-        with pytest.raises(UserError, match=message), setup.run_rank(launcher, 0):
+        with pytest.raises(UserError, match=message), ranks.run_rank(launcher, 0):
             join_process_group(Config({'launcher': launcher}))
         assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
 

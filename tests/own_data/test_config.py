@@ -25,7 +25,7 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.semantic_maps import read_classes
 from mmgcvit.datasets.transforms import skip_unreadable
-from mmgcvit.engine.setup import check_data
+from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.evaluations import find_evaluation
 from mmgcvit.evaluation.samples import build_dataset, load_sample

@@ -8,6 +8,7 @@ all right beyond rounding. The rules then judge the others, and so decide, alone
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def screen_chunk(annotations: Sequence[JsonObject], sizes: Sequence[Size]) -> Sc
 def read_boxes(annotations: Sequence[JsonObject]) -> Boxes:
     """Return the boxes and areas of annotations."""
     values = [read_box(entry['bbox']) for entry in annotations]
-    areas = [entry['area'] if are_numbers([entry['area']]) else np.nan for entry in annotations]
+    areas = [read_number(entry['area']) for entry in annotations]
     return Boxes(np.array(values, dtype=float).reshape(-1, 4), np.array(areas, dtype=float))
 
 
@@ -118,13 +119,22 @@ def read_box(value: Json) -> Sequence[float]:
     return value if are_numbers(value) and len(value) == 4 else NO_BOX
 
 
+def read_number(value: Json) -> float:
+    numbers = [value]
+    return numbers[0] if are_numbers(numbers) else np.nan
+
+
 def measure_polygons(segmentations: Sequence[Json]) -> Polygons:
     """Measure the masks of n annotations that consist of polygons with at least three points."""
     number = len(segmentations)
     edges = np.full((number, 4), np.nan)
     area, largest, rounding = np.full((3, number), np.nan)
-    measured = [index for index, value in enumerate(segmentations) if are_polygons(value)]
-    masks: list[Sequence[Polygon]] = [segmentations[index] for index in measured]
+    measured = []
+    masks = []
+    for index, value in enumerate(segmentations):
+        if are_polygons(value):
+            measured.append(index)
+            masks.append(value)
     if masks:
         # Each polygon, and each mask, begins where those before it end.
         polygons = [*chain.from_iterable(masks)]
@@ -151,7 +161,7 @@ def measure_polygons(segmentations: Sequence[Json]) -> Polygons:
     return Polygons(edges, area, largest, rounding)
 
 
-def are_polygons(value: Json) -> bool:
+def are_polygons(value: Json) -> TypeGuard[Sequence[Polygon]]:
     """Return whether a segmentation is a list of polygons with at least three points each."""
     if not isinstance(value, list) or not value:
         return False

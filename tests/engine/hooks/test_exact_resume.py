@@ -27,7 +27,7 @@ from mmgcvit import interrupts
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.exact_resume import NewScheduleHook
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
-from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
+from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ... import programs

@@ -17,7 +17,7 @@ from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
-from mmgcvit.engine.setup import CPU_MODEL_WRAPPER
+from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
 from ...fork_server import run_on_ranks
