@@ -48,7 +48,7 @@ def preempt(row: str, event: int, moment: str, iteration: int, rank: int, num_ra
     """Return the case of a signal at one rank, at which all save and end."""
     said = f'interrupted after iteration {iteration + (moment == "iteration")}; checkpoint: '
     if moment != 'validation':
-        said = f'(?s){SAVING}.*{said}'
+        said = f'(?s)(?=.*{SAVING}).*{said}'  # they are in two streams, in any order
     return Case(
         row=row,
         event=event,
