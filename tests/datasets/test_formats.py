@@ -342,3 +342,14 @@ def test_invalid_datasets_are_rejected_with_the_cause(data_format, change, words
     change(root)
     with pytest.raises(UserError, match=re.escape(words)):
         read_folder(root, TASKS.get(data_format))
+
+
+def test_a_folder_of_the_mot_challenge_is_refused_with_the_way_out(tmp_path):
+    """Its images would look like the folder of a class."""
+    for name in ('img1/000001.jpg', 'gt/gt.txt'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(
+        UserError, match=r'gt/gt\.txt of the MOT Challenge, with tracks\. Convert it'
+    ):
+        read_folder(tmp_path)

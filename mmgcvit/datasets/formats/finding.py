@@ -29,6 +29,10 @@ EXPORT_LABEL_STUDIO = (
     'Import them into Label Studio (predict --labels writes such a folder; docs/predict.md), correct '
     'the labels, export them as COCO or YOLO with images, and pass the unpacked export'
 )
+EXPORT_MOT = (
+    'Convert it to COCO, for example with CVAT: import it as MOT 1.1, export it as COCO 1.0 with '
+    'images, and pass the unpacked export'
+)
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
     'and JPEGImages); images and masks of the same names; or train/CLASS/*.jpg '
@@ -85,6 +89,11 @@ def find_match(folder: Folder) -> Fitting:
             return Fitting(match, coco.describe_damaged(folder))
     if has_label_studio_tasks(folder):
         raise UserError(f'{folder.path} has the tasks of Label Studio. {EXPORT_LABEL_STUDIO}')
+    for file in folder.list_files('.txt'):
+        if file.parts[-2:] == ('gt', 'gt.txt'):
+            raise UserError(
+                f'{folder.path} has the file {file} of the MOT Challenge, with tracks. {EXPORT_MOT}'
+            )
     raise UserError(describe_misfits(folder, misfits) if misfits else describe_unknown(folder))
 
 
@@ -136,12 +145,6 @@ def describe_unknown(folder: Folder) -> str:
         if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
             way_out = CONVERT_LABELME.format(shlex.quote(str(path.parent)))
             return f'{folder.path} has the JSON files of labelme. {way_out}'
-    for file in folder.list_files('.txt'):
-        if file.as_posix().endswith('gt/gt.txt'):
-            return (
-                f'{folder.path} has the file {file} of the MOT Challenge, with tracks. Convert it to '
-                'COCO, for example by CVAT: import it as MOT, and export it as COCO 1.0'
-            )
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:
