@@ -14,7 +14,7 @@ from mmgcvit.config import LOADERS
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.rules.classes import find_few_scored, find_missing_classes
 from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, Rule, format_findings
-from mmgcvit.engine.setup import check_data
+from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import ModelFiles
 from mmgcvit.own_data.config import make_config
