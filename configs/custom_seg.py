@@ -50,6 +50,10 @@ window_size = 16
 # Lovász loss (CVPR 2018), one minus a soft IoU. After a short training with cross entropy, small
 # networks may predict only background.
 lovasz = False
+# Side in pixels of the tiles of large images, or None. An epoch has tiles_per_image random tiles of
+# each image.
+tiles = None
+tiles_per_image = 1
 # Images with rare classes are repeated (mmengine's ClassBalancedDataset): those of classes in under
 # this part of the images, for example 0.1, or None.
 oversample_thr = None
@@ -78,6 +82,7 @@ load_annotations = dict(type='LoadAnnotations')
 train_pipeline = [
     _base_.load_image,
     load_annotations,
+    *([dict(type='mmgcvit.RandomMapTile', side=tiles)] if tiles else []),
     resize if augment == 'none' else dict(_base_.random_resize, scale=scale),
     dict(_base_.crop, crop_size=crop_size),
     *([_base_.flip] if flip and augment != 'none' else []),
@@ -112,11 +117,12 @@ train_dataset = dict(
 )
 if oversample_thr:  # needs dataset_type = 'mmgcvit.PairedSegDataset'
     train_dataset = dict(
-        _delete_=True,
-        type='ClassBalancedDataset',
-        oversample_thr=oversample_thr,
-        dataset=train_dataset,
+        type='ClassBalancedDataset', oversample_thr=oversample_thr, dataset=train_dataset
     )
+if tiles:
+    train_dataset = dict(type='RepeatDataset', times=tiles_per_image, dataset=train_dataset)
+if oversample_thr or tiles:
+    train_dataset['_delete_'] = True
 train_dataloader = dict(**loading, batch_size=batch_size, dataset=train_dataset)
 val_dataset = dict(**dataset, data_prefix=val_prefix, ann_file=val_list, pipeline=test_pipeline)
 test_dataset = val_dataset
@@ -145,7 +151,6 @@ model = dict(
 interval = max(1, max_iters // 10)
 train_cfg = dict(max_iters=max_iters, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval), logger=dict(interval=min(50, interval)))
-default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=max(2, max_iters // 20)),
     dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),
@@ -153,3 +158,8 @@ param_scheduler = [
 optim_wrapper = dict(optimizer=dict(lr=lr))
 auto_scale_lr = dict(enable=lr_batch_size is not None, base_batch_size=lr_batch_size)
 randomness = dict(seed=None)
+if tiles:
+    val_cfg = dict(type='mmgcvit.TiledValLoop', side=tiles)
+    test_cfg = dict(type='mmgcvit.TiledTestLoop', side=tiles)
+else:
+    default_hooks['val_loss'] = dict(type='mmgcvit.ValLossHook')

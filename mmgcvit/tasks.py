@@ -98,6 +98,7 @@ SEG_MAPS = Template(
     cpu_seconds=170,
     mini_head={**MASKS.mini_head, 'image_size': 128, 'window_size': (4, 4, 8, 4), 'lovasz': True},
     head={'dataset_type': 'mmgcvit.PairedSegDataset'},
+    can_tile=True,
 )
 CLASSES = Template(
     option='classify',

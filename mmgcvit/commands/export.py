@@ -36,7 +36,7 @@ def main(args: Namespace) -> None:
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.tiles:
         print(
-            'the file detects in whole images. OnnxPredictor cuts them into tiles of '
+            'the file predicts whole images. OnnxPredictor cuts them into tiles of '
             f'{model.tiles} px, as the run was trained on; other programs must'
         )
     if difference:

@@ -24,7 +24,7 @@ Results = dict[str, Any]  # a sample, which transforms change
 CocoMask = Sequence[Sequence[float]] | Mapping[str, Any]  # polygons, or RLE
 # An object of which a tile shows a smaller part is ignored: neither an object nor background
 MIN_VISIBLE = 0.3
-# Probability that a tile is put at an object, if there is one: large images are mostly empty
+# Probability that a tile is put at an object, or at a class of a map: large images are mostly empty
 OBJECT_TILES = 0.75
 
 
@@ -164,13 +164,70 @@ class RandomTile(BaseTransform):
 
         ``boxes`` (n, 2, 2) are corners in an image of (width, height).
         """
-        lowest = 0
-        highest = np.subtract(image_size, self.side).clip(0)
+        shown = None
         if len(boxes) and np.random.rand() < OBJECT_TILES:
-            centre = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
-            lowest = np.clip(centre - self.side + 1, 0, highest)
-            highest = np.clip(centre, 0, highest)
-        return np.random.randint(lowest, highest + 1)
+            shown = boxes[np.random.randint(len(boxes))].mean(0).astype(int)
+        return choose_corner(image_size, self.side, shown)
+
+
+@TRANSFORMS.register_module()
+class RandomMapTile(BaseTransform):
+    """Cut a random tile of ``side`` pixels out of a larger image and its segmentation map.
+
+    Three of four tiles show a random pixel of a random class in the map, so that classes of few
+    pixels are trained as often as others.
+    """
+
+    def __init__(self, side: int, ignore_index: int = 255):
+        self.side = side
+        self.ignore_index = ignore_index
+
+    def transform(self, results: Results) -> Results:
+        """Cut the image and the map of mmseg's ``results``, which become those of an image of this
+        size.
+        """
+        if 'gt_seg_map' not in results:
+            raise UserError(
+                'mmgcvit.RandomMapTile is before LoadAnnotations. Move it behind LoadAnnotations'
+            )
+        label_map = results['gt_seg_map']
+        shown = None
+        if np.random.rand() < OBJECT_TILES:
+            shown = self.choose_pixel(label_map)
+        left, top = choose_corner(label_map.shape[::-1], self.side, shown)
+        tile = np.s_[top : top + self.side, left : left + self.side]
+        results['img'] = results['img'][tile]
+        results['gt_seg_map'] = label_map[tile]
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def choose_pixel(self, label_map: NDArray[np.integer[Any]]) -> NDArray[np.int64] | None:
+        """Return the [x, y] of a random pixel of a random class in a map (height, width), or None
+        if all of it is ignored.
+        """
+        counts = np.bincount(label_map.ravel())
+        counts[self.ignore_index : self.ignore_index + 1] = 0
+        present = np.flatnonzero(counts)
+        if not len(present):
+            return None
+        label = np.random.choice(present)
+        pixels = np.flatnonzero(label_map == label)
+        y, x = np.unravel_index(np.random.choice(pixels), label_map.shape)
+        return np.array([x, y])
+
+
+def choose_corner(
+    image_size: Size, side: int, shown: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Return the [left, top] of a random tile in an image of (width, height), which shows the pixel
+    [x, y] if it is given.
+    """
+    lowest = np.zeros(2, int)
+    highest = np.subtract(image_size, side).clip(0)
+    if shown is not None:
+        lowest = np.clip(shown - side + 1, 0, highest)
+        highest = np.clip(shown, 0, highest)
+    return np.random.randint(lowest, highest + 1)
 
 
 def cut_mask(mask: CocoMask, corner: NDArray[np.int64], tile: tuple[slice, slice]) -> CocoMask:

@@ -8,14 +8,14 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..evaluation.samples import build_dataset
 from ..inference.loading import make_predictor
 from ..inference.predictor import Predictor
-from ..inference.results import Masks
+from ..inference.results import Detections, Masks, Segmentation
 from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import LOOPS
 
@@ -37,8 +37,8 @@ def build_dataset_and_predictor(
 
 
 class TiledLoop(BaseLoop):
-    """Base class of loops that detect objects in whole images by the tiles and the merge of
-    ``predict --tiles``.
+    """Base class of loops that predict whole images by the tiles and the merge of ``predict
+    --tiles``, so that objects and pixels of whole images are scored.
 
     The dataset's pipeline prepares each tile, of ``side`` pixels. The other arguments are those of
     mmengine's loops.
@@ -66,16 +66,25 @@ class TiledLoop(BaseLoop):
         images = [image.permute(1, 2, 0).numpy() for image in data_batch['inputs']]
         samples = data_batch['data_samples']
         for sample, outcome in zip(samples, self.predictor.predict_batch(images), strict=True):
-            objects = outcome.get(get_image_name(sample))
-            sample.pred_instances = InstanceData(
-                bboxes=objects.boxes, scores=objects.scores, labels=objects.labels
-            ).to_tensor()
-            if objects.masks is not None:
-                sample.pred_instances.masks = self.encode_masks(objects.masks)
+            self.add_prediction(sample, outcome.get(get_image_name(sample)))
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
         self.runner.call_hook(
             f'after_{self.stage}_iter', batch_idx=idx, data_batch=data_batch, outputs=samples
         )
+
+    def add_prediction(
+        self, sample: BaseDataElement, prediction: Detections | Segmentation
+    ) -> None:
+        """Add the prediction of an image to its data sample, as a network of mmdet or mmseg does."""
+        if isinstance(prediction, Segmentation):
+            label_map = torch.from_numpy(prediction.label_map)
+            sample.pred_sem_seg = PixelData(data=label_map[None])
+            return
+        sample.pred_instances = InstanceData(
+            bboxes=prediction.boxes, scores=prediction.scores, labels=prediction.labels
+        ).to_tensor()
+        if prediction.masks is not None:
+            sample.pred_instances.masks = self.encode_masks(prediction.masks)
 
     def encode_masks(self, masks: Masks) -> list[dict[str, Any]] | Tensor:
         """Encode masks (n, height, width) as RLE, because arrays are large, or else as a tensor."""

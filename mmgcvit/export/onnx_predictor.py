@@ -77,7 +77,8 @@ class Classification:
 
 
 Prediction = Detections | Segmentation | Classification
-Predict = Callable[[NDArray[np.uint8]], Any]  # of an image; what it returns depends on the task
+# Return the outputs of the file for an image, and the (height, width) to which it was resized.
+Run = Callable[[NDArray[np.uint8]], tuple[Arrays, Shape]]
 
 
 class OnnxPredictor:
@@ -89,8 +90,9 @@ class OnnxPredictor:
             with numbers for some classes by name. Default, also of the classes that a mapping does
             not name: the thresholds that ``mmgcvit predict`` uses.
         providers: Names of onnxruntime's execution providers.
-        tiles: Side in pixels of the overlapping tiles in which a detector predicts larger images,
-            which needs the package supervision. Default: as in the training; 0: no tiles.
+        tiles: Side in pixels of the overlapping tiles in which a detector or a segmentor predicts
+            larger images; detectors need the package supervision for it. Default: as in the
+            training; 0: no tiles.
     """
 
     def __init__(
@@ -111,8 +113,7 @@ class OnnxPredictor:
             )
         if tiles and not reader_type.can_tile:
             raise ValueError(
-                f'tiles={tiles}: only detectors predict in tiles, and {path} is for {self.task}. '
-                'Remove tiles'
+                f'tiles={tiles}: a classifier predicts whole images, and {path} is one. Remove tiles'
             )
         self.classes = json.loads(self.metadata['classes'])
         self.score_thr, self.class_score_thr = self.resolve_score_thr(score_thr)
@@ -153,15 +154,20 @@ class OnnxPredictor:
         """
         image = read_image(image)
         if 0 < self.tiles < max(image.shape[:2]):
-            return self.reader.predict_in_tiles(self.predict, image, self.tiles)
+            return self.reader.predict_in_tiles(self.run, image, self.tiles)
         return self.predict(image)
 
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Run inference on a whole image."""
+        outputs, img_shape = self.run(image)
+        return self.reader.read(outputs, img_shape, image.shape[:2])
+
+    def run(self, image: NDArray[np.uint8]) -> tuple[Arrays, Shape]:
+        """Return the outputs of the file for an image, and the size to which it was resized."""
         inputs = self.preprocess(image)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(names, {'images': inputs}), strict=True))
-        return self.reader.read(outputs, inputs.shape[2:], image.shape[:2])
+        return outputs, inputs.shape[2:]
 
     def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn a BGR image (height, width, 3) uint8 into the input (1, 3, h, w) float32."""
@@ -221,8 +227,8 @@ class OutputReader(ABC):
         both (height, width).
         """
 
-    def predict_in_tiles(self, predict: Predict, image: NDArray[np.uint8], side: int) -> Prediction:
-        """Predict an image (height, width, 3) in tiles, each with ``predict``.
+    def predict_in_tiles(self, run: Run, image: NDArray[np.uint8], side: int) -> Prediction:
+        """Predict an image (height, width, 3) in tiles, each with ``run``.
 
         It is called only if ``can_tile``.
         """
@@ -241,11 +247,42 @@ class ScoreReader(OutputReader):
 class MapReader(OutputReader):
     """Reads the logits of a segmentor."""
 
+    can_tile = True
+
     def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Segmentation:
         """Resize the logits to the image. The class of a pixel has the highest one."""
-        size = ori_shape[::-1]  # (width, height)
-        logits = [cv2.resize(channel, size) for channel in outputs['logits'][0]]
-        label_map = np.argmax(logits, axis=0)
+        return self.make_segmentation(resize_channels(outputs['logits'], ori_shape).argmax(0))
+
+    def predict_in_tiles(self, run: Run, image: NDArray[np.uint8], side: int) -> Segmentation:
+        """Segment a large image by the logits of its tiles, whose weights fall smoothly towards
+        their edges.
+
+        Memory is needed for the logits of one row of tiles.
+        """
+        height, width = image.shape[:2]
+        columns = weigh_tiles(width, side)
+        rows = weigh_tiles(height, side)
+        ends = [*(top for top, _ in rows[1:]), height]
+        label_map = np.empty((height, width), np.int32)
+        # The sums of the weighted logits in the image's rows from that of the tiles on
+        band = np.zeros((len(self.classes), min(height, side), width), np.float32)
+        for (top, row_weights), end in zip(rows, ends, strict=True):
+            for left, column_weights in columns:
+                tile = image[top : top + side, left : left + side]
+                outputs, _ = run(tile)
+                logits = resize_channels(outputs['logits'], tile.shape[:2])
+                weights = row_weights[:, None] * column_weights
+                band[..., left : left + side] += logits * weights
+            # No later tile reaches these rows.
+            num_done = end - top
+            label_map[top:end] = band[:, :num_done].argmax(0)
+            for channel in band:  # one by one, as each is copied
+                channel[:-num_done] = channel[num_done:].copy()
+                channel[-num_done:] = 0
+        return self.make_segmentation(label_map)
+
+    def make_segmentation(self, label_map: NDArray[np.integer[Any]]) -> Segmentation:
+        """Find the classes and areas of a segmentation map."""
         labels, areas = np.unique(label_map, return_counts=True)
         order = np.argsort(-areas, kind='stable')
         names = [self.classes[label] for label in labels[order]]
@@ -344,12 +381,12 @@ class ObjectReader(OutputReader):
             'masks': masks[order],
         }
 
-    def predict_in_tiles(self, predict: Predict, image: NDArray[np.uint8], side: int) -> Detections:
+    def predict_in_tiles(self, run: Run, image: NDArray[np.uint8], side: int) -> Detections:
         """Detect the objects of a large image, and merge the detections of the tiles."""
         import supervision as sv
 
         def detect(tile: NDArray[np.uint8]) -> sv.Detections:
-            found = predict(tile)
+            found = self.read(*run(tile), tile.shape[:2])
             return sv.Detections(found.boxes, found.masks, found.scores, found.labels)
 
         slicer = sv.InferenceSlicer(
@@ -370,6 +407,28 @@ READERS: Mapping[str | None, type[OutputReader]] = {
     'segmentation': MapReader,
     'classification': ScoreReader,
 }
+
+
+def resize_channels(logits: NDArray[np.float32], size: Shape) -> NDArray[np.float32]:
+    """Resize the logits (1, classes, h, w) of an image to (classes, height, width)."""
+    return np.stack([cv2.resize(channel, size[::-1]) for channel in logits[0]])
+
+
+def weigh_tiles(length: int, side: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """Return where each tile begins along an axis, and the weights of its pixels there.
+
+    Tiles overlap by a quarter or more. At each pixel, the weights of all tiles add up to 1. Before
+    they are divided by their sum, they are a squared sine of the position in a tile.
+    """
+    last = max(length - side, 0)
+    count = 1 + ceil(last / (side * 0.75))
+    starts = np.linspace(0, last, count).astype(int).tolist()
+    positions = (np.arange(min(length, side)) + 0.5) / side
+    window = np.sin(np.pi * positions) ** 2
+    total = np.zeros(length)
+    for start in starts:
+        total[start : start + side] += window
+    return [(start, (window / total[start : start + side]).astype(np.float32)) for start in starts]
 
 
 def read_image(image: str | Path | NDArray[np.uint8]) -> NDArray[np.uint8]:

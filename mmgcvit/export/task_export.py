@@ -108,6 +108,9 @@ class SegmentationExport(TaskExport[SegmentorGraph]):
     def build_graph(self, network: nn.Module) -> SegmentorGraph:
         return SegmentorGraph(network)
 
+    def describe(self, predictor: Predictor[Any], graph: SegmentorGraph) -> dict[str, Any]:
+        return {'tiles': predictor.tiles or 0}
+
     def collect_outputs(
         self, samples: Sequence[BaseDataElement], graph: SegmentorGraph, inputs: Tensor
     ) -> dict[str, Tensor]:

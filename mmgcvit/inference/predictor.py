@@ -8,7 +8,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, overload
 
@@ -30,6 +29,7 @@ from ..rle import RLE, find_rle_boxes
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..thresholds import ScoreThr, ScoreThresholds
 from ..tile_sizes import MIN_TILE, OVERLAP, explain_small_tiles
+from .blending import segment_in_tiles
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import (
@@ -290,6 +290,13 @@ class Predictor(ABC, Generic[P]):
             if len(images) > 1:
                 raise UserError('images in tiles are predicted one by one')
             return [self.predict_in_tiles(images[0], self.tiles)]
+        return [self.read_sample(sample) for sample in self.compute_samples(images)]
+
+    def compute_samples(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[BaseDataElement]:
+        """Return the data samples that the network returns for images whose inputs have one shape.
+
+        Raise a UserError for other images, and if the test pipeline or the network fails.
+        """
         prepared = [self.prepare_image(image) for image in images]
         if len({sample['inputs'].shape for sample in prepared}) > 1:
             raise UserError('the inputs have different shapes')
@@ -298,12 +305,11 @@ class Predictor(ABC, Generic[P]):
             try:
                 # test_step calls the data_preprocessor. It returns boxes and masks in pixels of
                 # the original image.
-                samples = self.network.test_step(batch)
+                return self.network.test_step(batch)
             # Networks raise errors of any type for sizes that they do not support, and if memory
             # runs out.
             except Exception as error:
                 raise make_failure(images[0], error) from error
-            return [self.read_sample(sample) for sample in samples]
 
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3) in BGR order.
@@ -518,28 +524,43 @@ class Segmentor(Predictor[Segmentation]):
         """Return the share of the pixels that are of a class."""
         return f'{count / total:.1%}'
 
+    def describe_settings(self) -> list[str]:
+        return [f'tiles: {self.tiles or "none"}']
+
     def read_sample(self, sample: BaseDataElement) -> Segmentation:
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         return make_segmentation(label_map, self.classes)
 
     def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Segmentation:
-        """Segment a large image.
-
-        In overlaps, a pixel has the class that it has in the tile whose centre is nearer.
-        """
-        height, width = image.shape[:2]
-        label_map = np.empty((height, width), np.int32)
-        places = list(product(place_tiles(height, side), place_tiles(width, side)))
-        for begin in range(0, len(places), self.tiles_per_batch):
-            batch = places[begin : begin + self.tiles_per_batch]
-            tiles = [image[top : top + side, left : left + side] for (top, _), (left, _) in batch]
-            outcomes = self.predict_batch(tiles)
-            for ((top, row), (left, column)), outcome in zip(batch, outcomes, strict=True):
-                part = outcome.get('a tile').label_map
-                label_map[row : top + side, column : left + side] = part[
-                    row - top :, column - left :
-                ]
+        """Segment a large image by the blended logits of its tiles."""
+        label_map = segment_in_tiles(
+            image,
+            side=side,
+            tiles_per_batch=self.tiles_per_batch,
+            compute_logits=self.compute_logits,
+            choose_classes=self.choose_classes,
+        )
         return make_segmentation(label_map, self.classes)
+
+    def compute_logits(self, tiles: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        """Return the logits (C, height, width) float32 of each of several tiles of one size.
+
+        Of a network with one output channel, they are probabilities.
+        """
+        try:
+            samples = self.compute_samples(tiles)
+        except UserError:
+            if len(tiles) == 1:
+                raise
+            # The memory may be enough for one tile at a time.
+            samples = [self.compute_samples([tile])[0] for tile in tiles]
+        return [sample.seg_logits.data.float() for sample in samples]
+
+    def choose_classes(self, logits: Tensor) -> Tensor:
+        """Return the class (height, width) of each pixel, as mmseg's ``postprocess_result`` does."""
+        if len(logits) == 1:
+            return logits[0] > self.network.decode_head.threshold
+        return logits.argmax(0)
 
 
 class Classifier(Predictor[Classification]):
@@ -559,17 +580,6 @@ class Classifier(Predictor[Classification]):
             score=float(scores[label]),
             scores=scores,
         )
-
-
-def place_tiles(length: int, side: int) -> list[tuple[int, int]]:
-    """Return where each tile begins along an axis, and the position from which it replaces the one
-    before.
-    """
-    last = max(length - side, 0)
-    count = 1 + math.ceil(last / (side * (1 - OVERLAP)))
-    starts = np.linspace(0, last, count).astype(int).tolist()
-    seams = [(before + side + start) // 2 for before, start in pairwise(starts)]
-    return list(zip(starts, [0, *seams], strict=True))
 
 
 def drop_cut_objects(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.annotations import Box
+from ..datasets.annotations import Box, Size
+from ..datasets.decoding import read_sizes
 from ..datasets.records import ObjectSplit, Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px
@@ -17,23 +18,31 @@ SIDE_STEP = 32  # in pixels; sides that are chosen are multiples of it, or the i
 LONG_SIDE = 5 / 3  # largest long side of an image in training, relative to the image size
 
 
-def choose_tiles(image_size: int, side: int, train: ObjectSplit) -> dict[str, int]:
+def choose_tiles(image_size: int, side: int, train: Split) -> dict[str, int]:
     """Return a template's variables for tiles: their side, and their number in an average image.
 
     ``side`` is that of the tiles in pixels; for 0, it follows from the objects.
     """
     side = side or choose_tile_side(train, image_size)
-    numbers = [max(1, width * height / side**2) for width, height in train.sizes]
+    numbers = [max(1, width * height / side**2) for width, height in list_sizes(train)]
     return {'tiles': side, 'tiles_per_image': round(mean(numbers))}
 
 
-def choose_tile_side(train: ObjectSplit, image_size: int) -> int:
+def list_sizes(train: Split) -> list[Size]:
+    """Return the (width, height) of each image: the annotated one, or that of the file."""
+    if isinstance(train, ObjectSplit):
+        return train.sizes
+    return [read_sizes(path).stored for path in train.image_paths]
+
+
+def choose_tile_side(train: Split, image_size: int) -> int:
     """Return the largest side of tiles in pixels at which nine of ten objects are not small.
 
     Tiles are resized to ``image_size``. They are not larger than it, so that they are not shrunk,
-    and not smaller than :data:`SIDE_STEP`, even if objects are small in such tiles.
+    and not smaller than :data:`SIDE_STEP`, even if objects are small in such tiles. Maps have no
+    objects: their tiles are neither shrunk nor enlarged.
     """
-    if not train.objects:
+    if not isinstance(train, ObjectSplit) or not train.objects:
         return image_size
     largest = measure_small_side(train) * image_size / MIN_OBJECT_SIDE
     return min(image_size, max(SIDE_STEP, int(largest) // SIDE_STEP * SIDE_STEP))

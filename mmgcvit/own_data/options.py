@@ -87,7 +87,8 @@ class Options:
         minimum=32,
         metavar='SIDE',
         value_if_bare=0,
-        help='train on random tiles of SIDE pixels (without SIDE: by the sizes of objects); '
+        help='train on random tiles of SIDE pixels (without SIDE: by the sizes of objects; for maps, '
+        'the image size); '
         'validate and predict in overlapping tiles',
         default='whole images',
     )

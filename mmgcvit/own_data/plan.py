@@ -90,9 +90,10 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     dataset = split_validation(dataset)
     train = dataset.splits['train']
     head = read_head(CONFIGS / template.config)
-    tiles = options.tiles  # None: whole images; 0: of a side that follows from the objects
+    # None: whole images; 0: of a side that follows from the objects, or of image_size for maps
+    tiles = options.tiles
     if tiles is not None and not template.can_tile:
-        raise UserError('--tiles is for datasets with boxes or masks of objects. Use --image-size')
+        raise UserError('--tiles is not for classification. Use --image-size')
     settings = choose_settings(template, size, options)
     if start:
         settings |= {'pretrained': None, 'load_from': start.checkpoint}
@@ -101,7 +102,8 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     # Options such as epochs are no variables of a template.
     head |= {name: value for name, value in settings.items() if name in head}
     if tiles is not None:
-        check_installed('--tiles', 'supervision')
+        if template.has_objects:
+            check_installed('--tiles', 'supervision')
         head |= choose_tiles(head['image_size'], tiles, train)
     # The limit of objects in an image or a tile follows from the one that has most of them.
     fullest = 0

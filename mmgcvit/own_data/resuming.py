@@ -101,7 +101,7 @@ def extend_run(
     template = annotations.parent / run.config_file.name  # as make_config wrote it, with its head
     num_images = 0
     if 'max_iters' in cfg:  # the annotation file has a line for each image
-        num_images = read_text(annotations).count('\n')
+        num_images = read_text(annotations).count('\n') * cfg.get('tiles_per_image', 1)
     variable, length = choose_length(cfg, epochs, num_images)
     text = format_count(length, LENGTHS[variable])
     if cfg.train_cfg[variable] == length:

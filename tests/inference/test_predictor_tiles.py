@@ -2,17 +2,12 @@
 memory.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import supervision as sv
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mmgcvit import load
-from mmgcvit.inference.predictor import MARGIN, Segmentor, drop_cut_objects
-from mmgcvit.inference.results import Outcome, Segmentation
+from mmgcvit.inference.predictor import MARGIN, drop_cut_objects
 
 from ..tools.commands import DEMO
 from .large_images import TILE, matches, page_of
@@ -28,25 +23,6 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
     objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data={'near_edge': near_edge})
     assert drop_cut_objects(objects, (200, 200), MARGIN * 64).class_id.tolist() == [1, 2, 3]
-
-
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200), st.integers(1, 5))
-def test_each_pixel_of_a_segmentation_is_that_of_the_tile_whose_centre_is_nearest(
-    height, width, side, batch_size
-):
-    """The stand-in gives each pixel a class that tells its position in the image."""
-    image = np.zeros((height, width, 3), np.uint16)
-    image[..., 0], image[..., 1] = np.arange(width), np.arange(height)[:, None]
-
-    def predict_batch(tiles):
-        assert len(tiles) <= batch_size
-        assert len({tile.shape for tile in tiles}) == 1
-        return [Outcome(Segmentation(tile @ [1, 1000, 0], None, None, None)) for tile in tiles]
-
-    model = SimpleNamespace(tiles_per_batch=batch_size, classes=range(1 << 20))
-    model.predict_batch = predict_batch
-    found = Segmentor.predict_in_tiles(model, image, side)
-    np.testing.assert_array_equal(found.label_map, image @ [1, 1000, 0])
 
 
 @pytest.mark.slow
