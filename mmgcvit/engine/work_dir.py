@@ -19,7 +19,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..errors import CheckpointError
 from ..files import is_url, write_text
-from ..private_api import STARTUP_MESSAGES
+from ..private_api import HIDDEN_WARNINGS, STARTUP_MESSAGES
 from ..runs import RunFolder
 from .hooks.checkpoint import get_resumed_checkpoint
 
@@ -88,15 +88,23 @@ class FormattedConfig(Config):
         return super().pretty_text
 
 
+def is_of_use(record: logging.LogRecord) -> bool:
+    """Return whether a message of the log is for the terminal too."""
+    message = record.getMessage()
+    return not STARTUP_MESSAGES.match(message) and not HIDDEN_WARNINGS.search(message)
+
+
 class Runner(MMEngineRunner):
     """mmengine's runner, except for what it writes outside of a run, and prints before it."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Leave mmengine's hundreds of lines about a start to the log file."""
+        """Leave mmengine's hundreds of lines about a start, and warnings about which users can do
+        nothing, to the log file.
+        """
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(lambda x: not STARTUP_MESSAGES.match(x.getMessage()))
+                handler.addFilter(is_of_use)
         return logger
 
     def dump_config(self) -> None:

@@ -58,12 +58,11 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
         notes += find_wide_images(sizes)
     side = round(median(map(min, sizes)))
     # For objects, their sizes decide.
-    if not plan.template.has_objects and side >= 2 * image_size:
-        remedy = f'--image-size {2 * image_size}'
+    if not plan.template.has_objects and side >= 2 * image_size and not head.get('tiles'):
+        remedy, advice = advise_details(plan)
         notes.append(
             f'the short side of half of the images is {side} px or more, and they are trained at '
-            f'{image_size} px. If what matters is small or thin, use {remedy}, which takes about four '
-            'times as long'
+            f'{image_size} px. If what matters is small or thin: {advice}'
         )
     return notes, find_weaknesses(plan.dataset, remedy)
 
@@ -86,6 +85,16 @@ def advise_tiles(plan: Plan) -> tuple[str, str]:
         num_seen = num_tiles * plan.template.choose_epochs(plan.size, num_tiles)
         advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
     return options, advice
+
+
+def advise_details(plan: Plan) -> tuple[str, str]:
+    """Return options with which a model of maps or of classes sees small and thin things, and advice
+    that names them.
+    """
+    if plan.template.can_tile:
+        return advise_tiles(plan)
+    options = f'--image-size {2 * plan.head["image_size"]}'
+    return options, f'use {options}, which takes about four times as long'
 
 
 def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:

@@ -72,7 +72,12 @@ def list_image_sizes(*configs):
 
 @pytest.mark.parametrize(
     ('name', 'lines'),
-    [('custom_seg', {}), ('custom_cls', {}), *(('custom_coco', lines) for lines in VARIANTS)],
+    [
+        ('custom_seg', {}),
+        ('custom_seg', {'tiles': 96, 'oversample_thr': 0.1}),
+        ('custom_cls', {}),
+        *(('custom_coco', lines) for lines in VARIANTS),
+    ],
 )
 def test_one_line_sets_the_image_size_everywhere(name, lines):
     """Doubling it doubles the size in training, validation, test, test-time augmentation and batch

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.transforms import RandomTile, skip_unreadable
+from mmgcvit.datasets.transforms import OBJECT_TILES, RandomMapTile, RandomTile, skip_unreadable
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
 
@@ -159,6 +159,51 @@ def test_a_tile_has_the_objects_of_its_part_of_the_image(seed, size, side, place
     visible = parts[shown].sum((1, 2)) / masks[shown].sum((1, 2))
     is_ignored = (visible < 0.3 - 1e-6) | (shown % 3 == 2)
     assert_array_equal(found['gt_ignore_flags'], is_ignored)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(*2 * [st.integers(1, 60)]),
+    st.integers(1, 80),
+    st.sets(st.integers(0, 255), min_size=1, max_size=4),
+)
+def test_a_tile_has_its_part_of_the_image_and_of_the_map(seed, size, side, labels):
+    """Also of images that are smaller, of strips of one pixel, and where all pixels are ignored.
+    The image has in each pixel its position.
+    """
+    position = np.arange(np.prod(size)).reshape(*size, 1)
+    random = np.random.default_rng(seed)
+    label_map = random.choice(sorted(labels), size).astype(np.uint8)
+    np.random.seed(seed)
+    found = RandomMapTile(side)({'img': position, 'ori_shape': size, 'gt_seg_map': label_map})
+    tile = found['img'][..., 0]
+    assert tile.shape == found['img_shape'] == found['ori_shape']
+    assert tile.shape == tuple(np.minimum(side, size))
+    top, left = divmod(int(tile[0, 0]), size[1])
+    window = np.s_[top : top + side, left : left + side]
+    assert_array_equal(tile, position[window][..., 0])
+    assert_array_equal(found['gt_seg_map'], label_map[window])
+
+
+def test_three_of_four_tiles_show_a_random_class_of_the_map():
+    """A class of a single pixel is in as many of them as one of half of the pixels: by chance alone,
+    one tile in a hundred would show the pixel. Ignored pixels are not looked for.
+    """
+    label_map = np.zeros((200, 200), np.uint8)
+    label_map[:, 100:] = 255
+    label_map[150, 20] = 1
+    np.random.seed(0)
+    num_tiles = 2000
+    num_shown = 0
+    for _ in range(num_tiles):
+        sample = {'img': label_map[..., None], 'gt_seg_map': label_map}
+        num_shown += (RandomMapTile(20)(sample)['gt_seg_map'] == 1).any()
+    assert num_shown / num_tiles == pytest.approx(OBJECT_TILES / 2, abs=0.05)
+
+
+def test_a_tile_of_a_map_that_is_not_loaded_is_rejected():
+    with pytest.raises(UserError, match='Move it behind LoadAnnotations'):
+        RandomMapTile(20)({'img': np.zeros((30, 30, 3))})
 
 
 def find_box(mask):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from functools import partial
+from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -461,7 +462,6 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
             '--size large is not for the task semantic. Choose one of mini, tiny, small, base',
         ),
         ({'pretrained': 'no.pth'}, 'no.pth: there is no such file. Expected a file, URL'),
-        ({'tiles': 0}, '--tiles is for datasets with boxes or masks of objects'),
         ({'work_dir': 'a{{$HOME:x}}'}, 'valid UTF-8 without two opening braces'),
         ({'work_dir': '\udcff'}, 'valid UTF-8 without two opening braces'),
         ({'work_dir': 'seg_maps/run'}, 'is inside the dataset. Set another --work-dir'),
@@ -530,14 +530,53 @@ def test_a_run_is_replaced_or_resumed_only_with_its_own_data(data_format, tmp_pa
     check_same_data(RunFolder(run.path), tmp_path / 'c' / 'photos')
 
 
-@pytest.mark.parametrize(('data_format', 'task'), [('maps', 'semantic'), ('classes', 'classify')])
-def test_large_images_without_objects_are_named_before_the_training(data_format, task, tmp_path):
+@pytest.mark.parametrize(
+    ('data_format', 'task', 'advice', 'options'),
+    [
+        ('maps', 'semantic', 'thin: Train on tiles of 128 px: --tiles', '--tiles'),
+        ('classes', 'classify', 'thin: use --image-size 128', '--image-size 128'),
+    ],
+)
+def test_large_images_without_objects_are_named_before_the_training(
+    data_format, task, advice, options, tmp_path
+):
     """As small objects are, and not only in the verdict."""
     write_example(tmp_path, data_format)
-    plan = make_plan(read_folder(tmp_path, task), make_options(task=task, size='mini'))
+    dataset = read_folder(tmp_path, task)
+    plan = make_plan(dataset, make_options(task=task, size='mini'))
     side = plan.head['image_size']
     notes, weaknesses = advise(plan, [(4 * side, 3 * side)])
-    assert f'use --image-size {2 * side}' in '\n'.join(notes)
-    assert f'use --image-size {2 * side}' in '\n'.join(weaknesses)
+    assert advice in '\n'.join(notes)
+    assert f'use {options}' in '\n'.join(weaknesses)
     notes, weaknesses = advise(plan, [(side, side)])
-    assert '--image-size' not in '\n'.join([*notes, *weaknesses])
+    assert options not in '\n'.join([*notes, *weaknesses])
+    if task == 'semantic':
+        tiled = make_plan(dataset, make_options(task=task, size='mini', tiles=0))
+        assert 'Train on tiles' not in '\n'.join(advise(tiled, [(4 * side, 3 * side)])[0])
+
+
+@pytest.mark.parametrize('tiles', [0, 40])
+def test_maps_are_trained_and_predicted_in_tiles(tiles, make, tmp_path):
+    """Without a side, tiles are neither shrunk nor enlarged. As many are cut out of an image as it
+    has pixels for, also in a run that is resumed for longer.
+    """
+    made = make('seg_maps', size=MINI, image_size=32, tiles=tiles, epochs=2)
+    cfg = made.cfg
+    side = tiles or 32
+    tiles_per_image = round(96 * 72 / side**2)
+    assert f'on {tiles_per_image} tiles of {side} px of each image' in made.summary
+    assert cfg.started_with.tiles == cfg.val_cfg.side == cfg.test_cfg.side == side
+    repeated = cfg.train_dataloader.dataset
+    assert (repeated.type, repeated.times) == ('RepeatDataset', tiles_per_image)
+    assert repeated.dataset.pipeline[2] == {'type': 'mmgcvit.RandomMapTile', 'side': side}
+    num_batches = ceil(4 * tiles_per_image / cfg.batch_size)
+    assert cfg.train_cfg.max_iters == 2 * num_batches
+    run = RunFolder(tmp_path / 'work_dirs')
+    shutil.copy(made.path, run.path)
+    longer, _ = extend_run(run, cfg, 5, NOTHING_DONE)
+    assert longer.train_cfg.max_iters == 5 * num_batches
+
+
+def test_tiles_are_not_for_classifiers(make):
+    with pytest.raises(UserError, match='--tiles is not for classification. Use --image-size'):
+        make('classes', tiles=0)
