@@ -36,6 +36,7 @@ HIDDEN_WARNINGS = re.compile(
 # Messages that OpenMMLab packages log before a run starts. mmengine cannot be told to log less.
 STARTUP_MESSAGES = re.compile(
     r'\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --'
+    r'|Distributed training is not used'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
 

@@ -154,11 +154,12 @@ def predict_inputs(
     """Predict all inputs. Raise a UserError at the end if some could not be predicted."""
     import torch
 
-    from ..inference.labels.folder import LabelFolder
     from .prediction_run import PredictionRun
 
     labels = None
     if args.labels:
+        from ..inference.labels.folder import LabelFolder
+
         labels = LabelFolder(model, args.labels, args.labels_format, args.classes)
     out_dir = create_out_dir(args, PICTURES, FILES if args.write else ())
     run = PredictionRun(
@@ -181,12 +182,12 @@ def predict_inputs(
 
 def check_label_options(args: Namespace, images: Sequence[str], videos: Sequence[str]) -> None:
     """Raise a UserError if labels of these inputs cannot be written into the folder ``--labels``."""
-    from ..inference.labels.folder import check_new_folder, check_pictures
-
     if not args.labels:
         if args.labels_format:
             raise UserError('--labels-format needs --labels FOLDER. Add it')
         return
+    from ..inference.labels.folder import check_new_folder, check_pictures
+
     if args.out_dir and make_absolute(args.labels).is_relative_to(make_absolute(args.out_dir)):
         raise UserError(
             f'--labels {args.labels}: expected a folder that is not in the one of --out-dir, whose '

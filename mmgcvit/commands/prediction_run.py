@@ -12,20 +12,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import supervision as sv
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
+from ..errors import (
+    Supervision,
+    UserError,
+    escape_controls,
+    format_count,
+    get_first_line,
+    shorten,
+)
 from ..files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
 from ..inference.inputs import convert_to_array
-from ..inference.labels.folder import LabelFolder
 from ..inference.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..inference.outputs import (
     Outputs,
@@ -41,6 +46,11 @@ from ..inference.results import (
     Prediction,
     find_label,
 )
+
+if TYPE_CHECKING:
+    from ..inference.labels.folder import LabelFolder
+
+sv = Supervision('predicting videos')
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9
@@ -64,7 +74,7 @@ class PredictionRun:
         videos: Sequence[str],
         args: Namespace,
         out_dir: Path,
-        labels: LabelFolder | None = None,
+        labels: 'LabelFolder | None' = None,
         pixel_size: PixelSize | None = None,
     ):
         self.model = model
@@ -73,7 +83,7 @@ class PredictionRun:
         self.args = args
         self.labels = labels
         self.pixel_size = pixel_size
-        self.outputs = Outputs(out_dir, [*images, *videos])
+        self.outputs = Outputs(out_dir, images, videos)
         self.categories = model.list_categories()
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted

@@ -23,9 +23,10 @@ from ..inference.drawing import (
     draw_prediction,
 )
 from ..inference.loading import silence_output
-from ..inference.results import Prediction
+from ..inference.results import Detections, Prediction
 from .evaluations import find_evaluation
-from .samples import build_dataset, load_sample
+from .parts import choose_part
+from .samples import Sample, build_dataset, load_sample
 from .task_evaluation import TaskEvaluation
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images
@@ -96,7 +97,8 @@ def draw_contact_sheet(
     """Draw random samples with ground truth of the datasets of a config's ``loaders``, such as
     ``['val_dataloader']``.
 
-    Each call draws the same samples. Datasets and samples that cannot be loaded are left out. If
+    Each call draws the same samples. Of an image with many or small objects, a part is drawn
+    (:func:`.choose_part`). Datasets and samples that cannot be loaded are left out. If
     ``augmented``, samples are drawn as the datasets' pipelines augment them. Return (height, width,
     3) uint8 in BGR order. Raise a UserError if no sample can be drawn, or none of this scope.
     """
@@ -111,17 +113,23 @@ def draw_contact_sheet(
             for index in random.Random(0).sample(range(len(dataset)), num_samples):
                 with suppress(UserError):
                     sample = load_sample(dataset, index, classes, evaluation)
-                    scale = PICTURE_SIDE / max(sample.image.shape[:2])
                     if sample.ground_truth is not None:
-                        picture = draw_prediction(
-                            sample.image,
-                            sample.ground_truth,
-                            palette,
-                            scale=scale,
-                            with_scores=False,
-                        )
                         title = f'{loader.removesuffix("_dataloader")}: {sample.path.name}'
-                        cells.append(Cell(title, picture))
+                        cells.append(draw_sample(title, sample, palette))
     if not cells:
         raise UserError('no sample of the data can be drawn')
     return draw_grid(cells)
+
+
+def draw_sample(title: str, sample: Sample, palette: Sequence[Colour]) -> Cell:
+    """Draw the ground truth of a sample, or of a part of it, which the title names then."""
+    image = sample.image
+    ground_truth = sample.ground_truth
+    if isinstance(ground_truth, Detections):
+        part = choose_part(image, ground_truth.boxes, PICTURE_SIDE)
+        if part:
+            title += f'\n{part.describe(image)}'
+            image, ground_truth = part.cut(image, ground_truth)
+    scale = PICTURE_SIDE / max(image.shape[:2])
+    picture = draw_prediction(image, ground_truth, palette, scale=scale, with_scores=False)
+    return Cell(title, picture)

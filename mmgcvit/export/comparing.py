@@ -58,6 +58,7 @@ def compare(
     num_queries = getattr(predictor.network, 'num_queries', 0)  # DINO's
     tolerance = DINO if num_queries else FLOAT32
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; it warns of each unused constant
     if is_half:
         tolerance = HALF
         # See make_cast.

@@ -102,7 +102,9 @@ class OnnxPredictor:
         providers: tuple[str, ...] = ('CPUExecutionProvider',),
         tiles: int | None = None,
     ):
-        self.session = onnxruntime.InferenceSession(str(path), providers=providers)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; it warns of each unused constant
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
         self.task = self.metadata.get('task')
         reader_type = READERS.get(self.task)

@@ -2,11 +2,12 @@
 tasks.
 """
 
-import colorsys
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +31,18 @@ Colour = tuple[int, int, int]  # RGB
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
-# The hues of consecutive class indices differ by this fraction of the colour circle, so that they
-# look different.
-GOLDEN_RATIO = 0.618
+# Colours are chosen among those whose red, green and blue are multiples of this number. In CIELAB,
+# their lightness is neither that of dark nor that of bright pictures, and they are no greys.
+COLOUR_STEP = 17
+LIGHTNESS = (45, 92)
+MIN_CHROMA = 30
 OPACITY = 0.5  # of masks and of segmented regions
 MIN_TEXT_SIZE = 11  # in pixels
 TEXT_SIZE = 1 / 48  # text size / geometric mean of the picture's sides
 LINE_WIDTH = 1 / 7  # line width / text size
 MIN_LABELLED_SHARE = 0.001  # classes that cover a smaller share of the image get no label
-MAX_LABELLED = 25  # with more objects, labels would hide the image and are left out
+MAX_LABELLED = 25  # with more objects, labels would hide the image: a legend replaces them
+MAX_LEGEND = 0.5  # the largest part of a picture's height that a legend takes
 # In a segmentation, a class of such a name is not painted, because its colour would hide the photo:
 # at any place of the classes, as in CVAT's labelmap.txt, or only as the first of them. Elsewhere
 # these may be classes, such as a void in concrete.
@@ -59,17 +63,37 @@ class Style:
 
 
 def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """Return the first of ``palettes`` with ``num_classes`` RGB colours, or distinct hues if there
-    is none.
+    """Return the first of ``palettes`` with ``num_classes`` RGB colours, or colours that look
+    different if there is none.
     """
     for palette in palettes:
         if np.shape(palette) == (num_classes, 3):
             return [(red, green, blue) for red, green, blue in palette]
-    colours = []
-    for index in range(num_classes):
-        red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1.0, 0.75, 1.0)
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return colours
+    ordered = order_colours()
+    return [ordered[index % len(ordered)] for index in range(num_classes)]
+
+
+@cache
+def order_colours() -> list[Colour]:
+    """Return RGB colours, each with the largest distance in CIELAB from those before it."""
+    levels = np.arange(0, 256, COLOUR_STEP, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    lab = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    lightness = lab[:, 0]
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    is_visible = (lightness >= LIGHTNESS[0]) & (lightness <= LIGHTNESS[1])
+    is_candidate = is_visible & (chroma >= MIN_CHROMA)
+    colours = colours[is_candidate]
+    lab = lab[is_candidate]
+    chosen = int(chroma[is_candidate].argmax())
+    distances = np.full(len(lab), np.inf)
+    ordered = []
+    for _ in range(len(lab)):
+        red, green, blue = colours[chosen].tolist()
+        ordered.append((red, green, blue))
+        distances = np.minimum(distances, np.linalg.norm(lab - lab[chosen], axis=1))
+        chosen = int(distances.argmax())
+    return ordered
 
 
 def choose_text_size(canvas: Picture, max_size: float = math.inf) -> int:
@@ -137,13 +161,55 @@ def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Pict
     size = choose_text_size(canvas, np.median(boxes[:, 3] - boxes[:, 1]).item() / 3)
     box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **by_index)
     canvas = box_annotator.annotate(canvas, objects)
-    if not style.with_labels or len(objects) > MAX_LABELLED:
+    if not style.with_labels:
         return canvas
+    if len(objects) > MAX_LABELLED:
+        return draw_legend(canvas, prediction, palette, boxes)
     if style.with_scores and len(palette) == 1:  # the name on each object would hide others
         texts = [f'{score:.2f}' for score in prediction.scores]
     elif style.with_scores:
         texts = [f'{found.class_name} {found.score:.2f}' for found in prediction]
     return draw_labels(canvas, points=boxes[:, :2], texts=texts, colours=colours, size=size)
+
+
+def draw_legend(
+    canvas: Picture,
+    prediction: 'Detections',
+    palette: Sequence[Colour],
+    boxes: NDArray[np.floating[Any]],
+) -> Picture:
+    """Draw the classes with the numbers of their objects, the most frequent first, at the left: at
+    the top, or at the bottom if fewer objects are there.
+
+    ``boxes`` (n, 4) are in pixels of the canvas.
+    """
+    size = choose_text_size(canvas)
+    row_height = 2 * size
+    height = len(canvas)
+    counts = Counter(prediction.labels.tolist()).most_common()
+    # A palette of one colour stands for a colour of each object.
+    has_colours = len(palette) > 1
+    rows = [
+        (palette[label] if has_colours else WHITE, f'{number} {prediction.classes[label]}')
+        for label, number in counts
+    ]
+    max_rows = max(1, int(MAX_LEGEND * height / row_height))
+    if len(rows) > max_rows:
+        num_others = len(rows) - max_rows + 1
+        rows = [*rows[: max_rows - 1], (WHITE, f'and {num_others} more classes')]
+    legend_height = row_height * len(rows)
+    is_left = boxes[:, 0] < 8 * size
+    num_top = (is_left & (boxes[:, 1] < legend_height)).sum()
+    num_bottom = (is_left & (boxes[:, 3] > height - legend_height)).sum()
+    top = height - legend_height if num_bottom < num_top else 0
+    bottoms = top + row_height * np.arange(1, len(rows) + 1)
+    return draw_labels(
+        canvas,
+        points=np.stack([np.zeros(len(rows)), bottoms], axis=1),
+        texts=[text for _, text in rows],
+        colours=[colour for colour, _ in rows],
+        size=size,
+    )
 
 
 def is_background(label: int, name: str) -> bool:

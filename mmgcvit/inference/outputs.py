@@ -36,18 +36,21 @@ MAX_ROWS = 10
 class Outputs:
     """Write drawn pictures and segmentation maps to an output folder.
 
-    An output has the path of its input (without a URL's query) in the folder that contains all
-    inputs, with another suffix. A name that an earlier input has, in any case, gets a number.
+    An output has the path of its image (without a URL's query) in the folder that contains all
+    images, with another suffix. That of a video has its name only. A name that an earlier input
+    has, in any case, gets a number.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[str]):
+    def __init__(self, folder: Path, images: Sequence[str], videos: Sequence[str] = ()):
         self.folder = folder
-        paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in inputs]
+        paths = [make_absolute(name.partition('?')[0] if is_url(name) else name) for name in images]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
-        self.names = {}
+        stems = [path.relative_to(common).with_suffix('') for path in paths]
+        stems += [Path(Path(video).stem) for video in videos]
+        self.names: dict[str, Path] = {}
         taken = set()
-        for source, path in zip(inputs, paths, strict=True):
-            stem = name = path.relative_to(common).with_suffix('')
+        for source, stem in zip([*images, *videos], stems, strict=True):
+            name = stem
             number = 1
             while str(name).lower() in taken:
                 number += 1

@@ -578,5 +578,5 @@ def test_maps_are_trained_and_predicted_in_tiles(tiles, make, tmp_path):
 
 
 def test_tiles_are_not_for_classifiers(make):
-    with pytest.raises(UserError, match='--tiles is not for classification. Use --image-size'):
+    with pytest.raises(UserError, match=r'--tiles is not for classification\. Use --image-size'):
         make('classes', tiles=0)
