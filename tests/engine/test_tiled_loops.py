@@ -5,6 +5,7 @@
 import pickle
 import re
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -48,3 +49,48 @@ test_evaluator = dict(ann_file={annotations!r})
             assert (masks != np.stack([*expected.masks])).mean() < 1e-4
         is_whole = np.array_equal(whole(image).boxes, expected.boxes)
         assert is_whole == (max(sample['ori_shape']) <= SIDE)
+
+
+@pytest.mark.slow
+def test_a_run_on_tiles_of_maps_is_scored_and_predicted_on_whole_images(tmp_path):
+    """Its images are larger than a tile in both directions, in one, or in none; half of the pixels
+    of one have no label, and one has no label at all: no loss and no score is NaN.
+    """
+    data = tmp_path / 'data'
+    random = np.random.default_rng(0)
+    sizes = [(90, 130), (90, 40), (50, 40), (4, 200), (64, 64), (80, 80)]
+    for split in ('train', 'val'):
+        for name in ('images', 'masks'):
+            (data / name / split).mkdir(parents=True)
+        for index, size in enumerate(sizes):
+            label_map = np.zeros(size, np.uint8)
+            label_map[:, size[1] // 2 :] = 1
+            image = random.integers(0, 60, (*size, 3)) + 120 * label_map[..., None]
+            if index == 4:
+                label_map[: size[0] // 2] = 255
+            if index == 5 and split == 'train':
+                label_map[:] = 255
+            cv2.imwrite(str(data / 'images' / split / f'{index}.png'), image)
+            cv2.imwrite(str(data / 'masks' / split / f'{index}.png'), label_map)
+    run = tmp_path / 'run'
+    command = ['train', '--data', data, '--task', 'semantic', '--size', 'mini', '--tiles', 64]
+    command += ['--work-dir', run, '--device', 'cpu', '--epochs', 1, '--workers', 0]
+    printed = call('', '-m', 'mmgcvit', *command, '--image-size', 64, '--batch-size', 4)
+    losses = re.findall(r'  loss: (\S+)', printed)
+    assert losses
+    assert np.isfinite([float(loss) for loss in losses]).all()
+    model = load(run, device='cpu')
+    assert model.tiles == 64
+    counts = np.zeros((2, 2))  # by true and predicted class
+    for path in (data / 'images' / 'val').iterdir():
+        true = cv2.imread(str(data / 'masks' / 'val' / path.name), cv2.IMREAD_UNCHANGED)
+        is_labelled = true < 2
+        label_map = model(path).label_map
+        assert label_map.shape == true.shape
+        np.add.at(counts, (true[is_labelled], label_map[is_labelled]), 1)
+    right = counts.diagonal()
+    mean_iou = (right / (counts.sum(0) + counts.sum(1) - right)).mean()
+    printed = call('', '-m', 'mmgcvit', 'test', run, '--device', 'cpu', '--work-dir', tmp_path)
+    assert float(re.findall(r'  mIoU: ([0-9.]+)', printed)[-1]) == pytest.approx(
+        100 * mean_iou, abs=0.02
+    )

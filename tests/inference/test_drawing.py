@@ -2,6 +2,7 @@
 picture.
 """
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,7 +53,17 @@ def test_class_names_can_be_left_out(make):
     assert find(drawn[0], PALETTE[0]).any() == (make is not make_class)
 
 
-def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_hues():
+@pytest.mark.parametrize(('num_classes', 'distance'), [(11, 50), (20, 40), (80, 20), (1000, 1)])
+def test_classes_have_colours_that_look_different(num_classes, distance):
+    """The smallest distance in CIELAB of two of them; a step of 2 is just noticeable."""
+    colours = np.array(choose_palette(num_classes), np.float32)
+    lab = cv2.cvtColor(colours[None] / 255, cv2.COLOR_RGB2LAB)[0]
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert distances.min() >= distance
+
+
+def test_the_first_palette_of_matching_length_is_used_otherwise_distinct_colours():
     assert choose_palette(3, [None, PALETTE[:2], 'random', PALETTE, [(0, 0, 0)] * 3]) == PALETTE
     assert len(set(choose_palette(150))) == 150
 
@@ -99,7 +110,33 @@ def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(co
     objects = Detections(boxes, np.ones(count), np.zeros(count, int), CLASSES[2:])
     picture = draw_prediction(np.full((120, 1100, 3), 100, np.uint8), objects, PALETTE[:1])
     assert len(np.unique(picture[70], axis=0)) > count
-    assert (picture[:58] != 100).any() == (count < 26)  # above the boxes
+    assert (picture[:58, 300:] != 100).any() == (count < 26)  # above the boxes
+
+
+@pytest.mark.parametrize('place', ['top', 'bottom'])
+def test_many_objects_have_a_legend_of_their_classes_where_fewer_of_them_are(place):
+    """A picture without labels has none."""
+    top = 10 if place == 'bottom' else 250
+    boxes = np.array([[20 * i, top, 20 * i + 15, top + 40] for i in range(30)], np.float32)
+    objects = Detections(boxes, np.ones(30), np.arange(30) % 2, CLASSES)
+    image = np.full((300, 640, 3), 100, np.uint8)
+    picture = draw_prediction(image, objects, PALETTE)
+    plain = draw_prediction(image, objects, PALETTE, with_labels=False)
+    drawn = (picture != plain).any(-1)
+    rows = np.flatnonzero(drawn.any(1))
+    assert len(rows)
+    assert (rows.max() < 150) == (place == 'top')
+    colours = {tuple(colour) for colour in picture[drawn][:, ::-1].tolist()}
+    assert {PALETTE[0], PALETTE[1]} <= colours
+    assert PALETTE[2] not in colours
+
+
+def test_a_legend_of_many_classes_takes_at_most_half_of_the_picture():
+    boxes = np.array([[6 * i, 120, 6 * i + 5, 130] for i in range(100)], np.float32)
+    classes = [f'class {index}' for index in range(100)]
+    objects = Detections(boxes, np.ones(100), np.arange(100), classes)
+    picture = draw_prediction(np.full((240, 640, 3), 100, np.uint8), objects, choose_palette(100))
+    assert (picture[135:] == 100).all()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ def test_each_input_has_a_unique_output_path(names, tmp_path, monkeypatch):
         assert outputs.get_path('vis', path, '.x') == tmp_path / 'vis' / f'{name}.x'
 
 
+def test_a_video_is_written_under_its_name_whatever_its_folder(tmp_path):
+    """As docs/predict.md says: vis/video.mp4. It does not change where pictures are written."""
+    images = ['photos/a/1.jpg', 'photos/b/1.jpg']
+    videos = ['films/x/video.mp4', 'films/y/video.avi', '/other/VIDEO.mp4']
+    outputs = Outputs(tmp_path, images, videos)
+    names = [str(outputs.names[source]) for source in (*images, *videos)]
+    assert names == ['a/1', 'b/1', 'video', 'video_2', 'VIDEO_3']
+    alone = Outputs(tmp_path, [], videos[:1])
+    assert alone.get_path('vis', videos[0], '.mp4') == tmp_path / 'vis' / 'video.mp4'
+
+
 STEMS = ['a', 'A', 'a_2', 'b/a', 'http://x/a?y', 'http://x/a?z', 'c/../b/A']
 
 
