@@ -34,7 +34,7 @@ FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # Colours are chosen among those whose red, green and blue are multiples of this number. In CIELAB,
 # their lightness is neither that of dark nor that of bright pictures, and they are no greys.
 COLOUR_STEP = 17
-LIGHTNESS = (45, 92)
+LIGHTNESS = (35, 95)
 MIN_CHROMA = 30
 OPACITY = 0.5  # of masks and of segmented regions
 MIN_TEXT_SIZE = 11  # in pixels
