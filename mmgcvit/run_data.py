@@ -5,19 +5,22 @@ ran, or absolute. Where they lead now:
 
 1. What the run has made (the folder ``made``) and its checkpoints are in its own folder, whatever
    its name is now. Another run may have its old name.
-2. The data are in the folder that the user names (``--data``). Otherwise they are where they were
+2. The data are in the folders that the user names (``--data``). Otherwise they are where they were
    at the start. If the run is in another folder since, they are in the nearest folder above it with
-   this path in which the run's first image is.
-3. A run of ``train --data`` knows the content of its first image. So the data of another project
-   are not taken for its own, even if all names are the same.
+   this path in which the run's first image is. Each folder of data (:class:`Place`) is looked for
+   by itself.
+3. A run of ``train --data`` knows the content of the first image of each folder. So the data of
+   another project are not taken for its own, even if all names are the same.
 
-Only commands that read the data ask for them.
+Only commands that read the data ask for them. The names of images in the annotations are relative
+to a folder that contains all folders of data. If these have moved apart, :mod:`.moved_annotations`
+writes the annotations anew.
 """
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +39,7 @@ from .files import (
     make_portable_path,
     read_text,
 )
+from .moved_annotations import rename_images
 from .runs import (
     MADE_NAME,
     RUN_FILE_NAME,
@@ -47,7 +51,8 @@ from .runs import (
 # Keys of STARTED_WITH: the folder of the data, relative to the work dir if both are in the current
 # folder at the start, so that all of it can be moved; the path with which the paths of its images
 # begin, which differs from it by symbolic links; and the name and SHA-256 of the first image for
-# training.
+# training. With several folders of data, each is a list, and an image without SHA-256 is the folder
+# itself, which has no image that is read.
 DATA = 'data'
 DATA_PATH = 'data_path'
 FIRST_IMAGE = 'first_image'
@@ -75,6 +80,29 @@ def describe_data(
     }
 
 
+def describe_several_data(
+    folders: Sequence[Path], work_dir: Path, image_folder: Path, first_images: Sequence[str | None]
+) -> dict[str, Any]:
+    """Return what a config notes about several folders of data, so that they are found later.
+
+    Args:
+        folders: The folders of the data.
+        work_dir: The folder of the run.
+        image_folder: The folder that contains them, without links.
+        first_images: The name of an image of each, relative to ``image_folder``, or None.
+    """
+    root = Path(make_portable_path(image_folder))
+    inside = [folder.resolve().relative_to(image_folder) for folder in folders]
+    return {
+        DATA: [format_data(folder, work_dir) for folder in folders],
+        DATA_PATH: [str(root / path) for path in inside],
+        FIRST_IMAGE: [
+            [name, compute_sha256(image_folder / name)] if name else [str(path), None]
+            for name, path in zip(first_images, inside, strict=True)
+        ],
+    }
+
+
 def format_data(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data. It is relative to the work dir if both are in the current
     folder, so that all of it can be moved.
@@ -85,20 +113,20 @@ def format_data(folder: Path, work_dir: Path) -> str:
     return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
-def locate_data(cfg: Config, file: Path, data: Path | None = None) -> Config:
+def locate_data(cfg: Config, file: Path, data: Sequence[Path] = ()) -> Config:
     """Return a config whose paths are those of its files now.
 
     Args:
         cfg: The config as it is written. It is not changed.
         file: The file of the config.
-        data: The folder of the data, if the user has named it.
+        data: The folders of the data, in the order of the run's start, if the user has named them.
 
     Raises:
         UserError: The data, or annotations that the run has made, are not found.
     """
     folder = find_run_folder(cfg, file)
     is_own_data = folder is not None and get_started_with(cfg)
-    if data is not None and not is_own_data:
+    if data and not is_own_data:
         raise UserError(
             f'--data is for the work dir of a run of train --data, and {file} is the config of '
             'another one. Remove it'
@@ -108,7 +136,7 @@ def locate_data(cfg: Config, file: Path, data: Path | None = None) -> Config:
         return deepcopy(cfg)
     if not is_own_data:
         return PlainRun(cfg, folder).locate(file)
-    return DataRun(cfg, folder).locate(data and find_folder(data))
+    return DataRun(cfg, folder).locate([find_folder(each) for each in data])
 
 
 def find_run_folder(cfg: Config, file: Path) -> Path | None:
@@ -232,127 +260,256 @@ class DataRun(MovedRun):
         return get_started_with(self.cfg)
 
     @cached_property
-    def data_path(self) -> Path:
-        """The path with which the paths of the images begin."""
+    def places(self) -> 'list[Place]':
+        """The folders of the data, in the order of ``--data``."""
+        data = list_values(self.started_with.get(DATA, ''))
         # Runs of earlier versions have only the folder, relative to the work dir or absolute.
-        data = os.path.normpath(self.work_dir / self.started_with.get(DATA, ''))
-        return Path(self.started_with.get(DATA_PATH, data))
-
-    def iter_places(self) -> Iterator[Path]:
-        """Yield the folders in which the data may be, the most probable first."""
-        data = self.folder / self.started_with.get(DATA, '')
-        if self.data_path.is_absolute():
-            yield self.data_path
-            if self.work_dir.is_absolute():
-                yield Path(os.path.normpath(self.folder / os.path.relpath(data, self.work_dir)))
-            return
-        if Path(self.started_with[DATA]).is_absolute():
-            yield data
-        for started_in in self.iter_started_in():
-            yield started_in / self.data_path
+        paths = list_values(
+            self.started_with.get(DATA_PATH, os.path.normpath(self.work_dir / data[0]))
+        )
+        images = self.started_with.get(FIRST_IMAGE)
+        if images is None:
+            images = [[self.read_first_name(), None]]
+        elif not isinstance(images[0], list | tuple):
+            images = [images]
+        return [
+            Place(
+                run=self,
+                number=number,
+                data=Path(own_data),
+                path=Path(path),
+                first_image=self.image_folder / name,
+                digest=digest,
+            )
+            for number, (own_data, path, (name, digest)) in enumerate(
+                zip(data, paths, images, strict=True), start=1
+            )
+        ]
 
     @cached_property
-    def first_image(self) -> tuple[Path, str | None]:
-        """The path of the first image for training at the start, and the SHA-256 of its content.
+    def training_data(self) -> Mapping[str, Any]:
+        """The settings of the dataset for training."""
+        return next(iter_unwrapped_datasets(self.cfg.train_dataloader.dataset))
 
-        Runs of earlier versions have not noted the SHA-256, and those of an edited config have no
-        annotations of their own: then the path is that of the image folder.
-        """
-        dataset = next(iter_unwrapped_datasets(self.cfg.train_dataloader.dataset))
-        prefix = dataset.get('data_prefix') or ''
+    @property
+    def image_folder(self) -> Path:
+        """The folder of the images for training, at the start."""
+        prefix = self.training_data.get('data_prefix') or ''
         if isinstance(prefix, Mapping):
             prefix = prefix.get('img') or prefix.get('img_path') or ''
-        image_folder = Path(dataset.get('data_root') or '', prefix)
-        if FIRST_IMAGE in self.started_with:
-            name, digest = self.started_with[FIRST_IMAGE]
-            return image_folder / name, digest
-        made = find_made(Path(dataset.ann_file), self.work_dir)
-        if made is None:
-            return image_folder, None
-        return image_folder / read_first_name(self.folder / made), None
+        return Path(self.training_data.get('data_root') or '', prefix)
 
-    def locate_first_image(self, place: Path) -> Path:
-        """Return where the first image is if the data are in this folder."""
-        path, _ = self.first_image
-        return Path(self.locate_path(str(path), place))
+    def read_first_name(self) -> str:
+        """Return the name of the first image of a run of an earlier version, which has not noted it.
 
-    def is_data(self, place: Path) -> bool:
-        """Return whether the run's first image is in this folder of data."""
-        _, digest = self.first_image
-        file = self.locate_first_image(place)
-        if digest is None:
-            return file.exists()
-        return file.is_file() and compute_sha256(file) == digest
+        If the config was edited, so that it has no annotations of its own, the name is '', which
+        stands for the folder of images.
+        """
+        made = find_made(Path(self.training_data.ann_file), self.work_dir)
+        return read_first_name(self.folder / made) if made else ''
 
-    def search_data(self) -> Path | None:
-        """Return the folder of the data, or None if they are not found."""
-        for position, place in enumerate(self.iter_places()):
-            # Where the data were at the start, images may be missing by now. Others name them.
-            is_where_it_was = position == 0 and self.is_in_place(place)
-            if is_where_it_was or self.is_data(place):
-                return place
-        return None
+    def search_data(self) -> list[Path | None]:
+        """Return where each folder of the data is, or None for those that are not found."""
+        return [place.search() for place in self.places]
 
-    def find_data(self) -> Path:
-        """Return the folder of the data. Raise a UserError if they are not found."""
-        place = self.search_data()
-        if place:
-            return place
-        raise UserError(
-            f'the data of the run {self.folder} are not found: {self.data_path} does not have the '
-            f'image with which it was started. Pass their folder: --data FOLDER (mmgcvit train: '
-            f'with --resume --work-dir {make_portable_path(self.folder)})'
+    def find_data(self) -> list[Path]:
+        """Return the folders of the data. Raise a UserError if one is not found."""
+        found = self.search_data()
+        for place, folder in zip(self.places, found, strict=True):
+            if folder is None:
+                raise UserError(
+                    f'the data of the run {self.folder} are not found: {place} does not have the '
+                    f'image with which it was started. Pass {self.describe_folders(found)} (mmgcvit '
+                    f'train: with --resume --work-dir {make_portable_path(self.folder)})'
+                )
+        return [folder for folder in found if folder]
+
+    def describe_folders(self, found: Sequence[Path | None]) -> str:
+        """Return the options that name the folders of the data, of which some are found."""
+        if len(found) == 1:
+            return 'their folder: --data FOLDER'
+        options = [
+            f'--data {make_portable_path(folder)}' if folder else f'--data FOLDER_{number}'
+            for number, folder in enumerate(found, start=1)
+        ]
+        return f'all folders, in the order of the start: {" ".join(options)}'
+
+    def check_data(self, folders: Sequence[Path]) -> None:
+        """Raise a UserError if the data cannot be in folders that the user has named."""
+        if len(folders) != len(self.places):
+            names = ' '.join(f'--data {place.path}' for place in self.places)
+            raise UserError(
+                f'the run {self.folder} was started with {names}. Pass '
+                f'{len(self.places)} --data, in this order, and not {len(folders)}'
+            )
+        for place, folder in zip(self.places, folders, strict=True):
+            place.check(folder)
+
+    def are_data(self, folders: Sequence[Path]) -> bool:
+        """Return whether these are the folders of the data: where they are, or if they are not found,
+        ones with the first images.
+        """
+        if len(folders) != len(self.places):
+            return False
+        return all(
+            place.is_same(make_absolute(folder))
+            for place, folder in zip(self.places, folders, strict=True)
         )
 
-    def is_in_place(self, place: Path) -> bool:
-        """Return whether the data may be where they were at the start, by their folder."""
-        if not place.is_dir():
-            return False
-        if self.data_path.is_absolute():
-            return True
-        if remove_end(self.folder, self.work_dir) is None:
-            return False
-        # Otherwise the run may have been copied into another project with the same folders.
-        return not self.locate_first_image(place).exists()
-
-    def check_data(self, place: Path) -> None:
-        """Raise a UserError if the data cannot be in a folder that the user has named."""
-        is_where_it_was = place.resolve() == next(self.iter_places()).resolve()
-        image = self.locate_first_image(place)
-        # Images may be missing by now, or be others. The checks of the data name them.
-        if not is_where_it_was and not image.exists():
-            raise UserError(
-                f'--data {place} does not have the data of the run {self.folder}: there is no '
-                f'{image}. Pass the folder that was {self.data_path} at the start'
-            )
-
-    def locate(self, data: Path | None) -> Config:
+    def locate(self, data: Sequence[Path]) -> Config:
         """Return the config with the paths as they are now.
 
         Raise a UserError if the data are not found, or ``data`` are others.
         """
-        if data is None:
-            place = self.find_data()
+        if data:
+            folders = [make_absolute(folder) for folder in data]
+            self.check_data(folders)
         else:
-            place = make_absolute(data)
-            self.check_data(place)
+            folders = self.find_data()
         cfg = self.copy_config()
-        replace_paths(cfg, lambda path: self.locate_path(path, place))
-        cfg[STARTED_WITH][DATA] = str(place.resolve())
-        cfg[STARTED_WITH][DATA_PATH] = make_portable_path(place)
+        started_with = cfg[STARTED_WITH]
+        if len(folders) == 1:
+            self.replace_paths(cfg, self.places[0].path, folders[0])
+            started_with[DATA] = str(folders[0].resolve())
+            started_with[DATA_PATH] = make_portable_path(folders[0])
+            return cfg
+        folders = [folder.resolve() for folder in folders]
+        old_paths = [place.path for place in self.places]
+        old_root = Path(os.path.commonpath(old_paths))
+        root = Path(os.path.commonpath(folders))
+        self.replace_paths(cfg, old_root, root)
+        # The names of images begin with the paths of the folders in the one that contains them.
+        renamed = {
+            path.relative_to(old_root): folder.relative_to(root)
+            for path, folder in zip(old_paths, folders, strict=True)
+        }
+        if any(old != new for old, new in renamed.items()):
+            self.rename_images(cfg, renamed)
+        portable_root = Path(make_portable_path(root))
+        started_with[DATA] = [*map(str, folders)]
+        started_with[DATA_PATH] = [str(portable_root / path) for path in renamed.values()]
         return cfg
 
-    def locate_path(self, path: str, place: Path) -> str:
-        """Return where a path of the config leads if the data are in the folder ``place``."""
+    def rename_images(self, cfg: Config, renamed: Mapping[Path, Path]) -> None:
+        """Write annotations with other names of images, and set their paths in a config.
+
+        ``renamed`` are the folders with which names begin, as they were and as they are.
+        """
+        annotations = Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
+        made = make_absolute(annotations).parent
+        target = rename_images(RunFolder(self.folder), made, renamed)
+
+        def locate(path: str) -> str:
+            absolute = make_absolute(path)
+            if not absolute.is_relative_to(made):
+                return path
+            return make_portable_path(target.folder / absolute.relative_to(made))
+
+        replace_paths(cfg, locate)
+        images = cfg[STARTED_WITH][FIRST_IMAGE]
+        cfg[STARTED_WITH][FIRST_IMAGE] = [[target.rename(name), digest] for name, digest in images]
+
+    def replace_paths(self, cfg: Config, old: Path, new: Path) -> None:
+        """Replace the paths in a config by those of the files now, if the data were in a folder
+        ``old`` and are in ``new``.
+        """
+        replace_paths(cfg, lambda path: self.locate_path(path, old, new))
+
+    def locate_path(self, path: str, old: Path, new: Path) -> str:
+        """Return where a path of the config leads if data that were in ``old`` are in ``new``."""
         made = find_made(Path(path), self.work_dir)
         if made:
             return make_portable_path(self.folder / made)
-        if Path(path).is_relative_to(self.data_path):
-            return make_portable_path(place / Path(path).relative_to(self.data_path))
+        if Path(path).is_relative_to(old):
+            return make_portable_path(new / Path(path).relative_to(old))
         if Path(path).is_absolute():
             return path
-        started_in = remove_end(place, self.data_path) or Path.cwd()
+        started_in = remove_end(new, old) or Path.cwd()
         return make_portable_path(started_in / path)
+
+
+def list_values(value: str | Sequence[str]) -> list[str]:
+    """Return the values for all folders of data. With one folder, the config has no list."""
+    return [value] if isinstance(value, str) else [*value]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of a run's data as it was at the start, and where it is now."""
+
+    run: DataRun
+    number: int  # from 1, in the order of ``--data``
+    data: Path  # the folder, relative to the work dir or absolute
+    path: Path  # with which the paths of its images begin
+    first_image: Path  # the path of its first image at the start, or a folder if it isn't known
+    digest: str | None  # the SHA-256 of this image, if it is known
+
+    def __str__(self) -> str:
+        if len(self.run.places) == 1:
+            return str(self.path)
+        return f'folder {self.number} of {len(self.run.places)}, {self.path} at the start,'
+
+    def iter_candidates(self) -> Iterator[Path]:
+        """Yield the folders in which the data may be, the most probable first."""
+        run = self.run
+        if self.path.is_absolute():
+            yield self.path
+            if run.work_dir.is_absolute():
+                inside = os.path.relpath(run.folder / self.data, run.work_dir)
+                yield Path(os.path.normpath(run.folder / inside))
+            return
+        if self.data.is_absolute():
+            yield self.data
+        for started_in in run.iter_started_in():
+            yield started_in / self.path
+
+    def search(self) -> Path | None:
+        """Return the folder of the data, or None if it is not found."""
+        for position, folder in enumerate(self.iter_candidates()):
+            # Where the data were at the start, images may be missing by now. Others name them.
+            is_where_it_was = position == 0 and self.is_in_place(folder)
+            if is_where_it_was or self.is_in(folder):
+                return folder
+        return None
+
+    def is_in(self, folder: Path) -> bool:
+        """Return whether the first image is in a folder of data."""
+        file = self.locate_first_image(folder)
+        if self.digest is None:
+            return file.exists()
+        return file.is_file() and compute_sha256(file) == self.digest
+
+    def is_in_place(self, folder: Path) -> bool:
+        """Return whether the data may be where they were at the start, by their folder."""
+        if not folder.is_dir():
+            return False
+        if self.path.is_absolute():
+            return True
+        if remove_end(self.run.folder, self.run.work_dir) is None:
+            return False
+        # Otherwise the run may have been copied into another project with the same folders.
+        return not self.locate_first_image(folder).exists()
+
+    def is_same(self, folder: Path) -> bool:
+        """Return whether a folder is the one of the data or, if that is not found, may be it."""
+        found = self.search()
+        return found.resolve() == folder.resolve() if found else self.is_in(folder)
+
+    def locate_first_image(self, folder: Path) -> Path:
+        """Return where the first image is if the data are in this folder."""
+        return Path(self.run.locate_path(str(self.first_image), self.path, folder))
+
+    def check(self, folder: Path) -> None:
+        """Raise a UserError if the data cannot be in a folder that the user has named."""
+        is_where_it_was = folder.resolve() == next(self.iter_candidates()).resolve()
+        image = self.locate_first_image(folder)
+        # Images may be missing by now, or be others. The checks of the data name them.
+        if not is_where_it_was and not image.exists():
+            number = f' (number {self.number})' if len(self.run.places) > 1 else ''
+            raise UserError(
+                f'--data {folder}{number} does not have the data of the run {self.run.folder}: there '
+                f'is no {image}. Pass the folder that was {self.path} at the start'
+            )
 
 
 def read_first_name(annotations: Path) -> str:
@@ -406,9 +563,13 @@ def replace_in_dataset(settings: dict[str, Any], locate: Locate) -> None:
 def note_work_dir(cfg: Config, work_dir: Path) -> None:
     """Set the work dir of a config from :func:`locate_data`, also in what it notes about its data."""
     cfg.work_dir = make_portable_path(work_dir)
-    data = Path(get_started_with(cfg).get(DATA, ''))
-    if data.is_absolute():
-        cfg[STARTED_WITH][DATA] = format_data(data, work_dir)
+    data = get_started_with(cfg).get(DATA, '')
+    formatted = [
+        format_data(Path(each), work_dir) if Path(each).is_absolute() else each
+        for each in list_values(data)
+    ]
+    if data:
+        cfg[STARTED_WITH][DATA] = formatted[0] if isinstance(data, str) else formatted
 
 
 def check_started_here(cfg: Config, file: Path) -> None:
@@ -425,7 +586,7 @@ def check_started_here(cfg: Config, file: Path) -> None:
     work_dir = Path(cfg.get('work_dir') or parents[0])
     is_relative = not work_dir.is_absolute()
     started_in = [folder for folder in parents if is_relative and folder / work_dir in parents]
-    data = get_started_with(cfg).get(DATA, '')
+    data = list_values(get_started_with(cfg).get(DATA, ''))[0]
     place = f'the folder above {data}'
     if started_in:
         place = started_in[0]

@@ -25,7 +25,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,18 +69,29 @@ MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
 STARTED_WITH = 'started_with'
 # The key of it for the option ``--start``.
 START = 'start'
+# The key of it for the number of training images with labels that a model made and nobody has
+# corrected.
+NUM_UNCORRECTED = 'uncorrected_images'
+MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
 # In seconds. The data workers of a killed process are forks, which hold its lock until they end.
 # On Linux the kernel ends them with it, elsewhere they look for it every second.
 LOCK_TIMEOUT = 10
 
 
-def choose_run_name(data: str | Path) -> str:
-    """Return the name of the config and, by default, of the work dir of a training on a folder."""
-    return re.sub(r'\W+', '_', make_absolute(data).name).strip('_') or 'own_data'
+def choose_run_name(data: Sequence[str | Path]) -> str:
+    """Return the name of the config and, by default, of the work dir of a training on folders.
+
+    It has the names of all folders or, if this is too long for a file, of the first one.
+    """
+    names = [re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') for folder in data]
+    joined = '_'.join(filter(None, names))
+    if len(data) > 1 and len(joined.encode()) > MAX_NAME_BYTES:
+        joined = f'{names[0]}_and_{len(data) - 1}_more'
+    return joined or 'own_data'
 
 
-def choose_work_dir(data: str | Path, work_dir: str | Path | None) -> Path:
-    """Return the work dir of a training on a folder, by default ``work_dirs/NAME``."""
+def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> Path:
+    """Return the work dir of a training on folders, by default ``work_dirs/NAME``."""
     return Path(make_portable_path(work_dir or f'work_dirs/{choose_run_name(data)}'))
 
 

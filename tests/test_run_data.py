@@ -66,7 +66,7 @@ def write_data(folder, data_format):
         cv2.imwrite(str(folder / 'masks' / f'{number}.png'), label_map)
 
 
-def locate(run, data=None):
+def locate(run, *data):
     run = RunFolder(run)
     return locate_data(run.config, run.config_file, data)
 

@@ -27,8 +27,8 @@ def run(tmp_path):
     ('data', 'name'), [('photos', 'photos'), ('my photos/', 'my_photos'), ('/', 'own_data')]
 )
 def test_a_run_has_the_name_of_its_data(data, name):
-    assert choose_run_name(data) == name
-    assert str(choose_work_dir(data, None)) == f'work_dirs/{name}'
+    assert choose_run_name([data]) == name
+    assert str(choose_work_dir([data], None)) == f'work_dirs/{name}'
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(run):

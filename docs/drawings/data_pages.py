@@ -6,7 +6,16 @@ from itertools import groupby
 from pathlib import Path
 
 from mmgcvit.datasets.formats import FORMATS
-from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects, parsing
+from mmgcvit.datasets.rules import (
+    classes,
+    coco,
+    copies,
+    images,
+    judge,
+    objects,
+    origins,
+    parsing,
+)
 from mmgcvit.datasets.rules.rule import Rule
 
 DOCS = Path(__file__).parent.parent
@@ -16,7 +25,7 @@ RULES_PAGE = DOCS / 'data_rules.md'
 RULES = tuple(
     dict.fromkeys(
         each
-        for module in (images, judge, copies, objects, coco, classes, parsing)
+        for module in (images, judge, origins, copies, objects, coco, classes, parsing)
         for each in vars(module).values()
         if isinstance(each, Rule)
     )

@@ -1,7 +1,8 @@
-"""Check the data of a config or a folder: mmgcvit check-data CONFIG_OR_FOLDER [options].
+"""Check the data of a config or of folders: mmgcvit check-data CONFIG_OR_FOLDER ... [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits
-with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it.
+with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it, and
+several are united.
 """
 
 import sys
@@ -23,7 +24,7 @@ from ..config import (
 )
 from ..errors import UserError, escape_controls, format_count
 from ..files import check_target, write_image
-from ..own_data.options import OPTIONS
+from ..own_data.options import DATA_OPTIONS, OPTIONS, format_option
 from .options import CONFIG, add_cfg_options, add_data_option, add_integer, check_at_least
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ PAGE = 'docs/data_rules.md'  # explains the command
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
-        'config',
+        'paths',
+        nargs='+',
         type=locate_config,
         metavar='CONFIG_OR_FOLDER',
-        help=f'{CONFIG}, or a folder as for train --data',
+        help=f'{CONFIG}, or a folder as for train --data, or several',
     )
     add_integer(
         parser, '--images', 'decode N random images of each dataset of a CONFIG (default: all)'
@@ -54,12 +56,13 @@ def add_options(parser: ArgumentParser) -> None:
         help='draw training images with --contact-sheet as they are augmented: those of a FOLDER '
         'as by train --augment',
     )
-    add_data_option(parser, 'task')
+    for name in ('task', *DATA_OPTIONS):
+        add_data_option(parser, name)
     add_cfg_options(parser)
 
 
 def main(args: Namespace) -> int | None:
-    """Check a config (a Python file) or a folder."""
+    """Check a config (a Python file), or folders."""
     check_at_least(args, images=0)
     if args.contact_sheet:
         check_target(args.contact_sheet, '.jpg', '.jpeg', '.png', overwrite=True)
@@ -67,11 +70,23 @@ def main(args: Namespace) -> int | None:
         raise UserError(
             '--augmented is about a picture. Add --contact-sheet FILE.jpg, or remove --augmented'
         )
-    path = Path(args.config)
-    # A config in YAML is not read: a file that comes with a dataset must not run a program.
-    if path.suffix == '.py' or not path.exists():
-        return check_config_data(args, read_located_config(path, args.cfg_options))
-    return check_folder(args)
+    configs = [path for path in map(Path, args.paths) if is_config(path)]
+    if not configs:
+        return check_folders(args)
+    if len(args.paths) > 1:
+        raise UserError(
+            f'expected one CONFIG, or folders of data, and not {configs[0]} beside others. Check each '
+            'on its own'
+        )
+    return check_config_data(args, configs[0])
+
+
+def is_config(path: Path) -> bool:
+    """Return whether a path is read as a config.
+
+    One in YAML is not: a file that comes with a dataset must not run a program.
+    """
+    return path.suffix == '.py' or not path.exists()
 
 
 def read_located_config(path: Path, cfg_options: Sequence[str] | None) -> 'Config':
@@ -84,19 +99,26 @@ def read_located_config(path: Path, cfg_options: Sequence[str] | None) -> 'Confi
     return located
 
 
-def check_folder(args: Namespace) -> None:
-    """Check the data of a folder, and print what a training would read.
+def check_folders(args: Namespace) -> None:
+    """Check the data of folders, and print what a training would read.
 
     The config of such a training is written to a temporary folder, from which the contact sheet is
-    drawn. Nothing is written into the folder of the data.
+    drawn. Nothing is written into the folders of the data.
     """
-    from ..datasets.formats import read_folder
+    from ..datasets.formats import read_folders
     from ..own_data.config import make_config
     from ..own_data.hold_out import split_validation
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
-    dataset = split_validation(read_folder(args.config, args.task))
+    read = read_folders(
+        args.paths,
+        args.task,
+        pseudo_labels=bool(args.pseudo_labels),
+        similar_classes=args.similar_classes,
+    )
+    dataset = split_validation(read)
+    pronoun = 'their' if dataset.united else 'its'
     with TemporaryDirectory() as work_dir:
         config, summary = make_config(dataset, work_dir, args.task, augment=args.augmented)
         print(escape_controls(summary))
@@ -106,13 +128,13 @@ def check_folder(args: Namespace) -> None:
             print(
                 escape_controls(f'{name}: {format_count(len(split.image_names), "image")}: {text}')
             )
-        print(f'{args.config}: no problem in its data stops a training')
+        print(f'{dataset.place}: no problem in {pronoun} data stops a training')
         if args.contact_sheet:
             write_sheet(args, read_config(config))
 
 
-def check_config_data(args: Namespace, cfg: 'Config') -> int | None:
-    """Check the data of a config and print the results.
+def check_config_data(args: Namespace, path: Path) -> int | None:
+    """Check the data of the config in a file, and print the results.
 
     Return 1 if a problem would stop a run, and None otherwise.
     """
@@ -123,8 +145,10 @@ def check_config_data(args: Namespace, cfg: 'Config') -> int | None:
         raise UserError(
             f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets"
         )
-    if args.task:
-        raise UserError(f'--task {args.task} is for a FOLDER. Remove it')
+    for name in ('task', *DATA_OPTIONS):
+        if getattr(args, name):
+            raise UserError(f'{format_option(name)} is for a FOLDER. Remove it')
+    cfg = read_located_config(path, args.cfg_options)
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
@@ -132,12 +156,12 @@ def check_config_data(args: Namespace, cfg: 'Config') -> int | None:
     lines = [*report.summaries, *report.notes]
     errors = report.format_messages()
     if not lines and not errors:
-        raise UserError(f'{args.config} has no dataset to check in {", ".join(LOADERS)}')
+        raise UserError(f'{path} has no dataset to check in {", ".join(LOADERS)}')
     lines += [f'stops the run: {error}' for error in errors]
     for warning in report.format_messages(stops_run=False):
         lines.append(f'does not stop the run: {warning}')
     if not errors:
-        lines.append(f'{args.config}: no problem in its data stops the run')
+        lines.append(f'{path}: no problem in its data stops the run')
     print(escape_controls('\n'.join(lines)))
     if args.contact_sheet:
         write_sheet(args, cfg)

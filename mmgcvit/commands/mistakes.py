@@ -75,10 +75,10 @@ def main(args: Namespace) -> None:
     print(f'{len(dataset)} images; written to {out_dir}')
 
 
-def load_split(files: ModelFiles, split: str, data: Path | None) -> 'BaseDataset':
+def load_split(files: ModelFiles, split: str, data: Sequence[Path]) -> 'BaseDataset':
     """Load the validation or test dataset of a config, which is checked as before a test.
 
-    ``data`` is the folder of a run's data, if the user has named it. Raise a UserError if the
+    ``data`` are the folders of a run's data, if the user has named them. Raise a UserError if the
     config has no such dataset, its files are not found, or a rule is broken that stops a test.
     """
     from ..datasets.checks.sources import check_presence

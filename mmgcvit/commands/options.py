@@ -222,9 +222,12 @@ def add_data_folder(parser: ArgumentParser) -> None:
     """Add ``--data`` for a command that reads the data of a run."""
     parser.add_argument(
         '--data',
+        action='append',
+        default=[],
         type=Path,
         metavar='FOLDER',
-        help='the folder of the data, if a run of train --data or its data were moved apart',
+        help='the folder of the data, if a run of train --data or its data were moved apart; of a '
+        'run on several folders all of them, in their order',
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +34,10 @@ def add_options(parser: ArgumentParser) -> None:
     own_data = parser.add_argument_group('train on your own data, without a CONFIG')
     own_data.add_argument(
         '--data',
+        action='append',
         metavar='FOLDER',
         help='data in COCO, YOLO or Pascal VOC format, class folders, or images with maps (work '
-        'dir: work_dirs/FOLDER)',
+        'dir: work_dirs/FOLDER); can be repeated: the folders are united',
     )
     for name in OPTIONS:
         add_data_option(own_data, name)
@@ -128,13 +130,20 @@ def train_config(args: Namespace) -> None:
 
 
 def train_folder(args: Namespace, given: Options) -> None:
-    """Train on the data of a folder, and say how good the model is."""
-    from ..datasets.formats import read_folder
+    """Train on the data of folders, and say how good the model is."""
+    from ..datasets.formats import read_folders
 
-    data = find_folder(args.data)
+    data = [find_folder(folder) for folder in args.data]
     run = RunFolder(choose_work_dir(data, args.work_dir))
     is_resumed = bool(args.resume) and run.is_started()
-    dataset = None if is_resumed else read_folder(data, given.task)
+    dataset = None
+    if not is_resumed:
+        dataset = read_folders(
+            data,
+            given.task,
+            pseudo_labels=bool(given.pseudo_labels),
+            similar_classes=given.similar_classes,
+        )
     # Imported after the data is read, because they import torch, which takes seconds.
     from ..engine.setup import apply_options, check_machine
     from ..evaluation.run_score import judge_run
@@ -194,7 +203,7 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
     )
 
 
-def resume_run(run: RunFolder, data: Path, given: Options, source: str) -> 'Config':
+def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str) -> 'Config':
     """Return the config of the run that ``--data --resume SOURCE`` resumes, or a longer one.
 
     Reject other data and options.
@@ -214,12 +223,13 @@ def resume_run(run: RunFolder, data: Path, given: Options, source: str) -> 'Conf
     print(
         f'{run.config_file} is resumed, with the list of images and the annotations from its start'
     )
-    newer = find_newer_files(data, cfg)
-    if newer:
-        print(
-            f'{format_count(len(newer), "file")} of {data} are newer ({shorten(newer)}): '
-            'images and maps are as now, annotations as they were. To read all anew: --overwrite'
-        )
+    for folder in data:
+        newer = find_newer_files(folder, cfg)
+        if newer:
+            print(
+                f'{format_count(len(newer), "file")} of {folder} are newer ({shorten(newer)}): '
+                'images and maps are as now, annotations as they were. To read all anew: --overwrite'
+            )
     if not given.epochs:
         return cfg
     longer, length = extend_run(run, cfg, given.epochs, read_length(run, source))

@@ -10,14 +10,20 @@ from ..errors import UserError, format_count, shorten
 from ..files import IMAGE_SUFFIXES, list_outputs
 from .records import DatasetInfo
 
+# In a folder of ``predict --labels``: which model made which labels, and the names of the pictures
+# whose labels somebody found right.
+MARK = 'made_by.json'
+CORRECTED = 'corrected.txt'
+
 
 @dataclass(frozen=True)
 class Folder:
     """The files of a dataset's folder."""
 
     path: Path
-    files: Sequence[Path]  # relative to ``path``
+    files: Sequence[Path]  # relative to ``path``; images, annotations and the like
     outputs: Sequence[Path]  # what mmgcvit's commands have written
+    origin_files: Sequence[Path] = ()  # MARK and CORRECTED
 
     def list_files(self, *suffixes: str) -> list[Path]:
         """Return the files with one of these suffixes, in any case.
@@ -39,6 +45,8 @@ def scan_folder(folder: Path) -> Folder:
     """List the files below a folder. Skip hidden files and Synology's thumbnails.
 
     Outputs of mmgcvit's commands are left out. Links to folders are followed (:func:`walk`).
+
+    Raise a UserError if a folder inside has labels of ``predict --labels``.
     """
     files = []
     outputs = []
@@ -47,6 +55,11 @@ def scan_folder(folder: Path) -> Folder:
         everything = [*folders, *names]
         written = list_outputs(parent, everything)
         outputs += [inside / name for name in sorted(written)]
+        if MARK in names and inside.parts:
+            raise UserError(
+                f'{parent} has {MARK}, so it is a folder of predict --labels of its own. Pass it '
+                f'itself (--data {parent}), and move it out of {folder}'
+            )
         skipped = written | {name for name in everything if name.startswith(('.', '@eaDir'))}
         folders[:] = sorted(set(folders) - skipped)
         for name in set(names) - skipped:
@@ -54,7 +67,11 @@ def scan_folder(folder: Path) -> Folder:
             # Pipes and devices would be waited for. Dangling links are missing files.
             if path.is_file() or not path.exists():
                 files.append(inside / name)
-    return Folder(folder, sorted(files), outputs)
+    origin_files = [Path(name) for name in (MARK, CORRECTED) if Path(name) in files]
+    if Path(MARK) not in origin_files:
+        origin_files = []
+    rest = sorted(set(files).difference(origin_files))
+    return Folder(folder, rest, outputs, origin_files)
 
 
 def walk(start: Path) -> Iterator[tuple]:

@@ -26,6 +26,10 @@ class LabelledImage:
     """An image of any split. ``name`` is its path, relative to the split's folder of images."""
 
     name: str
+    # Whether a model made its labels and nobody has corrected them (``origins.py``).
+    is_uncorrected: bool = field(default=False, kw_only=True)
+    # The path by which series are found, if it isn't the name.
+    series_name: str = field(default='', kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class MapImage(LabelledImage):
 
     map_name: str  # the path of the map, relative to the split's folder of images
     classes: frozenset[str]  # the names of the classes in the map
+    pixel_labels: PixelLabels  # what the pixels of the map stand for
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class SplitImages:
     def image_paths(self) -> list[Path]:
         """The paths of the images."""
         return [self.image_folder / name for name in self.image_names]
+
+    @property
+    def num_uncorrected(self) -> int:
+        """The number of images whose labels a model made and nobody has corrected."""
+        return sum(image.is_uncorrected for image in self.images)
 
     def select(self: AnySplit, indices: Collection[int]) -> AnySplit:
         """Return a split with only the images at these indices."""
@@ -163,7 +173,6 @@ class MapSplit(SplitImages):
     """The images of a split with a semantic map each."""
 
     images: Sequence[MapImage]
-    pixel_labels: PixelLabels  # those of all maps
 
     def list_classes(self) -> list[frozenset[str]]:
         """Return the names of the classes in the map of each image."""
@@ -176,27 +185,26 @@ class MapSplit(SplitImages):
     def write(self, folder: Path, name: str) -> dict[str, str]:
         """Write the list that PairedSegDataset reads. As :meth:`ObjectSplit.write`.
 
-        Maps whose values are not class indices are written into the folder too, with values that
-        are.
+        If the values of a map are not class indices, all maps are written into the folder too, with
+        values that are.
         """
-        are_converted = not self.pixel_labels.are_identical
+        are_converted = not all(image.pixel_labels.are_identical for image in self.images)
         lines = []
         for image in self.images:
             path = image.map_name
             if are_converted:
-                path = self.convert_map(path, folder / name)
+                path = self.convert_map(image, folder / name)
             lines.append(f'{escape_blanks(image.name)}\t{path}\n')
         variables = write_list(self.image_folder, lines, folder, name)
         maps = '' if are_converted else variables[f'{name}_images']
         return {**variables, f'{name}_labels': maps}
 
-    def convert_map(self, name: str, folder: Path) -> str:
-        """Write a map whose values are class indices into a folder, and return its path.
-
-        ``name`` is the path of the map to convert, relative to ``image_folder``.
+    def convert_map(self, image: MapImage, folder: Path) -> str:
+        """Write the map of an image with values that are class indices into a folder, and return
+        its path.
         """
-        pixels = read_labels(self.image_folder / name, self.pixel_labels)
-        target = (folder / name).with_suffix('.png')
+        pixels = read_labels(self.image_folder / image.map_name, image.pixel_labels)
+        target = (folder / image.map_name).with_suffix('.png')
         return make_portable_path(write_image(target, pixels))
 
 
@@ -217,6 +225,19 @@ class DatasetInfo:
     notes: Sequence[str] = ()  # messages for the user
     findings: Sequence[Finding] = ()  # what a reader could not parse, or read with a note
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
+    models: Sequence[str] = ()  # those that made some of its labels (``origins.py``)
+    # The folders that were united to this dataset (``uniting.py``). Then ``folder`` contains them.
+    united: Sequence[Path] = ()
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """The folders of the dataset, in the order in which they were given."""
+        return self.united or (self.folder,)
+
+    @property
+    def place(self) -> str:
+        """The folders of the dataset, for messages."""
+        return ' and '.join(map(str, self.folders))
 
     def add_notes(self, notes: Iterable[str]) -> 'DatasetInfo':
         """Return the dataset with further notes."""
@@ -229,7 +250,8 @@ class DatasetInfo:
             name: split for name, split in self.splits.items() if isinstance(split, ObjectSplit)
         }
 
-    def __str__(self) -> str:
+    def describe(self) -> str:
+        """Return the folder, the format and what is in it, in a line."""
         counts = [
             f'{format_count(len(split.images), "image")} ({name})'
             for name, split in self.splits.items()
@@ -237,8 +259,10 @@ class DatasetInfo:
         if self.object_splits:
             counts.append(describe_objects(self.object_splits))
         classes = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
-        first_line = f'{self.folder}: {self.format}, {", ".join(counts)}, {classes}'
-        return escape_controls('\n'.join([first_line, *self.notes]))
+        return f'{self.place}: {self.format}, {", ".join(counts)}, {classes}'
+
+    def __str__(self) -> str:
+        return escape_controls('\n'.join([self.describe(), *self.notes]))
 
 
 def describe_objects(splits: Mapping[str, ObjectSplit]) -> str:

@@ -111,7 +111,8 @@ def list_stems(split: Split) -> list[str]:
     """
     # Names of images outside of the image folder are absolute.
     folder = split.image_folder
-    names = [os.path.relpath(folder / name, folder) for name in split.image_names]
+    names = [image.series_name or image.name for image in split.images]
+    names = [os.path.relpath(folder / name, folder) for name in names]
     if any(map(NO_DATE_PREFIX.search, names)):
         names = [UPLOAD_PREFIX.sub('', name) for name in names]
     return [COPY_ENDING.sub('', name) for name in names]

@@ -16,12 +16,12 @@ from ..checkpoints.safe_loading import Checkpoint
 from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
-from ..errors import UserError, check_installed
+from ..errors import UserError, check_installed, format_count
 from ..inference.loading import collect_dataset_metas
 from ..interrupts import handle_signals
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
-from ..runs import START, get_started_with
+from ..runs import NUM_UNCORRECTED, START, get_started_with
 from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
@@ -76,6 +76,12 @@ def train(
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:
             runner.logger.warning(warning)
+        num_uncorrected = get_started_with(cfg).get(NUM_UNCORRECTED)
+        if num_uncorrected:
+            images = format_count(num_uncorrected, 'training image')
+            runner.logger.info(
+                f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)'
+            )
         if checkpoint:
             if cfg.resume:
                 check_fits(runner.model, checkpoint)

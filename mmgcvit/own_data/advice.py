@@ -153,6 +153,12 @@ def find_weaknesses(dataset: DatasetInfo, remedy: str) -> list[str]:
         reasons.append(
             f'there are only {format_count(num_images, "training image")}; more would help'
         )
+    if train.num_uncorrected:
+        reasons.append(
+            f'a model made the labels of {train.num_uncorrected} of '
+            f'{format_count(num_images, "training image")}, and nobody has corrected them '
+            '(--pseudo-labels); correct them'
+        )
     if remedy:
         reasons.append(f'small objects or thin regions are hard to see; use {remedy}')
     counts = Counter(name for names in train.list_classes() for name in names)

@@ -3,22 +3,31 @@
 Templates compute all settings from the variables at their head, which have literal values.
 """
 
+from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
 from ..checkpoints.reading import find_limit
 from ..config import CONFIGS
 from ..datasets.decoding import read_sizes
+from ..datasets.formats import read_folders
 from ..datasets.records import DatasetInfo
 from ..errors import UserError
 from ..files import make_portable_path, write_text
-from ..run_data import describe_data
-from ..runs import START, STARTED_WITH, RunFolder, choose_run_name, choose_work_dir
+from ..run_data import describe_data, describe_several_data
+from ..runs import (
+    NUM_UNCORRECTED,
+    START,
+    STARTED_WITH,
+    RunFolder,
+    choose_run_name,
+    choose_work_dir,
+)
 from .advice import advise
 from .object_sizes import measure_long_side
-from .options import OPTIONS, Options, OptionValue, make_options
+from .options import DATA_OPTIONS, OPTIONS, Options, OptionValue, make_options
 from .plan import Plan, make_plan
 from .template import fill_template, format_variable
 
@@ -30,10 +39,12 @@ HEADER = """# Written by mmgcvit train --data. As written, it {}.
 
 
 def make_config(
-    dataset: DatasetInfo,
+    dataset: DatasetInfo | None = None,
     work_dir: str | Path | None = None,
     task: str | None = None,
     size: str | None = None,
+    *,
+    data: Sequence[str | Path] = (),
     **options: OptionValue,
 ) -> tuple[Path, str]:
     """Write the config that trains on a dataset, and the annotation files it needs, to a work dir.
@@ -42,10 +53,11 @@ def make_config(
     replaced.
 
     Args:
-        dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folder` returns it.
+        dataset: The dataset as :func:`mmgcvit.datasets.formats.read_folders` returns it.
         work_dir: The run's folder, by default ``work_dirs/NAME``.
         task: The option ``--task``, by default the dataset's first.
         size: The network's size; without it, that for a GPU or a CPU.
+        data: Instead of ``dataset``, the folders to read.
         options: Other options of ``mmgcvit train`` (:class:`.Options`), None where they are not
             given. ``epochs`` is by default that of :meth:`.Template.choose_epochs`. ``tiles`` is their
             side in pixels, or 0 for one that follows from the objects' sizes.
@@ -55,10 +67,14 @@ def make_config(
 
     Raises:
         UserError: There is no such option, its value is not allowed, or it does not fit the
-            dataset.
+            dataset. The folders cannot be read.
     """
     given = make_options(task=task, size=size, **options)
-    run = RunFolder(choose_work_dir(dataset.folder, work_dir))
+    if dataset is None:
+        dataset = read_data(data, given)
+    elif data:
+        raise UserError('make_config: expected either a dataset or data=[FOLDER, ...], not both')
+    run = RunFolder(choose_work_dir(dataset.folders, work_dir))
     plan = make_plan(dataset, given)
     check_names_and_paths(plan, run.path)
     paths = plan.train.image_paths
@@ -66,24 +82,60 @@ def make_config(
     sizes = [read_sizes(path).stored for path in paths[:: ceil(len(paths) / 100)]]
     notes, weaknesses = advise(plan, sizes)
     started_with = {
-        **describe_data(
-            folder=dataset.folder,
-            work_dir=run.path,
-            image_folder=plan.train.image_folder,
-            first_image=plan.train.image_names[0],
-        ),
+        **describe_folders(plan, run.path),
         **describe_options(plan, given),
         'image_side': round(median(map(max, sizes))),
         'object_side': measure_long_side(plan.train),
         'weaknesses': weaknesses,
+        NUM_UNCORRECTED: plan.train.num_uncorrected,
     }
-    path = run.create_made() / f'{choose_run_name(dataset.folder)}.py'
+    path = run.create_made() / f'{choose_run_name(dataset.folders)}.py'
     write_config(plan, path, run.path, started_with)
     noted = plan.dataset.add_notes(notes)
     weights = (
         format_start(plan.head['load_from']) if given.start else format_init_weights(plan.head)
     )
     return path, f'{noted}\n{plan}, from {weights}'
+
+
+def read_data(data: Sequence[str | Path], given: Options) -> DatasetInfo:
+    """Read the folders of a training with these options.
+
+    Raise a UserError if there are none, and for those of :func:`.read_folders`.
+    """
+    folders = [data] if isinstance(data, str | Path) else [*data]
+    if not folders:
+        raise UserError('make_config: expected a dataset or data=[FOLDER, ...]. Pass one of them')
+    return read_folders(
+        folders,
+        given.task,
+        pseudo_labels=bool(given.pseudo_labels),
+        similar_classes=given.similar_classes,
+    )
+
+
+def describe_folders(plan: Plan, work_dir: Path) -> dict[str, Any]:
+    """Return what the config of a plan notes about the folders of its data."""
+    dataset = plan.dataset
+    if not dataset.united:
+        return describe_data(
+            folder=dataset.folder,
+            work_dir=work_dir,
+            image_folder=plan.train.image_folder,
+            first_image=plan.train.image_names[0],
+        )
+    names = [name for split in dataset.splits.values() for name in split.image_names]
+    first_images = []
+    for folder in dataset.folders:
+        inside = folder.resolve().relative_to(dataset.folder)
+        own = (name for name in names if PurePath(name).is_relative_to(inside))
+        first_images.append(next(own, None))
+    return describe_several_data(
+        folders=dataset.folders,
+        work_dir=work_dir,
+        image_folder=dataset.folder,
+        first_images=first_images,
+    )
 
 
 def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
@@ -99,6 +151,7 @@ def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
         # As the user has named them. The head has an absolute path.
         'pretrained': given.pretrained,
         START: given.start,
+        **{name: getattr(given, name) for name in DATA_OPTIONS},
     }
 
 
@@ -107,12 +160,12 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
     cannot have.
     """
     dataset = plan.dataset
-    if work_dir.resolve().is_relative_to(dataset.folder.resolve()):
+    if any(work_dir.resolve().is_relative_to(folder.resolve()) for folder in dataset.folders):
         raise UserError(
             f'the work dir {work_dir} is inside the dataset. Set another --work-dir or, for '
             'check-data, the variable TMPDIR'
         )
-    texts = [*dataset.classes, dataset.folder, work_dir]
+    texts = [*dataset.classes, *dataset.folders, work_dir]
     texts += [plan.head['pretrained'], plan.head['load_from']]
     texts += [split.image_folder for split in dataset.splits.values()]
     for text in map(str, texts):

@@ -9,6 +9,9 @@
 
 The last group with a class is never held out: it is for training.
 
+Only images whose labels somebody made or corrected are held out. Others of the same series, whose
+labels a model made, are then left out of training.
+
 For example, 100 images with one class are a video of 60 frames, one of 25, one of 10 and one of 5.
 The first is over 40 % of the images, so it is divided into five groups of 12. Validation gets the 5
 frames, the smallest group. The groups of 12 and of 10 have at most a fifth of the images, so they
@@ -17,7 +20,7 @@ come before that of 25. Validation gets them until it has 20 images or more.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -29,7 +32,7 @@ from ..datasets.series import (
     join_class_folders,
     list_stems,
 )
-from ..errors import UserError
+from ..errors import UserError, format_count
 
 VAL_FRACTION = 0.2
 # Groups are not divided, so the fraction that is held out may differ from this one. It is between
@@ -47,33 +50,75 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     selected follows from a hash of their names: each run selects the same ones, and nearly the same
     ones after images were added.
 
+    Images with uncorrected labels are never selected, and those in a group with selected ones are
+    left out.
+
     Raises:
-        UserError: No image can be held out, because training would lose a class with each group.
+        UserError: No image can be held out, because training would lose a class with each group, or
+            because nobody has corrected the labels.
     """
     if 'val' in dataset.splits:
         return dataset
     train = dataset.splits['train']
     classes = train.list_classes()
-    # A fifth of each part is held out. A part is a class folder, or several with a series in
-    # common, or else the whole dataset. It has the names of its images by their indices.
     names = dict(enumerate(list_stems(train)))
-    parts = [names]
     if dataset.annotation_types == ('classes',):
         names = join_class_folders(names)
-        parts = divide_by_class(names, classes)
+    uncorrected = {index for index in names if train.images[index].is_uncorrected}
+    possible = {index: name for index, name in names.items() if index not in uncorrected}
+    if not possible:
+        raise UserError(
+            f'{dataset.place}: nobody has corrected the labels of any training image, and labels '
+            'that a model made are never validation. Correct some, name those that are right in '
+            'corrected.txt, or add a folder of labelled images (--data)'
+        )
+    # A fifth of each part is held out. A part is a class folder, or several with a series in
+    # common, or else the whole dataset. It has the names of its images by their indices.
+    parts = [possible]
+    if dataset.annotation_types == ('classes',):
+        parts = divide_by_class(possible, classes)
     val = set().union(*(choose_images(part, classes) for part in parts))
     if not val:
         raise UserError(
-            f'{dataset.folder} has no images to hold out for validation: training would lose a class '
+            f'{dataset.place} has no images to hold out for validation: training would lose a class '
             'with each image, or with each series (images whose names begin alike and differ in '
             'their last number). Add images, or make a val split'
         )
-    rest = set(range(len(classes))) - val
+    beside = uncorrected & find_beside(names, val)
+    rest = set(names) - val - beside
     splits = {**dataset.splits, 'train': train.select(rest), 'val': train.select(val)}
-    note = f'no val split: {len(val)} of {len(classes)} images are held out for validation'
-    if abs(len(val) - VAL_FRACTION * len(classes)) > MAX_DEVIATION * len(classes):
+    return replace(dataset, splits=splits).add_notes(
+        describe_held_out(len(val), len(possible), len(beside))
+    )
+
+
+def find_beside(names: Mapping[int, str], val: Set[int]) -> set[int]:
+    """Return the indices of all images that are in a group with held out ones.
+
+    Args:
+        names: The names of all images, by their indices.
+        val: The indices of those that are held out.
+    """
+    groups = [group for group in group_images(names) if not val.isdisjoint(group)]
+    return set().union(*groups)
+
+
+def describe_held_out(num_held_out: int, num_images: int, num_beside: int) -> list[str]:
+    """Return notes on the images that are held out of those that may be, and on images beside them
+    that are left out of training.
+    """
+    note = f'no val split: {num_held_out} of {num_images} images are held out for validation'
+    if abs(num_held_out - VAL_FRACTION * num_images) > MAX_DEVIATION * num_images:
         note += ', not a fifth, because series stay together, and each class is in both splits'
-    return replace(dataset, splits=splits).add_notes([note])
+    if not num_beside:
+        return [note]
+    images = format_count(num_beside, 'image')
+    verb = 'is' if num_beside == 1 else 'are'
+    return [
+        note,
+        f'{images} with uncorrected labels {verb} left out of training, because images of the same '
+        'series are held out',
+    ]
 
 
 def divide_by_class(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..datasets.similar_names import ANSWERS
 from ..errors import UserError, suggest
 from ..tasks import COSTS, TEMPLATES
 
@@ -143,6 +144,19 @@ class Options:
         'nothing',
         default='all',
     )
+    pseudo_labels: bool | None = define(
+        type=bool,
+        help='train also on labels of predict --labels that nobody has corrected; never validate on '
+        'them',
+        default='they are left out',
+    )
+    similar_classes: str | None = define(
+        type=str,
+        choices=tuple(ANSWERS),
+        help='whether classes of several --data with similar names (Cat, cats) are one class (merge) '
+        'or not (keep)',
+        default='ask',
+    )
 
     def __post_init__(self) -> None:
         for name, option in OPTIONS.items():
@@ -163,6 +177,8 @@ class Options:
         return {name: value for name, value in values.items() if value is not None}
 
 
+# Options that say how folders are read. They are no variables of a template.
+DATA_OPTIONS = ('pseudo_labels', 'similar_classes')
 OPTIONS: Mapping[str, Option] = {each.name: each.metadata[OPTION] for each in fields(Options)}
 
 

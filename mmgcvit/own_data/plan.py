@@ -135,7 +135,7 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
             return template
     tasks = ' or '.join(template.option for template in templates)
     raise UserError(
-        f'{dataset.folder} ({dataset.format}) has no annotations for --task {task}. Use --task '
+        f'{dataset.place} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
     )
 

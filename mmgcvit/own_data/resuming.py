@@ -2,7 +2,7 @@
 another number of epochs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,21 +20,24 @@ from .plan import LENGTHS, choose_length
 from .template import fill_template
 
 
-def check_same_data(run: RunFolder, data: Path) -> None:
-    """Raise a UserError if a run of ``train --data`` is on other data than those in a folder.
+def check_same_data(run: RunFolder, data: Sequence[Path]) -> None:
+    """Raise a UserError if a run of ``train --data`` is on other data than those in folders.
 
-    If its data are no longer where they were, this may be their folder now: it must have the first
-    image of the run.
+    If its data are no longer where they were, these may be their folders now: they must have the
+    first images of the run.
     """
     if not run.started_with:
         return
     started = DataRun(run.config, make_absolute(run.path))
-    place = started.search_data()
-    is_same = place.resolve() == data.resolve() if place else started.is_data(make_absolute(data))
-    if not is_same:
+    if not started.are_data(data):
+        found = [
+            str((folder or place.path).resolve())
+            for folder, place in zip(started.search_data(), started.places, strict=True)
+        ]
+        asked = ' and '.join(map(str, data))
         raise UserError(
-            f'{run.path} is the work dir of a run on {(place or started.data_path).resolve()}, not '
-            f'on {data}. Set another --work-dir to train on {data}'
+            f'{run.path} is the work dir of a run on {" and ".join(found)}, not on {asked}. Set '
+            f'another --work-dir to train on {asked}'
         )
 
 
@@ -56,16 +59,22 @@ def get_annotation_file(cfg: Config) -> Path:
 
 
 def find_newer_files(data: Path, cfg: Config) -> list[str]:
-    """Return the files of a dataset that are newer than a run's copies of its annotations."""
+    """Return the files of a folder of data that are newer than a run's copies of its annotations."""
     copy = get_annotation_file(cfg)
     if not copy.is_file():
         return []  # the checks of the data reject it
     written = copy.stat().st_mtime
     return [
         str(file)
-        for file in scan_folder(data).files
+        for file in list_files(data)
         if (data / file).is_file() and (data / file).stat().st_mtime > written
     ]
+
+
+def list_files(data: Path) -> list[Path]:
+    """Return the files that a training on a folder reads, relative to it."""
+    folder = scan_folder(data)
+    return [*folder.files, *folder.origin_files]
 
 
 def read_length(run: RunFolder, source: str) -> dict[str, int]:

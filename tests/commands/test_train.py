@@ -59,7 +59,7 @@ def start(data, options='', data_format='classes'):
     args = parse(f'--data {data} {options}')
     run = find_run(args)
     options = train.read_data_options(args).list_given()
-    made, _ = make_config(read_folder(args.data), run.path, **options)
+    made, _ = make_config(read_folder(*args.data), run.path, **options)
     Config.fromfile(made).dump(run.path / made.name)  # as mmengine does
     return run.path / made.name
 
@@ -67,7 +67,9 @@ def start(data, options='', data_format='classes'):
 def resume(data='photos', options=''):
     args = parse(f'--data {data} --resume {options}')
     given = train.read_data_options(args)
-    cfg = train.resume_run(find_run(args), Path(args.data), given, args.resume)
+    cfg = train.resume_run(
+        find_run(args), [Path(folder) for folder in args.data], given, args.resume
+    )
     return Path(make_portable_path(cfg.filename))
 
 

@@ -521,13 +521,13 @@ def test_a_run_is_replaced_or_resumed_only_with_its_own_data(data_format, tmp_pa
     run = RunFolder(tmp_path / 'run')
     file, _ = make_config(dataset, run.path, size='mini')
     shutil.copy(file, run.path)
-    check_same_data(run, tmp_path / 'a' / 'photos')
+    check_same_data(run, [tmp_path / 'a' / 'photos'])
     with pytest.raises(
         UserError, match=r'is the work dir of a run on .*a/photos, not on .*b/photos'
     ):
-        check_same_data(run, tmp_path / 'b' / 'photos')
+        check_same_data(run, [tmp_path / 'b' / 'photos'])
     (tmp_path / 'a').rename(tmp_path / 'c')
-    check_same_data(RunFolder(run.path), tmp_path / 'c' / 'photos')
+    check_same_data(RunFolder(run.path), [tmp_path / 'c' / 'photos'])
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,11 @@ def make_dataset(annotation_type, images, folder):
             annotated.append(AnnotatedImage(root / name, (9, 9), objects))
         splits = make_splits(root, NAMES, {'train': annotated})
     elif annotation_type == 'seg_maps':
-        listed = [MapImage(each, 'map.png', frozenset(names)) for each, names in images.items()]
-        splits = {'train': MapSplit(root, listed, PixelLabels({}))}
+        listed = [
+            MapImage(each, 'map.png', frozenset(names), PixelLabels({}))
+            for each, names in images.items()
+        ]
+        splits = {'train': MapSplit(root, listed)}
     else:
         listed = [
             ClassImage(

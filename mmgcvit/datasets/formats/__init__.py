@@ -4,6 +4,6 @@ Each format is a module with its layouts (``LAYOUTS``) and its reader. Boxes and
 COCO annotations, which mmdet trains on. Start with ``finding.py``.
 """
 
-from .finding import FORMATS, read_folder
+from .finding import FORMATS, read_folder, read_folders
 
-__all__ = ['FORMATS', 'read_folder']
+__all__ = ['FORMATS', 'read_folder', 'read_folders']

@@ -1,4 +1,4 @@
-"""Find the layout of the dataset in a folder, and read it."""
+"""Find the layout of the dataset in each folder, read it, and unite the datasets."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,13 @@ from types import ModuleType
 
 from ...errors import UserError, format_count, shorten
 from ...files import find_folder
-from ..folders import Folder, describe_left_out, scan_folder
+from ..folders import MARK, Folder, describe_left_out, scan_folder
 from ..layouts import Match, Misfit
+from ..origins import mark_uncorrected
 from ..records import DatasetInfo
-from ..rules.judge import judge, judge_crowds
+from ..rules.judge import judge, judge_crowds, judge_together
 from ..rules.objects import are_turned_rectangles
+from ..uniting import check_different, unite
 from . import class_folders, coco, maps, voc, yolo
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
@@ -40,24 +42,71 @@ KNOWN_FORMATS = (
 )
 
 
-def read_folder(path: str | Path, task: str | None = None) -> DatasetInfo:
-    """Read a dataset of any known format, without images and annotations that cannot be used.
+def read_folder(
+    path: str | Path, task: str | None = None, *, pseudo_labels: bool = False
+) -> DatasetInfo:
+    """Read a dataset of any known format, as :func:`read_folders` reads several."""
+    return read_folders([path], task, pseudo_labels=pseudo_labels)
 
-    Nothing is written into the folder. Boxes and polygons are in COCO's format.
+
+def read_folders(
+    paths: Sequence[str | Path],
+    task: str | None = None,
+    *,
+    pseudo_labels: bool = False,
+    similar_classes: str | None = None,
+) -> DatasetInfo:
+    """Read the datasets in folders, each of any known format, and unite them.
+
+    Images and annotations that cannot be used are left out. Nothing is written into the folders.
+    Boxes and polygons are in COCO's format.
 
     Args:
-        path: The dataset's folder.
+        paths: The folders, at least one.
         task: The option ``--task``: 'detect' (masks of annotation files are not judged), 'segment',
             'semantic' or 'classify'. Images with maps need 'semantic' or 'segment', unless their
             layout says which; one of semantic maps also needs the names of the classes.
+        pseudo_labels: Whether training has images whose labels a model made and nobody has
+            corrected. Validation and test never have them.
+        similar_classes: The option ``--similar-classes``, for classes of several folders whose
+            names are nearly equal: a key of :data:`.similar_names.ANSWERS`, or None to ask.
 
     Raises:
-        UserError: The folder fits no layout or several, or has too many errors.
+        UserError: A folder fits no layout or several, has too many errors, or cannot be united with
+            the others. An option is for other folders than these.
     """
-    folder = scan_folder(find_folder(path))
+    folders = [find_folder(path) for path in paths]
+    check_different(folders)
+    datasets = [read_alone(folder, task) for folder in folders]
+    check_options(datasets, pseudo_labels=pseudo_labels, similar_classes=similar_classes)
+    united = unite(datasets, similar_classes)
+    return judge_together(united, pseudo_labels=pseudo_labels)
+
+
+def check_options(
+    datasets: Sequence[DatasetInfo], *, pseudo_labels: bool, similar_classes: str | None
+) -> None:
+    """Raise a UserError for an option that says nothing about these datasets."""
+    place = ' and '.join(dataset.place for dataset in datasets)
+    if pseudo_labels and not any(dataset.models for dataset in datasets):
+        raise UserError(
+            f'--pseudo-labels is for folders of predict --labels, which have {MARK}, and {place} '
+            f'{"has" if len(datasets) == 1 else "have"} none. Remove it'
+        )
+    if similar_classes and len(datasets) == 1:
+        raise UserError(
+            f'--similar-classes is for several folders (--data A --data B), and {place} is one. '
+            'Remove it'
+        )
+
+
+def read_alone(path: Path, task: str | None) -> DatasetInfo:
+    """Read the dataset of a folder, without what breaks the rules for a single image or object."""
+    folder = scan_folder(path)
     fitting = find_match(folder)
     dataset = judge_crowds(fitting.match.read(task))
     dataset = choose_annotation_types(dataset, task)
+    dataset = mark_uncorrected(dataset)
     notes = [*fitting.notes, *describe_left_out(folder, dataset)]
     return judge(dataset.add_notes(notes))
 
@@ -102,8 +151,11 @@ def has_label_studio_tasks(folder: Folder) -> bool:
     the key of their labels.
     """
     files = [folder.path / file for file in folder.list_files('.json')]
-    files = [file for file in files if file.name != 'made_by.json' and file.is_file()]
-    return len(files) == 1 and '"from_name"' in files[0].read_text(errors='replace')
+    return (
+        len(files) == 1
+        and files[0].is_file()
+        and '"from_name"' in files[0].read_text(errors='replace')
+    )
 
 
 def match_formats(

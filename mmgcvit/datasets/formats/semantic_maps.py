@@ -180,7 +180,7 @@ def read_semantic_maps(
                 problems[split].append(problem)
             else:
                 images.append(make_image(each, labels, names))
-        splits[split] = MapSplit(folder.resolve(), images, labels)
+        splits[split] = MapSplit(folder.resolve(), images)
     return DatasetInfo(
         folder=folder,
         format='semantic maps',
@@ -326,4 +326,4 @@ def make_image(each: SemanticMap, labels: PixelLabels, names: Sequence[str]) -> 
     """Return an image with the classes in its map, in which nothing is wrong."""
     own = {labels.by_value[value] for value in each.values}
     classes = frozenset(names[label] for label in own - {IGNORE_INDEX})
-    return MapImage(str(each.image), map_name=str(each.file), classes=classes)
+    return MapImage(str(each.image), map_name=str(each.file), classes=classes, pixel_labels=labels)

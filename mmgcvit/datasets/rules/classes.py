@@ -28,11 +28,11 @@ MIN_SCORED_IMAGES = 20
 MIN_SCORED_OBJECTS = 5
 
 
-def find_wrong_names(folder: Path, classes: Sequence[str]) -> list[Finding]:
+def find_wrong_names(place: Path | str, classes: Sequence[str]) -> list[Finding]:
     """Return the class names that break :data:`CLASS_NAMES`.
 
     Names that are equal but for case, blanks or Unicode form are nearly always one class. macOS, for
-    example, writes an umlaut as two characters. ``folder`` is the dataset's, for messages.
+    example, writes an umlaut as two characters. ``place`` is the dataset's folder, for messages.
     """
     found = []
     seen = {}
@@ -40,12 +40,10 @@ def find_wrong_names(folder: Path, classes: Sequence[str]) -> list[Finding]:
         form = ' '.join(unicodedata.normalize('NFKC', name).casefold().split())
         message = ''
         if not form or any(unicodedata.category(character) == 'Cc' for character in name):
-            message = (
-                f'{folder} has the class {name!r}, with control characters or empty. Rename it'
-            )
+            message = f'{place} has the class {name!r}, with control characters or empty. Rename it'
         elif form in seen:
             message = (
-                f'{folder} has the classes {seen[form]!r} and {name!r}, equal but for case, blanks '
+                f'{place} has the classes {seen[form]!r} and {name!r}, equal but for case, blanks '
                 'or Unicode form. Give each class a name of its own'
             )
         if message:

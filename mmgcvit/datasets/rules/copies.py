@@ -20,6 +20,7 @@ from ..records import ClassSplit, MapSplit, ObjectSplit, Split
 from ..series import find_divided
 from .images import MAX_THREADS
 from .objects import make_object_key
+from .origins import CORRECTED_ELSEWHERE
 from .rule import Finding, FolderEffect, make_folder_note, make_folder_rule
 
 SHARED_IMAGES = make_folder_rule(
@@ -89,12 +90,12 @@ def list_held_out(splits: Mapping[str, Split], contents: Mapping[Path, str]) -> 
 
 
 def check_training_differs(
-    folder: Path, splits: Mapping[str, Split], contents: Mapping[Path, str]
+    place: str, splits: Mapping[str, Split], contents: Mapping[Path, str]
 ) -> None:
     """Raise a UserError if all training images are also in another split.
 
     Args:
-        folder: The dataset's folder, for messages.
+        place: The dataset's folders, for messages.
         splits: The splits of the dataset.
         contents: The content of each image (:func:`hash_similar`).
     """
@@ -102,7 +103,7 @@ def check_training_differs(
     held_out = list_held_out(splits, contents)
     if train.images and all(contents[path] in held_out for path in train.image_paths):
         raise UserError(
-            f'{folder}: all training images are also in validation or test '
+            f'{place}: all training images are also in validation or test '
             f'({shorten(train.image_names)}). Put other images into one of the splits, or remove '
             'val: then a fifth of train is held out for it'
         )
@@ -114,7 +115,7 @@ def find_copies(
     """Return the copies of images, by split and by their indices.
 
     Training should not have the images of other splits. Of the same images in one split, the first
-    one is not a copy.
+    one is not a copy; if their labels are uncorrected, the first one of the others.
 
     Args:
         splits: The splits of the dataset.
@@ -127,12 +128,17 @@ def find_copies(
     for name, split in splits.items():
         found[name] = {}
         first = {}  # the index of the first image with a content
-        for index, path in enumerate(split.image_paths):
+        paths = split.image_paths
+        images = split.images
+        for index in sorted(range(len(paths)), key=lambda index: images[index].is_uncorrected):
+            path = paths[index]
             content = contents[path]
             original = first.setdefault(content, index)
             rule = None
             if name == 'train' and content in held_out:
                 rule = SHARED_IMAGES
+            elif images[index].is_uncorrected and not images[original].is_uncorrected:
+                rule = CORRECTED_ELSEWHERE
             elif original != index:
                 is_same = have_same_annotations(split, original, index, with_masks=with_masks)
                 rule = REPEATED_IMAGES if is_same else CONTRADICTIONS
@@ -176,6 +182,8 @@ def find_contradicting_splits(
         if not any(annotated):
             continue
         for index, path in enumerate(split.image_paths):
+            if split.images[index].is_uncorrected:
+                continue  # somebody's labels may say something else
             original, original_index = first.setdefault(contents[path], (split, index))
             if original is split:
                 continue
@@ -212,5 +220,5 @@ def have_same_annotations(
 
 def read_map(split: MapSplit, index: int) -> NDArray[np.integer]:
     """Return the values of the pixels in the map of an image, given by its index."""
-    path = split.image_folder / split.images[index].map_name
-    return read_values(path, split.pixel_labels.are_colours)
+    image = split.images[index]
+    return read_values(split.image_folder / image.map_name, image.pixel_labels.are_colours)

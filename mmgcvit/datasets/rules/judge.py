@@ -4,7 +4,7 @@ The functions that look for what breaks rules return findings, and change nothin
 
 * the readers: those in ``parsing.py``, and some in ``coco.py`` and ``images.py``
   (``DatasetInfo.findings``);
-* ``find_unusable_images`` here, and ``copies.py``: those for images;
+* ``find_unusable_images`` here, ``copies.py`` and ``origins.py``: those for images;
 * ``objects.py``: those for objects;
 * ``classes.py``: those for classes.
 
@@ -42,6 +42,7 @@ from .objects import (
     find_wrong_objects,
     is_outside,
 )
+from .origins import UNCORRECTED, find_uncorrected
 from .rule import (
     MAX_UNUSABLE,
     Finding,
@@ -81,28 +82,28 @@ def judge_crowds(dataset: DatasetInfo) -> DatasetInfo:
 
 
 def judge(dataset: DatasetInfo) -> DatasetInfo:
-    """Return a dataset without images and objects that break a rule. Notes count and name them.
+    """Return the dataset of a folder without images and objects that break a rule. Notes count and
+    name them.
 
-    Copies are looked for among readable images, since unreadable ones may all be the same error
-    page of a server.
+    Images are not compared with each other: :func:`judge_together` does this.
 
     Args:
         dataset: A dataset as a reader has read it, with the findings of what it could not parse.
 
     Raises:
         UserError: The dataset has no training split. Boxes are those of two corners. The name of a
-            class is empty, has control characters, or is that of another class. All training images
-            are also in another split. More than a tenth of the images or of the objects of a split
-            are left out (equal copies do not count). No image of a split is left, or no object of
-            its readable images.
+            class is empty, has control characters, or is that of another class. More than a tenth
+            of the images or of the objects of a split are left out. No image of a split is left, or
+            no object of its readable images.
     """
     check_has_training(dataset)
-    reject_broken(find_wrong_names(dataset.folder, dataset.classes))
+    reject_broken(find_wrong_names(dataset.place, dataset.classes))
     for object_split in dataset.object_splits.values():
-        reject_broken(find_corner_boxes(object_split), str(dataset.folder))
+        reject_broken(find_corner_boxes(object_split), dataset.place)
     with_masks = dataset.annotation_types[0] == 'masks'
     findings = [*dataset.findings]
     readable = {}
+    splits = {}
     for name, split in dataset.splits.items():
         unusable = find_unusable_images(split)
         findings += note_split(unusable.values(), name)
@@ -112,28 +113,75 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
             findings += note_split(rotated.values(), name)
             split = select_images(split, rotated)
         readable[name] = split
-    contents = hash_similar([path for split in readable.values() for path in split.image_paths])
-    check_training_differs(dataset.folder, readable, contents)
-    findings += find_contradicting_splits(readable, contents, with_masks)
-    splits = {}
-    for name, copies in find_copies(readable, contents, with_masks).items():
-        findings += note_split(copies.values(), name)
-        splits[name] = select_images(readable[name], copies)
-    findings += find_divided_series(splits)
-    for name, split in splits.items():
         if isinstance(split, ObjectSplit):
             repeated = find_repeated_objects(split, with_masks)
             split = change_objects(split, repeated)
             wrong = find_wrong_objects(split, with_masks)
             findings += note_split([*repeated.values(), *wrong.values()], name)
-            splits[name] = change_objects(split, wrong)
+            split = change_objects(split, wrong)
+        splits[name] = split
     judged = replace(dataset, splits=splits)
     if with_masks:
         findings += find_box_masks(judged.object_splits)
-    reject_broken(findings, str(dataset.folder))
+    reject_broken(findings, dataset.place)
     notes = report_findings(dataset, findings, find_empty(readable, splits))
-    reject_broken(find_no_objects(judged), str(dataset.folder))
+    reject_broken(find_no_objects(judged), dataset.place)
     return judged.add_notes(notes)
+
+
+def judge_together(dataset: DatasetInfo, *, pseudo_labels: bool = False) -> DatasetInfo:
+    """Return a judged dataset, of one folder or of several, without copies of images, and without
+    those whose labels a model made. Notes count and name them.
+
+    Copies are looked for among readable images, since unreadable ones may all be the same error
+    page of a server.
+
+    Args:
+        dataset: A dataset from :func:`judge`, or several that were united.
+        pseudo_labels: Whether images with uncorrected labels stay in training.
+
+    Raises:
+        UserError: Nobody has corrected the labels of any training image. All training images are
+            also in another split. No image of a split, or no object for training, is left.
+    """
+    with_masks = dataset.annotation_types[0] == 'masks'
+    findings: list[Finding] = []
+    corrected = {}
+    for name, split in dataset.splits.items():
+        uncorrected = find_uncorrected(split, name, pseudo_labels=pseudo_labels)
+        findings += note_split(uncorrected.values(), name)
+        split = select_images(split, uncorrected)
+        if split.images or name == 'train' or not uncorrected:
+            corrected[name] = split
+    check_has_corrected(dataset, corrected['train'])
+    paths = [path for split in corrected.values() for path in split.image_paths]
+    contents = hash_similar(paths)
+    check_training_differs(dataset.place, corrected, contents)
+    findings += find_contradicting_splits(corrected, contents, with_masks)
+    splits = {}
+    for name, copies in find_copies(corrected, contents, with_masks).items():
+        findings += note_split(copies.values(), name)
+        splits[name] = select_images(corrected[name], copies)
+    findings += find_divided_series(splits)
+    judged = replace(dataset, splits=splits)
+    notes = report_findings(dataset, findings, find_empty(corrected, splits))
+    reject_broken(find_no_objects(judged), dataset.place)
+    return judged.add_notes(notes)
+
+
+def check_has_corrected(dataset: DatasetInfo, train: Split) -> None:
+    """Raise a UserError if all images for training are left out because of their labels.
+
+    ``train`` is the split without them.
+    """
+    if dataset.splits['train'].images and not train.images:
+        num_images = len(dataset.splits['train'].images)
+        raise UserError(
+            f'{dataset.place}: nobody has corrected the labels of '
+            f'{format_count(num_images, "training image")}, which {" and ".join(dataset.models)} '
+            f'made. '
+            f'{UNCORRECTED.remedy}'
+        )
 
 
 def note_split(findings: Iterable[Finding], split: str) -> list[Finding]:
@@ -145,7 +193,7 @@ def check_has_training(dataset: DatasetInfo) -> None:
     """Raise a UserError if a dataset has no training split. It names what could not be parsed."""
     if 'train' not in dataset.splits:
         names = ', '.join(dataset.splits) or 'none'
-        message = f'{dataset.folder} has no images for training (splits: {names}). Add some'
+        message = f'{dataset.place} has no images for training (splits: {names}). Add some'
         raise UserError('\n  '.join([message, *format_findings(dataset.findings)]))
 
 
@@ -240,8 +288,8 @@ def find_no_objects(dataset: DatasetInfo) -> list[Finding]:
     """
     train = dataset.splits['train']
     if isinstance(train, ObjectSplit) and not train.objects:
-        message = Issue(NO_OBJECTS, str(dataset.folder)).format()
-        return [Finding(NO_OBJECTS, str(dataset.folder), message)]
+        message = Issue(NO_OBJECTS, dataset.place).format()
+        return [Finding(NO_OBJECTS, dataset.place, message)]
     return []
 
 
@@ -262,7 +310,7 @@ def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: st
     notes = format_findings(each for each in findings if each.rule.in_folder is not are_counted)
     if not counted:
         if empty:
-            raise UserError(f'{dataset.folder} has no {empty}. Add some, or remove the split')
+            raise UserError(f'{dataset.place} has no {empty}. Add some, or remove the split')
         return notes
     totals = count_units(dataset)
     counts = count_findings(counted, dataset)
@@ -285,7 +333,7 @@ def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: st
         )
     else:
         return [*notes, f'{text}. These images and annotations are left out:{named}']
-    raise UserError(f'{dataset.folder}: {text}. {reason}. Repair or remove these:{named}')
+    raise UserError(f'{dataset.place}: {text}. {reason}. Repair or remove these:{named}')
 
 
 def count_units(dataset: DatasetInfo) -> Counter[Unit]:

@@ -15,6 +15,8 @@ from typing import Any
 
 from ...datasets.annotations import Size
 from ...datasets.decoding import open_or_reject, read_orientation
+from ...datasets.folders import MARK
+from ...datasets.origins import MAKER, make_stem
 from ...datasets.rules.classes import find_wrong_names
 from ...datasets.rules.images import has_unusable_name
 from ...errors import UserError, format_count, shorten
@@ -39,7 +41,6 @@ LABEL_WRITERS: Mapping[str, Mapping[str, type[LabelWriter[Any]]]] = {
     SEGMENTATION.name: {'maps': MapWriter},
     CLASSIFICATION.name: {'class folders': ClassFolderWriter},
 }
-MARK = 'made_by.json'
 # Characters that UTF-8 or XML does not have
 NOT_WRITTEN = re.compile('[\ud800-\udfff\ufffe\uffff]')
 
@@ -76,8 +77,9 @@ def check_pictures(images: Sequence[str], videos: Sequence[str], option: str = '
                 'begin with a dot or @, has no backslash, tab, line break or invalid UTF-8, and '
                 f'ends in one of {", ".join(IMAGE_SUFFIXES)}'
             )
-        # Label files have the names of their pictures, without suffix. Some disks ignore case.
-        stem = Path(name).stem.casefold()
+        # Label files have the names of their pictures, without suffix. Some disks ignore case, and
+        # some tools the Unicode form.
+        stem = make_stem(name)
         if stem in named:
             raise UserError(
                 f'{option}: {named[stem]} and {path} would share a label file, because they have '
@@ -150,6 +152,7 @@ class LabelFolder:
         self.applies_rotation = model.decoding.applies_rotation
         self.mark = describe_origin(model, name, classes)
         self.labels: dict[str, list[Record]] = {}  # by the name of a picture
+        self.pictures: dict[str, Record] = {}  # by name too: what tells it from others
         # First the mark: a killed command leaves no labels without it.
         self.write_mark()
 
@@ -174,6 +177,7 @@ class LabelFolder:
             picture.unlink()  # without labels, it would be an image without objects
             raise
         self.labels[name] = labels
+        self.pictures[name] = {'sha256': compute_sha256(picture), 'size': list(size)}
 
     def finish(self) -> None:
         """Write what is for all pictures. It may be called again."""
@@ -183,7 +187,7 @@ class LabelFolder:
 
     def write_mark(self) -> None:
         """Write which model has made which labels."""
-        content = {**self.mark, 'labels': self.labels}
+        content = {**self.mark, 'pictures': self.pictures, 'labels': self.labels}
         write_text(self.folder / MARK, json.dumps(content, indent=1, allow_nan=False))
 
     def __str__(self) -> str:
@@ -209,7 +213,7 @@ def describe_origin(
     if model.finds_objects:
         thresholds = model.thresholds.to_json()
     return {
-        'made_by': f'mmgcvit {__version__}',
+        'made_by': f'{MAKER}{__version__}',
         'task': model.task,
         'config': str(model.config) if model.config else None,
         'checkpoint': checkpoint,

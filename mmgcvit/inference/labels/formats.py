@@ -23,6 +23,7 @@ import yaml
 from ...datasets.annotations import Box, Size
 from ...datasets.formats.name_lists import parse_text_list
 from ...datasets.formats.yolo import have_keypoints
+from ...datasets.origins import hash_mask
 from ...datasets.records import (
     Category,
     ObjectImage,
@@ -95,6 +96,7 @@ class ObjectWriter(LabelWriter[Detections]):
                 'class': each.class_name,
                 'score': round(each.score, 4),
                 'bbox': each.box.values,
+                **({'segmentation': each.polygons} if each.rings else {}),
             }
             for each in image.objects
         ]
@@ -387,10 +389,11 @@ class MapWriter(LabelWriter[Segmentation]):
     def write_labels(self, name: str, size: Size, prediction: Segmentation) -> list[Record]:
         file = self.folder / 'masks' / f'{Path(name).stem}.png'
         write_image(file, prediction.label_map.astype(np.uint8))
-        areas = prediction.areas.tolist()
         return [
-            {'class': class_name, 'area': area}
-            for class_name, area in zip(prediction.class_names, areas, strict=True)
+            {'class': name, 'area': int(area), 'sha256': hash_mask(prediction.label_map == label)}
+            for name, area, label in zip(
+                prediction.class_names, prediction.areas, prediction.labels, strict=True
+            )
         ]
 
     def finish(self) -> None:

@@ -136,7 +136,7 @@ def add_masks(prediction):
 
 def read_back(folder, task='segment'):
     """Return (class, box, mask) of the objects of the first picture, and all classes."""
-    dataset = read_folder(folder, task)
+    dataset = read_folder(folder, task, pseudo_labels=True)
     split = dataset.splits['train']
     assert [Path(name).name for name in split.image_names] == ['a.png', 'b.png']
     objects = []
@@ -393,7 +393,7 @@ def test_maps_are_read_as_they_were_written(label_map):
     with TemporaryDirectory() as name:
         folder = Path(name, 'labels')
         write_folder(folder, predictions, model=model)
-        dataset = read_folder(folder, 'semantic')
+        dataset = read_folder(folder, 'semantic', pseudo_labels=True)
         pixels = cv2.imread(str(folder / 'masks/a.png'), cv2.IMREAD_UNCHANGED)
     assert dataset.classes == model.classes
     assert np.array_equal(pixels, label_map)
@@ -411,7 +411,7 @@ def test_class_folders_are_read_as_they_were_written(tmp_path):
     ]
     folder = tmp_path / 'labels'
     write_folder(folder, predictions, model=model)
-    split = read_folder(folder).splits['train']
+    split = read_folder(folder, pseudo_labels=True).splits['train']
     found = {Path(image.name).name: image.class_name for image in split.images}
     assert found == {'a.png': 'Hund & Katz', 'b.png': 'val', 'c.png': 'Hund & Katz'}
 

@@ -1,0 +1,93 @@
+"""Compare the outlines of masks, which tools round."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .annotations import Mask, Polygon, Rle, Size
+
+MARGIN = 3  # pixels around a mask that are compared too
+
+
+def are_near(values: Sequence[float], others: Sequence[float], tolerance: float) -> bool:
+    """Return whether numbers differ by at most a tolerance. Sums of decimals may be slightly off."""
+    return bool(np.abs(np.subtract(values, others)).max() <= tolerance + 1e-6)
+
+
+def are_within_a_pixel(mask: Mask, polygons: Sequence[Polygon], size: Size) -> bool:
+    """Return whether the outline of a mask is at most a pixel from that of polygons.
+
+    The mask, which breaks no rule, covers the polygons without their outermost pixels, and lies in
+    them with a pixel more. ``size`` is the (width, height) of the image.
+    """
+    if has_equal_corners(mask, polygons):  # which need not be drawn
+        return True
+    left, top, right, bottom = measure_edges(polygons)
+    if not isinstance(mask, Rle) and not are_near(
+        measure_edges(mask), (left, top, right, bottom), MARGIN - 1
+    ):
+        return False
+    window = (
+        max(int(left) - MARGIN, 0),
+        max(int(top) - MARGIN, 0),
+        min(int(right) + MARGIN + 1, size[0]),
+        min(int(bottom) + MARGIN + 1, size[1]),
+    )
+    if isinstance(mask, Rle):
+        drawn = draw_rle(mask)
+        inside = cut(drawn, window)
+        if np.count_nonzero(inside) < np.count_nonzero(drawn):
+            return False
+    else:
+        inside = draw_polygons(mask, window)
+    written = draw_polygons(polygons, window)
+    square = np.ones((3, 3), np.uint8)
+    largest = cv2.dilate(written, square)
+    smallest = cv2.erode(written, square)
+    return bool((inside <= largest).all() and (inside >= smallest).all())
+
+
+def has_equal_corners(mask: Mask, polygons: Sequence[Polygon]) -> bool:
+    """Return whether a mask has the corners of polygons, to half a pixel."""
+    if isinstance(mask, Rle) or [*map(len, mask)] != [*map(len, polygons)]:
+        return False
+    return all(are_near(polygon, other, 0.5) for polygon, other in zip(mask, polygons, strict=True))
+
+
+def measure_edges(polygons: Sequence[Polygon]) -> list[float]:
+    """Return the left, top, right and bottom edge of polygons."""
+    corners = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in polygons])
+    return [*corners.min(0).tolist(), *corners.max(0).tolist()]
+
+
+def cut(drawn: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Return the part of a mask in a window (left, top, right, bottom)."""
+    left, top, right, bottom = window
+    return np.ascontiguousarray(drawn[top:bottom, left:right])
+
+
+def draw_polygons(
+    polygons: Sequence[Polygon], window: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """Return the mask of polygons in a window (left, top, right, bottom), as COCO draws it."""
+    from pycocotools import mask as coco_mask
+
+    left, top, right, bottom = window
+    shifted = [
+        (np.reshape(polygon, (-1, 2)) - [left, top]).ravel().tolist() for polygon in polygons
+    ]
+    encoded = coco_mask.frPyObjects(shifted, bottom - top, right - left)
+    return np.ascontiguousarray(coco_mask.decode(coco_mask.merge(encoded)))
+
+
+def draw_rle(mask: Rle) -> NDArray[np.uint8]:
+    """Return a mask (height, width) from its RLE."""
+    from pycocotools import mask as coco_mask
+
+    height, width = map(int, mask.size)
+    entry = {'size': [height, width], 'counts': mask.counts}
+    if isinstance(mask.counts, str):
+        return np.asarray(coco_mask.decode(entry))
+    return np.asarray(coco_mask.decode(coco_mask.frPyObjects(entry, height, width)))
