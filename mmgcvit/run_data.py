@@ -545,10 +545,11 @@ def replace_in_dataset(settings: dict[str, Any], locate: Locate) -> None:
         settings['data_root'] = locate(root)
 
     def replace(path: Any) -> Any:
-        is_below_root = root and not Path(path).is_absolute()
-        if not path or is_below_root or not isinstance(path, str) or '://' in path:
+        # A dataset of one's own may have None or a list, which are not looked at.
+        if not isinstance(path, str) or not path or '://' in path:
             return path
-        return locate(path)
+        is_below_root = root and not Path(path).is_absolute()
+        return path if is_below_root else locate(path)
 
     if 'ann_file' in settings:
         settings['ann_file'] = replace(settings['ann_file'])

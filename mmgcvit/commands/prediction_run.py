@@ -94,7 +94,7 @@ class PredictionRun:
         self.limited: list[str] = []
         self.entries: list[dict[str, Any]] = []  # of images.json
         self.results: list[dict[str, Any]] = []  # of predictions.json
-        self.has_masks = False  # whether the model predicts masks
+        self.has_masks = False  # whether a prediction has masks, also of no object
         self.measured: list[MeasuredObject] = []  # of objects.csv
 
     def predict(self) -> None:
@@ -175,7 +175,8 @@ class PredictionRun:
     def measure(self, name: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
         """Measure the objects of an image or frame, if ``--measure`` is given."""
         if self.args.measure and isinstance(prediction, Detections):
-            self.has_masks = prediction.masks is not None
+            # Tiles in which nothing is found are merged to a prediction without masks.
+            self.has_masks = self.has_masks or prediction.masks is not None
             self.measured += measure_objects(name, image, prediction)
 
     def read_images(self) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:

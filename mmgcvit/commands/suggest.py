@@ -16,6 +16,8 @@ from .options import (
     split_checkpoint,
 )
 
+EXAMPLE = 'mmgcvit suggest work_dirs/photos unlabelled --copy-to next 20'
+PAGE = 'docs/labelling.md'  # explains the command
 NUM_PRINTED = 5
 
 

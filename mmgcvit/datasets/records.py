@@ -226,6 +226,7 @@ class DatasetInfo:
     findings: Sequence[Finding] = ()  # what a reader could not parse, or read with a note
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
     models: Sequence[str] = ()  # those that made some of its labels (``origins.py``)
+    has_class_names: bool = True  # or whether the folder has none, and they are made up
     # The folders that were united to this dataset (``uniting.py``). Then ``folder`` contains them.
     united: Sequence[Path] = ()
 

@@ -5,7 +5,6 @@ names differ only in their spelling, the user is asked. The splits of the folder
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -29,8 +28,6 @@ from .rules.classes import find_wrong_names
 from .rules.rule import reject_broken
 from .similar_names import KEEP, MERGE, are_similar
 
-# Names of classes that ``semantic_maps`` makes up, since the folder has none
-MADE_UP = re.compile(r'class \d+')
 # Options of ``--task`` for annotation types that folders may have in common
 TASKS = {'boxes': 'detect', 'masks': 'segment'}
 
@@ -119,7 +116,7 @@ def describe_types(dataset: DatasetInfo) -> str:
 def check_named(datasets: Sequence[DatasetInfo]) -> None:
     """Raise a UserError if the classes of a folder have no names by which to unite them."""
     for dataset in datasets:
-        if all(map(MADE_UP.fullmatch, dataset.classes)):
+        if not dataset.has_class_names:
             raise UserError(
                 f'the classes of {dataset.folder} have no names, so they cannot be united with '
                 'those of the other folder. Write classes.txt with a name on each line'

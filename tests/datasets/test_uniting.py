@@ -261,6 +261,13 @@ def test_classes_without_names_cannot_be_united(tmp_path):
         read_folders([tmp_path / 'a', tmp_path / 'b'], 'semantic')
 
 
+def test_names_that_look_made_up_are_names(tmp_path):
+    for name, seed in (('a', 0), ('b', 100)):
+        write_yolo(tmp_path / name, ['oak', 'elm'], ['class 0', 'class 1'], seed)
+    united = read_folders([tmp_path / 'a', tmp_path / 'b'])
+    assert united.classes == ('class 0', 'class 1')
+
+
 def test_the_same_folder_twice_or_inside_another_is_rejected(tmp_path):
     write_coco(tmp_path / 'a', ['oak', 'elm'], ['cat', 'dog'], 0)
     write_coco(tmp_path / 'a/inside', ['fir'], ['cat', 'dog'], 100)

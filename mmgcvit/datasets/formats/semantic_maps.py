@@ -165,7 +165,8 @@ def read_semantic_maps(
     notes = []
     if not labels:
         labels, notes = choose_labels(folder, names, maps)
-    if not names:
+    has_class_names = bool(names)
+    if not has_class_names:
         notes.append(
             'the classes have no names. To name them, write classes.txt with a name on each line'
         )
@@ -189,6 +190,7 @@ def read_semantic_maps(
         splits=splits,
         notes=notes,
         findings=make_split_findings(UNUSABLE_MAPS, problems),
+        has_class_names=has_class_names,
     )
 
 
