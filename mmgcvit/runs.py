@@ -72,6 +72,8 @@ START = 'start'
 # The key of it for the number of training images with labels that a model made and nobody has
 # corrected.
 NUM_UNCORRECTED = 'uncorrected_images'
+# The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
+SETTINGS = 'settings'
 MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
 # In seconds. The data workers of a killed process are forks, which hold its lock until they end.
 # On Linux the kernel ends them with it, elsewhere they look for it every second.

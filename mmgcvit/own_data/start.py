@@ -1,12 +1,15 @@
-"""Find the model of ``train --data --start``: the checkpoint, and the network's size if a run of
-``train --data`` has trained it.
-"""
+"""Find the model of ``train --data --start``: the checkpoint, and its network's size if it is known."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from ..checkpoints.safe_loading import get_dict, read_for_mmengine
+from ..config import CONFIGS, read_config
 from ..errors import UserError
 from ..files import expand_user, is_url, make_absolute
-from ..runs import RunFolder
+from ..runs import SETTINGS, RunFolder
 from ..tasks import Template
 
 
@@ -15,11 +18,14 @@ class Start:
     """The model that a training starts from."""
 
     checkpoint: str  # an absolute path or a URL
-    size: str | None  # the option ``--size`` of the run, or None if it is not known
+    size: str | None  # the option ``--size`` of its training, or None if it is not known
 
 
 def find_start(source: str, template: Template) -> Start:
     """Return the model that ``--start`` names: a checkpoint, or the best or newest one of a run.
+
+    The config of a run is executed. Beside a checkpoint, nothing is: its file says what is known of
+    its network.
 
     Raise a UserError if there is none, or if a run of ``train --data`` had another task than the
     ``template``.
@@ -29,19 +35,18 @@ def find_start(source: str, template: Template) -> Start:
     path = make_absolute(expand_user(source))
     if path.is_dir():
         run = RunFolder(path)
-        size = read_size(run, source, template)
+        size = read_size_of_run(run, source, template)
         return Start(str(make_absolute(run.read_best_checkpoint().source)), size)
     if not path.is_file():
         raise UserError(
             f'--start {source}: there is no such run or checkpoint. Expected the work dir of a run, '
             'a checkpoint or a URL'
         )
-    run = RunFolder(path.parent)
-    is_in_run = len(run.list_configs()) == 1
-    return Start(str(path), read_size(run, source, template) if is_in_run else None)
+    content = read_for_mmengine(str(path), is_resumed=False).content
+    return Start(str(path), find_size_of_checkpoint(content, template))
 
 
-def read_size(run: RunFolder, source: str, template: Template) -> str | None:
+def read_size_of_run(run: RunFolder, source: str, template: Template) -> str | None:
     """Return the network's size of a run of ``train --data``, or None for another run.
 
     Raise a UserError if it had another task than the ``template``.
@@ -54,3 +59,18 @@ def read_size(run: RunFolder, source: str, template: Template) -> str | None:
             '--pretrained CHECKPOINT'
         )
     return run.started_with.get('size')
+
+
+def find_size_of_checkpoint(content: Mapping[str, Any], template: Template) -> str | None:
+    """Return the size whose backbone is that in the settings with which a checkpoint was trained.
+
+    Return None if it has no settings, or those of a backbone that the ``template`` does not have.
+    """
+    settings = get_dict(get_dict(content, 'meta'), SETTINGS)
+    backbone = get_dict(get_dict(settings, 'model'), 'backbone')
+    for size, config in template.networks.items():
+        expected = read_config(CONFIGS / config).model.backbone
+        arch = json.loads(json.dumps(expected.arch))  # in types of JSON, as in the checkpoint
+        if (backbone.get('type'), backbone.get('arch')) == (expected.type, arch):
+            return size
+    return None

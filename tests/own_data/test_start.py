@@ -10,12 +10,16 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.config import CONFIGS, read_config
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.engine.hooks.exact_resume import get_plain_settings
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.options import make_options
 from mmgcvit.own_data.resuming import check_same_options
-from mmgcvit.runs import RunFolder
+from mmgcvit.own_data.start import find_size_of_checkpoint, find_start
+from mmgcvit.runs import SETTINGS, RunFolder
+from mmgcvit.tasks import TEMPLATES
 
 from ..datasets.formats.made import write_example
 
@@ -26,8 +30,10 @@ def old(empty_folder):
     write_example(Path('photos'), 'classes')
     run = RunFolder(Path('old'))
     made, _ = make_config(read_folder(Path('photos')), run.path, size='xtiny')
-    Config.fromfile(made).dump(run.path / made.name)
-    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': {}}, run.path / 'epoch_1.pth')
+    cfg = Config.fromfile(made)
+    cfg.dump(run.path / made.name)
+    meta = {SETTINGS: get_plain_settings(cfg)}
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': meta}, run.path / 'epoch_1.pth')
     (run.path / 'last_checkpoint').write_text('epoch_1.pth')
     return run
 
@@ -41,6 +47,34 @@ def test_the_start_is_noted_and_gives_the_weights_and_the_size(source, old):
     assert cfg.model.backbone.init_cfg is None
     assert (cfg.started_with.start, cfg.started_with.size) == (source, 'xtiny')
     assert f'from all weights of {cfg.load_from}' in summary
+
+
+def test_a_checkpoint_runs_no_code_beside_it(old):
+    Path('files').mkdir()
+    checkpoint = shutil.copy('old/epoch_1.pth', 'files')
+    Path('files/train.py').write_text('open("executed", "w")')
+    assert find_start(checkpoint, TEMPLATES['classes']).size == 'xtiny'
+    assert not Path('executed').exists()
+
+
+@pytest.mark.parametrize(
+    'meta',
+    [
+        {},
+        {SETTINGS: 'a'},
+        {SETTINGS: {'model': {'backbone': ['mmgcvit.GCViT']}}},
+        {SETTINGS: {'model': {'backbone': {'type': 'mmgcvit.GCViT', 'arch': {'depths': 1}}}}},
+    ],
+)
+def test_the_size_of_other_checkpoints_is_not_known(meta):
+    assert find_size_of_checkpoint({'meta': meta}, TEMPLATES['masks']) is None
+
+
+@pytest.mark.parametrize('template', TEMPLATES.values(), ids=lambda each: each.option)
+def test_the_size_is_known_by_the_settings_of_a_checkpoint(template):
+    for size in ('mini', 'tiny'):
+        settings = get_plain_settings(read_config(CONFIGS / template.networks[size]))
+        assert find_size_of_checkpoint({'meta': {SETTINGS: settings}}, template) == size
 
 
 def test_a_resumed_run_has_the_start_of_its_beginning(old):

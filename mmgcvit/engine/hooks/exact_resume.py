@@ -34,11 +34,10 @@ from ...config import iter_settings, list_known_keys
 from ...errors import CheckpointError
 from ...mmengine_utils import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
-from ...runs import RunFolder
+from ...runs import SETTINGS, RunFolder
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
 
-SETTINGS = 'settings'  # key of a checkpoint's meta for the run's settings in types of JSON
 ABSENT = '(none)'  # the text of a missing value
 MAX_LENGTH = 60  # of the text of a value
 # Prefixes of the settings that decide the LR schedule.
