@@ -48,6 +48,8 @@ from ..inference.results import (
 )
 
 if TYPE_CHECKING:
+    import supervision
+
     from ..inference.labels.folder import LabelFolder
 
 sv = Supervision('predicting videos')
@@ -207,7 +209,7 @@ class PredictionRun:
 
         Write a video with drawn predictions, and a file with a line of JSON for each frame.
         """
-        info = sv.VideoInfo.from_video_path(video)
+        info = read_video_info(video)
         check_num_pixels(video, info.width * info.height)
         rate = info.fps or DEFAULT_FRAME_RATE
         # With two colours, objects of one class are not coloured one by one, which would flicker.
@@ -232,7 +234,7 @@ class PredictionRun:
                     if index == 0:
                         drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
                         size = sv.VideoInfo(*picture.shape[1::-1], rate)
-                        sink = files.enter_context(sv.VideoSink(drawn, size))
+                        sink = files.enter_context(open_video(drawn, size))
                     sink.write_frame(picture)
                 if self.args.write:
                     if index == 0:
@@ -257,11 +259,14 @@ class PredictionRun:
 
     @contextmanager
     def skip_errors(self, path: str) -> Iterator[None]:
-        """Print an error for an image or video, and count it. Raise that of a full disk."""
+        """Print an error for an image or video, and count it. Raise that of a full disk.
+
+        These are errors of files, and of OpenCV and memory for very large images. Others are faults
+        of the program, and are raised.
+        """
         try:
             yield
-        # Drawing and encoding raise errors of any type, also if memory runs out.
-        except Exception as error:
+        except (UserError, OSError, MemoryError, cv2.error) as error:
             if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self.num_failed += 1
@@ -284,6 +289,25 @@ class PredictionRun:
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
         if self.labels:
             print(self.labels)
+
+
+def read_video_info(video: str) -> 'supervision.VideoInfo':
+    """Read the size and the frame rate of a video. Raise a UserError if it cannot be opened."""
+    try:
+        return sv.VideoInfo.from_video_path(video)
+    except Exception as error:  # supervision's own is of this class
+        raise UserError(f'{video}: {get_first_line(error)}') from error
+
+
+@contextmanager
+def open_video(path: str, info: 'supervision.VideoInfo') -> 'Iterator[supervision.VideoSink]':
+    """Open a video to write frames. Raise a UserError if it cannot be opened."""
+    with ExitStack() as files:
+        try:
+            sink = files.enter_context(sv.VideoSink(path, info))
+        except RuntimeError as error:
+            raise UserError(f'{path}: {get_first_line(error)}') from error
+        yield sink
 
 
 def check_num_pixels(video: str, number: int) -> None:

@@ -4,6 +4,7 @@ tiles.
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import takewhile
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .annotations import Size
 from .checks.sources import is_remote, iter_unwrapped_datasets
+from .decoding import ImageError, decoder_errors
 
 Results = dict[str, Any]  # a sample, which transforms change
 CocoMask = Sequence[Sequence[float]] | Mapping[str, Any]  # polygons, or RLE
@@ -30,8 +32,8 @@ OBJECT_TILES = 0.75
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run a pipeline's transforms. If one fails, return None instead of a sample, and log its file
-    once in each worker.
+    """Run a pipeline's transforms. If a file cannot be read, or a transform of another package fails
+    on it, return None instead of a sample, and log the file once in each worker.
 
     mmengine's datasets then draw another sample with NumPy's global random generator, which this
     project's loops seed for each sample, so the other samples stay the same. Datasets in test mode
@@ -61,17 +63,16 @@ class SkipUnreadable(BaseTransform):
         annotated_size = results.get('width'), results.get('height')
         files = [results['img_path'], results.get('seg_map_path')]
         try:
-            loaded = self.load(results)
+            loaded = run_transforms(self.load, results)
+            if loaded is None:
+                raise ImageError('nothing can be read from it')
             size = loaded['ori_shape'][::-1]
             # The sizes differ, for example, after an EXIF rotation.
             if None not in annotated_size and size != annotated_size:
                 sizes = '{} x {}, but the annotations say {} x {}'
-                raise ValueError(f'it is {sizes.format(*size, *annotated_size)}')
-            return self.augment(loaded)
-        except UserError:  # about the config
-            raise
-        # Decoders and augmentations raise errors of any class on damaged files and extreme sizes.
-        except Exception as error:
+                raise ImageError(f'it is {sizes.format(*size, *annotated_size)}')
+            return run_transforms(self.augment, loaded)
+        except (OSError, ImageError) as error:
             self.report(' with '.join(filter(None, files)), error)
         return None
 
@@ -92,6 +93,22 @@ class SkipUnreadable(BaseTransform):
         )
         # Log with level ERROR, because ranks other than 0 print nothing below it.
         print_log(escape_controls(message), 'current', logging.ERROR)
+
+
+def run_transforms(transforms: Compose, results: Results) -> Results | None:
+    """Run transforms, until one returns None.
+
+    Decoders and augmentations of other packages raise errors of any class on damaged files and
+    extreme sizes, which become ImageErrors. Those of this package raise what they raise.
+    """
+    sample: Results | None = results
+    for transform in transforms.transforms:
+        is_own = type(transform).__module__.startswith('mmgcvit.')
+        with nullcontext() if is_own else decoder_errors():
+            sample = transform(sample)
+        if sample is None:
+            return None
+    return sample
 
 
 def skip_unreadable(cfg: Config, max_unreadable: int) -> None:

@@ -1,12 +1,20 @@
-"""The time of a frame is the video file's own, also if the frame rate varies."""
+"""The time of a frame is the video file's own, also if the frame rate varies. Errors of inputs are
+skipped, faults of the program are not; all rows of objects.csv have the columns of its header.
+"""
 
+import csv
 import struct
+from argparse import Namespace
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import supervision as sv
 
 from mmgcvit.commands import prediction_run
-from mmgcvit.commands.prediction_run import read_frames
+from mmgcvit.commands.prediction_run import PredictionRun, read_frames
+from mmgcvit.errors import UserError
+from mmgcvit.inference.results import Detections
 
 from ..inference.conftest import write_video
 
@@ -49,6 +57,57 @@ def test_frames_at_a_varying_rate_have_the_times_of_the_file(film):
     vary_rate(film)
     assert sv.VideoInfo.from_video_path(str(film)).fps == 10
     assert list_times(film) == [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.55, 0.7, 0.85]
+
+
+class TiledDetector:
+    """Has masks, and predicts an image in which nothing is found without them, as in tiles."""
+
+    def list_categories(self):
+        return []
+
+
+def test_objects_of_images_before_an_empty_one_have_the_columns_of_masks(tmp_path):
+    options = Namespace(measure=True, write=False)
+    run = PredictionRun(TiledDetector(), ['full', 'empty'], [], args=options, out_dir=tmp_path)
+    image = np.zeros((20, 30, 3), np.uint8)
+    mask = np.zeros((1, 20, 30), bool)
+    mask[0, 5:9, 4:14] = True
+    for number, masks in ((1, mask), (0, None)):
+        found = Detections(
+            boxes=np.array([[4, 5, 14, 9]], np.float32)[:number],
+            scores=np.ones(number, np.float32),
+            labels=np.zeros(number, np.int64),
+            classes=['cell'],
+            masks=masks,
+        )
+        run.measure('a.png', image, found)
+    run.write()
+    (row,) = csv.DictReader((tmp_path / 'objects.csv').read_text().splitlines())
+    assert (row['height_px'], row['area_px2'], row['touches_border']) == ('4', '40', '0')
+
+
+@pytest.mark.parametrize(
+    ('error', 'is_skipped'),
+    [
+        (UserError('no'), True),
+        (OSError('no'), True),
+        (MemoryError(), True),
+        (KeyError('area'), False),
+        (ValueError('no'), False),
+    ],
+)
+def test_faults_of_the_program_are_not_those_of_an_image(error, is_skipped, tmp_path):
+    run = PredictionRun(TiledDetector(), ['a'], [], args=Namespace(), out_dir=tmp_path)
+    with nullcontext() if is_skipped else pytest.raises(type(error)), run.skip_errors('a'):
+        raise error
+    assert run.num_failed == is_skipped
+
+
+def test_a_video_that_cannot_be_written_is_named(film, tmp_path):
+    info = prediction_run.read_video_info(str(film))
+    path = str(tmp_path / 'none/film.mp4')
+    with pytest.raises(UserError, match=r'film\.mp4: '), prediction_run.open_video(path, info):
+        pass
 
 
 def test_without_times_in_the_file_they_follow_from_the_rate(film, monkeypatch):

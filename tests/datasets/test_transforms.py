@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import LoadAnnotations
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
@@ -15,6 +16,7 @@ from mmgcvit.config import enter_scope
 from mmgcvit.datasets.transforms import OBJECT_TILES, RandomMapTile, RandomTile, skip_unreadable
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
+from mmgcvit.registry import TRANSFORMS
 
 from .checks.made import (
     NAMES,
@@ -68,6 +70,29 @@ def test_an_unreadable_image_is_replaced_and_logged_once(
     (line,) = logged
     assert words.format(tmp_path) in line
     assert '(1 of at most 20)' in line
+
+
+@TRANSFORMS.register_module()
+class Fails(BaseTransform):
+    """A transform with a fault, of this package unless another one is given."""
+
+    def transform(self, results):
+        raise TypeError('a fault')
+
+
+@pytest.mark.parametrize('package', ['mmgcvit.datasets', 'mmcv.transforms'])
+def test_faults_of_this_package_are_not_those_of_a_file(package, tmp_path, monkeypatch, logged):
+    monkeypatch.setattr(Fails, '__module__', package)
+    settings = write_coco(tmp_path)
+    settings['pipeline'].append({'type': 'mmgcvit.Fails'})
+    dataset = build(settings)
+    if package.startswith('mmgcvit'):
+        with pytest.raises(TypeError, match='a fault'):
+            dataset.prepare_data(0)
+        assert not logged
+    else:
+        assert dataset.prepare_data(0) is None
+        assert 'cannot be loaded (a fault)' in logged[0]
 
 
 def test_exif_rotation_is_corrected(tmp_path):
