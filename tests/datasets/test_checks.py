@@ -198,8 +198,8 @@ def test_the_limit_of_objects_is_that_of_all_parts_of_a_detector(model, limit):
 COMMANDS = {
     'train CONFIG': (('train', 'val'), lambda files: check_data(files.cfg, LOADERS[:2])),
     'test': (('test',), lambda files: check_data(files.cfg, LOADERS[2:])),
-    'mistakes': (('val',), lambda files: load_split(files, 'val', None)),
-    'mistakes --split test': (('test',), lambda files: load_split(files, 'test', None)),
+    'mistakes': (('val',), lambda files: load_split(files, 'val', ())),
+    'mistakes --split test': (('test',), lambda files: load_split(files, 'test', ())),
 }
 
 

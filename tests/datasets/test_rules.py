@@ -120,11 +120,11 @@ class ConfigCommand:
 
 
 def load_val(files: ModelFiles) -> None:
-    load_split(files, 'val', None)
+    load_split(files, 'val', ())
 
 
 def load_test(files: ModelFiles) -> None:
-    load_split(files, 'test', None)
+    load_split(files, 'test', ())
 
 
 CONFIG_COMMANDS = {

@@ -167,7 +167,7 @@ def test_the_images_of_mistakes_are_checked_as_those_of_a_test(tmp_path):
         cfg = config(dataset, f'{split}_dataloader', **{f'{split}_evaluator': metric})
         files = ModelFiles(tmp_path / 'config.py', 'x.pth', cfg)
         with pytest.raises(UserError) as error:
-            load_split(files, split, None)
+            load_split(files, split, ())
         for rule in (OTHER_CATEGORIES, OTHER_SIZE, OTHER_ANNOTATIONS):
             assert rule.problem in str(error.value)
 
