@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from docs.drawings.data_pages import RULES
-from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects
+from mmgcvit.datasets.rules import classes, coco, copies, images, judge, objects, origins
 from mmgcvit.datasets.rules import parsing as parsed
 from mmgcvit.datasets.rules.rule import Rule
 
@@ -224,10 +224,13 @@ def write_corners(content: dict[str, Any], stem: str) -> None:
 
 
 def repeat_first_object(count: int) -> ChangeFiles:
-    """Return a change that adds copies of the first object of a COCO file."""
+    """Return a change that adds copies of the first object of a COCO file, with ids of their own."""
 
     def repeat(content: dict[str, Any], stem: str) -> None:
-        content['annotations'] += count * content['annotations'][:1]
+        annotations = content['annotations']
+        first_id = max(entry['id'] for entry in annotations) + 1
+        for number in range(count):
+            annotations.append({**annotations[0], 'id': first_id + number})
 
     return edit_all(repeat)
 
@@ -593,6 +596,9 @@ FOLDER_ONLY = {
     classes.MISSING_CLASSES: 'a config may have more classes than its data, for example of COCO',
     classes.FEW_SCORED: 'a summary line counts images and objects of each dataset',
     classes.CLASS_NAMES: "a config's own classes must be those of its file, in order",
+    origins.UNCORRECTED: 'a config names its labels',
+    origins.PSEUDO_LABELS: 'a config names its labels',
+    origins.CORRECTED_ELSEWHERE: 'a config names its labels',
     judge.ROTATED_BOXES: 'by their size before the rotation, boxes are outside: OUTSIDE is asked',
     objects.BOX_MASKS: 'a config sets what it trains',
     objects.BRUSH_MASKS: 'files are read as they are, not copied with another iscrowd',
@@ -615,6 +621,11 @@ FOLDER_ONLY = {
 REASONS = (
     *(Reason(text, (rule,), readers=(CONFIG,)) for rule, text in FOLDER_ONLY.items()),
     Reason('the reader orders, sizes or rejects what it writes', CONFIG_ONLY, readers=(FOLDER,)),
+    Reason(
+        'only predict --labels writes such folders: test_origins',
+        (origins.UNCORRECTED, origins.PSEUDO_LABELS, origins.CORRECTED_ELSEWHERE),
+        readers=(FOLDER,),
+    ),
     Reason(
         'images and maps have no objects',
         (*OBJECT_RULES, *COCO_RULES, *BOX_FORMAT_RULES),
