@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import clip_boxes_to_image
 
+from .errors import UserError
 from .ops.packages import import_task_package
 from .private_api import replace_globals
 from .registry import METRICS, MODELS, TASK_UTILS, TRANSFORMS
@@ -649,6 +650,12 @@ class CocoMetric(MMDetCocoMetric):
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
+        # The fourth of mmdet's arguments
+        if len(args) > 3 or 'proposal_nums' in kwargs:
+            raise UserError(
+                'CocoMetric of mmgcvit counts all detections, so it takes no proposal_nums. Remove '
+                'it, or use mmdet.CocoMetric instead of mmgcvit.CocoMetric'
+            )
         super().__init__(*args, **kwargs, proposal_nums=3 * [MAX_DETECTIONS])
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:

@@ -26,6 +26,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mmgcvit import mmdet_fixes
 from mmgcvit.config import iter_dicts
+from mmgcvit.errors import UserError
 from tools.get_flops import count_parameters
 
 from .configs.models import ENTRIES, build_on_meta, read
@@ -302,3 +303,13 @@ def test_a_summary_has_the_scores_of_pycocotools(objects):
         evaluation.summarize()
         stats.append(evaluation.stats)
     np.testing.assert_allclose(*stats, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ('args', 'kwargs'),
+    [((), {'proposal_nums': (100, 300, 1000)}), ((None, 'bbox', False, (100, 300, 1000)), {})],
+)
+def test_a_limit_of_detections_is_refused_with_what_to_do(args, kwargs):
+    """mmdet's arguments, of which this metric sets one itself."""
+    with pytest.raises(UserError, match=r'takes no proposal_nums. Remove it, or use mmdet\.Coco'):
+        mmdet_fixes.CocoMetric(*args, **kwargs)

@@ -24,10 +24,19 @@ from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
 from .reading import raise_checkpoint_error
 from .translating import KeyMapping, StateDict, invert, translate
-from .weights import BIAS_TABLE, FINAL_NORM, Weights, check_finite, infer_window_side
+from .weights import (
+    BIAS_TABLE,
+    FINAL_NORM,
+    ArchError,
+    Weights,
+    check_finite,
+    get_shape,
+    infer_window_side,
+)
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
+HEAD = 'head.fc.weight'
 
 
 def save_checkpoint(
@@ -59,17 +68,18 @@ def convert(weights: Weights, to: str) -> StateDict:
     network = weights.network
     tensors = merge_lora(weights.tensors, weights.source)
     with (
+        # The class of the network raises a ValueError for numbers that cannot be.
         raise_checkpoint_error(
-            f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
+            f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK, (ValueError,)
         ),
         torch.device('meta'),
     ):
         model = network(network.infer_arch(tensors).attributes)
         expected = model.state_dict()
         expected |= nn.LayerNorm(model.num_features).state_dict(prefix=FINAL_NORM)
-        head = tensors.get('head.fc.weight')
-        if head is not None:
-            expected |= nn.Linear(model.num_features, len(head)).state_dict(prefix='head.fc.')
+        if HEAD in tensors:
+            num_classes = get_shape(tensors, HEAD, 2)[0]
+            expected |= nn.Linear(model.num_features, num_classes).state_dict(prefix='head.fc.')
     foreign = [name for name in tensors if name not in expected]
     check_no_foreign(weights.source, foreign, network.__name__)
     check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
@@ -98,12 +108,16 @@ def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
     if tensors is None:
         return None
     cfg = Config.fromfile(get_config_path('dino_gcvit_t_12e.py'))
+    problem = f'{source} has only a part of DINO'
+    with raise_checkpoint_error(problem, WHOLE_NETWORK, (ArchError,)):
+        settings = infer_dino_settings(tensors, weights)
+    cfg.merge_from_dict(settings)
+    # mmdet's classes may raise any error for numbers that cannot be.
     with (
-        raise_checkpoint_error(f'{source} has only a part of DINO', WHOLE_NETWORK),
+        raise_checkpoint_error(problem, WHOLE_NETWORK),
         build_in_scope('mmdet'),
         torch.device('meta'),
     ):
-        cfg.merge_from_dict(infer_dino_settings(tensors, weights))
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
     check_complete(source, tensors, expected, advice=ADVICE)
     check_no_foreign(source, [name for name in tensors if name not in expected], "mmdet's DINO")

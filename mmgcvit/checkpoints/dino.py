@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .translating import SAME, KeyMapping, Row, StateDict, translate
-from .weights import BIAS_TABLE, Weights, infer_window_side, list_key_mappings
+from .weights import BIAS_TABLE, Weights, get_shape, infer_window_side, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'
@@ -148,7 +148,8 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
 def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     """Infer the settings of the model with these tensors, to merge into dino_gcvit_t_12e.py.
 
-    ``weights`` are those of its backbone. It has 8 heads and 4 points.
+    ``weights`` are those of its backbone. It has 8 heads and 4 points. Raise an ArchError if a tensor
+    that decides a setting is missing or has an impossible shape.
     """
     backbone = weights.tensors
     arch = weights.network.infer_arch(backbone)
@@ -159,14 +160,15 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     )
     num_convs = count_modules(tensors, 'neck.convs.')
     num_levels = num_convs + count_modules(tensors, 'neck.extra_convs.')
-    settings = {setting: len(tensors[name]) for setting, name in LENGTHS.items()}
+    settings = {setting: get_shape(tensors, name)[0] for setting, name in LENGTHS.items()}
     settings |= dict.fromkeys(NUMBERS_OF_LEVELS, num_levels)
     num_detections = settings['model.num_queries'] * settings['model.bbox_head.num_classes']
     return settings | {
         'model.encoder.num_layers': count_modules(tensors, 'encoder.layers.'),
         'model.decoder.num_layers': count_modules(tensors, 'decoder.layers.'),
         'model.neck.in_channels': [
-            tensors[f'neck.convs.{level}.conv.weight'].shape[1] for level in range(num_convs)
+            get_shape(tensors, f'neck.convs.{level}.conv.weight', 4)[1]
+            for level in range(num_convs)
         ],
         'model.neck.bias': True,
         'model.test_cfg.max_per_img': min(300, num_detections),

@@ -18,7 +18,16 @@ from .lora import add_initial_lora, find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .safe_loading import Checkpoint
 from .translating import StateDict
-from .weights import BIAS_TABLE, FINAL_NORM, Arch, Network, Weights, check_finite, select_tensors
+from .weights import (
+    BIAS_TABLE,
+    FINAL_NORM,
+    Arch,
+    ArchError,
+    Network,
+    Weights,
+    check_finite,
+    select_tensors,
+)
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.
@@ -117,7 +126,7 @@ def infer_checkpoint_arch(
             f'{network.__name__}. Use a checkpoint of {network.__name__}'
         )
     with raise_checkpoint_error(
-        f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK
+        f'{weights.source} has only a part of {network.__name__}', WHOLE_NETWORK, (ArchError,)
     ):
         return network.infer_arch(weights.tensors, num_stages)
 

@@ -78,13 +78,17 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def raise_checkpoint_error(problem: str, advice: str) -> Iterator[None]:
-    """Turn any error, as a damaged or crafted file can raise any, into a CheckpointError:
-    ``PROBLEM (first line of the error). ADVICE``.
+def raise_checkpoint_error(
+    problem: str, advice: str, errors: tuple[type[Exception], ...] = (Exception,)
+) -> Iterator[None]:
+    """Turn errors into a CheckpointError: ``PROBLEM (first line of the error). ADVICE``.
+
+    By default they are all, for readers of other packages, in which a damaged or crafted file can
+    raise any. Around code of this package, name those that the content of a file raises.
     """
     try:
         yield
-    except Exception as error:
+    except errors as error:
         raise CheckpointError(f'{problem} ({get_first_line(error)}). {advice}') from None
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +32,32 @@ BIAS_TABLE = 'relative_position_bias_table'
 Network = type[nn.Module]
 
 
-class Arch(NamedTuple):
+class ArchError(ValueError):
+    """Weights lack a tensor that decides the arch, or its shape cannot be right."""
+
+
+def get_shape(tensors: Mapping[str, Tensor], name: str, num_dims: int | None = None) -> torch.Size:
+    """Return the shape of a tensor from which the arch is inferred, with ``num_dims`` or any number
+    of dimensions.
+
+    Raise an ArchError if the tensor is missing, is empty or a scalar, or has another number of
+    dimensions.
+    """
+    if name not in tensors:
+        raise ArchError(f'it lacks {name}')
+    shape = tensors[name].shape
+    has_dims = len(shape) > 0 if num_dims is None else len(shape) == num_dims
+    if not has_dims or 0 in shape:
+        raise ArchError(f'{name} has the shape {tuple(shape)}')
+    return shape
+
+
+@dataclass(frozen=True)
+class Arch:
     """The hyperparameters of a network, inferred from its weights."""
 
     names: list[str]  # the published variants that have them: one or none for weights of all stages
-    attributes: dict  # those that decide the shapes of weights, by name
+    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
 
     def __str__(self) -> str:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,
@@ -125,10 +146,10 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
         tensors = select_tensors(places.get(key))
         if tensors:
             return tensors, key in EMA_KEYS
-    raise CheckpointError(
-        f'{source} has no weights under {", ".join(keys)}. Remove --ema (ema=True) if it has no EMA '
-        'weights. If it has a whole model (nn.Module), save its state_dict()'
-    )
+    advice = 'If it has a whole model (nn.Module), save its state_dict()'
+    if ema:
+        advice = f'Remove --ema (ema=True) if it has no EMA weights. {advice}'
+    raise CheckpointError(f'{source} has no weights under {", ".join(keys)}. {advice}')
 
 
 def select_tensors(content: Any) -> StateDict:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checkpoints.lora import fit_lora
 from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
 from ..checkpoints.translating import StateDict
-from ..checkpoints.weights import Arch, read_weights
+from ..checkpoints.weights import Arch, get_shape, read_weights
 from ..errors import CheckpointError
 
 
@@ -29,7 +29,7 @@ class PretrainedModel(BaseModule):
     * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
       its keys; the last is for this package's own;
     * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
-      of weights (local keys) of all or the first stages.
+      of weights (local keys) of all or the first stages, which it reads by :func:`.get_shape`.
     """
 
     def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
@@ -97,7 +97,7 @@ class PretrainedModel(BaseModule):
         shapes of weights.
 
         ``tensors`` have the keys of this package. Only the first ``num_stages`` are compared, by
-        default all.
+        default all. Raise an ArchError if weights are missing or have impossible shapes.
         """
         attributes = cls.describe_shapes(tensors, num_stages)
         names = [
@@ -125,6 +125,6 @@ def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
     """Infer ``mlp_ratio`` from the weights of the first MLP, so that ``int(embed_dims *
     mlp_ratio)`` is its width.
     """
-    hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
+    hidden_dims, embed_dims = get_shape(tensors, 'stages.0.blocks.0.mlp.fc1.weight', 2)
     # int() rounds down. The next larger float has the same width even if the quotient is rounded.
     return math.nextafter(hidden_dims / embed_dims, math.inf)

@@ -15,7 +15,7 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits, select_initial
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.translating import translate
-from mmgcvit.checkpoints.weights import read_weights
+from mmgcvit.checkpoints.weights import find_state_dict, read_weights
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
@@ -98,6 +98,41 @@ def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
         CheckpointError, match=r'has no weights under state_dict_ema, model_ema\. Remove'
     ):
         load(plain, ema=True)
+
+
+@pytest.mark.parametrize('ema', [False, True])
+def test_only_who_asks_for_ema_weights_is_told_to_remove_the_option(ema):
+    with pytest.raises(CheckpointError, match='has no weights under') as raised:
+        find_state_dict({'optimizer': {}}, 'x.pth', ema)
+    assert ('--ema' in str(raised.value)) is ema
+
+
+@pytest.mark.parametrize(
+    ('name', 'tensor', 'message'),
+    [
+        ('stem.proj.weight', None, r'only a part of GCViT \(it lacks stem\.proj\.weight\)'),
+        ('stem.proj.weight', torch.tensor(1.0), r'stem\.proj\.weight has the shape \(\)'),
+        ('stages.0.blocks.0.mlp.fc1.weight', torch.ones(3, 0), r'the shape \(3, 0\)'),
+    ],
+)
+def test_weights_that_do_not_show_the_arch_are_refused(name, tensor, message):
+    weights = DENSE.backbone().state_dict()
+    weights.pop(name)
+    if tensor is not None:
+        weights[name] = tensor
+    torch.save(weights, 'x.pth')
+    with pytest.raises(CheckpointError, match=message):
+        GCViT.from_pretrained('x.pth')
+
+
+def test_a_fault_of_a_network_is_not_taken_for_one_of_the_checkpoint(monkeypatch):
+    def describe(*_):
+        return {}['typo']
+
+    torch.save(DENSE.backbone().state_dict(), 'x.pth')
+    monkeypatch.setattr(GCViT, 'describe_shapes', staticmethod(describe))
+    with pytest.raises(KeyError, match='typo'):
+        GCViT.from_pretrained('x.pth')
 
 
 def test_prefix_selects_one_of_several_networks(load):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..layers.arguments import (
     check_divisors,
+    check_drop_path_rate,
     check_int,
     check_ints,
     check_mlp_ratio,
@@ -12,15 +13,16 @@ from ..layers.arguments import (
 )
 
 NUM_STAGES = 4
+SQUEEZE_RATIO = 4  # squeeze-and-excitation has C / 4 hidden channels
 
 
-@dataclass
+@dataclass(frozen=True)
 class GCViTArch:
     """The hyperparameters of a GC ViT variant.
 
     Attributes:
-        embed_dims: Channels of the first stage. Each later stage has twice as many as the one
-            before.
+        embed_dims: Channels of the first stage, at least 4, since squeeze-and-excitation has a
+            quarter of them. Each later stage has twice as many as the one before.
         depths: Number of blocks of each stage.
         num_heads: Attention heads of each stage.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
@@ -40,13 +42,14 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        check_int('embed_dims', self.embed_dims)
+        check_int('embed_dims', self.embed_dims, minimum=SQUEEZE_RATIO)
         check_ints('depths', self.depths, NUM_STAGES)
         check_ints('num_heads', self.num_heads, NUM_STAGES)
         check_divisors('num_heads', self.num_heads, self.stage_dims)
         check_mlp_ratio(self.mlp_ratio, self.stage_dims)
         is_scale = self.layer_scale is None or is_finite_number(self.layer_scale)
         require('layer_scale', self.layer_scale, is_scale, 'None (no layer scale) or a number')
+        check_drop_path_rate(self.drop_path_rate)
 
     @property
     def stage_dims(self) -> tuple[int, ...]:

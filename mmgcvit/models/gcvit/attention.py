@@ -8,6 +8,8 @@ Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image,
     channels, nH heads, d = C/nH.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
@@ -22,9 +24,11 @@ class WindowAttention(nn.Module):
 
     The constructor of a subclass builds the linear layer before attention, the position bias
     (``position``, as in the keys of checkpoints) and the linear layer after attention (``proj``).
-    Its :meth:`project` says where q, k and v come from.
+    Its :meth:`project` says where q, k and v come from. A subclass that ignores the global query says
+    so by ``uses_global_query``: a stage does not train a query that no block uses.
     """
 
+    uses_global_query: ClassVar[bool] = True
     position: RelativePositionBias
     proj: nn.Linear
 
@@ -64,6 +68,8 @@ class LocalWindowAttention(WindowAttention):
 
     ``q_global`` is ignored.
     """
+
+    uses_global_query = False
 
     def __init__(self, embed_dims: int, num_heads: int, window_size: Window):
         super().__init__(num_heads, window_size)

@@ -26,7 +26,7 @@ from ..layers.arguments import (
     resolve_drop_path_rate,
     resolve_windows,
 )
-from .archs import ARCHS, NUM_STAGES
+from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import count_poolings
 from .key_mappings import KEY_MAPPINGS, describe_shapes
@@ -94,7 +94,7 @@ class GCViT(PyramidBackbone):
         init_cfg: InitCfg = None,
     ):
         check_bool('with_cp', with_cp)
-        variant = resolve_arch(arch, self.archs)
+        variant = resolve_arch(arch, self.archs, GCViTArch)
         windows = resolve_windows(window_size, NUM_STAGES)
         require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
         num_poolings = count_poolings(windows, pretrain_img_size)

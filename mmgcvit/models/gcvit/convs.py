@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm, cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
+from .archs import SQUEEZE_RATIO
 
 
 class SqueezeExcite(nn.Module):
@@ -23,9 +24,9 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, embed_dims: int):
         super().__init__()
-        self.squeeze = nn.Linear(embed_dims, embed_dims // 4, bias=False)
+        self.squeeze = nn.Linear(embed_dims, embed_dims // SQUEEZE_RATIO, bias=False)
         self.act = nn.GELU()
-        self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
+        self.excite = nn.Linear(embed_dims // SQUEEZE_RATIO, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean((2, 3))

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
+from ...checkpoints.weights import BIAS_TABLE, get_shape
 from ..layers.position import compute_position_index
 from ..pretrained import count_blocks, infer_mlp_ratio
 from .archs import NUM_STAGES
@@ -123,10 +124,10 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> di
     stages = range(num_stages or NUM_STAGES)
     is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
     return {
-        'embed_dims': len(tensors['stem.proj.weight']),
+        'embed_dims': get_shape(tensors, 'stem.proj.weight', 4)[0],
         'depths': tuple(blocks[i] for i in stages),
         'num_heads': tuple(
-            tensors[f'stages.{i}.blocks.0.attn.position.relative_position_bias_table'].shape[1]
+            get_shape(tensors, f'stages.{i}.blocks.0.attn.position.{BIAS_TABLE}', 2)[1]
             for i in stages
         ),
         'mlp_ratio': infer_mlp_ratio(tensors),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from .archs import GCViTArch
-from .attention import GlobalWindowAttention, LocalWindowAttention
+from .attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from .global_query import GlobalQueryGenerator
 
 
@@ -25,7 +25,7 @@ class Block(nn.Module):
     def __init__(
         self,
         embed_dims: int,
-        attn: nn.Module,
+        attn: WindowAttention,
         mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rate: float,
@@ -57,7 +57,10 @@ class Stage(nn.Module):
 
     global_query_type: type[nn.Module] = GlobalQueryGenerator
     # The first is that of even blocks, the second that of odd ones.
-    attention_types: tuple[type[nn.Module], ...] = (LocalWindowAttention, GlobalWindowAttention)
+    attention_types: tuple[type[WindowAttention], ...] = (
+        LocalWindowAttention,
+        GlobalWindowAttention,
+    )
 
     def __init__(
         self,
@@ -73,16 +76,16 @@ class Stage(nn.Module):
         dims = arch.stage_dims[index]
         num_heads = arch.num_heads[index]
         self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
-        if arch.depths[index] == 1:
-            # A stage of one block has no global attention, but the authors' code has a generator
-            # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
-            # without gradients.
-            self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList()
         for i, drop_path_rate in enumerate(drop_path_rates):
             attention_type = self.attention_types[i % len(self.attention_types)]
             attn = attention_type(dims, num_heads, window_size)
             self.blocks.append(Block(dims, attn, arch.mlp_ratio, arch.layer_scale, drop_path_rate))
+        if not any(block.attn.uses_global_query for block in self.blocks):
+            # A stage of one block has no global attention, but the authors' code has a generator
+            # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
+            # without gradients.
+            self.global_query.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to a map (B, H, W, C)."""

@@ -86,21 +86,26 @@ def make_pair(size: Any) -> tuple[Any, ...]:
     return tuple(size) if is_sequence(size) else (size, size)
 
 
-def resolve_img_size(img_size: ImageSize) -> Size:
-    """Return ``pretrain_img_size``, an int or a pair, as (height, width); raise a ValueError if it
-    is invalid.
+def resolve_img_size(img_size: ImageSize, name: str = 'pretrain_img_size') -> Size:
+    """Return an image size, an int or a pair, as (height, width); raise a ValueError if it is
+    invalid. ``name`` is that of the argument.
     """
     size = make_pair(img_size)
     expected = f'at least {MIN_IMAGE_SIZE} px: an int or a pair (height, width)'
-    require('pretrain_img_size', img_size, are_ints(size, 2, MIN_IMAGE_SIZE), expected)
+    require(name, img_size, are_ints(size, 2, MIN_IMAGE_SIZE), expected)
     return size
+
+
+def check_drop_path_rate(rate: Any) -> None:
+    """Raise a ValueError unless the rate is a number of at least 0 and less than 1."""
+    is_valid = is_finite_number(rate) and 0 <= rate < 1
+    require('drop_path_rate', rate, is_valid, 'a number of at least 0 and less than 1')
 
 
 def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
     """Return the drop path rate, or without one the arch's; raise a ValueError if it is invalid."""
     rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-    is_valid = isinstance(rate, int | float) and 0 <= rate < 1
-    require('drop_path_rate', rate, is_valid, 'a number of at least 0 and less than 1')
+    check_drop_path_rate(rate)
     return rate
 
 
@@ -121,15 +126,16 @@ def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Win
     return windows
 
 
-def resolve_arch(arch: str | ArchAttributes, variants: Mapping[str, Variant]) -> Variant:
-    """Return the published variant that ``arch`` names, or build a variant from a dict of its
-    attributes.
+def resolve_arch(
+    arch: str | ArchAttributes, variants: Mapping[str, Variant], variant_class: type[Variant]
+) -> Variant:
+    """Return the published variant that ``arch`` names, or build a ``variant_class`` from a dict of
+    its attributes.
 
     Raise a ValueError if the name is unknown or the dict has invalid values, or a TypeError for
     missing or unknown keys.
     """
     if isinstance(arch, Mapping):
-        variant_class = type(next(iter(variants.values())))
         return variant_class(**arch)
     if not isinstance(arch, str) or arch not in variants:
         names = ', '.join(map(repr, variants))

@@ -21,6 +21,7 @@ from .resizing import resize
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
 # number of elements.
 ALIGNMENT = 8
+GRID = 'grid'  # key of a table's grid in the metadata of a state dict
 
 
 class PositionTable(nn.Module):
@@ -28,8 +29,10 @@ class PositionTable(nn.Module):
     position of a grid (h, w).
 
     A position is a token of a map, or for the bias an offset between two tokens of a window. The
-    table of another grid is resized when it is loaded, each column as an image. That grid must
-    be square, since a state dict does not store its shape.
+    table of another grid is resized when it is loaded, each column as an image. The metadata of
+    torch's state dicts have the grid. Where they are lost, as in safetensors and in this package's
+    reading of files, a table with as many rows as this one's is taken to have the same grid, and
+    any other to have a square one; loading fails if its number of rows is no square.
     """
 
     def __init__(self, grid: Size):
@@ -42,12 +45,41 @@ class PositionTable(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         (name,) = self._parameters
-        table = state_dict.get(prefix + name)
-        if table is not None and table.shape[-2] != prod(self.grid):
-            side = isqrt(table.shape[-2])
-            images = table.mT.unflatten(-1, (side, side))  # (..., columns, side, side)
-            state_dict[prefix + name] = resize(images, self.grid).flatten(-2).mT.contiguous()
+        key = prefix + name
+        table = state_dict.get(key)
+        if table is not None and table.ndim > 1:
+            metadata, *_, errors = args
+            grid = self.find_grid(table.shape[-2], metadata.get(GRID))
+            if grid is None:
+                errors.append(
+                    f'{key} has {table.shape[-2]} rows, which is the number of positions of no '
+                    f'square grid. The file does not say the shape of another one, so the table '
+                    f'cannot be resized to the grid {self.grid}. Load it into a model with the '
+                    'window_size and pretrain_img_size that it was trained with'
+                )
+            elif grid != self.grid:
+                images = table.mT.unflatten(-1, grid)  # (..., columns, h, w)
+                state_dict[key] = resize(images, self.grid).flatten(-2).mT.contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def find_grid(self, num_rows: int, stored: Size | None) -> Size | None:
+        """Return the grid of a table with ``num_rows``: the stored one, else this one's or a square
+        one, or None if it cannot be known.
+        """
+        if stored is not None and prod(stored) == num_rows:
+            return stored
+        if num_rows == prod(self.grid):
+            return self.grid
+        side = isqrt(num_rows)
+        return (side, side) if side**2 == num_rows else None
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Tensor], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, '_metadata', None)  # a plain dict of the caller's has none
+        if metadata is not None:
+            metadata[prefix[:-1]][GRID] = self.grid
 
 
 class PositionEmbedding(PositionTable):

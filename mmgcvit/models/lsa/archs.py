@@ -1,17 +1,21 @@
 """Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from ..layers.arguments import (
+    ImageSize,
     are_ints,
     check_bool,
     check_divisors,
+    check_drop_path_rate,
     check_int,
     check_ints,
     check_mlp_ratio,
     is_sequence,
     require,
+    resolve_img_size,
 )
 
 Shifts = tuple[tuple[int, int], ...]  # (dy, dx) in pixels
@@ -24,7 +28,7 @@ CIFAR_OBLIQUE = ((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2
 CIFAR_SHIFTS = CIFAR_STRAIGHT + CIFAR_OBLIQUE
 
 
-@dataclass
+@dataclass(frozen=True)
 class LSAArch:
     """The hyperparameters of an LSA variant.
 
@@ -38,15 +42,15 @@ class LSAArch:
         padding: Zeros around each copy of the image in pixels.
         shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None
             there are no copies, and all blocks have global attention.
-        num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is
-            ``num_heads``.
+        num_kv_heads: Key/value heads of each stage, shared by groups of query heads. None: as many
+            as query heads. :attr:`kv_heads` has the numbers.
         shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border
             of the padded image, with ``'reflect'`` the mirrored image.
         shared_conv: Whether all copies share one patch embedding.
         shared_position: Whether all copies share one position embedding.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         drop_path_rate: Drop path rate of every block in training.
-        img_size: Side of the training images in pixels.
+        img_size: Size of the training images in pixels, an int or a pair (height, width).
 
     Raises:
         ValueError: One of the numbers, the shifts, their mode or a flag is invalid.
@@ -65,46 +69,90 @@ class LSAArch:
     shared_position: bool = False
     mlp_ratio: float = 4.0
     drop_path_rate: float = 0.1
-    img_size: int = 224
+    img_size: ImageSize = 224
 
     def __post_init__(self) -> None:
         is_list = is_sequence(self.embed_dims) and len(self.embed_dims) > 0
-        expected = 'a list of ints of at least 1, one for each stage'
-        require('embed_dims', self.embed_dims, is_list, expected)
-        self.num_kv_heads = self.num_heads if self.num_kv_heads is None else self.num_kv_heads
-        for name in ('embed_dims', 'depths', 'num_heads', 'num_kv_heads'):
-            check_ints(name, getattr(self, name), len(self.embed_dims))
+        stages = 'a list of ints of at least 1, one for each stage'
+        require('embed_dims', self.embed_dims, is_list, stages)
+        num_stages = len(self.embed_dims)
+        check_ints('embed_dims', self.embed_dims, num_stages)
+        check_ints('depths', self.depths, num_stages)
+        check_ints('num_heads', self.num_heads, num_stages)
+        check_ints('num_kv_heads', self.kv_heads, num_stages)
+        check_divisors('num_heads', self.num_heads, self.embed_dims)
+        check_divisors('num_kv_heads', self.kv_heads, self.num_heads)
         check_int('kernel_size', self.kernel_size)
         check_int('stride', self.stride)
         check_int('padding', self.padding, minimum=0)
-        check_mlp_ratio(self.mlp_ratio, self.embed_dims)
-        if self.shifts is not None:
-            is_valid = (
-                is_sequence(self.shifts)
-                and len(self.shifts) > 1
-                and all(are_ints(shift, 2, -inf) for shift in self.shifts)
-                and tuple(self.shifts[0]) == (0, 0)
-            )
-            expected = 'None, or at least two pairs (dy, dx), the first (0, 0)'
-            require('shifts', self.shifts, is_valid, expected)
+        check_shifts(self.shifts)
         is_mode = self.shift_mode in SHIFT_MODES
         require('shift_mode', self.shift_mode, is_mode, f'one of {", ".join(SHIFT_MODES)}')
         check_bool('shared_conv', self.shared_conv)
         check_bool('shared_position', self.shared_position)
-        check_divisors('num_heads', self.num_heads, self.embed_dims)
-        check_divisors('num_kv_heads', self.num_kv_heads, self.num_heads)
+        check_mlp_ratio(self.mlp_ratio, self.embed_dims)
+        check_drop_path_rate(self.drop_path_rate)
+        resolve_img_size(self.img_size, 'img_size')
+
+    @property
+    def kv_heads(self) -> tuple[int, ...]:
+        """Key/value heads of each stage."""
+        return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
 
 
-CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
-IMAGENET_T = {'kernel_size': 7, 'stride': 7, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
-IMAGENET_S = {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS}
+def check_shifts(shifts: Any) -> None:
+    """Raise a ValueError unless shifts are None, or at least two pairs (dy, dx), the first (0, 0)."""
+    is_valid = shifts is None or (
+        is_sequence(shifts)
+        and len(shifts) > 1
+        and all(are_ints(shift, 2, -inf) for shift in shifts)
+        and tuple(shifts[0]) == (0, 0)
+    )
+    require('shifts', shifts, is_valid, 'None, or at least two pairs (dy, dx), the first (0, 0)')
+
+
+CIFAR_TINY = LSAArch(
+    embed_dims=(192, 192, 192, 192),
+    depths=(2, 4, 4, 4),
+    num_heads=(3, 3, 3, 3),
+    num_kv_heads=(1, 1, 1, 1),
+    kernel_size=3,
+    stride=1,
+    padding=1,
+    shifts=CIFAR_SHIFTS,
+    img_size=32,
+)
+CIFAR_SMALL = replace(
+    CIFAR_TINY, embed_dims=(384, 384, 384, 384), num_heads=(6, 6, 6, 6), num_kv_heads=None
+)
+CIFAR_BASE = replace(
+    CIFAR_SMALL,
+    embed_dims=(768, 768, 768, 768),
+    depths=(3, 3, 3, 3),
+    num_heads=(12, 12, 12, 12),
+)
+IMAGENET_TINY = LSAArch(
+    embed_dims=(192, 192, 192, 192),
+    depths=(2, 4, 4, 4),
+    num_heads=(4, 4, 4, 4),
+    kernel_size=7,
+    stride=7,
+    padding=0,
+    shifts=IMAGENET_SHIFTS,
+)
+IMAGENET_SMALL = LSAArch(
+    embed_dims=(64, 192, 384),
+    depths=(2, 2, 10),
+    num_heads=(2, 6, 12),
+    kernel_size=4,
+    stride=4,
+    padding=0,
+    shifts=IMAGENET_SHIFTS,
+)
 ARCHS = {
-    #                          C                     depths        heads
-    'imagenet-tiny': LSAArch((192, 192, 192, 192), (2, 4, 4, 4), (4, 4, 4, 4), **IMAGENET_T),
-    'imagenet-small': LSAArch((64, 192, 384), (2, 2, 10), (2, 6, 12), **IMAGENET_S),
-    'cifar-tiny': LSAArch(
-        (192, 192, 192, 192), (2, 4, 4, 4), (3, 3, 3, 3), num_kv_heads=(1, 1, 1, 1), **CIFAR
-    ),
-    'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
-    'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
+    'imagenet-tiny': IMAGENET_TINY,
+    'imagenet-small': IMAGENET_SMALL,
+    'cifar-tiny': CIFAR_TINY,
+    'cifar-small': CIFAR_SMALL,
+    'cifar-base': CIFAR_BASE,
 }

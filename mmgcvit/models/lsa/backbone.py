@@ -98,27 +98,25 @@ class LSA(PyramidBackbone):
         init_cfg: InitCfg = None,
     ):
         check_bool('with_cp', with_cp)
-        variant = resolve_arch(arch, self.archs)
+        variant = resolve_arch(arch, self.archs, LSAArch)
         num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages)
-        if pretrain_img_size is None:
-            pretrain_img_size = variant.img_size
-        drop_path_rate = resolve_drop_path_rate(drop_path_rate, variant)
-        if out_indices is None:
-            out_indices = range(num_stages)
+        is_default_size = pretrain_img_size is None
+        img_size = resolve_img_size(variant.img_size if is_default_size else pretrain_img_size)
+        grids = compute_grids(img_size, variant)
+        rate = resolve_drop_path_rate(drop_path_rate, variant)
         super().__init__(
             in_channels=in_channels,
             stage_dims=variant.embed_dims,
-            out_indices=out_indices,
+            out_indices=range(num_stages) if out_indices is None else out_indices,
             frozen_stages=frozen_stages,
             lora_rank=lora_rank,
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
         self.stem = self.stem_type(in_channels, variant)
-        grids = compute_grids(resolve_img_size(pretrain_img_size), variant)
         self.stages = nn.ModuleList(
-            self.stage_type(variant, i, grids[i], windows[i], drop_path_rate, with_cp)
+            self.stage_type(variant, i, grids[i], windows[i], rate, with_cp)
             for i in range(self.num_stages)
         )
         # Between two stages. Each halves the map.

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
+from ...checkpoints.weights import get_shape
 from ..pretrained import count_blocks, infer_mlp_ratio
 
 POSITION_AND_NORMS = {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'}
@@ -54,14 +55,14 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> di
     """
     blocks = count_blocks(tensors)
     stages = sorted(blocks)[:num_stages]
-    embed_dims = [len(tensors[f'stages.{i}.norm1.weight']) for i in stages]
-    kv_dims = [len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages]
+    embed_dims = [get_shape(tensors, f'stages.{i}.norm1.weight', 1)[0] for i in stages]
+    kv_rows = [get_shape(tensors, f'stages.{i}.blocks.0.attn.kv.weight', 2)[0] for i in stages]
     # How many query heads share a key/value head.
-    group_sizes = [dims // kv for dims, kv in zip(embed_dims, kv_dims, strict=True)]
+    group_sizes = [2 * dims // rows for dims, rows in zip(embed_dims, kv_rows, strict=True)]
     num_convs = sum(name.startswith('stem.convs.') for name in tensors) // 2  # weights and biases
-    position = tensors['stages.0.position.pos_embed']
-    num_positions = len(position) if position.ndim == 3 else 1
-    kernel_size = tensors['stem.convs.0.weight'].shape[-1]
+    position = get_shape(tensors, 'stages.0.position.pos_embed')
+    num_positions = position[0] if len(position) == 3 else 1
+    kernel_size = get_shape(tensors, 'stem.convs.0.weight', 4)[-1]
     shifts = ((0, 0),) * max(num_convs, num_positions)
     return {
         'embed_dims': tuple(embed_dims),

@@ -91,7 +91,7 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         embed_dims = arch.embed_dims[index]
         num_heads = arch.num_heads[index]
-        num_kv_heads = arch.num_kv_heads[index]
+        num_kv_heads = arch.kv_heads[index]
         shifts = arch.shifts if index == 0 else None
         # The copies share a position embedding, or each has its own.
         num_copies = None if shifts is None or arch.shared_position else len(shifts)

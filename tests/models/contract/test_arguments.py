@@ -4,6 +4,7 @@ Modules: `mmgcvit/models/layers/arguments.py`, `mmgcvit/models/base.py`.
 """
 
 import re
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -48,6 +49,7 @@ BOTH = [
     ('arch.mlp_ratio', 0.06, r'mlp_ratio is 0\.06; .* at least one channel of 16'),
     ('arch.num_heads', (3, 2, 4, 8), r'num_heads\[0\] is 3; expected a divisor of 16'),
     ('arch.drop_path_rate', 'x', "drop_path_rate is 'x'; expected a number"),
+    ('arch.drop_path_rate', False, 'drop_path_rate is False; expected a number'),
     ('window_size', (7, 7, 14), WINDOWS),
     ('window_size', 7.0, WINDOWS),
     ('pretrain_img_size', 31, 'pretrain_img_size is 31; expected at least 32 px'),
@@ -58,9 +60,9 @@ GCVITS = [
     ('arch', 'Large', 'did you mean large'),
     ('arch', ['tiny'], "unknown arch .*'tiny'"),
     ('window_size', (7, 7, None, 7), 'window_size is .*not None'),
-    ('arch.embed_dims', 0, 'embed_dims is 0; expected an int of at least 1'),
-    ('arch.embed_dims', True, 'embed_dims is True; expected an int of at least 1'),
-    ('arch.embed_dims', 16.0, r'embed_dims is 16\.0; expected an int of at least 1'),
+    ('arch.embed_dims', 3, 'embed_dims is 3; expected an int of at least 4'),
+    ('arch.embed_dims', True, 'embed_dims is True; expected an int of at least 4'),
+    ('arch.embed_dims', 16.0, r'embed_dims is 16\.0; expected an int of at least 4'),
     ('arch.layer_scale', True, r'layer_scale is True; expected None .* or a number'),
     ('arch.layer_scale', float('nan'), r'layer_scale is nan; expected None .* or a number'),
 ]
@@ -73,7 +75,8 @@ LSAS = [
     ('arch.kernel_size', 0, 'kernel_size is 0; expected an int of at least 1'),
     ('arch.stride', True, 'stride is True; expected an int of at least 1'),
     ('arch.padding', -1, 'padding is -1; expected an int of at least 0'),
-    ('arch.img_size', 16, 'pretrain_img_size is 16; expected at least 32 px'),
+    ('arch.img_size', 16, '^img_size is 16; expected at least 32 px'),
+    ('arch.img_size', 'x', "^img_size is 'x'; expected at least 32 px"),
     ('arch.shared_conv', 'no', "shared_conv is 'no'; expected True or False"),
     ('arch.shifts', ((0, 0),), SHIFTS),
     ('arch.shifts', ((1, 0), (0, 0)), SHIFTS),
@@ -121,11 +124,29 @@ def test_single_numbers_that_are_not_positive_ints_are_named(value):
     for name in ('kernel_size', 'stride'):
         with pytest.raises(ValueError, match=f'^{name} is .*; expected an int of at least 1'):
             LSAArch(**{**LSA_ARCH, name: value})
-    with pytest.raises(ValueError, match=r'^embed_dims is .*; expected an int of at least 1'):
+    with pytest.raises(ValueError, match=r'^embed_dims is .*; expected an int of at least 4'):
         GCViTArch(**{**GCVIT, 'embed_dims': value})
     for build in (small_gcvit, small_lsa):
         with pytest.raises(ValueError, match=r'^in_channels is .*; expected an int of at least 1'):
             build(in_channels=value)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('drop_path_rate', 5), ('drop_path_rate', 'x'), ('img_size', 'x')]
+)
+def test_numbers_of_an_arch_are_checked_also_if_an_argument_replaces_them(name, value):
+    """``drop_path_rate`` and ``pretrain_img_size`` of the backbone take their places."""
+    with pytest.raises(ValueError, match=f'^{name} is {value!r}'):
+        LSA({**LSA_ARCH, name: value}, pretrain_img_size=224, drop_path_rate=0.1)
+    if name in GCVIT:
+        with pytest.raises(ValueError, match=f'^{name} is {value!r}'):
+            GCViT({**GCVIT, name: value}, drop_path_rate=0.1)
+
+
+@pytest.mark.parametrize('arch', [GCViT.archs['tiny'], LSA.archs['cifar-tiny']])
+def test_an_arch_that_all_models_share_cannot_be_changed(arch):
+    with pytest.raises(FrozenInstanceError):
+        arch.depths = (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize('build', [small_gcvit, small_lsa])

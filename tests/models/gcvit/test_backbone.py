@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import compute_drop_path_rates
 from mmgcvit.models.gcvit.global_query import count_poolings
+from mmgcvit.models.gcvit.stage import Stage
 
 from ..contract.backbones import GCVIT, backpropagate
 
@@ -39,6 +41,26 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
     windows = [(7, 7), (7, 7), (14, 14), (7, 7)]
     for pretrain_img_size, stage_2 in [(384, 1), ((224, 224), 0), ([224, 448], 1)]:
         assert count_poolings(windows, pretrain_img_size) == (3, 2, stage_2, 0)
+
+
+@pytest.mark.parametrize(
+    ('attention_types', 'is_trained'),
+    [
+        ((GlobalWindowAttention, GlobalWindowAttention), True),
+        ((LocalWindowAttention, LocalWindowAttention), False),
+    ],
+)
+def test_the_query_generator_is_trained_if_a_block_uses_it_whatever_the_depth(
+    attention_types, is_trained
+):
+    stage_type = type('OwnStage', (Stage,), {'attention_types': attention_types})
+    model = type('OwnGCViT', (GCViT,), {'stage_type': stage_type})(
+        {**GCVIT, 'depths': (1, 2, 1, 2)}
+    )
+    backpropagate(model.train()(torch.rand(1, 3, 64, 64)))
+    for stage in model.stages:
+        for parameter in stage.global_query.parameters():
+            assert (parameter.requires_grad, parameter.grad is not None) == (is_trained,) * 2
 
 
 def test_a_one_block_stage_leaves_the_query_generator_untrained():

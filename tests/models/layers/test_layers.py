@@ -90,6 +90,34 @@ def test_a_square_grids_embedding_is_resized_when_loaded(side, grid, num_copies,
     torch.testing.assert_close(target.pos_embed.view_as(expected), expected)
 
 
+@given(stored=windows, window=windows)
+def test_a_bias_of_any_window_is_resized_when_loaded_with_torchs_metadata(stored, window, device):
+    """Windows (4, 6) and (6, 4) have as many offsets, in another order."""
+    source = RelativePositionBias(stored, 2).to(device)
+    target = RelativePositionBias(window, 2).to(device)
+    target.load_state_dict(source.state_dict())
+    images = source.relative_position_bias_table.t().unflatten(1, source.grid).unsqueeze(0)
+    expected = torchs(images, target.grid).flatten(2)[0].t()
+    torch.testing.assert_close(target.relative_position_bias_table, expected)
+
+
+def test_a_bias_whose_window_cannot_be_known_is_refused_by_its_key():
+    """A plain dict lacks torch's metadata, as safetensors do."""
+    target = nn.Sequential(RelativePositionBias((7, 7), 2))
+    before = target[0].relative_position_bias_table.clone()
+    weights = dict(nn.Sequential(RelativePositionBias((4, 6), 2)).state_dict())
+    with pytest.raises(
+        RuntimeError, match=r'0\.relative_position_bias_table has 77 rows.*no square'
+    ):
+        target.load_state_dict(weights)
+    assert torch.equal(target[0].relative_position_bias_table, before)
+    same = nn.Sequential(RelativePositionBias((4, 6), 2))
+    same.load_state_dict(weights)
+    assert torch.equal(
+        same[0].relative_position_bias_table, weights['0.relative_position_bias_table']
+    )
+
+
 @pytest.mark.parametrize('rate', [0.0, 0.25, 0.75])
 def test_drop_path_drops_images_at_its_rate_in_training_only(rate, device):
     """Kept images are scaled, so that the mean stays."""
