@@ -13,6 +13,7 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
@@ -447,45 +448,74 @@ def read_image(image: str | Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
             )
         return image
     Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with Image.open(image, formats=[name for name in FORMATS if name in Image.OPEN]) as opened:
-            return decode_image(opened, np.fromfile(image, np.uint8))
-    # Decoders raise errors of any type on damaged files.
-    except Exception as error:
+        with decoder_errors():
+            opened = Image.open(image, formats=formats)
+            content = np.fromfile(image, np.uint8)
+        with opened:
+            return decode_image(opened, content)
+    except ImageError as error:
         raise ValueError(f'{image} cannot be read: {error}') from None
+
+
+class ImageError(ValueError):
+    """An image file cannot be decoded, or training would not read it as it is."""
+
+
+@contextmanager
+def decoder_errors() -> Iterator[None]:
+    """Raise an ImageError where Pillow, OpenCV or the file system fails.
+
+    On damaged files, decoders raise errors of any class. So the block has only calls of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ImageError(str(error)) from error
+
+
+def decode_pixels(content: NDArray[np.uint8], flags: int) -> NDArray[Any]:
+    """Decode the content of a file with OpenCV's flags. Raise an ImageError if that fails."""
+    with decoder_errors():
+        pixels = cv2.imdecode(content, flags)
+    if pixels is None:
+        raise ImageError('OpenCV cannot decode it')
+    return pixels
 
 
 def decode_image(image: Image.Image, content: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Decode an open image, whose file has a ``content``.
 
-    Raise a ValueError if training would not read it.
+    Raise an ImageError if training would not read it.
     """
     if max(image.size) > MAX_ASPECT * min(image.size):
-        raise ValueError(f'one side is over {MAX_ASPECT} times the other')
+        raise ImageError(f'one side is over {MAX_ASPECT} times the other')
     if image.mode == 'LAB':
-        raise ValueError('it has the colour space LAB')
-    image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
-    loaded = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    if loaded is None:
-        raise ValueError('OpenCV cannot decode it')
+        raise ImageError('it has the colour space LAB')
+    with decoder_errors():
+        image.load()  # raises an error if the file is truncated; OpenCV would fill it with grey
+    loaded = decode_pixels(content, cv2.IMREAD_COLOR)
     check_decoders_agree(image, loaded)
     if image.format != 'TIFF':  # Pillow and OpenCV rotate TIFF files
-        stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        stored = decode_pixels(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if not np.array_equal(loaded, rotate(stored, image)):
-            raise ValueError('OpenCV would ignore its EXIF rotation')
-    pixels = np.atleast_3d(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))[..., :3]
+            raise ImageError('OpenCV would ignore its EXIF rotation')
+    pixels = np.atleast_3d(decode_pixels(content, cv2.IMREAD_UNCHANGED))[..., :3]
     if pixels.dtype != np.uint8 and (pixels.dtype != np.uint16 or 0 < pixels.max() < 4096):
-        raise ValueError('it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits')
+        raise ImageError('it has 12 bits in 16, 32 bits or floats. Scale it to 8 bits')
     if image.format != 'MPO':  # cameras may write a preview behind the photo
-        pages = [getattr(page, 'tag_v2', {}).get(254, 0) for page in ImageSequence.Iterator(image)]
+        with decoder_errors():
+            frames = ImageSequence.Iterator(image)
+            pages = [getattr(page, 'tag_v2', {}).get(254, 0) for page in frames]
         # The tag NewSubfileType: bit 0 is for smaller copies, bit 2 for masks.
         if sum(not kind & 5 for kind in pages) > 1:
-            raise ValueError('it has several pages or frames. Save each as an image')
+            raise ImageError('it has several pages or frames. Save each as an image')
     return loaded
 
 
 def check_decoders_agree(image: Image.Image, loaded: NDArray[Any]) -> None:
-    """Raise a ValueError if OpenCV has loaded other pixels than Pillow from a TIFF, PPM or BMP file.
+    """Raise an ImageError if OpenCV has loaded other pixels of a TIFF, PPM or BMP file than Pillow.
 
     Examples are TIFF files with a fourth band that is marked as transparency, and PGM files of 10
     bits. Colours that are multiplied by alpha are not compared.
@@ -499,9 +529,10 @@ def check_decoders_agree(image: Image.Image, loaded: NDArray[Any]) -> None:
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         pixels = np.repeat(grey[..., None], 3, axis=2)
     else:
-        pixels = np.asarray(image.convert('RGB'))[..., ::-1]
+        with decoder_errors():
+            pixels = np.asarray(image.convert('RGB'))[..., ::-1]
     if pixels.shape != loaded.shape or cv2.absdiff(np.ascontiguousarray(pixels), loaded).max() > 2:
-        raise ValueError('Pillow and OpenCV decode it to other pixels. Save it as 8-bit PNG')
+        raise ImageError('Pillow and OpenCV decode it to other pixels. Save it as 8-bit PNG')
 
 
 def rotate(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:

@@ -1,11 +1,17 @@
-"""Masks of an ONNX file are pasted only where their boxes are, as if into the whole image."""
+"""Masks of an ONNX file are pasted only where their boxes are, as if into the whole image. Damaged
+files are refused, and faults of the program are not taken for them.
+"""
 
+import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.export import onnx_predictor
-from mmgcvit.export.onnx_predictor import collect_masks, paste_masks
+from mmgcvit.export.onnx_predictor import collect_masks, paste_masks, read_image
+
+from ..conftest import picture_of
 
 
 def paste_everywhere(probabilities, box, shape):
@@ -49,3 +55,21 @@ def test_masks_that_would_need_much_memory_are_crops(monkeypatch):
     np.testing.assert_array_equal(np.stack([*crops]), array)
     np.testing.assert_array_equal(np.stack([*crops[np.array([2, 0])]]), array[[2, 0]])
     assert collect_masks(iter(()), 0, (50, 60)).shape == (0, 50, 60)
+
+
+def test_a_damaged_file_is_refused_and_a_fault_of_the_program_is_raised(tmp_path, monkeypatch):
+    path = tmp_path / 'a.png'
+    with pytest.raises(ValueError, match=r'a\.png cannot be read: .*No such file'):
+        read_image(path)
+    cv2.imwrite(str(path), picture_of(40, 50))
+    assert read_image(path).shape == (40, 50, 3)
+
+    def fail(*_):
+        raise KeyError('a fault')
+
+    monkeypatch.setattr(onnx_predictor, 'check_decoders_agree', fail)
+    with pytest.raises(KeyError, match='a fault'):
+        read_image(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r'a\.png cannot be read: '):
+        read_image(path)
