@@ -339,7 +339,7 @@ def has_written_objects(image: ObjectImage, written: WrittenPicture) -> bool:
     return bool(matches.any(0).all() and matches.any(1).all())
 
 
-def scale_object(record: JsonObject, size: Size, read_size: Size) -> WrittenObject:
+def scale_object(record: Mapping[str, Any], size: Size, read_size: Size) -> WrittenObject:
     """Return the object of a record in an image that was ``size`` and is ``read_size``, as
     (width, height).
     """

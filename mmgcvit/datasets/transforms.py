@@ -239,7 +239,7 @@ def choose_corner(
     """Return the [left, top] of a random tile in an image of (width, height), which shows the pixel
     [x, y] if it is given.
     """
-    lowest = np.zeros(2, int)
+    lowest: NDArray[np.int64] = np.zeros(2, np.int64)
     highest = np.subtract(image_size, side).clip(0)
     if shown is not None:
         lowest = np.clip(shown - side + 1, 0, highest)

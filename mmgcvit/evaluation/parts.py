@@ -39,10 +39,10 @@ class Part:
         height, width = cut.shape[:2]
         corner = np.array([self.left, self.top] * 2, np.float32)
         boxes = (objects.boxes - corner).clip(0, [width, height] * 2).astype(np.float32)
-        is_shown = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        is_shown = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1), bool)
         masks = None
         if objects.masks is not None:
-            masks = np.asarray(objects.masks)[is_shown, rows, columns]
+            masks = np.asarray(objects.masks, bool)[is_shown, rows, columns]
         shown = replace(objects, masks=None, ignored=None).select(is_shown)
         return cut, replace(shown, boxes=boxes[is_shown], masks=masks)
 

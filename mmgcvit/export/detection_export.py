@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference.predictor import Predictor
 from .task_export import NOT_WRITTEN, Arrays, Size, TaskExport, Tolerance
+
+if TYPE_CHECKING:
+    from .detector_graph import DetectorGraph
 
 
 class DetectionExport(TaskExport[Any]):
@@ -97,7 +100,10 @@ class DetectionExport(TaskExport[Any]):
 
 
 def make_masks(
-    logits: NDArray[np.float32], graph: nn.Module, predictor: Predictor[Any], size: tuple[int, int]
+    logits: NDArray[np.float32],
+    graph: 'DetectorGraph',
+    predictor: Predictor[Any],
+    size: tuple[int, int],
 ) -> NDArray[np.bool_]:
     """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
     # It imports onnxruntime, which may be missing.

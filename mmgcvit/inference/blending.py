@@ -75,7 +75,7 @@ def segment_in_tiles(
     columns = weigh_tiles(width, side)
     ends = [*(row.start for row in rows[1:]), height]
     label_map = np.empty((height, width), np.int32)
-    band = None
+    band: Tensor | None = None
     for row, end in zip(rows, ends, strict=True):
         for begin in range(0, len(columns), tiles_per_batch):
             batch = columns[begin : begin + tiles_per_batch]
@@ -86,6 +86,7 @@ def segment_in_tiles(
                     band = logits.new_zeros(len(logits), len(row.weights), width)
                 weights = row.weights[:, None] * column.weights
                 band[..., column.pixels] += logits * weights.to(logits.device)
+        assert band is not None  # each row has tiles
         # No later tile reaches these rows.
         num_done = end - row.start
         label_map[row.start : end] = choose_classes(band[:, :num_done]).cpu().numpy()

@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...config import find_max_objects, iter_dicts, iter_transforms
-from ..annotations import JsonObject, LabelledObject, Size
+from ..annotations import JsonObject, LabelledObject, Size, Unusable
 from ..coco_content import (
     CocoAnnotation,
     CocoEntries,
@@ -74,8 +74,13 @@ class ListedObjects:
     @property
     def sizes(self) -> list[Size]:
         """The (width, height) of the image of each object."""
-        sizes = [image.size for image in self.images]
+        sizes = self.image_sizes
         return [sizes[index] for index in self.image_indices.tolist()]
+
+    @property
+    def image_sizes(self) -> list[Size]:
+        """The (width, height) of each image, which all have a valid one."""
+        return [image.size for image in self.images if not isinstance(image.size, Unusable)]
 
     def select(self, is_selected: NDArray[np.bool_]) -> ObjectSplit:
         """Return records of all images, with those of their objects that are selected."""
@@ -85,7 +90,7 @@ class ListedObjects:
             made = make_object(annotation, self.class_names[number])
             objects[self.image_indices[number]].append(made)
         images = [
-            ObjectImage(name=image.file_name, id=image.id, size=image.size, objects=own)
+            ObjectImage(name=str(image.file_name), id=image.id, size=image.size, objects=own)
             for image, own in zip(self.images, objects, strict=True)
         ]
         return ObjectSplit(self.image_folder, images, self.categories)
@@ -119,8 +124,8 @@ def check_coco(
     if read.content is None:
         return CheckedFile(read.report)
     content = read.content
-    names = [category.name for category in content.categories]
-    classes = dataset.metainfo.get('classes') or names
+    names = [str(category.name) for category in content.categories]
+    classes: Sequence[str] = dataset.metainfo.get('classes') or names
     image_folder = Path(dataset.data_prefix.get('img', ''))
     listed = list_objects(content, classes, image_folder)
     with_masks = any(transform.get('with_mask') for transform in iter_transforms(settings))
@@ -145,7 +150,9 @@ def check_coco(
             f'{path}: training takes ignored objects for background, because an assigner of the '
             'model has no ignore_iof_thr above 0'
         )
-    images = [ImageFile(str(image_folder / each.file_name), each.size) for each in listed.images]
+    images = []
+    for each, size in zip(listed.images, listed.image_sizes, strict=True):
+        images.append(ImageFile(str(image_folder / str(each.file_name)), size))
     report = read.report + Report(issues=issues, notes=notes, summaries=[summary])
     return CheckedFile(report, images)
 
