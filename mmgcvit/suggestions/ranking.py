@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ def rank(uncertainty: NDArray[np.float64], features: Features, known: Features) 
         features: The features of the pictures.
         known: Those of the training pictures. Without any, all distances begin at 1.
     """
-    distances: NDArray[np.floating[Any]] = np.ones(len(features))
+    distances: NDArray[np.float64] = np.ones(len(features))
     if len(known):
         distances = compute_distances(features, known).min(1)
     ranking: list[Ranked] = []

@@ -5,7 +5,7 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N
     window, nH heads, d = C/nH.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -57,7 +57,7 @@ class Stage(nn.Module):
 
     global_query_type: type[nn.Module] = GlobalQueryGenerator
     # The first is that of even blocks, the second that of odd ones.
-    attention_types: tuple[type[WindowAttention], ...] = (
+    attention_types: tuple[Callable[[int, int, Window], WindowAttention], ...] = (
         LocalWindowAttention,
         GlobalWindowAttention,
     )
@@ -77,11 +77,13 @@ class Stage(nn.Module):
         num_heads = arch.num_heads[index]
         self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
         self.blocks = nn.ModuleList()
+        uses_global_query = False
         for i, drop_path_rate in enumerate(drop_path_rates):
             attention_type = self.attention_types[i % len(self.attention_types)]
             attn = attention_type(dims, num_heads, window_size)
+            uses_global_query = uses_global_query or attn.uses_global_query
             self.blocks.append(Block(dims, attn, arch.mlp_ratio, arch.layer_scale, drop_path_rate))
-        if not any(block.attn.uses_global_query for block in self.blocks):
+        if not uses_global_query:
             # A stage of one block has no global attention, but the authors' code has a generator
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.

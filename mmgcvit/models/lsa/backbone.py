@@ -101,9 +101,8 @@ class LSA(PyramidBackbone):
         variant = resolve_arch(arch, self.archs, LSAArch)
         num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages)
-        is_default_size = pretrain_img_size is None
-        img_size = resolve_img_size(variant.img_size if is_default_size else pretrain_img_size)
-        grids = compute_grids(img_size, variant)
+        img_size = variant.img_size if pretrain_img_size is None else pretrain_img_size
+        grids = compute_grids(resolve_img_size(img_size), variant)
         rate = resolve_drop_path_rate(drop_path_rate, variant)
         super().__init__(
             in_channels=in_channels,
