@@ -30,7 +30,7 @@ PACKAGE = Path(mmgcvit.__file__).parent
 # Where a message has a value, the command line has this.
 VALUE = 'value'
 # A command line ends where a sentence goes on.
-LINE = re.compile(r"mmgcvit ([\w-]+)((?: (?!and |or |for |with )[^\s'`.,;()]+(?:\.\w+)?)*)")
+LINE = re.compile(r"mmgcvit ([\w-]+)((?: (?!and |or |for |with )[^\s'`.,;()]+(?:\.\w+)*)*)")
 
 
 def join_text(node):

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import ceil, nan
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files import write_figure
 from ..runs import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 EXAMPLE = 'mmgcvit plot work_dirs/photos work_dirs/photos2'
 PAGE = 'docs/look_at_a_run.md'  # explains the command
@@ -107,7 +109,7 @@ def read_session(file: Path) -> Curves:
     return curves
 
 
-def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> Figure:
+def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> 'Figure':
     """Draw a panel for each key (without keys: all but ``base_lr`` and :data:`DETAILED_SCORES`), with
     the key's curve of each named run.
     """
@@ -123,6 +125,8 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> Figure:
     panels = [panel for panel in panels if panel[0] in keys]
     num_columns = min(3, len(panels))
     num_rows = ceil(len(panels) / num_columns)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5 * num_columns, 3.2 * num_rows), layout='constrained')
     for position, panel in enumerate(panels, start=1):
         key, unit = panel

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +41,8 @@ def are_within_a_pixel(mask: Mask, polygons: Sequence[Polygon], size: Size) -> b
             return False
     else:
         inside = draw_polygons(mask, window)
+    import cv2  # imported here, because most outlines need not be drawn
+
     written = draw_polygons(polygons, window)
     square = np.ones((3, 3), np.uint8)
     largest = cv2.dilate(written, square)

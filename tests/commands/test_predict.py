@@ -289,7 +289,8 @@ def test_predictions_are_written_as_labels_that_check_data_reads(predict, task, 
     mark = json.loads(Path('to correct/made_by.json').read_text())
     assert [*mark['labels']] == ['a.png', 'b.jpg', 'c.png']
     assert mark['checkpoint'].endswith('epoch_1.pth')
-    split = read_folder('to correct', {'segmentation': 'semantic'}.get(task)).splits['train']
+    option = {'segmentation': 'semantic'}.get(task)
+    split = read_folder('to correct', option, pseudo_labels=True).splits['train']
     assert sorted(path.name for path in split.image_paths) == [*mark['labels']]
     found = sum((Counter(names) for names in split.list_classes()), Counter())
     assert found == Counter(

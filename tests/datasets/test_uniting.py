@@ -131,9 +131,9 @@ def test_the_united_dataset_says_what_its_folders_say(kinds, classes, with_val):
     with TemporaryDirectory() as name:
         folders = [Path(name, 'first/data'), Path(name, 'second')]
         for number, (folder, kind) in enumerate(zip(folders, kinds, strict=True)):
-            WRITERS[kind](folder, ['oak', 'elm'], classes[number], 200 * number)
+            WRITERS[kind](folder, ['oak', 'elm'], classes[number], 1000 * number)
             if with_val[number]:
-                WRITERS[kind](folder, ['fir'], classes[number], 200 * number + 100, 'val')
+                WRITERS[kind](folder, ['fir'], classes[number], 1000 * number + 500, 'val')
         task = TASKS.get(kinds[0])
         alone = [read_folder(folder, task) for folder in folders]
         united = read_folders(folders, task)

@@ -34,6 +34,7 @@ LINES = [
     ),
     (
         'train --data photos --start run --work-dir started --device cpu --epochs 1 --workers 0 '
+        '--pseudo-labels --similar-classes keep '
         '--image-size 64 --cfg-options train_dataloader.num_batch_per_epoch=1 '
         'val_dataloader.num_batch_per_epoch=1',
         'started/last_checkpoint',
@@ -68,7 +69,11 @@ LINES = [
         '--score-thr 0 --measure --pixel-size 0.65um',
         'measured/objects.csv',
     ),
-    ('check-data photos --task segment --augmented strong --contact-sheet a.jpg', 'a.jpg'),
+    (
+        'check-data photos --task segment --augmented strong --contact-sheet a.jpg '
+        '--pseudo-labels --similar-classes keep',
+        'a.jpg',
+    ),
     (
         'check-data CONFIG --images 1 --augmented --contact-sheet b.jpg '
         '--cfg-options train_dataloader.num_workers=0',

@@ -1,4 +1,7 @@
-"""The texts of a clone are those of a release only if each of them is (RELEASING.md)."""
+"""The texts of a clone are those of a release only if each of them is (RELEASING.md).
+
+Modules: `tools/installation/release_texts.py`.
+"""
 
 import re
 
