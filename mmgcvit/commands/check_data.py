@@ -138,9 +138,6 @@ def check_config_data(args: Namespace, path: Path) -> int | None:
 
     Return 1 if a problem would stop a run, and None otherwise.
     """
-    from ..datasets.checks.datasets import check_datasets
-    from ..datasets.checks.sources import check_presence
-
     if args.augmented not in (None, 'light'):
         raise UserError(
             f"--augmented {args.augmented} is for a FOLDER. '--augmented' draws what a config sets"
@@ -149,6 +146,10 @@ def check_config_data(args: Namespace, path: Path) -> int | None:
         if getattr(args, name):
             raise UserError(f'{format_option(name)} is for a FOLDER. Remove it')
     cfg = read_located_config(path, args.cfg_options)
+    # Imported after the config is found, because they import torch, which takes seconds.
+    from ..datasets.checks.datasets import check_datasets
+    from ..datasets.checks.sources import check_presence
+
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
