@@ -253,6 +253,15 @@ def test_folders_of_other_tasks_are_rejected(tmp_path):
     assert united.annotation_types == ('boxes',)
 
 
+def test_labels_of_a_classifier_that_saw_one_class_are_read_beside_other_images(tmp_path):
+    folder = write_labels(tmp_path / 'labels', 'class folders', ['oak.png'])
+    with pytest.raises(UserError, match=r'has only the class cat\. A classifier needs two or more'):
+        read_folder(folder, pseudo_labels=True)
+    write_classes(tmp_path / 'own', ['elm', 'fir'], ['cat', 'dog'], 300)
+    dataset = read_folders([folder, tmp_path / 'own'], pseudo_labels=True)
+    assert dataset.splits['train'].count_classes() == {'cat': 3, 'dog': 2}
+
+
 def test_classes_without_names_cannot_be_united(tmp_path):
     for name in ('a', 'b'):
         write_maps(tmp_path / name, ['oak', 'elm'], ['cat', 'dog'], 100 * (name == 'b'))

@@ -89,9 +89,10 @@ def find_wrong_folders(folder: Folder, found: Images, depth: int) -> str:
 def find_wrong_files(folder: Folder, classes: Sequence[str], depth: int) -> str:
     """Return why class folders for training cannot be used, or ''.
 
-    There is only one, or files that look like annotations are among the images.
+    There is only one, or files that look like annotations are among the images. A folder of
+    ``predict --labels`` may have one, since the model may see one class in all pictures.
     """
-    if len(classes) == 1:
+    if len(classes) == 1 and not folder.origin_files:
         return f'has no annotations, and for training only the class folder {classes[0]}'
     annotations = [  # files in class folders, beside the images
         file

@@ -80,6 +80,11 @@ def read_folders(
     datasets = [read_alone(folder, task) for folder in folders]
     check_options(datasets, pseudo_labels=pseudo_labels, similar_classes=similar_classes)
     united = unite(datasets, similar_classes)
+    if united.annotation_types == ('classes',) and len(united.classes) == 1:
+        raise UserError(
+            f'{united.place} has only the class {united.classes[0]}. A classifier needs two or more: '
+            'add a folder of images of the others (train --data A --data B)'
+        )
     return judge_together(united, pseudo_labels=pseudo_labels)
 
 

@@ -68,7 +68,8 @@ def test_classes_of_any_name_are_read_back_or_refused(task, name, classes):
             cv2.imwrite(str(photo), pixels)
             labels.add(str(photo), (WIDTH, HEIGHT), prediction)
         labels.finish()
-        dataset = read_folder(folder, 'semantic' if task == 'segmentation' else None)
+        option = 'semantic' if task == 'segmentation' else None
+        dataset = read_folder(folder, option, pseudo_labels=True)
     assert {*dataset.classes} == {*classes}
     assert {each for names in dataset.splits['train'].list_classes() for each in names} == {
         *classes
@@ -103,7 +104,7 @@ def test_cocos_80_classes_have_cocos_ids_in_the_data_of_all_formats_and_in_predi
         for each in content['annotations']:
             each['category_id'] = numbers[each['category_id']]
         file.write_text(json.dumps(content))
-    split = read_folder(tmp_path / 'labels').splits['train']
+    split = read_folder(tmp_path / 'labels', pseudo_labels=True).splits['train']
     ids = {each.name: each.id for each in split.categories}
     assert ids == {each['name']: each['id'] for each in coco}
     records = found.make_records(make_coco_categories(classes))
