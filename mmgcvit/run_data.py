@@ -305,7 +305,7 @@ class DataRun(MovedRun):
         If the config was edited, so that it has no annotations of its own, the name is '', which
         stands for the folder of images.
         """
-        made = find_made(Path(self.training_data.ann_file), self.work_dir)
+        made = find_made(Path(self.training_data['ann_file']), self.work_dir)
         return read_first_name(self.folder / made) if made else ''
 
     def search_data(self) -> list[Path | None]:

@@ -19,6 +19,7 @@ from .records import (
     DatasetInfo,
     LabelledImage,
     MapImage,
+    MapSplit,
     ObjectImage,
     ObjectSplit,
     Split,
@@ -191,7 +192,9 @@ def unite_splits(
             Category(entry['id'], entry['name']) for entry in make_coco_categories(classes)
         ]
         return ObjectSplit(root, number_images(images), categories)
-    return replace(first, image_folder=root, images=images)
+    if isinstance(first, ClassSplit):
+        return ClassSplit(root, [image for image in images if isinstance(image, ClassImage)])
+    return MapSplit(root, [image for image in images if isinstance(image, MapImage)])
 
 
 def make_relative(path: Path, root: Path) -> str:
