@@ -53,6 +53,8 @@ PREDICTIONS, IMAGES, COUNTS, OBJECTS = FILES = (
 DOTS_PER_INCH = 110  # of figures
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
+# What it writes with ``--labels``: a table, and a folder of pictures.
+LABEL_ERRORS = ('label_errors.csv', 'label_errors')
 
 # What ``mmgcvit suggest`` writes.
 SUGGESTIONS = ('suggestions.csv', 'suggestions.jpg')
@@ -282,4 +284,6 @@ def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
         written.update(MISTAKES)
     if names.issuperset(SUGGESTIONS):
         written.update(SUGGESTIONS)
+    if names.issuperset(LABEL_ERRORS):
+        written.update(LABEL_ERRORS)
     return written & names

@@ -9,11 +9,13 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..inference.predictor import Predictor
 from ..inference.results import Classification
 from ..tasks import CLASSIFICATION
 from .counted import CountedEvaluation, CountedScores
 from .intervals import LEVEL, ImageCounts
 from .scoring import ImageScore, make_empty_matrix
+from .suspects import GivenLabel, ImageLabels, Kind, Suspect
 from .verdict import ClassScore
 
 
@@ -66,6 +68,31 @@ class ClassificationEvaluation(CountedEvaluation[Classification]):
     def describe_score(self, score: ImageScore, classes: Sequence[str]) -> str:
         word = 'right' if score.confusion_matrix.is_right else 'wrong'
         return f'{word}, {self.task.score} {score.value:.2f}'
+
+    def find_suspects(
+        self,
+        ground_truth: Classification,
+        prediction: Classification,
+        model: Predictor[Classification],
+    ) -> ImageLabels:
+        given = ground_truth.label
+        found = prediction.label
+        given_score = float(prediction.scores[given])
+        labels = [GivenLabel(given, size=1)]
+        if found == given:
+            return ImageLabels(labels)
+        suspect = Suspect(
+            kind=Kind.SWAPPED,
+            given=given,
+            found=found,
+            given_score=given_score,
+            found_score=float(prediction.scores[found]),
+            size=1,
+        )
+        return ImageLabels(labels, [suspect])
+
+    def describe_kinds(self, classes: Sequence[str]) -> str | None:
+        return 'each image has one class, so a label can only be swapped'
 
     def compute_task_scores(self, scores: CountedScores) -> dict[str, NDArray[np.float64]]:
         return {}

@@ -30,6 +30,8 @@ from .detection_curves import (
 from .matches import LEGEND, draw_matches, match_objects
 from .plots import draw_confusion_matrix, draw_detection_curves
 from .scoring import BACKGROUND, ConfusionMatrix, ImageScore, make_empty_matrix
+from .suspect_objects import find_suspect_objects
+from .suspects import ImageLabels
 from .task_evaluation import DatasetScores, Judgement, ScoreCollector, TaskEvaluation
 from .verdict import ClassScore, ThresholdChoice
 
@@ -144,6 +146,11 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
         scale: float,
     ) -> NDArray[np.uint8]:
         return draw_matches(image, ground_truth, prediction, scale=scale)
+
+    def find_suspects(
+        self, ground_truth: Detections, prediction: Detections, model: Predictor[Detections]
+    ) -> ImageLabels:
+        return find_suspect_objects(ground_truth, prediction, model.score_thr_by_class)
 
     def make_collector(self, num_classes: int) -> DetectionCollector:
         return DetectionCollector(num_classes)

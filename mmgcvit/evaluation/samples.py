@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from numpy.typing import NDArray
 
-from ..config import get_type_name
+from ..config import get_type_name, iter_transforms
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError, get_first_line
 from ..inference.inputs import convert_to_bgr
@@ -53,9 +53,15 @@ def make_loading_pipeline(
     settings: ConfigDict, evaluation: TaskEvaluation[Any, Any], masks: bool
 ) -> list[dict[str, Any]]:
     """Make the part of a dataset's pipeline that loads images and annotations."""
-    steps = settings.get('pipeline', [])
+    # Also those inside of wrappers such as SkipUnreadable, which a run's config has
+    steps = [*iter_transforms(settings)]
     images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
-    annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
+    # Not FilterAnnotations, which leaves out small objects of a training
+    annotations = [
+        step
+        for step in steps
+        if 'Annotations' in get_type_name(step) and 'Filter' not in get_type_name(step)
+    ]
     loading = evaluation.list_loading_steps(images, annotations, settings, masks)
     return [*loading, {'type': evaluation.task.packing}]
 

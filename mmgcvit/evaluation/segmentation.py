@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..inference.drawing import is_background
+from ..inference.predictor import Predictor
 from ..inference.results import Segmentation, make_segmentation
 from ..tasks import SEGMENTATION
 from .counted import CountedEvaluation, CountedScores
 from .scoring import ConfusionMatrix, ImageScore
+from .suspect_regions import find_suspect_regions
+from .suspects import ImageLabels
 from .verdict import ClassScore
 
 
@@ -57,6 +60,21 @@ class SegmentationEvaluation(CountedEvaluation[Segmentation]):
         occurs = union > 0
         iou = matrix.right[occurs] / union[occurs]
         return ImageScore(float(iou.mean()) if len(iou) else 1.0, matrix)
+
+    def find_suspects(
+        self, ground_truth: Segmentation, prediction: Segmentation, model: Predictor[Segmentation]
+    ) -> ImageLabels:
+        return find_suspect_regions(
+            ground_truth.label_map,
+            prediction.label_map,
+            num_classes=len(model.classes),
+            background=self.list_background(model.classes),
+        )
+
+    def describe_kinds(self, classes: Sequence[str]) -> str | None:
+        if self.list_background(classes):
+            return None
+        return 'the classes have no background, so a label can only be misplaced or swapped'
 
     def compute_task_scores(self, scores: CountedScores) -> dict[str, NDArray[np.float64]]:
         matrix = scores.confusion_matrix

@@ -23,6 +23,7 @@ from ..tasks import Task
 from ..thresholds import ScoreThresholds
 from .plots import draw_confusion_matrix
 from .scoring import ConfusionMatrix, ImageScore, make_empty_matrix, summarise_confusion_matrix
+from .suspects import ImageLabels
 from .verdict import ClassScore
 
 
@@ -181,6 +182,18 @@ class TaskEvaluation(ABC, Generic[P, S]):
     ) -> NDArray[np.uint8]:
         """Draw a prediction for a picture that stands beside one of the ground truth."""
         return draw_prediction(image, prediction, palette, scale=scale)
+
+    # Labels
+
+    @abstractmethod
+    def find_suspects(self, ground_truth: P, prediction: P, model: Predictor[P]) -> ImageLabels:
+        """Compare the labels of an image with a model's prediction, which has detections of any
+        score.
+        """
+
+    def describe_kinds(self, classes: Sequence[str]) -> str | None:
+        """Return which kinds of label errors this task cannot have, or None if it has all."""
+        return None
 
     # A dataset
 

@@ -1,0 +1,153 @@
+"""Find the regions of a segmentation map that a model contradicts."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .suspects import Box, GivenLabel, ImageLabels, Kind, Suspect
+
+MIN_SHARE = 1 / 1000  # of the image's pixels: smaller regions are left out
+# A found region with an IoU under this one, but of a similar size, is a misplaced label.
+MAX_MISPLACED_IOU = 0.5
+MAX_SIZE_RATIO = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Connected pixels of a class."""
+
+    label: int
+    mask: NDArray[np.bool_]  # (height, width)
+    box: Box
+    size: int  # in pixels
+
+
+def find_suspect_regions(
+    labels: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    num_classes: int,
+    background: Collection[int],
+) -> ImageLabels:
+    """Compare a segmentation map (height, width) with a predicted one of the same size.
+
+    The score of a region is the share of its pixels that are predicted so. A region of the map is
+    swapped if most of it is predicted as another class, misplaced if the model finds one of its
+    class and size that overlaps less than half, and extra if most of it is predicted as
+    background. A region that the model finds mostly on background is a missing label. Without a
+    background class there are only swapped and misplaced ones.
+    """
+    classes = [label for label in range(num_classes) if label not in background]
+    found_regions = list(iter_regions(predicted, classes))
+    given = []
+    suspects = []
+    misplaced = []
+    for region in iter_regions(labels, classes):
+        shares = count_shares(predicted[region.mask], num_classes)
+        own = float(shares[region.label])
+        none = float(shares[list(background)].sum())
+        shares[[region.label, *background]] = 0
+        other = int(shares.argmax())
+        given.append(GivenLabel(region.label, region.size))
+        moved = find_moved(region, labels, found_regions)
+        if shares[other] > own and shares[other] >= none:
+            suspects.append(
+                Suspect(
+                    kind=Kind.SWAPPED,
+                    given=region.label,
+                    found=other,
+                    given_score=own,
+                    found_score=float(shares[other]),
+                    size=region.size,
+                    given_box=region.box,
+                    found_box=region.box,
+                )
+            )
+        elif moved is not None:
+            misplaced.append(moved)
+            iou = compute_iou(region, moved)
+            suspects.append(
+                Suspect(
+                    kind=Kind.MISPLACED,
+                    given=region.label,
+                    found=region.label,
+                    given_score=iou,
+                    found_score=1 - iou,
+                    size=region.size,
+                    given_box=region.box,
+                    found_box=moved.box,
+                )
+            )
+        elif none > own:
+            suspects.append(
+                Suspect(
+                    kind=Kind.EXTRA,
+                    given=region.label,
+                    found=None,
+                    given_score=1 - none,
+                    found_score=0.0,
+                    size=region.size,
+                    given_box=region.box,
+                )
+            )
+    for found in found_regions:
+        share = float(np.isin(labels[found.mask], list(background)).mean())
+        if share >= 0.5 and not any(found is moved for moved in misplaced):
+            suspects.append(
+                Suspect(
+                    kind=Kind.MISSING,
+                    given=None,
+                    found=found.label,
+                    given_score=0.0,
+                    found_score=share,
+                    size=found.size,
+                    found_box=found.box,
+                )
+            )
+    return ImageLabels(given, suspects)
+
+
+def iter_regions(label_map: NDArray[np.integer[Any]], classes: Collection[int]) -> Iterator[Region]:
+    """Yield the connected regions of these classes in a segmentation map (height, width), without
+    tiny ones.
+    """
+    min_size = max(1, round(MIN_SHARE * label_map.size))
+    for label in np.intersect1d(label_map, list(classes)).tolist():
+        is_label = (label_map == label).astype(np.uint8)
+        number, numbers, stats, _ = cv2.connectedComponentsWithStats(is_label)
+        for index in range(1, number):  # 0 is the rest of the image
+            left, top, width, height, size = stats[index].tolist()
+            if size >= min_size:
+                box = (left, top, left + width, top + height)
+                yield Region(label, numbers == index, box, size)
+
+
+def count_shares(labels: NDArray[np.integer[Any]], num_classes: int) -> NDArray[np.float64]:
+    """Return the share of each class among labels (n,), (classes,)."""
+    return np.bincount(labels, minlength=num_classes)[:num_classes] / len(labels)
+
+
+def find_moved(
+    region: Region, labels: NDArray[np.integer[Any]], found_regions: Collection[Region]
+) -> Region | None:
+    """Return the found region of the class and size of a region in the map ``labels`` that overlaps
+    it a little and no other of its class, or None.
+    """
+    for found in found_regions:
+        ratio = found.size / region.size
+        if found.label != region.label or not 1 / MAX_SIZE_RATIO < ratio < MAX_SIZE_RATIO:
+            continue
+        shared = np.count_nonzero(found.mask & region.mask)
+        is_alone = np.count_nonzero(labels[found.mask] == region.label) == shared
+        if shared and is_alone and compute_iou(region, found) < MAX_MISPLACED_IOU:
+            return found
+    return None
+
+
+def compute_iou(first: Region, second: Region) -> float:
+    """Compute the IoU of two regions."""
+    shared = np.count_nonzero(first.mask & second.mask)
+    return shared / (first.size + second.size - shared)
