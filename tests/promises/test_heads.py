@@ -75,6 +75,7 @@ def run(digits, tmp_path_factory):
         cv2.imwrite(str(folder / 'photo.png'), picture_of(90, 120))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv('DIGITS', str(digits))
+            patch.chdir(folder)  # the configs name data/digits
             smoke_config.prepare(SMALL[head], folder, 1, 'own')
         return folder
 

@@ -34,7 +34,6 @@ LINES = [
     ),
     (
         'train --data photos --start run --work-dir started --device cpu --epochs 1 --workers 0 '
-        '--pseudo-labels --similar-classes keep '
         '--image-size 64 --cfg-options train_dataloader.num_batch_per_epoch=1 '
         'val_dataloader.num_batch_per_epoch=1',
         'started/last_checkpoint',
@@ -42,6 +41,7 @@ LINES = [
     ('test SEGMENTOR --work-dir tested --no-progress', 'tested'),
     ('test run --data photos --work-dir tested_again', 'tested_again'),
     ('mistakes run --data photos --out-dir wrong_again', 'wrong_again/confusion.png'),
+    ('mistakes run --labels --split val --out-dir suspected', 'suspected/label_errors.csv'),
     (
         'train TOY --work-dir toy --launcher pytorch --local-rank 0 --auto-scale-lr --progress '
         '--cfg-options auto_scale_lr.base_batch_size=4',
@@ -70,8 +70,7 @@ LINES = [
         'measured/objects.csv',
     ),
     (
-        'check-data photos --task segment --augmented strong --contact-sheet a.jpg '
-        '--pseudo-labels --similar-classes keep',
+        'check-data photos --task segment --augmented strong --contact-sheet a.jpg',
         'a.jpg',
     ),
     (
@@ -95,12 +94,16 @@ LINES = [
     ('export CLASSIFIER model.onnx --no-check --overwrite --half', 'model.onnx'),
     ('convert ema.pth converted.pth --to original --ema --prefix student.', 'converted.pth'),
 ]
-# Options that need a GPU or a program that is not installed, or exclude each other, and the sentence
-# that says so.
+# Options that need a GPU, a program that is not installed or other data, or exclude each other, and the
+# sentence that says so.
 REFUSED = {
     'train TOY --amp': '--amp needs a GPU',
     'train --data photos --flip --no-flip': 'exclude each other',
     'train TOY --log-to tensorboard': 'tensorboard',
+    'train --data photos --pseudo-labels': 'is for folders of predict --labels',
+    'check-data photos --pseudo-labels': 'is for folders of predict --labels',
+    'train --data photos --similar-classes keep': 'is for several',
+    'check-data photos --similar-classes keep': 'is for several',
 }
 
 
