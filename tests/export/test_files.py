@@ -89,7 +89,8 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
     texts = {entry.key: entry.value for entry in file.metadata_props}
     listed = set()
     for names, meaning in find_table('docs/deploy.md', 'name'):
-        if one.model.task == 'detection' or not meaning.startswith('only detectors'):
+        is_for_others = meaning.startswith(('only detectors', 'detectors and segmentors'))
+        if one.model.task == 'detection' or not is_for_others:
             listed.update(names.strip('`').split('`, `'))
     assert texts.keys() == listed
     assert json.loads(texts['classes']) == one.model.classes
