@@ -223,8 +223,8 @@ def explain_base(path: str | Path) -> str:
         return ''
     name = base[1].removesuffix('.py')
     return (
-        f"mmengine does not find 'mmgcvit::{base[1]}', since it knows only OpenMMLab's own packages "
-        f"by '::'. Write _base_ = __import__('mmgcvit').get_config_path('{name}.py')"
+        f"mmengine does not find 'mmgcvit::{base[1]}', since it knows only OpenMMLab's own "
+        f"packages by '::'. Write _base_ = __import__('mmgcvit').get_config_path('{name}.py')"
     )
 
 

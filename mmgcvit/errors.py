@@ -15,8 +15,9 @@ from typing import Any
 MIN_SIMILARITY = 0.55
 MANY = 20  # the number of names in messages that list many
 # The arguments of pip install for each package that only some commands need, by import name. Of an
-# OpenMMLab package: those for the original, and those for the maintained fork with the same modules.
-# pip would install one over the other, so only the one whose mmengine is installed is advised.
+# OpenMMLab package: those for the original, and those for the maintained fork with the same
+# modules. pip would install one over the other, so only the one whose mmengine is installed is
+# advised.
 PIP_PACKAGES = {
     'torch': 'torch torchvision',
     'mmengine': ("'mmengine<0.11'", 'onedl-mmengine'),

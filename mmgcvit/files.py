@@ -132,8 +132,8 @@ def compute_sha256(path: Path) -> str:
 def download(url: str, file: IO[bytes], *, max_seconds: float, max_bytes: int) -> None:
     """Download a URL into an open file.
 
-    Raise a UserError if it takes longer, has more bytes, or ends early, and the errors of ``urlopen``
-    for others, also if the server does not answer for :data:`MAX_SILENCE` seconds.
+    Raise a UserError if it takes longer, has more bytes, or ends early, and the errors of
+    ``urlopen`` for others, also if the server does not answer for :data:`MAX_SILENCE` seconds.
     """
     # Imported here, because most commands download nothing.
     from urllib.parse import quote

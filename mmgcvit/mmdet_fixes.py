@@ -93,15 +93,15 @@ class CascadeRoIHead(Float32RoIHead, mmdet.CascadeRoIHead):
 
 @MODELS.register_module()
 class FCNMaskHead(mmdet.FCNMaskHead):
-    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device, and predicts masks in less
-    memory.
+    """mmdet's FCNMaskHead, which makes mask targets on the boxes' device, and predicts masks in
+    less memory.
 
     mmdet copies an object's mask for each of up to 128 boxes of an image in float32 (546 MB at
     800x1333 px), and the targets to the CPU and back. This class gives RoIAlign each mask once, so
     the targets are equal. mmdet pastes the masks of all candidates, also of those with a score of
     0.05, into arrays of the size of the image: 1.2 GB for 100 candidates in an image of 12
-    megapixels, and copies of it. This class reads two settings of a sample's metainfo, without which
-    it predicts as mmdet does:
+    megapixels, and copies of it. This class reads two settings of a sample's metainfo, without
+    which it predicts as mmdet does:
 
     * ``score_thr``: candidates with a lower score are dropped before their masks are pasted.
     * ``max_mask_bytes``: if the masks would need more as an array, they are a list of RLE.
@@ -452,7 +452,8 @@ class IgnoringAssigner(task_modules.BaseAssigner):
 
     mmdet's MaxIoUAssigner does if an image has no other objects, and mmdet's other assigners do
     always, so remove these classes when they no longer do. More than ``ignore_iof_thr`` of a box
-    must be inside of an ignored object. With 0 or less, as in mmdet, ignored objects are background.
+    must be inside of an ignored object. With 0 or less, as in mmdet, ignored objects are
+    background.
     """
 
     def __init__(self, ignore_iof_thr: float, **kwargs: Any):

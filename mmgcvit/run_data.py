@@ -300,7 +300,8 @@ class DataRun(MovedRun):
         return Path(self.training_data.get('data_root') or '', prefix)
 
     def read_first_name(self) -> str:
-        """Return the name of the first image of a run of an earlier version, which has not noted it.
+        """Return the name of the first image of a run of an earlier version, which has not noted
+        it.
 
         If the config was edited, so that it has no annotations of its own, the name is '', which
         stands for the folder of images.
@@ -319,8 +320,8 @@ class DataRun(MovedRun):
             if folder is None:
                 raise UserError(
                     f'the data of the run {self.folder} are not found: {place} does not have the '
-                    f'image with which it was started. Pass {self.describe_folders(found)} (mmgcvit '
-                    f'train: with --resume --work-dir {make_portable_path(self.folder)})'
+                    f'image with which it was started. Pass {self.describe_folders(found)} '
+                    f'(mmgcvit train: with --resume --work-dir {make_portable_path(self.folder)})'
                 )
         return [folder for folder in found if folder]
 
@@ -346,8 +347,8 @@ class DataRun(MovedRun):
             place.check(folder)
 
     def are_data(self, folders: Sequence[Path]) -> bool:
-        """Return whether these are the folders of the data: where they are, or if they are not found,
-        ones with the first images.
+        """Return whether these are the folders of the data: where they are, or if they are not
+        found, ones with the first images.
         """
         if len(folders) != len(self.places):
             return False
@@ -507,8 +508,8 @@ class Place:
         if not is_where_it_was and not image.exists():
             number = f' (number {self.number})' if len(self.run.places) > 1 else ''
             raise UserError(
-                f'--data {folder}{number} does not have the data of the run {self.run.folder}: there '
-                f'is no {image}. Pass the folder that was {self.path} at the start'
+                f'--data {folder}{number} does not have the data of the run {self.run.folder}: '
+                f'there is no {image}. Pass the folder that was {self.path} at the start'
             )
 
 

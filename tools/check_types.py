@@ -2,8 +2,8 @@
 """Check the types of the package with mypy, for ``make types``.
 
 ``type_errors.txt`` has the number of errors in each file. It may only fall: with more errors in a
-file, the script prints all of that file. With fewer, it asks for ``--lower``, which writes the lower
-numbers. A file that is not listed may have none. pyproject.toml has mypy's settings.
+file, the script prints all of that file. With fewer, it asks for ``--lower``, which writes the
+lower numbers. A file that is not listed may have none. pyproject.toml has mypy's settings.
 """
 
 import argparse

@@ -6,8 +6,9 @@ Examples:
   python tools/mutate.py mmgcvit/rle.py --tests tests/test_rle.py --limit 10
 
 It works on a copy of the clone in a temporary folder. For each change it runs the tests that are
-named after the module (test_MODULE*.py in its folder), or --tests. "killed" means that a test failed;
-"alive" that none did: read it, and write a claim with a test, unless the changed code does the same.
+named after the module (test_MODULE*.py in its folder), or --tests. "killed" means that a test
+failed; "alive" that none did: read it, and write a claim with a test, unless the changed code does
+the same.
 """
 
 import argparse

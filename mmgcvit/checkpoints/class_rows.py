@@ -24,8 +24,8 @@ PLAIN = re.compile(
 )
 # A row a class, and mostly one more for the background: R-CNNs, Mask2Former
 WITH_BACKGROUND = re.compile(r'\.(fc_cls|cls_embed)$')
-# A row a class for each anchor, and the rows of an anchor are beside each other: RetinaNet and other
-# heads of mmdet without proposals
+# A row a class for each anchor, and the rows of an anchor are beside each other: RetinaNet and
+# other heads of mmdet without proposals
 BY_ANCHOR = re.compile(r'\.(retina_cls|conv_cls|gfl_cls|atss_cls|rtm_cls)(\.\d+)?$')
 # Four rows a class, unless boxes are class-agnostic
 BOXES = re.compile(r'\.fc_reg$')
@@ -92,8 +92,8 @@ def find_rows(key: str, tensor: Tensor, module: nn.Module, num_classes: int) -> 
     Args:
         key: The tensor's key in the model.
         tensor: A weight or a bias, of the model or with another number of classes.
-        module: The module of the model that has the tensor's layer, which says whether classes share
-            boxes or masks.
+        module: The module of the model that has the tensor's layer, which says whether classes
+            share boxes or masks.
         num_classes: The number of classes that the tensor is for.
     """
     layer, is_parameter = PARAMETER.subn('', key)

@@ -62,8 +62,8 @@ def convert(weights: Weights, to: str) -> StateDict:
     """Return a state dict with other keys.
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
-    ``ImageClassifier``. LoRA matrices are merged into the weights. Raise a CheckpointError if ``to``
-    is another name or has no key for one of the weights, or weights are missing.
+    ``ImageClassifier``. LoRA matrices are merged into the weights. Raise a CheckpointError if
+    ``to`` is another name or has no key for one of the weights, or weights are missing.
     """
     network = weights.network
     tensors = merge_lora(weights.tensors, weights.source)

@@ -148,8 +148,8 @@ def select_classes(local_key: str, tensor: Tensor) -> Tensor:
 def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
     """Infer the settings of the model with these tensors, to merge into dino_gcvit_t_12e.py.
 
-    ``weights`` are those of its backbone. It has 8 heads and 4 points. Raise an ArchError if a tensor
-    that decides a setting is missing or has an impossible shape.
+    ``weights`` are those of its backbone. It has 8 heads and 4 points. Raise an ArchError if a
+    tensor that decides a setting is missing or has an impossible shape.
     """
     backbone = weights.tensors
     arch = weights.network.infer_arch(backbone)

@@ -74,8 +74,8 @@ def merge_lora(tensors: StateDict, source: str) -> StateDict:
 def add_initial_lora(
     tensors: StateDict, model_tensors: Mapping[str, Tensor], source: str, is_resumed: bool
 ) -> StateDict:
-    """Return tensors that fit a model's LoRA (:func:`fit_lora`), with the model's own matrices where
-    there are none, and log a line if there are some.
+    """Return tensors that fit a model's LoRA (:func:`fit_lora`), with the model's own matrices
+    where there are none, and log a line if there are some.
 
     If a run is resumed, there must be exactly the model's matrices, as the optimizer's state is
     theirs. Otherwise raise a CheckpointError, also where :func:`fit_lora` does.

@@ -52,10 +52,11 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
     it.
 
-    Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA matrices
-    that the backbone lacks are merged into the weights. If the last stage is the only output, as in
-    a classifier, its output norm gets the weights of the classifier's final norm. All other weights
-    must be in the checkpoint. Position biases and embeddings of another size are resized.
+    Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA
+    matrices that the backbone lacks are merged into the weights. If the last stage is the only
+    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All
+    other weights must be in the checkpoint. Position biases and embeddings of another size are
+    resized.
 
     Raise a CheckpointError if the checkpoint is incomplete, or is of another network or arch.
     """
@@ -386,8 +387,8 @@ def prepare_tensors(
     """Return the tensors of a checkpoint as the model's state dict would have them, and this state
     dict.
 
-    LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that the model has but
-    does not save are removed if their values are the model's, and refused if not. A counter of
+    LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that the model has
+    but does not save are removed if their values are the model's, and refused if not. A counter of
     batches that a batch norm's statistics lack, which is not used, is the model's.
     """
     loaded = remove_module_prefix(tensors)

@@ -184,7 +184,8 @@ def read_torch(path: Path) -> Any:
             f'{path} is a TorchScript or tar archive, which can run code or write files when torch '
             f'loads it. {SAVE_WEIGHTS}'
         )
-    # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code too.
+    # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code
+    # too.
     forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
     try:
         # Pass the open file, because torch.load passes a path that ends in .safetensors to another

@@ -1,8 +1,8 @@
 """Check the data of a config or of folders: mmgcvit check-data CONFIG_OR_FOLDER ... [options].
 
 Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits
-with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it, and
-several are united.
+with code 1 if a problem would stop a run. A FOLDER is read as ``mmgcvit train --data`` reads it,
+and several are united.
 """
 
 import sys
@@ -75,8 +75,8 @@ def main(args: Namespace) -> int | None:
         return check_folders(args)
     if len(args.paths) > 1:
         raise UserError(
-            f'expected one CONFIG, or folders of data, and not {configs[0]} beside others. Check each '
-            'on its own'
+            f'expected one CONFIG, or folders of data, and not {configs[0]} beside others. Check '
+            'each on its own'
         )
     return check_config_data(args, configs[0])
 

@@ -110,8 +110,8 @@ def read_session(file: Path) -> Curves:
 
 
 def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> 'Figure':
-    """Draw a panel for each key (without keys: all but ``base_lr`` and :data:`DETAILED_SCORES`), with
-    the key's curve of each named run.
+    """Draw a panel for each key (without keys: all but ``base_lr`` and :data:`DETAILED_SCORES`),
+    with the key's curve of each named run.
     """
     panels = dict.fromkeys(name for curves in runs.values() for name in curves)
     known = {key for key, _ in panels}

@@ -108,8 +108,8 @@ def main(args: Namespace) -> None:
     files = find_model_files(args.config, checkpoint)
     if not patterns:
         raise UserError(
-            f'no INPUT given. After {checkpoint or args.config}, and before --classes, pass images, '
-            'videos, folders or patterns such as "photos/*.jpg"'
+            f'no INPUT given. After {checkpoint or args.config}, and before --classes, pass '
+            'images, videos, folders or patterns such as "photos/*.jpg"'
         )
     check_installed('predict', 'supervision')
     images, videos = find_inputs(patterns)

@@ -371,5 +371,6 @@ def compare_sizes(
         return ''
     return (
         f'{len(others)} of {format_count(len(sizes), unit)} ({shorten(others)}): over '
-        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles {side}\n'
+        f'{MAX_RATIO} times larger {words}. If objects in larger ones are lost, add --tiles '
+        f'{side}\n'
     )

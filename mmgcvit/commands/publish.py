@@ -3,7 +3,8 @@
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
 matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
-and no others. Its metadata have the confidence thresholds that ``train --data`` chose for a detector.
+and no others. Its metadata have the confidence thresholds that ``train --data`` chose for a
+detector.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -54,7 +55,8 @@ def main(args: Namespace) -> None:
     with silence_output(), build_in_scope(files.cfg.get('default_scope') or 'mmengine'):
         model = MODELS.build(model_cfg)
     check_fits(model, checkpoint)
-    # Copies, since safetensors cannot write weights that layers share, such as RTMDet's convolutions.
+    # Copies, since safetensors cannot write weights that layers share, such as RTMDet's
+    # convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
     thresholds = find_chosen_thresholds(files, checkpoint.source)
     save_checkpoint(tensors, target, thresholds.to_metadata() if thresholds else None)

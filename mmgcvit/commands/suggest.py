@@ -98,8 +98,8 @@ def read_copies(args: Namespace, pictures: list[str], videos: list[str]) -> tupl
     others = [*videos, *filter(is_url, pictures)]
     if others:
         raise UserError(
-            f'suggest ranks pictures on this machine, not videos and URLs ({shorten(others)}). Save '
-            'frames as pictures, or download them, and pass those'
+            f'suggest ranks pictures on this machine, not videos and URLs ({shorten(others)}). '
+            'Save frames as pictures, or download them, and pass those'
         )
     if args.copy_to is None:
         return None

@@ -87,8 +87,8 @@ def main(args: Namespace) -> None:
             )
     elif args.launcher != 'none':
         raise UserError(
-            '--data trains in one process. For 8 GPUs, start it without --launcher, stop it once it '
-            'has printed its config, and run: tools/dist_train.sh CONFIG 8'
+            '--data trains in one process. For 8 GPUs, start it without --launcher, stop it once '
+            'it has printed its config, and run: tools/dist_train.sh CONFIG 8'
         )
     check_at_least(args, patience=1)
     replaced = {'launcher': 'Use --launcher'}
@@ -228,7 +228,8 @@ def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str
         if newer:
             print(
                 f'{format_count(len(newer), "file")} of {folder} are newer ({shorten(newer)}): '
-                'images and maps are as now, annotations as they were. To read all anew: --overwrite'
+                'images and maps are as now, annotations as they were. To read all anew: '
+                '--overwrite'
             )
     if not given.epochs:
         return cfg

@@ -127,8 +127,8 @@ def has_tiff_magic(path: Path) -> bool:
 
 # Pillow's limit, against small files that would fill the memory, is twice its MAX_IMAGE_PIXELS.
 TOO_MANY_PIXELS = (
-    'it has over 178 megapixels, which Pillow does not decode. Cut it into smaller images, or scale '
-    'it down. In Python, predict an array, which has no limit: model(array, tiles=SIDE)'
+    'it has over 178 megapixels, which Pillow does not decode. Cut it into smaller images, or '
+    'scale it down. In Python, predict an array, which has no limit: model(array, tiles=SIDE)'
 )
 
 
@@ -233,7 +233,8 @@ def check_ppm(image: PpmImagePlugin.PpmImageFile) -> None:
     decoder, *_, arguments = image.tile[0]
     if decoder == 'ppm':
         raise ImageError(
-            f'its white is {arguments[1]}, not 255 or 65535, and OpenCV does not scale it. {SAVE_PNG}'
+            f'its white is {arguments[1]}, not 255 or 65535, and OpenCV does not scale it. '
+            f'{SAVE_PNG}'
         )
     if decoder == 'ppm_plain' and image.mode != '1':
         raise ImageError(f'its numbers are written as text, which OpenCV does not read. {SAVE_PNG}')

@@ -2,8 +2,9 @@
 
 Each format declares its layouts in a table (``LAYOUTS`` in ``formats/*.py``). A folder fits exactly
 one with annotation files, else one of maps, else class folders, or it is rejected, with the tree of
-the layout of each format that it nearly fits. A new layout of COCO, Pascal VOC or maps is a row of a table.
-The tables of YOLO, whose data.yaml has the paths, and of class folders are for messages and docs.
+the layout of each format that it nearly fits. A new layout of COCO, Pascal VOC or maps is a row of
+a table. The tables of YOLO, whose data.yaml has the paths, and of class folders are for messages
+and docs.
 
 :func:`pair_files` finds the annotation file or the map of each image: it has the same name, in a
 layout's folders. Splits are folders too, or the lists in ``ImageSets`` (:func:`read_image_sets`).
@@ -214,7 +215,8 @@ def read_image_sets(
 
     Args:
         folder: The dataset's folder.
-        layout: The layout of the folder. If it has folders of splits, or endings, there are no lists.
+        layout: The layout of the folder. If it has folders of splits, or endings, there are no
+            lists.
         by_split: The images with their XML files or maps. Without lists, they are returned as they
             are, all for training.
         subfolder: The folder in ``ImageSets`` that has the lists.

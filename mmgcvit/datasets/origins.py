@@ -92,8 +92,8 @@ def normalise(name: str) -> str:
 
 
 def make_stem(name: str) -> str:
-    """Return what is equal in the names of a picture in all folders and on all disks: not the suffix,
-    the case and the Unicode form.
+    """Return what is equal in the names of a picture in all folders and on all disks: not the
+    suffix, the case and the Unicode form.
     """
     return normalise(Path(name).stem).casefold()
 
@@ -112,8 +112,8 @@ def hash_mask(mask: NDArray[np.bool_]) -> str:
 def read_origin(folder: Path) -> Origin | None:
     """Return what :data:`MARK` and :data:`CORRECTED` in a folder say, or None without a MARK.
 
-    Raise a UserError if one of them is damaged: without it, a model's labels would count as those of
-    somebody.
+    Raise a UserError if one of them is damaged: without it, a model's labels would count as those
+    of somebody.
     """
     file = folder / MARK
     if not file.is_file():
@@ -122,8 +122,8 @@ def read_origin(folder: Path) -> Origin | None:
         origin = parse_origin(file, json.loads(read_text(file)))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
-            f'{file} is damaged. Restore it: predict --labels writes it, and it says which labels a '
-            'model made. If somebody has made all labels of the folder, remove it'
+            f'{file} is damaged. Restore it: predict --labels writes it, and it says which labels '
+            'a model made. If somebody has made all labels of the folder, remove it'
         ) from None
     return replace(origin, corrected=read_corrected(folder / CORRECTED, origin))
 
@@ -174,9 +174,9 @@ def read_corrected(file: Path, origin: Origin) -> frozenset[str]:
     unknown = sorted(names.difference(origin.pictures))
     if unknown:
         raise UserError(
-            f'{file} names {shorten(unknown)}, which {MARK} does not have. Expected on each line the '
-            f'name of a picture, such as {next(iter(origin.pictures), "a.jpg")}, or {ALL_PICTURES} '
-            'for all'
+            f'{file} names {shorten(unknown)}, which {MARK} does not have. Expected on each line '
+            f'the name of a picture, such as {next(iter(origin.pictures), "a.jpg")}, or '
+            f'{ALL_PICTURES} for all'
         )
     return frozenset(origin.pictures) if ALL_PICTURES in lines else frozenset(names)
 
@@ -202,8 +202,8 @@ def mark_uncorrected(dataset: DatasetInfo) -> DatasetInfo:
     if set(dataset.classes).isdisjoint(origin.classes):
         raise UserError(
             f'{dataset.folder} has none of the classes that {MARK} names '
-            f'({shorten(origin.classes, 8)}), but {shorten(dataset.classes, 8)}. Rename the classes '
-            'as they were, or pass another folder'
+            f'({shorten(origin.classes, 8)}), but {shorten(dataset.classes, 8)}. Rename the '
+            'classes as they were, or pass another folder'
         )
     comparison = Comparison(origin, dataset.classes)
     splits = {
@@ -213,9 +213,9 @@ def mark_uncorrected(dataset: DatasetInfo) -> DatasetInfo:
     if not comparison.num_known:
         raise UserError(
             f'{dataset.folder} has none of the pictures that {MARK} names '
-            f'({shorten(sorted(origin.pictures)) or "none"}), so it cannot be told which labels are '
-            'corrected. Give the pictures the names that they had, or remove the file if somebody '
-            'has made all labels'
+            f'({shorten(sorted(origin.pictures)) or "none"}), so it cannot be told which labels '
+            'are corrected. Give the pictures the names that they had, or remove the file if '
+            'somebody has made all labels'
         )
     num_uncorrected = sum(split.num_uncorrected for split in splits.values())
     note = comparison.describe(num_uncorrected)

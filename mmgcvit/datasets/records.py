@@ -358,8 +358,8 @@ def list_coco_categories() -> list[CocoCategory]:
 def make_coco_categories(names: Sequence[str]) -> list[CocoCategory]:
     """Return COCO's categories for class names.
 
-    Ids are 1, 2, ..., but for COCO's 80 names, in any order, COCO's own, so that predictions fit its
-    files. This holds for the data of all formats, and for predictions.
+    Ids are 1, 2, ..., but for COCO's 80 names, in any order, COCO's own, so that predictions fit
+    its files. This holds for the data of all formats, and for predictions.
     """
     if len(names) == 80:
         ids = {category['name']: category['id'] for category in list_coco_categories()}

@@ -15,8 +15,8 @@ from pathlib import Path, PurePath
 from .layouts import get_split
 from .records import ClassSplit, Split
 
-# What is cut off the end of a name: that of Roboflow's augmented copies, as _jpg.rf.HASH.jpg, or the
-# suffix; then what systems add to copies of files, as in "a - Copy (2)" and "a copy".
+# What is cut off the end of a name: that of Roboflow's augmented copies, as _jpg.rf.HASH.jpg, or
+# the suffix; then what systems add to copies of files, as in "a - Copy (2)" and "a copy".
 COPY_ENDING = re.compile(
     r'((_[a-z]+)?\.rf\.[^/]*|\.\w+)$|(?<=\S)[ _-]+(copy|kopie)([ _]\(?\d+\)?)?(?=\.\w+$|$)',
     re.IGNORECASE,
@@ -76,8 +76,8 @@ PAIR = re.compile(
 )
 # Behind a year, two numbers are a month and a day.
 YEAR = re.compile(r'(?<![^\W_])(19|20)\d\d[_-]$')
-# Label Studio puts eight hex digits and a hyphen at the start of the names of files. They are cut off
-# if at least one name has a letter among them: eight decimal digits may be a date.
+# Label Studio puts eight hex digits and a hyphen at the start of the names of files. They are cut
+# off if at least one name has a letter among them: eight decimal digits may be a date.
 UPLOAD_PREFIX = re.compile(r'(?<![^/])[0-9a-f]{8}-')
 NO_DATE_PREFIX = re.compile(r'(?<![^/])(?!\d{8}-)[0-9a-f]{8}-')
 # A series of images is divided among splits if it has more than this part of the images.
@@ -106,8 +106,8 @@ class ParsedName:
 
 
 def list_stems(split: Split) -> list[str]:
-    """Return the paths of images, relative to their folder, without suffixes, and without what tools
-    add to their names.
+    """Return the paths of images, relative to their folder, without suffixes, and without what
+    tools add to their names.
     """
     # Names of images outside of the image folder are absolute.
     folder = split.image_folder
@@ -330,7 +330,8 @@ def find_neighbours(
     are_frames: bool,
     is_most: bool,
 ) -> list[tuple[int, int]]:
-    """Return the (index of an image, index of one for training beside it) of a series in two splits.
+    """Return the (index of an image, index of one for training beside it) of a series in two
+    splits.
 
     ``is_most``: whether the series is most of the images.
     """

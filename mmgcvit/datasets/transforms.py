@@ -32,8 +32,8 @@ OBJECT_TILES = 0.75
 
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Run a pipeline's transforms. If a file cannot be read, or a transform of another package fails
-    on it, return None instead of a sample, and log the file once in each worker.
+    """Run a pipeline's transforms. If a file cannot be read, or a transform of another package
+    fails on it, return None instead of a sample, and log the file once in each worker.
 
     mmengine's datasets then draw another sample with NumPy's global random generator, which this
     project's loops seed for each sample, so the other samples stay the same. Datasets in test mode

@@ -58,7 +58,8 @@ def unite(datasets: Sequence[DatasetInfo], similar_classes: str | None = None) -
 
     Args:
         datasets: The datasets, whose annotation types are equal.
-        similar_classes: A key of :data:`.similar_names.ANSWERS`, or None to ask about similar names.
+        similar_classes: A key of :data:`.similar_names.ANSWERS`, or None to ask about similar
+            names.
 
     Raises:
         UserError: They are for other tasks, or have similar class names.

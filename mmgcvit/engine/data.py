@@ -73,8 +73,8 @@ def hash_data_state(cfg: Config, loaders: Sequence[str]) -> str | None:
     """Return a hash of what the checks of these dataloaders depend on, or None if that cannot be
     seen without reading the data.
 
-    That is the config's datasets, evaluators and model, and path, size and time of each annotation file.
-    Folders of images with a label or a map each have no such file.
+    That is the config's datasets, evaluators and model, and path, size and time of each annotation
+    file. Folders of images with a label or a map each have no such file.
     """
     described = [cfg.get('model'), cfg.get('data_checks'), cfg.get('val_cfg')]
     described += [cfg.get(loader.replace('dataloader', 'evaluator')) for loader in loaders]

@@ -10,7 +10,8 @@ from typing import Any
 from mmengine.dist import is_main_process
 from torch.distributed.launcher.api import LaunchConfig
 
-# In seconds. What torchrun and Kubernetes wait after SIGTERM by default, before they kill the ranks.
+# In seconds. What torchrun and Kubernetes wait after SIGTERM by default, before they kill the
+# ranks.
 TORCHRUN_GRACE = 30
 KUBERNETES_GRACE = 30
 # Signals wait for the iteration, and for data.
@@ -36,8 +37,8 @@ def list_graces() -> dict[str, float]:
 
 @contextmanager
 def measure_save(runner: Any) -> Iterator[None]:
-    """Log how long the caller saves a checkpoint on rank 0, and warn if that is longer than the time
-    between SIGTERM and the end.
+    """Log how long the caller saves a checkpoint on rank 0, and warn if that is longer than the
+    time between SIGTERM and the end.
     """
     start = time.monotonic()
     yield

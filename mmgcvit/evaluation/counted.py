@@ -1,5 +1,5 @@
-"""Judge predictions that have no confidence threshold by the counts of each image: segmentation maps
-and the classes of images.
+"""Judge predictions that have no confidence threshold by the counts of each image: segmentation
+maps and the classes of images.
 """
 
 from abc import abstractmethod

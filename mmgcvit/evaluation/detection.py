@@ -314,8 +314,8 @@ def format_thresholds(
     if thresholds.by_class:
         own = ', '.join(f'{name} {value:.2f}' for name, value in thresholds.by_class.items())
         text += (
-            f'; own ones of classes that gain by them on images left out ({own}): F1 of all objects '
-            f'{scores.overall:.2f}, mean over classes {scores.mean:.2f}'
+            f'; own ones of classes that gain by them on images left out ({own}): F1 of all '
+            f'objects {scores.overall:.2f}, mean over classes {scores.mean:.2f}'
         )
     return (
         f'{text}: {scores.num_correct} of {scores.num_objects} objects found, '

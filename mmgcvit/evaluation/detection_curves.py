@@ -137,8 +137,8 @@ class AveragePrecision:
 
 @dataclass(frozen=True, eq=False)
 class DetectionCurves:
-    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP of boxes and
-    masks.
+    """A detector's curves, with boxes matched at an IoU threshold of 0.5, and COCO's AP of boxes
+    and masks.
     """
 
     overall: Curve  # of the detections of all classes together

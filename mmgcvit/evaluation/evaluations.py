@@ -1,5 +1,5 @@
-"""The evaluation of each task. A new task is a file with a subclass of :class:`.TaskEvaluation`, and
-a row here.
+"""The evaluation of each task. A new task is a file with a subclass of :class:`.TaskEvaluation`,
+and a row here.
 """
 
 from typing import Any

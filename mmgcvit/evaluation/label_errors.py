@@ -115,9 +115,9 @@ def write_label_errors(
     with (
         write_atomically(folder / TABLE) as temporary,
         # A byte order mark, without which Excel reads another encoding
-        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as file,
+        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as table,
     ):
-        writer = csv.writer(file)
+        writer = csv.writer(table)
         writer.writerow(COLUMNS)
         for rank, error in enumerate(errors, start=1):
             suspect = error.suspect

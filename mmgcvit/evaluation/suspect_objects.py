@@ -26,10 +26,10 @@ def find_suspect_objects(
     """Compare the labels of an image with detections of any score.
 
     Only detections from their class's confidence threshold on contradict labels, and those below
-    it lower the likelihood. A label is swapped if a detection of another class lies on it (IoU of at least 0.5) with a
-    higher score than those of its class, misplaced if one of its class lies beside it and on no
-    other label, and extra if nothing is on or near it, the less likely the higher the scores below
-    the threshold are. A detection beside all labels is a missing one.
+    it lower the likelihood. A label is swapped if a detection of another class lies on it (IoU of
+    at least 0.5) with a higher score than those of its class, misplaced if one of its class lies
+    beside it and on no other label, and extra if nothing is on or near it, the less likely the
+    higher the scores below the threshold are. A detection beside all labels is a missing one.
     """
     detections = drop_ignored(ground_truth, prediction)
     thresholds = np.array(list(score_thr_by_class.values()))

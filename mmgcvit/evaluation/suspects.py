@@ -73,5 +73,5 @@ class LikelihoodRule:
             likelihood = suspect.found_score - suspect.given_score
         label = suspect.found if suspect.given is None else suspect.given
         # A small part of an object is found, or not found, more often than an object is.
-        weight = min(1.0, suspect.size / self.median_sizes[label])
+        weight = min(1.0, float(suspect.size / self.median_sizes[label]))
         return float(weight * likelihood)

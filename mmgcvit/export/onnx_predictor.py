@@ -116,7 +116,8 @@ class OnnxPredictor:
             )
         if tiles and not reader_type.can_tile:
             raise ValueError(
-                f'tiles={tiles}: a classifier predicts whole images, and {path} is one. Remove tiles'
+                f'tiles={tiles}: a classifier predicts whole images, and {path} is one. Remove '
+                'tiles'
             )
         self.classes = json.loads(self.metadata['classes'])
         self.score_thr, self.class_score_thr = self.resolve_score_thr(score_thr)

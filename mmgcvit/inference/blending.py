@@ -46,8 +46,8 @@ def place_tiles(length: int, side: int) -> list[int]:
 
 
 def weigh_tiles(length: int, side: int) -> list[Span]:
-    """Return the tiles along an axis with their weights, which are a squared sine of the position in
-    a tile before they are divided by their sum.
+    """Return the tiles along an axis with their weights, which are a squared sine of the position
+    in a tile before they are divided by their sum.
     """
     positions = (torch.arange(min(length, side)) + 0.5) / side
     window = torch.sin(math.pi * positions) ** 2

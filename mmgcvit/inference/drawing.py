@@ -262,8 +262,8 @@ def draw_labels(
     size: int,
     position: str = 'TOP_LEFT',
 ) -> Picture:
-    """Draw labels at points (n, 2) = [x, y], with ``colours`` as backgrounds, and move overlapping labels
-    apart.
+    """Draw labels at points (n, 2) = [x, y], with ``colours`` as backgrounds, and move overlapping
+    labels apart.
     """
     anchors = sv.Detections(xyxy=np.tile(points.astype(np.float32), (1, 2)))
     # Text is black or white, by the luma of its background (BT.601).

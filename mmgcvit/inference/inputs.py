@@ -83,8 +83,8 @@ def list_files(name: str) -> list[str]:
         raise UserError(f'there is no file or folder {name}')
     if '[' in name:
         raise UserError(
-            f'{name}: no image or video found. In a pattern, [ and ] enclose alternatives. Write [[] '
-            f'for a [ in a name: {glob.escape(name.replace("*", STAR)).replace(STAR, "*")}'
+            f'{name}: no image or video found. In a pattern, [ and ] enclose alternatives. Write '
+            f'[[] for a [ in a name: {glob.escape(name.replace("*", STAR)).replace(STAR, "*")}'
         )
     raise UserError(
         f"{name}: no image or video found. For images in subfolders, use 'FOLDER/**/*', with the "

@@ -129,8 +129,8 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: An
     if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path} cannot be used for prediction. It needs a default_scope ('
-            f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose dataset '
-            'has a pipeline'
+            f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose '
+            'dataset has a pipeline'
         )
     model_cfg = get_model_config(cfg)
     disable_lora(model_cfg)
@@ -149,15 +149,15 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: An
 
 
 def get_model_config(cfg: Config) -> ConfigDict:
-    """Return a copy of a config's model with its data_preprocessor, which mmpretrain's configs have at
-    the top level or in the model.
+    """Return a copy of a config's model with its data_preprocessor, which mmpretrain's configs have
+    at the top level or in the model.
     """
     return deepcopy(ConfigDict({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}))
 
 
 def disable_lora(model_cfg: ConfigDict) -> None:
-    """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices are
-    then merged into its weights, which is faster.
+    """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices
+    are then merged into its weights, which is faster.
     """
     backbone = model_cfg.get('backbone') or {}
     if 'lora_rank' in backbone:

@@ -89,8 +89,9 @@ def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -
     tiles = f'tiles under {model.tiles} px' if model.tiles else 'tiles'
     return (
         f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
-        f'returned as many detections as it can, {model.limit:,}, so counts may be too low. Predict '
-        f'in {tiles} (--tiles SIDE), or raise max_per_img and nms_pre in the test_cfg of its config'
+        f'returned as many detections as it can, {model.limit:,}, so counts may be too low. '
+        f'Predict in {tiles} (--tiles SIDE), or raise max_per_img and nms_pre in the test_cfg of '
+        'its config'
     )
 
 

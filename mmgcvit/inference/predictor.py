@@ -204,8 +204,8 @@ class Predictor(ABC, Generic[P]):
         return predictions
 
     def with_tiles(self, side: int, batch_size: int) -> 'Predictor[P]':
-        """Return this model with other tiles. Raise a UserError for a model of whole images, and for
-        a small side.
+        """Return this model with other tiles. Raise a UserError for a model of whole images, and
+        for a small side.
         """
         if not self.can_tile:
             raise self.make_error_of_tiles()
@@ -349,8 +349,8 @@ def check_drawable(prediction: object, image: NDArray[np.uint8], num_classes: in
         )
     if prediction.max_label >= num_classes:
         raise UserError(
-            f'cannot draw a prediction of class {prediction.max_label}: the model has {num_classes} '
-            'classes, counted from 0. Draw it with the model that predicted it'
+            f'cannot draw a prediction of class {prediction.max_label}: the model has '
+            f'{num_classes} classes, counted from 0. Draw it with the model that predicted it'
         )
     size = image.shape[:2]
     if prediction.size is not None and tuple(prediction.size) != size:

@@ -1,8 +1,8 @@
 """The operators of ``mmcv._ext`` that this project's configs need, implemented in torch.
 
 Functions have the names and arguments of the compiled operators, most of which write results into
-tensors that the caller passes, without gradients. Every other operator raises an error that says how to install mmcv's
-compiled operators.
+tensors that the caller passes, without gradients. Every other operator raises an error that says
+how to install mmcv's compiled operators.
 """
 
 import functools

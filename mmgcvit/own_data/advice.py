@@ -88,8 +88,8 @@ def advise_tiles(plan: Plan) -> tuple[str, str]:
 
 
 def advise_details(plan: Plan) -> tuple[str, str]:
-    """Return options with which a model of maps or of classes sees small and thin things, and advice
-    that names them.
+    """Return options with which a model of maps or of classes sees small and thin things, and
+    advice that names them.
     """
     if plan.template.can_tile:
         return advise_tiles(plan)
@@ -109,8 +109,8 @@ def describe_crowds(plan: Plan) -> str:
     head = plan.head
     place = 'tile' if head['tiles'] else 'image'
     text = (
-        f'the fullest {place} has {plan.fullest} objects, so up to {head["max_objects"]} are found in '
-        f'one (max_objects)'
+        f'the fullest {place} has {plan.fullest} objects, so up to {head["max_objects"]} are found '
+        f'in one (max_objects)'
     )
     if head['masks']:
         # A mask has a byte for each pixel, and an image at most twice image_size**2 pixels.

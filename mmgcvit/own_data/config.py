@@ -59,8 +59,8 @@ def make_config(
         size: The network's size; without it, that for a GPU or a CPU.
         data: Instead of ``dataset``, the folders to read.
         options: Other options of ``mmgcvit train`` (:class:`.Options`), None where they are not
-            given. ``epochs`` is by default that of :meth:`.Template.choose_epochs`. ``tiles`` is their
-            side in pixels, or 0 for one that follows from the objects' sizes.
+            given. ``epochs`` is by default that of :meth:`.Template.choose_epochs`. ``tiles`` is
+            their side in pixels, or 0 for one that follows from the objects' sizes.
 
     Returns:
         The path of the config, and a summary of the training.

@@ -80,9 +80,9 @@ def split_validation(dataset: DatasetInfo) -> DatasetInfo:
     val = set().union(*(choose_images(part, classes) for part in parts))
     if not val:
         raise UserError(
-            f'{dataset.place} has no images to hold out for validation: training would lose a class '
-            'with each image, or with each series (images whose names begin alike and differ in '
-            'their last number). Add images, or make a val split'
+            f'{dataset.place} has no images to hold out for validation: training would lose a '
+            'class with each image, or with each series (images whose names begin alike and differ '
+            'in their last number). Add images, or make a val split'
         )
     beside = uncorrected & find_beside(names, val)
     rest = set(names) - val - beside

@@ -63,8 +63,8 @@ def find_small_objects(train: Split, image_size: int, tiles: int | None = None) 
         return ''
     image_sizes = [image.size for image, each in train.iter_objects() if not each.is_ignored]
     image_sides = np.minimum(image_sizes, tiles or inf)
-    # Factors by which images are resized, relative to image_size: the short side becomes image_size,
-    # or less if the long side would be over LONG_SIDE times image_size.
+    # Factors by which images are resized, relative to image_size: the short side becomes
+    # image_size, or less if the long side would be over LONG_SIDE times image_size.
     scales = np.minimum(1 / image_sides.min(1), LONG_SIDE / image_sides.max(1))
     sides = measure_sides(train) * scales * image_size
     num_small = (sides < MIN_OBJECT_SIDE).sum()

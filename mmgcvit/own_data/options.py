@@ -88,8 +88,8 @@ class Options:
         minimum=32,
         metavar='SIDE',
         value_if_bare=0,
-        help='train on random tiles of SIDE pixels (without SIDE: by the sizes of objects; for maps, '
-        'the image size); '
+        help='train on random tiles of SIDE pixels (without SIDE: by the sizes of objects; for '
+        'maps, the image size); '
         'validate and predict in overlapping tiles',
         default='whole images',
     )
@@ -129,8 +129,8 @@ class Options:
     no_flip: bool | None = define(
         type=bool,
         help='never mirror images, for example of text',
-        default='mirror half of them, unless --augment none, or class names tell left from right or '
-        'are letters or digits',
+        default='mirror half of them, unless --augment none, or class names tell left from right '
+        'or are letters or digits',
     )
     flip: bool | None = define(
         type=bool,
@@ -146,15 +146,15 @@ class Options:
     )
     pseudo_labels: bool | None = define(
         type=bool,
-        help='train also on labels of predict --labels that nobody has corrected; never validate on '
-        'them',
+        help='train also on labels of predict --labels that nobody has corrected; never validate '
+        'on them',
         default='they are left out',
     )
     similar_classes: str | None = define(
         type=str,
         choices=tuple(ANSWERS),
-        help='whether classes of several --data with similar names (Cat, cats) are one class (merge) '
-        'or not (keep)',
+        help='whether classes of several --data with similar names (Cat, cats) are one class '
+        '(merge) or not (keep)',
         default='ask',
     )
 
@@ -167,8 +167,8 @@ class Options:
             raise UserError('--flip has no effect with --augment none. Remove one of them')
         if self.start and self.pretrained:
             raise UserError(
-                '--start takes the backbone too, so --pretrained would have no effect. Remove one of '
-                'them'
+                '--start takes the backbone too, so --pretrained would have no effect. Remove one '
+                'of them'
             )
 
     def list_given(self) -> dict[str, OptionValue]:

@@ -1,4 +1,6 @@
-"""Find the model of ``train --data --start``: the checkpoint, and its network's size if it is known."""
+"""Find the model of ``train --data --start``: the checkpoint, and its network's size if it is
+known.
+"""
 
 import json
 from collections.abc import Mapping
@@ -39,8 +41,8 @@ def find_start(source: str, template: Template) -> Start:
         return Start(str(make_absolute(run.read_best_checkpoint().source)), size)
     if not path.is_file():
         raise UserError(
-            f'--start {source}: there is no such run or checkpoint. Expected the work dir of a run, '
-            'a checkpoint or a URL'
+            f'--start {source}: there is no such run or checkpoint. Expected the work dir of a '
+            'run, a checkpoint or a URL'
         )
     content = read_for_mmengine(str(path), is_resumed=False).content
     return Start(str(path), find_size_of_checkpoint(content, template))

@@ -63,8 +63,8 @@ def write_sheet(folder: Path, suggestions: Sequence[Suggestion], model: Predicto
         scale = PICTURE_SIDE / max(image.shape[:2])
         picture = draw_prediction(image, model(image), model.palette, scale=scale)
         title = (
-            f'{number}. {Path(each.path).name}\nuncertainty {each.uncertainty.overall:.2f}, distance '
-            f'{each.distance:.2f}'
+            f'{number}. {Path(each.path).name}\nuncertainty {each.uncertainty.overall:.2f}, '
+            f'distance {each.distance:.2f}'
         )
         cells.append(Cell(title, picture))
     write_image(folder / SHEET, draw_grid(cells))

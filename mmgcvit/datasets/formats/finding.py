@@ -28,8 +28,8 @@ CONVERT_LABELME = (
     'labelme2yolo --json_dir {} --output_format polygon --val_size 0'
 )
 EXPORT_LABEL_STUDIO = (
-    'Import them into Label Studio (predict --labels writes such a folder; docs/predict.md), correct '
-    'the labels, export them as COCO or YOLO with images, and pass the unpacked export'
+    'Import them into Label Studio (predict --labels writes such a folder; docs/predict.md), '
+    'correct the labels, export them as COCO or YOLO with images, and pass the unpacked export'
 )
 EXPORT_MOT = (
     'Convert it to COCO, for example with CVAT: import it as MOT 1.1, export it as COCO 1.0 with '
@@ -82,8 +82,8 @@ def read_folders(
     united = unite(datasets, similar_classes)
     if united.annotation_types == ('classes',) and len(united.classes) == 1:
         raise UserError(
-            f'{united.place} has only the class {united.classes[0]}. A classifier needs two or more: '
-            'add a folder of images of the others (train --data A --data B)'
+            f'{united.place} has only the class {united.classes[0]}. A classifier needs two or '
+            'more: add a folder of images of the others (train --data A --data B)'
         )
     return judge_together(united, pseudo_labels=pseudo_labels)
 

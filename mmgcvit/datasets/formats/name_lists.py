@@ -44,8 +44,8 @@ def compare_name_lists(folder: Folder, names: Sequence[str], source: str) -> lis
                 )
         if len(others) != len(names):
             notes.append(
-                f'{file} has {len(others)} class names and {source} {len(names)}: those of {source} '
-                'are read'
+                f'{file} has {len(others)} class names and {source} {len(names)}: those of '
+                f'{source} are read'
             )
     return notes
 
@@ -94,8 +94,8 @@ def parse_text_list(text: str, file: Path) -> list[str]:
         del names[0]
     if LABELME_IGNORE in names:
         raise UserError(
-            f'{file} has {LABELME_IGNORE} in line {names.index(LABELME_IGNORE) + 1}. Expected it in '
-            'the first line, as labelme does, where it stands for no class, or not at all'
+            f'{file} has {LABELME_IGNORE} in line {names.index(LABELME_IGNORE) + 1}. Expected it '
+            'in the first line, as labelme does, where it stands for no class, or not at all'
         )
     matches = [match for match in map(NUMBERED_NAME.fullmatch, names) if match]
     if len(matches) < len(names):

@@ -282,8 +282,8 @@ def choose_names(
         names: The class names, or an empty list. Then names are made up for 0 to the highest index.
 
     Raises:
-        UserError: All indices are 0, an index has no name, or names are made up but an index between
-            0 and the highest one is in no map.
+        UserError: All indices are 0, an index has no name, or names are made up but an index
+            between 0 and the highest one is in no map.
     """
     used = {labels.by_value.get(value) for each in maps for value in each.values}
     if None in used or used <= {IGNORE_INDEX}:

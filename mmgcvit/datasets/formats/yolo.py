@@ -448,8 +448,8 @@ def check_outlines(
         raise UserError(
             f'{file}: all {len(outlines)} lines with outlines have {number} numbers behind the '
             'class, and look like pose labels: a box, and keypoints inside of it. If they are '
-            'outlines, add --task segment. If they are keypoints, which are not supported, keep the '
-            'first five numbers of each line'
+            'outlines, add --task segment. If they are keypoints, which are not supported, keep '
+            'the first five numbers of each line'
         )
 
 

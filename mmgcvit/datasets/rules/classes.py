@@ -19,8 +19,8 @@ MISSING_CLASSES = make_folder_note(
     'classes that a split lacks, or that only one image has', 'Add images of them'
 )
 FEW_SCORED = make_folder_note(
-    'validation and test splits of few images, or with few objects of a class, so that their scores '
-    'are rough',
+    'validation and test splits of few images, or with few objects of a class, so that their '
+    'scores are rough',
     'Add some',
 )
 # What is few: images in a split, and objects of a class (of class folders and maps, images with it)
@@ -31,8 +31,9 @@ MIN_SCORED_OBJECTS = 5
 def find_wrong_names(place: Path | str, classes: Sequence[str]) -> list[Finding]:
     """Return the class names that break :data:`CLASS_NAMES`.
 
-    Names that are equal but for case, blanks or Unicode form are nearly always one class. macOS, for
-    example, writes an umlaut as two characters. ``place`` is the dataset's folder, for messages.
+    Names that are equal but for case, blanks or Unicode form are nearly always one class. macOS,
+    for example, writes an umlaut as two characters. ``place`` is the dataset's folder, for
+    messages.
     """
     found = []
     seen = {}

@@ -37,7 +37,8 @@ OTHER_CATEGORIES = make_config_rule(
 )
 OTHER_ANNOTATIONS = make_config_rule(
     'an evaluator that reads other annotations than its dataset, so that scores say nothing',
-    'Give val_evaluator and the dataset of val_dataloader the same ann_file, and so those of the test',
+    'Give val_evaluator and the dataset of val_dataloader the same ann_file, and so those of the '
+    'test',
 )
 # Folders have images of another size instead.
 NO_SIZE = make_config_rule(

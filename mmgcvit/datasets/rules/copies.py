@@ -48,8 +48,8 @@ SHARED_CONTRADICTIONS = make_folder_note(
 # What the hold-out keeps together, in the splits that a dataset has:
 make_divided_rule = partial(
     make_folder_note,
-    remedy='Scores may be too high. Keep these images in one split, or remove the split: without val, '
-    'a fifth of train is held out so',
+    remedy='Scores may be too high. Keep these images in one split, or remove the split: without '
+    'val, a fifth of train is held out so',
 )
 DIVIDED_COPIES = make_divided_rule(
     'images whose names (.rf.) say that they are augmented copies of training images'

@@ -69,8 +69,8 @@ BOX_MASKS = make_folder_note(
     'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
 )
 REPEATED_OBJECTS = Rule(
-    'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks are '
-    'trained, mask (one is read)',
+    'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks '
+    'are trained, mask (one is read)',
     'Remove the copies',
     in_folder=FolderEffect.DROPPED,
     in_config=ConfigEffect.NOTED,
@@ -89,12 +89,13 @@ CROWD_MASKS = make_folder_note(
 )
 # CVAT writes the box as it was before, and the angle beside it.
 TURNED_BOXES = make_folder_note(
-    'rectangles that CVAT has rotated (attribute rotation), read as the boxes that enclose them, or '
-    'as masks if others have masks',
+    'rectangles that CVAT has rotated (attribute rotation), read as the boxes that enclose them, '
+    'or as masks if others have masks',
     'Set the rotation to 0 if the boxes are right as they are',
 )
 TURNED_IN_CONFIG = make_config_rule(
-    'rectangles that CVAT has rotated (attributes.rotation), whose bbox is that before the rotation',
+    'rectangles that CVAT has rotated (attributes.rotation), whose bbox is that before the '
+    'rotation',
     'Write the boxes that enclose them, or use train --data FOLDER, which reads them so',
     in_config=ConfigEffect.NOTED,
 )

@@ -21,8 +21,8 @@ ZERO_BASED = make_folder_note(
     'Correct them if the tool counts from 1',
 )
 FRACTIONS = make_folder_note(
-    'images with fractions of pixels in their XML files, in more than a tenth of the files, so that '
-    'boxes count from 0, not 1',
+    'images with fractions of pixels in their XML files, in more than a tenth of the files, so '
+    'that boxes count from 0, not 1',
     'Write whole numbers if the tool counts from 1',
 )
 UNUSABLE_XML = make_folder_rule(
@@ -40,7 +40,7 @@ SCATTERED = make_folder_note(
     'Give each object of an image a number of its own; maps of over 254 objects need 16 bits',
 )
 VOID_NUMBERS = make_folder_note(
-    'maps of instances with 255 in 8 bits, or 65535 in 16 bits, beside other numbers, which is read '
-    'as background',
+    'maps of instances with 255 in 8 bits, or 65535 in 16 bits, beside other numbers, which is '
+    'read as background',
     'If it is an object, give it another number',
 )

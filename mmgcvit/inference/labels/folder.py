@@ -1,7 +1,7 @@
 """Make a folder of pictures with predicted labels, for ``mmgcvit predict --labels``.
 
-The pictures are hard links to the inputs or, on another disk, copies. The file ``made_by.json`` says
-that a model made the labels, and which, so that they can be told from labels that somebody has
+The pictures are hard links to the inputs or, on another disk, copies. The file ``made_by.json``
+says that a model made the labels, and which, so that they can be told from labels that somebody has
 corrected.
 """
 
@@ -100,8 +100,8 @@ def check_class_names(classes: Sequence[str], folder: Path) -> None:
     if wrong:
         raise UserError(
             f'--labels: the model has the class names {shorten(wrong)}, which are empty, have '
-            'control or invalid characters or blanks at an end, or are equal to another one but for case, '
-            'blanks or Unicode form. Labels of such classes cannot be read'
+            'control or invalid characters or blanks at an end, or are equal to another one but '
+            'for case, blanks or Unicode form. Labels of such classes cannot be read'
         )
 
 
@@ -194,8 +194,8 @@ class LabelFolder:
         text = f'labels of {format_count(len(self.labels), "picture")}: {self.folder}'
         if self.writer.num_dropped:
             text += (
-                f'; {format_count(self.writer.num_dropped, "object")} left out: under a pixel, empty or '
-                'repeated'
+                f'; {format_count(self.writer.num_dropped, "object")} left out: under a pixel, '
+                'empty or repeated'
             )
         return text
 

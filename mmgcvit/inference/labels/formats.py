@@ -4,9 +4,9 @@ Each writer makes one layout. That of COCO, YOLO, Pascal VOC, maps and class fol
 that ``check-data`` reads (docs/data_layouts.md). Label Studio and labelme export other formats than
 they import, so theirs are only for the tool.
 
-supervision has writers for COCO, YOLO, Pascal VOC and labelme. They are not used, because they trace
-the centres of outer pixels (``polygons.py``), make several objects of a mask with several parts in
-YOLO and labelme, decode each picture again, and do not write atomically.
+supervision has writers for COCO, YOLO, Pascal VOC and labelme. They are not used, because they
+trace the centres of outer pixels (``polygons.py``), make several objects of a mask with several
+parts in YOLO and labelme, decode each picture again, and do not write atomically.
 """
 
 import json
@@ -70,8 +70,8 @@ class LabelWriter(ABC, Generic[P]):
     def write_labels(self, name: str, size: Size, prediction: P) -> list[Record]:
         """Write the labels of a picture, or keep them until :meth:`finish`.
 
-        ``name`` is that of the picture's file, and ``size`` its (width, height). Return a record for
-        each label, for the mark of the folder.
+        ``name`` is that of the picture's file, and ``size`` its (width, height). Return a record
+        for each label, for the mark of the folder.
         """
 
     @abstractmethod
@@ -195,8 +195,8 @@ class VocWriter(ObjectWriter):
         if not wrong:
             return ''
         return (
-            f'labelmap.txt of Pascal VOC cannot have the classes {shorten(wrong)}, with a colon, or '
-            'with a # at the start, which begins a comment'
+            f'labelmap.txt of Pascal VOC cannot have the classes {shorten(wrong)}, with a colon, '
+            'or with a # at the start, which begins a comment'
         )
 
     def write_objects(self, image: LabelImage) -> None:
@@ -408,8 +408,8 @@ class ClassFolderWriter(LabelWriter[Classification]):
         if not wrong:
             return ''
         return (
-            f'the classes {shorten(wrong)} cannot be names of folders, because they have a /, begin '
-            f'with a dot or @, or have over {MAX_NAME_BYTES} bytes'
+            f'the classes {shorten(wrong)} cannot be names of folders, because they have a /, '
+            f'begin with a dot or @, or have over {MAX_NAME_BYTES} bytes'
         )
 
     def get_picture_folder(self, prediction: Classification) -> Path:

@@ -24,8 +24,8 @@ class WindowAttention(nn.Module):
 
     The constructor of a subclass builds the linear layer before attention, the position bias
     (``position``, as in the keys of checkpoints) and the linear layer after attention (``proj``).
-    Its :meth:`project` says where q, k and v come from. A subclass that ignores the global query says
-    so by ``uses_global_query``: a stage does not train a query that no block uses.
+    Its :meth:`project` says where q, k and v come from. A subclass that ignores the global query
+    says so by ``uses_global_query``: a stage does not train a query that no block uses.
     """
 
     uses_global_query: ClassVar[bool] = True

@@ -19,8 +19,9 @@ class LoRALinear(nn.Linear):
 
     W and b are those of ``layer``, under the same names. A (``lora_down``, (rank, C)) is
     initialised as in the paper's code, B (``lora_up``, (C', rank)) with zeros, so that at first the
-    output is that of ``layer``. Merged weights W + B A give the same output bit for bit, except under
-    autocast and on another device. The paper's factor alpha / rank is 1, as in mmpretrain's config.
+    output is that of ``layer``. Merged weights W + B A give the same output bit for bit, except
+    under autocast and on another device. The paper's factor alpha / rank is 1, as in mmpretrain's
+    config.
 
     mmpretrain's ``LoRAModel`` and peft put a layer into another module, which changes the keys of
     its weights. Reading of checkpoints and layer-wise learning rate decay need these keys.
@@ -37,8 +38,8 @@ class LoRALinear(nn.Linear):
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        # For thousands of tokens with few channels, one product with W + B A is faster than two more
-        # products of all tokens and a sum.
+        # For thousands of tokens with few channels, one product with W + B A is faster than two
+        # more products of all tokens and a sum.
         return F.linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
 
 

@@ -70,6 +70,6 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     return (is_tap * weights.unsqueeze(2)).sum(1)
 
 
-# Build outside inference mode, else training could not reuse a cached matrix. 512 entries: detection
-# sees many image sizes.
+# Build outside inference mode, else training could not reuse a cached matrix. 512 entries:
+# detection sees many image sizes.
 make_cached_matrix = functools.lru_cache(512)(torch.inference_mode(False)(make_bicubic_matrix))
