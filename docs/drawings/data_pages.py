@@ -2,7 +2,7 @@
 docs/data_rules.md from the package's lists of layouts and of rules.
 """
 
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from mmgcvit.datasets.formats import FORMATS
@@ -21,15 +21,31 @@ from mmgcvit.datasets.rules.rule import Rule
 DOCS = Path(__file__).parent.parent
 LAYOUTS = DOCS / 'data_layouts.md'
 RULES_PAGE = DOCS / 'data_rules.md'
-# Modules import rules of each other.
-RULES = tuple(
-    dict.fromkeys(
-        each
-        for module in (images, judge, origins, copies, objects, coco, classes, parsing)
-        for each in vars(module).values()
-        if isinstance(each, Rule)
-    )
-)
+# The headings of the tables of rules, and the modules whose rules they have.
+SUBJECTS = {
+    'Images and their maps': (images,),
+    'Splits, copies and labels that a model made': (judge, origins, copies),
+    'Objects': (objects,),
+    'Files of annotations': (coco, parsing),
+    'Names of classes': (classes,),
+}
+
+
+def list_rules_by_subject() -> dict[str, list[Rule]]:
+    """Return the rules of each subject. Modules import rules of each other: the first one has it."""
+    rules = {}
+    listed = set()
+    for subject, modules in SUBJECTS.items():
+        rules[subject] = []
+        for module in modules:
+            for each in vars(module).values():
+                if isinstance(each, Rule) and each not in listed:
+                    listed.add(each)
+                    rules[subject].append(each)
+    return rules
+
+
+RULES = tuple(chain.from_iterable(list_rules_by_subject().values()))
 
 
 def render_layouts() -> str:
@@ -50,20 +66,28 @@ def render_layouts() -> str:
 
 
 def render_rules() -> str:
-    """Return the page with a list for each outcome made anew. The text before is kept.
-
-    What to do stands in the command's output.
-    """
+    """Return the page with a table for each subject made anew. The text before is kept."""
     lines = [read_head(RULES_PAGE)]
-    rules = {}
-    for rule in RULES:
-        rules.setdefault((rule.in_folder, rule.in_config), []).append(rule.problem)
-    for effects, problems in rules.items():
-        places = zip(('In a folder', 'With a CONFIG'), effects, strict=True)
-        outcomes = [f'{place}: {effect.value}' for place, effect in places if effect]
-        lines.append('## ' + '. '.join(outcomes))
-        lines += ['', *(f'* {problem}' for problem in problems), '']
+    for subject, rules in list_rules_by_subject().items():
+        lines += [
+            f'## {subject}',
+            '',
+            '| what | in a folder | with a CONFIG | what to do |',
+            '|---|---|---|---|',
+            *(render_rule(rule) for rule in rules),
+            '',
+        ]
     return '\n'.join(lines)
+
+
+def render_rule(rule: Rule) -> str:
+    """Return the row of a rule."""
+    in_folder = rule.in_folder.value if rule.in_folder else ''
+    in_config = rule.in_config.value if rule.in_config else ''
+    if rule.in_scoring:
+        in_config += f'; in validation and test {rule.in_scoring.value}'
+    cells = [rule.problem, in_folder, in_config, rule.remedy]
+    return '| ' + ' | '.join(cell.replace('|', r'\|') for cell in cells) + ' |'
 
 
 def read_head(page: Path) -> str:

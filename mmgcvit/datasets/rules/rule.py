@@ -19,9 +19,9 @@ MAX_UNUSABLE = 0.1
 class FolderEffect(Enum):
     """What follows where a rule is broken in a folder. The values are texts of the docs."""
 
-    LEFT_OUT = 'left out and counted; above a tenth of a split, the command stops'
-    DROPPED = 'left out; a line says so'  # copies, of which one stays
-    READ_AS_OBJECT = 'read as an object that is not ignored; a line says so'
+    LEFT_OUT = 'left out, up to a tenth'  # of the images, or of the objects, of a split
+    DROPPED = 'left out'  # copies, of which one stays
+    READ_AS_OBJECT = 'read as objects'
     NOTED = 'a line says so'
     REJECTED = 'the command stops'
 
@@ -33,7 +33,7 @@ class ConfigEffect(Enum):
     """
 
     STOPS = 'the run stops'
-    STOPS_IF_MANY = 'above a tenth, the run stops'
+    STOPS_IF_MANY = 'the run stops above a tenth'
     NOTED = 'a line says so'
 
 
