@@ -108,7 +108,7 @@ gpu-wheels: install
 UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
 OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/hooks/test_exact_resume.py \
 	models/contract/test_backbones.py models/gcvit models/lsa ops test_config.py \
-	test_private_api.py test_mmdet_fixes.py test_mmseg_fixes.py \
+	test_private_api.py mmdet_fixes test_mmseg_fixes.py \
 	tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)

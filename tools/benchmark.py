@@ -108,7 +108,7 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
     """Create a batch of random images with annotations, in the format of a dataloader of the
     model's package.
     """
-    # The package may be that of a base class: mmdet_fixes.py has subclasses of mmdet's models.
+    # The package may be that of a base class: mmdet_fixes has subclasses of mmdet's models.
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     shape = (3, *case.size)
     if 'mmdet' in packages:

@@ -63,7 +63,7 @@ NMS_IOS_THR = 0.5
 MARGIN = 1 / 64
 MAX_COVERED = 0.7
 MAX_MASK_BYTES = 1 << 30
-# mmdet's heads of which mmdet_fixes.py has a subclass that predicts masks in less memory
+# mmdet's heads of which mmdet_fixes has a subclass that predicts masks in less memory
 LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 # Parts of the errors of torch and NumPy when memory runs out
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
@@ -400,7 +400,7 @@ class Detector(Predictor[Detections]):
 
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         prepared = super().prepare_image(image)
-        # The mask heads in mmdet_fixes.py make masks by them; other heads ignore them.
+        # The mask heads in mmdet_fixes make masks by them; other heads ignore them.
         settings = {'score_thr': self.lowest_thr, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared

@@ -8,11 +8,11 @@ import torch
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from mmengine.config import Config
 
-from mmgcvit import mmdet_fixes
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import load
 from mmgcvit.inference.predictor import make_failure
 from mmgcvit.inference.results import encode_masks
+from mmgcvit.mmdet_fixes import mask_heads
 
 from ..tools.commands import DEMO
 from .conftest import make_work_dir, picture_of
@@ -90,10 +90,8 @@ def test_masks_of_other_heads_that_are_made_one_by_one_equal_mmdets(other):
 
 def test_masks_of_other_heads_under_the_threshold_are_not_made(other, monkeypatch):
     made = []
-    shrink = mmdet_fixes.shrink_mask
-    monkeypatch.setattr(
-        mmdet_fixes, 'shrink_mask', lambda *args: made.append(args) or shrink(*args)
-    )
+    shrink = mask_heads.shrink_mask
+    monkeypatch.setattr(mask_heads, 'shrink_mask', lambda *args: made.append(args) or shrink(*args))
     every = replace(other, max_mask_bytes=0)(PICTURE)
     threshold = np.median(every.scores).item()
     made.clear()
@@ -115,7 +113,7 @@ def test_mmdets_mask_head_in_a_users_config_needs_no_more_memory(tmp_path):
         f"_base_ = {str(base)!r}\nmodel = dict(roi_head=dict(mask_head=dict(type='FCNMaskHead')))"
     )
     model = load(config, DEMO / 'weights' / f'{base.stem}.safetensors', 'cpu')
-    assert type(model.network.roi_head.mask_head) is mmdet_fixes.FCNMaskHead
+    assert type(model.network.roi_head.mask_head) is mask_heads.FCNMaskHead
 
 
 def test_fewer_candidates_over_the_threshold_than_the_model_returns_are_not_limited(other):

@@ -10,7 +10,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 from mmgcvit.mmdet_fixes import Mosaic
 
-from .configs.templates import read_template
+from ..configs.templates import read_template
 
 SIDE = 40
 
