@@ -6,6 +6,7 @@ weights and biases there, and some layers have a row that belongs to no class, f
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,8 +74,9 @@ class ClassMatch:
     def describe(self) -> str:
         """Return which classes are kept, new and left, each with their names."""
         old = {index for index, _ in self.pairs}
-        kept = {index for _, index in self.pairs}
-        new = [name for index, name in enumerate(self.model) if index not in kept]
+        kept = [index for _, index in self.pairs]
+        known = {*kept}
+        new = [name for index, name in enumerate(self.model) if index not in known]
         left = [name for index, name in enumerate(self.checkpoint) if index not in old]
         groups = {'kept': [self.model[index] for index in kept], 'new': new, 'left': left}
         texts = [f'{word}: {shorten(names, MANY) or "none"}' for word, names in groups.items()]
@@ -83,7 +85,12 @@ class ClassMatch:
 
 def number_repeated(names: Sequence[str]) -> list[tuple[str, int]]:
     """Return each name with the number of times that it was there before."""
-    return [(name, names[:index].count(name)) for index, name in enumerate(names)]
+    counts: Counter[str] = Counter()
+    numbered = []
+    for name in names:
+        numbered.append((name, counts[name]))
+        counts[name] += 1
+    return numbered
 
 
 def find_rows(key: str, tensor: Tensor, module: nn.Module, num_classes: int) -> Rows | None:

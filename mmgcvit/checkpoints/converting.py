@@ -19,9 +19,10 @@ from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
+from .fitting import WHOLE_NETWORK, check_complete
 from .foreign import check_no_foreign
 from .lora import merge_lora
-from .pretrained import OUTPUT_NORMS, WHOLE_NETWORK, check_complete
+from .pretrained import OUTPUT_NORMS
 from .reading import raise_checkpoint_error
 from .translating import KeyMapping, StateDict, invert, translate
 from .weights import (

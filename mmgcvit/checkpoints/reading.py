@@ -20,6 +20,7 @@ from filelock import FileLock
 from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import MAX_SILENCE, compute_sha256, download, expand_user, is_url, write_atomically
 from ..mmengine_utils import log_warning
+from .licences import find_limit
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
@@ -34,17 +35,6 @@ SAVE_WEIGHTS = (
 MAX_SECONDS = 3600
 MAX_BYTES = 16 << 30
 FOLDER_FLAG = 0x10  # in a zip file's external attributes
-# What limits the use of weights, by a regular expression of the paths, URLs and names under which
-# they are found.
-LIMITS = {
-    # GC ViT's authors': their pages and files, timm's copies (all that timm:// reads), and Hugging
-    # Face's cache.
-    r'^timm:|^https?://[^/]+/(nvidia/|nvlabs/gcvit|timm/gcvit)|models--(nvidia--|timm--gcvit)|'
-    r'gcvit_\w+\.in1k(/[^/]*)?$|gcvit_2?1k[^/]*$|nvidia[^/]*$': 'not for commercial use',
-    r'nvimagenet[^/]*$|(dino|dd)_gcvit_tiny\d*_ep\d+[^/]*$|ngc\.nvidia\.com/': (
-        "NVIDIA TAO's, said to be not for commercial use: read their model card"
-    ),
-}
 
 
 def read_checkpoint(source: str | Path) -> Any:
@@ -90,18 +80,6 @@ def raise_checkpoint_error(
         yield
     except errors as error:
         raise CheckpointError(f'{problem} ({get_first_line(error)}). {advice}') from None
-
-
-def find_limit(source: str) -> str | None:
-    """Return what limits the use of weights according to their name, also that of a link's file.
-
-    Return None for other weights.
-    """
-    names = (source, os.path.realpath(expand_user(source)))
-    for pattern, limit in LIMITS.items():
-        if any(re.search(pattern, name, re.IGNORECASE) for name in names):
-            return limit
-    return None
 
 
 def resolve_file(source: str) -> Path:

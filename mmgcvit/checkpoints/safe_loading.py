@@ -4,8 +4,9 @@ them.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loaders
@@ -14,15 +15,14 @@ from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
 
-class Checkpoint(NamedTuple):
-    """A checkpoint's source, and content as mmengine gets it, which is not pickled: each rank reads
-    the file.
-    """
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as mmengine gets it. The content is not pickled: each rank reads the file."""
 
-    source: str
-    content: dict[str, Any]
-    work_dir: str | Path | None
-    is_resumed: bool
+    source: str  # a file or a URL
+    content: dict[str, Any]  # mmengine's, which fit_checkpoint and select_initial change
+    work_dir: str | Path | None  # that of the run that resumes, for its best checkpoints
+    is_resumed: bool  # whether a run goes on with it, rather than starts from it or predicts
 
     def __reduce__(
         self,
@@ -72,36 +72,53 @@ def read_for_mmengine(
     gets the keys of mmdet's and the names of COCO's classes. Raise a CheckpointError if
     :func:`read_checkpoint` does or the file has no weights.
     """
-    content = read_checkpoint(source)
-    classes = None
-    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
-    has_weights = not isinstance(content, dict) or 'state_dict' in content
-    if has_weights or any(map(select_tensors, (content, *content.values()))):
-        state_dict, _ = find_state_dict(content, source)
-        others = content if 'state_dict' in content else {}
-        classes = list_dino_classes(state_dict)
-        content = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
-    if not is_resumed:
+    content = place_weights(read_checkpoint(source), source)
+    if is_resumed:
+        remove_empty_loss_scaler(content)
+    else:
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)
-    # A run in bfloat16 saves an empty loss_scaler, which mmengine cannot load when the run is
-    # resumed in float16.
+    content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
+    if 'message_hub' in content:
+        content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
+    return Checkpoint(source, content, work_dir, is_resumed)
+
+
+def place_weights(content: Any, source: str) -> dict[str, Any]:
+    """Return a checkpoint's content with its weights under ``state_dict``, TAO's DINO with mmdet's
+    keys and the names of its classes.
+    """
+    # mmengine's strategies (such as DeepSpeed's) also write dicts without weights.
+    has_weights = not isinstance(content, dict) or 'state_dict' in content
+    if not has_weights and not any(map(select_tensors, (content, *content.values()))):
+        return content
+    state_dict, _ = find_state_dict(content, source)
+    others = content if 'state_dict' in content else {}
+    classes = list_dino_classes(state_dict)
+    placed = {**others, 'state_dict': translate_dino(state_dict, source) or state_dict}
+    if classes:
+        placed['meta'] = {**get_dict(placed, 'meta'), 'dataset_meta': {'classes': classes}}
+    return placed
+
+
+def remove_empty_loss_scaler(content: Mapping[str, Any]) -> None:
+    """Remove the empty ``loss_scaler`` that a run in bfloat16 saves, and that mmengine cannot load
+    when the run is resumed in float16.
+    """
     optimizer = get_dict(content, 'optimizer')
     if optimizer.get('loss_scaler') == {}:
         del optimizer['loss_scaler']
-    content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
-    if classes:
-        content['meta']['dataset_meta'] = {'classes': classes}
-    if 'message_hub' in content:
-        hub = get_dict(content, 'message_hub')
-        info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
-        logs = get_dict(hub, 'log_scalars')
-        content['message_hub'] = {
-            'runtime_info': info,
-            'log_scalars': logs,
-            'resumed_keys': dict.fromkeys([*info, *logs], True),
-        }
-    return Checkpoint(source, content, work_dir, is_resumed)
+
+
+def clean_message_hub(hub: Mapping[str, Any], work_dir: str | Path | None) -> dict[str, Any]:
+    """Return the state of mmengine's MessageHub without what is harmful."""
+    info = remove_harmful(get_dict(hub, 'runtime_info'), work_dir)
+    logs = get_dict(hub, 'log_scalars')
+    return {
+        'runtime_info': info,
+        'log_scalars': logs,
+        'resumed_keys': dict.fromkeys([*info, *logs], True),
+    }
 
 
 def get_dict(content: Mapping[str, Any], name: str) -> dict[Any, Any]:

@@ -4,7 +4,7 @@ package's), and back.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -18,7 +18,8 @@ SAME: Parts = {'': ''}  # what follows the prefix is the same in the external an
 Row = tuple[str, str, Parts]
 
 
-class KeyMapping(NamedTuple):
+@dataclass(frozen=True)
+class KeyMapping:
     """A table that translates between external and local keys.
 
     A row (external prefix, local prefix, {external part: local part}) translates keys that consist

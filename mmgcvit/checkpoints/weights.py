@@ -72,7 +72,7 @@ class Arch:
         return f'of {", ".join(sizes)}'
 
 
-@dataclass
+@dataclass(frozen=True)
 class Weights:
     """The weights of a network, with local keys."""
 
@@ -95,31 +95,40 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     known network.
     """
     state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
-    network, key_mapping, prefix = find_network(state_dict, source, prefix)
+    match = find_network(state_dict, source, prefix)
+    prefix = match.prefix
+    key_mapping = match.key_mapping
     tensors = {}
     unused = []
     foreign = []
-    # The keys of a classifier's head are not under the backbone's prefix.
-    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
         external_key = name.removeprefix(prefix)
-        local_key = None
-        if name.startswith(prefix):
-            local_key = translate(external_key, key_mapping.rows)
-        elif name.startswith(head_prefix):
-            local_key = 'head.fc.' + name.removeprefix(head_prefix)
+        local_key = find_local_key(name, prefix, key_mapping)
         if local_key is not None:
-            if tensor.ndim > 1 and re.search(key_mapping.convs, local_key):
-                tensor = tensor.flatten(1)
-            tensors[local_key] = tensor
-        elif not re.search(key_mapping.ignored, external_key):
-            if name.startswith(prefix) and not is_beside(external_key, prefix, key_mapping):
-                foreign.append(name)
-            else:
-                unused.append(name)
-    check_no_foreign(source, foreign, f'{network.__name__} ({key_mapping.name} keys)')
+            is_conv = tensor.ndim > 1 and re.search(key_mapping.convs, local_key)
+            tensors[local_key] = tensor.flatten(1) if is_conv else tensor
+        elif re.search(key_mapping.ignored, external_key):
+            continue
+        elif name.startswith(prefix) and not is_beside(external_key, prefix, key_mapping):
+            foreign.append(name)
+        else:
+            unused.append(name)
+    check_no_foreign(source, foreign, f'{match.network.__name__} ({key_mapping.name} keys)')
     check_finite(tensors, source)
-    return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict)
+    return Weights(source, match.network, key_mapping, is_ema, tensors, unused, state_dict)
+
+
+def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | None:
+    """Return the local key of a key of a file, or None if it has none.
+
+    ``prefix`` is that of the network's keys. A classifier's head is beside its backbone.
+    """
+    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
+    if name.startswith(prefix):
+        return translate(name.removeprefix(prefix), key_mapping.rows)
+    if name.startswith(head_prefix):
+        return 'head.fc.' + name.removeprefix(head_prefix)
+    return None
 
 
 def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
@@ -173,12 +182,20 @@ def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
     ]
 
 
-def find_network(
-    state_dict: StateDict, source: str, prefix: str | None
-) -> tuple[Network, KeyMapping, str]:
-    """Find the key mapping whose ``signature_key`` is in a state dict.
+@dataclass(frozen=True)
+class NetworkMatch:
+    """A network whose key is in a state dict."""
 
-    Return its network, it, and the key's prefix.
+    network: Network
+    key_mapping: KeyMapping  # whose ``signature_key`` is the key
+    prefix: str  # before the key in the state dict
+
+
+def find_network(state_dict: StateDict, source: str, prefix: str | None) -> NetworkMatch:
+    """Find the network in a state dict by the ``signature_key`` of a key mapping.
+
+    If ``prefix`` is given, only under this one. Raise a CheckpointError if there is none, or if
+    there are several.
     """
     matches = []
     for network, key_mapping in list_key_mappings():
@@ -191,11 +208,11 @@ def find_network(
                 and is_whole_key
                 and prefix in (None, found_prefix, found_prefix.rstrip('.'))
             ):
-                matches.append((network, key_mapping, found_prefix))
+                matches.append(NetworkMatch(network, key_mapping, found_prefix))
     if len(matches) == 1:
         return matches[0]
     if matches:
-        prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
+        prefixes = ', '.join(repr(match.prefix) for match in matches)
         raise CheckpointError(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
         )

@@ -48,7 +48,7 @@ def main(args: Namespace) -> None:
         state_dict, cfg = detector
         config = target.with_suffix('.py')
         check_target(config, '.py')
-        weights.unused.clear()
+        unused = []  # all tensors of the file are those of the detector
     else:
         to = args.to or 'mmpretrain'
         if target.suffix.lower() == '.safetensors' and to == 'mmpretrain':
@@ -57,9 +57,9 @@ def main(args: Namespace) -> None:
                 'original or (only for GC ViT) --to timm'
             )
         state_dict = convert(weights, to)
+        unused = weights.unused
     save_checkpoint(state_dict, target)
     network = weights.network
-    unused = weights.unused
     print(
         f'{network.__name__} {network.infer_arch(weights.tensors)} from {source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): '

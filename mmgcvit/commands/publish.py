@@ -43,7 +43,7 @@ def main(args: Namespace) -> None:
     from mmengine.registry import MODELS
 
     from ..checkpoints.converting import save_checkpoint
-    from ..checkpoints.pretrained import check_fits
+    from ..checkpoints.fitting import fit_checkpoint
     from ..checkpoints.weights import find_state_dict
     from ..inference.loading import disable_lora, get_model_config, silence_output
     from ..mmengine_utils import build_in_scope
@@ -54,7 +54,7 @@ def main(args: Namespace) -> None:
     disable_lora(model_cfg)
     with silence_output(), build_in_scope(files.cfg.get('default_scope') or 'mmengine'):
         model = MODELS.build(model_cfg)
-    check_fits(model, checkpoint)
+    fit_checkpoint(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's
     # convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
-from ..checkpoints.pretrained import check_fits
+from ..checkpoints.fitting import fit_checkpoint
 from ..config import can_draw_predictions, get_type_name
 from ..datasets.checks.scores import find_unscored
 from ..datasets.checks.sources import iter_unwrapped_datasets
@@ -62,7 +62,7 @@ def run_test(
     cfg.load_from = loaded.source
     cfg.resume = False
     with open_runner(cfg, loaded, progress) as runner:
-        check_fits(runner.model, loaded)
+        fit_checkpoint(runner.model, loaded)
         settings = next(iter_unwrapped_datasets(cfg.test_dataloader.dataset))
         trained, _ = collect_dataset_metas(loaded.content['meta'], settings)
         loader = runner.test_loop.dataloader

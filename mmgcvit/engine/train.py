@@ -11,8 +11,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 
 from ..checkpoints.class_rows import ClassMatch
-from ..checkpoints.pretrained import check_fits, select_initial
+from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.safe_loading import Checkpoint
+from ..checkpoints.starting import select_initial
 from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
@@ -84,7 +85,7 @@ def train(
             )
         if checkpoint:
             if cfg.resume:
-                check_fits(runner.model, checkpoint)
+                fit_checkpoint(runner.model, checkpoint)
                 runner.register_hook(NewScheduleHook())
             else:
                 weights = select_initial(

@@ -16,7 +16,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
-from ..checkpoints.pretrained import check_fits
+from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.reading import read_metadata, resolve_file
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name
@@ -59,7 +59,7 @@ def load_model(
         if score_thr is not None:
             predictor = predictor.with_score_thr(score_thr)
         predictor.thresholds.check(predictor.classes)
-        check_fits(predictor.network, checkpoint)
+        fit_checkpoint(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network)
     predictor.network.to(torch_device)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
-from ..checkpoints.reading import find_limit
+from ..checkpoints.licences import find_limit
 from ..config import CONFIGS
 from ..datasets.decoding import read_sizes
 from ..datasets.formats import read_folders

@@ -10,8 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmgcvit.checkpoints.class_rows import ClassMatch
-from mmgcvit.checkpoints.pretrained import select_initial
 from mmgcvit.checkpoints.safe_loading import Checkpoint
+from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError
 
 OLD = ('cat', 'dog', 'eel')

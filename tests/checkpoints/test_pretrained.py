@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints.pretrained import POSITION_TABLES, check_fits, select_initial
+from mmgcvit.checkpoints.fitting import POSITION_TABLES, fit_checkpoint
 from mmgcvit.checkpoints.safe_loading import Checkpoint
+from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.checkpoints.translating import translate
 from mmgcvit.checkpoints.weights import find_state_dict, read_weights
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
-from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
 
 from ..reference import LSA_REFERENCES, REFERENCES
 
@@ -239,59 +239,6 @@ def test_from_pretrained_needs_an_arch_that_is_not_published():
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [16, 64]
 
 
-@pytest.fixture
-def norm():
-    """Return a model with a buffer that is not finite, as masks are."""
-    model = nn.Sequential(nn.BatchNorm1d(2))
-    model.register_buffer('mask', torch.tensor(float('-inf')))
-    return model
-
-
-@pytest.mark.parametrize('prefix', ['', 'module.module.'])
-def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
-    checkpoint = Checkpoint('x', {'state_dict': add_prefix(prefix, norm.state_dict())}, None, False)
-    check_fits(norm, checkpoint)
-    norm.load_state_dict(checkpoint.content['state_dict'])
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        ({'0.weight': torch.zeros(3, 3)}, r"0\.weight.*wrong shape .* fit the config's model"),
-        ({'0.running_var': torch.tensor([1.0, torch.nan])}, r'\(0\.running_var\) with NaN'),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
-    changed = Checkpoint('x', {'state_dict': {**norm.state_dict(), **change}}, None, False)
-    with pytest.raises(CheckpointError, match=message):
-        check_fits(norm, changed)
-
-
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        ({}, None),
-        ({'module.0.weight': torch.zeros(3, 3)}, r'\(ema_state_dict\) has.*0\.weight.*wrong shape'),
-        ({'module.0.weight': torch.tensor([1.0, torch.nan])}, r'\(0\.weight\) with NaN'),
-        ({'module.0.weight': None}, r'lacks .*0\.weight'),
-        ({'module.0.foreign': torch.zeros(1)}, 'foreign'),
-        ({'steps': None}, 'lacks steps'),
-    ],
-)
-def test_a_run_resumes_only_with_all_weights_of_ema(change, message, norm):
-    """mmengine exchanges them with the model's, and drops those that do not fit."""
-    state = {'steps': torch.tensor(3), **add_prefix('module.', norm.state_dict()), **change}
-    state = {name: tensor for name, tensor in state.items() if tensor is not None}
-    content = {'state_dict': norm.state_dict(), 'ema_state_dict': state}
-    checkpoint = Checkpoint('x', content, None, True)
-    if message is None:
-        check_fits(norm, checkpoint)
-        assert checkpoint.content['ema_state_dict'].keys() == state.keys()
-        return
-    with pytest.raises(CheckpointError, match=message):
-        check_fits(norm, checkpoint)
-
-
 @given(
     places=st.lists(
         st.sampled_from(['stem.proj', 'stages.1.blocks.0.attn.qkv', 'norm3', 'stages']),
@@ -315,48 +262,9 @@ def test_keys_below_modules_of_the_backbone_without_a_place_are_refused_and_name
     whole = nn.ModuleDict({'backbone': model})
     tensors = add_prefix('backbone.', model.state_dict() | planted)
     message = message.replace(r'\(', r'\(backbone\.')
-    for check in (check_fits, select_initial):
+    for check in (fit_checkpoint, select_initial):
         with pytest.raises(CheckpointError, match=message):
             check(whole, Checkpoint('x', {'state_dict': dict(tensors)}, None, False))
-
-
-def test_load_from_says_what_is_loaded_and_what_keeps_initial_values():
-    def make(classes, **parts):
-        heads = {'bbox_head': nn.Linear(2, classes), **parts}
-        return nn.ModuleDict({'backbone': nn.Linear(2, 2), 'roi_head': nn.ModuleDict(heads)})
-
-    source = Checkpoint(
-        'x', {'state_dict': make(3, mask_head=nn.Linear(2, 1)).state_dict()}, None, False
-    )
-    line = select_initial(make(5), source).report
-    assert line == (
-        'load_from=x: 2 tensors of the model loaded (backbone), 2 keep initial values; other shapes '
-        'in the file, as with other classes: roi_head.bbox_head; parts of the file that the model '
-        'does not have: roi_head.mask_head. Only the backbone is loaded'
-    )
-    other = Checkpoint('x', {'state_dict': {'a.weight': torch.zeros(1)}}, None, False)
-    with pytest.raises(CheckpointError, match='no tensor of x fits'):
-        select_initial(nn.ModuleDict({'neck': nn.Linear(2, 2)}), other)
-
-
-def test_buffers_that_a_model_does_not_save_must_have_its_values_and_counters_may_lack(norm):
-    norm.register_buffer('mean', torch.ones(2), persistent=False)
-    tensors = norm.state_dict()
-    counter = tensors.pop('0.num_batches_tracked')
-    checkpoint = Checkpoint('x', {'state_dict': {**tensors, 'mean': torch.ones(2)}}, None, False)
-    check_fits(norm, checkpoint)
-    assert checkpoint.content['state_dict'].keys() == norm.state_dict().keys()
-    assert checkpoint.content['state_dict']['0.num_batches_tracked'] == counter
-    changed = Checkpoint('x', {'state_dict': {**tensors, 'mean': torch.zeros(2)}}, None, False)
-    with pytest.raises(CheckpointError, match='other values of the buffer mean'):
-        check_fits(norm, changed)
-
-
-def test_every_table_on_a_grid_is_known_as_a_position_table():
-    names = []
-    for module in (PositionEmbedding(1, (2, 2)), RelativePositionBias((2, 2), 1)):
-        names += dict(module.named_parameters())
-    assert sorted(names) == sorted(POSITION_TABLES)
 
 
 @pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES])

@@ -4,6 +4,8 @@ ViT's paper.
 Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from ...registry import MODELS
@@ -22,8 +24,8 @@ from ..layers.windows import pad_to_windows
 PATCH_SIZE = 4
 # Networks with Swin's patch embedding have GC ViT's keys, but the key of the embedding's norm tells
 # them from GC ViT.
-SWIN_KEY_MAPPING = OWN._replace(
-    name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
+SWIN_KEY_MAPPING = replace(
+    OWN, name='mmgcvit with patch embedding', signature_key='stem.norm.weight'
 )
 
 

@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from mmgcvit.checkpoints.converting import convert
-from mmgcvit.checkpoints.pretrained import check_fits
+from mmgcvit.checkpoints.fitting import fit_checkpoint
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.weights import read_weights
 from mmgcvit.errors import CheckpointError
@@ -117,7 +117,7 @@ def load_checked(build, content, is_resumed=False, **arguments):
     """Load as the commands do."""
     model = build(drop_path_rate=0.0, **arguments).eval()
     checkpoint = Checkpoint('x.pth', {'state_dict': content}, None, is_resumed)
-    check_fits(model, checkpoint)
+    fit_checkpoint(model, checkpoint)
     model.load_state_dict(checkpoint.content['state_dict'])
     return model
 
