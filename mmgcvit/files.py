@@ -5,12 +5,10 @@ import hashlib
 import os
 import re
 import tempfile
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from string import punctuation
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from .errors import UserError
@@ -37,7 +35,6 @@ IMAGE_SUFFIXES = (
     '.heic',
 )
 URL_SCHEMES = ('http://', 'https://')
-MAX_SILENCE = 60  # in seconds, of a server from which a file is downloaded
 TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
 # What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,
 # and for JSON Lines files with a line per video frame.
@@ -127,32 +124,6 @@ def compute_sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def download(url: str, file: IO[bytes], *, max_seconds: float, max_bytes: int) -> None:
-    """Download a URL into an open file.
-
-    Raise a UserError if it takes longer, has more bytes, or ends early, and the errors of
-    ``urlopen`` for others, also if the server does not answer for :data:`MAX_SILENCE` seconds.
-    """
-    # Imported here, because most commands download nothing.
-    from urllib.parse import quote
-    from urllib.request import Request, urlopen
-
-    deadline = time.monotonic() + max_seconds
-    timeout = min(MAX_SILENCE, max_seconds)
-    request = Request(quote(url, safe=punctuation), headers={'User-Agent': 'mmgcvit'})
-    with urlopen(request, timeout=timeout) as response:
-        while chunk := response.read1(1 << 16):
-            file.write(chunk)
-            if file.tell() > max_bytes or time.monotonic() > deadline:
-                raise UserError(
-                    f'over {max_bytes >> 20} MB or {max_seconds} s. Download it, and pass its path'
-                )
-        expected = response.headers.get('Content-Length')
-    if expected and file.tell() != int(expected):
-        raise UserError(f'the server sent {file.tell()} of {expected} bytes')
-    file.flush()
 
 
 def have_same_content(first: Path, second: Path) -> bool:

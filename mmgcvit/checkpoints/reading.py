@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 import torch
 from filelock import FileLock
 
+from ..downloads import MAX_SILENCE, download
 from ..errors import CheckpointError, check_installed, get_first_line
-from ..files import MAX_SILENCE, compute_sha256, download, expand_user, is_url, write_atomically
+from ..files import compute_sha256, expand_user, is_url, write_atomically
 from ..mmengine_utils import log_warning
 from .licences import find_limit
+from .released import find_source
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
@@ -188,13 +190,15 @@ def download_checkpoint(url: str) -> Path:
 
     A file lock lets one process download while the others wait, because collective operations of
     ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they
-    are verified. A file that is not intact is not kept. Raise a CheckpointError also if the server
-    does not answer, or if the download takes over :data:`MAX_SECONDS` or :data:`MAX_BYTES`.
+    are verified, and the whole of it for GC ViT's authors' files. A file that is not intact is not
+    kept. Raise a CheckpointError also if the server does not answer, or if the download takes over
+    :data:`MAX_SECONDS` or :data:`MAX_BYTES`.
     """
     path = get_cache_path(url)
     if path.is_file():
         return path
     digest = HASH_IN_NAME.search(path.name)
+    source = find_source(url)
     advice = (
         'Download it with a browser, and pass the file instead of the URL (train --data: '
         '--pretrained FILE)'
@@ -205,8 +209,8 @@ def download_checkpoint(url: str) -> Path:
             if not path.is_file():  # another process may have downloaded it meanwhile
                 with write_atomically(path) as new:
                     with new.open('wb') as file:
-                        download(url, file, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
-                    check_digest(new, digest[1] if digest else '')
+                        download(source.url, file, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
+                    check_digest(new, digest[1] if digest else source.sha256)
                     check_intact(new)
     return path
 

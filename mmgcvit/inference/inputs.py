@@ -27,8 +27,9 @@ from ..datasets.decoding import (
     is_put_on_background,
     load_image,
 )
+from ..downloads import download
 from ..errors import UserError, get_first_line
-from ..files import IMAGE_SUFFIXES, download, is_url, list_outputs, make_absolute
+from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute
 
 ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv')

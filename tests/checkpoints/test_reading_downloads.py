@@ -1,5 +1,6 @@
 """Download from URLs: once for all processes on a machine, and atomically."""
 
+import re
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -11,18 +12,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmgcvit import files
-from mmgcvit.checkpoints import reading
+from mmgcvit import downloads
+from mmgcvit.checkpoints import reading, released
 from mmgcvit.checkpoints.reading import get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.files import compute_sha256
+
+from ..programs import ROOT
 
 PROCESSES = 4
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay."""
+    """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth`` or ``.tar``, after a delay."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     file = tmp_path / 'x.pth'
     asked = []
@@ -32,7 +35,7 @@ def server(tmp_path, monkeypatch):
         def translate_path(self, path):
             asked.append(path)
             time.sleep(0.2)
-            return str(file if path.endswith('.pth') else tmp_path / 'missing')
+            return str(file if path.endswith(('.pth', '.tar')) else tmp_path / 'missing')
 
         def log_message(self, *_):
             pass
@@ -89,7 +92,7 @@ def test_a_damaged_or_failed_download_leaves_no_file(change, name, message, serv
 def test_a_download_ends_whatever_the_server_does(behaviour, tmp_path, monkeypatch):
     """It sends nothing, little at a time, too much, or less than it announces: no file is left."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(files, 'MAX_SILENCE', 0.3)
+    monkeypatch.setattr(downloads, 'MAX_SILENCE', 0.3)
     monkeypatch.setattr(reading, 'MAX_SECONDS', 0.5)
     monkeypatch.setattr(reading, 'MAX_BYTES', 1 << 20)
     ended = Event()
@@ -141,3 +144,34 @@ def test_one_process_downloads_while_the_others_wait_without_a_collective(server
             == [['a']] * PROCESSES
         )
     assert server.asked == ['/x.pth']
+
+
+TINY = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+
+
+def serve_as_hub(monkeypatch, server):
+    """Let the server be the mirror of the hub, with its file under all names."""
+    monkeypatch.setenv('HF_ENDPOINT', server.address.removesuffix('/x.pth'))
+
+
+def test_the_authors_files_are_those_of_one_revision_with_their_sha256(server, monkeypatch):
+    """From a mirror too: ``HF_ENDPOINT``. Other bytes are not kept."""
+    serve_as_hub(monkeypatch, server)
+    with pytest.raises(CheckpointError, match=r'expected 30ac1c31.*, got '):
+        read_checkpoint(TINY)
+    assert server.asked == [f'/nvidia/GCViT/resolve/{released.REVISION}/gcvit_1k_tiny.pth.tar']
+    assert cached(TINY) == []
+    digest = compute_sha256(server.file)
+    monkeypatch.setitem(released.SHA256, 'gcvit_1k_tiny.pth.tar', digest)
+    assert read_keys(TINY) == ['a']
+
+
+def test_each_released_file_that_a_config_names_has_a_sha256_but_two():
+    """Those of ``xxtiny`` and ``small`` are not known; docs/checkpoints.md says so."""
+    files = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'configs').rglob('*.yml')]
+    text = ''.join(path.read_text() for path in files)
+    names = set(re.findall(rf'{released.BRANCH}([^\s\'"]+)', text))
+    assert names - set(released.SHA256) == {'gcvit_1k_small.pth.tar', 'gcvit_1k_xxtiny.pth.tar'}
+    page = (ROOT / 'docs' / 'checkpoints.md').read_text()
+    for name, digest in released.SHA256.items():
+        assert f'| `{name}` | `{digest}` |' in page
