@@ -2,7 +2,8 @@
 nothing.
 
 Modules: `mmgcvit/checkpoints/reading.py`, `mmgcvit/checkpoints/safe_loading.py`,
-`mmgcvit/datasets/coco_content.py`, `mmgcvit/datasets/decoding.py`, `mmgcvit/inference/inputs.py`.
+`mmgcvit/datasets/coco_content.py`, `mmgcvit/datasets/opening.py`, `mmgcvit/datasets/decoding.py`,
+`mmgcvit/inference/inputs.py`.
 """
 
 import io
@@ -30,7 +31,9 @@ from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.checkpoints.unpickling import ALLOWED
 from mmgcvit.datasets.coco_content import find_missing_keys, read_json
-from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map, read_sizes
+from mmgcvit.datasets.decoding import DecodingSettings
+from mmgcvit.datasets.label_maps import read_segmentation_map
+from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.inputs import convert_to_array

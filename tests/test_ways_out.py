@@ -19,7 +19,7 @@ from PIL import Image
 import mmgcvit
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.datasets.coco_content import find_missing_keys
-from mmgcvit.datasets.decoding import read_sizes
+from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.engine.hooks.progress import list_next_commands
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import find_inputs

@@ -23,8 +23,8 @@ from ..files import compute_sha256, read_text
 from ..tasks import TASK_BY_NAME
 from ..thresholds import ScoreThresholds, parse_thresholds
 from .annotations import Box, Edges, JsonObject, LabelledObject, Polygon, Size, Unusable
-from .decoding import read_labels
 from .folders import CORRECTED, MARK
+from .label_maps import read_labels
 from .outlines import are_near, are_within_a_pixel
 from .records import (
     AnySplit,

@@ -15,7 +15,7 @@ from typing import TypedDict, TypeVar
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
 from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusable
-from .decoding import PixelLabels, read_labels
+from .label_maps import PixelLabels, read_labels
 from .rules.rule import Finding
 
 AnySplit = TypeVar('AnySplit', bound='SplitImages')

@@ -20,7 +20,7 @@ from ..errors import UserError, escape_controls, get_first_line
 from ..registry import TRANSFORMS
 from .annotations import Size
 from .checks.sources import is_remote, iter_unwrapped_datasets
-from .decoding import ImageError, decoder_errors
+from .opening import ImageError, decoder_errors
 
 Results = dict[str, Any]  # a sample, which transforms change
 CocoMask = Sequence[Sequence[float]] | Mapping[str, Any]  # polygons, or RLE

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path, PurePath
 
 from ..errors import UserError, shorten
-from .decoding import IGNORE_INDEX, PixelLabels
+from .label_maps import IGNORE_INDEX, PixelLabels
 from .records import (
     Category,
     ClassImage,

@@ -16,17 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..datasets.decoders import convert_pillow, is_put_on_background
 from ..datasets.decoding import (
     DecodingSettings,
-    ImageError,
     check_pixels,
     check_sides,
     check_values,
-    convert_pillow,
-    decoder_errors,
-    is_put_on_background,
     load_image,
 )
+from ..datasets.opening import ImageError, decoder_errors
 from ..downloads import download
 from ..errors import UserError, get_first_line
 from ..files import IMAGE_SUFFIXES, is_url, list_outputs, make_absolute

@@ -30,9 +30,12 @@ from ..models.speed_up import speed_up
 from ..runs import RunFolder, get_started_with
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..thresholds import ScoreThr, ScoreThresholds, parse_metadata
+from .classifier import Classifier
+from .detector import Detector
 from .drawing import choose_palette
 from .model_files import ModelFiles
-from .predictor import Classifier, Detector, Predictor, Segmentor
+from .predictor import Predictor
+from .segmentor import Segmentor
 
 Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 # By the package of the task, which is the ``default_scope`` of configs

@@ -1,6 +1,4 @@
-"""Predict images with trained models (a base class, and a subclass for each task), large ones in
-overlapping tiles.
-"""
+"""Predict images with trained models: the base class of the tasks' predictors."""
 
 import math
 import os
@@ -9,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, overload
+from typing import Any, ClassVar, Generic, cast, overload
 
 import numpy as np
 import torch
@@ -18,53 +16,21 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ..config import find_max_objects, iter_dicts
 from ..datasets.decoding import DecodingSettings
-from ..datasets.records import make_coco_categories
-from ..errors import Supervision, UserError, get_first_line
+from ..errors import UserError, get_first_line
 from ..models.layers.arguments import make_pair
-from ..rle import RLE, find_rle_boxes
-from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..thresholds import ScoreThr, ScoreThresholds
-from ..tile_sizes import MIN_TILE, OVERLAP, explain_small_tiles
-from .blending import segment_in_tiles
+from ..tile_sizes import MIN_TILE
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
-from .results import (
-    Classification,
-    Detections,
-    Masks,
-    Outcome,
-    P,
-    Prediction,
-    Record,
-    Segmentation,
-    make_segmentation,
-)
-
-if TYPE_CHECKING:
-    import supervision
-
-sv = Supervision('predicting with tiles')
+from .results import Outcome, P, Prediction, Record
 
 # Pictures are enlarged until their shorter side has the first length in pixels, or their longer
 # side the second.
 MIN_DRAWN_SIDE = 224
 MAX_ENLARGED_SIDE = 4096
-# IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
-# Masks are compared, or boxes if there are no masks.
-NMS_IOS_THR = 0.5
-# An object counts as cut if its distance to an edge of its tile, but not to the border of the
-# image, is at most MARGIN times the tile's side. A cut object is dropped if the box of a complete
-# object covers at least the share MAX_COVERED of its box. Their classes may differ, since a part of
-# an object may look like another class.
-MARGIN = 1 / 64
-MAX_COVERED = 0.7
 MAX_MASK_BYTES = 1 << 30
-# mmdet's heads of which mmdet_fixes has a subclass that predicts masks in less memory
-LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 # Parts of the errors of torch and NumPy when memory runs out
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 
@@ -370,242 +336,3 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
         'the test pipeline or the network fails on the image whose height and width are '
         f'{image.shape[:2]} ({reason}){advice}'
     )
-
-
-class Detector(Predictor[Detections]):
-    """Predictor for detection and instance segmentation."""
-
-    task = DETECTION.name
-    finds_objects = True
-
-    @classmethod
-    def adapt_config(cls, model_cfg: ConfigDict) -> None:
-        """Replace mmdet's mask heads by this package's, which make no masks of objects under the
-        confidence threshold, and none at the size of a large image. The masks are equal.
-        """
-        from .. import mmdet_fixes  # noqa: F401  # it registers the heads
-
-        for settings in iter_dicts([model_cfg]):
-            if settings.get('type') in LARGE_MASK_HEADS:
-                settings['type'] = f'mmgcvit.{settings["type"]}'
-
-    @property
-    def limit(self) -> float:
-        return find_max_objects(self.network)
-
-    @property
-    def lowest_thr(self) -> float:
-        """The lowest confidence threshold of a class."""
-        return min([self.score_thr, *self.class_score_thr.values()])
-
-    def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
-        prepared = super().prepare_image(image)
-        # The mask heads in mmdet_fixes make masks by them; other heads ignore them.
-        settings = {'score_thr': self.lowest_thr, 'max_mask_bytes': self.max_mask_bytes}
-        prepared['data_samples'].set_metainfo(settings)
-        return prepared
-
-    def describe_settings(self) -> list[str]:
-        lines = [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
-        small_tiles = explain_small_tiles(self.tiles, self.object_side)
-        if small_tiles:
-            lines.append(f'in training, {small_tiles}')
-        return lines
-
-    def list_categories(self) -> list[Record]:
-        """Return the id and the name of each class. Ids are COCO's or start at 1."""
-        return [{**category} for category in make_coco_categories(self.classes)]
-
-    def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
-        thresholds = self.thresholds.override(score_thr)
-        thresholds.check(self.classes)
-        return replace(self, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
-
-    def get_score_thr(self, labels: torch.Tensor) -> torch.Tensor | float:
-        """Return the confidence threshold of each of ``labels``, (n,) float32, or the one of all
-        classes.
-        """
-        if not self.class_score_thr:
-            return self.score_thr
-        return torch.tensor(list(self.score_thr_by_class.values()))[labels]
-
-    def read_sample(self, sample: BaseDataElement) -> Detections:
-        objects = sample.pred_instances.cpu()
-        # A diverged network predicts NaN or infinite boxes.
-        is_finite = torch.isfinite(objects.bboxes).all(1)
-        is_kept = is_finite & (objects.scores >= self.get_score_thr(objects.labels))
-        kept = torch.nonzero(is_kept).flatten()
-        scores = objects.scores  # of all candidates, before those under a threshold are dropped
-        # Sort, since Mask2Former returns its objects unsorted.
-        order = kept[objects.scores[kept].argsort(descending=True, stable=True)]
-        # Indexing copies masks, which may be large.
-        if not torch.equal(order, torch.arange(len(objects))):
-            objects = objects[order]
-        # NumPy has no bfloat16.
-        boxes = objects.bboxes.float().numpy()
-        return Detections(
-            boxes=boxes,
-            scores=objects.scores.float().numpy(),
-            labels=objects.labels.numpy(),
-            classes=self.classes,
-            masks=convert_masks(objects.get('masks'), sample.ori_shape),
-            is_limited=torch.count_nonzero(scores >= self.lowest_thr).item() >= self.limit,
-        )
-
-    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Detections:
-        """Detect the objects of a large image.
-
-        To save memory, keep masks as crops (``supervision.CompactMask``).
-        """
-        height, width = size = image.shape[:2]
-        margin = MARGIN * side
-        are_limited: list[bool] = []
-
-        def detect(tiles: list[NDArray[np.uint8]]) -> 'list[supervision.Detections]':
-            found = []
-            for tile, outcome in zip(tiles, self.predict_batch(tiles), strict=True):
-                prediction = outcome.get('a tile')
-                are_limited.append(prediction.is_limited)
-                objects = prediction.to_supervision()
-                objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], margin)
-                found.append(objects)
-            return found
-
-        def detect_one(tile: NDArray[np.uint8]) -> 'supervision.Detections':
-            return detect([tile])[0]
-
-        slicer = sv.InferenceSlicer(
-            detect if self.tiles_per_batch > 1 else detect_one,
-            slice_wh=side,
-            overlap_wh=int(OVERLAP * side),
-            overlap_filter=sv.OverlapFilter.NONE,
-            compact_masks=True,
-            batch_size=self.tiles_per_batch,
-        )
-        objects: Any = drop_cut_objects(slicer(image), size, margin)
-        objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
-        objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
-        masks = objects.mask
-        if masks is not None:
-            masks = masks.repack()
-        elif getattr(self.network, 'with_mask', False):
-            masks = np.zeros((0, height, width), bool)  # supervision merges no masks to None
-        return Detections(
-            boxes=objects.xyxy.astype(np.float32),
-            scores=objects.confidence,
-            labels=objects.class_id,
-            classes=self.classes,
-            masks=masks,
-            is_limited=any(are_limited),
-        )
-
-
-def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'Masks | None':
-    """Convert the masks of a network in an image of (height, width)."""
-    if masks is None:
-        return None
-    if isinstance(masks, Tensor):
-        return masks.numpy().astype(bool, copy=False)
-    # Masks of Mask2Former and RTMDet-Ins may reach beyond their boxes.
-    left, top, width, height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
-    # A box is inclusive for supervision. That of an empty mask has a pixel.
-    right = left + np.maximum(width, 1) - 1
-    bottom = top + np.maximum(height, 1) - 1
-    crops = np.stack([left, top, right, bottom], axis=1)
-    return sv.CompactMask.from_coco_rle(masks, crops, size[:2])
-
-
-class Segmentor(Predictor[Segmentation]):
-    """Predictor for semantic segmentation."""
-
-    task = SEGMENTATION.name
-
-    def format_count(self, count: int, total: int) -> str:
-        """Return the share of the pixels that are of a class."""
-        return f'{count / total:.1%}'
-
-    def describe_settings(self) -> list[str]:
-        return [f'tiles: {self.tiles or "none"}']
-
-    def read_sample(self, sample: BaseDataElement) -> Segmentation:
-        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
-        return make_segmentation(label_map, self.classes)
-
-    def predict_in_tiles(self, image: NDArray[np.uint8], side: int) -> Segmentation:
-        """Segment a large image by the blended logits of its tiles."""
-        label_map = segment_in_tiles(
-            image,
-            side=side,
-            tiles_per_batch=self.tiles_per_batch,
-            compute_logits=self.compute_logits,
-            choose_classes=self.choose_classes,
-        )
-        return make_segmentation(label_map, self.classes)
-
-    def compute_logits(self, tiles: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
-        """Return the logits (C, height, width) float32 of each of several tiles of one size.
-
-        Of a network with one output channel, they are probabilities.
-        """
-        try:
-            samples = self.compute_samples(tiles)
-        except UserError:
-            if len(tiles) == 1:
-                raise
-            # The memory may be enough for one tile at a time.
-            samples = [self.compute_samples([tile])[0] for tile in tiles]
-        return [sample.seg_logits.data.float() for sample in samples]
-
-    def choose_classes(self, logits: Tensor) -> Tensor:
-        """Return the class (height, width) of each pixel, as mmseg's ``postprocess_result`` does."""
-        if len(logits) == 1:
-            return logits[0] > self.network.decode_head.threshold
-        return logits.argmax(0)
-
-
-class Classifier(Predictor[Classification]):
-    """Predictor for image classification."""
-
-    task = CLASSIFICATION.name
-    can_tile = False
-
-    def read_sample(self, sample: BaseDataElement) -> Classification:
-        scores = sample.pred_score.float().cpu().numpy()
-        if not np.isfinite(scores).all():  # JSON has no NaN
-            raise UserError('its scores are NaN or infinite. Use an earlier checkpoint')
-        label = int(scores.argmax())
-        return Classification(
-            label=label,
-            class_name=self.classes[label],
-            score=float(scores[label]),
-            scores=scores,
-        )
-
-
-def drop_cut_objects(
-    objects: 'supervision.Detections', size: tuple[int, ...], margin: float
-) -> 'supervision.Detections':
-    """Drop the objects that one tile cuts and another shows completely.
-
-    ``size`` is the image's (height, width).
-    """
-    from mmdet.structures.bbox import bbox_overlaps
-
-    if not len(objects):
-        return objects
-    at_border = find_near_edges(objects.xyxy, size, margin)
-    near_tile_edge = np.asarray(objects.data['near_edge'], bool)
-    is_cut = np.asarray((near_tile_edge & ~at_border).any(1))
-    boxes = torch.from_numpy(objects.xyxy)
-    # The intersection of each cut and each complete box / the area of the cut one
-    covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()
-    is_kept = ~is_cut
-    is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
-    return objects.select(np.flatnonzero(is_kept))
-
-
-def find_near_edges(boxes: NDArray[Any], size: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
-    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image
-    (height, width).
-    """
-    return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])

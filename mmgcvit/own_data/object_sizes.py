@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.annotations import Box, Size
-from ..datasets.decoding import read_sizes
+from ..datasets.opening import read_sizes
 from ..datasets.records import ObjectSplit, Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmgcvit.datasets.decoding import DecodingSettings, read_segmentation_map
+from mmgcvit.datasets.decoding import DecodingSettings
+from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array

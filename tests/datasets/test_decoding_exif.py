@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
-from mmgcvit.datasets.decoding import DecodingSettings, read_sizes
+from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array
 

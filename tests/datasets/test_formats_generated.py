@@ -15,8 +15,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.decoding import read_segmentation_map
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.datasets.rules.copies import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config

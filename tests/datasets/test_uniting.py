@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.formats import read_folder, read_folders
+from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.datasets.similar_names import are_similar
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.hold_out import split_validation

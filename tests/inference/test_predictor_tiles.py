@@ -7,7 +7,7 @@ import pytest
 import supervision as sv
 
 from mmgcvit import load
-from mmgcvit.inference.predictor import MARGIN, drop_cut_objects
+from mmgcvit.inference.detector import MARGIN, drop_cut_objects
 
 from ..tools.commands import DEMO
 from .large_images import TILE, matches, page_of

@@ -21,10 +21,10 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from mmgcvit.config import LOADERS
-from mmgcvit.datasets.decoding import read_labels
 from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.formats.semantic_maps import read_classes
+from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError

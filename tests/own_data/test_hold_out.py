@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box
-from mmgcvit.datasets.decoding import PixelLabels
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.label_maps import PixelLabels
 from mmgcvit.datasets.reading import AnnotatedImage, ReadObject, make_splits
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes

@@ -20,7 +20,8 @@ from rich.progress import Progress
 from ...config import iter_dicts, iter_settings
 from ...errors import get_first_line
 from ...files import have_same_content
-from ..decoding import IGNORE_INDEX, DecodingSettings, get_decoding_settings
+from ..decoding import DecodingSettings, get_decoding_settings
+from ..label_maps import IGNORE_INDEX
 from ..rules.coco import OTHER_ANNOTATIONS
 from ..rules.images import (
     MAX_THREADS,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..decoding import IGNORE_INDEX
+from ..label_maps import IGNORE_INDEX
 
 
 def find_unscored(dataset: Any) -> str | None:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...errors import UserError
-from ..decoding import read_sizes
 from ..layouts import Pair
+from ..opening import read_sizes
 
 MIN_PAIRS = 0.9  # the share of images with a partner from which two folders are not classes
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ..annotations import Box, Rle
-from ..decoding import check_map_size, read_segmentation_map
+from ..label_maps import check_map_size, read_segmentation_map
 from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo

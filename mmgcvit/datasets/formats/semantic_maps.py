@@ -13,7 +13,8 @@ import numpy as np
 
 from ...errors import UserError, shorten
 from ...files import read_text
-from ..decoding import (
+from ..folders import Folder
+from ..label_maps import (
     IGNORE_INDEX,
     Colour,
     PixelLabels,
@@ -21,7 +22,6 @@ from ..decoding import (
     read_palette,
     read_values,
 )
-from ..folders import Folder
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
 from ..records import DatasetInfo, MapImage, MapSplit

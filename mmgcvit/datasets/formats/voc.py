@@ -23,9 +23,9 @@ from ..annotations import (
     parse_rotation,
     rotate_box,
 )
-from ..decoding import read_sizes
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
+from ..opening import read_sizes
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.objects import TRACK_IDS, TURNED_BOXES

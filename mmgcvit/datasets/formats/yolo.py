@@ -23,9 +23,9 @@ import yaml
 from ...errors import UserError, format_count, shorten
 from ...files import make_absolute, read_text
 from ..annotations import Polygon, Size, parse_area, parse_box, parse_mask
-from ..decoding import read_sizes
 from ..folders import Folder, scan_folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
+from ..opening import read_sizes
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.images import UNREADABLE

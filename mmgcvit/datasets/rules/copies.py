@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import compute_sha256
-from ..decoding import read_values
+from ..label_maps import read_values
 from ..records import ClassSplit, MapSplit, ObjectSplit, Split
 from ..series import find_divided
 from .images import MAX_THREADS

@@ -15,12 +15,12 @@ from ..decoding import (
     SPLIT_IT,
     BitDepthError,
     DecodingSettings,
-    ImageError,
     PagesError,
     decode_image,
     load_image,
-    read_segmentation_map,
 )
+from ..label_maps import read_segmentation_map
+from ..opening import ImageError
 from .rule import Finding, FolderEffect, Rule, make_config_rule, make_folder_rule
 
 UNUSABLE_NAME = make_folder_rule(

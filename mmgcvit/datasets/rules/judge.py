@@ -20,8 +20,8 @@ from pathlib import PurePath
 
 from ...errors import MANY, UserError, format_count
 from ..annotations import Box
-from ..decoding import read_sizes
 from ..layouts import get_split
+from ..opening import read_sizes
 from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
 from .classes import find_wrong_names
 from .coco import NO_OBJECTS

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.annotations import Size
-from ...datasets.decoding import open_or_reject, read_orientation
 from ...datasets.folders import MARK
+from ...datasets.opening import open_or_reject, read_orientation
 from ...datasets.origins import MAKER, make_stem
 from ...datasets.rules.classes import find_wrong_names
 from ...datasets.rules.images import has_unusable_name
