@@ -17,100 +17,30 @@ to a folder that contains all folders of data. If these have moved apart, :mod:`
 writes the annotations anew.
 """
 
-import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from .config import LOADERS, iter_dicts
-from .datasets.checks.sources import iter_datasets, iter_unwrapped_datasets, list_local_paths
+from .config_paths import list_paths, replace_paths
+from .datasets.checks.sources import iter_unwrapped_datasets
 from .errors import UserError
-from .files import (
-    compute_sha256,
-    find_folder,
-    make_absolute,
-    make_portable_path,
-    read_text,
+from .files import compute_sha256, find_folder, make_absolute, make_portable_path
+from .moved_annotations import RenamedImages, rename_images
+from .runs import MADE_NAME, RUN_FILE_NAME, STARTED_WITH, RunFolder, get_started_with
+from .started_data import (
+    StartedFolder,
+    format_data,
+    format_started,
+    read_data,
+    read_started,
+    write_data,
 )
-from .moved_annotations import rename_images
-from .runs import (
-    MADE_NAME,
-    RUN_FILE_NAME,
-    STARTED_WITH,
-    RunFolder,
-    get_started_with,
-)
-
-# Keys of STARTED_WITH: the folder of the data, relative to the work dir if both are in the current
-# folder at the start, so that all of it can be moved; the path with which the paths of its images
-# begin, which differs from it by symbolic links; and the name and SHA-256 of the first image for
-# training. With several folders of data, each is a list, and an image without SHA-256 is the folder
-# itself, which has no image that is read.
-DATA = 'data'
-DATA_PATH = 'data_path'
-FIRST_IMAGE = 'first_image'
-# The variables of a config of ``train --data`` that are paths, or have some.
-PATH_VARIABLE = re.compile(r'(train|val|test)_(images|annotations|list|labels)')
-DATASET_VARIABLE = re.compile(r'(train|val|test)_(dataset|dataloader|evaluator)')
-Locate = Callable[[str], str]  # Return where a path of a config leads now
-
-
-def describe_data(
-    folder: Path, work_dir: Path, image_folder: Path, first_image: str
-) -> dict[str, Any]:
-    """Return what a config notes about its data, so that they are found later.
-
-    Args:
-        folder: The folder of the data.
-        work_dir: The folder of the run.
-        image_folder: The folder of the images for training.
-        first_image: The name of one of them, relative to ``image_folder``.
-    """
-    return {
-        DATA: format_data(folder, work_dir),
-        DATA_PATH: make_portable_path(folder),
-        FIRST_IMAGE: [first_image, compute_sha256(image_folder / first_image)],
-    }
-
-
-def describe_several_data(
-    folders: Sequence[Path], work_dir: Path, image_folder: Path, first_images: Sequence[str | None]
-) -> dict[str, Any]:
-    """Return what a config notes about several folders of data, so that they are found later.
-
-    Args:
-        folders: The folders of the data.
-        work_dir: The folder of the run.
-        image_folder: The folder that contains them, without links.
-        first_images: The name of an image of each, relative to ``image_folder``, or None.
-    """
-    root = Path(make_portable_path(image_folder))
-    inside = [folder.resolve().relative_to(image_folder) for folder in folders]
-    return {
-        DATA: [format_data(folder, work_dir) for folder in folders],
-        DATA_PATH: [str(root / path) for path in inside],
-        FIRST_IMAGE: [
-            [name, compute_sha256(image_folder / name)] if name else [str(path), None]
-            for name, path in zip(first_images, inside, strict=True)
-        ],
-    }
-
-
-def format_data(folder: Path, work_dir: Path) -> str:
-    """Return the folder of the data. It is relative to the work dir if both are in the current
-    folder, so that all of it can be moved.
-    """
-    are_here = not any(Path(make_portable_path(path)).is_absolute() for path in (folder, work_dir))
-    if not are_here:
-        return str(folder.resolve())
-    return os.path.relpath(folder.resolve(), work_dir.resolve())
 
 
 def locate_data(cfg: Config, file: Path, data: Sequence[Path] = ()) -> Config:
@@ -125,7 +55,7 @@ def locate_data(cfg: Config, file: Path, data: Sequence[Path] = ()) -> Config:
         UserError: The data, or annotations that the run has made, are not found.
     """
     folder = find_run_folder(cfg, file)
-    is_own_data = folder is not None and get_started_with(cfg)
+    is_own_data = folder is not None and bool(get_started_with(cfg))
     if data and not is_own_data:
         raise UserError(
             f'--data is for the work dir of a run of train --data, and {file} is the config of '
@@ -161,14 +91,6 @@ def find_run_folder(cfg: Config, file: Path) -> Path | None:
             f'{parent} lacks {made[0]}, which the run has made. Copy the whole folder of the run'
         )
     return parent
-
-
-def list_paths(cfg: Config) -> list[Path]:
-    """List the annotation files and image folders of a config's dataloaders."""
-    paths = []
-    for _, dataset in iter_datasets(cfg, LOADERS):
-        paths += list_local_paths(dataset)
-    return paths
 
 
 def find_made(path: Path, work_dir: Path) -> Path | None:
@@ -255,35 +177,12 @@ class PlainRun(MovedRun):
 class DataRun(MovedRun):
     """A run of ``train --data``."""
 
-    @property
-    def started_with(self) -> Mapping[str, Any]:
-        return get_started_with(self.cfg)
-
     @cached_property
     def places(self) -> 'list[Place]':
         """The folders of the data, in the order of ``--data``."""
-        data = list_values(self.started_with.get(DATA, ''))
-        # Runs of earlier versions have only the folder, relative to the work dir or absolute.
-        paths = list_values(
-            self.started_with.get(DATA_PATH, os.path.normpath(self.work_dir / data[0]))
-        )
-        images = self.started_with.get(FIRST_IMAGE)
-        if images is None:
-            images = [[self.read_first_name(), None]]
-        elif not isinstance(images[0], list | tuple):
-            images = [images]
         return [
-            Place(
-                run=self,
-                number=number,
-                data=Path(own_data),
-                path=Path(path),
-                first_image=self.image_folder / name,
-                digest=digest,
-            )
-            for number, (own_data, path, (name, digest)) in enumerate(
-                zip(data, paths, images, strict=True), start=1
-            )
+            Place(self, number, started)
+            for number, started in enumerate(read_started(self.cfg, self.annotations), start=1)
         ]
 
     @cached_property
@@ -299,15 +198,16 @@ class DataRun(MovedRun):
             prefix = prefix.get('img') or prefix.get('img_path') or ''
         return Path(self.training_data.get('data_root') or '', prefix)
 
-    def read_first_name(self) -> str:
-        """Return the name of the first image of a run of an earlier version, which has not noted
-        it.
-
-        If the config was edited, so that it has no annotations of its own, the name is '', which
-        stands for the folder of images.
+    @property
+    def annotations(self) -> Path | None:
+        """The annotations for training that the run has made, or None if the config was edited, so
+        that they are not the run's.
         """
-        made = find_made(Path(self.training_data['ann_file']), self.work_dir)
-        return read_first_name(self.folder / made) if made else ''
+        annotations = self.training_data.get('ann_file')
+        if not isinstance(annotations, str):
+            return None
+        made = find_made(Path(annotations), self.work_dir)
+        return self.folder / made if made else None
 
     def search_data(self) -> list[Path | None]:
         """Return where each folder of the data is, or None for those that are not found."""
@@ -367,31 +267,30 @@ class DataRun(MovedRun):
             self.check_data(folders)
         else:
             folders = self.find_data()
-        cfg = self.copy_config()
-        started_with = cfg[STARTED_WITH]
-        if len(folders) == 1:
-            self.replace_paths(cfg, self.places[0].path, folders[0])
-            started_with[DATA] = str(folders[0].resolve())
-            started_with[DATA_PATH] = make_portable_path(folders[0])
-            return cfg
-        folders = [folder.resolve() for folder in folders]
-        old_paths = [place.path for place in self.places]
-        old_root = Path(os.path.commonpath(old_paths))
+        if len(folders) > 1:  # the names of images have no symbolic links
+            folders = [folder.resolve() for folder in folders]
+        started = [place.started for place in self.places]
+        old_root = Path(os.path.commonpath([folder.path for folder in started]))
         root = Path(os.path.commonpath(folders))
+        cfg = self.copy_config()
         self.replace_paths(cfg, old_root, root)
         # The names of images begin with the paths of the folders in the one that contains them.
         renamed = {
-            path.relative_to(old_root): folder.relative_to(root)
-            for path, folder in zip(old_paths, folders, strict=True)
+            Path(old.path).relative_to(old_root): folder.relative_to(root)
+            for old, folder in zip(started, folders, strict=True)
         }
         if any(old != new for old, new in renamed.items()):
-            self.rename_images(cfg, renamed)
+            images = self.rename_images(cfg, renamed)
+            started = [replace(folder, image=images.rename(folder.image)) for folder in started]
         portable_root = Path(make_portable_path(root))
-        started_with[DATA] = [*map(str, folders)]
-        started_with[DATA_PATH] = [str(portable_root / path) for path in renamed.values()]
+        moved = [
+            replace(old, data=str(folder.resolve()), path=str(portable_root / inside))
+            for old, folder, inside in zip(started, folders, renamed.values(), strict=True)
+        ]
+        cfg[STARTED_WITH].update(format_started(moved))
         return cfg
 
-    def rename_images(self, cfg: Config, renamed: Mapping[Path, Path]) -> None:
+    def rename_images(self, cfg: Config, renamed: Mapping[Path, Path]) -> RenamedImages:
         """Write annotations with other names of images, and set their paths in a config.
 
         ``renamed`` are the folders with which names begin, as they were and as they are.
@@ -407,8 +306,7 @@ class DataRun(MovedRun):
             return make_portable_path(target.folder / absolute.relative_to(made))
 
         replace_paths(cfg, locate)
-        images = cfg[STARTED_WITH][FIRST_IMAGE]
-        cfg[STARTED_WITH][FIRST_IMAGE] = [[target.rename(name), digest] for name, digest in images]
+        return target
 
     def replace_paths(self, cfg: Config, old: Path, new: Path) -> None:
         """Replace the paths in a config by those of the files now, if the data were in a folder
@@ -429,21 +327,18 @@ class DataRun(MovedRun):
         return make_portable_path(started_in / path)
 
 
-def list_values(value: str | Sequence[str]) -> list[str]:
-    """Return the values for all folders of data. With one folder, the config has no list."""
-    return [value] if isinstance(value, str) else [*value]
-
-
 @dataclass(frozen=True)
 class Place:
     """A folder of a run's data as it was at the start, and where it is now."""
 
     run: DataRun
     number: int  # from 1, in the order of ``--data``
-    data: Path  # the folder, relative to the work dir or absolute
-    path: Path  # with which the paths of its images begin
-    first_image: Path  # the path of its first image at the start, or a folder if it isn't known
-    digest: str | None  # the SHA-256 of this image, if it is known
+    started: StartedFolder
+
+    @property
+    def path(self) -> Path:
+        """The path at the start with which the paths of its images begin."""
+        return Path(self.started.path)
 
     def __str__(self) -> str:
         if len(self.run.places) == 1:
@@ -451,17 +346,38 @@ class Place:
         return f'folder {self.number} of {len(self.run.places)}, {self.path} at the start,'
 
     def iter_candidates(self) -> Iterator[Path]:
-        """Yield the folders in which the data may be, the most probable first."""
-        run = self.run
+        """Yield the folders in which the data may be, the most probable first.
+
+        Examples of a run that was in the folder ``runs/a`` and is in ``/new/runs/a``:
+
+        ==============  ==========  ========================================================
+        data            work dir    candidates
+        ==============  ==========  ========================================================
+        /old/data       runs/a      /old/data
+        /old/data       /old/runs/a /old/data, /new/data
+        data            runs/a      /new/data, then below the other folders above the run
+        ==============  ==========  ========================================================
+        """
         if self.path.is_absolute():
-            yield self.path
-            if run.work_dir.is_absolute():
-                inside = os.path.relpath(run.folder / self.data, run.work_dir)
-                yield Path(os.path.normpath(run.folder / inside))
-            return
-        if self.data.is_absolute():
-            yield self.data
-        for started_in in run.iter_started_in():
+            return self.iter_absolute()
+        return self.iter_relative()
+
+    def iter_absolute(self) -> Iterator[Path]:
+        """Yield the folder of the start and, of a run with an absolute work dir, the one that is now
+        where the data were beside the run.
+        """
+        yield self.path
+        if self.run.work_dir.is_absolute():
+            inside = os.path.relpath(self.run.folder / self.started.data, self.run.work_dir)
+            yield Path(os.path.normpath(self.run.folder / inside))
+
+    def iter_relative(self) -> Iterator[Path]:
+        """Yield the folders with the relative path of the data, in those in which the run may have
+        been started.
+        """
+        if Path(self.started.data).is_absolute():
+            yield Path(self.started.data)
+        for started_in in self.run.iter_started_in():
             yield started_in / self.path
 
     def search(self) -> Path | None:
@@ -476,9 +392,9 @@ class Place:
     def is_in(self, folder: Path) -> bool:
         """Return whether the first image is in a folder of data."""
         file = self.locate_first_image(folder)
-        if self.digest is None:
+        if self.started.digest is None:
             return file.exists()
-        return file.is_file() and compute_sha256(file) == self.digest
+        return file.is_file() and compute_sha256(file) == self.started.digest
 
     def is_in_place(self, folder: Path) -> bool:
         """Return whether the data may be where they were at the start, by their folder."""
@@ -498,7 +414,8 @@ class Place:
 
     def locate_first_image(self, folder: Path) -> Path:
         """Return where the first image is if the data are in this folder."""
-        return Path(self.run.locate_path(str(self.first_image), self.path, folder))
+        image = self.run.image_folder / self.started.image
+        return Path(self.run.locate_path(str(image), self.path, folder))
 
     def check(self, folder: Path) -> None:
         """Raise a UserError if the data cannot be in a folder that the user has named."""
@@ -513,65 +430,16 @@ class Place:
             )
 
 
-def read_first_name(annotations: Path) -> str:
-    """Return the name of the first image in an annotation file that ``train --data`` has made."""
-    text = read_text(annotations)
-    if annotations.suffix == '.json':
-        return json.loads(text)['images'][0]['file_name']
-    line = text.partition('\n')[0]
-    # A tab comes before the path of a map, and a blank before the index of a class.
-    if '\t' in line:
-        return line.partition('\t')[0]
-    return line.rpartition(' ')[0]
-
-
-def replace_paths(cfg: Config, locate: Locate) -> None:
-    """Replace the paths of data in a config by what ``locate`` returns for them."""
-    parts = [value for name, value in cfg.items() if DATASET_VARIABLE.fullmatch(name)]
-    for settings in iter_dicts(*parts):
-        replace_in_dataset(settings, locate)
-    if not cfg.get('data_root'):
-        for name, value in cfg.items():
-            if PATH_VARIABLE.fullmatch(name) and isinstance(value, str) and value:
-                cfg[name] = locate(value)
-
-
-def replace_in_dataset(settings: dict[str, Any], locate: Locate) -> None:
-    """Replace the paths in the settings of a dataset or metric. Those of other modules have none.
-
-    With a ``data_root``, relative paths start there, so that only it is replaced.
-    """
-    root = settings.get('data_root')
-    if root:
-        settings['data_root'] = locate(root)
-
-    def replace(path: Any) -> Any:
-        # A dataset of one's own may have None or a list, which are not looked at.
-        if not isinstance(path, str) or not path or '://' in path:
-            return path
-        is_below_root = root and not Path(path).is_absolute()
-        return path if is_below_root else locate(path)
-
-    if 'ann_file' in settings:
-        settings['ann_file'] = replace(settings['ann_file'])
-    prefix = settings.get('data_prefix')
-    if isinstance(prefix, str):
-        settings['data_prefix'] = replace(prefix)
-    elif prefix:
-        for name, path in prefix.items():
-            prefix[name] = replace(path)
-
-
 def note_work_dir(cfg: Config, work_dir: Path) -> None:
     """Set the work dir of a config from :func:`locate_data`, also in what it notes about its data."""
     cfg.work_dir = make_portable_path(work_dir)
-    data = get_started_with(cfg).get(DATA, '')
-    formatted = [
-        format_data(Path(each), work_dir) if Path(each).is_absolute() else each
-        for each in list_values(data)
-    ]
+    data = read_data(cfg)
     if data:
-        cfg[STARTED_WITH][DATA] = formatted[0] if isinstance(data, str) else formatted
+        formatted = []
+        for folder in data:
+            is_absolute = Path(folder).is_absolute()
+            formatted.append(format_data(Path(folder), work_dir) if is_absolute else folder)
+        write_data(cfg, formatted)
 
 
 def check_started_here(cfg: Config, file: Path) -> None:
@@ -579,26 +447,40 @@ def check_started_here(cfg: Config, file: Path) -> None:
     another folder than the current one.
 
     The config is in the run's work dir, which it names relative to the folder where the run was
-    started. If it does not, the data of ``train --data`` must be below the current folder.
+    started. If it does not, all data of ``train --data`` must be below the current folder.
     """
     if all(path.is_absolute() for path in list_paths(cfg)):
         return
-    parents = make_absolute(file).parents
     here = Path.cwd()
-    work_dir = Path(cfg.get('work_dir') or parents[0])
-    is_relative = not work_dir.is_absolute()
-    started_in = [folder for folder in parents if is_relative and folder / work_dir in parents]
-    data = list_values(get_started_with(cfg).get(DATA, ''))[0]
-    place = f'the folder above {data}'
+    started_in = find_started_in(cfg, file)
     if started_in:
-        place = started_in[0]
-        is_here = here.samefile(place)
+        place = str(started_in)
+        is_here = here.samefile(started_in)
     else:
-        # A copy of the config may be in another folder than the run's work dir.
-        base = work_dir if work_dir.is_dir() else parents[0]
-        is_here = not data or (base / data).resolve().is_relative_to(here)
+        place = f'the folder above {", ".join(read_data(cfg))}'
+        is_here = are_data_below(cfg, file, here)
     if not is_here:
         raise UserError(
             f'{file} is the config of a run whose data have paths relative to {place}, where it '
             'was started. Run this command there'
         )
+
+
+def find_started_in(cfg: Config, file: Path) -> Path | None:
+    """Return the folder in which a run was started whose config is in its work dir, or None if the
+    config does not name the work dir relative to a folder above.
+    """
+    parents = make_absolute(file).parents
+    work_dir = Path(cfg.get('work_dir') or parents[0])
+    if work_dir.is_absolute():
+        return None
+    return next((folder for folder in parents if folder / work_dir in parents), None)
+
+
+def are_data_below(cfg: Config, file: Path, folder: Path) -> bool:
+    """Return whether the folders of data that a config notes are below a folder."""
+    parent = make_absolute(file).parent
+    # A copy of the config may be in another folder than the run's work dir.
+    work_dir = Path(cfg.get('work_dir') or parent)
+    base = work_dir if work_dir.is_dir() else parent
+    return all((base / data).resolve().is_relative_to(folder) for data in read_data(cfg))

@@ -19,29 +19,25 @@ This file alone knows the names of a run's files:
 Importing it does not import torch, so that commands can reject wrong paths at once.
 """
 
-import fcntl
 import json
-import os
 import re
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from .config import read_config
 from .errors import CheckpointError, UserError, shorten
 from .files import (
-    check_writable,
     compute_sha256,
     create_numbered,
     make_absolute,
     make_portable_path,
     write_text,
 )
+from .run_lock import lock_folder
 from .thresholds import ScoreThresholds, parse_thresholds
 
 if TYPE_CHECKING:
@@ -75,9 +71,6 @@ NUM_UNCORRECTED = 'uncorrected_images'
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
 SETTINGS = 'settings'
 MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
-# In seconds. The data workers of a killed process are forks, which hold its lock until they end.
-# On Linux the kernel ends them with it, elsewhere they look for it every second.
-LOCK_TIMEOUT = 10
 
 
 def choose_run_name(data: Sequence[str | Path]) -> str:
@@ -192,34 +185,18 @@ class RunFolder:
         """List the files of scalars, a file for each start, the oldest first."""
         return sorted(self.path.glob(LOGGED_SCALARS))
 
-    def read_latest_checkpoint(
-        self, advice: str = 'Use another checkpoint', prefer_best: bool = False
-    ) -> 'Checkpoint | None':
-        """Read the checkpoint that is named in ``last_checkpoint``, else the newest. Return None
-        for none.
+    def read_latest_checkpoint(self, advice: str = 'Use another checkpoint') -> 'Checkpoint | None':
+        """Read the checkpoint with which the run resumes: the one that is named in
+        ``last_checkpoint``, else the newest. Return None for none.
 
-        With ``prefer_best``, for runs that are not resumed, the newest ``best_*.pth`` comes first.
         If a checkpoint cannot be read (:func:`.read_for_mmengine`), a warning is logged and the
         next one is read. If none can be read, raise a CheckpointError that ends with ``advice``.
         """
-        from .checkpoints.safe_loading import read_for_mmengine
-        from .mmengine_utils import log_warning
-
-        unreadable = []
-        for path in self.list_newest_first(prefer_best):
-            try:
-                return read_for_mmengine(str(path), self.path, is_resumed=not prefer_best)
-            except (CheckpointError, OSError) as error:
-                unreadable.append(path.name)
-                log_warning(f'skipped: {error}')
-        if unreadable:
-            raise CheckpointError(
-                f'{self.path} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'
-            )
-        return None
+        return self.read_first(self.list_resumable(), advice, is_resumed=True)
 
     def read_best_checkpoint(self) -> 'Checkpoint':
-        """Read the best checkpoint, else the newest, without the states of the training.
+        """Read the newest of the best checkpoints, else the one with which the run resumes, without
+        the states of the training. One that cannot be read is skipped, as there.
 
         Raise a UserError if there is none, or if several files may be it.
         """
@@ -230,28 +207,61 @@ class RunFolder:
                 f'{LAST_CHECKPOINT_FILE}, which names that of a run. Pass one of them after it'
             )
         advice = 'Pass another checkpoint after the work dir'
-        latest = self.read_latest_checkpoint(advice, prefer_best=True)
-        if latest is None:
+        best = [path for path in self.list_newest_first() if path.name.startswith('best_')]
+        checkpoint = self.read_first([*best, *self.list_resumable()], advice, is_resumed=False)
+        if checkpoint is None:
             raise UserError(f'{self.path} has no checkpoint. Train first. {advice}')
-        return latest
+        return checkpoint
 
-    def list_newest_first(self, prefer_best: bool) -> list[Path]:
-        """List the checkpoints in the order in which :meth:`read_latest_checkpoint` tries them."""
-        files = sorted(self.path.glob('*.pth'), key=lambda path: -path.stat().st_mtime_ns)
-        found = [path for path in files if prefer_best and path.name.startswith('best_')]
+    def read_first(
+        self, paths: Sequence[Path], advice: str, is_resumed: bool
+    ) -> 'Checkpoint | None':
+        """Read the first checkpoint that can be read, and log a warning for each before it. Return
+        None for no paths.
+
+        Raise a CheckpointError that ends with ``advice`` if none can be read.
+        """
+        from .checkpoints.safe_loading import read_for_mmengine
+        from .mmengine_utils import log_warning
+
+        unreadable = []
+        for path in dict.fromkeys(paths):
+            try:
+                return read_for_mmengine(str(path), self.path, is_resumed)
+            except (CheckpointError, OSError) as error:
+                unreadable.append(path.name)
+                log_warning(f'skipped: {error}')
+        if unreadable:
+            raise CheckpointError(
+                f'{self.path} has no readable checkpoint (damaged: {shorten(unreadable)}). {advice}'
+            )
+        return None
+
+    def list_newest_first(self) -> list[Path]:
+        """List the checkpoint files of the folder, the newest first."""
+        return sorted(self.path.glob('*.pth'), key=lambda path: -path.stat().st_mtime_ns)
+
+    def list_resumable(self) -> list[Path]:
+        """List the checkpoints with which the run may resume, in the order in which they are
+        tried.
+        """
+        last = self.find_last_checkpoint()
+        others = [path for path in self.list_newest_first() if RESUMABLE_NAME.fullmatch(path.name)]
+        return [last, *others] if last else others
+
+    def find_last_checkpoint(self) -> Path | None:
+        """Return the checkpoint that is named in ``last_checkpoint``, or None."""
         last_file = self.path / LAST_CHECKPOINT_FILE
-        if last_file.is_file():
-            last = Path(last_file.read_text(errors='replace').strip())
-            # The run may have been renamed, moved or copied since. The folder that it names may be
-            # that of another run by now. A folder of checkpoints only (out_dir of mmengine's
-            # CheckpointHook) has no file last_checkpoint.
-            is_of_other_run = (last.parent / LAST_CHECKPOINT_FILE).is_file()
-            if (self.path / last.name).is_file():
-                found.append(self.path / last.name)
-            elif last.is_file() and not is_of_other_run:
-                found.append(last)
-        found += [path for path in files if RESUMABLE_NAME.fullmatch(path.name)]
-        return list(dict.fromkeys(found))
+        if not last_file.is_file():
+            return None
+        last = Path(last_file.read_text(errors='replace').strip())
+        # The run may have been renamed, moved or copied since. The folder that it names may be that
+        # of another run by now. A folder of checkpoints only (out_dir of mmengine's CheckpointHook)
+        # has no file last_checkpoint.
+        if (self.path / last.name).is_file():
+            return self.path / last.name
+        is_of_other_run = (last.parent / LAST_CHECKPOINT_FILE).is_file()
+        return last if last.is_file() and not is_of_other_run else None
 
     def read_thresholds(self, checkpoint: str) -> ScoreThresholds | None:
         """Return the confidence thresholds that ``train --data`` chose for a checkpoint with this
@@ -292,51 +302,6 @@ class RunFolder:
         file = self.path / VALIDATED_FILE
         return file.is_file() and file.read_text(errors='replace') == position
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Create the folder and lock it against other trainings. When the process ends or is
-        killed, the lock is released.
-
-        Raise a UserError if the folder cannot be written, or another training runs in it.
-        """
-        check_writable(self.path, f'the work dir {self.path} (--work-dir)')
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK_FILE).open('a+') as lock:
-            acquire_lock(lock, self.path)
-            lock.truncate(0)
-            lock.write(f'process {os.getpid()} on {socket.gethostname()}')
-            lock.flush()
-            try:
-                yield
-            finally:
-                # Closing the file does not unlock it while data workers, which are forks, have it
-                # open.
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(lock, fcntl.LOCK_UN)
-
-
-def acquire_lock(lock: TextIO, folder: Path) -> None:
-    """Lock the lock file of a run, or warn if its file system has no locks.
-
-    Raise a UserError if another process keeps it locked.
-    """
-    end = time.monotonic() + LOCK_TIMEOUT
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:  # another process has it
-            if time.monotonic() > end:
-                lock.seek(0)
-                raise UserError(
-                    f'another training is running in {folder} ({lock.read()}). Wait, or set '
-                    f'another --work-dir. If its node has failed, remove {lock.name}'
-                ) from None
-            time.sleep(0.1)
-        except OSError as error:
-            from .mmengine_utils import log_warning
-
-            log_warning(
-                f'{folder} cannot be locked ({error.strerror}). Do not start another training in it'
-            )
-            return
+    def lock(self) -> AbstractContextManager[None]:
+        """Create the folder and lock it against other trainings (:func:`.lock_folder`)."""
+        return lock_folder(self.path, LOCK_FILE)

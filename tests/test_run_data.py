@@ -14,12 +14,13 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.config import read_config
+from mmgcvit.config_paths import list_paths
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.samples import build_dataset
 from mmgcvit.files import make_absolute
 from mmgcvit.own_data.config import make_config
-from mmgcvit.run_data import list_paths, locate_data
+from mmgcvit.run_data import locate_data
 from mmgcvit.runs import RunFolder
 
 from .conftest import ROOT

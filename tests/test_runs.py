@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from mmgcvit import runs
+from mmgcvit import run_lock
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.runs import RunFolder, choose_run_name, choose_work_dir
 from mmgcvit.thresholds import ScoreThresholds
@@ -127,7 +127,7 @@ def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch):
 
 def test_a_work_dir_is_unlocked_also_while_a_data_worker_lives(tmp_path, monkeypatch):
     """As in a notebook that trains twice. Workers are forks, with the open lock file."""
-    monkeypatch.setattr(runs, 'LOCK_TIMEOUT', 0)
+    monkeypatch.setattr(run_lock, 'LOCK_TIMEOUT', 0)
     run = RunFolder(tmp_path)
     with run.lock():
         worker = os.fork()

@@ -11,12 +11,11 @@ from typing import Any
 
 from ..checkpoints.licences import find_limit
 from ..config import CONFIGS
-from ..datasets.decoding import read_sizes
 from ..datasets.formats import read_folders
+from ..datasets.opening import read_sizes
 from ..datasets.records import DatasetInfo
 from ..errors import UserError
 from ..files import make_portable_path, write_text
-from ..run_data import describe_data, describe_several_data
 from ..runs import (
     NUM_UNCORRECTED,
     START,
@@ -25,6 +24,7 @@ from ..runs import (
     choose_run_name,
     choose_work_dir,
 )
+from ..started_data import describe_data, describe_several_data
 from .advice import advise
 from .object_sizes import measure_long_side
 from .options import DATA_OPTIONS, OPTIONS, Options, OptionValue, make_options

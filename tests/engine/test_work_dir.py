@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit import runs
+from mmgcvit import run_lock
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.work_dir import choose_checkpoint
 from mmgcvit.errors import CheckpointError
@@ -167,7 +167,7 @@ def test_a_test_of_a_resumed_run_reads_weights_only(train, call, run):
 
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(train, run, monkeypatch):
-    monkeypatch.setattr(runs, 'LOCK_TIMEOUT', 0.1)
+    monkeypatch.setattr(run_lock, 'LOCK_TIMEOUT', 0.1)
     with RunFolder(run).lock():
         message = train()[1]
     text = f'another training is running in run (process {os.getpid()} on {socket.gethostname()})'

@@ -26,7 +26,7 @@ def read_result(work_dir):
     """Return what a run leaves: the last and best checkpoints, and the scores by step."""
     # last_checkpoint is empty if the run was killed when it was opened.
     content = RunFolder(work_dir).read_latest_checkpoint().content
-    best = RunFolder(work_dir).read_latest_checkpoint(prefer_best=True)
+    best = RunFolder(work_dir).read_best_checkpoint()
     info = content['message_hub']['runtime_info']
     meta = content['meta']
     scores = {}
@@ -118,7 +118,7 @@ def test_two_ranks_keep_max_keep_ckpts_and_the_best_checkpoint(tmp_path):
     for name in others:
         (tmp_path / name).touch()
     train_in_two(tmp_path, '--resume')
-    best = Path(RunFolder(tmp_path).read_latest_checkpoint(prefer_best=True).source).name
+    best = Path(RunFolder(tmp_path).read_best_checkpoint().source).name
     assert names(tmp_path) == sorted([*others, best, 'epoch_3.pth', 'last_checkpoint'])
     assert best.startswith('best_score_epoch_')
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
