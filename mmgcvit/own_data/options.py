@@ -78,10 +78,18 @@ class Options:
         default='tiny with a GPU, else mini',
     )
     epochs: int | None = define(
-        type=int, minimum=1, may_change=True, help='epochs', default='by the number of images'
+        type=int,
+        minimum=1,
+        may_change=True,
+        help='epochs',
+        default='at least 12, and as many as see 6000 images; mini: 1600 (semantic 4800, classify '
+        '6400)',
     )
     image_size: int | None = define(
-        type=int, minimum=32, help='side of the images in pixels', default='by task and size'
+        type=int,
+        minimum=32,
+        help='side of the images in pixels',
+        default='detect, segment 800, semantic 512, classify 224; mini: 192, 128, 64',
     )
     tiles: int | None = define(
         type=int,
@@ -107,23 +115,32 @@ class Options:
         default='as of --pretrained',
     )
     batch_size: int | None = define(
-        type=int, minimum=1, help='images per iteration', default='by task and size'
+        type=int,
+        minimum=1,
+        help='images per iteration',
+        default='detect, segment, semantic 2, classify 32; mini: 8, 32',
     )
     lr: float | None = define(
-        type=float, minimum=0, help='learning rate', default='by task and batch size'
+        type=float,
+        minimum=0,
+        help='learning rate',
+        default='detect, segment 1e-4, semantic 6e-5, classify 1e-4; mini: 1.5e-3, 1e-3. All but '
+        'that of classify are for 16 (mini: 8) images per iteration, and in proportion to their '
+        'number',
     )
     workers: int | None = define(
         type=int,
         minimum=0,
         may_change=True,
         help='processes that load data; 0: the main process',
-        default='2 or 4, by task and size',
+        default='4; mini: 2, classify 4',
     )
     augment: str | None = define(
         type=str,
         choices=('none', 'light', 'strong'),
-        help='none, light (flips, random sizes and, for segmentation, random colours) or strong '
-        '(also rotations or erasing)',
+        help='none, light (flips and random sizes; of maps also colours) or strong (also: colours and '
+        'larger changes of size of objects, rotations of maps, colours and erased parts of '
+        'images with a class)',
         default='light',
     )
     no_flip: bool | None = define(

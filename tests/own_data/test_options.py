@@ -16,7 +16,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.options import OPTIONS, Options, format_option, list_changed, make_options
 from mmgcvit.own_data.template import read_head
-from mmgcvit.tasks import MINI, TEMPLATES
+from mmgcvit.tasks import MIN_EPOCHS, MINI, NUM_SEEN, TEMPLATES
 
 from ..conftest import ROOT
 from ..datasets.formats.made import write_example
@@ -91,6 +91,32 @@ def test_the_head_of_a_template_has_the_variables_that_it_speaks_of(template):
     assert template.has_objects == ('max_objects' in head)
     assert template.can_tile == ('tiles' in head)
     assert {*template.list_defaults('tiny'), *template.list_defaults(MINI)} <= head.keys()
+
+
+def list_defaults(name, size):
+    """Return the values of a variable in the templates, neighbours that are equal once."""
+    values = []
+    for template in TEMPLATES.values():
+        head = read_head(ROOT / 'configs' / template.config) | template.list_defaults(size)
+        if head[name] is not None and head[name] not in values[-1:]:
+            values.append(head[name])
+    return values
+
+
+@pytest.mark.parametrize('name', ['image_size', 'batch_size', 'lr', 'workers', 'epochs'])
+def test_help_has_the_defaults_of_the_templates_as_numbers(name):
+    if name == 'epochs':
+        seen = dict.fromkeys(template.num_seen for template in TEMPLATES.values())
+        expected = [MIN_EPOCHS, NUM_SEEN, *seen]
+    else:
+        expected = [*list_defaults(name, 'tiny'), *list_defaults(name, MINI)]
+    if name == 'lr':
+        expected += [
+            *list_defaults('lr_batch_size', 'tiny'),
+            *list_defaults('lr_batch_size', MINI),
+        ]
+    numbers = re.findall(r'\d[\d.e-]*\b', OPTIONS[name].default)
+    assert [float(number) for number in numbers] == expected
 
 
 @pytest.mark.parametrize('name', OPTIONS)
