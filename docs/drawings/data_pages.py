@@ -2,6 +2,7 @@
 docs/data_rules.md from the package's lists of layouts and of rules.
 """
 
+import re
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def list_rules_by_subject() -> dict[str, list[Rule]]:
     return rules
 
 
+# What is code in the sentences of rules: options, names with dots or underscores, and lines of Python,
+# which end a sentence.
+CODE = re.compile(
+    r'(?:PIL\.|for i, page in ).*$|train --data FOLDER|--task detect|--[a-z]+(?:-[a-z]+)*'
+    r'|[A-Za-z]\w*(?:[._]\w+)+'
+)
 RULES = tuple(chain.from_iterable(list_rules_by_subject().values()))
 
 
@@ -86,8 +93,13 @@ def render_rule(rule: Rule) -> str:
     in_config = rule.in_config.value if rule.in_config else ''
     if rule.in_scoring:
         in_config += f'; in validation and test {rule.in_scoring.value}'
-    cells = [rule.problem, in_folder, in_config, rule.remedy]
+    cells = [mark_code(rule.problem), in_folder, in_config, mark_code(rule.remedy)]
     return '| ' + ' | '.join(cell.replace('|', r'\|') for cell in cells) + ' |'
+
+
+def mark_code(text: str) -> str:
+    """Return a sentence of a rule with its code as Markdown, so that it can be copied."""
+    return CODE.sub(r'`\g<0>`', text)
 
 
 def read_head(page: Path) -> str:

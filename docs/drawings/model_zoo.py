@@ -69,7 +69,7 @@ def render_metafile(content: dict[str, Any]) -> Iterator[str]:
 
 def unscored_table() -> str:
     """Render the models without a published score."""
-    rows = [['config', 'model', 'parameters, M', 'multiply-adds, G', 'image', 'training']]
+    rows = [['config', 'model', 'parameters, M', 'multiply-adds, G', 'training']]
     for content in CONTENTS:
         for collection in content['Collections']:
             models = list_models(content, collection)
@@ -77,9 +77,10 @@ def unscored_table() -> str:
             if not any(map(scores_of, models)):
                 for model in models:
                     metadata = model['Metadata']
-                    name, *costs = model_cells(model)
-                    sizes = [metadata['FLOPs Input Size'], metadata['Training Schedule']]
-                    rows.append([name, link, *costs, *sizes])
+                    name, parameters, multiply_adds = model_cells(model)
+                    multiply_adds += f' at {metadata["FLOPs Input Size"]}'
+                    training = metadata['Training Schedule']
+                    rows.append([name, link, parameters, multiply_adds, training])
     return f'## Without a published score\n\n{format_table(rows)}'
 
 

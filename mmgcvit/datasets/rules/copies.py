@@ -49,7 +49,7 @@ SHARED_CONTRADICTIONS = make_folder_note(
 make_divided_rule = partial(
     make_folder_note,
     remedy='Scores may be too high. Keep these images in one split, or remove the split: without '
-    'val, a fifth of train is held out so',
+    'val, a fifth of train is held out in this way',
 )
 DIVIDED_COPIES = make_divided_rule(
     'images whose names (.rf.) say that they are augmented copies of training images'
@@ -61,7 +61,8 @@ DIVIDED_TILES = make_divided_rule(
 DIVIDED_FRAMES = make_folder_note(
     'images that are numbered in one series with training images',
     'If they are frames of a video, or photos of one scene, scores are too high. Then keep these '
-    'images in one split, or remove the split: without val, a fifth of train is held out so',
+    'images in one split, or remove the split: without val, a fifth of train is held out in '
+    'this way',
 )
 DIVIDED = {'copies': DIVIDED_COPIES, 'tiles': DIVIDED_TILES, 'frames': DIVIDED_FRAMES}
 

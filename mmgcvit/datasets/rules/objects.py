@@ -56,7 +56,7 @@ FEW_POINTS = make_object_rule(
 )
 DIFFERENT = make_object_rule('box and mask contradict each other')
 RING = make_object_rule(
-    'by its area, the mask has a hole, which would be filled',
+    'the stated area shows that the mask has a hole, which the polygon would fill',
     remedy='Export the masks as RLE: polygons have no holes',
 )
 FULL_IMAGES = make_config_rule(
