@@ -3,7 +3,7 @@
 # a new environment outside of the clone, and predict the photo of 24 coins with it:
 #   tools/installation/check_release.sh [--try] [FOLDER]      (default: build/release; PYTHON=python3)
 # It takes 5 minutes and 8 GB. FOLDER/dist then has the files of the release. Before, it stops if a
-# page or the metadata say what is not true of a release, or the tag of the commit is of another
+# page or the metadata of the commit say what is not true of a release, or its tag is of another
 # version; with --try it only lists them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,10 +14,10 @@ if [ "${1:-}" = --try ]; then
 fi
 folder=$(realpath -m "${1:-build/release}") python=${PYTHON:-python3}
 tag=$(git tag --points-at HEAD 'v*' | head -n 1)
-"$python" tools/installation/release_texts.py "$tag" || [ "$try" = 1 ]
 rm -rf "$folder"
 mkdir -p "$folder/source" "$folder/try"
 git archive HEAD | tar -x -C "$folder/source"
+"$python" "$folder/source/tools/installation/release_texts.py" "$tag" || [ "$try" = 1 ]
 "$python" -m venv "$folder/tools"
 "$folder/tools/bin/pip" install --quiet build twine
 "$folder/tools/bin/python" -m build --outdir "$folder/dist" "$folder/source" > "$folder/build.txt"
