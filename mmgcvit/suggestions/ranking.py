@@ -10,7 +10,7 @@ from .features import Features
 
 # So many pictures are chosen one after another. The others follow by their distance to all of them.
 MAX_CHOSEN = 1000
-NUM_DIGITS = 3  # of distances: those of float32 are right to about 0.0005 where they are small
+NUM_DIGITS = 3  # of distances
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,16 @@ def iter_best(
 
 
 def compute_distances(first: Features, second: Features) -> NDArray[np.float64]:
-    """Return the Euclidean distances (n, m) of n and m features of length 1.
+    """Return the Euclidean distances (n, m) of n and m features, scaled to length 1.
 
     They are rounded, so that a picture and its copy have the distance 0.
     """
-    cosines = first.astype(np.float64) @ second.astype(np.float64).T
+    # The length of features in float32 is not exactly 1, which distances near 0 would show.
+    cosines = scale_to_length_1(first) @ scale_to_length_1(second).T
     return np.sqrt(np.clip(2 - 2 * cosines, 0, None)).round(NUM_DIGITS)
+
+
+def scale_to_length_1(features: Features) -> NDArray[np.float64]:
+    """Return features (n, channels) in float64, each with length 1. Features of zeros stay."""
+    lengths = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    return features / np.where(lengths > 0, lengths, 1)

@@ -42,6 +42,14 @@ def test_copies_of_training_pictures_and_of_each_other_come_last():
     assert list_order([1, 0.5, 0.5, 0.5], features, [0])[2:] == [0, 2]
 
 
+@given(seed=st.integers(0, 2**32 - 1), channels=st.integers(2, 512))
+def test_a_picture_and_its_copy_have_the_distance_0(seed, channels):
+    """Though the length of features in float32 is not exactly 1."""
+    features = np.random.default_rng(seed).random((4, channels)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    assert (compute_distances(features, features.copy()).diagonal() == 0).all()
+
+
 @given(
     pictures=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 180)), max_size=12),
     known=st.lists(st.floats(0, 180), max_size=4),
