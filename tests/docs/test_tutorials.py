@@ -8,14 +8,13 @@ Modules: `docs/tutorial.ipynb`, `docs/fifty_photos.md`.
 
 import json
 import re
-import shlex
 
 import numpy as np
 import pytest
 
 from ..conftest import ROOT
-from ..tools.commands import call
 from .pages import SHELLS, find_blocks, read_blocks, split_commands
+from .running import run_command
 
 TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
 CELLS = [cell for cell in json.loads(TUTORIAL.read_text())['cells'] if cell['cell_type'] == 'code']
@@ -25,14 +24,6 @@ AS_JSON = """
 import json
 print(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))
 """
-
-
-def run_command(folder, command):
-    """Run a command line in a folder, in a process with imported packages; return its output."""
-    program, *words = shlex.split(command, comments=True)
-    if program == 'mmgcvit':
-        words = ['-m', 'mmgcvit', *words]
-    return call('', *words, folder=folder, PYTHONPATH=str(ROOT))
 
 
 @pytest.mark.long
