@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from mmgcvit.commands.predict import LABEL_FORMATS
 from mmgcvit.datasets.decoding import DecodingSettings, load_image
@@ -27,28 +25,25 @@ from mmgcvit.errors import UserError
 from mmgcvit.inference.labels.folder import LabelFolder, check_new_folder, check_pictures
 from mmgcvit.inference.labels.formats import OBJECT_WRITERS
 from mmgcvit.inference.labels.objects import make_objects
-from mmgcvit.inference.labels.polygons import compute_iou
-from mmgcvit.inference.results import Classification, Detections, make_segmentation
+from mmgcvit.inference.results import Classification, make_segmentation
 from mmgcvit.thresholds import ScoreThresholds
 
 from ..conftest import picture_of
+from .examples import (
+    ANCHOR,
+    DETECTOR,
+    HEIGHT,
+    SIZE,
+    WIDTH,
+    WITH_RING,
+    assert_equal_objects,
+    make_detections,
+    write_folder,
+)
 from .models import NamedModel
 
-DETECTOR = NamedModel('detection')
-SIZE = WIDTH, HEIGHT = 80, 60
 # The formats that check-data reads
 READ_FORMATS = ('coco', 'yolo', 'voc')
-
-
-def make_detections(boxes, labels, masks=None, classes=DETECTOR.classes):
-    scores = np.linspace(0.9, 0.5, len(boxes), dtype=np.float32)
-    return Detections(
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        scores=scores,
-        labels=np.array(labels, np.int64),
-        classes=classes,
-        masks=masks,
-    )
 
 
 @st.composite
@@ -109,22 +104,6 @@ def expect_objects(prediction):
     return expected
 
 
-def write_folder(folder, predictions, label_format=None, model=DETECTOR):
-    """Write predictions of pictures a, b, ... into a folder."""
-    labels = LabelFolder(model, folder, label_format)
-    for index, prediction in enumerate(predictions):
-        picture = folder.parent / 'photos' / f'{chr(ord("a") + index)}.png'
-        picture.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(picture), picture_of(HEIGHT, WIDTH, seed=index))
-        labels.add(str(picture), SIZE, prediction)
-    labels.finish()
-    return labels
-
-
-# Beside the generated one, so that the folder has all classes and an object in any case
-ANCHOR = make_detections([[2, 3, 30, 40], [5, 6, 41, 57], [1, 1, 70, 50]], [0, 1, 2])
-
-
 def add_masks(prediction):
     """Return the boxes of the anchor with full masks."""
     masks = np.zeros((len(prediction), HEIGHT, WIDTH), bool)
@@ -147,23 +126,6 @@ def read_back(folder, task='segment'):
             mask = coco_mask.decode(encoded).astype(bool)
         objects.append((each.class_name, [*each.box.edges], mask))
     return dataset, objects
-
-
-def assert_equal_objects(found, expected, with_masks):
-    """Check that the objects are equal, whatever their order."""
-    left = [*found]
-    for class_name, box, mask in expected:
-        for index, (other_name, other_box, other_mask) in enumerate(left):
-            is_near = np.abs(np.subtract(box, other_box)).max() <= 1
-            if class_name != other_name or not is_near:
-                continue
-            if with_masks and compute_iou(mask, other_mask) < 0.98:
-                continue
-            del left[index]
-            break
-        else:
-            pytest.fail(f'{class_name} {box} is not among {left}')
-    assert not left
 
 
 @pytest.mark.parametrize('label_format', READ_FORMATS)
@@ -206,133 +168,6 @@ def test_masks_are_read_as_they_were_written(label_format, prediction):
     assert dataset.annotation_types[0] == ('masks' if with_masks else 'boxes')
     if label_format != 'voc':
         assert dataset.classes == DETECTOR.classes
-
-
-RING = np.zeros((HEIGHT, WIDTH), bool)
-RING[10:40, 20:60] = True
-RING[15:30, 25:45] = False
-RING[50:55, 0:80] = True  # a second part
-WITH_RING = make_detections([[20, 10, 60, 40], [0, 0, 9, 9]], [2, 1], np.stack([RING, RING[::-1]]))
-
-
-@pytest.mark.parametrize('label_format', ['coco', 'yolo', 'labelme'])
-def test_supervision_reads_the_same_objects(label_format, tmp_path):
-    """It fills polygons with the pixels on their edge, so a mask is larger by up to one pixel."""
-    folder = tmp_path / 'labels'
-    write_folder(folder, [WITH_RING, WITH_RING], label_format)
-    if label_format == 'coco':
-        dataset = sv.DetectionDataset.from_coco(
-            str(folder / 'images/train'),
-            str(folder / 'annotations/instances_train.json'),
-            force_masks=True,
-        )
-    elif label_format == 'yolo':
-        dataset = sv.DetectionDataset.from_yolo(
-            *(str(folder / name) for name in ('images/train', 'labels/train', 'data.yaml')),
-            force_masks=True,
-        )
-    else:
-        images = str(folder / 'images')
-        dataset = sv.DetectionDataset.from_labelme(images, images, force_masks=True)
-    assert len(dataset) == 2
-    thick = cv2.dilate(WITH_RING.masks.transpose(1, 2, 0).astype(np.uint8), np.ones((3, 3)))
-    for _, _, found in dataset:
-        names = [dataset.classes[label] for label in found.class_id]
-        assert names == WITH_RING.class_names
-        for index, mask in enumerate(found.mask):
-            assert np.all(mask >= WITH_RING.masks[index])
-            # The seam to the second part is one pixel wide, too.
-            assert np.count_nonzero(mask & (thick[..., index] == 0)) < 30
-
-
-def test_supervision_reads_pascal_voc(tmp_path):
-    folder = tmp_path / 'labels'
-    write_folder(folder, [ANCHOR], 'voc')
-    dataset = sv.DetectionDataset.from_pascal_voc(
-        str(folder / 'JPEGImages'), str(folder / 'Annotations')
-    )
-    ((_, _, found),) = dataset
-    np.testing.assert_array_equal(found.xyxy, ANCHOR.boxes)
-    assert [dataset.classes[label] for label in found.class_id] == ANCHOR.class_names
-
-
-@pytest.mark.parametrize('label_format', ['coco', 'voc'])
-@pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
-def test_datumaro_reads_the_same_objects(label_format, prediction, tmp_path):
-    """It is what CVAT imports with."""
-    datumaro = pytest.importorskip('datumaro')
-    folder = tmp_path / 'labels'
-    write_folder(folder, [prediction, prediction], label_format)
-    dataset = datumaro.Dataset.import_from(
-        str(folder), {'coco': 'coco_instances', 'voc': 'voc_detection'}[label_format]
-    )
-    names = [label.name for label in dataset.categories()[datumaro.AnnotationType.label].items]
-    expected = [
-        (each.class_name, [*each.box.edges], None) for each in make_objects(prediction, SIZE)
-    ]
-    assert len(dataset) == 2
-    for item in dataset:
-        found = []
-        for each in item.annotations:
-            if each.type == datumaro.AnnotationType.bbox:
-                left, top, width, height = each.get_bbox()
-                # It reads VOC's corners, which count from 1, as if from 0: a pixel too far.
-                found.append((names[each.label], [left, top, left + width, top + height], None))
-        assert_equal_objects(found, expected, with_masks=False)
-
-
-def test_pycocotools_reads_the_masks(tmp_path):
-    folder = tmp_path / 'labels'
-    write_folder(folder, [WITH_RING])
-    coco = COCO(folder / 'annotations/instances_train.json')
-    for annotation, mask in zip(coco.loadAnns(coco.getAnnIds()), WITH_RING.masks, strict=True):
-        assert np.array_equal(coco.annToMask(annotation).astype(bool), mask)
-        assert annotation['area'] == np.count_nonzero(mask)
-        assert annotation['score'] in (0.9, 0.5)
-
-
-def test_label_studio_gets_tasks_with_predictions_in_percent(tmp_path):
-    """https://labelstud.io/guide/predictions, https://labelstud.io/tags/polygonlabels"""
-    folder = tmp_path / 'my labels'
-    write_folder(folder, [ANCHOR, ANCHOR], 'label-studio')
-    tasks = json.loads((folder / 'tasks.json').read_text())
-    assert [task['data'] for task in tasks] == [
-        {'image': '/data/local-files/?d=my%20labels/images/a.png'},
-        {'image': '/data/local-files/?d=my%20labels/images/b.png'},
-    ]
-    first = tasks[0]['predictions'][0]['result'][0]
-    assert first.pop('id') == '1-1'
-    assert first == {
-        'from_name': 'label',
-        'to_name': 'image',
-        'type': 'rectanglelabels',
-        'original_width': WIDTH,
-        'original_height': HEIGHT,
-        'image_rotation': 0,
-        'score': 0.9,
-        'value': {
-            'x': 2.5,
-            'y': 5.0,
-            'width': 35.0,
-            'height': 61.666667,
-            'rotation': 0,
-            'rectanglelabels': ['cat'],
-        },
-    }
-    interface = (folder / 'labeling_interface.xml').read_text()
-    assert '<RectangleLabels name="label" toName="image">' in interface
-    assert '<Label value="Hund &amp; Katz" />' in interface
-
-
-@pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
-def test_label_studios_sdk_accepts_the_predictions(prediction, tmp_path):
-    interface = pytest.importorskip('label_studio_sdk.label_interface')
-    folder = tmp_path / 'labels'
-    write_folder(folder, [prediction], 'label-studio')
-    config = interface.LabelInterface((folder / 'labeling_interface.xml').read_text())
-    for task in json.loads((folder / 'tasks.json').read_text()):
-        for each in task['predictions']:
-            assert config.validate_prediction(each, return_errors=True) == []
 
 
 @pytest.mark.parametrize(
@@ -537,36 +372,3 @@ def test_classes_and_formats_that_cannot_be_written_are_rejected(
     with pytest.raises(UserError, match=words):
         LabelFolder(NamedModel(task, classes), tmp_path / 'labels', label_format)
     assert not (tmp_path / 'labels').exists()
-
-
-@pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
-def test_yolo_lines_are_as_ultralytics_documents_them(prediction, tmp_path):
-    """https://docs.ultralytics.com/datasets/detect and /segment: a file beside each picture's name,
-    with a line for each object: the class, counted from 0, and the box [centre x, centre y, width,
-    height] or at least three corners, in fractions of the picture; names in data.yaml.
-    """
-    folder = tmp_path / 'labels'
-    write_folder(folder, [prediction], 'yolo')
-    settings = yaml.safe_load((folder / 'data.yaml').read_text())
-    (picture,) = (folder / settings['train']).iterdir()
-    lines = (folder / 'labels/train' / f'{picture.stem}.txt').read_text().splitlines()
-    assert len(lines) == len(prediction)
-    for index, line in enumerate(lines):
-        label, *numbers = line.split(' ')
-        values = np.array(numbers, float)
-        assert settings['names'][int(label)] == prediction.class_names[index]
-        assert (values >= 0).all()
-        assert (values <= 1).all()
-        if prediction.masks is None:
-            centre, extent = values.reshape(2, 2) * SIZE
-            box = [*(centre - extent / 2), *(centre + extent / 2)]
-            np.testing.assert_allclose(box, prediction.boxes[index], atol=0.01)
-        else:
-            assert len(values) >= 6
-            corners = (values.reshape(-1, 2) * SIZE * 16).round().astype(np.int32) - 8
-            canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
-            cv2.fillPoly(canvas, [corners], 1, shift=4)
-            # OpenCV also fills the pixels on the edge.
-            thick = cv2.dilate(prediction.masks[index].astype(np.uint8), np.ones((3, 3)))
-            assert (canvas >= prediction.masks[index]).all()
-            assert np.count_nonzero(canvas & (thick == 0)) < 30, 'a seam is one pixel wide'
