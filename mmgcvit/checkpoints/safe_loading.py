@@ -11,7 +11,8 @@ from typing import Any
 from ..files import URL_SCHEMES
 from ..private_api import get_checkpoint_loaders
 from .dino import list_dino_classes, translate_dino
-from .reading import read_checkpoint
+from .published import read_description
+from .reading import TIMM_SCHEME, read_checkpoint, resolve_file
 from .weights import find_state_dict, select_tensors
 
 
@@ -79,6 +80,8 @@ def read_for_mmengine(
         content.pop('optimizer', None)
         content.pop('ema_state_dict', None)
     content['meta'] = remove_harmful(get_dict(content, 'meta'), work_dir)
+    if not source.startswith(TIMM_SCHEME):
+        content['meta'] |= read_description(resolve_file(source))
     if 'message_hub' in content:
         content['message_hub'] = clean_message_hub(get_dict(content, 'message_hub'), work_dir)
     return Checkpoint(source, content, work_dir, is_resumed)

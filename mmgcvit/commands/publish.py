@@ -3,17 +3,22 @@
 
 The file has the weights of the whole model (the EMA weights if the run has them), into which LoRA
 matrices are merged, and cannot contain code. Its tensors must be those of the config's model, all
-and no others. Its metadata have the confidence thresholds that ``train --data`` chose for a
-detector.
+and no others. Its metadata have the names of the classes, the backbone, what limits the use of the
+weights, and the confidence thresholds that ``train --data`` chose for a detector.
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..files import check_target, compute_sha256
 from ..inference.model_files import ModelFiles, find_model_files
 from ..thresholds import ScoreThresholds
 from .options import add_config_and_checkpoint
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 EXAMPLE = 'mmgcvit publish work_dirs/photos'
 PAGE = 'docs/checkpoints.md'  # explains the command
@@ -44,6 +49,8 @@ def main(args: Namespace) -> None:
 
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.fitting import fit_checkpoint
+    from ..checkpoints.licences import find_limit_of_model
+    from ..checkpoints.published import describe_weights
     from ..checkpoints.weights import find_state_dict
     from ..inference.loading import disable_lora, get_model_config, silence_output
     from ..mmengine_utils import build_in_scope
@@ -59,14 +66,40 @@ def main(args: Namespace) -> None:
     # convolutions.
     tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
     thresholds = find_chosen_thresholds(files, checkpoint.source)
-    save_checkpoint(tensors, target, thresholds.to_metadata() if thresholds else None)
+    meta = checkpoint.content['meta']
+    limit = find_limit_of_model(checkpoint.source, meta)
+    metadata = describe_weights(
+        find_classes(files.cfg, meta), model_cfg.get('backbone') or {}, limit
+    )
+    if thresholds:
+        metadata |= thresholds.to_metadata()
+    save_checkpoint(tensors, target, metadata)
     num_values = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
+    if limit:
+        print(f'these weights are {limit}, as those from which they were trained')
     if thresholds:
         print(
             f'confidence threshold {thresholds}, which predict and mmgcvit.load use with the file'
         )
     print(f'SHA-256 {compute_sha256(target)}')
+
+
+def find_classes(cfg: 'Config', meta: Mapping[str, Any]) -> list[str] | None:
+    """Return the names of the classes in a checkpoint's ``meta``, else those of the test dataset of
+    a config, or None.
+    """
+    from ..datasets.checks.sources import iter_unwrapped_datasets
+    from ..inference.loading import collect_dataset_metas
+
+    dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), None)
+    if dataset is None:
+        return None
+    for each in collect_dataset_metas(meta, dataset):
+        names = each.get('classes')
+        if isinstance(names, list | tuple) and names:
+            return [str(name) for name in names]
+    return None
 
 
 def find_chosen_thresholds(files: ModelFiles, checkpoint: str) -> ScoreThresholds | None:

@@ -54,6 +54,9 @@ class Detections:
     # would need over a gigabyte, supervision's CompactMask, which decodes masks[i] on access
     masks: Any = None
 
+    def __len__(self) -> int:
+        return len(self.scores)
+
 
 @dataclass(frozen=True)
 class Segmentation:

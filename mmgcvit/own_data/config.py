@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from statistics import median
 from typing import Any
 
-from ..checkpoints.licences import find_limit
+from ..checkpoints.licences import LIMIT
 from ..config import CONFIGS
 from ..datasets.formats import read_folders
 from ..datasets.opening import read_sizes
@@ -88,13 +88,18 @@ def make_config(
         'object_side': measure_long_side(plan.train),
         'weaknesses': weaknesses,
         NUM_UNCORRECTED: plan.train.num_uncorrected,
+        LIMIT: plan.limit,
     }
     path = run.create_made() / f'{choose_run_name(dataset.folders)}.py'
     write_config(plan, path, run.path, started_with)
     noted = plan.dataset.add_notes(notes)
     weights = (
-        format_start(plan.head['load_from']) if given.start else format_init_weights(plan.head)
+        f'all weights of {plan.head["load_from"]}'
+        if given.start
+        else format_init_weights(plan.head)
     )
+    if plan.limit:
+        weights += f', which are {plan.limit}'
     return path, f'{noted}\n{plan}, from {weights}'
 
 
@@ -206,15 +211,8 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     return variables
 
 
-def format_start(checkpoint: str) -> str:
-    """Return a text that names the model of ``--start`` and says what limits its use."""
-    text = f'all weights of {checkpoint}'
-    limit = find_limit(checkpoint)
-    return f'{text}, which are {limit}' if limit else text
-
-
 def format_init_weights(head: dict[str, Any]) -> str:
-    """Return a text that names the initial weights and says what limits their use."""
+    """Return a text that names the initial weights."""
     if head['load_from']:
         return (
             f"mmgcvit's small model {Path(head['load_from']).stem}, for a first look without a "
@@ -226,6 +224,4 @@ def format_init_weights(head: dict[str, Any]) -> str:
             'random weights: scores will be low without many thousand images. For other weights, '
             'set --pretrained'
         )
-    text = f'the weights {weights}'
-    limit = find_limit(weights)
-    return f'{text}, which are {limit}' if limit else text
+    return f'the weights {weights}'

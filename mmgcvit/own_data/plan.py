@@ -16,7 +16,7 @@ from ..tasks import MINI, TEMPLATES, Template
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
 from .options import Options
-from .start import find_start
+from .start import find_limit_of_pretrained, find_start
 from .template import ConfigPath, read_head
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
@@ -52,6 +52,7 @@ class Plan:
     num_seen: int  # images or tiles, in the whole training
     length: str  # of the training, such as '12 epochs'
     fullest: int  # the number of objects in the image, or the tile, that has most of them
+    limit: str | None  # what limits the use of the weights from which it starts
 
     @property
     def train(self) -> Split:
@@ -124,6 +125,7 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
         num_seen=epochs * num_images,
         length=length,
         fullest=fullest,
+        limit=start.limit if start else find_limit_of_pretrained(head['pretrained']),
     )
 
 

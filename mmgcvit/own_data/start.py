@@ -5,11 +5,13 @@ known.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ..checkpoints.licences import find_limit, find_limit_of_model
 from ..checkpoints.safe_loading import get_dict, read_for_mmengine
 from ..config import CONFIGS, read_config
-from ..errors import UserError
+from ..errors import CheckpointError, UserError
 from ..files import expand_user, is_url, make_absolute
 from ..runs import SETTINGS, RunFolder
 from ..tasks import Template
@@ -21,6 +23,7 @@ class Start:
 
     checkpoint: str  # an absolute path or a URL
     size: str | None  # the option ``--size`` of its training, or None if it is not known
+    limit: str | None = None  # what limits the use of its weights
 
 
 def find_start(source: str, template: Template) -> Start:
@@ -33,19 +36,38 @@ def find_start(source: str, template: Template) -> Start:
     ``template``.
     """
     if is_url(source):
-        return Start(source, None)
+        return Start(source, None, find_limit(source))
     path = make_absolute(expand_user(source))
     if path.is_dir():
         run = RunFolder(path)
         size = read_size_of_run(run, source, template)
-        return Start(str(make_absolute(run.read_best_checkpoint().source)), size)
+        best = run.read_best_checkpoint()
+        limit = find_limit_of_model(best.source, best.content['meta'])
+        return Start(str(make_absolute(best.source)), size, limit)
     if not path.is_file():
         raise UserError(
             f'--start {source}: there is no such run or checkpoint. Expected the work dir of a '
             'run, a checkpoint or a URL'
         )
     content = read_for_mmengine(str(path), is_resumed=False).content
-    return Start(str(path), find_size_of_checkpoint(content, template))
+    limit = find_limit_of_model(str(path), content['meta'])
+    return Start(str(path), find_size_of_checkpoint(content, template), limit)
+
+
+def find_limit_of_pretrained(weights: str | None) -> str | None:
+    """Return what limits the use of the weights of ``--pretrained``, a file, a URL or None: by their
+    name, or by what a file says of the training that it is from.
+    """
+    if weights is None:
+        return None
+    path = Path(weights)
+    if is_url(weights) or not path.is_file():
+        return find_limit(weights)
+    try:
+        content = read_for_mmengine(weights, is_resumed=False).content
+    except CheckpointError:  # The training says what is wrong with the file.
+        return find_limit(weights)
+    return find_limit_of_model(weights, content['meta'])
 
 
 def read_size_of_run(run: RunFolder, source: str, template: Template) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..evaluation.matches import match_objects
-from ..inference.predictor import Predictor, make_failure
+from ..inference.blending import segment_in_tiles
+from ..inference.predictor import Predictor
 from ..inference.results import Classification, Detections
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 
@@ -111,38 +112,61 @@ class DetectionMeter(UncertaintyMeter[Detections]):
         return 1 - both / either if either else 0.0
 
 
-class SegmentationMeter(UncertaintyMeter[torch.Tensor]):
+@dataclass(frozen=True)
+class SegmentedPicture:
+    """The class of each pixel, and how near the scores of the pixels are to those of other classes."""
+
+    label_map: NDArray[np.int32]  # (height, width)
+    nearness: float  # the mean of the pixels
+
+
+class SegmentationMeter(UncertaintyMeter[SegmentedPicture]):
     """For a segmentor.
 
     Nearness is the mean over the pixels of 1 minus the difference of the two highest probabilities
-    of classes. The change is the share of pixels with another class.
+    of classes. The change is the share of pixels with another class. Large pictures are predicted
+    in the tiles of the model, as all commands predict them.
     """
 
-    def find(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        """Return the probabilities of the classes in each pixel, (classes, height, width)."""
-        batch = pseudo_collate([self.model.prepare_image(image)])
-        try:
-            with torch.no_grad():
-                (sample,) = self.model.network.test_step(batch)
-        except Exception as error:  # networks raise errors of any type
-            raise make_failure(image, error) from error
-        logits = sample.seg_logits.data.float().cpu()
-        if len(logits) == 1:  # a single output for two classes
-            probability = logits.sigmoid()
-            return torch.cat([1 - probability, probability])
-        return logits.softmax(0)
+    def find(self, image: NDArray[np.uint8]) -> SegmentedPicture:
+        sums: list[float] = []
 
-    def mirror(self, found: torch.Tensor, width: int) -> torch.Tensor:
-        return found.flip(2)
+        def choose_classes(logits: Tensor) -> Tensor:
+            """Choose the classes of some rows of the picture, and measure them too."""
+            sums.append(measure_pixels(logits).sum(dtype=torch.float64).item())
+            return self.model.choose_classes(logits)
 
-    def measure_nearness(self, found: torch.Tensor) -> float:
-        highest = found.topk(min(2, len(found)), 0).values
-        if len(highest) < 2:
-            return 0.0
-        return 1 - (highest[0] - highest[1]).mean().item()
+        height, width = image.shape[:2]
+        label_map = segment_in_tiles(
+            image,
+            side=self.model.tiles or max(height, width),
+            tiles_per_batch=self.model.tiles_per_batch,
+            compute_logits=self.model.compute_logits,
+            choose_classes=choose_classes,
+        )
+        return SegmentedPicture(label_map, sum(sums) / (height * width))
 
-    def compare(self, found: torch.Tensor, mirrored: torch.Tensor) -> float:
-        return (found.argmax(0) != mirrored.argmax(0)).float().mean().item()
+    def mirror(self, found: SegmentedPicture, width: int) -> SegmentedPicture:
+        return replace(found, label_map=found.label_map[:, ::-1])
+
+    def measure_nearness(self, found: SegmentedPicture) -> float:
+        return found.nearness
+
+    def compare(self, found: SegmentedPicture, mirrored: SegmentedPicture) -> float:
+        return float((found.label_map != mirrored.label_map).mean())
+
+
+def measure_pixels(logits: Tensor) -> Tensor:
+    """Return for each pixel 1 minus the difference of its two highest probabilities, (height,
+    width), by the logits (classes, height, width).
+
+    With a single channel, which stands for two classes, they are probabilities, as mmseg returns
+    them.
+    """
+    if len(logits) == 1:
+        return 1 - (2 * logits[0] - 1).abs()
+    first, second = logits.softmax(0).topk(2, 0).values
+    return 1 - (first - second)
 
 
 class ClassificationMeter(UncertaintyMeter[Classification]):

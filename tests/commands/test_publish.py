@@ -6,10 +6,13 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from mmgcvit.checkpoints.licences import LIMIT
+from mmgcvit.checkpoints.published import read_description
 from mmgcvit.checkpoints.reading import read_metadata
-from mmgcvit.errors import UserError
+from mmgcvit.checkpoints.safe_loading import read_for_mmengine
+from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.files import compute_sha256
 from mmgcvit.inference.model_files import load
 from mmgcvit.runs import RunFolder
@@ -68,3 +71,34 @@ def test_a_published_detector_has_the_thresholds_of_its_run(work_dirs, tmp_path,
     assert load(run, twice, 'cpu', {first: 0.1}).thresholds == chosen.override({first: 0.1})
     with pytest.raises(UserError, match='the model has no class tiger'):
         load(run, twice, 'cpu', {'tiger': 0.1})
+
+
+@pytest.mark.parametrize('limit', [None, 'not for commercial use'])
+def test_a_published_file_says_its_classes_its_backbone_and_its_limit(
+    limit, work_dirs, tmp_path, call
+):
+    """So ``--start`` takes it, and a data set with other classes of the same number is noticed."""
+    content = torch.load(work_dirs['detection'] / 'epoch_1.pth', weights_only=False)
+    content['meta'] |= {LIMIT: limit} if limit else {}
+    run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
+    torch.save(content, run / 'epoch_1.pth')
+    targets = [tmp_path / 'once.safetensors', tmp_path / 'twice.safetensors']
+    _, printed = call('publish', run, targets[0])
+    assert (f'these weights are {limit}' in printed) == bool(limit)
+    call('publish', run, targets[0], targets[1])
+    for target in targets:
+        meta = read_for_mmengine(str(target)).content['meta']
+        assert meta['dataset_meta']['classes'] == load(run, device='cpu').classes
+        assert meta['settings']['model']['backbone']['type'].endswith('GCViT')
+        assert meta.get(LIMIT) == limit
+
+
+@pytest.mark.parametrize('text', ['[1', '{"a": 1}', '[1, 2]'])
+def test_metadata_of_another_program_are_no_class_names(text, tmp_path):
+    path = tmp_path / 'other.safetensors'
+    save_file({'a': torch.zeros(1)}, path, {'classes': text})
+    if text == '[1':
+        with pytest.raises(CheckpointError, match='has damaged metadata, or another program'):
+            read_description(path)
+    else:
+        assert read_description(path) == {}

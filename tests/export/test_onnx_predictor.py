@@ -73,3 +73,9 @@ def test_a_damaged_file_is_refused_and_a_fault_of_the_program_is_raised(tmp_path
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match=r'a\.png cannot be read: '):
         read_image(path)
+
+
+def test_detections_have_a_length():
+    boxes = np.zeros((3, 4), np.float32)
+    found = onnx_predictor.Detections(boxes, boxes[:, 0], np.zeros(3, np.int64), ['a'] * 3)
+    assert len(found) == 3

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.config import CONFIGS, read_config
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.engine.hooks.exact_resume import get_plain_settings
@@ -136,3 +137,26 @@ def test_a_training_starts_from_a_run_with_other_classes(call):
     assert (
         '--start takes all weights of a model of the same network: set --task and --size' in printed
     )
+
+
+@pytest.mark.parametrize('option', ['start', 'pretrained'])
+@pytest.mark.parametrize('noted', ['meta', 'settings'])
+def test_what_limits_the_weights_of_a_run_limits_those_that_start_from_it(noted, option, old):
+    """Also from the run after it: each notes it. Weights without a limit get none."""
+    checkpoint = old.path / 'epoch_1.pth'
+    content = torch.load(checkpoint)
+    content['meta'][SETTINGS]['model']['backbone']['init_cfg'] = None
+    torch.save(content, checkpoint)
+    photos = read_folder(Path('photos'))
+    made, summary = make_config(photos, 'free', size='xtiny', **{option: str(checkpoint)})
+    assert Config.fromfile(made).started_with.weights_limit is None
+    assert 'commercial' not in summary
+    released = {'type': 'Pretrained', 'checkpoint': 'timm://gcvit_xtiny'}
+    if noted == 'meta':
+        content['meta'][LIMIT] = 'not for commercial use'
+    else:
+        content['meta'][SETTINGS]['model']['backbone']['init_cfg'] = released
+    torch.save(content, checkpoint)
+    made, summary = make_config(photos, 'new', size='xtiny', **{option: str(checkpoint)})
+    assert Config.fromfile(made).started_with.weights_limit == 'not for commercial use'
+    assert summary.endswith(', which are not for commercial use')

@@ -13,7 +13,9 @@ from mmgcvit.suggestions.uncertainty import (
     ClassificationMeter,
     DetectionMeter,
     SegmentationMeter,
+    SegmentedPicture,
     Uncertainty,
+    measure_pixels,
 )
 
 WIDTH = 100
@@ -76,8 +78,8 @@ def test_what_is_found_in_a_mirror_image_is_put_back():
     mirrored = DetectionMeter(DETECTOR).mirror(found, WIDTH)
     assert mirrored.boxes.tolist() == [[65, 5, 85, 30]]
     assert DetectionMeter(DETECTOR).mirror(mirrored, WIDTH).boxes.tolist() == found.boxes.tolist()
-    probabilities = torch.rand(2, 3, 4)
-    assert torch.equal(SegmentationMeter(None).mirror(probabilities, 4), probabilities.flip(2))
+    segmented = SegmentedPicture(np.array([[0, 1, 2]], np.int32), 0.5)
+    assert SegmentationMeter(None).mirror(segmented, 3).label_map.tolist() == [[2, 1, 0]]
 
 
 def classify(*scores):
@@ -90,19 +92,53 @@ def classify(*scores):
 def test_nearness_of_two_best_classes(scores, nearness):
     """Of a picture's classes, and in the mean of those of its pixels."""
     assert ClassificationMeter(None).measure_nearness(classify(*scores)) == pytest.approx(nearness)
-    pixels = torch.tensor(scores)[:, None, None].float().expand(-1, 2, 3)
-    found = SegmentationMeter(None).measure_nearness(pixels)
-    assert found == pytest.approx(nearness, abs=1e-6)
+    logits = torch.tensor(scores)[:, None, None].float().log().expand(-1, 2, 3)
+    if len(scores) > 1:
+        assert measure_pixels(logits).mean().item() == pytest.approx(nearness, abs=1e-6)
+
+
+@pytest.mark.parametrize(('probability', 'nearness'), [(0.5, 1), (1, 0), (0, 0), (0.75, 0.5)])
+def test_a_single_channel_is_the_probability_of_the_second_of_two_classes(probability, nearness):
+    """mmseg has applied the sigmoid to it."""
+    assert measure_pixels(torch.full((1, 2, 3), float(probability))).mean().item() == nearness
+
+
+class PixelModel:
+    """A segmentor whose logits are the first channel of the image; it notes the sizes of tiles."""
+
+    tiles_per_batch = 4
+
+    def __init__(self, tiles):
+        self.tiles = tiles
+        self.sizes = set()
+
+    def compute_logits(self, tiles):
+        self.sizes |= {tile.shape[:2] for tile in tiles}
+        first = [torch.tensor(tile[..., 0].astype(np.float32)) for tile in tiles]
+        return [torch.stack([values, 128 - values]) / 100 for values in first]
+
+    def choose_classes(self, logits):
+        return logits.argmax(0)
+
+
+def test_a_segmentor_of_tiles_is_measured_in_tiles():
+    """Each pixel's logits are its own here, so tiles and the whole picture measure the same."""
+    picture = np.random.default_rng(0).integers(0, 255, (50, 90, 3)).astype(np.uint8)
+    whole, tiled = PixelModel(None), PixelModel(32)
+    expected = SegmentationMeter(whole).measure(picture, with_mirrored=True)
+    measured = SegmentationMeter(tiled).measure(picture, with_mirrored=True)
+    assert (whole.sizes, tiled.sizes) == ({(50, 90)}, {(32, 32)})
+    assert measured.nearness == pytest.approx(expected.nearness, abs=1e-5)
+    assert measured.change == pytest.approx(expected.change, abs=1e-5)
 
 
 def test_the_change_of_scores_and_of_pixels():
     first, second = classify(0.7, 0.2, 0.1), classify(0.4, 0.5, 0.1)
     assert ClassificationMeter(None).compare(first, second) == pytest.approx(0.3)
-    pixels = torch.zeros(2, 2, 2)
-    pixels[0] = 1
-    other = pixels.clone()
-    other[1, 0, 0] = 2
-    assert SegmentationMeter(None).compare(pixels, other) == 0.25
+    segmented, other = (
+        SegmentedPicture(np.array([[0, label], [0, 0]], np.int32), 0.5) for label in (0, 1)
+    )
+    assert SegmentationMeter(None).compare(segmented, other) == 0.25
 
 
 def test_the_uncertainty_is_the_mean_or_the_only_number():

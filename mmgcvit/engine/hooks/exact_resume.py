@@ -30,11 +30,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
+from ...checkpoints.licences import LIMIT
 from ...config import iter_settings, list_known_keys
 from ...errors import CheckpointError
 from ...mmengine_utils import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
-from ...runs import SETTINGS, RunFolder
+from ...runs import SETTINGS, RunFolder, get_started_with
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
 from .checkpoint import get_resumed_checkpoint
 
@@ -72,6 +73,9 @@ class ExactResumeHook(Hook):
         if isinstance(runner.train_loop, ResumableLoop):
             meta[DATA_POSITION] = runner.train_loop.get_state(meta)
         meta[SETTINGS] = get_plain_settings(runner.cfg)
+        limit = get_started_with(runner.cfg).get(LIMIT)
+        if limit:
+            meta[LIMIT] = limit
         for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
             checkpoint[key] = simplify(checkpoint[key])
 

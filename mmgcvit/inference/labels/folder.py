@@ -172,12 +172,12 @@ class LabelFolder:
         picture = self.writer.get_picture_folder(prediction) / name
         link_or_copy(Path(path), picture)
         try:
-            labels = self.writer.write_labels(name, size, prediction)
+            # Before its labels: a signal leaves no labels in the mark without their picture.
+            self.pictures[name] = {'sha256': compute_sha256(picture), 'size': list(size)}
+            self.labels[name] = self.writer.write_labels(name, size, prediction)
         except BaseException:
             picture.unlink()  # without labels, it would be an image without objects
             raise
-        self.labels[name] = labels
-        self.pictures[name] = {'sha256': compute_sha256(picture), 'size': list(size)}
 
     def finish(self) -> None:
         """Write what is for all pictures. It may be called again."""

@@ -21,6 +21,7 @@ from pycocotools import mask as coco_mask
 from mmgcvit.commands.predict import LABEL_FORMATS
 from mmgcvit.datasets.decoding import DecodingSettings, load_image
 from mmgcvit.datasets.formats.finding import read_folder
+from mmgcvit.datasets.origins import read_origin
 from mmgcvit.errors import UserError
 from mmgcvit.inference.labels.folder import LabelFolder, check_new_folder, check_pictures
 from mmgcvit.inference.labels.formats import OBJECT_WRITERS
@@ -276,6 +277,26 @@ def test_a_picture_whose_labels_cannot_be_written_is_not_in_the_folder(tmp_path)
         labels.add(str(photo), SIZE, ANCHOR)
     assert not (tmp_path / 'labels/images/train/a.png').exists()
     assert photo.exists()
+
+
+@pytest.mark.parametrize('name', ['compute_sha256', 'read_orientation'])
+def test_a_signal_leaves_a_mark_that_can_be_read(name, tmp_path, monkeypatch):
+    """Also if it comes while the picture is hashed, which takes as long as reading it."""
+    folder = tmp_path / 'labels'
+    labels = LabelFolder(DETECTOR, folder, 'yolo')
+    for photo in (tmp_path / 'a.png', tmp_path / 'b.png'):
+        cv2.imwrite(str(photo), picture_of(HEIGHT, WIDTH))
+    labels.add(str(tmp_path / 'a.png'), SIZE, ANCHOR)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f'mmgcvit.inference.labels.folder.{name}', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        labels.add(str(tmp_path / 'b.png'), SIZE, ANCHOR)
+    labels.finish()
+    assert [*read_origin(folder).pictures] == ['a.png']
+    assert [path.name for path in (folder / 'images/train').iterdir()] == ['a.png']
 
 
 @pytest.mark.parametrize(
