@@ -19,6 +19,8 @@ Weights are random, images are noise, and backbones have no drop path.
 import argparse
 import itertools
 import multiprocessing
+import platform
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,9 +42,9 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import add_device_option, check_at_least
 from mmgcvit.config import enter_scope, iter_dicts, read_config
 from mmgcvit.device import disable_cudnn_attention, resolve_device
-from mmgcvit.errors import UserError, get_first_line
+from mmgcvit.errors import UserError, format_count, get_first_line
 from mmgcvit.models.base import PyramidBackbone
-from mmgcvit.models.speed_up import speed_up
+from mmgcvit.models.speed_up import choose_linear_kernel, speed_up
 from mmgcvit.registry import list_networks
 
 MEGABYTE = 1 << 20
@@ -356,6 +358,20 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
+def describe_processor() -> str:
+    """Return the processor's name, its instruction set, the library for linear layers, and the
+    number of threads: ratios hold for these.
+    """
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')  # only Linux has it
+    if cpuinfo.is_file():
+        found = re.search(r'^model name\s*: (.+)$', cpuinfo.read_text(), re.MULTILINE)
+        name = found[1] if found else name
+    instructions = torch.backends.cpu.get_cpu_capability()
+    threads = format_count(torch.get_num_threads(), 'thread')
+    return f'{name} ({instructions}; linear layers by {choose_linear_kernel()}), {threads}'
+
+
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch=1, rounds=1, threads=1)
     sys.path.insert(
@@ -364,7 +380,7 @@ def main(args: argparse.Namespace) -> None:
     device = resolve_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
-    machine = f'{torch.get_num_threads()} threads'
+    machine = describe_processor()
     disable_cudnn_attention()
     if device.type == 'cuda':
         torch.cuda.set_device(device)

@@ -21,7 +21,7 @@ from ..config import (
 from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, get_first_line
 from ..files import make_portable_path
-from ..models.speed_up import speed_up
+from ..models.speed_up import choose_linear_kernel, speed_up
 from ..run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.encode_masks import EncodeMasksHook
@@ -128,12 +128,26 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
     ):
         del checkpoint  # mmengine frees its content after loading
         runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
-        speed_up(runner.model)
+        speed_up_model(runner)
         runner.register_hook(CudnnBenchmarkHook())
         runner.register_hook(EncodeMasksHook())
         if hook:
             runner.register_hook(hook)
         yield runner
+
+
+def speed_up_model(runner: Runner) -> None:
+    """Replace layers of the model by faster ones, and log which library computes linear layers on
+    CPUs.
+    """
+    kernel = choose_linear_kernel((runner.cfg.get('env_cfg') or {}).get('linear_kernel'))
+    speed_up(runner.model, kernel)
+    if not torch.cuda.is_available():
+        instructions = torch.backends.cpu.get_cpu_capability()
+        runner.logger.info(
+            f'Linear layers are computed by {kernel} (processor: {instructions}; '
+            'env_cfg.linear_kernel)'
+        )
 
 
 def count_cpus() -> int:

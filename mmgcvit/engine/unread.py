@@ -13,8 +13,8 @@ from ..errors import UserError, suggest
 from ..model_keys import check_model_keys
 from ..tasks import CLASSIFICATION
 
-# What mmengine's Runner.setup_env reads.
-ENV_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
+# What mmengine's Runner.setup_env and models/speed_up.py read.
+ENV_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'linear_kernel')
 # The argument of mmpretrain's cropping transforms that is the size of the crop
 CROPS = {'RandomResizedCrop': 'scale', 'RandomCrop': 'crop_size', 'CenterCrop': 'crop_size'}
 COCO_SCORES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')

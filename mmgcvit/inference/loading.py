@@ -64,7 +64,7 @@ def load_model(
         predictor.thresholds.check(predictor.classes)
         fit_checkpoint(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
-        speed_up(predictor.network)
+        speed_up(predictor.network, (files.cfg.get('env_cfg') or {}).get('linear_kernel'))
     predictor.network.to(torch_device)
     return predictor
 

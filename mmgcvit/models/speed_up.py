@@ -8,12 +8,14 @@ gcvit/convs.py does on CUDA; what is merely faster, as oneDNN on CPUs, is here.
 """
 
 import functools
-from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import UserError
+from ..private_api import get_mkl_branch
 from .base import PyramidBackbone
 from .layers.blocks import nchw_to_nhwc, nhwc_to_nchw
 from .layers.tracing import is_tracing
@@ -22,31 +24,41 @@ from .lsa.attention import ShiftAttention
 # torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there
 # are several threads.
 MIN_ONEDNN_ELEMENTS = 20480
-CPUINFO = Path('/proc/cpuinfo')
+FIRST_AVX512_BRANCH = 11  # of MKL's numbers of instruction sets
+# Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config
+LinearKernel = Literal['mkl', 'onednn']
 
 
-def speed_up(model: nn.Module) -> None:
+def speed_up(model: nn.Module, linear_kernel: LinearKernel | None = None) -> None:
     """Replace the class of layers by a faster subclass, in place, in all of this package's
     backbones in a model.
 
     Parameters, keys of the state dict and hooks stay.
+
+    Args:
+        model: A backbone, or a model with some.
+        linear_kernel: Which library computes linear layers on CPUs, 'mkl' (torch's choice) or
+            'onednn'. None: the faster one by the processor's instruction sets.
+
+    Raises:
+        UserError: for another ``linear_kernel``.
     """
+    is_onednn = choose_linear_kernel(linear_kernel) == 'onednn'
     for backbone in model.modules():
         if isinstance(backbone, PyramidBackbone):
             for module in backbone.modules():
                 # The algebra uses the layer's weight, and would leave out LoRA.
                 if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
                     module.__class__ = AbsorbedShiftAttention
-                if type(module) is nn.Linear and is_onednn_faster():
+                if type(module) is nn.Linear and is_onednn:
                     module.__class__ = OneDNNLinear
 
 
 class OneDNNLinear(nn.Linear):
     """``nn.Linear``, computed by oneDNN instead of MKL: (..., C) to (..., C').
 
-    On CPUs torch computes float32 linear layers with MKL and convolutions with oneDNN. With several
-    threads, oneDNN is up to twice as fast on processors that are not Intel's, so there the layer is
-    computed as a 1x1 convolution.
+    On CPUs torch computes float32 linear layers with MKL and convolutions with oneDNN, so here the
+    layer is computed as a 1x1 convolution.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,16 +72,38 @@ class OneDNNLinear(nn.Linear):
         return nchw_to_nhwc(out).reshape(*x.shape[:-1], self.weight.shape[0])
 
 
+def choose_linear_kernel(linear_kernel: str | None = None) -> LinearKernel:
+    """Return which library computes linear layers on CPUs: the one that is named, or else the
+    faster one.
+
+    Raise a UserError for a name that is none.
+    """
+    allowed = get_args(LinearKernel)
+    if linear_kernel is None:
+        return 'onednn' if is_onednn_faster() else 'mkl'
+    if linear_kernel not in allowed:
+        raise UserError(
+            f'env_cfg.linear_kernel is {linear_kernel!r}. Choose one of {", ".join(allowed)}, or '
+            "remove it for the faster one by this processor's instruction sets"
+        )
+    return linear_kernel
+
+
 @functools.cache
 def is_onednn_faster() -> bool:
-    """Return whether torch's linear layers use MKL and the processor is not Intel's (says
-    /proc/cpuinfo).
+    """Return whether oneDNN uses AVX-512 on this processor, and MKL does not.
+
+    On a processor of another maker than Intel, MKL uses AVX2 at most. Measured ratios are in
+    docs/performance.md: where both use the same instructions, MKL trains faster. The choice is not
+    measured in each process, since a resumed run would then not compute bit for bit what it
+    computed before.
     """
-    return (
-        torch.backends.mkl.is_available()
-        and CPUINFO.is_file()
-        and 'GenuineIntel' not in CPUINFO.read_text()
-    )
+    if not torch.backends.mkl.is_available():
+        return False
+    onednn_has_avx512 = torch.backends.cpu.get_cpu_capability() == 'AVX512'
+    branch = get_mkl_branch()
+    mkl_lacks_avx512 = branch is not None and branch < FIRST_AVX512_BRANCH
+    return onednn_has_avx512 and mkl_lacks_avx512
 
 
 class AbsorbedShiftAttention(ShiftAttention):

@@ -9,6 +9,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -30,6 +31,7 @@ from mmgcvit.engine.setup import (
     apply_options,
     explain_loader_errors,
     open_runner,
+    speed_up_model,
 )
 from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
@@ -222,6 +224,19 @@ def test_loaders_with_workers_have_a_timeout_if_the_config_sets_none(tmp_path):
     cfg = make_config(tmp_path / 'other', EPOCHS, workers=0)
     with open_runner(cfg, None, progress=False) as runner:
         assert 'timeout' not in runner.cfg.train_dataloader
+
+
+def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
+    cfg = make_config(tmp_path, EPOCHS)
+    cfg.env_cfg = {'linear_kernel': 'onednn'}
+    cfg.log_level = 'INFO'
+    with open_runner(cfg, None, progress=False) as runner:
+        log = Path(runner.log_dir, f'{runner.timestamp}.log')
+    line = 'Linear layers are computed by onednn (processor: '
+    assert torch.cuda.is_available() or line in log.read_text()
+    cfg.env_cfg.linear_kernel = 'oneDNN'
+    with pytest.raises(UserError, match='Choose one of mkl, onednn'):
+        speed_up_model(SimpleNamespace(cfg=cfg, model=nn.Linear(1, 1)))
 
 
 def test_a_batch_norm_that_gets_one_value_is_explained():

@@ -1,14 +1,19 @@
 """Which layers become faster ones. That they compute the same: contract/test_plain.py."""
 
+import os
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from mmgcvit import LSA, GCViT
+from mmgcvit.errors import UserError
 from mmgcvit.models import speed_up
 from mmgcvit.models.layers.lora import LoRALinear
 from mmgcvit.models.lsa.attention import ShiftAttention
 
+from ..programs import run
 from .contract.backbones import GCVIT
 from .operators import record_operators
 
@@ -41,3 +46,39 @@ def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, 
     assert type(gcvit.stages[0].blocks[0].attn.qkv) is linear_type
     assert type(head) is nn.Linear
     assert list(model.state_dict()) == keys
+
+
+@pytest.mark.parametrize(
+    ('has_mkl', 'instructions', 'branch', 'expected'),
+    [
+        (True, 'AVX512', 10, 'onednn'),  # a Zen 5
+        (True, 'AVX512', 14, 'mkl'),  # a Xeon
+        (True, 'AVX2', 10, 'mkl'),  # a Zen 3, and older ones of Intel
+        (True, 'AVX512', None, 'mkl'),  # torch's library does not say
+        (False, 'DEFAULT', None, 'mkl'),  # not an x86-64
+    ],
+)
+def test_onednn_computes_linear_layers_where_only_it_has_avx512(
+    has_mkl, instructions, branch, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: has_mkl)
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: instructions)
+    monkeypatch.setattr(speed_up, 'get_mkl_branch', lambda: branch)
+    speed_up.is_onednn_faster.cache_clear()
+    assert speed_up.choose_linear_kernel() == expected
+    speed_up.is_onednn_faster.cache_clear()
+    assert speed_up.choose_linear_kernel('onednn') == 'onednn'
+
+
+def test_an_unknown_linear_kernel_is_refused_with_the_allowed_ones():
+    with pytest.raises(UserError, match=r"linear_kernel is 'MKL'. Choose one of mkl, onednn"):
+        speed_up.speed_up(nn.Linear(1, 1), 'MKL')
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason='torch has no MKL')
+def test_mkl_itself_says_which_instructions_it_uses():
+    """On any maker's processor it uses AVX2 at most if it is told so."""
+    code = 'from mmgcvit.private_api import get_mkl_branch; print(get_mkl_branch())'
+    environment = {**os.environ, 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}
+    ended = run([sys.executable, '-c', code], environment)
+    assert int(ended.stdout) < speed_up.FIRST_AVX512_BRANCH

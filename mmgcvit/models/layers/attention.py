@@ -4,6 +4,8 @@ Shapes: B batch, nW windows of one image, N queries and M keys of a window, C ch
     d = C/nH.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,7 +57,8 @@ def fold_windows(x: Tensor) -> Tensor:
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d) + bias) v by a fused kernel.
+    """Compute softmax(q k^T / sqrt(d) + bias) v by a fused kernel, or where torch has none, by
+    matrix products.
 
     Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (nH, N, M). Return
     (B*nW, nH, N, d). If the device limits the batch, call the kernel for parts of it.
@@ -64,11 +67,35 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     if bias is not None:
         bias = bias.unsqueeze(0)  # with three dimensions, torch uses a slower kernel on CPUs
+        if lacks_kernel(v, bias):
+            return attend_by_products(q, k, v, bias)
     limit = MAX_BATCH.get(v.device.type, len(v))
     if len(v) <= limit:
         return F.scaled_dot_product_attention(q, k, v, bias)
     parts = zip(q.split(limit), k.split(limit), v.split(limit), strict=True)
     return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
+
+
+def lacks_kernel(v: Tensor, bias: Tensor) -> bool:
+    """Return whether torch has no fused kernel for the values and a bias: on a CPU with a gradient
+    for the bias.
+
+    In half precision torch computes in another one, which is left to it.
+    """
+    needs_gradient = torch.is_grad_enabled() and bias.requires_grad
+    is_precise = v.dtype in (torch.float32, torch.float64)
+    return v.device.type == 'cpu' and needs_gradient and is_precise
+
+
+def attend_by_products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Compute what :func:`sdpa` does as torch does without a fused kernel, bit for bit, but without
+    its search for queries whose keys are all masked: no window has one.
+
+    Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (1, nH, N, M).
+    """
+    root_scale = math.sqrt(1 / math.sqrt(q.shape[-1]))  # of each side, as in torch
+    scores = (q * root_scale) @ (k.mT * root_scale) + bias
+    return scores.softmax(-1) @ v
 
 
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:

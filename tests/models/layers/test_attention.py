@@ -52,6 +52,31 @@ def test_attention_is_its_definition_also_with_more_windows_than_a_launch_takes(
         torch.testing.assert_close(attend(queries, k, v, bias), expected)
 
 
+@pytest.mark.parametrize('queries_are_shared', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_training_on_the_cpu_equals_torchs_attention_bit_for_bit_without_its_search(
+    dtype, queries_are_shared
+):
+    """torch looks for queries whose keys are all masked (``all``, ``where``); outputs and gradients
+    are as with this search.
+    """
+    inputs = [each.to(dtype) for each in arguments()]
+    if queries_are_shared:
+        inputs[0] = inputs[0][:, :1]
+    results = []
+    for lacks_kernel in (attention.lacks_kernel, lambda v, bias: False):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(attention, 'lacks_kernel', lacks_kernel)
+            copies = [each.clone().requires_grad_() for each in inputs]
+            called = record_operators(lambda copies=copies: results.append([attend(*copies)]))
+            results[-1][0].square().sum().backward()
+        results[-1] += [each.grad for each in copies]
+        if lacks_kernel is attention.lacks_kernel:
+            assert not {'aten::all', 'aten::where', 'aten::scaled_dot_product_attention'} & called
+    for ours, torchs in zip(*results, strict=True):
+        assert torch.equal(ours, torchs)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])

@@ -1,0 +1,46 @@
+"""Take away what Linux has and macOS lacks, as far as that can be done on Linux.
+
+``python -m pytest -p tests.without_linux FILES`` runs tests so; the programs that they start are so
+too where they import this module. It is no Mac: file systems, libraries and kernels remain.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import select
+import signal
+import sys
+
+LINUX_ONLY = {
+    os: ['sched_getaffinity', 'sched_setaffinity', 'memfd_create', 'pidfd_open', 'eventfd'],
+    signal: ['sigwaitinfo', 'sigtimedwait', 'SIGRTMIN', 'SIGPWR'],
+    select: ['epoll'],
+}
+FOLDERS = ('/proc', '/dev/shm')
+
+
+class Library(ctypes.CDLL):
+    """The C library without its Linux functions."""
+
+    def __getattr__(self, name: str):
+        if name in {'prctl', 'gnu_get_libc_version', 'malloc_trim'}:
+            raise AttributeError(f'dlsym: symbol not found: {name}')
+        return super().__getattr__(name)
+
+
+def hide_folders(event: str, arguments: tuple) -> None:
+    """Raise a FileNotFoundError where a file of :data:`FOLDERS` is opened or listed by Python."""
+    if event not in {'open', 'os.listdir', 'os.scandir'} or not arguments:
+        return
+    path = arguments[0]
+    if isinstance(path, str) and path.startswith(FOLDERS):
+        raise FileNotFoundError(2, 'No such file or directory', path)
+
+
+for module, names in LINUX_ONLY.items():
+    for name in names:
+        if hasattr(module, name):
+            delattr(module, name)
+ctypes.CDLL = Library
+sys.addaudithook(hide_folders)
+multiprocessing.set_start_method('spawn')
