@@ -1,7 +1,9 @@
-"""Take away what Linux has and macOS lacks, as far as that can be done on Linux.
+"""Take away what Linux has and macOS lacks, as far as that can be done on Linux: system calls,
+/proc, /dev/shm, and forks as the default of multiprocessing.
 
-``python -m pytest -p tests.without_linux FILES`` runs tests so; the programs that they start are so
-too where they import this module. It is no Mac: file systems, libraries and kernels remain.
+``python -m tests.without_linux predict ...`` runs a command so, and ``python -m pytest -p
+tests.without_linux FILES`` runs tests so. It is not a Mac: processor, libraries and file system are
+those of this machine.
 """
 
 import ctypes
@@ -43,4 +45,9 @@ for module, names in LINUX_ONLY.items():
             delattr(module, name)
 ctypes.CDLL = Library
 sys.addaudithook(hide_folders)
-multiprocessing.set_start_method('spawn')
+multiprocessing.set_start_method('spawn', force=True)  # spawned processes import this again
+
+if __name__ == '__main__':
+    from mmgcvit.commands.main import main
+
+    main()
