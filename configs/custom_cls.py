@@ -23,6 +23,13 @@ test_list = ''
 classes = ('cat', 'dog')
 # Side of the square images in pixels: a random crop in training, the centre in tests.
 image_size = 224
+# True: tests see the whole image, squeezed into the square, and training random crops of that.
+whole = False
+# The smallest part of an image that a random crop in training has.
+min_crop = 0.35
+# Strips into which the head divides each of the four feature maps, in rows and in columns, or None:
+# global average pooling of the last map. Strips keep where something is, and fine structures.
+num_strips = None
 # Epochs.
 max_epochs = 30
 # Images in an iteration on each GPU, and processes that load them.
@@ -63,6 +70,13 @@ data_preprocessor = dict(num_classes=num_classes)
 # whole side).
 test_resize = dict(_base_.test_resize, scale=round(image_size * 8 / 7))
 test_resizes = [test_resize, dict(type='CenterCrop', crop_size=image_size)]
+random_crops = [dict(_base_.crop, scale=image_size, crop_ratio_range=(min_crop, 1.0))]
+if whole:
+    squeeze = dict(type='Resize', backend='pillow', interpolation='bicubic')
+    test_resizes = [dict(squeeze, scale=(image_size, image_size))]
+    # Crops are cut out of a larger square, so that they are enlarged less.
+    crop_side = round(image_size * 1.25)
+    random_crops = [dict(squeeze, scale=(crop_side, crop_side)), *random_crops]
 # Colours and erased parts only where asked for, as colours may distinguish the classes.
 strong = [
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
@@ -70,11 +84,7 @@ strong = [
 ]
 train_pipeline = [
     _base_.load,
-    *(
-        test_resizes
-        if augment == 'none'
-        else [dict(_base_.crop, scale=image_size, crop_ratio_range=(0.35, 1.0))]
-    ),
+    *(test_resizes if augment == 'none' else random_crops),
     *([_base_.flip] if flip and augment != 'none' else []),
     *(strong if augment == 'strong' else []),
     _base_.pack,
@@ -113,6 +123,15 @@ model = dict(
     head=dict(num_classes=num_classes),
     train_cfg=None,
 )
+if num_strips:
+    # Each stage has twice as many channels as the one before.
+    arch = _base_.model.backbone.arch
+    is_named = isinstance(arch, str)
+    dims = __import__('mmgcvit').GCViT.archs[arch].embed_dims if is_named else arch['embed_dims']
+    strip_channels = [2 * num * dims * 2**i for i, num in enumerate(num_strips)]
+    model['backbone']['out_indices'] = (0, 1, 2, 3)
+    model['neck'] = dict(_delete_=True, type='mmgcvit.StripPooling', num_strips=num_strips)
+    model['head']['in_channels'] = sum(strip_channels)
 
 # About a dozen validations and checkpoints.
 interval = max(1, max_epochs // 12)

@@ -115,7 +115,15 @@ CLASSES = Template(
     },
     mini_weights=MASKS.mini_weights,
     num_seen=6400,
-    mini_head={'image_size': 64, 'lr': 1e-3},
+    # Signals, pages and signs count as a whole, and their mirror images may be of another class.
+    mini_head={
+        'image_size': 64,
+        'lr': 1e-3,
+        'whole': True,
+        'min_crop': 0.5,
+        'num_strips': (8, 8, 4, 2),
+        'flip': False,
+    },
     cpu_seconds=20,
     sees_square=True,
 )

@@ -6,5 +6,6 @@ the base class.
 
 from .gcvit import GCViT
 from .lsa import LSA
+from .necks import StripPooling
 
-__all__ = ['LSA', 'GCViT']
+__all__ = ['LSA', 'GCViT', 'StripPooling']

@@ -54,7 +54,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
             '(estimate). --size mini takes minutes'
         )
     notes += describe_mirroring(plan)
-    if plan.template.sees_square:
+    if plan.template.sees_square and not head['whole']:
         notes += find_wide_images(sizes)
     side = round(median(map(min, sizes)))
     # For objects, their sizes decide.
@@ -120,8 +120,12 @@ def describe_crowds(plan: Plan) -> str:
 
 
 def describe_mirroring(plan: Plan) -> list[str]:
-    """Return a note on mirrored images, if the class names say that they should not be mirrored."""
+    """Return a note on mirrored images, if the class names say that they should not be mirrored, or
+    if images of this task and size are mirrored only with ``--flip``.
+    """
     reason = explain_mirroring(plan.dataset.classes)
+    if not plan.template.list_defaults(plan.size).get('flip', True) and not plan.head['flip']:
+        reason = reason or 'a mirror image may be of another class'
     if not reason or plan.head['augment'] == 'none':
         return []
     if plan.head['flip']:

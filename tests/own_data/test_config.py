@@ -201,13 +201,37 @@ def test_all_scores_of_a_line_count_all_detections():
 
 @pytest.mark.parametrize('size', [(200, 130), (200, 140)])
 def test_wide_images_of_a_classifier_are_said(size, tmp_path):
-    """Its tests see the centre of an image only."""
+    """Its tests see the centre of an image only, but for mini's, which see all of it."""
     for number in range(8):
         pixels = np.full((*size[::-1], 3), number, np.uint8)
         write(tmp_path / f'data/{number % 2}/{number}.png', pixels)
     dataset = read_folder(tmp_path / 'data', 'classify')
-    _, summary = make_config(dataset, tmp_path / 'run', size=MINI)
-    assert ('images are over 1.5 times as long as wide' in summary) == (size[1] == 130)
+    note = 'images are over 1.5 times as long as wide'
+    _, summary = make_config(dataset, tmp_path / 'run', size='xxtiny')
+    assert (note in summary) == (size[1] == 130)
+    _, summary = make_config(dataset, tmp_path / 'mini', size=MINI)
+    assert note not in summary
+
+
+def test_a_small_classifier_sees_the_whole_image_and_mirrors_it_only_with_flip(make):
+    made = make('classes', size=MINI)
+    train = made.cfg.train_dataloader.dataset.pipeline
+    assert made.cfg.val_dataloader.dataset.pipeline[1].scale == (64, 64)
+    assert [step.type for step in train[1:-1]] == ['Resize', 'RandomResizedCrop']
+    assert 'not mirrored, because a mirror image may be of another class' in made.summary
+    made = make('classes', size=MINI, flip=True)
+    assert 'RandomFlip' in str(made.cfg.train_dataloader.dataset.pipeline)
+    assert 'mirror' not in made.summary
+
+
+def test_strips_fit_networks_of_all_sizes(make):
+    made = make('classes', size='xxtiny')
+    text = made.path.read_text()
+    assert 'num_strips = None' in text
+    made.path.write_text(text.replace('num_strips = None', 'num_strips = (8, 8, 4, 2)'))
+    network = build_on_meta(Config.fromfile(made.path))
+    images = torch.empty(1, 3, 64, 64, device='meta')
+    assert network.head(network.extract_feat(images)).shape == (1, len(made.cfg.classes))
 
 
 SECOND = '# "a", b:c'
@@ -319,7 +343,8 @@ def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
 
     In strong augmentation, colours vary.
     """
-    cfg = make(annotation_type, size=MINI, augment=level, no_flip=level == 'light').cfg
+    options = {'light': {'no_flip': True}, 'strong': {'flip': True}}.get(level, {})
+    cfg = make(annotation_type, size=MINI, augment=level, **options).cfg
     steps = str(cfg.train_dataloader.dataset.pipeline)
     assert ('RandomFlip' in steps) == (level == 'strong')
     assert level != 'light' or "'prob': 1.0" not in str(cfg.get('tta_pipeline'))
