@@ -147,7 +147,7 @@ class Options:
         type=bool,
         help='never mirror images, for example of text',
         default='mirror half of them, unless --augment none, or class names tell left from right '
-        'or are letters or digits',
+        'or are letters or digits, or it is a classifier of size mini',
     )
     flip: bool | None = define(
         type=bool,
