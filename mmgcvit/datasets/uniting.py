@@ -128,7 +128,8 @@ def check_named(datasets: Sequence[DatasetInfo]) -> None:
 def unite_classes(datasets: Sequence[DatasetInfo], similar_classes: str | None) -> list[ClassNames]:
     """Return the name in the united dataset of each class, for each dataset.
 
-    Raise a UserError if names of two folders are similar, and nothing says what they are.
+    Raise a UserError if names of two folders are similar, and nothing says what they are, and if
+    two classes of one folder would become one.
     """
     known: dict[str, str] = {}  # the folder that has a class first
     united: list[ClassNames] = []
@@ -149,6 +150,13 @@ def unite_classes(datasets: Sequence[DatasetInfo], similar_classes: str | None) 
             first = similar[0]
             if similar_classes is None or len(similar) > 1:
                 raise UserError(ask_about(similar, known[first], name, str(dataset.folder)))
+            merged = [own for own in dataset.classes if names.get(own) == first]
+            if merged:
+                raise UserError(
+                    f'{dataset.folder} has the classes {merged[0]} and {name}, which both are '
+                    f'similar to {first} of {known[first]}, and would become one class. Rename one '
+                    'of them'
+                )
             names[name] = first
         united.append(names)
         for name in names.values():

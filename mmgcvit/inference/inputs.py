@@ -176,7 +176,7 @@ def get_reason(error: Exception) -> str:
 def convert_to_bgr(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Convert a greyscale, BGR or BGRA array to contiguous BGR of uint8.
 
-    Raise a ValueError for other arrays.
+    Raise a UserError for other arrays.
     """
     pixels = image[..., None] if image.ndim == 2 else image
     is_image = pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4) and pixels.size > 0

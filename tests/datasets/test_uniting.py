@@ -193,6 +193,17 @@ def test_a_folder_with_both_spellings_means_two_classes(tmp_path):
     assert read_folders([tmp_path / 'a', tmp_path / 'b']).classes == ('dog', 'dogs')
 
 
+def test_two_classes_of_a_folder_do_not_become_one(tmp_path):
+    """Both are similar to one of the other folder, whose name neither of them has."""
+    write_coco(tmp_path / 'a', ['oak', 'elm'], ['Glass'], 0)
+    write_coco(tmp_path / 'b', ['fir', 'ash'], ['glass', 'glasses'], 100)
+    folders = [tmp_path / 'a', tmp_path / 'b']
+    with pytest.raises(
+        UserError, match=r'b has the classes glass and glasses, which both .* Glass'
+    ):
+        read_folders(folders, similar_classes='merge')
+
+
 def test_classes_that_differ_only_in_case_cannot_be_kept(tmp_path):
     write_coco(tmp_path / 'a', ['oak', 'elm'], ['dog'], 0)
     write_coco(tmp_path / 'b', ['fir', 'ash'], ['Dog'], 100)

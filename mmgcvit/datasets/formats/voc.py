@@ -316,6 +316,6 @@ def parse_corners(texts: Sequence[str | None]) -> Corners | None:
 def parse_number(text: str | None) -> float:
     """Return the number in a text, or NaN if it is none."""
     try:
-        return float(text or 'nan')
+        return float((text or 'nan').replace('_', '?'))  # Python reads 1_0 as 10
     except ValueError:
         return nan
