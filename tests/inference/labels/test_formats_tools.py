@@ -158,10 +158,16 @@ def test_labelme_reads_the_same_objects(prediction, picture, tmp_path):
 
 @PREDICTIONS
 @pytest.mark.parametrize('export', ['COCO', 'YOLO'])
-def test_label_studio_exports_the_same_objects(export, prediction, picture, tmp_path, monkeypatch):
+def test_label_studio_exports_the_same_objects(
+    export, prediction, picture, tmp_path, monkeypatch, request
+):
     """Its converter makes a folder of the tasks, as if somebody had submitted their predictions, and
-    this project reads it.
+    this project reads it. Its COCO of a picture with an EXIF rotation is wrong, as
+    docs/labelling.md says.
     """
+    if export == 'COCO' and picture.suffix == '.jpg':
+        reason = 'label-studio-sdk 2.1 multiplies percentages by the size before the rotation'
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     converter = pytest.importorskip('label_studio_sdk.converter')
     tools = pytest.importorskip('label_studio_sdk._extensions.label_studio_tools.core.utils.io')
     folder = tmp_path / 'labels'
