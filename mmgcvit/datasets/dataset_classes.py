@@ -16,7 +16,7 @@ with suppress(ImportError):
         0 to 999.
 
         mmpretrain's datasets sort folders as strings (0, 1, 10, 100, ...), which gives most images
-        a wrong label.
+        a wrong label. The arguments are those of mmpretrain's ``ImageNet``.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
@@ -36,7 +36,8 @@ with suppress(ImportError):
 
         The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps
         have one suffix. Maps that ``train --data`` has converted are beside the ``ann_file``, also
-        after the run was renamed or moved.
+        after the run was renamed or moved. The other arguments are those of mmseg's
+        ``BaseSegDataset``; its suffixes are not used.
         """
 
         def load_data_list(self) -> list[dict[str, Any]]:
