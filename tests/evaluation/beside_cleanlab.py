@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from cleanlab import filter as class_filter
 from cleanlab.object_detection import rank as object_rank
 from cleanlab.segmentation import filter as map_filter
+from mmengine.dataset import pseudo_collate
 
 from mmgcvit import load
 from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
 from mmgcvit.evaluation.suspects import LikelihoodRule
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
-from mmgcvit.suggestions.uncertainty import SegmentationMeter
 from tools.make_digits import SceneComposer
 
 from .planted import (
@@ -182,6 +183,14 @@ def split_by_class(found: Detections) -> np.ndarray:
     return made
 
 
+def predict_pixels(model: Any, image: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the classes in each pixel, (classes, height, width)."""
+    batch = pseudo_collate([model.prepare_image(image[..., ::-1].copy())])
+    with torch.no_grad():
+        (sample,) = model.network.test_step(batch)
+    return sample.seg_logits.data.float().softmax(0).numpy()
+
+
 def compare_maps(seed: int) -> Comparison:
     """Compare lists of regions. cleanlab finds pixels; its regions are those connected, the largest
     first.
@@ -194,8 +203,7 @@ def compare_maps(seed: int) -> Comparison:
     for label_map, things in zip(maps, scenes, strict=True):
         for thing in things:
             label_map[thing.mask] = thing.label + 1
-    meter = SegmentationMeter(model)
-    scores = [meter.find(image[..., ::-1].copy()).numpy() for image in images]
+    scores = [predict_pixels(model, image) for image in images]
     found = [make_segmentation(each.argmax(0), model.classes) for each in scores]
     truths = [make_segmentation(each, model.classes) for each in maps]
     ours = list_suspects(model, names, truths, found)
