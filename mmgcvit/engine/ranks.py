@@ -83,6 +83,8 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     code = 0
     try:
         yield
+        if dist.is_initialized() and dist.get_backend() == 'gloo':
+            dist.barrier()
     except UserError:
         if os.environ['LOCAL_RANK'] != '0':
             time.sleep(ERROR_DELAY)
@@ -103,10 +105,7 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
         code = 128 + (interrupt.args or [signal.SIGINT])[0]
     if not dist.is_initialized():
         return
-    is_gloo = dist.get_backend() == 'gloo'
-    if is_gloo and code == 0:
-        dist.barrier()
-    if is_gloo or code:
+    if code or dist.get_backend() == 'gloo':
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)

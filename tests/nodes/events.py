@@ -8,7 +8,9 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
+from multiprocessing import active_children
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +25,7 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop
 from mmgcvit.interrupts import INTERRUPTS
 from mmgcvit.registry import LOOPS
 
+from ..moments import CHANGES
 from ..toy import ToyClassifier, ToyImages
 
 STOPPED = 45  # seconds until a stopped rank is killed
@@ -67,10 +70,22 @@ class LateLoop(EpochBasedTrainLoop):
                 time.sleep(0.01)
 
 
+def find_receiver(name):
+    """Return the process that gets an event's signal, or None if there is no such process now."""
+    if name == 'torchrun':
+        return os.getppid()
+    if name == 'peer':  # another rank
+        return INTERRUPTS.peers[0]
+    if name == 'worker':  # of the data of this rank
+        return next((worker.pid for worker in active_children()), None)
+    return os.getpid()
+
+
 @HOOKS.register_module()
 class EventHook(Hook):
     """Do what the variable EVENTS says, a JSON list of [moment, iteration, rank, event, receiver].
-    An event is the number of a signal, or an error of the disk (:func:`fail_writes`).
+    An event is the number of a signal, or an error of the disk (:func:`fail_writes`). In place of
+    the iteration, the moments ``start`` and ``change`` (:func:`kill_at_change`) have a number.
 
     Each event happens once, also if the run is started again: it leaves a file in the folder of the
     variable DONE.
@@ -91,10 +106,13 @@ class EventHook(Hook):
             if isinstance(event[3], str):
                 fail_writes(event[3], runner)
                 continue
+            receiver = find_receiver(event[4])
+            if receiver is None:
+                continue
             if event[3] == signal.SIGSTOP:  # the test waits for the end of this process too
                 command = f'sleep {STOPPED}; kill -KILL {os.getpid()}'
                 subprocess.Popen(['sh', '-c', command], start_new_session=True)
-            os.kill(os.getppid() if event[4] == 'torchrun' else os.getpid(), event[3])
+            os.kill(receiver, event[3])
             if event[4] == 'torchrun' or event[3] == signal.SIGKILL:
                 time.sleep(1)  # until the signal is here
 
@@ -150,5 +168,37 @@ def meet_at_start():
             time.sleep(60)  # as a rank that waits for others
 
 
+def kill_at_change(number, change):
+    """Kill this process at a change of a file in its work dir: before it opens it for writing, or
+    renames or removes it.
+    """
+    done = Path(os.environ['DONE'], f'{number}')
+    work_dir = os.environ['DONE'].removesuffix('_done')
+    process = os.getpid()
+    num_changes = 0
+
+    def count_changes(event, arguments):
+        nonlocal num_changes
+        is_ours = event in CHANGES and str(arguments[0]).startswith(f'{work_dir}{os.sep}')
+        if not is_ours or os.getpid() != process:
+            return
+        if event == 'open' and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            return
+        num_changes += 1
+        if num_changes == change and not done.exists():
+            done.touch()
+            os.kill(process, signal.SIGKILL)
+
+    sys.addaudithook(count_changes)
+
+
+def watch_changes():
+    """Meet the events of the moment ``change``."""
+    for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
+        if event[0] == 'change' and event[2] == int(os.environ['RANK']):
+            kill_at_change(number, event[1])
+
+
 if 'EVENTS' in os.environ:
     meet_at_start()
+    watch_changes()

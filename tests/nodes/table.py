@@ -91,6 +91,8 @@ CASES = [
     lose('killed', KILL, 'iteration', 3, rank=1, num_ranks=3, mark='release'),
     lose('killed', KILL, 'validation', 3, rank=1, num_ranks=2, mark='release'),
     lose('killed', KILL, 'saving', 6, rank=0, num_ranks=2, mark='long'),
+    # The other rank waits at the end of the training.
+    lose('killed', KILL, 'scored', 6, rank=1, num_ranks=2, mark='long'),
     lose('hangs', STOP, 'iteration', 1, 1, 2, others_say=TIMED_OUT, settings=SHORT, mark='long'),
     lose(
         'hangs', STOP, 'validation', 3, 1, 2, others_say=TIMED_OUT, settings=SHORT, mark='release'
