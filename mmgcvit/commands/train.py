@@ -25,6 +25,8 @@ from .options import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from ..datasets.records import DatasetInfo
+
 EXAMPLE = 'mmgcvit train --data photos --epochs 40'
 PAGE = 'docs/custom_dataset.md'  # explains the command
 
@@ -136,7 +138,7 @@ def train_folder(args: Namespace, given: Options) -> None:
     data = [find_folder(folder) for folder in args.data]
     run = RunFolder(choose_work_dir(data, args.work_dir))
     is_resumed = bool(args.resume) and run.is_started()
-    dataset = None
+    dataset = None  # a resumed run has its own annotations
     if not is_resumed:
         dataset = read_folders(
             data,
@@ -147,22 +149,13 @@ def train_folder(args: Namespace, given: Options) -> None:
     # Imported after the data is read, because they import torch, which takes seconds.
     from ..engine.setup import apply_options, check_machine
     from ..evaluation.run_score import judge_run
-    from ..own_data.config import make_config
-    from ..own_data.resuming import check_same_data
-    from ..run_data import locate_data
 
     check_machine(args.device)
     with run.lock():
         if dataset is None:
             recipe = resume_run(run, data, given, args.resume)
         else:
-            if not args.overwrite:
-                run.check_unused()
-            elif run.is_started():
-                check_same_data(run, data)
-            file, summary = make_config(dataset, run.path, **given.list_given())
-            print(escape_controls(f'{summary}\nconfig: {file}'))
-            recipe = locate_data(read_config(file), file, data)
+            recipe = start_run(run, data, dataset, given, overwrite=args.overwrite)
         cfg = apply_options(recipe, list_cfg_options(args, given, is_resumed), run.path)
         is_shown = sys.stdout.isatty() if args.progress is None else args.progress
         run_training(cfg, recipe, args, is_shown)
@@ -203,6 +196,32 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
     )
 
 
+def start_run(
+    run: RunFolder,
+    data: Sequence[Path],
+    dataset: 'DatasetInfo',
+    given: Options,
+    *,
+    overwrite: bool,
+) -> 'Config':
+    """Write and return the config of a new run on a dataset, which is in the folders ``data``.
+
+    Raise a UserError if the work dir has an earlier run, and with ``overwrite`` if that is on other
+    data.
+    """
+    from ..own_data.config import make_config
+    from ..own_data.resuming import check_same_data
+    from ..run_data import locate_data
+
+    if not overwrite:
+        run.check_unused()
+    elif run.is_started():
+        check_same_data(run, data)
+    file, summary = make_config(dataset, run.path, **given.list_given())
+    print(escape_controls(f'{summary}\nconfig: {file}'))
+    return locate_data(read_config(file), file, data)
+
+
 def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str) -> 'Config':
     """Return the config of the run that ``--data --resume SOURCE`` resumes, or a longer one.
 
@@ -233,8 +252,7 @@ def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str
             )
     if not given.epochs:
         return cfg
-    longer, length = extend_run(run, cfg, given.epochs, read_length(run, source))
-    print(
-        f'the resumed training ends after {length}. Config: {make_portable_path(longer.filename)}'
-    )
-    return longer
+    extended = extend_run(run, cfg, given.epochs, read_length(run, source))
+    file = make_portable_path(extended.cfg.filename)
+    print(f'the resumed training ends after {extended.length}. Config: {file}')
+    return extended.cfg

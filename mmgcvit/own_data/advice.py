@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import torch
 
-from ..datasets.records import DatasetInfo, Size
+from ..datasets.annotations import Size
+from ..datasets.records import DatasetInfo
 from ..datasets.rules.classes import find_few_scored, find_missing_classes
 from ..datasets.rules.rule import format_findings
 from ..errors import format_count, format_duration
@@ -29,26 +31,42 @@ MAX_SHARE = 0.9
 WIDE_ASPECT = 1.5
 
 
-def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
-    """Return notes on what a training will not do well, and likely reasons of a low score.
+@dataclass(frozen=True)
+class Advice:
+    """What the user is told of a training before it starts and when it is judged."""
+
+    notes: list[str]  # on what it will not do well
+    weaknesses: list[str]  # likely reasons of a low score
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Options with which small objects and thin regions are seen better."""
+
+    options: str
+    sentence: str  # advice that names them
+
+
+def advise(plan: Plan, sizes: Sequence[Size]) -> Advice:
+    """Return what to tell the user of a training.
 
     ``sizes`` are the (width, height) of some training images.
     """
     head = plan.head
-    image_size = head['image_size']
+    image_size = head.image_size
     findings = [*find_missing_classes(plan.dataset), *find_few_scored(plan.dataset)]
     notes = format_findings(findings)
-    remedy = ''
-    small_objects = find_small_objects(plan.train, image_size, head.get('tiles'))
+    remedy = None
+    small_objects = find_small_objects(plan.train, image_size, head.tiles)
     if small_objects:
-        remedy, advice = advise_tiles(plan)
-        notes.append(f'{small_objects}. {advice}')
-    small_tiles = explain_small_tiles(head.get('tiles'), measure_long_side(plan.train))
+        remedy = advise_tiles(plan)
+        notes.append(f'{small_objects}. {remedy.sentence}')
+    small_tiles = explain_small_tiles(head.tiles, measure_long_side(plan.train))
     if small_tiles:
         notes.append(small_tiles)
-    if head.get('max_objects', 0) > MIN_MAX_OBJECTS:
+    if head.max_objects > MIN_MAX_OBJECTS:
         notes.append(describe_crowds(plan))
-    if plan.size != MINI and not torch.cuda.is_available():
+    if plan.size != MINI and not plan.has_gpu:
         notes.append(
             f'--size {plan.size} takes {estimate_time(plan, plan.num_seen, image_size)} on a CPU '
             '(estimate). --size mini takes minutes'
@@ -58,43 +76,41 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> tuple[list[str], list[str]]:
         notes += find_wide_images(sizes)
     side = round(median(map(min, sizes)))
     # For objects, their sizes decide.
-    if not plan.template.has_objects and side >= 2 * image_size and not head.get('tiles'):
-        remedy, advice = advise_details(plan)
+    if not plan.template.has_objects and side >= 2 * image_size and not head.tiles:
+        remedy = advise_details(plan)
         notes.append(
             f'the short side of half of the images is {side} px or more, and they are trained at '
-            f'{image_size} px. If what matters is small or thin: {advice}'
+            f'{image_size} px. If what matters is small or thin: {remedy.sentence}'
         )
-    return notes, find_weaknesses(plan.dataset, remedy)
+    return Advice(notes, find_weaknesses(plan.dataset, remedy.options if remedy else ''))
 
 
-def advise_tiles(plan: Plan) -> tuple[str, str]:
-    """Return options with which few objects are small, and advice that names them.
+def advise_tiles(plan: Plan) -> Remedy:
+    """Return options with which few objects are small.
 
-    Without a GPU, it also says how long the CPU takes.
+    Without a GPU, the sentence also says how long the CPU takes.
     """
     train = plan.train
-    image_size = plan.head['image_size']
+    image_size = plan.head.image_size
     tiled = choose_tiles(image_size, 0, train)
     options = '--tiles'
     if find_small_objects(train, image_size, tiled['tiles']):
         image_size = choose_image_size(train)
         options += f' --image-size {image_size}'
     advice = f'Train on tiles of {tiled["tiles"]} px: {options}'
-    if not torch.cuda.is_available():
+    if not plan.has_gpu:
         num_tiles = len(train.image_names) * tiled['tiles_per_image']
         num_seen = num_tiles * plan.template.choose_epochs(plan.size, num_tiles)
         advice += f' ({estimate_time(plan, num_seen, image_size)} on this CPU, estimate)'
-    return options, advice
+    return Remedy(options, advice)
 
 
-def advise_details(plan: Plan) -> tuple[str, str]:
-    """Return options with which a model of maps or of classes sees small and thin things, and
-    advice that names them.
-    """
+def advise_details(plan: Plan) -> Remedy:
+    """Return options with which a model of maps or of classes sees small and thin things."""
     if plan.template.can_tile:
         return advise_tiles(plan)
-    options = f'--image-size {2 * plan.head["image_size"]}'
-    return options, f'use {options}, which takes about four times as long'
+    options = f'--image-size {2 * plan.head.image_size}'
+    return Remedy(options, f'use {options}, which takes about four times as long')
 
 
 def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
@@ -107,14 +123,14 @@ def estimate_time(plan: Plan, num_samples: int, image_size: int) -> str:
 def describe_crowds(plan: Plan) -> str:
     """Return a note on the limit of objects in an image, and on the memory of their masks."""
     head = plan.head
-    place = 'tile' if head['tiles'] else 'image'
+    place = 'tile' if head.tiles else 'image'
     text = (
-        f'the fullest {place} has {plan.fullest} objects, so up to {head["max_objects"]} are found '
+        f'the fullest {place} has {plan.fullest} objects, so up to {head.max_objects} are found '
         f'in one (max_objects)'
     )
-    if head['masks']:
+    if head.masks:
         # A mask has a byte for each pixel, and an image at most twice image_size**2 pixels.
-        megabytes = head['max_objects'] * 2 * head['image_size'] ** 2 / 1e6
+        megabytes = head.max_objects * 2 * head.image_size**2 / 1e6
         text += f'; their masks take up to {megabytes:.0f} MB an image'
     return text
 
@@ -124,11 +140,11 @@ def describe_mirroring(plan: Plan) -> list[str]:
     if images of this task and size are mirrored only with ``--flip``.
     """
     reason = explain_mirroring(plan.dataset.classes)
-    if not plan.template.list_defaults(plan.size).get('flip', True) and not plan.head['flip']:
+    if not plan.template.list_defaults(plan.size).get('flip', True) and not plan.head.flip:
         reason = reason or 'a mirror image may be of another class'
-    if not reason or plan.head['augment'] == 'none':
+    if not reason or plan.head.augment == 'none':
         return []
-    if plan.head['flip']:
+    if plan.head.flip:
         return [f'half of the images are mirrored (--flip), although {reason}']
     return [f'images are not mirrored, because {reason}. To mirror half of them: --flip']
 

@@ -26,6 +26,7 @@ from ..runs import (
 )
 from ..started_data import describe_data, describe_several_data
 from .advice import advise
+from .head import Head
 from .object_sizes import measure_long_side
 from .options import DATA_OPTIONS, OPTIONS, Options, OptionValue, make_options
 from .plan import Plan, make_plan
@@ -80,23 +81,21 @@ def make_config(
     paths = plan.train.image_paths
     # Those of at most a hundred images, as they are stored.
     sizes = [read_sizes(path).stored for path in paths[:: ceil(len(paths) / 100)]]
-    notes, weaknesses = advise(plan, sizes)
+    advice = advise(plan, sizes)
     started_with = {
         **describe_folders(plan, run.path),
         **describe_options(plan, given),
         'image_side': round(median(map(max, sizes))),
         'object_side': measure_long_side(plan.train),
-        'weaknesses': weaknesses,
+        'weaknesses': advice.weaknesses,
         NUM_UNCORRECTED: plan.train.num_uncorrected,
         LIMIT: plan.limit,
     }
     path = run.create_made() / f'{choose_run_name(dataset.folders)}.py'
     write_config(plan, path, run.path, started_with)
-    noted = plan.dataset.add_notes(notes)
+    noted = plan.dataset.add_notes(advice.notes)
     weights = (
-        f'all weights of {plan.head["load_from"]}'
-        if given.start
-        else format_init_weights(plan.head)
+        f'all weights of {plan.head.load_from}' if given.start else format_init_weights(plan.head)
     )
     if plan.limit:
         weights += f', which are {plan.limit}'
@@ -147,12 +146,13 @@ def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
     """Return the options of a training, also those by default, with which a resumed run compares
     its own.
     """
-    in_head = {name: plan.head[name] for name in OPTIONS if name in plan.head}
+    variables = plan.head.variables
+    in_head = {name: variables[name] for name in OPTIONS if name in variables}
     return {
         **in_head,
         'task': plan.template.option,
         'size': plan.size,
-        'no_flip': not plan.head['flip'],
+        'no_flip': not plan.head.flip,
         # As the user has named them. The head has an absolute path.
         'pretrained': given.pretrained,
         START: given.start,
@@ -171,7 +171,7 @@ def check_names_and_paths(plan: Plan, work_dir: Path) -> None:
             'check-data, the variable TMPDIR'
         )
     texts = [*dataset.classes, *dataset.folders, work_dir]
-    texts += [plan.head['pretrained'], plan.head['load_from']]
+    texts += [plan.head.pretrained, plan.head.load_from]
     texts += [split.image_folder for split in dataset.splits.values()]
     for text in map(str, texts):
         # mmengine would change the text in a config, or it cannot be written into one.
@@ -187,7 +187,7 @@ def write_config(plan: Plan, path: Path, work_dir: Path, started_with: dict[str,
 
     ``started_with`` is its variable of this name (:data:`mmgcvit.runs.STARTED_WITH`).
     """
-    head = plan.head | write_annotations(plan.dataset, path.parent)
+    head = {**plan.head.variables, **write_annotations(plan.dataset, path.parent)}
     lines = [
         HEADER.format(plan),
         format_variable('work_dir', make_portable_path(work_dir)),
@@ -211,14 +211,14 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> dict[str, Any]:
     return variables
 
 
-def format_init_weights(head: dict[str, Any]) -> str:
+def format_init_weights(head: Head) -> str:
     """Return a text that names the initial weights."""
-    if head['load_from']:
+    if head.load_from:
         return (
-            f"mmgcvit's small model {Path(head['load_from']).stem}, for a first look without a "
+            f"mmgcvit's small model {Path(head.load_from).stem}, for a first look without a "
             'GPU. A larger --size is slow without one'
         )
-    weights = head['pretrained']
+    weights = head.pretrained
     if not weights:
         return (
             'random weights: scores will be low without many thousand images. For other weights, '

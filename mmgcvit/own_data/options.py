@@ -1,7 +1,7 @@
-"""The options of ``mmgcvit train --data``, each once: all that anyone says of them comes from here.
+"""The options of ``mmgcvit train --data``, in :class:`Options`.
 
 The command line, the checks of templates, the comparison with the run that is resumed,
-:func:`.config.make_config` and the table in docs/custom_dataset.md are made from :class:`Options`.
+:func:`.config.make_config` and the table in docs/custom_dataset.md read them from there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +194,7 @@ class Options:
         return {name: value for name, value in values.items() if value is not None}
 
 
-# Options that say how folders are read. They are no variables of a template.
+# Options that say how folders are read. They are not variables of a template.
 DATA_OPTIONS = ('pseudo_labels', 'similar_classes')
 OPTIONS: Mapping[str, Option] = {each.name: each.metadata[OPTION] for each in fields(Options)}
 

@@ -13,11 +13,12 @@ from ..errors import UserError, check_installed, format_count
 from ..files import expand_user, make_absolute
 from ..mirroring import explain_mirroring
 from ..tasks import MINI, TEMPLATES, Template
+from .head import Head
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
 from .options import Options
-from .start import find_limit_of_pretrained, find_start
-from .template import ConfigPath, read_head
+from .start import Start, find_limit_of_pretrained, find_start
+from .template import ConfigPath
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
 # SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may
@@ -48,11 +49,12 @@ class Plan:
     dataset: DatasetInfo  # with a validation split
     template: Template
     size: str  # the option ``--size``
-    head: dict[str, Any]  # the variables at the head of the config
+    head: Head
     num_seen: int  # images or tiles, in the whole training
-    length: str  # of the training, such as '12 epochs'
+    length: 'Length'  # of the training
     fullest: int  # the number of objects in the image, or the tile, that has most of them
     limit: str | None  # what limits the use of the weights from which it starts
+    has_gpu: bool  # whether torch finds a GPU
 
     @property
     def train(self) -> Split:
@@ -60,12 +62,12 @@ class Plan:
 
     def __str__(self) -> str:
         text = (
-            f'trains {self.template.network}, --size {self.size}, at {self.head["image_size"]} px, '
+            f'trains {self.template.network}, --size {self.size}, at {self.head.image_size} px, '
             f'{self.length}'
         )
-        side = self.head.get('tiles')
+        side = self.head.tiles
         if side:
-            text += f', on {self.head["tiles_per_image"]} tiles of {side} px of each image'
+            text += f', on {self.head.tiles_per_image} tiles of {side} px of each image'
         return text
 
 
@@ -79,22 +81,14 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     Raises:
         UserError: An option does not fit the dataset.
     """
+    has_gpu = torch.cuda.is_available()
     template = choose_template(dataset, options.task)
     start = find_start(options.start, template) if options.start else None
-    size = options.size or (start and start.size)
-    size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    if size not in template.networks:
-        raise UserError(
-            f'--size {size} is not for the task {template.option}. Choose one of '
-            f'{", ".join(template.networks)}'
-        )
+    size = choose_size(template, options, start, has_gpu)
     dataset = split_validation(dataset)
     train = dataset.splits['train']
-    head = read_head(CONFIGS / template.config)
-    # None: whole images; 0: of a side that follows from the objects, or of image_size for maps
-    tiles = options.tiles
-    if tiles is not None and not template.can_tile:
-        raise UserError('--tiles is not for classification. Use --image-size')
+    if options.tiles is not None:
+        check_can_tile(template)
     settings = choose_settings(template, size, options)
     if start:
         settings |= {'pretrained': None, 'load_from': start.checkpoint}
@@ -102,32 +96,27 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
             settings['num_strips'] = None
     if not options.flip and explain_mirroring(dataset.classes):
         settings['flip'] = False
-    # Options such as epochs are no variables of a template.
-    head |= {name: value for name, value in settings.items() if name in head}
-    if tiles is not None:
-        if template.has_objects:
-            check_installed('--tiles', 'supervision')
-        head |= choose_tiles(head['image_size'], tiles, train)
-    # The limit of objects in an image or a tile follows from the one that has most of them.
+    head = Head.read(CONFIGS / template.config).fill_in(settings)
+    if options.tiles is not None:
+        head = head.fill_in(choose_tiles(head.image_size, options.tiles, train))
     fullest = 0
     if template.has_objects:
-        fullest = max(count_fullest(each, head.get('tiles')) for each in dataset.splits.values())
-        head['max_objects'] = max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
+        fullest = max(count_fullest(each, head.tiles) for each in dataset.splits.values())
+        head = head.fill_in({'max_objects': choose_max_objects(fullest)})
     # The length of the training follows from the number of images or tiles.
-    num_images = len(train.image_names) * head.get('tiles_per_image', 1)
+    num_images = len(train.image_names) * head.tiles_per_image
     epochs = options.epochs or template.choose_epochs(size, num_images)
-    variable, number = choose_length(head, epochs, num_images)
-    head[variable] = number
-    length = format_count(number, LENGTHS[variable])
+    length = choose_length(head.variables, epochs, num_images)
     return Plan(
         dataset=dataset,
         template=template,
         size=size,
-        head=head,
+        head=head.fill_in({length.variable: length.number}),
         num_seen=epochs * num_images,
         length=length,
         fullest=fullest,
-        limit=start.limit if start else find_limit_of_pretrained(head['pretrained']),
+        limit=start.limit if start else find_limit_of_pretrained(head.pretrained),
+        has_gpu=has_gpu,
     )
 
 
@@ -142,6 +131,38 @@ def choose_template(dataset: DatasetInfo, task: str | None) -> Template:
         f'{dataset.place} ({dataset.format}) has no annotations for --task {task}. Use --task '
         f'{tasks}'
     )
+
+
+def choose_size(template: Template, options: Options, start: Start | None, has_gpu: bool) -> str:
+    """Return the size of the network: that of the options, else of the model that the training
+    starts from, else of the machine.
+
+    Raise a UserError for a size that the template does not have.
+    """
+    size = options.size or (start.size if start else None)
+    if size is None:
+        size = 'tiny' if has_gpu else MINI
+    if size not in template.networks:
+        raise UserError(
+            f'--size {size} is not for the task {template.option}. Choose one of '
+            f'{", ".join(template.networks)}'
+        )
+    return size
+
+
+def check_can_tile(template: Template) -> None:
+    """Raise a UserError if a template cannot be trained on tiles, or a package for them is missing."""
+    if not template.can_tile:
+        raise UserError('--tiles is not for classification. Use --image-size')
+    if template.has_objects:
+        check_installed('--tiles', 'supervision')
+
+
+def choose_max_objects(fullest: int) -> int:
+    """Return the limit of objects that are found in an image or a tile, if the fullest one for
+    training or validation has so many.
+    """
+    return max(MIN_MAX_OBJECTS, ceil(CROWD_MARGIN * fullest / 100) * 100)
 
 
 def choose_settings(template: Template, size: str, options: Options) -> dict[str, Any]:
@@ -184,8 +205,20 @@ def resolve_weights(pretrained: str) -> str | None:
     return str(path)
 
 
-def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> tuple[str, int]:
-    """Return the variable (:data:`LENGTHS`) for the length of a training, and its value."""
+@dataclass(frozen=True)
+class Length:
+    """The length of a training."""
+
+    variable: str  # the variable of a template that sets it, one of LENGTHS
+    number: int  # its value
+
+    def __str__(self) -> str:
+        """Return for example ``12 epochs``."""
+        return format_count(self.number, LENGTHS[self.variable])
+
+
+def choose_length(head: Mapping[str, Any], epochs: int, num_images: int) -> Length:
+    """Return the length of a training, as the variables of its config (``head``) set it."""
     if 'max_epochs' in head:
-        return 'max_epochs', epochs
-    return 'max_iters', epochs * ceil(num_images / head['batch_size'])
+        return Length('max_epochs', epochs)
+    return Length('max_iters', epochs * ceil(num_images / head['batch_size']))

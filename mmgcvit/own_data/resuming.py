@@ -4,6 +4,7 @@ another number of epochs.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,12 +12,12 @@ from mmengine.config import Config
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..datasets.folders import scan_folder
-from ..errors import UserError, format_count
+from ..errors import UserError
 from ..files import make_absolute, read_text, write_text
 from ..run_data import DataRun, note_work_dir
 from ..runs import RunFolder
 from .options import Options, format_option, list_changed
-from .plan import LENGTHS, choose_length
+from .plan import Length, choose_length
 from .template import fill_template
 
 
@@ -89,10 +90,16 @@ def read_length(run: RunFolder, source: str) -> dict[str, int]:
     return {'max_epochs': meta.get('epoch', 0), 'max_iters': meta.get('iter', 0)}
 
 
-def extend_run(
-    run: RunFolder, cfg: Config, epochs: int, done: Mapping[str, int]
-) -> tuple[Config, str]:
-    """Return a run's config with another number of epochs in total, and the length as text.
+@dataclass(frozen=True)
+class ExtendedRun:
+    """A run with another length."""
+
+    cfg: Config
+    length: Length
+
+
+def extend_run(run: RunFolder, cfg: Config, epochs: int, done: Mapping[str, int]) -> ExtendedRun:
+    """Return a run with another number of epochs in total.
 
     The config that the run started with is filled in anew, and its schedule replaces the run's. A
     config with another length is written beside it.
@@ -111,13 +118,13 @@ def extend_run(
     num_images = 0
     if 'max_iters' in cfg:  # the annotation file has a line for each image
         num_images = read_text(annotations).count('\n') * cfg.get('tiles_per_image', 1)
-    variable, length = choose_length(cfg, epochs, num_images)
-    text = format_count(length, LENGTHS[variable])
-    if cfg.train_cfg[variable] == length:
-        return cfg, text
-    if done[variable] >= length:
-        raise UserError(f'the run has trained for {text} already. Set a larger --epochs')
-    changed = Config.fromstring(fill_template(template, {variable: length}), '.py')
+    length = choose_length(cfg, epochs, num_images)
+    if cfg.train_cfg[length.variable] == length.number:
+        return ExtendedRun(cfg, length)
+    if done[length.variable] >= length.number:
+        raise UserError(f'the run has trained for {length} already. Set a larger --epochs')
+    filled = fill_template(template, {length.variable: length.number})
+    changed = Config.fromstring(filled, '.py')
     extended = deepcopy(cfg)
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         extended[name] = changed[name]
@@ -126,4 +133,5 @@ def extend_run(
     content = extended.pretty_text
     write_text(path, content)
     filename = str(make_absolute(path))
-    return Config(extended.to_dict(), cfg_text=content, filename=filename), text
+    extended = Config(extended.to_dict(), cfg_text=content, filename=filename)
+    return ExtendedRun(extended, length)

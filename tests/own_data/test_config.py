@@ -436,8 +436,8 @@ def test_a_longer_run_has_the_schedule_of_one_started_with_its_length(
     made = make(annotation_type, size=MINI, epochs=2)
     run = RunFolder(made.path.parent.parent)
     made.cfg.dump(run.path / made.path.name)
-    assert extend_run(run, run.config, 2, NOTHING_DONE)[0] is run.config
-    extended, _ = extend_run(run, run.config, 30, NOTHING_DONE)
+    assert extend_run(run, run.config, 2, NOTHING_DONE).cfg is run.config
+    extended = extend_run(run, run.config, 30, NOTHING_DONE).cfg
     assert Config.fromfile(extended.filename).to_dict() == extended.to_dict()
     expected = make(annotation_type, size=MINI, epochs=30).cfg
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
@@ -569,15 +569,15 @@ def test_large_images_without_objects_are_named_before_the_training(
     write_example(tmp_path, data_format)
     dataset = read_folder(tmp_path, task)
     plan = make_plan(dataset, make_options(task=task, size='mini'))
-    side = plan.head['image_size']
-    notes, weaknesses = advise(plan, [(4 * side, 3 * side)])
-    assert advice in '\n'.join(notes)
-    assert f'use {options}' in '\n'.join(weaknesses)
-    notes, weaknesses = advise(plan, [(side, side)])
-    assert options not in '\n'.join([*notes, *weaknesses])
+    side = plan.head.image_size
+    told = advise(plan, [(4 * side, 3 * side)])
+    assert advice in '\n'.join(told.notes)
+    assert f'use {options}' in '\n'.join(told.weaknesses)
+    told = advise(plan, [(side, side)])
+    assert options not in '\n'.join([*told.notes, *told.weaknesses])
     if task == 'semantic':
         tiled = make_plan(dataset, make_options(task=task, size='mini', tiles=0))
-        assert 'Train on tiles' not in '\n'.join(advise(tiled, [(4 * side, 3 * side)])[0])
+        assert 'Train on tiles' not in '\n'.join(advise(tiled, [(4 * side, 3 * side)]).notes)
 
 
 @pytest.mark.parametrize('tiles', [0, 40])
@@ -598,7 +598,7 @@ def test_maps_are_trained_and_predicted_in_tiles(tiles, make, tmp_path):
     assert cfg.train_cfg.max_iters == 2 * num_batches
     run = RunFolder(tmp_path / 'work_dirs')
     shutil.copy(made.path, run.path)
-    longer, _ = extend_run(run, cfg, 5, NOTHING_DONE)
+    longer = extend_run(run, cfg, 5, NOTHING_DONE).cfg
     assert longer.train_cfg.max_iters == 5 * num_batches
 
 
