@@ -3,9 +3,10 @@
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -40,7 +41,8 @@ LINE_HEIGHT = 20
 GAP = 10  # between pictures, in pixels
 
 
-class Cell(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Cell:
     """A picture of a grid with its title."""
 
     title: str
@@ -50,20 +52,20 @@ class Cell(NamedTuple):
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> NDArray[np.uint8]:
     """Draw a grid of pictures with their titles. Return (height, width, 3) uint8 in BGR order."""
     font = ImageFont.truetype(str(TITLE_FONT), FONT_SIZE)
-    height, width, _ = np.max([picture.shape for _, picture in cells], axis=0).tolist()
+    height, width, _ = np.max([cell.picture.shape for cell in cells], axis=0).tolist()
     titles = []
-    for title, _ in cells:
-        lines = [fill(line, width // LETTER_WIDTH) for line in title.splitlines()]
+    for cell in cells:
+        lines = [fill(line, width // LETTER_WIDTH) for line in cell.title.splitlines()]
         titles.append('\n'.join(lines))
     top = LINE_HEIGHT * (1 + max(title.count('\n') for title in titles))
     tiles = []
-    for title, (_, picture) in zip(titles, cells, strict=True):
+    for title, cell in zip(titles, cells, strict=True):
         tile = Image.new('RGB', (width, top + height), 'white')
         ImageDraw.Draw(tile).multiline_text(
             (0, top), text=title, fill='black', font=font, anchor='ld'
         )
         # The picture stays in BGR order: the title is black on white, which has no order.
-        tile.paste(Image.fromarray(picture), (0, top))
+        tile.paste(Image.fromarray(cell.picture), (0, top))
         tiles.append(pil_to_tensor(tile))
     grid = make_grid(tiles, columns, padding=GAP, pad_value=255)
     return grid.permute(1, 2, 0).numpy()

@@ -2,7 +2,6 @@
 and in pictures.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
+from ..csv_files import CsvCell, escape_formula, write_csv
 from ..errors import Supervision
-from ..files import LABEL_ERRORS, write_atomically, write_image
+from ..files import LABEL_ERRORS, write_image
 from ..inference.drawing import draw_prediction
 from ..inference.predictor import Predictor
 from .evaluations import EVALUATION_BY_TASK
@@ -112,31 +112,26 @@ def write_label_errors(
         file = folder / PICTURES / f'{rank:03d}_{error.path.stem[:50]}.jpg'
         write_image(file, draw_label_error(model, error))
         pictures[rank] = file.name
-    with (
-        write_atomically(folder / TABLE) as temporary,
-        # A byte order mark, without which Excel reads another encoding
-        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as table,
-    ):
-        writer = csv.writer(table)
-        writer.writerow(COLUMNS)
-        for rank, error in enumerate(errors, start=1):
-            suspect = error.suspect
-            names = [
-                '' if label is None else model.classes[label]
-                for label in (suspect.given, suspect.found)
+    rows: list[Sequence[CsvCell]] = [COLUMNS]
+    for rank, error in enumerate(errors, start=1):
+        suspect = error.suspect
+        names = [
+            '' if label is None else escape_formula(model.classes[label])
+            for label in (suspect.given, suspect.found)
+        ]
+        rows.append(
+            [
+                rank,
+                f'{error.likelihood:.3f}',
+                suspect.kind.value,
+                error.split,
+                escape_formula(str(error.path)),
+                *names,
+                *(error.box or 4 * ('',)),
+                pictures.get(rank, ''),
             ]
-            writer.writerow(
-                [
-                    rank,
-                    f'{error.likelihood:.3f}',
-                    suspect.kind.value,
-                    error.split,
-                    error.path,
-                    *names,
-                    *(error.box or 4 * ('',)),
-                    pictures.get(rank, ''),
-                ]
-            )
+        )
+    write_csv(folder / TABLE, rows)
 
 
 def draw_label_error(model: Predictor[Any], error: LabelError) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@ Masks are measured by scikit-image's ``regionprops_table``. A model that predict
 the columns of boxes.
 """
 
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -16,10 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csv_files import escape_formula, write_csv
 from ..datasets.annotations import Size
 from ..errors import UserError, check_installed
-from ..files import write_atomically
-from .outputs import escape_formula
 from .results import DetectedObject, Detections
 
 UNITS = ('nm', 'um', 'mm', 'cm', 'm')
@@ -207,15 +205,8 @@ def write_objects(
         header += [f'{name}_{pixel_size.unit}' for name in lengths]
         if with_masks:
             header.append(f'area_{pixel_size.unit}2')
-    with (
-        write_atomically(path) as temporary,
-        # A file's name may not be UTF-8.
-        temporary.open('w', newline='', encoding='utf-8', errors='backslashreplace') as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(header)
-        for each in objects:
-            table.writerow(make_row(each, lengths, pixel_size))
+    rows = [make_row(each, lengths, pixel_size) for each in objects]
+    write_csv(path, [header, *rows], encoding='utf-8')
 
 
 def make_row(

@@ -2,7 +2,6 @@
 also as a table.
 """
 
-import csv
 import json
 import os
 from collections import Counter
@@ -14,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from ..csv_files import CsvCell, escape_formula, write_csv
 from ..errors import MANY, escape_controls, format_count, shorten
 from ..files import (
     LABEL_MAPS,
     PICTURES,
     is_url,
     make_absolute,
-    write_atomically,
     write_image,
     write_text,
 )
@@ -105,27 +104,18 @@ def write_counts(
     that occur).
 
     ``labels`` are the indices of the classes that were counted, if not all were: others get no
-    column, since a 0 would say that there are none. The file begins with a byte order mark, without
-    which Excel does not read UTF-8.
+    column, since a 0 would say that there are none.
     """
     if labels is None:
         labels = range(len(classes))  # names may repeat: ImageNet has two classes called crane
         if len(classes) > MANY:
             labels = sorted(set().union(*counts.values()))
-    with (
-        write_atomically(path) as temporary,
-        # A file's name may not be UTF-8.
-        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(['file_name', *(escape_formula(classes[label]) for label in labels)])
-        for name, counter in counts.items():
-            table.writerow([escape_formula(name), *(counter[label] for label in labels)])
-
-
-def escape_formula(text: str) -> str:
-    """Put an apostrophe before a cell that spreadsheets would compute."""
-    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t', '\r')) else text
+    rows: list[list[CsvCell]] = [
+        ['file_name', *(escape_formula(classes[label]) for label in labels)]
+    ]
+    for name, counter in counts.items():
+        rows.append([escape_formula(name), *(counter[label] for label in labels)])
+    write_csv(path, rows)
 
 
 def make_table(counts: Mapping[str, Counter[int]], model: Predictor[Any]) -> Table:

@@ -1,17 +1,16 @@
 """Write a ranking of pictures as CSV, a sheet of its first pictures, and copies of them."""
 
-import csv
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..csv_files import CsvCell, escape_formula, write_csv
 from ..evaluation.grids import PICTURE_SIDE, Cell, draw_grid
-from ..files import SUGGESTIONS, write_atomically, write_image
+from ..files import SUGGESTIONS, write_image
 from ..inference.drawing import draw_prediction
 from ..inference.inputs import convert_to_array
-from ..inference.outputs import escape_formula
 from ..inference.predictor import Predictor
 from .uncertainty import Uncertainty
 
@@ -30,29 +29,21 @@ class Suggestion:
 
 
 def write_ranking(folder: Path, suggestions: Sequence[Suggestion]) -> None:
-    """Write the CSV file, with a row for each picture, the first to label first.
-
-    It begins with a byte order mark, without which Excel does not read UTF-8.
-    """
-    with (
-        write_atomically(folder / RANKING) as temporary,
-        # A file's name may not be UTF-8.
-        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for number, each in enumerate(suggestions, start=1):
-            change = each.uncertainty.change
-            table.writerow(
-                [
-                    number,
-                    escape_formula(each.path),
-                    f'{each.uncertainty.overall:.4f}',
-                    f'{each.uncertainty.nearness:.4f}',
-                    '' if change is None else f'{change:.4f}',
-                    f'{each.distance:.4f}',
-                ]
-            )
+    """Write the CSV file, with a row for each picture, the first to label first."""
+    rows: list[Sequence[CsvCell]] = [COLUMNS]
+    for number, each in enumerate(suggestions, start=1):
+        change = each.uncertainty.change
+        rows.append(
+            [
+                number,
+                escape_formula(each.path),
+                f'{each.uncertainty.overall:.4f}',
+                f'{each.uncertainty.nearness:.4f}',
+                '' if change is None else f'{change:.4f}',
+                f'{each.distance:.4f}',
+            ]
+        )
+    write_csv(folder / RANKING, rows)
 
 
 def write_sheet(folder: Path, suggestions: Sequence[Suggestion], model: Predictor[Any]) -> None:

@@ -23,7 +23,7 @@ from mmgcvit.engine.hooks.val_loss import ValLossHook
 from mmgcvit.engine.hooks.val_visualization import ValVisualizationHook
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
-from mmgcvit.evaluation.grids import draw_contact_sheet, draw_grid
+from mmgcvit.evaluation.grids import Cell, draw_contact_sheet, draw_grid
 from mmgcvit.evaluation.samples import load_sample
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import TRANSFORMS
@@ -168,6 +168,7 @@ def test_a_contact_sheet_shows_samples_and_skips_datasets_that_cannot_load(name,
 def test_titles_of_any_length_fit_above_pictures():
     """The border of the grid is white, so no title is cut off."""
     picture = np.zeros((300, 400, 3), np.uint8)
-    grid = draw_grid([('word ' * 60, picture), ('Ölkännchen $_$x_{', picture), ('', picture)], 2)
+    titles = ('word ' * 60, 'Ölkännchen $_$x_{', '')
+    grid = draw_grid([Cell(title, picture) for title in titles], 2)
     assert (grid[:2] == 255).all()
     assert (grid[2:40] < 128).any()
