@@ -277,11 +277,11 @@ class RunFolder:
             chosen = json.loads(path.read_text())
             digest = chosen['sha256']
             thresholds = parse_thresholds(chosen)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python '
                 'score_thr'
-            ) from None
+            ) from error
         return thresholds if digest == compute_sha256(file) else None
 
     def write_thresholds(self, checkpoint: Path, thresholds: ScoreThresholds) -> None:

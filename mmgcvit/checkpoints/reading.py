@@ -81,7 +81,7 @@ def raise_checkpoint_error(
     try:
         yield
     except errors as error:
-        raise CheckpointError(f'{problem} ({get_first_line(error)}). {advice}') from None
+        raise CheckpointError(f'{problem} ({get_first_line(error)}). {advice}') from error
 
 
 def resolve_file(source: str) -> Path:

@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from platform import platform, python_version
 from types import ModuleType
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
-from ..interrupts import end_at_signals, handle_signals
+from ..interrupts import end_at_signals, get_exit_code, handle_signals
 from ..private_api import NEEDLESS_WARNINGS
 from ..version import __version__
 from .habits import read_habits
@@ -90,10 +89,7 @@ def open_streams() -> None:
     The parent process may have closed them (``>&-``). Then files that are opened would get the
     numbers of these streams, and what is printed.
     """
-    number = 0
-    while number <= 2:
-        number = os.open(os.devnull, os.O_RDWR)
-    os.close(number)
+    fill_closed_streams()
     for number, name in ((1, 'stdout'), (2, 'stderr')):
         stream = getattr(sys, name)
         if stream is getattr(sys, f'__{name}__'):  # Python's own
@@ -102,6 +98,16 @@ def open_streams() -> None:
             # File names on Linux need not be UTF-8.
             text = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)
             setattr(sys, name, text)
+
+
+def fill_closed_streams() -> None:
+    """Open /dev/null under each of the numbers 0 to 2 that is closed: a file that is opened gets the
+    lowest free number.
+    """
+    number = 0
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
 
 
 def format_versions() -> str:
@@ -148,7 +154,7 @@ def run_command(command: str | ModuleType, arguments: Sequence[object] | None = 
             code = command.main(args)
     except KeyboardInterrupt as interrupt:
         print('interrupted')
-        raise SystemExit(128 + (interrupt.args or [signal.SIGINT])[0]) from None
+        raise SystemExit(get_exit_code(interrupt)) from None
     except Exception as error:
         message = explain_error(error)
         if message is None:

@@ -142,24 +142,24 @@ def print_label_counts(
 
 
 def load_split(files: ModelFiles, split: str, data: Sequence[Path]) -> 'BaseDataset':
-    """Load the validation or test dataset of a config (see :func:`read_config`)."""
+    """Load the validation or test dataset of a config (see :func:`read_checked_config`)."""
     from ..evaluation.samples import build_dataset
     from ..inference.loading import silence_output
 
-    cfg = read_config(files, split, data)
+    cfg = read_checked_config(files, split, data)
     with silence_output():
         return build_dataset(cfg[f'{split}_dataloader'].dataset, cfg.default_scope)
 
 
 def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list['BaseDataset']:
-    """Load the datasets of a split of a config (see :func:`read_config`): each image once, also
+    """Load the datasets of a split of a config (see :func:`read_checked_config`): each image once, also
     those without labels, though wrappers and filters of a training repeat or leave out some.
     """
     from ..datasets.checks.sources import iter_unwrapped_datasets
     from ..evaluation.samples import build_dataset
     from ..inference.loading import silence_output
 
-    cfg = read_config(files, split, data)
+    cfg = read_checked_config(files, split, data)
     settings = [*iter_unwrapped_datasets(cfg[f'{split}_dataloader'].dataset)]
     for dataset in settings:
         dataset.pop('filter_cfg', None)
@@ -167,7 +167,7 @@ def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list[
         return [build_dataset(dataset, cfg.default_scope) for dataset in settings]
 
 
-def read_config(files: ModelFiles, split: str, data: Sequence[Path]) -> 'Config':
+def read_checked_config(files: ModelFiles, split: str, data: Sequence[Path]) -> 'Config':
     """Return a model's config, with paths of data that exist here, whose dataset of a split is
     checked as before a test or a training.
 

@@ -263,18 +263,26 @@ def create_out_dir(args: Namespace, subfolder: str | None, outdated: Sequence[st
 
     ``subfolder`` is one that the command writes into it, if it does.
     """
-    if not args.out_dir:
-        out_dir = args.default_dir if args.overwrite else create_numbered(args.default_dir)
-    else:
+    if args.out_dir:
         out_dir = args.out_dir
-        out_dir.mkdir(parents=True, exist_ok=True)
-        if subfolder and not args.overwrite:
-            # Raise an error if another command has created it since the check.
-            (out_dir / subfolder).mkdir()
+        create_named_folder(out_dir, None if args.overwrite else subfolder)
+    elif args.overwrite:
+        out_dir = args.default_dir
+    else:
+        out_dir = create_numbered(args.default_dir)
     for pattern in outdated:
         for file in out_dir.glob(pattern):
             file.unlink()
     return out_dir
+
+
+def create_named_folder(folder: Path, new_subfolder: str | None) -> None:
+    """Create the folder that the user has named, and a subfolder. Raise an error if another command
+    has created the subfolder since :func:`check_out_dir`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if new_subfolder:
+        (folder / new_subfolder).mkdir()
 
 
 def check_at_least(args: Namespace, **minimums: int) -> None:

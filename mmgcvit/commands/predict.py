@@ -45,6 +45,15 @@ def add_options(parser: ArgumentParser) -> None:
     add_out_dir(
         parser, 'predictions', 'write into an existing folder and replace files of the same names'
     )
+    add_prediction_options(parser)
+    add_output_options(parser)
+    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
+    add_label_options(parser)
+    add_measure_options(parser)
+
+
+def add_prediction_options(parser: ArgumentParser) -> None:
+    """Add the options that say how images are predicted."""
     add_integer(parser, '--batch-size', 'images or tiles per batch (default: 1)', default=1)
     parser.add_argument('--amp', action='store_true', help='compute in bfloat16')
     add_integer(
@@ -59,6 +68,10 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--classes', nargs='+', metavar='NAME', help='keep only detections of these classes'
     )
+
+
+def add_output_options(parser: ArgumentParser) -> None:
+    """Add the options that say what is drawn and written."""
     parser.add_argument(
         '--hide-labels',
         action='store_false',
@@ -74,7 +87,10 @@ def add_options(parser: ArgumentParser) -> None:
         dest='write',
         help='write no JSON, CSV and segmentation maps',
     )
-    add_integer(parser, '--frames', 'only the first N frames of each video (default: all)')
+
+
+def add_label_options(parser: ArgumentParser) -> None:
+    """Add the options for labels to correct."""
     parser.add_argument(
         '--labels',
         type=Path,
@@ -87,6 +103,10 @@ def add_options(parser: ArgumentParser) -> None:
         help="format of a detector's --labels (default: coco; segmentors write maps, and "
         'classifiers class folders)',
     )
+
+
+def add_measure_options(parser: ArgumentParser) -> None:
+    """Add the options for measurements."""
     parser.add_argument(
         '--measure',
         action='store_true',
@@ -154,7 +174,7 @@ def predict_inputs(
     """Predict all inputs. Raise a UserError at the end if some could not be predicted."""
     import torch
 
-    from .prediction_run import PredictionRun
+    from .prediction_run import PredictionRun, PredictOptions
 
     labels = None
     if args.labels:
@@ -162,15 +182,17 @@ def predict_inputs(
 
         labels = LabelFolder(model, args.labels, args.labels_format, args.classes)
     out_dir = create_out_dir(args, PICTURES, FILES if args.write else ())
-    run = PredictionRun(
-        model,
-        images,
-        videos,
-        args=args,
-        out_dir=out_dir,
-        labels=labels,
+    options = PredictOptions(
+        batch_size=1 if args.tiles else args.batch_size,
+        classes=args.classes or (),
+        frames=args.frames,
+        draw=args.draw,
+        with_labels=args.with_labels,
+        write=args.write,
+        measure=args.measure,
         pixel_size=pixel_size,
     )
+    run = PredictionRun(model, images, videos, options=options, out_dir=out_dir, labels=labels)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):
         run.predict()
     if run.num_failed:

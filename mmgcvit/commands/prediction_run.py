@@ -6,13 +6,13 @@ Skip inputs that fail, and report them.
 import errno
 import json
 import sys
-from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import cv2
 import numpy as np
@@ -62,11 +62,39 @@ DEFAULT_FRAME_RATE = 25.0  # of a video whose header has none, in frames per sec
 MAX_RATIO = 2
 
 
+@dataclass(frozen=True)
+class PredictOptions:
+    """The options of ``mmgcvit predict`` that say what is done with images."""
+
+    batch_size: int = 1  # 1 with --tiles: the tiles of one image at a time are predicted together
+    classes: Sequence[str] = ()  # the names of those that are kept; none: all
+    frames: int | None = None  # of each video; None: all
+    draw: bool = True
+    with_labels: bool = True  # class names and scores are drawn
+    write: bool = True  # JSON, CSV and segmentation maps
+    measure: bool = False
+    pixel_size: PixelSize | None = None
+
+
+@dataclass
+class Results:
+    """What has been predicted so far."""
+
+    counts: dict[str, Counter[int]] = field(default_factory=dict)  # of classes, by image or frame
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # (height, width) by image
+    video_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of frames, by video
+    # Images and frames with as many detections as the model returns at most
+    limited: list[str] = field(default_factory=list)
+    entries: list[dict[str, Any]] = field(default_factory=list)  # of images.json
+    records: list[dict[str, Any]] = field(default_factory=list)  # of predictions.json
+    measured: list[MeasuredObject] = field(default_factory=list)  # of objects.csv
+    has_masks: bool = False  # whether a prediction has masks, also of no object
+
+
 class PredictionRun:
     """Predict images and videos, draw and write the predictions; count them and the failures.
 
-    ``args`` are the options of ``mmgcvit predict``, ``out_dir`` is the output folder, and
-    ``labels`` the folder of ``--labels``, if it is given.
+    ``out_dir`` is the output folder, and ``labels`` the folder of ``--labels``, if it is given.
     """
 
     def __init__(
@@ -74,30 +102,20 @@ class PredictionRun:
         model: Predictor[Any],
         images: Sequence[str],
         videos: Sequence[str],
-        args: Namespace,
+        options: PredictOptions,
         out_dir: Path,
         labels: 'LabelFolder | None' = None,
-        pixel_size: PixelSize | None = None,
     ):
         self.model = model
         self.images = images
         self.videos = videos
-        self.args = args
+        self.options = options
         self.labels = labels
-        self.pixel_size = pixel_size
         self.outputs = Outputs(out_dir, images, videos)
         self.categories = model.list_categories()
         self.progress = Progress(disable=not sys.stdout.isatty())
         self.num_failed = 0  # images and videos that could not be predicted
-        self.counts: dict[str, dict[str, int]] = {}  # by image or frame: predictions by class
-        self.sizes: dict[str, tuple[int, int]] = {}  # by image: height and width in pixels
-        self.video_sizes: dict[str, tuple[int, int]] = {}  # by video: those of its frames
-        # Images and frames with as many detections as the model returns at most
-        self.limited: list[str] = []
-        self.entries: list[dict[str, Any]] = []  # of images.json
-        self.results: list[dict[str, Any]] = []  # of predictions.json
-        self.has_masks = False  # whether a prediction has masks, also of no object
-        self.measured: list[MeasuredObject] = []  # of objects.csv
+        self.results = Results()
 
     def predict(self) -> None:
         """Predict all images, then all videos. Write and print the counts, also after an error."""
@@ -122,24 +140,24 @@ class PredictionRun:
         folder = self.outputs.folder
         if self.labels:
             self.labels.finish()
-        if self.args.measure:
+        if self.options.measure:
             write_objects(
                 folder / OBJECTS,
-                self.measured,
-                with_masks=self.has_masks,
-                pixel_size=self.pixel_size,
+                self.results.measured,
+                with_masks=self.results.has_masks,
+                pixel_size=self.options.pixel_size,
             )
-        if not self.args.write:
+        if not self.options.write:
             return
         if self.images:
-            content = {'categories': self.categories, 'images': self.entries}
+            content = {'categories': self.categories, 'images': self.results.entries}
             write_json(folder / IMAGES, content)
-            write_json(folder / PREDICTIONS, self.results)
+            write_json(folder / PREDICTIONS, self.results.records)
         classes = self.model.classes
         labels = None
-        if self.args.classes:
-            labels = sorted({find_label(name, classes) for name in self.args.classes})
-        write_counts(folder / COUNTS, self.counts, classes, labels)
+        if self.options.classes:
+            labels = sorted({find_label(name, classes) for name in self.options.classes})
+        write_counts(folder / COUNTS, self.results.counts, classes, labels)
 
     def predict_images(self) -> None:
         """Predict images, write their pictures and segmentation maps, and keep their JSON records."""
@@ -148,10 +166,10 @@ class PredictionRun:
                 prediction = outcome.get(path)
                 height, width = size = image.shape[:2]
                 entry = {'id': image_id, 'file_name': path, 'width': width, 'height': height}
-                if self.args.draw:
-                    picture = self.model.draw(image, prediction, self.args.with_labels)
+                if self.options.draw:
+                    picture = self.model.draw(image, prediction, self.options.with_labels)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
-                if self.args.write:
+                if self.options.write:
                     label_map = prediction.get_label_map()
                     if label_map is not None:
                         entry['label_map'] = str(self.outputs.write_label_map(path, label_map))
@@ -160,26 +178,27 @@ class PredictionRun:
                         for record in prediction.make_records(self.categories)
                     ]
                     # First the image: a signal leaves no record without it.
-                    self.entries.append(entry)
-                    self.results += records
+                    self.results.entries.append(entry)
+                    self.results.records += records
                 if self.labels:
                     self.labels.add(path, (width, height), prediction)
                 self.measure(path, image, prediction)
                 self.count(path, prediction)
-                self.sizes[path] = size
+                self.results.sizes[path] = size
 
     def count(self, name: str, prediction: Prediction) -> None:
         """Count the predictions of an image or frame by class."""
-        self.counts[name] = prediction.count_classes()
+        self.results.counts[name] = prediction.count_classes()
         if prediction.is_limited:
-            self.limited.append(name)
+            self.results.limited.append(name)
 
     def measure(self, name: str, image: NDArray[np.uint8], prediction: Prediction) -> None:
         """Measure the objects of an image or frame, if ``--measure`` is given."""
-        if self.args.measure and isinstance(prediction, Detections):
+        if self.options.measure and isinstance(prediction, Detections):
             # Tiles in which nothing is found are merged to a prediction without masks.
-            self.has_masks = self.has_masks or prediction.masks is not None
-            self.measured += measure_objects(name, image, prediction)
+            if prediction.masks is not None:
+                self.results.has_masks = True
+            self.results.measured += measure_objects(name, image, prediction)
 
     def read_images(self) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:
         """Yield (image id, path, image) of each image. Skip files that cannot be read."""
@@ -195,13 +214,11 @@ class PredictionRun:
 
         Items are tuples whose last element is the image to predict.
         """
-        # With --tiles, the tiles of one image at a time are predicted in batches.
-        batch_size = 1 if self.args.tiles else self.args.batch_size
-        while batch := list(islice(items, batch_size)):
+        while batch := list(islice(items, self.options.batch_size)):
             outcomes = self.model.predict_batch([item[-1] for item in batch])
             for item, outcome in zip(batch, outcomes, strict=True):
-                if self.args.classes and outcome.prediction:
-                    outcome = Outcome(outcome.prediction.filter(classes=self.args.classes))
+                if self.options.classes and outcome.prediction:
+                    outcome = Outcome(outcome.prediction.filter(classes=self.options.classes))
                 yield item, outcome
 
     def predict_video(self, video: str) -> None:
@@ -215,9 +232,9 @@ class PredictionRun:
         # With two colours, objects of one class are not coloured one by one, which would flicker.
         model = replace(self.model, palette=self.model.palette * 2)
         num_expected = info.total_frames
-        if self.args.frames:
-            num_expected = min(num_expected, self.args.frames)
-        frames = islice(read_frames(video, rate), self.args.frames)
+        if self.options.frames:
+            num_expected = min(num_expected, self.options.frames)
+        frames = islice(read_frames(video, rate), self.options.frames)
         # With the checks of any image.
         checked = (
             (index, seconds, convert_to_array(frame, self.model.decoding))
@@ -225,27 +242,20 @@ class PredictionRun:
         )
         tracked = self.progress.track(checked, total=num_expected, description=video)
         num_frames = 0
-        with ExitStack() as files:
+        output = VideoOutput(self.outputs, video, rate)
+        with output:
             for (index, seconds, image), outcome in self.predict_in_batches(iter(tracked)):
                 name = f'{video}, frame {index}'
                 prediction = outcome.get(name)
-                if self.args.draw:
-                    picture = model.draw(image, prediction, self.args.with_labels)
-                    if index == 0:
-                        drawn = str(self.outputs.get_path(PICTURES, video, '.mp4'))
-                        size = sv.VideoInfo(*picture.shape[1::-1], rate)
-                        sink = files.enter_context(open_video(drawn, size))
-                    sink.write_frame(picture)
-                if self.args.write:
-                    if index == 0:
-                        path = self.outputs.get_path(FRAMES, video, '.jsonl')
-                        lines = files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
+                if self.options.draw:
+                    output.write_picture(model.draw(image, prediction, self.options.with_labels))
+                if self.options.write:
                     records = prediction.make_records(self.categories)
                     entry = {'frame': index, 'time': round(seconds, 3), 'predictions': records}
-                    print(json.dumps(entry, allow_nan=False), file=lines)
+                    output.write_line(json.dumps(entry, allow_nan=False))
                 self.measure(name, image, prediction)
                 self.count(name, prediction)
-                self.video_sizes[video] = image.shape[:2]
+                self.results.video_sizes[video] = image.shape[:2]
                 num_frames += 1
         if not num_frames:
             raise UserError(f'{video}: no frame can be read')
@@ -253,9 +263,7 @@ class PredictionRun:
         if num_frames < MIN_FRAMES * num_expected:
             message = f'{video}: {num_frames} of about {num_expected} frames can be read'
             print(escape_controls(message))
-        # OpenCV does not report a full disk.
-        if self.args.draw and cv2.VideoCapture(drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
-            raise UserError(f'{drawn} is incomplete. The disk may be full')
+        output.check_complete(num_frames)
 
     @contextmanager
     def skip_errors(self, path: str) -> Iterator[None]:
@@ -275,20 +283,66 @@ class PredictionRun:
 
     def print_summary(self) -> None:
         """Print what has been predicted and written."""
-        if self.counts:
-            table = make_table(self.counts, self.model)
+        results = self.results
+        if results.counts:
+            table = make_table(results.counts, self.model)
             Console(markup=False, emoji=False, highlight=False).print(table)
-        if self.limited:
-            print(format_limit(self.limited, len(self.counts), self.model))
+        if results.limited:
+            print(format_limit(results.limited, len(results.counts), self.model))
         if self.model.can_tile and not self.model.tiles:
-            print(compare_sizes(self.sizes, self.model, 'image'), end='')
-            print(compare_sizes(self.video_sizes, self.model, 'video'), end='')
-        done = format_count(len(self.sizes), 'image')
+            print(compare_sizes(results.sizes, self.model, 'image'), end='')
+            print(compare_sizes(results.video_sizes, self.model, 'video'), end='')
+        done = format_count(len(results.sizes), 'image')
         if self.videos:
-            done += f' and {format_count(len(self.counts) - len(self.sizes), "frame")}'
+            done += f' and {format_count(len(results.counts) - len(results.sizes), "frame")}'
         print(f'{done} predicted, {self.num_failed} skipped: {self.outputs.folder}')
         if self.labels:
             print(self.labels)
+
+
+class VideoOutput:
+    """Write the drawn frames of a video, and a file with a line for each. Each file is created with
+    the first frame.
+    """
+
+    def __init__(self, outputs: Outputs, video: str, rate: float):
+        self.outputs = outputs
+        self.video = video
+        self.rate = rate
+        self.files = ExitStack()
+        self.drawn: str | None = None  # the video that is written
+        self.sink: supervision.VideoSink | None = None
+        self.lines: TextIO | None = None
+
+    def __enter__(self) -> None:
+        self.files.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self.files.__exit__(*error)
+
+    def write_picture(self, picture: NDArray[np.uint8]) -> None:
+        """Write a drawn frame, (height, width, 3) in BGR order. All have one size."""
+        if self.sink is None:
+            self.drawn = str(self.outputs.get_path(PICTURES, self.video, '.mp4'))
+            size = sv.VideoInfo(*picture.shape[1::-1], self.rate)
+            self.sink = self.files.enter_context(open_video(self.drawn, size))
+        self.sink.write_frame(picture)
+
+    def write_line(self, line: str) -> None:
+        """Write the line of a frame."""
+        if self.lines is None:
+            path = self.outputs.get_path(FRAMES, self.video, '.jsonl')
+            self.lines = self.files.enter_context(path.open('w', buffering=1, encoding='utf-8'))
+        print(line, file=self.lines)
+
+    def check_complete(self, num_frames: int) -> None:
+        """Raise a UserError if the written video has fewer frames. OpenCV does not report a full
+        disk.
+        """
+        if self.drawn is None:
+            return
+        if cv2.VideoCapture(self.drawn).get(cv2.CAP_PROP_FRAME_COUNT) < num_frames:
+            raise UserError(f'{self.drawn} is incomplete. The disk may be full')
 
 
 def read_video_info(video: str) -> 'supervision.VideoInfo':

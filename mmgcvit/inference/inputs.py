@@ -54,7 +54,10 @@ def find_inputs(names: Sequence[str]) -> tuple[list[str], list[str]]:
     videos: list[str] = []
     for file in found.values():
         # A file that the user names counts as an image if it has no video suffix.
-        (videos if file.lower().endswith(VIDEO_SUFFIXES) else images).append(file)
+        if file.lower().endswith(VIDEO_SUFFIXES):
+            videos.append(file)
+        else:
+            images.append(file)
     return images, videos
 
 

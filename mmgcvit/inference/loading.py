@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def load_model(
         check_model_keys(files.cfg)
         details = describe_model(files, checkpoint.source, score_thr)
         meta = checkpoint.content['meta']
-        predictor = build_predictor(files.cfg, files.config, meta, **details)
+        predictor = build_predictor(files.cfg, files.config, meta, details)
         # Only a built model has the names of its classes.
         if score_thr is not None:
             predictor = predictor.with_score_thr(score_thr)
@@ -69,33 +70,50 @@ def load_model(
     return predictor
 
 
-def describe_model(
-    files: ModelFiles, checkpoint: str, score_thr: ScoreThr | None
-) -> dict[str, Any]:
-    """Return the attributes of a :class:`.Predictor` that its files tell.
+@dataclass(frozen=True)
+class ModelDetails:
+    """The attributes of a :class:`.Predictor` that follow from files and settings instead of its
+    network.
+    """
+
+    config: Path | None = None
+    checkpoint: str | None = None
+    image_side: int | None = None
+    object_side: int | None = None
+    tiles: int | None = None
+    score_thr: float = Predictor.score_thr
+    class_score_thr: Mapping[str, float] = field(default_factory=dict)
+
+
+NO_DETAILS = ModelDetails()
+
+
+def describe_model(files: ModelFiles, checkpoint: str, score_thr: ScoreThr | None) -> ModelDetails:
+    """Return what the files of a model tell of it.
 
     They include the confidence thresholds, unless ``score_thr`` is one for all classes. Raise a
     UserError for a ``score_thr`` that is not for a detector.
     """
-    details = {
-        'config': files.config,
-        'checkpoint': checkpoint,
-        'image_side': get_started_with(files.cfg).get('image_side'),
-        'object_side': get_started_with(files.cfg).get('object_side'),
-    }
+    started_with = get_started_with(files.cfg)
+    details = ModelDetails(
+        config=files.config,
+        checkpoint=checkpoint,
+        image_side=started_with.get('image_side'),
+        object_side=started_with.get('object_side'),
+    )
     # ``build_predictor`` rejects another scope, with a message about all that it needs.
     predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
     if predictor_type.can_tile:
         # The loops in engine/tiled_loops.py have this setting.
-        details['tiles'] = (files.cfg.get('test_cfg') or {}).get('side')
+        side = (files.cfg.get('test_cfg') or {}).get('side')
+        details = replace(details, tiles=side)
     if score_thr is not None and not predictor_type.finds_objects:
         raise predictor_type.make_error_of_detectors_option('score_thr')
     is_for_all = score_thr is not None and not isinstance(score_thr, Mapping)
-    if predictor_type.finds_objects and not is_for_all:
-        thresholds = find_thresholds(files.run, checkpoint)
-        details['score_thr'] = thresholds.overall
-        details['class_score_thr'] = thresholds.by_class
-    return details
+    if not predictor_type.finds_objects or is_for_all:
+        return details
+    thresholds = find_thresholds(files.run, checkpoint)
+    return replace(details, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
 
 
 def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
@@ -113,18 +131,17 @@ def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
     path = resolve_file(checkpoint)
     try:
         return parse_metadata(read_metadata(path))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
             'Python score_thr'
-        ) from None
+        ) from error
 
 
-def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: Any) -> Predictor:
-    """Build the predictor of a config, with random weights, on the CPU and in eval mode.
-
-    ``details`` are further attributes of :class:`.Predictor`.
-    """
+def build_predictor(
+    cfg: Config, path: str | Path, meta: Metadata, details: ModelDetails = NO_DETAILS
+) -> Predictor:
+    """Build the predictor of a config, with random weights, on the CPU and in eval mode."""
     scope = cfg.get('default_scope')
     loader = cfg.get('test_dataloader') or {}
     # A copy, because the dataset of a config is also that of its ground truth.
@@ -148,7 +165,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata, **details: An
     with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-    return make_predictor(model, scope, dataset, meta, **details)
+    return make_predictor(model, scope, dataset, meta, details)
 
 
 def get_model_config(cfg: Config) -> ConfigDict:
@@ -168,12 +185,9 @@ def disable_lora(model_cfg: ConfigDict) -> None:
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, **options: Any
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, details: ModelDetails
 ) -> Predictor:
-    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset.
-
-    ``options`` are further attributes of :class:`.Predictor`, such as ``tiles``.
-    """
+    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset."""
     # Predictors pass decoded images without annotations.
     transforms = [
         step
@@ -186,7 +200,7 @@ def make_predictor(
     names = find_class_names(metas, model)
     decoding = get_decoding_settings(dataset)
     palette = choose_palette(len(names), [info.get('palette') for info in metas])
-    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **options)
+    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **vars(details))
 
 
 def find_class_names(metas: Sequence[Metadata], model: nn.Module) -> list[str]:

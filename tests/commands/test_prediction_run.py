@@ -4,7 +4,6 @@ skipped, faults of the program are not; all rows of objects.csv have the columns
 
 import csv
 import struct
-from argparse import Namespace
 from contextlib import nullcontext
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import supervision as sv
 
 from mmgcvit.commands import prediction_run
-from mmgcvit.commands.prediction_run import PredictionRun, read_frames
+from mmgcvit.commands.prediction_run import PredictionRun, PredictOptions, read_frames
 from mmgcvit.errors import UserError
 from mmgcvit.inference.results import Detections
 
@@ -67,8 +66,8 @@ class TiledDetector:
 
 
 def test_objects_of_images_before_an_empty_one_have_the_columns_of_masks(tmp_path):
-    options = Namespace(measure=True, write=False)
-    run = PredictionRun(TiledDetector(), ['full', 'empty'], [], args=options, out_dir=tmp_path)
+    options = PredictOptions(measure=True, write=False)
+    run = PredictionRun(TiledDetector(), ['full', 'empty'], [], options=options, out_dir=tmp_path)
     image = np.zeros((20, 30, 3), np.uint8)
     mask = np.zeros((1, 20, 30), bool)
     mask[0, 5:9, 4:14] = True
@@ -97,7 +96,7 @@ def test_objects_of_images_before_an_empty_one_have_the_columns_of_masks(tmp_pat
     ],
 )
 def test_faults_of_the_program_are_not_those_of_an_image(error, is_skipped, tmp_path):
-    run = PredictionRun(TiledDetector(), ['a'], [], args=Namespace(), out_dir=tmp_path)
+    run = PredictionRun(TiledDetector(), ['a'], [], options=PredictOptions(), out_dir=tmp_path)
     with nullcontext() if is_skipped else pytest.raises(type(error)), run.skip_errors('a'):
         raise error
     assert run.num_failed == is_skipped
