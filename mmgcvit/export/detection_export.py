@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from ..inference.predictor import Predictor
 from .task_export import NOT_WRITTEN, Arrays, Size, TaskExport, Tolerance
 
 if TYPE_CHECKING:
+    import onnx
+
     from .detector_graph import DetectorGraph
 
 
@@ -161,17 +163,9 @@ def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
 
     model = onnx.load_from_string(content)
     graph = model.graph
-    initializers = {tensor.name: tensor for tensor in graph.initializer}
-    constants = dict(initializers)
-    for node in graph.node:
-        if node.op_type == 'Constant':
-            constants[node.output[0]] = node.attribute[0].t
     nms_nodes = [node for node in graph.node if node.op_type == 'NonMaxSuppression']
-    threshold = name = None
-    if nms_nodes:
-        name = nms_nodes[-1].input[-1]
-        threshold = constants.get(name)
-    if threshold is None or onnx.numpy_helper.to_array(threshold) != np.float32(score_thr):
+    old = find_constant(graph, nms_nodes[-1].input[-1]) if nms_nodes else None
+    if old is None or onnx.numpy_helper.to_array(old.tensor) != np.float32(score_thr):
         raise UserError(
             f'the ONNX file has no NonMaxSuppression with the score threshold {score_thr}, so its '
             f'objects cannot be compared (torch {torch.__version__}). {NOT_WRITTEN}'
@@ -180,10 +174,30 @@ def remove_file_threshold(content: bytes, score_thr: float) -> bytes:
     zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
     graph.initializer.append(zero)
     nms_nodes[-1].input[-1] = zero.name
-    is_used = any(name in node.input for node in graph.node)
-    if name in initializers and not is_used:
-        graph.initializer.remove(initializers[name])  # onnxruntime would warn about it
+    is_used = any(old.name in node.input for node in graph.node)
+    if old.is_initializer and not is_used:
+        graph.initializer.remove(old.tensor)  # onnxruntime would warn about it
     return model.SerializeToString()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant of an ONNX graph."""
+
+    name: str
+    tensor: 'onnx.TensorProto'
+    is_initializer: bool  # otherwise it is the output of a node
+
+
+def find_constant(graph: 'onnx.GraphProto', name: str) -> Constant | None:
+    """Return the constant of a graph with this name, or None if there is none."""
+    for tensor in graph.initializer:
+        if tensor.name == name:
+            return Constant(name, tensor, is_initializer=True)
+    for node in graph.node:
+        if node.op_type == 'Constant' and node.output[0] == name:
+            return Constant(name, node.attribute[0].t, is_initializer=False)
+    return None
 
 
 def match_objects(

@@ -98,7 +98,15 @@ def find_export(predictor: Predictor[Any]) -> TaskExport[Any]:
 def collect_metadata(
     task_export: TaskExport[Any], predictor: Predictor[Any], graph: nn.Module
 ) -> dict[str, str]:
-    """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
+    """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON.
+
+    Raise a UserError for a model that was not loaded from files.
+    """
+    if predictor.config is None or predictor.checkpoint is None:
+        raise UserError(
+            'cannot export a model without the files of its config and its weights, which the ONNX '
+            'file names. Load it from them: mmgcvit.load(CONFIG, CHECKPOINT)'
+        )
     # The mean and standard deviation are for pixel values from 0 to 255.
     preprocessor = predictor.network.data_preprocessor
     mean = [0.0] * 3
@@ -119,10 +127,12 @@ def collect_metadata(
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
         **task_export.describe(predictor, graph),
     }
-    for name, value in entries.items():
-        if not isinstance(value, str):
-            entries[name] = json.dumps(value, ensure_ascii=False)
-    return entries
+    return {name: encode(value) for name, value in entries.items()}
+
+
+def encode(value: Any) -> str:
+    """Return a value of the metadata as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:

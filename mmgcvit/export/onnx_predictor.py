@@ -111,7 +111,7 @@ class OnnxPredictor:
         self.session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         self.metadata = self.session.get_modelmeta().custom_metadata_map
         self.task = self.metadata.get('task')
-        reader_type = READERS.get(self.task)
+        reader_type = choose_reader(self.metadata)
         if reader_type is None:
             raise ValueError(
                 f"{path} has the unknown task {self.task}. Choose a file that 'mmgcvit export' "
@@ -297,7 +297,9 @@ class MapReader(OutputReader):
 
 
 class ObjectReader(OutputReader):
-    """Reads the objects of a detector."""
+    """Reads the objects of a detector, whose masks are probabilities in their boxes. Each other
+    ``mask_type`` has a subclass.
+    """
 
     can_tile = True
 
@@ -307,9 +309,7 @@ class ObjectReader(OutputReader):
 
     def read(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Detections:
         """Drop objects with low scores, and scale the rest to the image."""
-        mask_type = self.metadata.get('mask_type', 'box')
-        if mask_type == 'crop':
-            outputs = self.rescore(outputs, img_shape, ori_shape)
+        outputs = self.convert(outputs, img_shape, ori_shape)
         kept = self.is_kept(outputs['scores'], outputs['labels'])
         outputs = {name: values[kept] for name, values in outputs.items()}
         limit = json.loads(self.metadata.get('limit', 'Infinity'))
@@ -320,76 +320,40 @@ class ObjectReader(OutputReader):
                 'again',
                 stacklevel=3,
             )
-        boxes = outputs['boxes']
-        if mask_type != 'crop':
-            y_scale, x_scale = np.divide(ori_shape, img_shape)
-            boxes = boxes * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
+        boxes = self.scale_boxes(outputs['boxes'], img_shape, ori_shape)
         masks = outputs.get('masks')
-        if masks is not None and mask_type == 'box':
-            threshold = float(self.metadata['mask_thr_binary'])
-            pasted = paste_masks(masks, boxes, threshold, ori_shape)
-            masks = collect_masks(pasted, len(boxes), ori_shape)
-        elif masks is not None and mask_type == 'resize':
-            resized = self.resize_masks(masks, img_shape, ori_shape)
-            masks = collect_masks(resized, len(boxes), ori_shape)
+        if masks is not None:
+            masks = self.scale_masks(masks, boxes, img_shape, ori_shape)
         class_names = [self.classes[label] for label in outputs['labels']]
         return Detections(boxes, outputs['scores'], outputs['labels'], class_names, masks)
 
-    def resize_masks(
-        self, logits: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
-    ) -> Iterator[NDArray[np.bool_]]:
-        """Yield the mask (*ori_shape) bool of each of the logits (n, h, w)."""
-        return resize_masks(
-            logits=logits,
-            stride=int(self.metadata['mask_stride']),
-            mask_type=self.metadata['mask_type'],
-            threshold=float(self.metadata['mask_thr_binary']),
-            img_shape=img_shape,
-            ori_shape=ori_shape,
-        )
+    def convert(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Arrays:
+        """Return the boxes, scores, labels and masks of objects from the outputs of a file."""
+        return outputs
 
-    def rescore(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Arrays:
-        """Compute boxes, scores and masks of a Mask2Former at the size of the image, and sort the
-        objects by score.
+    def scale_boxes(
+        self, boxes: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> NDArray[np.float32]:
+        """Scale boxes (n, 4) of the input to the image."""
+        y_scale, x_scale = np.divide(ori_shape, img_shape)
+        return boxes * np.array([x_scale, y_scale, x_scale, y_scale], np.float32)
 
-        An object's score is that of its class times the mean probability in its mask.
+    def scale_masks(
+        self, masks: Any, boxes: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> Any:
+        """Return the masks (n, *ori_shape) bool of objects with boxes (n, 4) in the image, or a
+        CompactMask (:func:`collect_masks`).
         """
-        # The score of a mask is at most 1.
-        kept = self.is_kept(outputs['class_scores'], outputs['labels'])
-        outputs = {name: values[kept] for name, values in outputs.items()}
-        stride = int(self.metadata['mask_stride'])
-        number = len(outputs['masks'])
-        boxes = np.zeros((number, 4), np.float32)
-        scores = np.zeros(number, np.float32)
-
-        def make_masks() -> Iterator[NDArray[np.bool_]]:
-            for i, logits in enumerate(outputs['masks']):
-                resized = resize_logits(
-                    logits=logits,
-                    stride=stride,
-                    mask_type='crop',
-                    img_shape=img_shape,
-                    ori_shape=ori_shape,
-                )
-                mask = resized > 0
-                boxes[i] = find_box(mask)
-                # The exponentials of large negative logits would overflow, and are not needed.
-                inside = resized[mask]
-                mask_score = (1 / (1 + np.exp(-inside))).sum() / (len(inside) + 1e-6)
-                scores[i] = outputs['class_scores'][i] * mask_score
-                yield mask
-
-        masks = collect_masks(make_masks(), number, ori_shape)
-        order = np.argsort(-scores, kind='stable')
-        return {
-            'boxes': boxes[order],
-            'scores': scores[order],
-            'labels': outputs['labels'][order],
-            'masks': masks[order],
-        }
+        threshold = float(self.metadata['mask_thr_binary'])
+        pasted = paste_masks(masks, boxes, threshold, ori_shape)
+        return collect_masks(pasted, len(boxes), ori_shape)
 
     def predict_in_tiles(self, run: Run, image: NDArray[np.uint8], side: int) -> Detections:
-        """Detect the objects of a large image, and merge the detections of the tiles."""
+        """Detect the objects of a large image, and merge the detections of the tiles.
+
+        Objects that an edge of a tile cuts are not dropped before, as ``mmgcvit predict --tiles``
+        does, so counts may differ a little.
+        """
         import supervision as sv
 
         def detect(tile: NDArray[np.uint8]) -> sv.Detections:
@@ -409,11 +373,93 @@ class ObjectReader(OutputReader):
         return Detections(found.xyxy, found.confidence, found.class_id, names, found.mask)
 
 
+class ResizedMaskReader(ObjectReader):
+    """Reads the objects of RTMDet-Ins, whose masks are logits of the whole input."""
+
+    def scale_masks(
+        self, masks: Any, boxes: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> Any:
+        resized = resize_masks(
+            logits=masks,
+            stride=int(self.metadata['mask_stride']),
+            mask_type=self.metadata['mask_type'],
+            threshold=float(self.metadata['mask_thr_binary']),
+            img_shape=img_shape,
+            ori_shape=ori_shape,
+        )
+        return collect_masks(resized, len(boxes), ori_shape)
+
+
+class QueryMaskReader(ObjectReader):
+    """Reads the objects of Mask2Former, whose masks are logits of the whole input. Boxes and scores
+    follow from the masks.
+    """
+
+    def convert(self, outputs: Arrays, img_shape: Shape, ori_shape: Shape) -> Arrays:
+        """Compute boxes, scores and masks at the size of the image, and sort the objects by score.
+
+        An object's score is that of its class times the mean probability in its mask.
+        """
+        # The score of a mask is at most 1.
+        kept = self.is_kept(outputs['class_scores'], outputs['labels'])
+        outputs = {name: values[kept] for name, values in outputs.items()}
+        number = len(outputs['masks'])
+        boxes = np.zeros((number, 4), np.float32)
+        scores = np.zeros(number, np.float32)
+        masks = MaskCollector(number, ori_shape)
+        for index, logits in enumerate(outputs['masks']):
+            resized = resize_logits(
+                logits=logits,
+                stride=int(self.metadata['mask_stride']),
+                mask_type='crop',
+                img_shape=img_shape,
+                ori_shape=ori_shape,
+            )
+            mask = resized > 0
+            # The exponentials of large negative logits would overflow, and are not needed.
+            inside = resized[mask]
+            mask_score = (1 / (1 + np.exp(-inside))).sum() / (len(inside) + 1e-6)
+            boxes[index] = find_box(mask)
+            scores[index] = outputs['class_scores'][index] * mask_score
+            masks.add(mask)
+        order = np.argsort(-scores, kind='stable')
+        return {
+            'boxes': boxes[order],
+            'scores': scores[order],
+            'labels': outputs['labels'][order],
+            'masks': masks.join()[order],
+        }
+
+    def scale_boxes(
+        self, boxes: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> NDArray[np.float32]:
+        return boxes  # of masks at the size of the image
+
+    def scale_masks(
+        self, masks: Any, boxes: NDArray[np.float32], img_shape: Shape, ori_shape: Shape
+    ) -> Any:
+        return masks
+
+
 READERS: Mapping[str | None, type[OutputReader]] = {
     'detection': ObjectReader,
     'segmentation': MapReader,
     'classification': ScoreReader,
 }
+# The readers of detectors by their mask_type
+OBJECT_READERS: Mapping[str, type[ObjectReader]] = {
+    'box': ObjectReader,
+    'resize': ResizedMaskReader,
+    'crop': QueryMaskReader,
+}
+
+
+def choose_reader(metadata: Mapping[str, str]) -> type[OutputReader] | None:
+    """Return the reader of a file's outputs, or None for a task that is not known."""
+    reader_type = READERS.get(metadata.get('task'))
+    if reader_type is ObjectReader:
+        return OBJECT_READERS[metadata.get('mask_type', 'box')]
+    return reader_type
 
 
 def resize_channels(logits: NDArray[np.float32], size: Shape) -> NDArray[np.float32]:
@@ -550,25 +596,48 @@ def rotate(pixels: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(stored))
 
 
-def collect_masks(masks: Iterator[NDArray[np.bool_]], number: int, shape: Shape) -> Any:
-    """Return so many masks of a shape (height, width) as an array (number, height, width) bool.
+class MaskCollector:
+    """Collects masks of a shape (height, width) one by one.
 
-    If it would need over :data:`MAX_MASK_BYTES`, and the package supervision is installed, return
-    its CompactMask, which keeps the part of each mask that is True.
+    If an array of so many would need over :data:`MAX_MASK_BYTES`, and the package supervision is
+    installed, only the part of each mask that is True is kept.
     """
-    if number * shape[0] * shape[1] > MAX_MASK_BYTES and find_spec('supervision'):
-        import supervision as sv
 
-        parts = []
-        for mask in masks:
+    def __init__(self, number: int, shape: Shape):
+        self.shape = shape
+        is_large = number * shape[0] * shape[1] > MAX_MASK_BYTES
+        self.is_compact = is_large and find_spec('supervision') is not None
+        self.parts: list[Any] = []  # of a CompactMask
+        self.array = np.zeros((0 if self.is_compact else number, *shape), bool)
+        self.num_added = 0
+
+    def add(self, mask: NDArray[np.bool_]) -> None:
+        """Add a mask (height, width)."""
+        if self.is_compact:
+            import supervision as sv
+
             left, top, right, bottom = find_box(mask)
             box = np.array([[left, top, max(right, 1) - 1, max(bottom, 1) - 1]])
-            parts.append(sv.CompactMask.from_dense(mask[None], box, shape))
-        return sv.CompactMask.merge(parts)
-    collected = np.zeros((number, *shape), bool)
-    for index, mask in enumerate(masks):
-        collected[index] = mask
-    return collected
+            self.parts.append(sv.CompactMask.from_dense(mask[None], box, self.shape))
+        else:
+            self.array[self.num_added] = mask
+        self.num_added += 1
+
+    def join(self) -> Any:
+        """Return the masks as an array (number, height, width) bool, or as a CompactMask."""
+        if self.is_compact:
+            import supervision as sv
+
+            return sv.CompactMask.merge(self.parts)
+        return self.array
+
+
+def collect_masks(masks: Iterator[NDArray[np.bool_]], number: int, shape: Shape) -> Any:
+    """Return so many masks of a shape (height, width) as :class:`MaskCollector` joins them."""
+    collector = MaskCollector(number, shape)
+    for mask in masks:
+        collector.add(mask)
+    return collector.join()
 
 
 def paste_masks(
