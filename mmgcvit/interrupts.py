@@ -231,3 +231,9 @@ def end_with_parent() -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
+
+
+def get_exit_code(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code of a process that a signal has interrupted, as a shell reports it."""
+    number = interrupt.args[0] if interrupt.args else signal.SIGINT
+    return 128 + int(number)

@@ -73,10 +73,20 @@ class SeededIndices:
             yield index
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where a batch sampler starts."""
+
+    seed: int  # of all ranks
+    iteration: int  # of the next batch
+    epoch: int
+    num_done: int = 0  # the batches to skip since the beginning of the epoch
+
+
 class SeededBatchSampler(Sampler[SeededIndices]):
     """Batch sampler that can start within an epoch, and yields :class:`SeededIndices`.
 
-    Call :meth:`start` first; until then it yields nothing. If ``sampler`` has an attribute
+    Set its ``position`` first; until then it yields nothing. If ``sampler`` has an attribute
     ``seed``, it is set to the run's seed. ``batch_sampler`` is a config. ``endless`` repeats the
     data, as iteration-based loops need.
     """
@@ -97,39 +107,39 @@ class SeededBatchSampler(Sampler[SeededIndices]):
         # Dataloader workers iterate over SeededIndices, but do not know the rank.
         self.rank = get_rank()
         self.world_size = get_world_size()
-        self.epoch: int | None = None  # until it is started
-
-    def start(self, seed: int, iteration: int, epoch: int, num_done: int = 0) -> None:
-        """Set the seed of all ranks, the next batch's iteration, and the number of batches to skip
-        since an epoch.
-        """
-        self.seed = seed
-        self.iteration = iteration
-        self.epoch = epoch
-        self.num_done = num_done
+        self.position: Position | None = None
 
     def __len__(self) -> int:
         return len(self.batch_sampler)  # the number of batches in a whole epoch
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.epoch is None:
+        position = self.position
+        if position is None:
             return
-        batches = islice(self.iter_batches(self.epoch), self.num_done, None)
-        for iteration, indices in enumerate(batches, self.iteration):
+        batches = islice(self.iter_batches(position), position.num_done, None)
+        for iteration, indices in enumerate(batches, position.iteration):
             yield SeededIndices(
-                indices=indices, seed=self.seed, rank=self.rank, iteration=iteration
+                indices=indices, seed=position.seed, rank=self.rank, iteration=iteration
             )
 
-    def iter_batches(self, first_epoch: int) -> Iterator[list[int]]:
-        """Yield the batches from the beginning of an epoch."""
-        for epoch in count(first_epoch):
+    def iter_batches(self, position: Position) -> Iterator[list[int]]:
+        """Yield the batches from the beginning of the position's epoch."""
+        for epoch in count(position.epoch):
             if hasattr(self.sampler, 'seed'):
-                self.sampler.seed = self.seed
+                self.sampler.seed = position.seed
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
             yield from self.batch_sampler
             if not self.endless:
                 return
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """What a dataloader has returned."""
+
+    batch: Any  # None after the last batch, and if it is late
+    is_late: bool = False  # whether a signal was received, and the batch not loaded in time
 
 
 class ResumableLoop(BaseLoop):
@@ -187,29 +197,34 @@ class ResumableLoop(BaseLoop):
 
         After each, look whether it is time to save or to stop.
         """
-        if self.batch_sampler.epoch != self.epoch:
-            self.batch_sampler.start(self.seed, self.iter, self.epoch)
+        position = self.batch_sampler.position
+        if position is None or position.epoch != self.epoch:
+            self.batch_sampler.position = Position(self.seed, self.iter, self.epoch)
         batches = iter(self.dataloader)
         while True:
-            batch, is_late = self.load_next(batches)
-            self.save_or_stop(must_stop=is_late)  # there are no data for the next iteration
-            if batch is None:
+            loaded = self.load_next(batches)
+            # If it is late, there are no data for the next iteration.
+            self.save_or_stop(must_stop=loaded.is_late)
+            if loaded.batch is None:
                 return
-            yield batch
+            yield loaded.batch
 
-    def load_next(self, batches: Iterator[Any]) -> tuple[Any, bool]:
-        """Return the next batch, or None after the last one, and whether it is late.
-
-        Then a signal has been received, and the batch has not been loaded in time.
-        """
+    def load_next(self, batches: Iterator[Any]) -> LoadedBatch:
+        """Return the next batch."""
         if self.checkpoint_hook is None:
-            return next(batches, None), False
+            return LoadedBatch(next(batches, None))
         try:
-            return INTERRUPTS.wait_for(lambda: next(batches, None)), False
+            return LoadedBatch(INTERRUPTS.wait_for(lambda: next(batches, None)))
         except (DataTimeoutError, RuntimeError):  # torch's error if workers are dead
             if not INTERRUPTS.received:
                 raise
-            return None, True
+            return LoadedBatch(None, is_late=True)
+
+    @property
+    def position(self) -> Position:
+        """The position in the data at which this process has started an epoch or the run."""
+        assert self.batch_sampler.position is not None
+        return self.batch_sampler.position
 
     @cached_property
     def checkpoint_hook(self) -> AtomicCheckpointHook | None:
@@ -283,7 +298,7 @@ class ResumableLoop(BaseLoop):
         """
         sampler = self.batch_sampler
         return {
-            'seed': sampler.seed,
+            'seed': self.position.seed,
             'images': len(self.dataloader.dataset),
             'processes': sampler.world_size,
             'batch_size': sampler.batch_size,
@@ -294,11 +309,11 @@ class ResumableLoop(BaseLoop):
         """Return the position in the data, for a checkpoint with this ``meta``, and what the order
         depends on.
         """
-        sampler = self.batch_sampler
+        position = self.position
         # The number of trained batches of the epoch or, in an iteration-based run, of all.
         num_done = 0
-        if meta['epoch'] == sampler.epoch:
-            num_done = sampler.num_done + meta['iter'] - sampler.iteration
+        if meta['epoch'] == position.epoch:
+            num_done = position.num_done + meta['iter'] - position.iteration
         return {'num_done': num_done, **self.get_settings()}
 
     def resume(self, meta: dict[str, Any]) -> int:
@@ -315,9 +330,7 @@ class ResumableLoop(BaseLoop):
         seed = get_randomness(self.runner).get('seed')
         meta['seed'] = state['seed'] if seed is None else seed  # mmengine sets this seed
         epoch = meta['epoch']  # 0 in an iteration-based run
-        sampler.start(
-            seed=meta['seed'], iteration=meta['iter'], epoch=epoch, num_done=state['num_done']
-        )
+        sampler.position = Position(meta['seed'], meta['iter'], epoch, state['num_done'])
         changes = [
             f'{name} {state[name]} -> {value}'
             for name, value in self.get_settings().items()
@@ -327,11 +340,11 @@ class ResumableLoop(BaseLoop):
             self.has_new_settings = True
             effect = 'the data order changes'
             if self.is_by_epoch:
-                sampler.num_done = 0
-                sampler.iteration = epoch * len(sampler)
-                effect = f'epoch {epoch + 1} starts at iteration {sampler.iteration}'
+                iteration = epoch * len(sampler)
+                sampler.position = Position(meta['seed'], iteration, epoch)
+                effect = f'epoch {epoch + 1} starts at iteration {iteration}'
             log_warning(f'{effect}, because settings have changed: {", ".join(changes)}')
-        return sampler.iteration
+        return self.position.iteration
 
 
 @LOOPS.register_module()
@@ -355,7 +368,7 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         for idx, batch in enumerate(self.load_batches()):
-            self.run_iter(self.batch_sampler.num_done + idx, batch)
+            self.run_iter(self.position.num_done + idx, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
@@ -385,16 +398,23 @@ class IterBasedTrainLoop(ResumableLoop, MMEngineIterBasedTrainLoop):
         self.runner.call_hook('after_train_epoch')
 
 
-def get_length(runner: Runner) -> tuple[str, int, int]:
-    """Return the unit of a training's length, ``epoch`` or ``iteration``, and how many are done and
-    planned.
-    """
+@dataclass(frozen=True)
+class Progress:
+    """How much of a training is done."""
+
+    unit: str  # of its length: 'epoch' or 'iteration'
+    done: int
+    planned: int
+
+
+def get_progress(runner: Runner) -> Progress:
+    """Return how much of a training is done."""
     if isinstance(runner.train_loop, MMEngineIterBasedTrainLoop):
-        return 'iteration', runner.iter, runner.max_iters
-    return 'epoch', runner.epoch, runner.max_epochs
+        return Progress('iteration', runner.iter, runner.max_iters)
+    return Progress('epoch', runner.epoch, runner.max_epochs)
 
 
 def format_position(runner: Runner) -> str:
     """Return the number of trained epochs, or iterations in an iteration-based run, as text."""
-    unit, done, _ = get_length(runner)
-    return f'{unit} {done}'
+    progress = get_progress(runner)
+    return f'{progress.unit} {progress.done}'

@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 
 from ..config import iter_dicts
 from ..errors import UserError, get_first_line
+from ..interrupts import get_exit_code
 from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
@@ -102,7 +102,7 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         if not dist.is_initialized():
             raise
-        code = 128 + (interrupt.args or [signal.SIGINT])[0]
+        code = get_exit_code(interrupt)
     if not dist.is_initialized():
         return
     if code or dist.get_backend() == 'gloo':

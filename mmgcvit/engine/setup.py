@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
@@ -105,7 +105,8 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
     ``load_from``.
 
     Until the context ends, load checkpoints safely, explain the errors of data workers and, if
-    ``progress``, show the progress.
+    ``progress``, show the progress. The config's dataloaders are changed in place
+    (:func:`complete_loader`).
     """
     runner_type = cfg.get('runner_type', 'Runner')
     if runner_type != 'Runner':
@@ -114,13 +115,7 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         )
     num_cpus = count_cpus()
     for loader in filter(None, map(cfg.get, LOADERS)):
-        loader.num_workers = min(loader.get('num_workers', 0), num_cpus)
-        loader.setdefault('timeout', LOADER_TIMEOUT)
-        if loader.num_workers == 0:
-            for name in ('persistent_workers', 'prefetch_factor', 'timeout'):
-                loader.pop(name, None)  # torch rejects these settings
-        if torch.cuda.is_available():
-            loader.setdefault('pin_memory', True)
+        complete_loader(loader, num_cpus)
     with (
         safe_checkpoint_loading(cfg.work_dir, checkpoint),
         open_progress(progress) as hook,
@@ -148,6 +143,17 @@ def speed_up_model(runner: Runner) -> None:
             f'Linear layers are computed by {kernel} (processor: {instructions}; '
             'env_cfg.linear_kernel)'
         )
+
+
+def complete_loader(loader: ConfigDict, num_cpus: int) -> None:
+    """Limit the workers of a dataloader's config, and set a timeout and pinned memory, in place."""
+    loader.num_workers = min(loader.get('num_workers', 0), num_cpus)
+    loader.setdefault('timeout', LOADER_TIMEOUT)
+    if loader.num_workers == 0:
+        for name in ('persistent_workers', 'prefetch_factor', 'timeout'):
+            loader.pop(name, None)  # torch rejects these settings
+    if torch.cuda.is_available():
+        loader.setdefault('pin_memory', True)
 
 
 def count_cpus() -> int:

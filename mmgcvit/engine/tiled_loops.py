@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..evaluation.samples import build_dataset
-from ..inference.loading import make_predictor
+from ..inference.loading import ModelDetails, make_predictor
 from ..inference.predictor import Predictor
 from ..inference.results import Detections, Masks, Segmentation
 from ..mmengine_utils import get_image_name, unwrap_model
@@ -21,19 +21,18 @@ from ..registry import LOOPS
 
 
 def build_dataset_and_predictor(
-    runner: Runner, settings: ConfigDict, masks: bool, **options: Any
+    runner: Runner, settings: ConfigDict, masks: bool, details: ModelDetails
 ) -> tuple[BaseDataset, Predictor[Any]]:
     """Build a dataset of a run's config, and a predictor of the run's model for its images.
 
-    ``masks`` says whether the dataset loads them. The other arguments are those of
-    :func:`.make_predictor`.
+    ``masks`` says whether the dataset loads them.
     """
     scope = runner.cfg.default_scope
     dataset = build_dataset(settings, scope, masks=masks)
     first = next(iter_unwrapped_datasets(settings))
     meta = {'dataset_meta': dataset.metainfo}
     model = unwrap_model(runner)
-    return dataset, make_predictor(model, scope, dataset=first, meta=meta, **options)
+    return dataset, make_predictor(model, scope, dataset=first, meta=meta, details=details)
 
 
 class TiledLoop(BaseLoop):
@@ -54,8 +53,9 @@ class TiledLoop(BaseLoop):
         side: int,
         **kwargs: Any,
     ):
+        details = ModelDetails(score_thr=0.0, tiles=side)
         dataset, self.predictor = build_dataset_and_predictor(
-            runner, dataloader['dataset'], masks=False, score_thr=0.0, tiles=side
+            runner, dataloader['dataset'], masks=False, details=details
         )
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 

@@ -77,24 +77,9 @@ def train(
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:
             runner.logger.warning(warning)
-        num_uncorrected = get_started_with(cfg).get(NUM_UNCORRECTED)
-        if num_uncorrected:
-            images = format_count(num_uncorrected, 'training image')
-            runner.logger.info(
-                f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)'
-            )
+        log_uncorrected(runner, cfg)
         if checkpoint:
-            if cfg.resume:
-                fit_checkpoint(runner.model, checkpoint)
-                runner.register_hook(NewScheduleHook())
-            else:
-                weights = select_initial(
-                    runner.model,
-                    checkpoint,
-                    classes=find_class_match(cfg, checkpoint),
-                    is_start=bool(get_started_with(cfg).get(START)),
-                )
-                runner.register_hook(InitialWeightsHook(weights), priority='HIGHEST')
+            prepare_start(runner, cfg, checkpoint)
         runner.register_hook(LoaderCheckHook())
         del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SignalHook())
@@ -103,6 +88,34 @@ def train(
         if patience:
             runner.register_hook(PatienceHook(patience))
         run_until_signal(runner)
+
+
+def prepare_start(runner: Runner, cfg: Config, checkpoint: Checkpoint) -> None:
+    """Fit a checkpoint to the model of a runner that resumes from it, or starts from its weights.
+
+    Raise a CheckpointError if it does not fit.
+    """
+    if checkpoint.is_resumed:
+        fit_checkpoint(runner.model, checkpoint)
+        runner.register_hook(NewScheduleHook())
+        return
+    weights = select_initial(
+        runner.model,
+        checkpoint,
+        classes=find_class_match(cfg, checkpoint),
+        is_start=bool(get_started_with(cfg).get(START)),
+    )
+    runner.register_hook(InitialWeightsHook(weights), priority='HIGHEST')
+
+
+def log_uncorrected(runner: Runner, cfg: Config) -> None:
+    """Log how many training images of a run of ``train --data`` have labels of a model."""
+    num_uncorrected = get_started_with(cfg).get(NUM_UNCORRECTED)
+    if num_uncorrected:
+        images = format_count(num_uncorrected, 'training image')
+        runner.logger.info(
+            f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)'
+        )
 
 
 def find_class_match(cfg: Config, checkpoint: Checkpoint) -> ClassMatch | None:

@@ -1,7 +1,7 @@
 """Reject settings that nothing reads, and scores that no metric has, before a run starts."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -120,23 +120,47 @@ def list_metric_scores(metric: Any) -> list[str] | None:
     if not isinstance(metric, Mapping):
         return None
     name = get_type_name(metric)
-    kinds = metric.get('metric') or 'bbox'
-    if not isinstance(kinds, str | list | tuple):
+    list_own = SCORES.get(name)
+    scores = list_own(metric) if list_own else None
+    if scores is None:
         return None
-    if name == 'CocoMetric' and not metric.get('classwise') and 'proposal' not in str(kinds):
-        kinds = [kinds] if isinstance(kinds, str) else kinds
-        items = metric.get('metric_items') or COCO_SCORES
-        scores = [f'{kind}_{item}' for kind in kinds for item in items]
-        prefix = metric.get('prefix') or 'coco'
-    elif name == 'IoUMetric':
-        kinds = metric.get('iou_metrics') or ['mIoU']
-        kinds = [kinds] if isinstance(kinds, str) else kinds
-        scores = [*dict.fromkeys(score for kind in kinds for score in IOU_SCORES.get(kind, ()))]
-        prefix = metric.get('prefix')
-    elif name == 'Accuracy' and not metric.get('thrs'):
-        topk = metric.get('topk', (1,))
-        scores = [f'top{k}' for k in ([topk] if isinstance(topk, int) else topk)]
-        prefix = metric.get('prefix') or 'accuracy'
-    else:
-        return None
+    prefix = metric.get('prefix') or DEFAULT_PREFIXES.get(name)
     return [f'{prefix}/{score}' for score in scores] if prefix else scores
+
+
+def list_coco_scores(metric: Mapping[str, Any]) -> list[str] | None:
+    """List the scores of a CocoMetric without their prefix, or return None for other ones."""
+    kinds = metric.get('metric') or 'bbox'
+    is_known = isinstance(kinds, str | list | tuple) and 'proposal' not in str(kinds)
+    if not is_known or metric.get('classwise'):
+        return None
+    items = metric.get('metric_items') or COCO_SCORES
+    return [f'{kind}_{item}' for kind in make_list(kinds) for item in items]
+
+
+def list_iou_scores(metric: Mapping[str, Any]) -> list[str]:
+    """List the scores of an IoUMetric without their prefix."""
+    kinds = make_list(metric.get('iou_metrics') or ['mIoU'])
+    return [*dict.fromkeys(score for kind in kinds for score in IOU_SCORES.get(kind, ()))]
+
+
+def list_accuracy_scores(metric: Mapping[str, Any]) -> list[str] | None:
+    """List the scores of an Accuracy without their prefix, or return None for other ones."""
+    if metric.get('thrs'):
+        return None
+    topk = metric.get('topk', (1,))
+    return [f'top{k}' for k in ([topk] if isinstance(topk, int) else topk)]
+
+
+def make_list(kinds: str | Sequence[str]) -> Sequence[str]:
+    """Return one kind of score, or several, as a sequence."""
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
+# What lists the scores of a metric, by its type
+SCORES: Mapping[str, Callable[[Mapping[str, Any]], list[str] | None]] = {
+    'CocoMetric': list_coco_scores,
+    'IoUMetric': list_iou_scores,
+    'Accuracy': list_accuracy_scores,
+}
+DEFAULT_PREFIXES = {'CocoMetric': 'coco', 'Accuracy': 'accuracy'}

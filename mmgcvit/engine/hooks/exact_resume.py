@@ -36,7 +36,7 @@ from ...errors import CheckpointError
 from ...mmengine_utils import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
 from ...runs import SETTINGS, RunFolder, get_started_with
-from ..loops import DATA_POSITION, ResumableLoop, format_position, get_length
+from ..loops import DATA_POSITION, ResumableLoop, format_position, get_progress
 from .checkpoint import get_resumed_checkpoint
 
 ABSENT = '(none)'  # the text of a missing value
@@ -138,13 +138,15 @@ def is_validation_missing(runner: Runner) -> bool:
 def is_validation_due(runner: Runner) -> bool:
     """Return whether mmengine's loop would have validated at the current epoch or iteration."""
     loop = runner.train_loop
-    unit, done, length = get_length(runner)
+    progress = get_progress(runner)
+    done = progress.done
     if not runner.val_loop or done < max(loop.val_begin, 1):
         return False
-    if unit == 'epoch' and isinstance(loop, ResumableLoop) and loop.batch_sampler.num_done:
+    is_by_epoch = progress.unit == 'epoch'
+    if is_by_epoch and isinstance(loop, ResumableLoop) and loop.position.num_done:
         return False  # within an epoch
     interval = loop.dynamic_intervals[bisect(loop.dynamic_milestones, done + 1) - 1]
-    return done % interval == 0 or done == length
+    return done % interval == 0 or done == progress.planned
 
 
 def simplify(value: Any) -> Any:
@@ -215,10 +217,9 @@ class NewScheduleHook(Hook):
                 for scheduler in sorted(runner.param_schedulers or [], key=attrgetter('by_epoch')):
                     if ends_epoch or not scheduler.by_epoch:
                         scheduler.step()
-        unit, _, length = get_length(runner)
-        runner.logger.info(
-            f'training goes on until {unit} {length}, with the LR and schedule of the config'
-        )
+        progress = get_progress(runner)
+        end = f'{progress.unit} {progress.planned}'
+        runner.logger.info(f'training goes on until {end}, with the LR and schedule of the config')
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any]:

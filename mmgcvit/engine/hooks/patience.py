@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from ...errors import UserError
 from ...registry import HOOKS
-from ..loops import get_length
+from ..loops import get_progress
 from .exact_resume import is_validation_due
 
 PATIENCE = 'patience'  # key of the count of validations in mmengine's message hub
@@ -44,7 +44,8 @@ class PatienceHook(Hook):
     def after_val_epoch(self, runner: Runner, **kwargs: Any) -> None:
         """Count the validation at this position, once, in the message hub, so in checkpoints."""
         info = runner.message_hub.runtime_info
-        unit, done, _ = get_length(runner)
+        progress = get_progress(runner)
+        done = progress.done
         state = info.get(PATIENCE, {'position': 0, 'scores': [], 'count': 0})
         count = state['count']
         if state['position'] != done:
@@ -56,7 +57,7 @@ class PatienceHook(Hook):
             )
         if count >= self.patience:
             runner.logger.warning(
-                f'the training stops after {unit} {done}: {count} validations have not improved '
+                f'the training stops after {progress.unit} {done}: {count} validations have not improved '
                 'the best score (--patience)'
             )
             runner.train_loop.stop_training = True

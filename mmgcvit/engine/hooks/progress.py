@@ -23,7 +23,7 @@ from ...config import can_draw_predictions
 from ...errors import format_duration
 from ...files import make_portable_path
 from ...private_api import HIDDEN_WARNINGS
-from ..loops import format_position, get_length
+from ..loops import format_position, get_progress
 from .skip_nonfinite import SKIPPED_STEPS
 
 # In seconds, from the first iteration, which is slow and does not tell how long a run takes.
@@ -88,9 +88,10 @@ class ProgressHook(Hook):
         )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        unit, done, length = get_length(runner)
-        if unit == 'epoch':
-            self.console.print(f'epoch {done + 1} of {length}: {format_loss(runner)}')
+        progress = get_progress(runner)
+        if progress.unit == 'epoch':
+            position = f'epoch {progress.done + 1} of {progress.planned}'
+            self.console.print(f'{position}: {format_loss(runner)}')
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.title = f'{format_position(runner)}, scores'
@@ -155,10 +156,11 @@ class SummaryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         # When the remaining time is logged
         self.time: float | None = None
-        unit, done, length = get_length(runner)
-        if done >= length:
+        progress = get_progress(runner)
+        if progress.done >= progress.planned:
             runner.logger.warning(
-                f'this run has already trained {done} of {length} {unit}s. To train longer, '
+                f'this run has already trained {progress.done} of {progress.planned} '
+                f'{progress.unit}s. To train longer, '
                 'raise --epochs (with --data) or train_cfg.max_epochs or max_iters'
             )
 

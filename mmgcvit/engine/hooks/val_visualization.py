@@ -1,6 +1,7 @@
 """Draw predictions for validation and test images, beside the ground truth."""
 
 from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from ...evaluation.evaluations import EVALUATION_BY_TASK
 from ...evaluation.grids import PICTURE_SIDE, Cell, draw_cells, draw_grid
 from ...evaluation.samples import load_sample
 from ...files import write_image
-from ...inference.loading import silence_output
+from ...inference.loading import ModelDetails, silence_output
 from ...inference.outputs import Outputs
 from ...inference.results import Prediction
 from ...mmengine_utils import get_image_name
 from ...private_api import list_vis_backends
 from ...registry import HOOKS
 from ...runs import VAL_IMAGES_FOLDER
-from ..loops import get_length
+from ..loops import get_progress
 from ..tiled_loops import TiledLoop, build_dataset_and_predictor
 
 SCORE_THR = 0.3  # of detections
@@ -44,7 +45,7 @@ class DrawingHook(Hook):
         # The predictor only converts outputs of the model.
         with silence_output():
             self.dataset, self.predictor = build_dataset_and_predictor(
-                runner, settings, has_masks, score_thr=self.score_thr
+                runner, settings, has_masks, ModelDetails(score_thr=self.score_thr)
             )
 
     def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:
@@ -153,7 +154,7 @@ class ValVisualizationHook(DrawingHook):
         if self.chosen:
             return
         self.prepare(runner, runner.cfg.val_dataloader.dataset, runner.val_loop)
-        num_on_rank = -(-len(self.dataset) // get_world_size())
+        num_on_rank = ceil(len(self.dataset) / get_world_size())
         num_chosen = min(self.images, num_on_rank)
         for position in range(num_chosen):
             index = position * num_on_rank // num_chosen * get_world_size()
@@ -176,8 +177,9 @@ class ValVisualizationHook(DrawingHook):
         for index, prediction in sorted(self.predictions.items()):
             cells += self.draw(index, prediction, PICTURE_SIDE)
         grid = draw_grid(cells)
-        unit, step, _ = get_length(runner)
-        name = f'epoch_{step}.jpg' if unit == 'epoch' else f'iter_{step}.jpg'
+        progress = get_progress(runner)
+        step = progress.done
+        name = f'epoch_{step}.jpg' if progress.unit == 'epoch' else f'iter_{step}.jpg'
         write_image(Path(runner.work_dir, VAL_IMAGES_FOLDER, name), grid)
         for backend in list_vis_backends(runner.visualizer):
             # LocalVisBackend would write the image to the work dir a second time.
