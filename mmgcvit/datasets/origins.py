@@ -120,11 +120,11 @@ def read_origin(folder: Path) -> Origin | None:
         return None
     try:
         origin = parse_origin(file, json.loads(read_text(file)))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f'{file} is damaged. Restore it: predict --labels writes it, and it says which labels '
             'a model made. If somebody has made all labels of the folder, remove it'
-        ) from None
+        ) from error
     return replace(origin, corrected=read_corrected(folder / CORRECTED, origin))
 
 
@@ -169,7 +169,8 @@ def read_corrected(file: Path, origin: Origin) -> frozenset[str]:
     """
     if not file.exists():
         return frozenset()
-    lines = [normalise(line.strip()) for line in read_text(file).splitlines()]
+    # A name may have other characters at which splitlines would split.
+    lines = [normalise(line.strip()) for line in read_text(file).split('\n')]
     names = {Path(line).name for line in lines if line and line != ALL_PICTURES}
     unknown = sorted(names.difference(origin.pictures))
     if unknown:
@@ -206,19 +207,19 @@ def mark_uncorrected(dataset: DatasetInfo) -> DatasetInfo:
             'classes as they were, or pass another folder'
         )
     comparison = Comparison(origin, dataset.classes)
-    splits = {
-        name: mark_images(split, comparison.find_uncorrected(split))
-        for name, split in dataset.splits.items()
-    }
-    if not comparison.num_known:
+    compared = {name: comparison.compare(split) for name, split in dataset.splits.items()}
+    if not any(each.num_known for each in compared.values()):
         raise UserError(
             f'{dataset.folder} has none of the pictures that {MARK} names '
             f'({shorten(sorted(origin.pictures)) or "none"}), so it cannot be told which labels '
             'are corrected. Give the pictures the names that they had, or remove the file if '
             'somebody has made all labels'
         )
-    num_uncorrected = sum(split.num_uncorrected for split in splits.values())
-    note = comparison.describe(num_uncorrected)
+    splits = {
+        name: mark_images(split, compared[name].uncorrected)
+        for name, split in dataset.splits.items()
+    }
+    note = describe_comparison(origin, [*compared.values()])
     return replace(dataset, splits=splits, models=[str(origin)]).add_notes([note])
 
 
@@ -231,11 +232,36 @@ def mark_images(split: AnySplit, indices: Sequence[int]) -> AnySplit:
     return replace(split, images=images)
 
 
-class Comparison:
-    """Compare the labels of a folder with those that a model wrote.
+@dataclass(frozen=True)
+class ComparedSplit:
+    """The images of a split, compared with those of a mark."""
 
-    ``classes`` are the folder's. ``num_known`` and ``others`` count the images that are, and are
-    not, among those of the mark.
+    uncorrected: list[int]  # the indices of the images with uncorrected labels
+    num_known: int  # the number of images that are among those of the mark
+    others: list[str]  # the names of those that are not
+
+
+def describe_comparison(origin: Origin, splits: Sequence[ComparedSplit]) -> str:
+    """Return a note that names the model, and counts its labels."""
+    num_known = sum(split.num_known for split in splits)
+    num_uncorrected = sum(len(split.uncorrected) for split in splits)
+    others = [name for split in splits for name in split.others]
+    text = (
+        f'{MARK}: {origin} made the labels of {format_count(num_known, "image")}: '
+        f'{num_uncorrected} uncorrected, {num_known - num_uncorrected} corrected or named in '
+        f'{CORRECTED}'
+    )
+    if others:
+        text += (
+            f'; {format_count(len(others), "other image")} ({shorten(others)}) '
+            f'{"count" if len(others) > 1 else "counts"} as labelled by somebody'
+        )
+    return text
+
+
+class Comparison:
+    """Compare the labels of a folder, whose classes are ``classes``, with those that a model
+    wrote.
     """
 
     def __init__(self, origin: Origin, classes: Sequence[str]):
@@ -243,23 +269,25 @@ class Comparison:
         self.classes = classes
         self.by_stem = {make_stem(name): name for name in origin.pictures}
         self.by_sha256 = {each.sha256: name for name, each in origin.pictures.items()}
-        self.num_known = 0
-        self.others: list[str] = []
 
-    def find_uncorrected(self, split: Split) -> list[int]:
-        """Return the indices of the images with uncorrected labels."""
-        found = []
-        for index, path in enumerate(split.image_paths):
-            name = self.find_name(path)
-            if name is None:
-                self.others.append(path.name)
-                continue
-            self.num_known += 1
-            if name in self.origin.corrected:
+    def compare(self, split: Split) -> ComparedSplit:
+        """Compare the images of a split, and their labels."""
+        names = [self.find_name(path) for path in split.image_paths]
+        uncorrected = []
+        for index, name in enumerate(names):
+            if name is None or name in self.origin.corrected:
                 continue
             if self.is_unchanged(split, index, self.origin.pictures[name]):
-                found.append(index)
-        return found
+                uncorrected.append(index)
+        return ComparedSplit(
+            uncorrected=uncorrected,
+            num_known=sum(name is not None for name in names),
+            others=[
+                path.name
+                for path, name in zip(split.image_paths, names, strict=True)
+                if name is None
+            ],
+        )
 
     def find_name(self, path: Path) -> str | None:
         """Return the name in the mark of a picture, found by its name or its content, or else by
@@ -299,20 +327,6 @@ class Comparison:
             if label < len(self.classes)
         }
         return found == {(record['class'], record['sha256']) for record in written.labels}
-
-    def describe(self, num_uncorrected: int) -> str:
-        """Return a note that names the model, and counts its labels."""
-        text = (
-            f'{MARK}: {self.origin} made the labels of '
-            f'{format_count(self.num_known, "image")}: {num_uncorrected} uncorrected, '
-            f'{self.num_known - num_uncorrected} corrected or named in {CORRECTED}'
-        )
-        if self.others:
-            text += (
-                f'; {format_count(len(self.others), "other image")} ({shorten(self.others)}) '
-                f'{"count" if len(self.others) > 1 else "counts"} as labelled by somebody'
-            )
-        return text
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from ..rules.objects import (
     MAX_RING_ERROR,
     MIN_MASK_AREA,
     MIN_VISIBLE,
-    is_polygon,
 )
+from ..shapes import is_polygon
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]

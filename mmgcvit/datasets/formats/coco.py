@@ -396,45 +396,39 @@ class SplitReader:
         self.check_unique_ids(category.id for category in self.content.categories)
         names = self.list_image_names()
         class_names = self.match_categories()
-        objects = {image.id: [] for image in self.content.images}
+        objects: dict[Id, list[LabelledObject]] = {image.id: [] for image in self.content.images}
         sizes = {image.id: image.size for image in self.content.images}
         have_masks = any(annotation.mask is not None for annotation in self.content.annotations)
-        findings = []
-        num_tracked = sum(map(has_track_id, self.content.annotations))
-        if num_tracked:
-            tracked = f'{self.path}: {format_count(num_tracked, "object")}'
-            findings.append(Finding(TRACK_IDS, tracked))
+        findings = self.find_tracks()
         number = 0
         for index, annotation in enumerate(self.content.annotations):
             place = f'annotations[{index}] (id {annotation.id!r:.60})'
             is_listed = annotation.image_id in objects and annotation.category_id in class_names
-            is_crowd = parse_flag(annotation.iscrowd)
-            is_other = parse_flag(annotation.ignore)
+            flags = parse_flags(annotation)
             if not is_listed:
                 findings.append(Finding(UNLISTED, f'{self.path} {place}'))
-            elif is_crowd is None or is_other is None:
-                flags = describe_flags(annotation)
-                findings.append(Finding(WRONG_FLAGS, f'{self.path} {place}: {flags}'))
-            else:
-                number += 1
-                size = sizes[annotation.image_id]
-                turned = turn_box(annotation, size, with_mask=have_masks)
-                if turned is not annotation:
-                    degrees = find_rotation(annotation.others)
-                    findings.append(Finding(TURNED_BOXES, f'{self.path} {place}: {degrees:g}°'))
-                annotation = turned
-                each = LabelledObject(
-                    id=number,
-                    class_name=class_names[annotation.category_id],
-                    box=annotation.box,
-                    area=annotation.area,
-                    mask=annotation.mask,
-                    is_ignored=is_crowd or is_other,
-                    is_crowd=is_crowd,
-                    others=annotation.others,
-                    place=place,
-                )
-                objects[annotation.image_id].append(each)
+                continue
+            if flags is None:
+                values = describe_flags(annotation)
+                findings.append(Finding(WRONG_FLAGS, f'{self.path} {place}: {values}'))
+                continue
+            turned = turn_box(annotation, sizes[annotation.image_id], with_mask=have_masks)
+            if turned is not annotation:
+                degrees = find_rotation(annotation.others)
+                findings.append(Finding(TURNED_BOXES, f'{self.path} {place}: {degrees:g}°'))
+            number += 1
+            each = LabelledObject(
+                id=number,
+                class_name=class_names[turned.category_id],
+                box=turned.box,
+                area=turned.area,
+                mask=turned.mask,
+                is_ignored=flags.is_ignored,
+                is_crowd=flags.is_crowd,
+                others=turned.others,
+                place=place,
+            )
+            objects[turned.image_id].append(each)
         images = [
             ObjectImage(
                 name=names[index],
@@ -452,6 +446,13 @@ class SplitReader:
             annotation_file=self.path,
         )
         return ReadSplit(split, findings)
+
+    def find_tracks(self) -> list[Finding]:
+        """Return a finding if annotations have track ids."""
+        num_tracked = sum(map(has_track_id, self.content.annotations))
+        if not num_tracked:
+            return []
+        return [Finding(TRACK_IDS, f'{self.path}: {format_count(num_tracked, "object")}')]
 
     def check_unique_ids(self, ids: Iterable[Id]) -> None:
         """Raise a UserError if entries have the same id."""
@@ -507,6 +508,23 @@ class SplitReader:
                 f'has only {trained}. Add the classes to training, or remove their objects'
             )
         return names
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What iscrowd and ignore say of an annotation."""
+
+    is_crowd: bool
+    is_ignored: bool
+
+
+def parse_flags(annotation: CocoAnnotation) -> Flags | None:
+    """Return the flags of an annotation, or None if one of them has another value than 0 or 1."""
+    is_crowd = parse_flag(annotation.iscrowd)
+    is_other = parse_flag(annotation.ignore)
+    if is_crowd is None or is_other is None:
+        return None
+    return Flags(is_crowd=is_crowd, is_ignored=is_crowd or is_other)
 
 
 def turn_box(

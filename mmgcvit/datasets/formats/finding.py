@@ -1,6 +1,5 @@
 """Find the layout of the dataset in each folder, read it, and unite the datasets."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..rules.judge import judge, judge_crowds, judge_together
 from ..rules.objects import are_turned_rectangles
 from ..uniting import check_different, unite
 from . import class_folders, coco, maps, voc, yolo
+from .foreign import explain_label_studio, explain_labelme, explain_mot
 
 # Each format is a module with LAYOUTS and match_layouts. Annotation files count before maps, and
 # both before class folders, as which the folders of other formats look.
@@ -23,18 +23,8 @@ ANNOTATIONS = {'COCO': coco, 'YOLO': yolo, 'Pascal VOC': voc}
 MAPS = {'maps': maps}
 CLASS_FOLDERS = {'class folders': class_folders}
 FORMATS = {**ANNOTATIONS, **MAPS, **CLASS_FOLDERS}
-CONVERT_LABELME = (
-    'Convert them, and pass the folder YOLODataset that this writes: pip install labelme2yolo; '
-    'labelme2yolo --json_dir {} --output_format polygon --val_size 0'
-)
-EXPORT_LABEL_STUDIO = (
-    'Import them into Label Studio (predict --labels writes such a folder; docs/predict.md), '
-    'correct the labels, export them as COCO or YOLO with images, and pass the unpacked export'
-)
-EXPORT_MOT = (
-    'Convert it to COCO, for example with CVAT: import it as MOT 1.1, export it as COCO 1.0 with '
-    'images, and pass the unpacked export'
-)
+# What says that a folder is one of a tool whose files are not read
+FOREIGN = (explain_label_studio, explain_mot)
 KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml '
     'and JPEGImages); images and masks of the same names; or train/CLASS/*.jpg '
@@ -129,44 +119,36 @@ def find_match(folder: Folder) -> Fitting:
 
     Raise a UserError if there is none, or several of annotation files or of maps.
     """
-    match, misfits = match_formats(folder, ANNOTATIONS)
-    if match:
-        return Fitting(match)
-    match, map_misfits = match_formats(folder, MAPS)
-    if match:
-        notes = [f'annotation files are not read: {misfit.reason}' for misfit in misfits]
-        return Fitting(match, [*notes, *coco.describe_damaged(folder)])
-    misfits += map_misfits
+    annotations = match_formats(folder, ANNOTATIONS)
+    if annotations.match:
+        return Fitting(annotations.match)
+    maps = match_formats(folder, MAPS)
+    if maps.match:
+        notes = [f'annotation files are not read: {each.reason}' for each in annotations.misfits]
+        return Fitting(maps.match, [*notes, *coco.describe_damaged(folder)])
+    misfits = [*annotations.misfits, *maps.misfits]
     if not misfits:  # a folder that nearly fits another format does not have class folders
-        match, misfits = match_formats(folder, CLASS_FOLDERS)
-        if match:
-            return Fitting(match, coco.describe_damaged(folder))
-    if has_label_studio_tasks(folder):
-        raise UserError(f'{folder.path} has the tasks of Label Studio. {EXPORT_LABEL_STUDIO}')
-    for file in folder.list_files('.txt'):
-        if file.parts[-2:] == ('gt', 'gt.txt'):
-            raise UserError(
-                f'{folder.path} has the file {file} of the MOT Challenge, with tracks. {EXPORT_MOT}'
-            )
+        classes = match_formats(folder, CLASS_FOLDERS)
+        if classes.match:
+            return Fitting(classes.match, coco.describe_damaged(folder))
+        misfits = classes.misfits
+    for explain in FOREIGN:
+        reason = explain(folder)
+        if reason:
+            raise UserError(reason)
     raise UserError(describe_misfits(folder, misfits) if misfits else describe_unknown(folder))
 
 
-def has_label_studio_tasks(folder: Folder) -> bool:
-    """Return whether the only JSON file of a folder has the tasks of Label Studio: ``from_name`` is
-    the key of their labels.
-    """
-    files = [folder.path / file for file in folder.list_files('.json')]
-    return (
-        len(files) == 1
-        and files[0].is_file()
-        and '"from_name"' in files[0].read_text(errors='replace')
-    )
+@dataclass(frozen=True)
+class FormatsMatch:
+    """The only layout of several formats that a folder fits, or why it fits none."""
+
+    match: Match | None
+    misfits: list[Misfit]
 
 
-def match_formats(
-    folder: Folder, formats: Mapping[str, ModuleType]
-) -> tuple[Match | None, list[Misfit]]:
-    """Return the only layout of several formats that a folder fits, or why it fits none.
+def match_formats(folder: Folder, formats: Mapping[str, ModuleType]) -> FormatsMatch:
+    """Compare a folder with the layouts of several formats.
 
     Raise a UserError if it fits several.
     """
@@ -179,7 +161,7 @@ def match_formats(
             f'{folder.path} fits several layouts ({names}). Keep one of them, and move the '
             'files of the others out of the folder (docs/data_layouts.md)'
         )
-    return (matches[0] if matches else None), misfits
+    return FormatsMatch(matches[0] if matches else None, misfits)
 
 
 def describe_misfits(folder: Folder, misfits: Sequence[Misfit]) -> str:
@@ -197,11 +179,9 @@ def describe_misfits(folder: Folder, misfits: Sequence[Misfit]) -> str:
 
 def describe_unknown(folder: Folder) -> str:
     """Return what is in a folder that fits no layout, and what is expected."""
-    for file in folder.list_files('.json')[:1]:
-        path = folder.path / file
-        if path.is_file() and '"shapes"' in path.read_text(errors='replace'):
-            way_out = CONVERT_LABELME.format(shlex.quote(str(path.parent)))
-            return f'{folder.path} has the JSON files of labelme. {way_out}'
+    labelme = explain_labelme(folder)
+    if labelme:
+        return labelme
     others = shorten(folder.list_files('.json', '.csv', '.txt', '.zip'))
     what = ' but no annotations'
     if others:
@@ -217,8 +197,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
-    the task is 'segment' (if none has, ``plan`` raises one), or if all masks are rotated rectangles
-    and there is no task.
+    the task is 'segment', or if all masks are rotated rectangles and there is no task.
     """
     nums_masks = {
         name: sum(each.mask is not None for each in split.objects)

@@ -113,58 +113,89 @@ def read_instances(folder: Path, name: str, pair: Pair) -> InstanceMap:
     Raises:
         UserError: The map cannot be used. For example, its numbers are those of soft edges.
     """
-    from pycocotools import mask as coco_mask
-
     image = folder / pair[0]
     map_file = folder / pair[1]
     # pycocotools needs this order.
     labels = np.asfortranarray(read_segmentation_map(map_file, with_instances=True))
     check_map_size(labels, map_file, image)
-    numbers = set(np.unique(labels).tolist()) - {0}
-    is_void_dropped = False
-    void = VOIDS.get(labels.dtype.name, 0)
-    if void in numbers:
-        if void == 255 and len(numbers) == 255:
-            raise UserError(
-                f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
-                'Save it with 16 bits'
-            )
-        if numbers == {void}:
-            raise UserError(
-                f'{map_file} has no number but {void}, the background. Give objects 1 to {void - 1}'
-            )
-        is_void_dropped = void - 1 not in numbers
+    found = find_numbers(labels, map_file)
     check_edges(labels, map_file)
-    if is_void_dropped:
-        numbers.discard(void)
-    objects = []
-    scattered = []
-    num_regions = 0
-    for number in sorted(numbers):
-        pixels = (labels == number).view(np.uint8)
-        mask = coco_mask.encode(pixels)
-        box = coco_mask.toBbox(mask).tolist()
-        objects.append(
-            ReadObject(
-                class_name=name,
-                box=Box(*box),
-                area=int(coco_mask.area(mask)),
-                mask=Rle(mask['size'], mask['counts'].decode()),
-            )
-        )
-        x, y, width, height = map(int, box)
-        regions = measure_regions(pixels[y : y + height, x : x + width])
-        num_regions += regions.number
-        if regions.are_far_apart:
-            scattered.append(f'{map_file} number {number}')
+    instances = [make_instance(labels == number, name) for number in found.objects]
     height, width = labels.shape
     return InstanceMap(
-        annotated=AnnotatedImage(image, (width, height), objects=objects),
+        annotated=AnnotatedImage(
+            image, (width, height), objects=[each.object for each in instances]
+        ),
         file=map_file,
-        numbers=sorted(numbers),
-        num_regions=num_regions,
-        scattered=scattered,
-        is_void_dropped=is_void_dropped,
+        numbers=found.objects,
+        num_regions=sum(each.regions.number for each in instances),
+        scattered=[
+            f'{map_file} number {number}'
+            for number, each in zip(found.objects, instances, strict=True)
+            if each.regions.are_far_apart
+        ],
+        is_void_dropped=found.is_void_dropped,
+    )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers in a map."""
+
+    objects: list[int]  # those of objects, in order
+    is_void_dropped: bool  # whether 255 (65535) is read as background beside them
+
+
+def find_numbers(labels: NDArray[np.integer], map_file: Path) -> Numbers:
+    """Return the numbers of a map.
+
+    Raise a UserError if there is only that of the background, or if there are not enough for the
+    objects.
+    """
+    numbers = set(np.unique(labels).tolist()) - {0}
+    void = VOIDS.get(labels.dtype.name, 0)
+    if void not in numbers:
+        return Numbers(sorted(numbers), is_void_dropped=False)
+    if void == 255 and len(numbers) == 255:
+        raise UserError(
+            f'{map_file} has 8 bits and uses all 255 numbers, which more objects may share. '
+            'Save it with 16 bits'
+        )
+    if numbers == {void}:
+        raise UserError(
+            f'{map_file} has no number but {void}, the background. Give objects 1 to {void - 1}'
+        )
+    is_void_dropped = void - 1 not in numbers
+    objects = numbers - {void} if is_void_dropped else numbers
+    return Numbers(sorted(objects), is_void_dropped)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of a map."""
+
+    object: ReadObject
+    regions: 'Regions'
+
+
+def make_instance(is_object: NDArray[np.bool_], name: str) -> Instance:
+    """Make the object of a class whose pixels are True in a map (height, width), in Fortran's
+    order.
+    """
+    from pycocotools import mask as coco_mask
+
+    pixels = is_object.view(np.uint8)
+    mask = coco_mask.encode(pixels)
+    box = coco_mask.toBbox(mask).tolist()
+    x, y, width, height = map(int, box)
+    return Instance(
+        ReadObject(
+            class_name=name,
+            box=Box(*box),
+            area=int(coco_mask.area(mask)),
+            mask=Rle(mask['size'], mask['counts'].decode()),
+        ),
+        measure_regions(pixels[y : y + height, x : x + width]),
     )
 
 

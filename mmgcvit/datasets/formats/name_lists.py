@@ -74,7 +74,7 @@ def read_label_studio_names(content: Json) -> list[str]:
 def read_text_list(file: Path) -> list[str]:
     """Return the class names in a file with a name on each line, in the order of class indices.
 
-    labelme counts its line ``__ignore__`` as -1, so it is no class. Other programs' ``labels.txt``
+    labelme counts its line ``__ignore__`` as -1, so it is not a class. Other programs' ``labels.txt``
     is not read: it may list images. Numbers before names are left out if they are class indices.
 
     Raises:

@@ -29,9 +29,9 @@ from ..opening import read_sizes
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
-from ..rules.objects import is_rectangle, measure_area
 from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
 from ..rules.rule import make_findings, make_split_findings
+from ..shapes import is_rectangle, measure_area
 from .name_lists import compare_name_lists
 
 # A value in YAML, of which all scalars are read as strings.

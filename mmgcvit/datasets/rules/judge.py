@@ -15,14 +15,14 @@ are left out or kept, notes name them, or the dataset is rejected.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from ...errors import MANY, UserError, format_count
 from ..annotations import Box
 from ..layouts import get_split
 from ..opening import read_sizes
-from ..records import DatasetInfo, ObjectImage, ObjectSplit, Split
+from ..records import AnySplit, DatasetInfo, ObjectImage, ObjectSplit, Split
 from .classes import find_wrong_names
 from .coco import NO_OBJECTS
 from .copies import (
@@ -101,25 +101,12 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     for object_split in dataset.object_splits.values():
         reject_broken(find_corner_boxes(object_split), dataset.place)
     with_masks = dataset.annotation_types[0] == 'masks'
-    findings = [*dataset.findings]
-    readable = {}
-    splits = {}
-    for name, split in dataset.splits.items():
-        unusable = find_unusable_images(split)
-        findings += note_split(unusable.values(), name)
-        split = select_images(split, unusable)
-        if isinstance(split, ObjectSplit):
-            rotated = find_rotated_images(split)
-            findings += note_split(rotated.values(), name)
-            split = select_images(split, rotated)
-        readable[name] = split
-        if isinstance(split, ObjectSplit):
-            repeated = find_repeated_objects(split, with_masks)
-            split = change_objects(split, repeated)
-            wrong = find_wrong_objects(split, with_masks)
-            findings += note_split([*repeated.values(), *wrong.values()], name)
-            split = change_objects(split, wrong)
-        splits[name] = split
+    by_split = {
+        name: judge_split(name, split, with_masks) for name, split in dataset.splits.items()
+    }
+    findings = [*dataset.findings, *(each for own in by_split.values() for each in own.findings)]
+    readable = {name: own.readable for name, own in by_split.items()}
+    splits = {name: own.split for name, own in by_split.items()}
     judged = replace(dataset, splits=splits)
     if with_masks:
         findings += find_box_masks(judged.object_splits)
@@ -127,6 +114,33 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     notes = report_findings(dataset, findings, find_empty(readable, splits))
     reject_broken(find_no_objects(judged), dataset.place)
     return judged.add_notes(notes)
+
+
+@dataclass(frozen=True)
+class JudgedSplit:
+    """A split without what breaks rules."""
+
+    readable: Split  # without images that cannot be used
+    split: Split  # also without objects that break a rule
+    findings: list[Finding]
+
+
+def judge_split(name: str, split: Split, with_masks: bool) -> JudgedSplit:
+    """Return a split of a folder without images and objects that break a rule.
+
+    Masks are judged only ``with_masks``.
+    """
+    unusable = find_unusable_images(split)
+    readable = select_images(split, unusable)
+    if not isinstance(readable, ObjectSplit):
+        return JudgedSplit(readable, readable, note_split(unusable.values(), name))
+    rotated = find_rotated_images(readable)
+    upright = select_images(readable, rotated)
+    repeated = find_repeated_objects(upright, with_masks)
+    single = change_objects(upright, repeated)
+    wrong = find_wrong_objects(single, with_masks)
+    found = [*unusable.values(), *rotated.values(), *repeated.values(), *wrong.values()]
+    return JudgedSplit(upright, change_objects(single, wrong), note_split(found, name))
 
 
 def judge_together(dataset: DatasetInfo, *, pseudo_labels: bool = False) -> DatasetInfo:
@@ -179,8 +193,7 @@ def check_has_corrected(dataset: DatasetInfo, train: Split) -> None:
         raise UserError(
             f'{dataset.place}: nobody has corrected the labels of '
             f'{format_count(num_images, "training image")}, which {" and ".join(dataset.models)} '
-            f'made. '
-            f'{UNCORRECTED.remedy}'
+            f'made. {UNCORRECTED.remedy}'
         )
 
 
@@ -241,7 +254,7 @@ def count_gain(image: ObjectImage) -> int:
     return gain
 
 
-def select_images(split: Split, found: ImageFindings) -> Split:
+def select_images(split: AnySplit, found: ImageFindings) -> AnySplit:
     """Return a split without the images that are left out by the effects of the rules they break."""
     left_out = {index for index, finding in found.items() if finding.rule.in_folder in LEAVING_OUT}
     return split.select(set(range(len(split.images))) - left_out)
@@ -268,18 +281,29 @@ def change_objects(split: ObjectSplit, found: ObjectFindings) -> ObjectSplit:
     return replace(split, images=images)
 
 
-def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> str:
-    """Return which objects or images are lacking, for example 'object of val', or ''.
+@dataclass(frozen=True)
+class Lacking:
+    """What a split has none of."""
+
+    unit: str  # 'image' or 'object'
+    split: str
+
+    def __str__(self) -> str:
+        return f'{self.unit} of {self.split}'
+
+
+def find_empty(before: Mapping[str, Split], after: Mapping[str, Split]) -> Lacking | None:
+    """Return which objects or images are lacking, or None.
 
     A split lacks objects if it had some before and has none now, and images if it has none now.
     """
     for name, split in after.items():
         had_objects = isinstance(before[name], ObjectSplit) and before[name].objects
         if isinstance(split, ObjectSplit) and had_objects and not split.objects:
-            return f'object of {name}'
+            return Lacking('object', name)
         if not split.images:
-            return f'image of {name}'
-    return ''
+            return Lacking('image', name)
+    return None
 
 
 def find_no_objects(dataset: DatasetInfo) -> list[Finding]:
@@ -293,13 +317,15 @@ def find_no_objects(dataset: DatasetInfo) -> list[Finding]:
     return []
 
 
-def report_findings(dataset: DatasetInfo, findings: Sequence[Finding], empty: str) -> list[str]:
+def report_findings(
+    dataset: DatasetInfo, findings: Sequence[Finding], empty: Lacking | None
+) -> list[str]:
     """Return notes about what is left out, or read with a note.
 
     Args:
         dataset: The dataset as a reader has read it.
         findings: What breaks rules.
-        empty: What is lacking (:func:`find_empty`), or ''.
+        empty: What is lacking (:func:`find_empty`), or None.
 
     Raises:
         UserError: More than a tenth of the images or of the objects of a split is left out, or a

@@ -4,16 +4,20 @@ Functions that look for them return a dict of findings by the places of the obje
 the image in its split, and that of the object in its image.
 """
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import mul
+from pathlib import Path
 
-import numpy as np
-
-from ..annotations import Box, Edges, LabelledObject, Mask, Polygon, Rle, Size, Unusable
+from ..annotations import Box, Edges, LabelledObject, Mask, Rle, Size, Unusable
 from ..records import ObjectImage, ObjectSplit
+from ..shapes import (
+    decode_counts,
+    fill_of_box,
+    is_polygon,
+    is_rectangle,
+    measure_list,
+)
 from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule, make_folder_note
 
 Place = tuple[int, int]  # the index of an image in its split, and of an object in its image
@@ -28,9 +32,6 @@ MIN_MASK_AREA = 1  # in square pixels, of all polygons of a mask together
 BOX_DECIMALS = 1  # computed boxes are not exact: those that are equal after rounding are one
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MAX_AREA_ERROR = 0.01  # relative, by which an area may differ from that of its box
-# The corners of a rectangle may be wrong by a pixel, or by this part of its diagonal.
-MIN_RECTANGLE_ERROR = 1.0
-MAX_RECTANGLE_ERROR = 0.01
 MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
@@ -196,22 +197,24 @@ def find_crowd_masks(splits: Mapping[str, ObjectSplit]) -> dict[str, dict[Place,
     """Return the ignored objects with RLE, by split: they are crowds or, if no object is of another
     kind, objects that CVAT's brush has drawn.
     """
-
-    def is_crowd_mask(each: LabelledObject) -> bool:
-        return each.has_rle and each.is_crowd
-
     objects = [each for split in splits.values() for _, each in split.iter_objects()]
     rule = BRUSH_MASKS if all(map(is_crowd_mask, objects)) else CROWD_MASKS
+    return {
+        name: find_in_objects(split, partial(check_crowd_mask, rule, split.annotation_file))
+        for name, split in splits.items()
+    }
 
-    def find(split: ObjectSplit) -> dict[Place, Finding]:
-        def check(image: ObjectImage, each: LabelledObject) -> Finding | None:
-            if not is_crowd_mask(each):
-                return None
-            return Finding(rule, f'{split.annotation_file} {each.place}')
 
-        return find_in_objects(split, check)
+def is_crowd_mask(each: LabelledObject) -> bool:
+    """Return whether an object is a crowd whose mask is RLE."""
+    return each.has_rle and each.is_crowd
 
-    return {name: find(split) for name, split in splits.items()}
+
+def check_crowd_mask(
+    rule: Rule, file: Path | None, image: ObjectImage, each: LabelledObject
+) -> Finding | None:
+    """Return a finding of ``rule`` if an object in an annotation file is a crowd mask."""
+    return Finding(rule, f'{file} {each.place}') if is_crowd_mask(each) else None
 
 
 def find_corner_boxes(split: ObjectSplit) -> list[Finding]:
@@ -258,11 +261,6 @@ def is_corner_box(each: LabelledObject) -> bool:
     return is_area_of_corners and not is_area
 
 
-def is_polygon(polygon: Polygon) -> bool:
-    """Return whether a list of coordinates has three points or more."""
-    return len(polygon) >= 6 and len(polygon) % 2 == 0
-
-
 def are_close(edges: Edges, others: Edges) -> bool:
     """Return whether edges differ by at most the pixels of :data:`MAX_DIFFERENCE`."""
     return all(
@@ -275,26 +273,6 @@ def are_turned_rectangles(masks: Sequence[Mask | Unusable | None]) -> bool:
     if not masks or not all(map(is_rectangle, masks)):
         return False
     return any(isinstance(mask, Sequence) and fill_of_box(mask[0]) < MIN_FILLED for mask in masks)
-
-
-def is_rectangle(mask: Mask | Unusable | None) -> bool:
-    """Return whether a mask is a single polygon with the corners of a rectangle, in any rotation."""
-    if not isinstance(mask, Sequence) or len(mask) != 1 or len(mask[0]) != 8:
-        return False
-    corners = np.reshape(mask[0], (4, 2))
-    diagonals = corners[2] - corners[0], corners[3] - corners[1]
-    lengths = [float(np.hypot(*diagonal)) for diagonal in diagonals]
-    tolerance = max(MIN_RECTANGLE_ERROR, MAX_RECTANGLE_ERROR * max(lengths))
-    centres_differ = np.abs(corners[0] + corners[2] - corners[1] - corners[3]).max() / 2
-    return centres_differ <= tolerance and abs(lengths[0] - lengths[1]) <= tolerance
-
-
-def fill_of_box(polygon: Polygon) -> float:
-    """Return the part of its enclosing box that a polygon fills, 1 for one without area."""
-    x = polygon[::2]
-    y = polygon[1::2]
-    area = (max(x) - min(x)) * (max(y) - min(y))
-    return measure_area(polygon) / area if area else 1.0
 
 
 def find_box_masks(splits: Mapping[str, ObjectSplit]) -> list[Finding]:
@@ -404,41 +382,3 @@ def is_box_mask(each: LabelledObject) -> bool:
     return (
         len(corners) == 4 and measure_list(polygon) > MIN_FILLED * each.box.width * each.box.height
     )
-
-
-def measure_area(polygon: Polygon) -> float:
-    """Return the area of a polygon [x1, y1, x2, y2, ...]."""
-    x, y = np.reshape(polygon, (-1, 2)).T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def measure_list(polygon: list[float]) -> float:
-    """Return the area of a polygon as :func:`measure_area` does, without NumPy, whose calls take
-    longer than the sums over the few points of most polygons.
-    """
-    x = polygon[::2]
-    y = polygon[1::2]
-    area = sum(map(mul, x, y[1:] + y[:1])) - sum(map(mul, y, x[1:] + x[:1]))
-    return abs(area) / 2
-
-
-def decode_counts(text: str) -> list[int]:
-    """Decode the counts of COCO's compressed RLE. Return an empty list if the text is invalid.
-
-    pycocotools does not check the text, and may read beyond its end. A character has five bits,
-    and a sixth that says whether more follow. From the fourth count on, differences from the count
-    two before are stored.
-    """
-    # No image needs a number of more than 12 characters.
-    if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
-        return []
-    counts = []
-    for number in re.findall('[P-o]*[0-O]', text):
-        codes = [ord(character) - 48 for character in number]
-        value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
-        if codes[-1] & 0x10:  # the sign
-            value -= 1 << 5 * len(codes)
-        if len(counts) > 2:
-            value += counts[-2]
-        counts.append(value)
-    return counts

@@ -172,5 +172,5 @@ def format_findings(findings: Iterable[Finding]) -> list[str]:
 def reject_broken(findings: Iterable[Finding], place: str = '') -> None:
     """Raise a UserError for what breaks a rule with the effect REJECTED, if anything does."""
     rejected = [each for each in findings if each.rule.in_folder is FolderEffect.REJECTED]
-    for issue in make_issues(rejected, place):
-        raise UserError(issue.format())
+    if rejected:
+        raise UserError(make_issues(rejected, place)[0].format())
