@@ -4,6 +4,7 @@ gain by it on images on which they were not chosen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,20 @@ NUM_RESAMPLES = 100
 SEED = 0
 # The number of detections, and how many of them are right, in one or several rows
 Counts = NDArray[np.int64]  # (..., 2)
+FOUND = 0
+RIGHT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Random draws of as many of n images as there are, with repeats."""
+
+    weights: NDArray[np.int64]  # (r, n), how often each image is in each of r draws
+
+    @cached_property
+    def is_left_out(self) -> NDArray[np.int64]:
+        """(r, n), 1 for the images that a draw leaves out."""
+        return (self.weights == 0).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,45 +75,39 @@ def choose_thresholds(curves: DetectionCurves, classes: Sequence[str]) -> ScoreT
         return None
     single = curves.overall.rounded_threshold
     num_images = len(curves.matches[0].num_objects)
-    weights = draw_resamples(num_images)
-    is_left_out = (weights == 0).astype(np.int64)
+    resamples = draw_resamples(num_images)
     # At the single threshold, of all classes: in each image, and in those that are left out
     by_image = sum(matches.count_images_at(single) for matches in curves.matches)
-    left_out = (is_left_out @ by_image).sum(0)
+    left_out = (resamples.is_left_out @ by_image).sum(0)
     objects_by_image = sum(matches.num_objects for matches in curves.matches)
-    objects_left_out = int((is_left_out @ objects_by_image).sum())
+    objects_left_out = int((resamples.is_left_out @ objects_by_image).sum())
+    overall = np.array(curves.overall.count_at(single))
     by_class = {}
     for name, curve, matches in zip(classes, curves.by_class, curves.matches, strict=True):
         if curve.num_objects < MIN_OBJECTS or curve.f1.max(initial=0) < MIN_F1:
             continue
-        trial = try_own_threshold(matches, single, weights)
+        trial = try_own_threshold(matches, single, resamples)
         change_left_out = (trial.own - trial.single).sum(0)
         own = curve.rounded_threshold
         change = np.subtract(curve.count_at(own), curve.count_at(single))
-        overall = np.array(curves.overall.count_at(single))
-        if (
-            trial.compute_gain() > 0
-            and is_harmless(change_left_out, left_out, objects_left_out)
-            and is_harmless(change, overall, curves.overall.num_objects)
-        ):
+        is_better = trial.compute_gain() > 0
+        is_harmless_elsewhere = is_harmless(change_left_out, left_out, objects_left_out)
+        is_harmless_here = is_harmless(change, overall, curves.overall.num_objects)
+        if is_better and is_harmless_elsewhere and is_harmless_here:
             by_class[name] = own
     return ScoreThresholds(single, by_class)
 
 
-def draw_resamples(num_images: int) -> NDArray[np.int64]:
-    """Draw as many images as there are, with repeats. Return how often each is in each resample,
-    (resamples, images).
-    """
+def draw_resamples(num_images: int) -> Resamples:
+    """Draw the images for :data:`NUM_RESAMPLES` resamples."""
     generator = np.random.default_rng(SEED)
     shares = np.full(num_images, 1 / num_images)
-    return generator.multinomial(num_images, shares, size=NUM_RESAMPLES)
+    return Resamples(generator.multinomial(num_images, shares, size=NUM_RESAMPLES))
 
 
-def try_own_threshold(matches: ClassMatches, single: float, weights: NDArray[np.int64]) -> Trial:
-    """Choose a threshold on the images of each resample, and count in the images left out.
-
-    ``weights``, (r, n), is how often each of n images is in each of r resamples.
-    """
+def try_own_threshold(matches: ClassMatches, single: float, resamples: Resamples) -> Trial:
+    """Choose a threshold on the images of each resample, and count in the images left out."""
+    weights = resamples.weights
     order = np.argsort(-matches.scores, kind='stable')
     scores = matches.scores[order]
     images = matches.images[order]
@@ -119,17 +128,16 @@ def try_own_threshold(matches: ClassMatches, single: float, weights: NDArray[np.
             threshold = np.append(scores[last], 0)[best : best + 2].mean()
         is_kept = (weight_of_each == 0) & (scores >= threshold)
         own[row] = is_kept.sum(), (is_kept & is_correct).sum()
-    is_left_out = (weights == 0).astype(np.int64)
     return Trial(
         own=own,
-        single=is_left_out @ matches.count_images_at(single),
-        num_objects=is_left_out @ matches.num_objects,
+        single=resamples.is_left_out @ matches.count_images_at(single),
+        num_objects=resamples.is_left_out @ matches.num_objects,
     )
 
 
 def compute_f1(counts: Counts, num_objects: NDArray[np.int64] | int) -> NDArray[np.float64]:
     """Return F1, (...), 0 without objects and detections."""
-    return 2 * counts[..., 1] / np.maximum(counts[..., 0] + num_objects, 1)
+    return 2 * counts[..., RIGHT] / np.maximum(counts[..., FOUND] + num_objects, 1)
 
 
 def is_harmless(change: Counts, counts: Counts, num_objects: int) -> bool:
@@ -139,8 +147,8 @@ def is_harmless(change: Counts, counts: Counts, num_objects: int) -> bool:
     """
     # (right + new right) / (detections + new detections + objects) >= right / (detections +
     # objects), in integers, which do not round
-    total = counts[0] + num_objects
-    return bool(change[1] * total >= counts[1] * change[0])
+    total = counts[FOUND] + num_objects
+    return bool(change[RIGHT] * total >= counts[RIGHT] * change[FOUND])
 
 
 @dataclass(frozen=True)

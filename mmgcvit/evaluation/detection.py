@@ -252,7 +252,7 @@ def convert_objects(objects: InstanceData, classes: Sequence[str]) -> Detections
 def count_rows(matrix: ConfusionMatrix) -> NDArray[np.int64]:
     """Return by what the rows of a drawn confusion matrix are divided, (classes + 1,).
 
-    The last row, the false detections, is no share of anything. Divided by its own sum, a single
+    The last row, the false detections, is not a share of anything. Divided by its own sum, a single
     false detection would be darkest.
     """
     objects = matrix.ground_truths

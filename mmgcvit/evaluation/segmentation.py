@@ -24,7 +24,7 @@ class SegmentationEvaluation(CountedEvaluation[Segmentation]):
     """The score of an image is the mean IoU of the classes in both segmentation maps, or 1 if there
     are no labelled pixels.
 
-    Labels in the ground truth that are no class index, such as 255, do not count.
+    Labels in the ground truth that are not class indices, such as 255, do not count.
     """
 
     task = SEGMENTATION

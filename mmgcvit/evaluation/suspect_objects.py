@@ -34,59 +34,80 @@ def find_suspect_objects(
     detections = drop_ignored(ground_truth, prediction)
     thresholds = np.array(list(score_thr_by_class.values()))
     is_sure = detections.scores >= thresholds[detections.labels]  # (m,)
-    overlaps = Overlaps(ground_truth, detections)
+    overlaps = Overlaps(ground_truth, detections, is_sure)
     given = []
     suspects = []
     misplaced = []
     for index, label in enumerate(ground_truth.labels.tolist()):
-        size = compute_area(ground_truth.boxes[index])
-        box = round_box(ground_truth.boxes[index])
-        own = overlaps.find_best(overlaps.is_on[index] & overlaps.is_same[index])
-        other = overlaps.find_best(overlaps.is_on[index] & ~overlaps.is_same[index] & is_sure)
-        beside = overlaps.find_best(overlaps.is_beside[index] & overlaps.is_same[index] & is_sure)
-        is_near = overlaps.iou[index] >= NEAR_IOU
-        given.append(GivenLabel(label, size))
-        if other.score > max(own.score, beside.score):
-            suspects.append(
-                Suspect(
-                    kind=Kind.SWAPPED,
-                    given=label,
-                    found=int(detections.labels[other.index]),
-                    given_score=own.score,
-                    found_score=other.score,
-                    size=size,
-                    given_box=box,
-                    found_box=round_box(detections.boxes[other.index]),
-                )
-            )
-        elif beside.score > own.score:
-            misplaced.append(beside.index)
-            suspects.append(
-                Suspect(
-                    kind=Kind.MISPLACED,
-                    given=label,
-                    found=label,
-                    given_score=own.score,
-                    found_score=beside.score,
-                    size=size,
-                    given_box=box,
-                    found_box=round_box(detections.boxes[beside.index]),
-                )
-            )
-        elif not (is_near & is_sure).any():
-            suspects.append(
-                Suspect(
-                    kind=Kind.EXTRA,
-                    given=label,
-                    found=None,
-                    given_score=overlaps.find_best(is_near).score,
-                    found_score=0.0,
-                    size=size,
-                    given_box=box,
-                )
-            )
+        given.append(GivenLabel(label, compute_area(ground_truth.boxes[index])))
+        contradiction = contradict(index, ground_truth, detections, overlaps)
+        if contradiction is None:
+            continue
+        suspects.append(contradiction.suspect)
+        if contradiction.moved is not None:
+            misplaced.append(contradiction.moved)
     suspects += find_missing(detections, is_sure, overlaps, misplaced)
     return ImageLabels(given, suspects)
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """What detections say against the label of an object."""
+
+    suspect: Suspect
+    moved: int | None = None  # the index of the detection of the object, if its label is misplaced
+
+
+def contradict(
+    index: int, ground_truth: Detections, detections: Detections, overlaps: 'Overlaps'
+) -> Contradiction | None:
+    """Return what detections say against the label of the object with this index, or None."""
+    label = int(ground_truth.labels[index])
+    size = compute_area(ground_truth.boxes[index])
+    box = round_box(ground_truth.boxes[index])
+    is_same = overlaps.is_same[index]
+    own = overlaps.find_best(overlaps.is_on[index] & is_same)
+    other = overlaps.find_best(overlaps.is_on[index] & ~is_same & overlaps.is_sure)
+    beside = overlaps.find_best(overlaps.is_beside[index] & is_same & overlaps.is_sure)
+    is_near = overlaps.iou[index] >= NEAR_IOU
+    if other.score > max(own.score, beside.score):
+        return Contradiction(
+            Suspect(
+                kind=Kind.SWAPPED,
+                given=label,
+                found=int(detections.labels[other.index]),
+                given_score=own.score,
+                found_score=other.score,
+                size=size,
+                given_box=box,
+                found_box=round_box(detections.boxes[other.index]),
+            )
+        )
+    if beside.score > own.score:
+        suspect = Suspect(
+            kind=Kind.MISPLACED,
+            given=label,
+            found=label,
+            given_score=own.score,
+            found_score=beside.score,
+            size=size,
+            given_box=box,
+            found_box=round_box(detections.boxes[beside.index]),
+        )
+        return Contradiction(suspect, moved=beside.index)
+    if (is_near & overlaps.is_sure).any():
+        return None
+    return Contradiction(
+        Suspect(
+            kind=Kind.EXTRA,
+            given=label,
+            found=None,
+            given_score=overlaps.find_best(is_near).score,
+            found_score=0.0,
+            size=size,
+            given_box=box,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -100,8 +121,11 @@ class Best:
 class Overlaps:
     """How n labels and m detections overlap."""
 
-    def __init__(self, ground_truth: Detections, detections: Detections):
+    def __init__(
+        self, ground_truth: Detections, detections: Detections, is_sure: NDArray[np.bool_]
+    ):
         self.scores = detections.scores
+        self.is_sure = is_sure  # (m,), which detections contradict labels
         self.iou = compute_iou(ground_truth.boxes, detections.boxes)  # (n, m)
         self.is_same = ground_truth.labels[:, None] == detections.labels  # of one class
         self.is_on = self.iou >= MIN_IOU

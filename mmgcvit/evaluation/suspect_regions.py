@@ -46,53 +46,17 @@ def find_suspect_regions(
     suspects = []
     misplaced = []
     for region in iter_regions(labels, classes):
-        shares = count_shares(predicted[region.mask], num_classes)
-        own = float(shares[region.label])
-        none = float(shares[list(background)].sum())
-        shares[[region.label, *background]] = 0
-        other = int(shares.argmax())
         given.append(GivenLabel(region.label, region.size))
+        predictions = measure_predictions(
+            predicted[region.mask], region.label, background, num_classes
+        )
         moved = find_moved(region, labels, found_regions)
-        if shares[other] > own and shares[other] >= none:
-            suspects.append(
-                Suspect(
-                    kind=Kind.SWAPPED,
-                    given=region.label,
-                    found=other,
-                    given_score=own,
-                    found_score=float(shares[other]),
-                    size=region.size,
-                    given_box=region.box,
-                    found_box=region.box,
-                )
-            )
-        elif moved is not None:
+        suspect = contradict(region, predictions, moved)
+        if suspect is None:
+            continue
+        suspects.append(suspect)
+        if suspect.kind is Kind.MISPLACED:
             misplaced.append(moved)
-            iou = compute_iou(region, moved)
-            suspects.append(
-                Suspect(
-                    kind=Kind.MISPLACED,
-                    given=region.label,
-                    found=region.label,
-                    given_score=iou,
-                    found_score=1 - iou,
-                    size=region.size,
-                    given_box=region.box,
-                    found_box=moved.box,
-                )
-            )
-        elif none > own:
-            suspects.append(
-                Suspect(
-                    kind=Kind.EXTRA,
-                    given=region.label,
-                    found=None,
-                    given_score=1 - none,
-                    found_score=0.0,
-                    size=region.size,
-                    given_box=region.box,
-                )
-            )
     for found in found_regions:
         share = float(np.isin(labels[found.mask], list(background)).mean())
         if share >= 0.5 and not any(found is moved for moved in misplaced):
@@ -108,6 +72,72 @@ def find_suspect_regions(
                 )
             )
     return ImageLabels(given, suspects)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What is predicted for the pixels of a region, as shares of them."""
+
+    own: float  # the class of the region
+    background: float
+    other: int  # the class of the other ones that has the largest share
+    other_share: float
+
+
+def measure_predictions(
+    predicted: NDArray[np.integer[Any]], label: int, background: Collection[int], num_classes: int
+) -> Predictions:
+    """Return what is predicted (n,) for the pixels of a region of the class ``label``."""
+    shares = count_shares(predicted, num_classes)
+    own = float(shares[label])
+    none = float(shares[list(background)].sum())
+    shares[[label, *background]] = 0
+    other = int(shares.argmax())
+    return Predictions(own, none, other, float(shares[other]))
+
+
+def contradict(region: Region, predictions: Predictions, moved: Region | None) -> Suspect | None:
+    """Return what predictions say against the label of a region, or None.
+
+    ``moved`` is the found region beside it that may be its own.
+    """
+    if (
+        predictions.other_share > predictions.own
+        and predictions.other_share >= predictions.background
+    ):
+        return Suspect(
+            kind=Kind.SWAPPED,
+            given=region.label,
+            found=predictions.other,
+            given_score=predictions.own,
+            found_score=predictions.other_share,
+            size=region.size,
+            given_box=region.box,
+            found_box=region.box,
+        )
+    if moved is not None:
+        iou = compute_iou(region, moved)
+        return Suspect(
+            kind=Kind.MISPLACED,
+            given=region.label,
+            found=region.label,
+            given_score=iou,
+            found_score=1 - iou,
+            size=region.size,
+            given_box=region.box,
+            found_box=moved.box,
+        )
+    if predictions.background > predictions.own:
+        return Suspect(
+            kind=Kind.EXTRA,
+            given=region.label,
+            found=None,
+            given_score=1 - predictions.background,
+            found_score=0.0,
+            size=region.size,
+            given_box=region.box,
+        )
+    return None
 
 
 def iter_regions(label_map: NDArray[np.integer[Any]], classes: Collection[int]) -> Iterator[Region]:
