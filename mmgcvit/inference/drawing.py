@@ -32,7 +32,7 @@ BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
 FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # Colours are chosen among those whose red, green and blue are multiples of this number. In CIELAB,
-# their lightness is neither that of dark nor that of bright pictures, and they are no greys.
+# their lightness is neither that of dark nor that of bright pictures, and they are not greys.
 COLOUR_STEP = 17
 LIGHTNESS = (35, 95)
 MIN_CHROMA = 30

@@ -61,7 +61,7 @@ def load(
     Raises:
         UserError: The config, checkpoint or device does not exist, the task of the config is not
             supported, or ``score_thr`` is invalid, names a class that the model does not have, or
-            is set for a model that is no detector.
+            is set for a model that is not a detector.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
     files = find_model_files(config, checkpoint)

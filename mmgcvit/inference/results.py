@@ -256,7 +256,7 @@ class Segmentation(Prediction):
 def make_segmentation(label_map: NDArray[np.integer[Any]], classes: Sequence[str]) -> Segmentation:
     """Find the classes and areas of a segmentation map.
 
-    Labels that are no class index, such as 255, are left out.
+    Labels that are not class indices, such as 255, are left out.
     """
     labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
     order = np.argsort(-areas, kind='stable')

@@ -12,6 +12,8 @@ from pycocotools.cocoeval import COCOeval
 from mmgcvit import mmdet_fixes
 from mmgcvit.errors import UserError
 
+from ..coco import make_annotation, make_content, make_image
+
 
 @given(
     st.lists(
@@ -29,22 +31,21 @@ def test_a_summary_has_the_scores_of_pycocotools(objects):
     truths = []
     found = []
     for number, (label, side, shift, percent) in enumerate(objects, start=1):
-        common = {'id': number, 'image_id': 1 + number % 2, 'category_id': label, 'iscrowd': 0}
+        image = 1 + number % 2
         left = 200 * number
-        box = {'bbox': [left, 0, side, side], 'area': side**2}
-        truths.append({**common, **box})
-        box = {'bbox': [left + shift, 0, side, side], 'area': side**2}
-        found.append({**common, **box, 'score': percent / 100})
+        box = [left, 0, side, side]
+        truths.append(make_annotation(number, image, label, box, iscrowd=0))
+        box = [left + shift, 0, side, side]
+        score = percent / 100
+        found.append(make_annotation(number, image, label, box, iscrowd=0, score=score))
     stats = []
     for evaluation_type in (COCOeval, mmdet_fixes.UnlimitedCOCOeval):
         coco = []
         for annotations in (truths, found):
             api = COCO()
-            api.dataset = {
-                'images': [{'id': 1}, {'id': 2}],
-                'categories': [{'id': 0}, {'id': 1}],
-                'annotations': deepcopy(annotations),
-            }
+            images = [make_image(number, f'{number}.jpg', 4000, 200) for number in (1, 2)]
+            classes = {'first': 0, 'second': 1}
+            api.dataset = make_content(images, deepcopy(annotations), classes)
             api.createIndex()
             coco.append(api)
         evaluation = evaluation_type(*coco, 'bbox')

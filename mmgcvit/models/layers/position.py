@@ -32,7 +32,7 @@ class PositionTable(nn.Module):
     table of another grid is resized when it is loaded, each column as an image. The metadata of
     torch's state dicts have the grid. Where they are lost, as in safetensors and in this package's
     reading of files, a table with as many rows as this one's is taken to have the same grid, and
-    any other to have a square one; loading fails if its number of rows is no square.
+    any other to have a square one; loading fails if its number of rows is not a square.
     """
 
     def __init__(self, grid: Size):
