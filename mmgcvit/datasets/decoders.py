@@ -120,4 +120,5 @@ def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
         return True
     upright = Image.fromarray(stored)
     upright.getexif()[ExifTags.Base.Orientation] = orientation
-    return np.array_equal(rotated, ImageOps.exif_transpose(upright))
+    expected = np.asarray(ImageOps.exif_transpose(upright))
+    return rotated is not None and np.array_equal(rotated, expected)

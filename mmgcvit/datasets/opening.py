@@ -143,7 +143,8 @@ def count_pages(image: Image.Image) -> int:
         return num_frames
     with decoder_errors():
         begin = image.tell()
-        kinds = [page.tag_v2.get(NEW_SUBFILE_TYPE, 0) for page in ImageSequence.Iterator(image)]
+        pages = ImageSequence.Iterator(image)  # of one object, whose tags are those of the page
+        kinds = [getattr(page, 'tag_v2', {}).get(NEW_SUBFILE_TYPE, 0) for page in pages]
         num_pages = sum(not kind & (SMALLER_COPY | MASK) for kind in kinds)
         image.seek(begin)
     return num_pages

@@ -64,7 +64,7 @@ def decode_counts(text: str) -> list[int]:
     # No image needs a number of more than 12 characters.
     if not re.fullmatch('([P-o]{0,11}[0-O])*', text):
         return []
-    counts = []
+    counts: list[int] = []
     for number in re.findall('[P-o]*[0-O]', text):
         codes = [ord(character) - 48 for character in number]
         value = sum((code & 0x1F) << 5 * i for i, code in enumerate(codes))
