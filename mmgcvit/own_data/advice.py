@@ -72,7 +72,7 @@ def advise(plan: Plan, sizes: Sequence[Size]) -> Advice:
             '(estimate). --size mini takes minutes'
         )
     notes += describe_mirroring(plan)
-    if plan.template.sees_square and not head['whole']:
+    if plan.template.sees_square and not head.whole:
         notes += find_wide_images(sizes)
     side = round(median(map(min, sizes)))
     # For objects, their sizes decide.

@@ -76,3 +76,8 @@ class Head:
     def masks(self) -> bool:
         """Whether masks of objects are trained."""
         return self.variables.get('masks', False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a classifier sees all of each image, and not only a square in its centre."""
+        return self.variables.get('whole', False)
