@@ -49,9 +49,8 @@ def average_bands(x: Tensor, number: int) -> Tensor:
     A matrix product is exported for any length; adaptive pooling is not.
     """
     length = x.shape[2]
-    options = {'device': x.device, 'dtype': torch.float32}
-    starts = torch.arange(length, **options)[:, None]
-    edges = torch.arange(number + 1, **options) * (length / number)
+    starts = torch.arange(length, device=x.device, dtype=torch.float32)[:, None]
+    edges = torch.arange(number + 1, device=x.device, dtype=torch.float32) * (length / number)
     ends = torch.minimum(starts + 1, edges[1:])
     overlaps = (ends - torch.maximum(starts, edges[:-1])).clamp(min=0)  # (L, number)
     return x @ (overlaps * (number / length)).to(x.dtype)

@@ -8,7 +8,7 @@ gcvit/convs.py does on CUDA; what is merely faster, as oneDNN on CPUs, is here.
 """
 
 import functools
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +86,7 @@ def choose_linear_kernel(linear_kernel: str | None = None) -> LinearKernel:
             f'env_cfg.linear_kernel is {linear_kernel!r}. Choose one of {", ".join(allowed)}, or '
             "remove it for the faster one by this processor's instruction sets"
         )
-    return linear_kernel
+    return cast(LinearKernel, linear_kernel)
 
 
 @functools.cache

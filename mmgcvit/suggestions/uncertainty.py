@@ -6,7 +6,7 @@ Both are from 0 (certain) to 1. What they are is written at the class of each ta
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ..evaluation.matches import match_objects
 from ..inference.blending import segment_in_tiles
 from ..inference.predictor import Predictor
 from ..inference.results import Classification, Detections
+from ..inference.segmentor import Segmentor
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 
 # Detections with a lower score say nothing about a picture: mmdet's detectors return them anyway.
@@ -129,19 +130,20 @@ class SegmentationMeter(UncertaintyMeter[SegmentedPicture]):
     """
 
     def find(self, image: NDArray[np.uint8]) -> SegmentedPicture:
+        model = cast(Segmentor, self.model)
         sums: list[float] = []
 
         def choose_classes(logits: Tensor) -> Tensor:
             """Choose the classes of some rows of the picture, and measure them too."""
             sums.append(measure_pixels(logits).sum(dtype=torch.float64).item())
-            return self.model.choose_classes(logits)
+            return model.choose_classes(logits)
 
         height, width = image.shape[:2]
         label_map = segment_in_tiles(
             image,
             side=self.model.tiles or max(height, width),
             tiles_per_batch=self.model.tiles_per_batch,
-            compute_logits=self.model.compute_logits,
+            compute_logits=model.compute_logits,
             choose_classes=choose_classes,
         )
         return SegmentedPicture(label_map, sum(sums) / (height * width))
