@@ -37,6 +37,7 @@ CV2_INTERPOLATION = {
 # What training reads: formats by Pillow's names, and the longer side / the shorter side.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF')
 MAX_ASPECT = 320
+MIN_TILE = 32  # in pixels
 MAX_MASK_BYTES = 1 << 30  # the masks of an image are an array if they do not need more
 Shape = tuple[int, int]  # (height, width)
 Arrays = dict[str, NDArray[Any]]  # of floats and ints, by output
@@ -128,7 +129,12 @@ class OnnxPredictor:
         self.reader = reader_type(self.metadata, self.classes, np.array(thresholds, np.float32))
         if tiles is None:
             tiles = json.loads(self.metadata.get('tiles', '0'))
-        self.tiles = tiles
+        is_integer = isinstance(tiles, int | np.integer) and not isinstance(tiles, bool)
+        if not is_integer or (tiles != 0 and tiles < MIN_TILE):
+            raise ValueError(
+                f'tiles={tiles!r}: expected an integer, at least {MIN_TILE} px, or 0 for none'
+            )
+        self.tiles = int(tiles)
 
     def resolve_score_thr(
         self, score_thr: float | Mapping[str, float] | None

@@ -157,8 +157,7 @@ class Predictor(ABC, Generic[P]):
         """
         if not isinstance(images, list | tuple):
             return self([cast(ImageLike, images)], batch_size, tiles)[0]
-        if batch_size < 1:
-            raise UserError(f'batch_size={batch_size}: expected at least 1')
+        batch_size = check_integer('batch_size', batch_size, 1)
         model = self if tiles is None else self.with_tiles(tiles, batch_size)
         predictions = []
         for begin in range(0, len(images), batch_size):
@@ -175,8 +174,7 @@ class Predictor(ABC, Generic[P]):
         """
         if not self.can_tile:
             raise self.make_error_of_tiles()
-        if side and not side >= MIN_TILE:
-            raise UserError(f'tiles={side}: expected at least {MIN_TILE} px')
+        side = 0 if side == 0 else check_integer('tiles', side, MIN_TILE, 'px')
         return replace(self, tiles=side, tiles_per_batch=batch_size)
 
     def with_score_thr(self, score_thr: ScoreThr) -> 'Predictor[P]':
@@ -302,6 +300,15 @@ class Predictor(ABC, Generic[P]):
         """
         records = prediction.make_records(self.list_categories())
         return [{'image_id': image_id, **record} for record in records]
+
+
+def check_integer(name: str, value: object, minimum: int, unit: str = '') -> int:
+    """Return an argument as an int. Raise a UserError if it is not one, or less than a minimum."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or int(cast(int, value)) < minimum:
+        expected = f'an integer, at least {minimum} {unit}'.rstrip()
+        raise UserError(f'{name}={value!r:.40}: expected {expected}')
+    return int(cast(int, value))
 
 
 def check_drawable(prediction: object, image: NDArray[np.uint8], num_classes: int) -> None:

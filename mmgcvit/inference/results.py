@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import MANY, Supervision, UserError, format_count, shorten
 from ..rle import RLE, encode_crop, encode_rle
-from ..thresholds import ScoreThr, ScoreThresholds
+from ..thresholds import ScoreThr, ScoreThresholds, check_range
 from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ class Detections(Prediction):
         """Return the detections with at least this score and, if they are given, of these
         classes. A mapping has scores by class name, and 0 for the classes that it does not name.
 
-        Raise a UserError for a class that the model does not have.
+        Raise a UserError for a class that the model does not have, and for a score that is not a
+        number from 0 to 1.
         """
         if isinstance(score_thr, Mapping):
             thresholds = ScoreThresholds(0.0, score_thr)
@@ -139,9 +140,10 @@ class Detections(Prediction):
             # The dtype of scores, so that a score equal to its threshold is kept
             is_kept = self.scores >= np.array(by_class, np.float32)[self.labels]
         else:
+            check_range('score_thr', score_thr)
             is_kept = self.scores >= score_thr
         if classes is not None:
-            names = [classes] if isinstance(classes, str) else classes
+            names = [classes] if isinstance(classes, str | int) else classes
             is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
         return self.select(is_kept)
 

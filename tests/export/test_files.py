@@ -326,6 +326,9 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     for wrong in (-1, '0.5', True):
         with pytest.raises(ValueError, match=f'score_thr={wrong}: expected a number from 0 to 1'):
             OnnxPredictor(file, score_thr={classes[0]: wrong})
+    for wrong in (-64, 1, '64', 64.5, True):
+        with pytest.raises(ValueError, match=f'tiles={wrong!r}: expected an integer, at least 32'):
+            OnnxPredictor(file, tiles=wrong)
 
 
 def test_the_onnx_predictor_detects_the_same_objects_as_the_package(exported, photo):

@@ -1,6 +1,7 @@
 """A predictor returns what OpenMMLab's test loop predicts, for images of any supported type."""
 
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -106,10 +107,30 @@ def test_thresholds_of_unknown_classes_and_of_other_models_are_rejected(models):
         models['segmentation'].with_score_thr({'tiger': 0.5})
 
 
-@pytest.mark.parametrize('side', [1, -5, math.nan])
-def test_small_tiles_are_rejected(side, models, picture):
-    with pytest.raises(UserError, match=f'tiles={side}: expected at least 32 px'):
+@pytest.mark.parametrize('side', [1, -5, math.nan, '128', 128.5, True, [128]])
+def test_tiles_are_integers_and_not_small(side, models, picture):
+    words = re.escape(f'tiles={side!r}: expected an integer, at least 32 px')
+    with pytest.raises(UserError, match=words):
         models['detection'](picture, tiles=side)
+
+
+def test_tiles_of_numpys_type_are_integers(models, picture):
+    assert models['detection'].with_tiles(np.int64(64), np.int64(2)).tiles == 64
+
+
+@pytest.mark.parametrize('size', [0, '2', 1.5, None, True])
+def test_batches_are_integers_from_1_on(size, models, picture):
+    words = re.escape(f'batch_size={size!r}: expected an integer, at least 1')
+    with pytest.raises(UserError, match=words):
+        models['detection']([picture], batch_size=size)
+
+
+@pytest.mark.parametrize('score_thr', [1.5, -1, math.nan, '0.5', [0.5], None, True])
+def test_detections_are_filtered_by_a_number_from_0_to_1(score_thr, models, picture):
+    """Of NaN, and of a percentage, nothing would be left without a word."""
+    words = re.escape(f'score_thr={score_thr}: expected a number from 0 to 1')
+    with pytest.raises(UserError, match=words):
+        models['detection'](picture).filter(score_thr)
 
 
 def test_an_image_that_fails_is_named_and_does_not_stop_the_others(models):
