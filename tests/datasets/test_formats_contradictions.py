@@ -173,6 +173,21 @@ def test_a_rectangle_that_cvat_has_rotated_is_the_box_that_encloses_it(tmp_path)
     assert unturned.box.values == [20, 27, 60, 10]
     assert 'that CVAT has rotated' in str(dataset)
     assert dataset.annotation_types == ('boxes',)
+    # What is written for the training says nothing of a rotation: it was applied.
+    assert turned.others['attributes'] == {}
+
+
+def test_a_box_with_an_empty_polygon_has_no_mask(tmp_path):
+    """Beside masks it is an object whose mask has no area."""
+    box = {'bbox': [20, 27, 30, 10], 'area': 300, 'segmentation': [[]]}
+    write_coco(tmp_path, [dict(box) for _ in range(12)])
+    dataset = read_folder(tmp_path)
+    assert dataset.annotation_types == ('boxes',)
+    assert {each.mask for each in dataset.splits['train'].objects} == {None}
+    outline = [[2, 2, 30, 4, 20, 30]]
+    masked = [{'bbox': [2, 2, 28, 28], 'area': 300, 'segmentation': outline} for _ in range(20)]
+    write_coco(tmp_path, [box, *masked])
+    assert 'the mask has no area' in str(read_folder(tmp_path))
 
 
 def test_a_rotated_rectangle_beside_masks_is_a_mask(tmp_path):

@@ -398,7 +398,7 @@ class SplitReader:
         class_names = self.match_categories()
         objects: dict[Id, list[LabelledObject]] = {image.id: [] for image in self.content.images}
         sizes = {image.id: image.size for image in self.content.images}
-        have_masks = any(annotation.mask is not None for annotation in self.content.annotations)
+        have_masks = any(has_mask(annotation) for annotation in self.content.annotations)
         findings = self.find_tracks()
         number = 0
         for index, annotation in enumerate(self.content.annotations):
@@ -422,7 +422,7 @@ class SplitReader:
                 class_name=class_names[turned.category_id],
                 box=turned.box,
                 area=turned.area,
-                mask=turned.mask,
+                mask=turned.mask if have_masks else None,
                 is_ignored=flags.is_ignored,
                 is_crowd=flags.is_crowd,
                 others=turned.others,
@@ -541,7 +541,16 @@ def turn_box(
         return annotation
     corners = rotate_box(annotation.box, degrees)
     mask = [corners] if with_mask else None
-    return replace(annotation, box=enclose(corners, size), mask=mask)
+    # The box would be rotated again where it is read again.
+    attributes = {**annotation.others['attributes']}
+    del attributes['rotation']
+    others = {**annotation.others, 'attributes': attributes}
+    return replace(annotation, box=enclose(corners, size), mask=mask, others=others)
+
+
+def has_mask(annotation: CocoAnnotation) -> bool:
+    """Return whether an annotation has a mask. Some tools write a box with an empty polygon."""
+    return annotation.mask is not None and annotation.mask != [[]]
 
 
 def describe_flags(annotation: CocoAnnotation) -> str:
