@@ -267,3 +267,14 @@ def find_rotation(entry: JsonObject) -> float:
     attributes = entry.get('attributes')
     rotation = attributes.get('rotation') if isinstance(attributes, dict) else None
     return parse_rotation(rotation)
+
+
+def remove_rotation(entry: JsonObject) -> JsonObject:
+    """Return the keys of an annotation without the rotation of :func:`find_rotation`."""
+    attributes = entry.get('attributes')
+    if not isinstance(attributes, dict):
+        return entry
+    return {
+        **entry,
+        'attributes': {key: attributes[key] for key in attributes if key != 'rotation'},
+    }

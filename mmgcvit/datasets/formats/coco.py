@@ -37,6 +37,7 @@ from ..coco_content import (
     is_coco,
     parse_content,
     read_json,
+    remove_rotation,
 )
 from ..folders import Folder
 from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
@@ -542,9 +543,7 @@ def turn_box(
     corners = rotate_box(annotation.box, degrees)
     mask = [corners] if with_mask else None
     # The box would be rotated again where it is read again.
-    attributes = {**annotation.others['attributes']}
-    del attributes['rotation']
-    others = {**annotation.others, 'attributes': attributes}
+    others = remove_rotation(annotation.others)
     return replace(annotation, box=enclose(corners, size), mask=mask, others=others)
 
 
