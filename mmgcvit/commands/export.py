@@ -34,6 +34,8 @@ def main(args: Namespace) -> None:
         predictor=model, target=args.target, check=not args.no_check, half=args.half
     )
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
+    if model.weights_limit:
+        print(f'these weights are {model.weights_limit}, as those from which they were trained')
     if model.tiles:
         print(
             'the file predicts whole images. OnnxPredictor cuts them into tiles of '

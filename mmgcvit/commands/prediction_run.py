@@ -136,19 +136,26 @@ class PredictionRun:
                 self.print_summary()
 
     def write(self) -> None:
-        """Write the counts, the JSON files of images, the measurements and the labels."""
+        """Write the counts, the JSON files of images, the measurements and the labels.
+
+        What is in one folder is written even if the disk of the other one is full.
+        """
+        with ExitStack() as at_the_end:
+            if self.labels:
+                at_the_end.callback(self.labels.finish)
+            if self.options.measure:
+                write_objects(
+                    self.outputs.folder / OBJECTS,
+                    self.results.measured,
+                    with_masks=self.results.has_masks,
+                    pixel_size=self.options.pixel_size,
+                )
+            if self.options.write:
+                self.write_predictions()
+
+    def write_predictions(self) -> None:
+        """Write the counts and the JSON files of images."""
         folder = self.outputs.folder
-        if self.labels:
-            self.labels.finish()
-        if self.options.measure:
-            write_objects(
-                folder / OBJECTS,
-                self.results.measured,
-                with_masks=self.results.has_masks,
-                pixel_size=self.options.pixel_size,
-            )
-        if not self.options.write:
-            return
         if self.images:
             content = {'categories': self.categories, 'images': self.results.entries}
             write_json(folder / IMAGES, content)
@@ -169,6 +176,8 @@ class PredictionRun:
                 if self.options.draw:
                     picture = self.model.draw(image, prediction, self.options.with_labels)
                     entry['drawn'] = str(self.outputs.write_picture(path, picture))
+                if self.labels:  # before the records: an image that fails here is skipped whole
+                    self.labels.add(path, (width, height), prediction)
                 if self.options.write:
                     label_map = prediction.get_label_map()
                     if label_map is not None:
@@ -180,8 +189,6 @@ class PredictionRun:
                     # First the image: a signal leaves no record without it.
                     self.results.entries.append(entry)
                     self.results.records += records
-                if self.labels:
-                    self.labels.add(path, (width, height), prediction)
                 self.measure(path, image, prediction)
                 self.count(path, prediction)
                 self.results.sizes[path] = size

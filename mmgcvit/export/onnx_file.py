@@ -125,6 +125,7 @@ def collect_metadata(
         **describe_preprocessing(predictor.pipeline.transforms),
         'config': predictor.config.name,
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
+        'weights_limit': predictor.weights_limit or '',
         **task_export.describe(predictor, graph),
     }
     return {name: encode(value) for name, value in entries.items()}

@@ -18,6 +18,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..checkpoints.fitting import fit_checkpoint
+from ..checkpoints.licences import find_limit_of_model
 from ..checkpoints.reading import read_metadata, resolve_file
 from ..checkpoints.safe_loading import Checkpoint
 from ..config import get_type_name
@@ -56,8 +57,11 @@ def load_model(
     # simultaneously (gh-106905).
     with BUILD_LOCK:
         check_model_keys(files.cfg)
-        details = describe_model(files, checkpoint.source, score_thr)
         meta = checkpoint.content['meta']
+        details = replace(
+            describe_model(files, checkpoint.source, score_thr),
+            weights_limit=find_limit_of_model(checkpoint.source, meta),
+        )
         predictor = build_predictor(files.cfg, files.config, meta, details)
         # Only a built model has the names of its classes.
         if score_thr is not None:
@@ -83,6 +87,7 @@ class ModelDetails:
     tiles: int | None = None
     score_thr: float = Predictor.score_thr
     class_score_thr: Mapping[str, float] = field(default_factory=dict)
+    weights_limit: str | None = None
 
 
 NO_DETAILS = ModelDetails()

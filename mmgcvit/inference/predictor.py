@@ -56,6 +56,7 @@ class Predictor(ABC, Generic[P]):
     palette: list[Colour]  # RGB, for each class
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
+    weights_limit: str | None = None  # what limits their use, such as 'not for commercial use'
     image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
     object_side: int | None = None  # longer side of its objects: nine of ten have it at most
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers

@@ -3,8 +3,10 @@ skipped, faults of the program are not; all rows of objects.csv have the columns
 """
 
 import csv
+import errno
 import struct
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,6 +102,59 @@ def test_faults_of_the_program_are_not_those_of_an_image(error, is_skipped, tmp_
     with nullcontext() if is_skipped else pytest.raises(type(error)), run.skip_errors('a'):
         raise error
     assert run.num_failed == is_skipped
+
+
+class Labels:
+    """The folder of ``--labels``, on a disk that may be full."""
+
+    def __init__(self, is_full):
+        self.is_full = is_full
+        self.is_finished = False
+
+    def finish(self):
+        if self.is_full:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        self.is_finished = True
+
+    def add(self, path, size, prediction):
+        raise UserError('its pixels are rotated by EXIF')
+
+
+@pytest.mark.parametrize('full', ['labels', 'predictions'])
+def test_what_is_on_another_disk_than_the_full_one_is_written(full, tmp_path):
+    labels = Labels(is_full=full == 'labels')
+    model = TiledDetector()
+    model.classes = ['cell']
+    options = PredictOptions()
+    run = PredictionRun(model, ['a'], [], options=options, out_dir=tmp_path, labels=labels)
+    if full == 'predictions':
+        (tmp_path / 'images.json').mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match=r'No space left|directory'):
+        run.write()
+    assert (tmp_path / 'counts.csv').exists() == (full == 'labels')
+    assert labels.is_finished == (full == 'predictions')
+
+
+def test_an_image_whose_labels_cannot_be_written_is_in_no_file(tmp_path, monkeypatch):
+    labels = Labels(is_full=False)
+    options = PredictOptions(draw=False)
+    run = PredictionRun(
+        TiledDetector(), ['a'], [], options=options, out_dir=tmp_path, labels=labels
+    )
+    found = Detections(
+        boxes=np.zeros((0, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        labels=np.zeros(0, int),
+        masks=None,
+        classes=['cell'],
+    )
+    item = (1, 'a', np.zeros((20, 30, 3), np.uint8))
+    outcome = SimpleNamespace(get=lambda name: found)
+    monkeypatch.setattr(run, 'predict_in_batches', lambda items: [(item, outcome)])
+    run.predict_images()
+    assert run.num_failed == 1
+    assert run.results.entries == run.results.records == []
+    assert not run.results.counts
 
 
 def test_a_video_that_cannot_be_written_is_named(film, tmp_path):

@@ -91,6 +91,7 @@ def test_a_published_file_says_its_classes_its_backbone_and_its_limit(
         assert meta['dataset_meta']['classes'] == load(run, device='cpu').classes
         assert meta['settings']['model']['backbone']['type'].endswith('GCViT')
         assert meta.get(LIMIT) == limit
+        assert load(run, target, 'cpu').weights_limit == limit
 
 
 @pytest.mark.parametrize('text', ['[1', '{"a": 1}', '[1, 2]'])

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -466,3 +467,13 @@ def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
     one = exported('gcvit_digits_cls')
     result = run([sys.executable, '-c', program, str(tmp_path), str(one.path)])
     assert int(result.stdout) == one.model(np.zeros((40, 30, 3), np.uint8)).label
+
+
+def test_a_file_says_what_limits_the_use_of_its_weights(exported):
+    """Also that nothing is known to."""
+    model = exported('mask_rcnn_gcvit_digits').model
+    export = find_export(model)
+    graph = export.build_graph(model.network)
+    for limit in (None, 'not for commercial use'):
+        metadata = collect_metadata(export, replace(model, weights_limit=limit), graph)
+        assert metadata['weights_limit'] == (limit or '')
