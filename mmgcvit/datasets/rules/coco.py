@@ -26,7 +26,8 @@ WRONG_FLAGS = Rule(
 )
 # In a folder only repeated ids of images and categories: the reader renumbers all other ids.
 DUPLICATE_IDS = Rule(
-    'repeated ids or category names, or ids that pycocotools cannot store',
+    'repeated ids of images or categories (with a CONFIG also of annotations), repeated category '
+    'names, or ids that pycocotools cannot store',
     'Use ids from 1 on',
     in_folder=FolderEffect.REJECTED,
 )
