@@ -4,7 +4,8 @@ A generator that knows the truth (``formats/made.py``) makes a valid dataset of 
 mutation changes it before it is written, or changes the files of an image, or of all. It names the
 rule that it breaks, or the sentence with which the dataset is rejected before rules are asked, and
 the places where it can occur. ``test_rules.py`` tries each mutation in each split, for each command,
-and fails if a rule, a split, a task or a command has neither a mutation nor a reason.
+and fails if a rule, a split, a task or a command has neither a mutation nor a reason. Folders that
+no format reads are in ``misfits.py``.
 """
 
 import json
