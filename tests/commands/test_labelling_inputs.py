@@ -1,17 +1,22 @@
 """What the commands of the loop of labelling cannot use is named in one sentence, and nothing is
-written: a folder that has labels, names that pictures share, no pictures, another task.
+written: a folder that has labels, names that pictures share, no pictures, another task, other
+classes.
 
-Modules: `mmgcvit/commands/predict.py`, `mmgcvit/commands/suggest.py`, `mmgcvit/commands/train.py`.
+Modules: `mmgcvit/commands/mistakes.py`, `mmgcvit/commands/predict.py`, `mmgcvit/commands/suggest.py`,
+`mmgcvit/commands/train.py`.
 """
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.commands.mistakes import check_classes
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.errors import UserError
 from mmgcvit.own_data.config import make_config
 
 from ..datasets.labelled import FORMATS, OBJECT_FORMATS, OPTIONS, TASKS, write_labels
@@ -148,3 +153,12 @@ def test_a_run_does_not_take_data_of_another_task(label_format, call):
     assert code == 1
     assert 'other does not have the data of the run' in printed
     assert read_all('.') == before
+
+
+@pytest.mark.parametrize('found', [('dog', 'cat'), ('cat', 'cow'), ('cat', 'dog', 'cow')])
+def test_mistakes_are_not_sought_in_data_of_other_classes(found):
+    model = SimpleNamespace(classes=['cat', 'dog'], checkpoint='best.pth')
+    check_classes(model, SimpleNamespace(metainfo={'classes': ('cat', 'dog')}))
+    words = f'best.pth was trained on the 2 classes cat, dog, but the data has the {len(found)} '
+    with pytest.raises(UserError, match=f'{words}classes {", ".join(found)}'):
+        check_classes(model, SimpleNamespace(metainfo={'classes': found}))
