@@ -94,7 +94,7 @@ def attend_by_products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (1, nH, N, M).
     """
     root_scale = math.sqrt(1 / math.sqrt(q.shape[-1]))  # of each side, as in torch
-    scores = (q * root_scale) @ (k.mT * root_scale) + bias
+    scores = (q * root_scale) @ (k * root_scale).transpose(-2, -1) + bias
     return scores.softmax(-1) @ v
 
 
