@@ -73,7 +73,7 @@ def is_transparent_tiff(image: Image.Image, kind: int) -> bool:
     """Return whether a decoded image is a TIFF file of which some pixels are transparent.
 
     ``kind`` is the value of ExtraSamples: :data:`MULTIPLIED_ALPHA` or :data:`SEPARATE_ALPHA`. With
-    another value or none, the fourth band is no transparency.
+    another value or none, the fourth band is not transparency.
     """
     if (image.format, image.mode) != ('TIFF', 'RGBA'):
         return False

@@ -40,7 +40,7 @@ class Mosaic(MMDetMosaic):
         samples = [results, *results['mix_results']]
         numbered = number_objects(samples)
         mosaic = super().transform({**numbered[0], 'mix_results': numbered[1:]})
-        if not self.places:  # by its probability, there is no mosaic
+        if not self.places:  # a mosaic is made with a probability, so not of each image
             return results
         masks = [
             self.place_masks(sample['gt_masks'], place)

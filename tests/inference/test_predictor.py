@@ -127,7 +127,7 @@ def test_batches_are_integers_from_1_on(size, models, picture):
 
 @pytest.mark.parametrize('score_thr', [1.5, -1, math.nan, '0.5', [0.5], None, True])
 def test_detections_are_filtered_by_a_number_from_0_to_1(score_thr, models, picture):
-    """Of NaN, and of a percentage, nothing would be left without a word."""
+    """NaN and a percentage would drop all objects silently."""
     words = re.escape(f'score_thr={score_thr}: expected a number from 0 to 1')
     with pytest.raises(UserError, match=words):
         models['detection'](picture).filter(score_thr)

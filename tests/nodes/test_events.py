@@ -18,22 +18,6 @@ from .ranks import read_state, train_in_forks, train_with_torchrun
 from .table import CASES, KILL, PREEMPTED, TERM, USR1
 
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    """Return a function that gives the state of an uninterrupted run on a number of ranks."""
-    states = {}
-
-    def get(num_ranks):
-        if num_ranks not in states:
-            folder = tmp_path_factory.mktemp('whole') / 'run'
-            for code, output in train_in_forks(num_ranks, folder):
-                assert code == 0, output[-2000:]
-            states[num_ranks] = read_state(folder)
-        return states[num_ranks]
-
-    return get
-
-
 def resume(num_ranks, work_dir, whole):
     """Resume a run, and compare its end with that of an uninterrupted one."""
     for code, output in train_in_forks(num_ranks, work_dir, '--resume'):

@@ -46,21 +46,6 @@ def draw_kills(seed, num_ranks, num_kills):
     return [*kills, ['change', change, 0, KILL, 'rank']]
 
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    """Return a function that gives the state of an uninterrupted run on a number of ranks."""
-    states = {}
-
-    def get(num_ranks):
-        if num_ranks not in states:
-            folder = tmp_path_factory.mktemp('whole') / 'run'
-            assert [code for code, _ in train_in_forks(num_ranks, folder)] == [0] * num_ranks
-            states[num_ranks] = read_state(folder)
-        return states[num_ranks]
-
-    return get
-
-
 def check_ends(ended, kills):
     """Require that each rank was killed, or ends with the reason that another process was."""
     for code, output in ended:

@@ -29,21 +29,10 @@ from sklearn.preprocessing import StandardScaler
 
 from mmgcvit import load
 
-from .small_sets import SETS, write_sets
+from .small_sets import SETS, read_split, write_sets
 
 OURS = 'mini'
 COLUMNS = (OURS, 'logistic regression', 'random forest')
-
-
-def read_split(folder):
-    """Read the images of class folders, and their labels (n,)."""
-    images = []
-    labels = []
-    for label, class_folder in enumerate(sorted(folder.iterdir())):
-        for path in sorted(class_folder.iterdir()):
-            images.append(cv2.imread(str(path)))
-            labels.append(label)
-    return images, np.array(labels)
 
 
 def get_pixels(image):

@@ -197,7 +197,7 @@ def choose_annotation_types(dataset: DatasetInfo, task: str | None) -> DatasetIn
 
     The judge leaves out the objects that have only a box. The dataset is returned unchanged if no
     object has a mask, or if the task is 'detect'. Raise a UserError if fewer objects have one and
-    the task is 'segment', or if all masks are rotated rectangles and there is no task.
+    the task is 'segment', or if all masks are rotated rectangles and no task is given.
     """
     nums_masks = {
         name: sum(each.mask is not None for each in split.objects)
