@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..private_api import get_mkl_branch
 from .base import PyramidBackbone
-from .layers.blocks import nchw_to_nhwc, nhwc_to_nchw
+from .layers.blocks import cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
+from .layers.position import RelativePositionBias
 from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
@@ -50,6 +51,8 @@ def speed_up(model: nn.Module, linear_kernel: LinearKernel | None = None) -> Non
                 # The algebra uses the layer's weight, and would leave out LoRA.
                 if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
                     module.__class__ = AbsorbedShiftAttention
+                if type(module) is RelativePositionBias:
+                    module.__class__ = UnfoldedPositionBias
                 if type(module) is nn.Linear and is_onednn:
                     module.__class__ = OneDNNLinear
 
@@ -104,6 +107,26 @@ def is_onednn_faster() -> bool:
     branch = get_mkl_branch()
     mkl_lacks_avx512 = branch is not None and branch < FIRST_AVX512_BRANCH
     return onednn_has_avx512 and mkl_lacks_avx512
+
+
+class UnfoldedPositionBias(RelativePositionBias):
+    """:class:`RelativePositionBias` whose gradient is summed faster on CPUs.
+
+    The bias is a window that slides over the table: no index, whose gradient torch adds number by
+    number on one thread. Without a gradient the index is faster.
+    """
+
+    def forward(self) -> Tensor:
+        table = self.relative_position_bias_table
+        needs_gradient = torch.is_grad_enabled() and table.requires_grad
+        if not needs_gradient or table.device.type != 'cpu' or is_tracing():
+            return super().forward()
+        h, w = self.window_size
+        grid = table.t().unflatten(1, self.grid)  # (nH, 2h-1, 2w-1)
+        # (nH, query's y, query's x, key's y, key's x), keys in reverse: a larger y or x of the key
+        # is a smaller offset.
+        reversed_bias = grid.unfold(1, h, 1).unfold(2, w, 1)
+        return cast_for_autocast(reversed_bias.flip(-2, -1).flatten(3).flatten(1, 2))
 
 
 class AbsorbedShiftAttention(ShiftAttention):

@@ -5,12 +5,15 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.errors import UserError
 from mmgcvit.models import speed_up
 from mmgcvit.models.layers.lora import LoRALinear
+from mmgcvit.models.layers.position import RelativePositionBias
 from mmgcvit.models.lsa.attention import ShiftAttention
 
 from ..programs import run
@@ -24,6 +27,30 @@ def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
     for length in (2560, 2561):  # 8 * 2560 is MIN_ONEDNN_ELEMENTS
         called = record_operators(lambda length=length: layer(torch.rand(length, 8)))
         assert ('aten::conv2d' in called) == (length > 2560)
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 2), st.integers(1, 3))
+@settings(max_examples=30)
+def test_an_unfolded_position_bias_is_the_looked_up_one_and_has_its_gradient(window, num_heads):
+    bias = RelativePositionBias(window, num_heads).double()
+    table = bias.relative_position_bias_table
+    looked_up = bias()
+    upstream = torch.rand_like(looked_up)
+    (expected,) = torch.autograd.grad(looked_up, table, upstream)
+    bias.__class__ = speed_up.UnfoldedPositionBias
+    unfolded = bias()
+    assert torch.equal(unfolded, looked_up)
+    (gradient,) = torch.autograd.grad(unfolded, table, upstream)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_a_position_bias_is_unfolded_only_for_a_gradient():
+    model = GCViT(GCVIT)
+    speed_up.speed_up(model)
+    bias = model.stages[0].blocks[0].attn.position
+    for is_trained in (True, False):
+        bias.requires_grad_(is_trained)
+        assert ('aten::unfold' in record_operators(bias)) == is_trained
 
 
 @pytest.mark.parametrize('is_onednn_faster', [False, True])

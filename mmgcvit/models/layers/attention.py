@@ -4,8 +4,6 @@ Shapes: B batch, nW windows of one image, N queries and M keys of a window, C ch
     d = C/nH.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,11 +38,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     and values (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query,
     key]. Return (B, nW, N, C).
     """
-    batch, num_windows = v.shape[:2]
-    q = q.expand(batch, num_windows, *q.shape[2:])
-    out = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)  # (B*nW, nH, N, d)
-    out = out.reshape(batch, num_windows, *out.shape[1:])
-    return out.transpose(-3, -2).flatten(-2)
+    if lacks_kernel(v, bias):
+        attended = compute_attention_weights(q, k, bias) @ v  # (B, nW, nH, N, d)
+    else:
+        batch, num_windows = v.shape[:2]
+        q = q.expand(batch, num_windows, *q.shape[2:])
+        folded = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)
+        attended = folded.reshape(batch, num_windows, *folded.shape[1:])
+    return attended.transpose(-3, -2).flatten(-2)
 
 
 def fold_windows(x: Tensor) -> Tensor:
@@ -57,8 +58,7 @@ def fold_windows(x: Tensor) -> Tensor:
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d) + bias) v by a fused kernel, or where torch has none, by
-    matrix products.
+    """Compute softmax(q k^T / sqrt(d) + bias) v by torch's fused kernel.
 
     Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (nH, N, M). Return
     (B*nW, nH, N, d). If the device limits the batch, call the kernel for parts of it.
@@ -67,8 +67,6 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     if bias is not None:
         bias = bias.unsqueeze(0)  # with three dimensions, torch uses a slower kernel on CPUs
-        if lacks_kernel(v, bias):
-            return attend_by_products(q, k, v, bias)
     limit = MAX_BATCH.get(v.device.type, len(v))
     if len(v) <= limit:
         return F.scaled_dot_product_attention(q, k, v, bias)
@@ -76,32 +74,25 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
 
 
-def lacks_kernel(v: Tensor, bias: Tensor) -> bool:
+def lacks_kernel(v: Tensor, bias: Tensor | None) -> bool:
     """Return whether torch has no fused kernel for the values and a bias: on a CPU with a gradient
     for the bias.
 
-    In half precision torch computes in another one, which is left to it.
+    There torch would also search for queries whose keys are all masked, which no window has. In
+    half precision torch computes in another precision, which is left to it.
     """
+    if bias is None:
+        return False
     needs_gradient = torch.is_grad_enabled() and bias.requires_grad
     is_precise = v.dtype in (torch.float32, torch.float64)
     return v.device.type == 'cpu' and needs_gradient and is_precise
 
 
-def attend_by_products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Compute what :func:`sdpa` does as torch does without a fused kernel, bit for bit, but without
-    its search for queries whose keys are all masked: no window has one.
-
-    Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (1, nH, N, M).
-    """
-    root_scale = math.sqrt(1 / math.sqrt(q.shape[-1]))  # of each side, as in torch
-    scores = (q * root_scale) @ (k * root_scale).transpose(-2, -1) + bias
-    return scores.softmax(-1) @ v
-
-
 def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute the weights softmax(q k^T / sqrt(d) + bias) without a fused kernel.
 
-    The arguments are those of :func:`attend`. Return (B, nW, nH, N, M), indexed [..., query, key].
+    The arguments are those of :func:`attend`: shared queries broadcast. Return (B, nW, nH, N, M),
+    indexed [..., query, key].
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if bias is not None:

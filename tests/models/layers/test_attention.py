@@ -54,11 +54,9 @@ def test_attention_is_its_definition_also_with_more_windows_than_a_launch_takes(
 
 @pytest.mark.parametrize('queries_are_shared', [False, True])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_training_on_the_cpu_equals_torchs_attention_bit_for_bit_without_its_search(
-    dtype, queries_are_shared
-):
+def test_training_on_the_cpu_equals_torchs_attention_without_its_search(dtype, queries_are_shared):
     """torch looks for queries whose keys are all masked (``all``, ``where``); outputs and gradients
-    are as with this search.
+    are as with this search but for rounding: torch scales queries and keys, we scale queries.
     """
     inputs = [each.to(dtype) for each in arguments()]
     if queries_are_shared:
@@ -74,7 +72,9 @@ def test_training_on_the_cpu_equals_torchs_attention_bit_for_bit_without_its_sea
         if lacks_kernel is attention.lacks_kernel:
             assert not {'aten::all', 'aten::where', 'aten::scaled_dot_product_attention'} & called
     for ours, torchs in zip(*results, strict=True):
-        assert torch.equal(ours, torchs)
+        # Each is a sum of fewer than 100 products, each of which is rounded a few times.
+        bound = 100 * torch.finfo(dtype).eps * torchs.abs().max()
+        torch.testing.assert_close(ours, torchs, rtol=0, atol=float(bound))
 
 
 @pytest.mark.gpu
