@@ -25,6 +25,9 @@ from .lsa.attention import ShiftAttention
 # torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there
 # are several threads.
 MIN_ONEDNN_ELEMENTS = 20480
+# With fewer rows, oneDNN's rearranging of the weights takes longer than its products save: 0.66 to
+# 0.95 of MKL's speed in training with 49 and 196 rows, 1.12 with 784 (docs/performance.md).
+MIN_ONEDNN_ROWS = 512
 FIRST_AVX512_BRANCH = 11  # of MKL's numbers of instruction sets
 # Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config
 LinearKernel = Literal['mkl', 'onednn']
@@ -67,8 +70,9 @@ class OneDNNLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         is_plain = not is_tracing() and type(self.weight) is nn.Parameter
         is_float32_on_cpu = x.dtype == torch.float32 and x.device.type == 'cpu'
-        is_large = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
-        if not (is_plain and is_float32_on_cpu and is_large):
+        is_large = x.numel() > max(MIN_ONEDNN_ELEMENTS, MIN_ONEDNN_ROWS * x.shape[-1])
+        has_threads = torch.get_num_threads() > 1
+        if not (is_plain and is_float32_on_cpu and is_large and has_threads):
             return super().forward(x)
         tokens = nhwc_to_nchw(x.reshape(1, 1, -1, x.shape[-1]))
         out = F.conv2d(tokens, self.weight[:, :, None, None], self.bias)

@@ -23,10 +23,13 @@ from .operators import record_operators
 
 def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
-    layer = speed_up.OneDNNLinear(8, 6)
-    for length in (2560, 2561):  # 8 * 2560 is MIN_ONEDNN_ELEMENTS
-        called = record_operators(lambda length=length: layer(torch.rand(length, 8)))
-        assert ('aten::conv2d' in called) == (length > 2560)
+    # 8 * 2560 is MIN_ONEDNN_ELEMENTS; 512 rows are MIN_ONEDNN_ROWS.
+    for channels, largest_small in ((8, 2560), (64, 512)):
+        layer = speed_up.OneDNNLinear(channels, 6)
+        for length in (largest_small, largest_small + 1):
+            x = torch.rand(length, channels)
+            called = record_operators(lambda layer=layer, x=x: layer(x))
+            assert ('aten::conv2d' in called) == (length > largest_small)
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 2), st.integers(1, 3))
