@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,30 @@ def make_absolute(path: str | Path) -> Path:
         if part == '..':
             end = position
     return Path(os.path.realpath(Path(*parts[:end])), *parts[end:])
+
+
+def normalise(name: str) -> str:
+    """Return a name in one Unicode form. macOS writes an umlaut as two characters."""
+    return unicodedata.normalize('NFC', name)
+
+
+def find_on_disk(folder: Path, name: str) -> str:
+    """Return the path of a file in a folder as the disk has it, which may be in another Unicode
+    form. Return ``name`` as it is if there is such a file, or none in any form.
+
+    macOS takes an umlaut of one character (NFC) and one of two (NFD) for the same; Linux does not.
+    So a folder that was packed on the one may have names in both forms on the other.
+    """
+    if name.isascii() or os.path.lexists(folder / name):
+        return name
+    found = Path()
+    for part in Path(name).parts:
+        forms = (part, normalise(part), unicodedata.normalize('NFD', part))
+        existing = [form for form in forms if os.path.lexists(folder / found / form)]
+        if not existing:
+            return name
+        found /= existing[0]
+    return str(found)
 
 
 def expand_user(path: str | Path) -> Path:

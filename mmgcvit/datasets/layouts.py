@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import read_text
+from ..files import normalise, read_text
 from .folders import Folder
 from .records import DatasetInfo
 
@@ -46,21 +46,22 @@ class Layout:
     task: str = ''  # what maps are by this layout: 'semantic' or 'segment'; '' where it is asked
 
     def get_image_name(self, file: Path) -> str:
-        """Return the name that an image shares with its annotation file or map; '' for a map beside
-        images.
+        """Return the name that an image shares with its annotation file or map, in one Unicode
+        form; '' for a map beside images.
         """
+        stem = normalise(file.stem)
         if not self.endings:
-            return file.stem
+            return stem
         if self.get_annotation_name(file):
             return ''
-        return re.sub('(?i)_img$', '', file.stem)
+        return re.sub('(?i)_img$', '', stem)
 
     def get_annotation_name(self, file: Path) -> str:
-        """Return the name that an annotation file or a map shares with its image; '' for an image
-        beside maps.
+        """Return the name that an annotation file or a map shares with its image, in one Unicode
+        form; '' for an image beside maps.
         """
         # Without endings, this matches any name.
-        match = re.fullmatch(f'(?is)(.*?)({"|".join(self.endings)})', file.stem)
+        match = re.fullmatch(f'(?is)(.*?)({"|".join(self.endings)})', normalise(file.stem))
         return match[1] if match else ''
 
 
@@ -226,8 +227,8 @@ def read_image_sets(
     lists = read_lists(folder, subfolder)
     if not lists:
         return ImageSets(by_split)
-    by_name = {file.stem: (image, file) for image, file in by_split['train']}
-    image_names = {image.stem for image in folder.images}
+    by_name = {normalise(file.stem): (image, file) for image, file in by_split['train']}
+    image_names = {normalise(image.stem) for image in folder.images}
     splits = {}
     known = set()  # a line of two lists counts once
     unknown = {}
@@ -247,7 +248,8 @@ def read_image_sets(
 
 
 def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
-    """Return the lines in the lists of ``ImageSets``, by split. Each has its file for messages.
+    """Return the lines in the lists of ``ImageSets``, in one Unicode form, by split. Each has its
+    file for messages.
 
     Without ``train.txt``, the lines of ``default.txt`` (CVAT) or ``trainval.txt`` (VOC) that no
     other list has are for training. Lists whose names are not those of splits, such as the list of
@@ -263,7 +265,7 @@ def read_lists(folder: Folder, subfolder: str) -> dict[str, dict[str, str]]:
         if split is None and name not in TRAIN_NAMES:
             continue
         lines = {
-            line: f'{file.name}: {line!r}'
+            normalise(line): f'{file.name}: {line!r}'
             for line in read_text(folder.path / file).split('\n')
             if line.strip()
         }

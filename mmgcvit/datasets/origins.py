@@ -9,7 +9,6 @@ since tools write their files anew. Who looked at a picture and found its labels
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError, format_count, shorten
-from ..files import compute_sha256, read_text
+from ..files import compute_sha256, normalise, read_text
 from ..tasks import TASK_BY_NAME
 from ..thresholds import ScoreThresholds, parse_thresholds
 from .annotations import Box, Edges, JsonObject, LabelledObject, Polygon, Size, Unusable
@@ -84,11 +83,6 @@ class Origin:
         if self.thresholds:
             text += f', confidence threshold {self.thresholds}'
         return text
-
-
-def normalise(name: str) -> str:
-    """Return a name in one Unicode form. macOS writes an umlaut as two characters."""
-    return unicodedata.normalize('NFC', name)
 
 
 def make_stem(name: str) -> str:

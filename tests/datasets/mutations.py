@@ -255,6 +255,10 @@ def unlink(image: Path, label: Path) -> None:
     image.unlink()
 
 
+def move_label_beside(image: Path, label: Path) -> None:
+    label.rename(image.with_suffix('.txt'))
+
+
 # Changes of a dataset before it is written
 
 
@@ -486,6 +490,7 @@ MUTATIONS = (
     by_photo(classes.FEW_SCORED, keep_few, *ALL),
     by_files(parsed.WRONG_LINES, edit_text('^0', '7'), YOLO),
     by_files(parsed.UNUSED_LABELS, unlink, YOLO),
+    by_files(parsed.MISPLACED_LABELS, move_label_beside, YOLO),
     by_files(parsed.ZERO_BASED, edit_text(r'<xmin>\d+', '<xmin>0'), VOC),
     by_files(parsed.FRACTIONS, write_fractions, VOC),
     by_files(parsed.WRONG_OBJECTS, edit_text('<name>disc', '<name>'), VOC),
@@ -576,6 +581,7 @@ COCO_RULES = (
 BOX_FORMAT_RULES = (
     parsed.WRONG_LINES,
     parsed.UNUSED_LABELS,
+    parsed.MISPLACED_LABELS,
     parsed.WRONG_OBJECTS,
     parsed.ZERO_BASED,
     parsed.FRACTIONS,
@@ -607,6 +613,7 @@ FOLDER_ONLY = {
     images.UNUSABLE_NAME: 'a list that cannot have the name lacks the image: MISSING is asked',
     parsed.WRONG_LINES: 'no config reads YOLO',
     parsed.UNUSED_LABELS: 'no config reads YOLO',
+    parsed.MISPLACED_LABELS: 'no config reads YOLO',
     parsed.WRONG_OBJECTS: 'no config reads VOC',
     parsed.ZERO_BASED: 'no config reads VOC',
     parsed.UNUSABLE_XML: 'no config reads VOC',

@@ -294,11 +294,18 @@ def test_the_suffix_of_labels_may_have_any_case(suffix, tmp_path):
 
 
 NOTES = '{"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}]}'
+# Of labels with category="1" and the like
+STRING_NOTES = NOTES.replace('1', '"1"').replace('0', '"0"')
 
 
 @pytest.mark.parametrize(
     ('file', 'content'),
-    [('classes.txt', 'cat\ndog\n'), ('notes.json', NOTES), ('labels/classes.txt', 'cat\ndog')],
+    [
+        ('classes.txt', 'cat\ndog\n'),
+        ('notes.json', NOTES),
+        ('notes.json', STRING_NOTES),
+        ('labels/classes.txt', 'cat\ndog'),
+    ],
 )
 def test_lists_of_class_names_that_differ_are_named(file, content, tmp_path):
     write(tmp_path / file, content)
@@ -307,6 +314,16 @@ def test_lists_of_class_names_that_differ_are_named(file, content, tmp_path):
         assert words in str(read_folder(tmp_path))
     write_yolo(tmp_path, ['0 0.5 0.5 0.2 0.2'] * 3, ('dog', 'cat'))
     with pytest.raises(UserError, match=f"class 0 is 'dog' in data.yaml, and 'cat' in {file}"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(('first', 'words'), [(1, 'class 1 is .dog.'), (2, 'class 2 is missing')])
+def test_label_studios_ids_are_numbers_in_label_files_wherever_they_begin(first, words, tmp_path):
+    """Its classes.txt has the names without ids, so that a data.yaml made of it is off."""
+    categories = [{'id': str(first), 'name': 'cat'}, {'id': str(first + 1), 'name': 'dog'}]
+    write(tmp_path / 'notes.json', json.dumps({'categories': categories}))
+    write_yolo(tmp_path, ['1 0.5 0.5 0.2 0.2'] * 3, ('cat', 'dog'))
+    with pytest.raises(UserError, match=f"{words} in data.yaml, and 'cat' in notes.json"):
         read_folder(tmp_path)
 
 

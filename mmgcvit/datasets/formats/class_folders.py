@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import UserError, shorten
+from ...files import normalise
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, get_split
 from ..records import ClassImage, ClassSplit, DatasetInfo
@@ -112,8 +113,12 @@ def read_dataset(folder: Folder, found: Images, task: str | None) -> DatasetInfo
             photos and their maps.
     """
     names = tuple(sorted(found['train']))
+    name_by_form = {normalise(name): name for name in names}
     splits = {}
-    for split, images in found.items():
+    for split, folders in found.items():
+        images: dict[str, list[Path]] = {}
+        for name, files in folders.items():
+            images.setdefault(name_by_form.get(normalise(name), name), []).extend(files)
         others = sorted(set(images).difference(names))
         if others:
             raise UserError(

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...files import make_absolute
+from ...files import find_on_disk, make_absolute
 from ..annotations import (
     Box,
     Id,
@@ -282,10 +282,11 @@ def find_misfit(folder: Folder, files: FilesBySplit) -> str:
         missing = find_missing_keys(file.content)
         if missing:
             return format_issue(file.path, missing)
-        names = [make_name(image['file_name']) for image in file.content['images']]
+        root = folder.path / file.image_folder
+        listed = [make_name(image['file_name']) for image in file.content['images']]
+        names = [find_on_disk(root, name) for name in listed]
         if not names:
             return f'{file.path} lists no images. Add them, or move the file out of the folder'
-        root = folder.path / file.image_folder
         # Path.is_file raises an error for names that are too long.
         if not any(os.path.isfile(root / name) for name in names):  # noqa: PTH113
             return f'none of the images that {file.path} lists ({shorten(names)}) is in {root}'
@@ -466,7 +467,9 @@ class SplitReader:
                 reject_broken([Finding(DUPLICATE_IDS, str(self.path), message)])
 
     def list_image_names(self) -> list[str]:
-        """Return the names of images. Raise a UserError for images outside of the dataset's folder."""
+        """Return the names of images, as the disk has them. Raise a UserError for images outside
+        of the dataset's folder.
+        """
         root = self.root.resolve()
         image_folder = (root / self.image_folder).resolve()
         names = []
@@ -484,7 +487,7 @@ class SplitReader:
                     f'{self.path} lists images outside of {self.root} ({name}). Copy them into it, '
                     f'and write each file_name relative to their folder: {Path(name).name}'
                 )
-            names.append(name)
+            names.append(find_on_disk(image_folder, name))
         return names
 
     def match_categories(self) -> dict[Id, str]:

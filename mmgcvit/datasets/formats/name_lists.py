@@ -15,7 +15,7 @@ TEXT_LISTS = ('classes.txt', 'class_names.txt', 'obj.names')
 LABELME_NAMES = 'labels.txt'
 LABELME_IGNORE = '__ignore__'  # labelme's first line, for pixels of no class, 255 in its maps
 NUMBERED_NAME = re.compile(r'(\d+)[\s:,.;=)-]+([^\W\d].*)')  # as in 0 cat, 0: cat
-LABEL_STUDIO_LIST = 'notes.json'  # categories with ids from 0
+LABEL_STUDIO_LIST = 'notes.json'  # categories with ids
 
 
 def compare_name_lists(folder: Folder, names: Sequence[str], source: str) -> list[str]:
@@ -36,10 +36,13 @@ def compare_name_lists(folder: Folder, names: Sequence[str], source: str) -> lis
         others = read_names(folder.path / file)
         if not others:
             continue
-        for index, (name, other) in enumerate(zip(names, others, strict=False)):
-            if name != other:
+        known = dict(enumerate(names))
+        for index, other in others.items():
+            # A name that has another number in the source, or a number that has another name
+            if known.get(index, '') != other and (index in known or other in names):
+                name = repr(known[index]) if index in known else 'missing'
                 raise UserError(
-                    f'{folder.path}: class {index} is {name!r} in {source}, and {other!r} in '
+                    f'{folder.path}: class {index} is {name} in {source}, and {other!r} in '
                     f'{file}. Correct one of them, or remove the wrong file'
                 )
         if len(others) != len(names):
@@ -50,25 +53,30 @@ def compare_name_lists(folder: Folder, names: Sequence[str], source: str) -> lis
     return notes
 
 
-def read_names(file: Path) -> list[str]:
-    """Return the class names in a list, or none if the file is not one."""
+def read_names(file: Path) -> dict[int, str]:
+    """Return the class names in a list, by their numbers, or none if the file is not one."""
     if file.name == LABEL_STUDIO_LIST:
         content, _ = read_json(file)
         return read_label_studio_names(content)
     if file.name in TEXT_LISTS and file.is_file():
-        return read_text_list(file)
-    return []
+        return dict(enumerate(read_text_list(file)))
+    return {}
 
 
-def read_label_studio_names(content: Json) -> list[str]:
-    """Return the class names by id in the content of notes.json, or none if it has no such ids."""
+def read_label_studio_names(content: Json) -> dict[int, str]:
+    """Return the class names in the content of notes.json, by their ids, or none if it has no such
+    ids.
+
+    The ids are the numbers in label files. Those that somebody has given to labels
+    (``category="1"``) are strings, begin anywhere, and are not the lines of classes.txt.
+    """
     categories = content.get('categories') if isinstance(content, dict) else None
     if not isinstance(categories, list) or not all(isinstance(each, dict) for each in categories):
-        return []
-    by_id = {each.get('id'): str(each.get('name')) for each in categories}
-    if set(by_id) != set(range(len(categories))):
-        return []
-    return [by_id[index] for index in range(len(categories))]
+        return {}
+    by_id = {str(each.get('id')): str(each.get('name')) for each in categories}
+    if not all(category_id.isdecimal() for category_id in by_id):
+        return {}
+    return {int(category_id): name for category_id, name in by_id.items()}
 
 
 def read_text_list(file: Path) -> list[str]:

@@ -8,6 +8,7 @@ polygons in 100 images of 1280 x 960), and writes masks with holes or several pa
 which mmdet does not train.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 import yaml
 
 from ...errors import UserError, format_count, shorten
-from ...files import make_absolute, read_text
+from ...files import find_on_disk, make_absolute, normalise, read_text
 from ..annotations import Polygon, Size, parse_area, parse_box, parse_mask
 from ..folders import Folder, scan_folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
@@ -29,7 +30,7 @@ from ..opening import read_sizes
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
 from ..rules.images import UNREADABLE
-from ..rules.parsing import UNUSED_LABELS, WRONG_LINES
+from ..rules.parsing import MISPLACED_LABELS, UNUSED_LABELS, WRONG_LINES
 from ..rules.rule import make_findings, make_split_findings
 from ..shapes import is_rectangle, measure_area
 from .name_lists import compare_name_lists
@@ -142,6 +143,9 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     check_outlines(file, found.by_split, task)
     others = [find_label_file(settings.root, folder.path / image) for image in folder.images]
     unused = find_unused_labels(images_per_file, others, settings.names)
+    label_files = [*images_per_file, *others]
+    misplaced = find_misplaced_labels(folder, pairs, label_files, settings.names)
+    notes += describe_other_labels(folder, label_files, settings.names)
     return DatasetInfo(
         folder=folder.path,
         format=f'YOLO ({file.name})',
@@ -153,6 +157,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
             *make_split_findings(UNREADABLE, found.errors),
             *make_split_findings(WRONG_LINES, list_problems(found.by_split)),
             *make_findings(UNUSED_LABELS, unused),
+            *make_split_findings(MISPLACED_LABELS, misplaced),
         ],
     )
 
@@ -304,8 +309,9 @@ def find_path(root: Path, name: str) -> Path:
         UserError: Both paths exist, and are not the same.
     """
     path = Path(name.replace('\\', '/'))
-    found = root / path
-    below_root = Path(root, *(part for part in path.parts if part != '..'))
+    found = root / find_on_disk(root, str(path))
+    inside = str(Path(*(part for part in path.parts if part != '..')))
+    below_root = root / find_on_disk(root, inside)
     if not below_root.exists():
         return found
     if found.exists() and not below_root.samefile(found):
@@ -329,11 +335,12 @@ def find_label_file(root: Path, image: Path) -> Path:
     """Return the path of an image's label file, whose suffix may be in capitals."""
     # Only folders in root count: a dataset may be in a folder called images.
     inside = image.relative_to(root) if image.is_relative_to(root) else image
-    path = root / make_label_path(inside)
+    path = make_label_path(inside)
     for suffix in SUFFIXES:
-        if path.with_suffix(suffix).is_file():
-            return path.with_suffix(suffix)
-    return path
+        file = root / find_on_disk(root, str(path.with_suffix(suffix)))
+        if file.is_file():
+            return file
+    return root / path
 
 
 def count_unlabelled(file: Path, pairs: PairsBySplit) -> list[str]:
@@ -514,7 +521,77 @@ def find_unused_labels(
         for file in sorted(parent.glob('[!.]*.[tT][xX][tT]')):
             if file.with_suffix('') in used:
                 continue
-            lines = file.read_text(errors='replace').split('\n')
-            if any(parse_line(line, len(names)) for line in lines):
+            if has_objects(file, names):
                 unused.append(str(file))
     return unused
+
+
+def find_misplaced_labels(
+    folder: Folder, pairs: PairsBySplit, label_files: Collection[Path], names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the images without a label file for which a text file of their name, with objects,
+    lies elsewhere, by split.
+
+    For example, ``images/a.txt`` lies beside its image, while YOLO has ``labels/a.txt``.
+
+    Args:
+        folder: The dataset's folder.
+        pairs: The images with their label files, which need not exist.
+        label_files: The label files of all images. None of them is misplaced.
+        names: The class names, by the indices in label files.
+    """
+    unlabelled = {
+        split: [(image, file) for image, file in own if not file.is_file()]
+        for split, own in pairs.items()
+    }
+    stems = {normalise(image.stem) for own in unlabelled.values() for image, _ in own}
+    used = {os.path.realpath(file) for file in label_files if normalise(file.stem) in stems}
+    texts: dict[str, list[Path]] = {}
+    for inside in folder.list_files('.txt'):
+        file = folder.path / inside
+        stem = normalise(inside.stem)
+        if stem in stems and os.path.realpath(file) not in used and has_objects(file, names):
+            texts.setdefault(stem, []).append(file)
+    found = {}
+    for split, own in unlabelled.items():
+        found[split] = [
+            f'{image}: there is {shorten(texts[normalise(image.stem)], 1)} instead of {file}'
+            for image, file in own
+            if normalise(image.stem) in texts
+        ]
+    return found
+
+
+def describe_other_labels(
+    folder: Folder, label_files: Collection[Path], names: Sequence[str]
+) -> list[str]:
+    """Return a note about label files in folders ``labels`` in which no image has its own.
+
+    ``label_files`` are those of all images, and ``names`` the class names.
+    """
+    used = {os.path.realpath(parent) for parent in {file.parent for file in label_files}}
+    parents: dict[Path, list[Path]] = {}
+    for inside in folder.list_files('.txt'):
+        if 'labels' in inside.parent.parts:
+            parents.setdefault(inside.parent, []).append(inside)
+    others = [
+        file
+        for parent, files in parents.items()
+        if os.path.realpath(folder.path / parent) not in used
+        for file in files
+        if has_objects(folder.path / file, names)
+    ]
+    if not others:
+        return []
+    return [
+        f'not read, because no image has its labels there: {format_count(len(others), "label file")} '
+        f'({shorten(others)})'
+    ]
+
+
+def has_objects(file: Path, names: Sequence[str]) -> bool:
+    """Return whether a text file has a line that is an object of one of the classes."""
+    if not file.is_file():
+        return False
+    lines = file.read_text(errors='replace').split('\n')
+    return any(parse_line(line, len(names)) for line in lines)

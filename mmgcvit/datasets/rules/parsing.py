@@ -1,6 +1,6 @@
 """Rules for the files of a dataset: what readers cannot parse, pair or take as it is."""
 
-from .rule import make_folder_note, make_folder_rule
+from .rule import FolderEffect, make_folder_note, make_folder_rule
 
 WRONG_LINES = make_folder_rule(
     'lines of YOLO that are not an object',
@@ -10,6 +10,13 @@ WRONG_LINES = make_folder_rule(
 )
 UNUSED_LABELS = make_folder_rule(
     'files of YOLO with objects, but without an image', 'Add the images, or remove the files'
+)
+MISPLACED_LABELS = make_folder_rule(
+    'images without a label file where YOLO has it, but with objects in a text file of their name '
+    'elsewhere',
+    'Move the text files to the paths of label files (those of images in a folder images are in a '
+    'folder labels instead), or out of the folder if they are something else',
+    in_folder=FolderEffect.REJECTED,
 )
 WRONG_OBJECTS = make_folder_rule(
     'objects of Pascal VOC without a name or a box',
