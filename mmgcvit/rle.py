@@ -1,5 +1,7 @@
 """Encode masks in COCO's RLE, in memory for the part of an image that a mask covers."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,49 @@ from .errors import check_installed
 RLE = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class EncodedMasks:
+    """The masks of the objects of an image, as RLE."""
+
+    masks: Sequence[RLE]
+    size: tuple[int, int]  # the image's (height, width)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __getitem__(self, indices: Iterable[int]) -> 'EncodedMasks':
+        """Return the masks with these indices."""
+        return EncodedMasks([self.masks[index] for index in indices], self.size)
+
+
 def find_rle_boxes(masks: list[RLE]) -> list[list[int]]:
     """Return the box [left, top, width, height] of each mask, zeros if it is empty."""
     check_installed('reading masks', 'pycocotools')
     from pycocotools import mask as coco_mask
 
     return [coco_mask.toBbox(mask).astype(int).tolist() for mask in masks]
+
+
+def encode_annotation(mask: list[Any] | RLE, size: tuple[int, int]) -> RLE:
+    """Return the mask of an annotation, polygons [x, y, x, y, ...] or RLE of any kind, as
+    compressed RLE.
+
+    ``size`` is the image's (height, width). Polygons are joined, as mmdet joins them.
+    """
+    check_installed('reading masks', 'pycocotools')
+    from pycocotools import mask as coco_mask
+
+    if isinstance(mask, list):
+        rle = coco_mask.merge(coco_mask.frPyObjects(mask, *size))
+    elif isinstance(mask['counts'], list):
+        rle = coco_mask.frPyObjects(mask, *size)
+    else:
+        rle = mask
+    counts = rle['counts']
+    return {
+        'size': [*rle['size']],
+        'counts': counts.decode('ascii') if isinstance(counts, bytes) else counts,
+    }
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> RLE:

@@ -12,10 +12,12 @@ from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
 from ..errors import format_count
+from ..inference.detector import convert_masks
 from ..inference.drawing import Colour
 from ..inference.outputs import format_limit
 from ..inference.predictor import Predictor
 from ..inference.results import Detections
+from ..rle import EncodedMasks
 from ..tasks import DETECTION
 from ..thresholds import ScoreThresholds
 from .choosing import choose_thresholds, compute_f1_scores
@@ -34,6 +36,10 @@ from .suspect_objects import find_suspect_objects
 from .suspects import ImageLabels
 from .task_evaluation import DatasetScores, Judgement, ScoreCollector, TaskEvaluation
 from .verdict import ClassScore, ThresholdChoice
+
+
+# mmdet's transform in pipelines, which is replaced by one that needs less memory
+MMDET_LOADING = ('LoadAnnotations', 'mmdet.LoadAnnotations')
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +105,17 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
         settings: ConfigDict,
         masks: bool,
     ) -> list[dict[str, Any]]:
+        from .. import mmdet_fixes  # noqa: F401  # it registers the transform
+
         annotations = annotations or [{'type': 'LoadAnnotations'}]
         if not masks:
             annotations = [{**step, 'with_mask': False} for step in annotations]
+        annotations = [
+            {**step, 'type': 'mmgcvit.LoadEncodedAnnotations'}
+            if step['type'] in MMDET_LOADING
+            else step
+            for step in annotations
+        ]
         return super().list_loading_steps(images, annotations, settings, masks)
 
     def convert_ground_truth(
@@ -238,7 +252,11 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
 def convert_objects(objects: InstanceData, classes: Sequence[str]) -> Detections:
     """Convert the boxes, labels and masks of mmdet's ground truth."""
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
-    masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
+    masks = objects.get('masks')
+    if isinstance(masks, EncodedMasks):
+        masks = convert_masks(masks.masks, masks.size)
+    elif masks is not None:
+        masks = masks.to_ndarray().astype(bool)
     scores = np.ones(len(boxes), np.float32)
     return Detections(
         boxes=boxes,

@@ -42,7 +42,10 @@ class Part:
         is_shown = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1), bool)
         masks = None
         if objects.masks is not None:
-            masks = np.asarray(objects.masks, bool)[is_shown, rows, columns]
+            indices = np.flatnonzero(is_shown)
+            masks = np.zeros((len(indices), height, width), bool)
+            for place, index in enumerate(indices.tolist()):
+                masks[place] = objects.masks[index][rows, columns]
         shown = replace(objects, masks=None, ignored=None).select(is_shown)
         return cut, replace(shown, boxes=boxes[is_shown], masks=masks)
 

@@ -9,6 +9,7 @@ from ..ops.packages import import_task_package
 # mmdet imports mmpretrain, which may be broken. Configs import this package before mmdet.
 import_task_package('mmdet')
 
+from .annotations import LoadEncodedAnnotations  # noqa: E402
 from .assigners import (  # noqa: E402
     DynamicSoftLabelAssigner,
     HungarianAssigner,
@@ -46,6 +47,7 @@ __all__ = [
     'HungarianAssigner',
     'IgnoringAssigner',
     'LargeMasksRTMDetHead',
+    'LoadEncodedAnnotations',
     'MSDeformAttnPixelDecoder',
     'MaskFormerFusionHead',
     'MaxIoUAssigner',
