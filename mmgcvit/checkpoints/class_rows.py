@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import MANY, shorten
+from ..files import normalise
 from .translating import StateDict
 
 # Regular expressions for the layers whose rows belong to classes, at the end of a key without
@@ -50,7 +51,8 @@ class Rows:
 class ClassMatch:
     """The names of the classes of a checkpoint and of the model that starts from it.
 
-    A name that is there several times, as ``crane`` in ImageNet, is matched in order.
+    A name that is there several times, as ``crane`` in ImageNet, is matched in order. Names are
+    compared in one Unicode form.
     """
 
     checkpoint: tuple[str, ...]
@@ -59,9 +61,10 @@ class ClassMatch:
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """The index in the checkpoint and in the model of each class that both have."""
-        numbers = {name: index for index, name in enumerate(number_repeated(self.checkpoint))}
+        old, new = self.in_one_form
+        numbers = {name: index for index, name in enumerate(number_repeated(old))}
         pairs = []
-        for index, name in enumerate(number_repeated(self.model)):
+        for index, name in enumerate(number_repeated(new)):
             if name in numbers:
                 pairs.append((numbers[name], index))
         return pairs
@@ -69,7 +72,13 @@ class ClassMatch:
     @property
     def is_same(self) -> bool:
         """Whether the classes are the same, in one order."""
-        return self.checkpoint == self.model
+        old, new = self.in_one_form
+        return old == new
+
+    @property
+    def in_one_form(self) -> tuple[list[str], list[str]]:
+        """The names of the checkpoint and of the model in one Unicode form."""
+        return [*map(normalise, self.checkpoint)], [*map(normalise, self.model)]
 
     def describe(self) -> str:
         """Return which classes are kept, new and left, each with their names."""

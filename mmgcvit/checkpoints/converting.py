@@ -14,13 +14,14 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..config import get_config_path
-from ..errors import CheckpointError, check_installed
+from ..errors import CheckpointError, check_installed, shorten
 from ..files import write_atomically
 from ..mmengine_utils import build_in_scope
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
 from .fitting import WHOLE_NETWORK, check_complete
 from .foreign import check_no_foreign
+from .grids import format_grids, read_grids, select_others
 from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS
 from .reading import raise_checkpoint_error
@@ -44,7 +45,8 @@ def save_checkpoint(
     state_dict: StateDict, path: Path, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Save weights atomically: in a file with the suffix ``.safetensors``, also with further
-    ``metadata``, or with ``torch.save`` under the key ``state_dict``.
+    ``metadata``, or with ``torch.save`` under the key ``state_dict``. Both keep the grids of
+    position tables (:mod:`.grids`).
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
@@ -54,6 +56,7 @@ def save_checkpoint(
             tensors = {name: x.contiguous() for name, x in state_dict.items()}
             # The save_file of safetensors would make a file that only its owner can read.
             written = {'format': 'pt', 'mmgcvit': __version__, **(metadata or {})}
+            written |= format_grids(read_grids(state_dict))
             unfinished.write_bytes(save(tensors, written))
         else:
             torch.save({'state_dict': state_dict}, unfinished)
@@ -64,9 +67,17 @@ def convert(weights: Weights, to: str) -> StateDict:
 
     ``to`` is the ``short_name`` of one of the network's key mappings, or ``mmpretrain`` for its
     ``ImageClassifier``. LoRA matrices are merged into the weights. Raise a CheckpointError if
-    ``to`` is another name or has no key for one of the weights, or weights are missing.
+    ``to`` is another name or has no key for one of the weights, weights are missing, or windows or
+    embedded maps are not square.
     """
     network = weights.network
+    others = select_others(read_grids(weights.tensors))
+    if others:
+        raise CheckpointError(
+            f'{weights.source} has windows or embedded maps that are not square, in '
+            f'{shorten([*others])}. Only square ones have a place in other files. Use the file in '
+            'a config with the window_size and pretrain_img_size that it was trained with'
+        )
     tensors = merge_lora(weights.tensors, weights.source)
     with (
         # The class of the network raises a ValueError for numbers that cannot be.

@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, shorten
 from .foreign import check_no_adapters, check_no_foreign, format_tensors
+from .grids import Grids, attach_grids, read_grids
 from .lora import add_initial_lora
 from .safe_loading import Checkpoint
 from .translating import StateDict
@@ -68,7 +69,7 @@ def fit_tensors(model: nn.Module, tensors: StateDict, source: str, is_resumed: b
     check_no_foreign(source, foreign, MODEL)
     # Buffers such as masks may contain infinity, and do so from the start.
     check_finite({name: loaded[name] for name, x in expected.items() if x.isfinite().all()}, source)
-    return loaded
+    return attach_grids(loaded, read_stripped_grids(tensors))
 
 
 def check_complete(
@@ -154,6 +155,13 @@ def advise_config(source: str, loaded: StateDict) -> str:
 def remove_module_prefix(tensors: StateDict) -> StateDict:
     """Remove the prefixes that DistributedDataParallel adds to keys."""
     return {strip_module_prefix(name): tensor for name, tensor in tensors.items()}
+
+
+def read_stripped_grids(tensors: StateDict) -> Grids:
+    """Return the grids of a state dict's position tables, without DistributedDataParallel's
+    prefixes.
+    """
+    return {strip_module_prefix(name): grid for name, grid in read_grids(tensors).items()}
 
 
 def strip_module_prefix(key: str) -> str:

@@ -8,6 +8,7 @@ from torch import nn
 from ..errors import CheckpointError, shorten
 from .fitting import WHOLE_NETWORK, check_complete
 from .foreign import check_no_adapters, check_no_foreign
+from .grids import attach_grids, read_grids
 from .lora import find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .translating import StateDict
@@ -54,7 +55,10 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     check_complete(weights.source, tensors | initial_lora, model_tensors, OUTPUT_NORMS)
     matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
     resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
-    initial, unexpected = backbone.load_state_dict(tensors | initial_lora, strict=False)
+    grids = read_grids(weights.tensors)
+    initial, unexpected = backbone.load_state_dict(
+        attach_grids(tensors | initial_lora, grids), strict=False
+    )
     unused = weights.unused + unexpected
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     print_log(

@@ -21,6 +21,7 @@ from ..downloads import MAX_SILENCE, download
 from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import compute_sha256, expand_user, is_url, write_atomically
 from ..mmengine_utils import log_warning
+from .grids import attach_grids, parse_grids
 from .licences import find_limit
 from .released import find_source
 from .translating import StateDict
@@ -150,7 +151,8 @@ def read_safetensors(path: Path) -> StateDict:
     from safetensors.torch import load_file
 
     with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        return load_file(path)
+        tensors = load_file(path)
+    return attach_grids(tensors, parse_grids(read_metadata(path)))
 
 
 def read_torch(path: Path) -> Any:

@@ -16,9 +16,11 @@ from .fitting import (
     check_complete,
     is_same_kind,
     prepare_tensors,
+    read_stripped_grids,
     strip_module_prefix,
 )
 from .foreign import check_no_adapters, check_no_foreign
+from .grids import attach_grids
 from .pretrained import list_foreign
 from .safe_loading import Checkpoint
 from .translating import StateDict
@@ -104,7 +106,7 @@ def select_initial(
     # Buffers such as masks may contain infinity, and do so from the start.
     is_finite = {name: bool(expected[name].isfinite().all()) for name in selection.loaded}
     check_finite({name: loaded[name] for name in selection.loaded if is_finite[name]}, source)
-    checkpoint.content['state_dict'] = selection.whole
+    checkpoint.content['state_dict'] = attach_grids(selection.whole, read_stripped_grids(tensors))
     origin = f'--start {source}' if is_start else f'load_from={source}'
     report = format_initial(origin, selection, parts.others)
     if classes and (is_start or selection.class_rows):

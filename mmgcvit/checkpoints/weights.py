@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, shorten
 from ..registry import list_networks
 from .foreign import ADAPTERS, check_no_foreign, format_tensors
+from .grids import attach_grids, read_grids
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict, translate
 
@@ -26,6 +27,7 @@ TOP_LEVEL = 'the top level'  # stands for the checkpoint itself in messages
 FINAL_NORM = 'final_norm.'
 # Parts of a file that may have the prefix of the network without belonging to it.
 PARTS_BESIDE = r'(neck|\w*head|fc|classifier|data_preprocessor)\.'
+COMPILED_PREFIX = '_orig_mod.'  # of torch.compile
 BIAS_TABLE = 'relative_position_bias_table'
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
@@ -115,6 +117,12 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
             unused.append(name)
     check_no_foreign(source, foreign, f'{match.network.__name__} ({key_mapping.name} keys)')
     check_finite(tensors, source)
+    grids = {
+        name.removeprefix(prefix): grid
+        for name, grid in read_grids(state_dict).items()
+        if name.startswith(prefix)
+    }
+    tensors = attach_grids(tensors, grids)
     return Weights(source, match.network, key_mapping, is_ema, tensors, unused, state_dict)
 
 
@@ -163,14 +171,18 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
 
 def select_tensors(content: Any) -> StateDict:
     """Return the entries of a dict that are tensors with str keys, without torch.compile's
-    prefixes. Anything else has none.
+    prefixes, and with the grids of its position tables. Anything else has none.
     """
     tensors = {}
-    if isinstance(content, Mapping):
-        for name, value in content.items():
-            if isinstance(name, str) and isinstance(value, Tensor):
-                tensors[name.replace('_orig_mod.', '')] = value
-    return tensors
+    if not isinstance(content, Mapping):
+        return tensors
+    for name, value in content.items():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            tensors[name.replace(COMPILED_PREFIX, '')] = value
+    grids = read_grids(content)
+    return attach_grids(
+        tensors, {name.replace(COMPILED_PREFIX, ''): grid for name, grid in grids.items()}
+    )
 
 
 def list_key_mappings() -> list[tuple[Network, KeyMapping]]:

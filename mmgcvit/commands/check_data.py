@@ -111,6 +111,7 @@ def check_folders(args: Namespace) -> None:
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
+    check_sheet(args)
     read = read_folders(
         args.paths,
         args.task,
@@ -167,6 +168,21 @@ def check_config_data(args: Namespace, path: Path) -> int | None:
     if args.contact_sheet:
         write_sheet(args, cfg)
     return 1 if errors else None
+
+
+def check_sheet(args: Namespace) -> None:
+    """Raise a UserError if the contact sheet would be in one of the folders that are checked, where
+    it would replace an image or become one.
+    """
+    if not args.contact_sheet:
+        return
+    sheet = args.contact_sheet.resolve()
+    for path in map(Path, args.paths):
+        if sheet.is_relative_to(path.resolve()):
+            raise UserError(
+                f'--contact-sheet {args.contact_sheet} is in {path}, where it would be one of the '
+                'images. Choose a file in another folder'
+            )
 
 
 def write_sheet(args: Namespace, cfg: 'Config') -> None:

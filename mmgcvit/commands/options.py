@@ -251,20 +251,29 @@ def check_out_dir(args: Namespace, names: Sequence[str]) -> None:
     check_writable(folder, f'--out-dir {folder}')
     existing = [name for name in names if (folder / name).exists()]
     if args.out_dir and existing and not args.overwrite:
-        raise UserError(
-            f'{folder} already has results ({", ".join(existing)}). Choose another --out-dir, or '
-            'add --overwrite to replace them'
-        )
+        reject_results(folder, existing)
+
+
+def reject_results(folder: Path, names: Sequence[str]) -> None:
+    """Raise a UserError for results that an output folder has already."""
+    raise UserError(
+        f'{folder} already has results ({", ".join(names)}). Choose another --out-dir, or add '
+        '--overwrite to replace them'
+    )
 
 
 def create_out_dir(args: Namespace, subfolder: str | None, outdated: Sequence[str]) -> Path:
     """Create the output folder, by default a new numbered one, and return it. Remove files that
     match patterns in ``outdated`` from it.
 
-    ``subfolder`` is one that the command writes into it, if it does.
+    ``subfolder`` is one that the command writes into it, if it does. Raise a UserError if another
+    command has written such files, or the subfolder, since :func:`check_out_dir`.
     """
     if args.out_dir:
         out_dir = args.out_dir
+        found = [str(file.relative_to(out_dir)) for name in outdated for file in out_dir.glob(name)]
+        if found and not args.overwrite:
+            reject_results(out_dir, found)
         create_named_folder(out_dir, None if args.overwrite else subfolder)
     elif args.overwrite:
         out_dir = args.default_dir
@@ -277,12 +286,15 @@ def create_out_dir(args: Namespace, subfolder: str | None, outdated: Sequence[st
 
 
 def create_named_folder(folder: Path, new_subfolder: str | None) -> None:
-    """Create the folder that the user has named, and a subfolder. Raise an error if another command
-    has created the subfolder since :func:`check_out_dir`.
+    """Create the folder that the user has named, and a subfolder. Raise a UserError if there is the
+    subfolder already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if new_subfolder:
-        (folder / new_subfolder).mkdir()
+        try:
+            (folder / new_subfolder).mkdir()
+        except FileExistsError:
+            reject_results(folder, [new_subfolder])
 
 
 def check_at_least(args: Namespace, **minimums: int) -> None:

@@ -37,7 +37,6 @@ from .suspects import ImageLabels
 from .task_evaluation import DatasetScores, Judgement, ScoreCollector, TaskEvaluation
 from .verdict import ClassScore, ThresholdChoice
 
-
 # mmdet's transform in pipelines, which is replaced by one that needs less memory
 MMDET_LOADING = ('LoadAnnotations', 'mmdet.LoadAnnotations')
 

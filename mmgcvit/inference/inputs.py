@@ -5,8 +5,10 @@ Convert images to arrays as data pipelines load them.
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,6 +26,7 @@ from ..datasets.decoding import (
     check_values,
     load_image,
 )
+from ..datasets.folders import walk
 from ..datasets.opening import ImageError, decoder_errors
 from ..downloads import download
 from ..errors import UserError, get_first_line
@@ -73,7 +76,7 @@ def list_files(name: str) -> list[str]:
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if path.is_dir() else name  # noqa: PTH118
     files = []
-    for file in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207
+    for file in sorted(expand_pattern(pattern)):
         if file.lower().endswith(IMAGE_SUFFIXES + VIDEO_SUFFIXES) and not Path(file).is_dir():
             files.append(file)
     if '**' in name:
@@ -92,6 +95,51 @@ def list_files(name: str) -> list[str]:
         f"{name}: no image or video found. For images in subfolders, use 'FOLDER/**/*', with the "
         'quotes'
     )
+
+
+def expand_pattern(pattern: str) -> list[str]:
+    """List the paths that match a glob pattern, in which ``**`` stands for a folder and all below.
+
+    Python's ``glob`` leaves out folders that cannot be read, and follows a link to a folder above
+    40 times, so that each picture would be 40 inputs. Here the former raise a UserError, and each
+    folder is visited once.
+    """
+    recursive = re.search(r'(?:^|(?<=/))\*\*(?=/|$)', pattern)
+    if recursive is None:
+        return glob.glob(pattern)  # noqa: PTH207
+    start = pattern[: recursive.start()]
+    rest = pattern[recursive.start() :].split('/')
+    starts = glob.glob(start) if glob.has_magic(start) else [start]  # noqa: PTH207
+    files = []
+    for root in starts:
+        top = Path(root or '.')
+        for parent, folders, names in walk(top) if top.is_dir() else ():
+            # As in glob, names with a dot in front are hidden.
+            folders[:] = [name for name in folders if not name.startswith('.')]
+            inside = parent.relative_to(top).parts
+            for name in names:
+                if matches((*inside, name), rest):
+                    files.append(os.path.join(root, *inside, name))  # noqa: PTH118
+    return files
+
+
+def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Return whether the parts of a path match those of a glob pattern. ``**`` matches any number
+    of parts, and a name with a dot in front only a pattern with one.
+    """
+    if not pattern:
+        return not parts
+    first, *rest = pattern
+    if first == '**':
+        for end in range(len(parts) + 1):
+            if end and parts[end - 1].startswith('.'):
+                return False
+            if matches(parts[end:], rest):
+                return True
+        return False
+    if not parts or (parts[0].startswith('.') and not first.startswith('.')):
+        return False
+    return fnmatchcase(parts[0], first) and matches(parts[1:], rest)
 
 
 def drop_outputs(files: Sequence[str], root: Path) -> list[str]:

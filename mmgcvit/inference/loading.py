@@ -26,6 +26,7 @@ from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
 from ..datasets.decoding import get_decoding_settings
 from ..device import resolve_device
 from ..errors import MANY, UserError, escape_controls, shorten
+from ..files import normalise
 from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..model_keys import check_model_keys
 from ..models.speed_up import speed_up
@@ -235,12 +236,12 @@ def check_class_names(
     checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None
 ) -> None:
     """Raise a UserError if a checkpoint has class names that the data does not have, or in another
-    order.
+    order. They are compared in one Unicode form.
     """
     if not isinstance(trained, list | tuple) or not trained or not classes:
         return
-    trained = list(map(str, trained))
-    classes = list(map(str, classes))
+    trained = [normalise(str(name)) for name in trained]
+    classes = [normalise(str(name)) for name in classes]
     if trained != classes:
         raise UserError(
             f'{checkpoint} was trained on the {len(trained)} classes {shorten(trained, MANY)}, but '

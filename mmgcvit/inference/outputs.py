@@ -20,6 +20,7 @@ from ..files import (
     PICTURES,
     is_url,
     make_absolute,
+    normalise,
     write_image,
     write_text,
 )
@@ -37,7 +38,7 @@ class Outputs:
 
     An output has the path of its image (without a URL's query) in the folder that contains all
     images, with another suffix. That of a video has its name only. A name that an earlier input
-    has, in any case, gets a number.
+    has, in any case and Unicode form, gets a number.
     """
 
     def __init__(self, folder: Path, images: Sequence[str], videos: Sequence[str] = ()):
@@ -51,10 +52,10 @@ class Outputs:
         for source, stem in zip([*images, *videos], stems, strict=True):
             name = stem
             number = 1
-            while str(name).lower() in taken:
+            while normalise(str(name)).lower() in taken:
                 number += 1
                 name = stem.with_name(f'{stem.name}_{number}')
-            taken.add(str(name).lower())
+            taken.add(normalise(str(name)).lower())
             self.names[source] = name
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:

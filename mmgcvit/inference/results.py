@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MANY, Supervision, UserError, format_count, shorten
+from ..files import normalise
 from ..rle import RLE, encode_crop, encode_rle
 from ..thresholds import ScoreThr, ScoreThresholds, check_range
 from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
@@ -319,12 +320,15 @@ class Outcome(Generic[P]):
 
 
 def find_label(name: str | int, classes: Sequence[str]) -> int:
-    """Return the index of the class with this name or index.
+    """Return the index of the class with this name, in any Unicode form, or with this index.
 
     Raise a UserError if there is no such class.
     """
     if name in classes:
         return classes.index(name)
+    forms = [normalise(each) for each in classes]
+    if isinstance(name, str) and normalise(name) in forms:
+        return forms.index(normalise(name))
     if str(name).isdecimal() and int(name) < len(classes):
         return int(name)
     raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')

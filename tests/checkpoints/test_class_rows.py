@@ -2,6 +2,8 @@
 all heads, and those of new classes are as in a fresh head.
 """
 
+import unicodedata
+
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +14,9 @@ from torch import nn
 from mmgcvit.checkpoints.class_rows import ClassMatch
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
-from mmgcvit.errors import CheckpointError
+from mmgcvit.errors import CheckpointError, UserError
+from mmgcvit.inference.loading import check_class_names
+from mmgcvit.inference.results import find_label
 
 OLD = ('cat', 'dog', 'eel')
 NEW = ('dog', 'fox', 'cat', 'gnu')
@@ -194,6 +198,17 @@ def test_an_order_of_classes_changes_no_prediction(old, new):
         scores = dict(zip(old, first.head.fc(torch.ones(2)).tolist(), strict=True))
         found = dict(zip(new, second.head.fc(torch.ones(2)).tolist(), strict=True))
         assert found == pytest.approx(scores)
+
+
+def test_a_name_in_two_unicode_forms_is_one_class():
+    """A class folder from macOS has its umlauts as two characters."""
+    folders = tuple(unicodedata.normalize('NFD', name) for name in ('Größe', 'Käfer'))
+    assert ClassMatch(('Größe', 'Käfer'), folders).is_same
+    assert ClassMatch(('Käfer', 'Größe'), folders).pairs == [(1, 0), (0, 1)]
+    check_class_names('x.pth', folders, ['Größe', 'Käfer'])
+    with pytest.raises(UserError, match='was trained on the 2 classes'):
+        check_class_names('x.pth', folders, ['Käfer', 'Größe'])
+    assert find_label('Käfer', folders) == 1
 
 
 def test_repeated_names_are_matched_in_order():

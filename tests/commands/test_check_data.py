@@ -57,6 +57,8 @@ def test_a_folder_is_checked_and_temporary_files_are_not_named(call, tmp_path, m
     code, output = check('--contact-sheet', 'sheet.jpg', '--augmented', 'strong')
     assert (code, Path('sheet.jpg').is_file()) == (0, True)
     assert re.search(r'\ntrain: 2 images: \d cat, \d dog\nval: 1 image: \d cat, \d dog\n', output)
+    code, output = check('--contact-sheet', 'photos/images/a.jpg')
+    assert (code, 'a.jpg is in photos, where it would be one of' in output) == (1, True)
     code, output = call('check-data', 'photos/train.json')
     assert (code, 'train.json is a file. Pass the folder' in output) == (1, True)
     for option in (('--images', 3), ('--cfg-options', 'max_epochs=3')):

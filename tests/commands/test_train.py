@@ -178,3 +178,12 @@ def test_an_image_that_is_removed_before_the_threshold_is_chosen_does_not_fail_t
 def test_a_setting_that_an_option_replaces_is_refused(options, advice):
     with pytest.raises(UserError, match=f'would have no effect. {advice}$'):
         train.main(parse(options))
+
+
+@pytest.mark.parametrize('work_dir', ['photos', 'link', 'photos/../photos/'])
+def test_the_folder_of_the_data_is_no_work_dir(work_dir, empty_folder):
+    """In class folders, the pictures of the run's validations would become a class."""
+    Path('photos').mkdir()
+    Path('link').symlink_to('photos')
+    with pytest.raises(UserError, match=r'is the folder of the data.*Choose another one'):
+        train.main(parse(f'--data photos --work-dir {work_dir}'))

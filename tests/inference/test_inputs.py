@@ -2,12 +2,16 @@
 pattern.
 """
 
+import glob
+import os
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
@@ -16,7 +20,7 @@ from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.export.onnx_predictor import read_image
 from mmgcvit.files import write_image
-from mmgcvit.inference.inputs import convert_to_array, find_inputs
+from mmgcvit.inference.inputs import convert_to_array, expand_pattern, find_inputs
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of
@@ -175,6 +179,37 @@ def test_inputs_are_found_by_folder_glob_pattern_and_file(names, images, videos,
     names = names.split()
     assert find_inputs(names) == (images.split(), videos)
     assert find_inputs([*names, str(Path(names[-1]).absolute())]) == (images.split(), videos)
+
+
+def test_a_recursive_pattern_visits_each_folder_once(files):
+    """A link to a folder above made 40 inputs of each picture; two of them never ended."""
+    for name, target in {'b/up': '..', 'b/c/top': '../..', 'b/a': '../a', 'b/gone': 'x'}.items():
+        Path(name).symlink_to(target)
+    assert find_inputs(['b/**/*'])[0] == ['b/1.jpg', 'b/a/1.jpg', 'b/a/2.PNG', 'b/c/4.tif']
+
+
+NAMES = st.sampled_from(['a', 'b', '.h', 'a.jpg', '.h.jpg', 'c[1]'])
+PATTERN_PARTS = st.sampled_from(
+    ['**', '*', 'a', 'a_', 'b*', '.h', '.h_', '?', '*.jpg', 'c[[]*', '[ab]_', 'a**']
+)
+
+
+@given(
+    paths=st.lists(st.lists(NAMES, min_size=1, max_size=4)),
+    parts=st.lists(PATTERN_PARTS, min_size=1),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_patterns_match_what_glob_matches(paths, parts, tmp_path_factory):
+    root = tmp_path_factory.mktemp('glob')
+    for path in paths:
+        *folders, name = path
+        file = root.joinpath(*(f'{folder}_' for folder in folders), name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    pattern = os.path.join(root, *parts)  # noqa: PTH118
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207
+    expected = {path for path in found if Path(path).is_file()}
+    assert {path for path in expand_pattern(pattern) if Path(path).is_file()} == expected
 
 
 @pytest.mark.parametrize(

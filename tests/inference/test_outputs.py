@@ -30,6 +30,7 @@ from mmgcvit.inference.results import (
     [
         {'photos/a/1.jpg': 'a/1', 'photos/b/1.jpg': 'b/1'},
         {'a.jpg': 'a', 'A_2.jpg': 'A_2', 'a.png': 'a_3'},
+        {'\u00e9.jpg': '\u00e9', 'e\u0301.jpg': 'e\u0301_2'},
         {'http://x/a.png?b': 'a', 'http://x/a.png?c': 'a_2'},
         {'../../a/x.jpg': 'a/x', '../b/x.jpg': 'w/b/x'},
     ],
@@ -78,8 +79,12 @@ def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
     (tmp_path / 'predictions.json').touch()
     with pytest.raises(UserError, match=r'already has results .* add --overwrite to replace them'):
         check_out_dir(args, FILES)
-    (tmp_path / 'vis').mkdir()  # by another command since the check
-    with pytest.raises(FileExistsError):
+    # By another command since the check
+    with pytest.raises(UserError, match=r'already has results \(predictions.json\)'):
+        create_out_dir(args, None, FILES)
+    assert (tmp_path / 'predictions.json').is_file()
+    (tmp_path / 'vis').mkdir()
+    with pytest.raises(UserError, match=r'already has results \(vis\)'):
         create_out_dir(args, 'vis', ())
     args.overwrite = True
     check_out_dir(args, FILES)

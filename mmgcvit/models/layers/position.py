@@ -21,7 +21,7 @@ from .resizing import resize
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
 # number of elements.
 ALIGNMENT = 8
-GRID = 'grid'  # key of a table's grid in the metadata of a state dict
+GRID = 'grid'  # key of a table's grid in the metadata of a state dict; also in checkpoints/grids.py
 
 
 class PositionTable(nn.Module):
@@ -30,9 +30,10 @@ class PositionTable(nn.Module):
 
     A position is a token of a map, or for the bias an offset between two tokens of a window. The
     table of another grid is resized when it is loaded, each column as an image. The metadata of
-    torch's state dicts have the grid. Where they are lost, as in safetensors and in this package's
-    reading of files, a table with as many rows as this one's is taken to have the same grid, and
-    any other to have a square one; loading fails if its number of rows is not a square.
+    torch's state dicts have the grid, and this package's reading and writing of files keeps it.
+    Where it is lost, as in other programs' safetensors, a table with as many rows as this one's is
+    taken to have the same grid, and any other to have a square one; loading fails if its number of
+    rows is not a square.
     """
 
     def __init__(self, grid: Size):
