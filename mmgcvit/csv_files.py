@@ -10,16 +10,16 @@ CsvCell = str | int | float | Path
 FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r')
 
 
-def write_csv(path: Path, rows: Iterable[Iterable[CsvCell]], encoding: str = 'utf-8-sig') -> None:
+def write_csv(path: Path, rows: Iterable[Iterable[CsvCell]]) -> None:
     """Write a CSV file atomically.
 
-    By default it begins with a byte order mark, without which Excel does not read UTF-8. Names of
-    files and classes are passed through :func:`escape_formula` before.
+    It begins with a byte order mark, without which Excel does not read UTF-8. Names of files and
+    classes are passed through :func:`escape_formula` before.
     """
     with (
         write_atomically(path) as temporary,
         # A file's name may not be UTF-8.
-        temporary.open('w', newline='', encoding=encoding, errors='backslashreplace') as file,
+        temporary.open('w', newline='', encoding='utf-8-sig', errors='backslashreplace') as file,
     ):
         csv.writer(file).writerows(rows)
 

@@ -206,7 +206,7 @@ def write_objects(
         if with_masks:
             header.append(f'area_{pixel_size.unit}2')
     rows = [make_row(each, lengths, pixel_size) for each in objects]
-    write_csv(path, [header, *rows], encoding='utf-8')
+    write_csv(path, [header, *rows])
 
 
 def make_row(

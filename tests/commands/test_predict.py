@@ -309,7 +309,7 @@ def test_objects_are_measured(predict, photos):
     pytest.importorskip('skimage')
     arguments = [photos, '--score-thr', 0, '--measure', '--pixel-size', '2um', '--no-save-vis']
     assert predict(*arguments, task='detection')[0] == 0
-    rows = [*csv.DictReader(Path('predictions/objects.csv').read_text().splitlines())]
+    rows = [*csv.DictReader(Path('predictions/objects.csv').read_text('utf-8-sig').splitlines())]
     records = read('predictions.json')
     areas = [coco_mask.area(record['segmentation']).item() for record in records]
     assert [float(row['area_px2']) for row in rows] == [area for area in areas if area]

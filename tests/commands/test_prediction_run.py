@@ -83,7 +83,7 @@ def test_objects_of_images_before_an_empty_one_have_the_columns_of_masks(tmp_pat
         )
         run.measure('a.png', image, found)
     run.write()
-    (row,) = csv.DictReader((tmp_path / 'objects.csv').read_text().splitlines())
+    (row,) = csv.DictReader((tmp_path / 'objects.csv').read_text('utf-8-sig').splitlines())
     assert (row['height_px'], row['area_px2'], row['touches_border']) == ('4', '40', '0')
 
 

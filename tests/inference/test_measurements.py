@@ -2,6 +2,7 @@
 orientation within 1 degree.
 """
 
+import codecs
 import csv
 
 import numpy as np
@@ -167,7 +168,7 @@ def test_an_object_at_the_border_is_marked(rows, columns, touches):
 
 
 def read_rows(path):
-    return [*csv.DictReader(path.read_text().splitlines())]
+    return [*csv.DictReader(path.read_text('utf-8-sig').splitlines())]
 
 
 def test_columns_in_a_unit_are_those_in_pixels_times_the_size_of_a_pixel(tmp_path):
@@ -201,7 +202,8 @@ def test_boxes_have_the_columns_of_boxes(tmp_path):
 def test_without_objects_there_is_a_header(tmp_path):
     path = tmp_path / 'objects.csv'
     write_objects(path, [], with_masks=True, pixel_size=None)
-    (header,) = path.read_text().splitlines()
+    assert path.read_bytes().startswith(codecs.BOM_UTF8), 'Excel needs it'
+    (header,) = path.read_text('utf-8-sig').splitlines()
     assert header.startswith('file_name,class,score,left_px,')
     assert header.endswith(',area_px2,orientation_deg,mean_intensity,touches_border')
 
