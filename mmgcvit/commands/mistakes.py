@@ -22,6 +22,7 @@ from .options import (
     check_out_dir,
     collect_score_thr,
     create_out_dir,
+    print_newer_files,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def main(args: Namespace) -> None:
     score_thr = collect_score_thr(args.score_thr)
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
+    from ..run_data import locate_data
+
+    print_newer_files(locate_data(files.cfg, files.config, args.data))
     if args.labels:
         list_label_errors(args, files, score_thr)
     else:

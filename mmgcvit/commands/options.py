@@ -15,14 +15,17 @@ from argparse import (
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import locate_config
-from ..errors import UserError, suggest
+from ..errors import UserError, escape_controls, suggest
 from ..files import check_writable, create_numbered
 from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
 from ..thresholds import ScoreThr
 from .habits import translate_options
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
@@ -229,6 +232,16 @@ def add_data_folder(parser: ArgumentParser) -> None:
         help='the folder of the data, if a run of train --data or its data were moved apart; of a '
         'run on several folders all of them, in their order',
     )
+
+
+def print_newer_files(cfg: 'Config') -> None:
+    """Print which files of a run's data are newer than its start. ``cfg`` is from
+    :func:`.locate_data`.
+    """
+    from ..own_data.resuming import describe_newer_files  # whose import takes seconds
+
+    for line in describe_newer_files(cfg):
+        print(escape_controls(line))
 
 
 def add_out_dir(parser: ArgumentParser, default: str, overwrite_help: str) -> None:

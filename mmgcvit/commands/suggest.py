@@ -13,6 +13,7 @@ from .options import (
     add_out_dir,
     check_out_dir,
     create_out_dir,
+    print_newer_files,
     split_checkpoint,
 )
 
@@ -58,6 +59,7 @@ def main(args: Namespace) -> None:
     from .loading import load_silently
 
     cfg = locate_data(files.cfg, files.config, args.data)
+    print_newer_files(cfg)
     model = load_silently(files, args.device)
     print(model)
     known = describe_training_pictures(model, cfg)

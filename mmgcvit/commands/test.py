@@ -11,6 +11,7 @@ from .options import (
     add_data_folder,
     check_overridden,
     hide_gpus,
+    print_newer_files,
 )
 
 EXAMPLE = 'mmgcvit test work_dirs/photos'
@@ -53,6 +54,8 @@ def main(args: Namespace) -> None:
         check_machine(args.device, args.launcher)
         files = find_model_files(args.config, args.checkpoint)
         located = locate_data(files.cfg, files.config, args.data)
+        if args.launcher == 'none':
+            print_newer_files(located)
         cfg = apply_options(located, args.cfg_options, args.work_dir, args.launcher)
         folder = files.config.parent
         is_in_work_dir = Path(cfg.work_dir).resolve() == folder.resolve()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import LOADERS, TRACKERS, check_config, locate_config, read_config
-from ..errors import UserError, escape_controls, format_count, shorten
+from ..errors import UserError, escape_controls
 from ..files import find_folder, make_portable_path
 from ..own_data.options import OPTIONS, Options, format_option, make_options
 from ..runs import RunFolder, choose_work_dir
@@ -235,8 +235,8 @@ def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str
     from ..own_data.resuming import (
         check_same_data,
         check_same_options,
+        describe_newer_files,
         extend_run,
-        find_newer_files,
         read_length,
     )
     from ..run_data import locate_data
@@ -247,14 +247,8 @@ def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str
     print(
         f'{run.config_file} is resumed, with the list of images and the annotations from its start'
     )
-    for folder in data:
-        newer = find_newer_files(folder, cfg)
-        if newer:
-            print(
-                f'{format_count(len(newer), "file")} of {folder} are newer ({shorten(newer)}): '
-                'images and maps are as now, annotations as they were. To read all anew: '
-                '--overwrite'
-            )
+    for line in describe_newer_files(cfg):
+        print(escape_controls(f'{line}. To read all anew: --overwrite'))
     if not given.epochs:
         return cfg
     extended = extend_run(run, cfg, given.epochs, read_length(run, source))

@@ -12,10 +12,11 @@ from mmengine.config import Config
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..datasets.folders import scan_folder
-from ..errors import UserError
-from ..files import make_absolute, read_text, write_text
+from ..errors import UserError, format_count, shorten
+from ..files import make_absolute, make_portable_path, read_text, write_text
 from ..run_data import DataRun, note_work_dir
 from ..runs import RunFolder
+from ..started_data import read_data
 from .options import Options, format_option, list_changed
 from .plan import Length, choose_length
 from .template import fill_template
@@ -70,6 +71,24 @@ def find_newer_files(data: Path, cfg: Config) -> list[str]:
         for file in list_files(data)
         if (data / file).is_file() and (data / file).stat().st_mtime > written
     ]
+
+
+def describe_newer_files(cfg: Config) -> list[str]:
+    """Return a line for each folder of a run's data that was changed since the start of the run.
+
+    ``cfg`` is the run's config from :func:`.locate_data`, or any other one.
+    """
+    lines = []
+    for name in read_data(cfg):
+        folder = Path(name)
+        newer = find_newer_files(folder, cfg) if folder.is_dir() else []
+        if newer:
+            lines.append(
+                f'newer than the start of the run: {format_count(len(newer), "file")} of '
+                f'{make_portable_path(folder)} ({shorten(newer)}). Images and maps are as now, '
+                'annotations as they were'
+            )
+    return lines
 
 
 def list_files(data: Path) -> list[Path]:

@@ -168,3 +168,15 @@ def test_a_run_of_other_data_is_not_overwritten(project, run_command):
         printed = run_command('train', *options, option, fails=True)
         assert re.search(r'is the work dir of a run on .*/project/photos, not on', printed)
     assert read_files(RUN) | {'.lock': b''} == before
+
+
+@pytest.mark.parametrize('words', ['test RUN', 'mistakes RUN', 'suggest RUN photos/val/disc'])
+def test_data_that_have_changed_are_named_by_each_command_that_reads_them(
+    words, project, run_command
+):
+    """Scores are then of other pictures, or by labels that the folder no longer has."""
+    changed = sorted(Path('photos').rglob('*.jpg'))[0]
+    os.utime(changed, (2**31, 2**31))
+    printed = run_command(*words.replace('RUN', str(RUN)).split(), '--device', 'cpu')
+    name = changed.relative_to('photos')
+    assert f'newer than the start of the run: 1 file of photos ({name}). Images' in printed
