@@ -170,7 +170,7 @@ def test_a_run_of_other_data_is_not_overwritten(project, run_command):
     assert read_files(RUN) | {'.lock': b''} == before
 
 
-@pytest.mark.parametrize('words', ['test RUN', 'mistakes RUN', 'suggest RUN photos/val/disc'])
+@pytest.mark.parametrize('words', ['test RUN', 'mistakes RUN', 'suggest RUN photos/val/*/*.jpg'])
 def test_data_that_have_changed_are_named_by_each_command_that_reads_them(
     words, project, run_command
 ):
