@@ -37,7 +37,7 @@ def compare_name_lists(folder: Folder, names: Sequence[str], source: str) -> lis
         if not others:
             continue
         known = dict(enumerate(names))
-        for index, other in others.items():
+        for index, other in sorted(others.items()):
             # A name that has another number in the source, or a number that has another name
             if known.get(index, '') != other and (index in known or other in names):
                 name = repr(known[index]) if index in known else 'missing'
