@@ -8,6 +8,7 @@ tables.
 import sys
 from collections import defaultdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -33,6 +34,15 @@ def write_range(values):
     return ' to '.join(map(write_number, ends))
 
 
+def write_lengths(values):
+    """Write the different lengths of some image sizes: each, or the first, the last and the step."""
+    lengths = sorted(set(values))
+    steps = {larger - smaller for smaller, larger in pairwise(lengths)}
+    if len(lengths) > 2 and len(steps) == 1:
+        return f'{lengths[0]} to {lengths[-1]} by {steps.pop()}'
+    return '/'.join(map(str, lengths))
+
+
 def is_size(value):
     """Return whether a value is an image size: two numbers of pixels."""
     is_pair = isinstance(value, (tuple, list)) and len(value) == 2
@@ -48,7 +58,7 @@ def write_value(value):
     if isinstance(value, (int, float)):
         return write_number(value)
     if all(map(is_size, value)):
-        return 'x'.join(map(write_range, zip(*value, strict=True)))
+        return 'x'.join(map(write_lengths, zip(*value, strict=True)))
     return f'[{", ".join(map(write_value, value))}]'
 
 
@@ -164,17 +174,6 @@ def write_drop_path(name):
     return write_range(rates) if rates else 'none'
 
 
-def write_windows(name):
-    """Write window sizes, the size of the pretraining's images, and whether blocks recompute."""
-    backbone = read(name).model.backbone
-    told = {
-        key: backbone[key]
-        for key in ('window_size', 'pretrain_img_size', 'img_size', 'with_cp', 'frozen_stages')
-        if backbone.get(key) not in (None, False)
-    }
-    return write_settings(told) or "the arch's"
-
-
 def write_regularization(cfg):
     """Write clipping, EMA, mixing of images and smoothing of labels."""
     clipping = (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm')
@@ -210,7 +209,6 @@ def describe(name):
         'schedule': '; '.join(map(partial(write_scheduler, cfg), schedulers)) or 'none',
         'length': write_length(cfg),
         'drop path': write_drop_path(name),
-        'backbone': write_windows(name),
         'regularization': write_regularization(cfg),
         'checkpoints': write_files(cfg),
     }
@@ -222,6 +220,23 @@ def describe_images(name):
     return {
         'training': write_images(cfg, 'train_dataloader'),
         'test': write_images(cfg, 'test_dataloader'),
+    }
+
+
+def describe_model(name):
+    """Return all settings of the model, of its scores and of tests with augmentation."""
+    cfg = read(name).to_dict()
+    model = cfg['model']
+    pixels = model.pop('data_preprocessor', None) or cfg['data_preprocessor']
+    backbone = model.pop('backbone')
+    backbone.pop('init_cfg', None)
+    augmented = cfg.get('tta_pipeline')
+    return {
+        'pixels': write_value(pixels),
+        'backbone': write_value(backbone),
+        'neck and heads': write_value(model),
+        'scores': write_value(cfg['test_evaluator']),
+        'tests with augmentation': write_pipeline(augmented) if augmented else 'none',
     }
 
 
@@ -244,5 +259,5 @@ def write_table(rows):
 
 
 if __name__ == '__main__':
-    tables = [write_table(list_rows(function)) for function in (describe, describe_images)]
+    tables = [write_table(list_rows(function)) for function in (describe, describe_images, describe_model)]
     Path(sys.argv[1]).write_text('\n\n'.join(tables) + '\n')

@@ -1,5 +1,5 @@
 """The numbers of each config are those of docs/recipe_values.md: learning rates, warm-up,
-milestones, drop path, weight decay, EMA, images, and more.
+milestones, drop path, weight decay, EMA, images, pixels, heads, scores, and more.
 
 A changed number fails here, and is explained by a source in docs/recipes.md before the table
 changes.
@@ -13,9 +13,9 @@ import pytest
 
 from ..docs.pages import find_tables
 from .models import EVERY, FEW
-from .recipe_values import describe, describe_images
+from .recipe_values import describe, describe_images, describe_model
 
-VALUES, IMAGES = find_tables('docs/recipe_values.md')
+VALUES, IMAGES, MODELS = find_tables('docs/recipe_values.md')
 OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name not in FEW]
 
 
@@ -35,7 +35,12 @@ def test_images_are_read_as_the_table_says(name):
     assert describe_images(name) == find_row(IMAGES, name)
 
 
-@pytest.mark.parametrize('table', [VALUES, IMAGES], ids=['values', 'images'])
+@pytest.mark.parametrize('name', EVERY)
+def test_a_model_and_its_scores_have_the_settings_of_the_table(name):
+    assert describe_model(name) == find_row(MODELS, name)
+
+
+@pytest.mark.parametrize('table', [VALUES, IMAGES, MODELS], ids=['values', 'images', 'models'])
 def test_the_table_lists_each_config_once(table):
     named = [name for row in table[1:] for name in re.findall('`(.*?)`', row[0])]
     assert sorted(named) == EVERY
