@@ -259,5 +259,7 @@ def write_table(rows):
 
 
 if __name__ == '__main__':
-    tables = [write_table(list_rows(function)) for function in (describe, describe_images, describe_model)]
+    tables = [
+        write_table(list_rows(function)) for function in (describe, describe_images, describe_model)
+    ]
     Path(sys.argv[1]).write_text('\n\n'.join(tables) + '\n')
