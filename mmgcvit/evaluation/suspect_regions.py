@@ -18,12 +18,26 @@ MAX_SIZE_RATIO = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Connected pixels of a class."""
+    """Connected pixels of a class.
+
+    The mask is that of the box only: an image of 12 megapixels may have a thousand regions.
+    """
 
     label: int
-    mask: NDArray[np.bool_]  # (height, width)
+    mask: NDArray[np.bool_]  # (height, width) of the box
     box: Box
     size: int  # in pixels
+
+    def select(self, label_map: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Return the values (size,) of a map (height, width) of the image in the region."""
+        left, top, right, bottom = self.box
+        return label_map[top:bottom, left:right][self.mask]
+
+    def cut(self, box: Box) -> NDArray[np.bool_]:
+        """Return the mask in a box that is inside of the region's."""
+        left, top, right, bottom = box
+        x, y, _, _ = self.box
+        return self.mask[top - y : bottom - y, left - x : right - x]
 
 
 def find_suspect_regions(
@@ -48,7 +62,7 @@ def find_suspect_regions(
     for region in iter_regions(labels, classes):
         given.append(GivenLabel(region.label, region.size))
         predictions = measure_predictions(
-            predicted[region.mask], region.label, background, num_classes
+            region.select(predicted), region.label, background, num_classes
         )
         moved = find_moved(region, labels, found_regions)
         suspect = contradict(region, predictions, moved)
@@ -58,7 +72,7 @@ def find_suspect_regions(
         if suspect.kind is Kind.MISPLACED:
             misplaced.append(moved)
     for found in found_regions:
-        share = float(np.isin(labels[found.mask], list(background)).mean())
+        share = float(np.isin(found.select(labels), list(background)).mean())
         if share >= 0.5 and not any(found is moved for moved in misplaced):
             suspects.append(
                 Suspect(
@@ -152,7 +166,8 @@ def iter_regions(label_map: NDArray[np.integer[Any]], classes: Collection[int]) 
             left, top, width, height, size = stats[index].tolist()
             if size >= min_size:
                 box = (left, top, left + width, top + height)
-                yield Region(label, numbers == index, box, size)
+                mask = numbers[top : top + height, left : left + width] == index
+                yield Region(label, mask, box, size)
 
 
 def count_shares(labels: NDArray[np.integer[Any]], num_classes: int) -> NDArray[np.float64]:
@@ -170,14 +185,26 @@ def find_moved(
         ratio = found.size / region.size
         if found.label != region.label or not 1 / MAX_SIZE_RATIO < ratio < MAX_SIZE_RATIO:
             continue
-        shared = np.count_nonzero(found.mask & region.mask)
-        is_alone = np.count_nonzero(labels[found.mask] == region.label) == shared
-        if shared and is_alone and compute_iou(region, found) < MAX_MISPLACED_IOU:
+        shared = count_shared(found, region)
+        if not shared:
+            continue
+        is_alone = np.count_nonzero(found.select(labels) == region.label) == shared
+        if is_alone and compute_iou(region, found) < MAX_MISPLACED_IOU:
             return found
     return None
 
 
 def compute_iou(first: Region, second: Region) -> float:
     """Compute the IoU of two regions."""
-    shared = np.count_nonzero(first.mask & second.mask)
+    shared = count_shared(first, second)
     return shared / (first.size + second.size - shared)
+
+
+def count_shared(first: Region, second: Region) -> int:
+    """Return the number of pixels that two regions share."""
+    left, top = np.maximum(first.box[:2], second.box[:2]).tolist()
+    right, bottom = np.minimum(first.box[2:], second.box[2:]).tolist()
+    if right <= left or bottom <= top:
+        return 0
+    shared = (left, top, right, bottom)
+    return int(np.count_nonzero(first.cut(shared) & second.cut(shared)))
