@@ -40,8 +40,9 @@ class LSAArch:
         kernel_size: Side of a patch in pixels.
         stride: Distance between neighbouring patches in pixels.
         padding: Zeros around each copy of the image in pixels.
-        shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). With None
-            there are no copies, and all blocks have global attention.
+        shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). All are
+            shorter than the sides of the images. With None there are no copies, and all blocks have
+            global attention.
         num_kv_heads: Key/value heads of each stage, shared by groups of query heads. None: as many
             as query heads. :attr:`kv_heads` has the numbers.
         shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border
@@ -92,12 +93,19 @@ class LSAArch:
         check_bool('shared_position', self.shared_position)
         check_mlp_ratio(self.mlp_ratio, self.embed_dims)
         check_drop_path_rate(self.drop_path_rate)
-        resolve_img_size(self.img_size, 'img_size')
+        shorter_side = min(resolve_img_size(self.img_size, 'img_size'))
+        expected = f'shifts of less than {shorter_side} px, a side of img_size'
+        require('shifts', self.shifts, self.max_shift < shorter_side, expected)
 
     @property
     def kv_heads(self) -> tuple[int, ...]:
         """Key/value heads of each stage."""
         return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
+
+    @property
+    def max_shift(self) -> int:
+        """The largest step of a shift in pixels, in any direction; 0 without shifts."""
+        return max((abs(step) for shift in self.shifts or () for step in shift), default=0)
 
 
 def check_shifts(shifts: Any) -> None:

@@ -51,10 +51,16 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
     padded tensor.
 
     Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of
-    ``F.pad``.
+    ``F.pad``. Raise a ValueError if a shift is as long as a side of the images: nothing of them
+    would stay where it was.
     """
     height, width = images.shape[2:]
     margin = max(abs(step) for shift in shifts for step in shift)
+    if min(height, width) <= margin:
+        raise ValueError(
+            f'images have {height} x {width} px; expected sides of at least {margin + 1} px, '
+            f'because the arch has a shift of {margin} px'
+        )
     padded = F.pad(images, (margin,) * 4, mode=shift_mode)
     padded = padded.contiguous(memory_format=torch.channels_last)
     copies = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mmgcvit import LSA, GCViT
 from mmgcvit.models.gcvit.archs import GCViTArch
 from mmgcvit.models.lsa import LSAArch
+from mmgcvit.models.lsa.archs import SHIFT_MODES
 
 from .backbones import GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
@@ -82,6 +83,7 @@ LSAS = [
     ('arch.shifts', ((1, 0), (0, 0)), SHIFTS),
     ('arch.shifts', 3, SHIFTS),
     ('arch.shifts', ((0, 0), (1,)), SHIFTS),
+    ('arch.shifts', ((0, 0), (1, -64)), r'shifts is .*less than 64 px, a side of img_size'),
     ('arch.shift_mode', 'wrap', "shift_mode is 'wrap'; expected one of circular"),
 ]
 
@@ -97,6 +99,15 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
             value = {**arch, attribute: value}
         with pytest.raises((ValueError, TypeError), match=words):
             network(**{'arch': arch, name: value})
+
+
+@pytest.mark.parametrize('mode', SHIFT_MODES)
+def test_images_are_larger_than_the_shifts(mode):
+    """They may be smaller than those for which the variant is made."""
+    backbone = small_lsa({'shifts': ((0, 0), (0, -40)), 'shift_mode': mode})
+    assert backbone(torch.zeros(1, 3, 41, 64))[0].isfinite().all()
+    with pytest.raises(ValueError, match=r'40 x 64 px; expected sides of at least 41 px'):
+        backbone(torch.zeros(1, 3, 40, 64))
 
 
 NOT_POSITIVE_INTS = (
