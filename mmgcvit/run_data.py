@@ -32,14 +32,13 @@ from .datasets.checks.sources import iter_unwrapped_datasets
 from .errors import UserError
 from .files import compute_sha256, find_folder, make_absolute, make_portable_path
 from .moved_annotations import RenamedImages, rename_images
-from .runs import MADE_NAME, RUN_FILE_NAME, STARTED_WITH, RunFolder, get_started_with
+from .runs import MADE_NAME, RUN_FILE_NAME, RunFolder, get_started_with
 from .started_data import (
     StartedFolder,
-    format_data,
-    format_started,
-    read_data,
+    format_folder,
+    read_first_name,
     read_started,
-    write_data,
+    write_started,
 )
 
 
@@ -119,16 +118,11 @@ def remove_end(path: Path, end: Path) -> Path | None:
 
 
 @dataclass(frozen=True)
-class MovedRun:
-    """A run's config, and the folder in which the run is now."""
+class Move:
+    """Where a run was at its start, and where it is now."""
 
-    cfg: Config
-    folder: Path  # absolute
-
-    @property
-    def work_dir(self) -> Path:
-        """The folder of the run at its start, relative to where the command ran, or absolute."""
-        return Path(self.cfg.work_dir)
+    work_dir: Path  # at the start, relative to where the command ran, or absolute
+    folder: Path  # now, absolute
 
     def iter_started_in(self) -> Iterator[Path]:
         """Yield the folders in which the run may have been started, the most probable first."""
@@ -138,12 +132,37 @@ class MovedRun:
                 yield started_in
         yield from self.folder.parents
 
+    def locate(self, path: str, old: Path, new: Path) -> str:
+        """Return where a path of the config leads if data that were in ``old`` are in ``new``."""
+        made = find_made(Path(path), self.work_dir)
+        if made:
+            return make_portable_path(self.folder / made)
+        if Path(path).is_relative_to(old):
+            return make_portable_path(new / Path(path).relative_to(old))
+        if Path(path).is_absolute():
+            return path
+        started_in = remove_end(new, old) or Path.cwd()
+        return make_portable_path(started_in / path)
+
+
+@dataclass(frozen=True)
+class MovedRun:
+    """A run's config, and the folder in which the run is now."""
+
+    cfg: Config
+    folder: Path  # absolute
+
+    @property
+    def move(self) -> Move:
+        """Where the run was at its start, and where it is now."""
+        return Move(Path(self.cfg.work_dir), self.folder)
+
     def copy_config(self) -> Config:
         """Return a copy of the config with the work dir, and a checkpoint in it, as they are now."""
         cfg = deepcopy(self.cfg)
         cfg.work_dir = make_portable_path(self.folder)
         load_from = Path(cfg.get('load_from') or '')
-        is_own = have_same_end(load_from.parent.parts, self.work_dir.parts)
+        is_own = have_same_end(load_from.parent.parts, self.move.work_dir.parts)
         if is_own and RUN_FILE_NAME.fullmatch(load_from.name):
             cfg.load_from = make_portable_path(self.folder / load_from.name)
         return cfg
@@ -163,7 +182,7 @@ class PlainRun(MovedRun):
         paths = [path for path in list_paths(cfg) if not path.is_absolute()]
         if not paths:
             return cfg
-        candidates = self.iter_started_in()
+        candidates = self.move.iter_started_in()
         have_all = (each for each in candidates if all((each / path).exists() for path in paths))
         started_in = next(have_all, None)
         if started_in:
@@ -178,11 +197,28 @@ class DataRun(MovedRun):
     """A run of ``train --data``."""
 
     @cached_property
+    def started(self) -> list[StartedFolder]:
+        """The folders of the data at the start, in the order of ``--data``.
+
+        The first versions noted no image. It is that of the run's annotations then, or the folder
+        of images if these are not the run's.
+        """
+        started = read_started(self.cfg)
+        if self.annotations is None or all(each.image for each in started):
+            return started
+        return [replace(each, image=read_first_name(self.annotations)) for each in started]
+
+    @cached_property
     def places(self) -> 'list[Place]':
         """The folders of the data, in the order of ``--data``."""
         return [
-            Place(self, number, started)
-            for number, started in enumerate(read_started(self.cfg, self.annotations), start=1)
+            Place(
+                move=self.move,
+                started=started,
+                first_image=self.image_folder / started.image,
+                number=number if len(self.started) > 1 else None,
+            )
+            for number, started in enumerate(self.started, start=1)
         ]
 
     @cached_property
@@ -206,7 +242,7 @@ class DataRun(MovedRun):
         annotations = self.training_data.get('ann_file')
         if not isinstance(annotations, str):
             return None
-        made = find_made(Path(annotations), self.work_dir)
+        made = find_made(Path(annotations), self.move.work_dir)
         return self.folder / made if made else None
 
     def search_data(self) -> list[Path | None]:
@@ -219,9 +255,10 @@ class DataRun(MovedRun):
         for place, folder in zip(self.places, found, strict=True):
             if folder is None:
                 raise UserError(
-                    f'the data of the run {self.folder} are not found: {place} does not have the '
-                    f'image with which it was started. Pass {self.describe_folders(found)} '
-                    f'(mmgcvit train: with --resume --work-dir {make_portable_path(self.folder)})'
+                    f'the data of the run {self.folder} are not found: '
+                    f'{place.describe(len(found))} does not have the image with which it was '
+                    f'started. Pass {self.describe_folders(found)} (mmgcvit train: with --resume '
+                    f'--work-dir {make_portable_path(self.folder)})'
                 )
         return [folder for folder in found if folder]
 
@@ -262,33 +299,29 @@ class DataRun(MovedRun):
 
         Raise a UserError if the data are not found, or ``data`` are others.
         """
+        moved = MovedData(self.started, self.choose_folders(data))
+        cfg = self.copy_config()
+        replace_paths(cfg, lambda path: self.move.locate(path, moved.old_root, moved.root))
+        started = moved.list_started()
+        if moved.are_apart:
+            images = self.rename_images(cfg, moved.renamed)
+            started = [replace(each, image=images.rename(each.image)) for each in started]
+        write_started(cfg, started)
+        return cfg
+
+    def choose_folders(self, data: Sequence[Path]) -> list[Path]:
+        """Return where the folders of the data are: as the user names them, or as they are found.
+
+        Raise a UserError if they are not found, or ``data`` are others.
+        """
         if data:
             folders = [make_absolute(folder) for folder in data]
             self.check_data(folders)
         else:
             folders = self.find_data()
-        if len(folders) > 1:  # the names of images have no symbolic links
-            folders = [folder.resolve() for folder in folders]
-        started = [place.started for place in self.places]
-        old_root = Path(os.path.commonpath([folder.path for folder in started]))
-        root = Path(os.path.commonpath(folders))
-        cfg = self.copy_config()
-        self.replace_paths(cfg, old_root, root)
-        # The names of images begin with the paths of the folders in the one that contains them.
-        renamed = {
-            Path(old.path).relative_to(old_root): folder.relative_to(root)
-            for old, folder in zip(started, folders, strict=True)
-        }
-        if any(old != new for old, new in renamed.items()):
-            images = self.rename_images(cfg, renamed)
-            started = [replace(folder, image=images.rename(folder.image)) for folder in started]
-        portable_root = Path(make_portable_path(root))
-        moved = [
-            replace(old, data=str(folder.resolve()), path=str(portable_root / inside))
-            for old, folder, inside in zip(started, folders, renamed.values(), strict=True)
-        ]
-        cfg[STARTED_WITH].update(format_started(moved))
-        return cfg
+        if len(folders) == 1:
+            return folders
+        return [folder.resolve() for folder in folders]  # as in the names of images
 
     def rename_images(self, cfg: Config, renamed: Mapping[Path, Path]) -> RenamedImages:
         """Write annotations with other names of images, and set their paths in a config.
@@ -308,42 +341,69 @@ class DataRun(MovedRun):
         replace_paths(cfg, locate)
         return target
 
-    def replace_paths(self, cfg: Config, old: Path, new: Path) -> None:
-        """Replace the paths in a config by those of the files now, if the data were in a folder
-        ``old`` and are in ``new``.
-        """
-        replace_paths(cfg, lambda path: self.locate_path(path, old, new))
 
-    def locate_path(self, path: str, old: Path, new: Path) -> str:
-        """Return where a path of the config leads if data that were in ``old`` are in ``new``."""
-        made = find_made(Path(path), self.work_dir)
-        if made:
-            return make_portable_path(self.folder / made)
-        if Path(path).is_relative_to(old):
-            return make_portable_path(new / Path(path).relative_to(old))
-        if Path(path).is_absolute():
-            return path
-        started_in = remove_end(new, old) or Path.cwd()
-        return make_portable_path(started_in / path)
+@dataclass(frozen=True)
+class MovedData:
+    """The folders of a run's data, as they were at the start and as they are now."""
+
+    started: Sequence[StartedFolder]
+    folders: Sequence[Path]  # absolute
+
+    @property
+    def old_root(self) -> Path:
+        """The folder that contained all of them. The names of images are relative to it."""
+        return Path(os.path.commonpath([each.path for each in self.started]))
+
+    @property
+    def root(self) -> Path:
+        """The folder that contains all of them now."""
+        return Path(os.path.commonpath(self.folders))
+
+    @property
+    def renamed(self) -> dict[Path, Path]:
+        """The paths inside the folder that contains all of them, as they were and as they are. The
+        names of images begin with them.
+        """
+        return {
+            Path(old.path).relative_to(self.old_root): folder.relative_to(self.root)
+            for old, folder in zip(self.started, self.folders, strict=True)
+        }
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether they have moved or were renamed without each other."""
+        return any(old != new for old, new in self.renamed.items())
+
+    def list_started(self) -> list[StartedFolder]:
+        """Return what a config notes about the folders as they are now."""
+        root = Path(make_portable_path(self.root))
+        return [
+            replace(old, folder=str(folder.resolve()), path=str(root / inside))
+            for old, folder, inside in zip(
+                self.started, self.folders, self.renamed.values(), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True)
 class Place:
     """A folder of a run's data as it was at the start, and where it is now."""
 
-    run: DataRun
-    number: int  # from 1, in the order of ``--data``
+    move: Move  # of the run
     started: StartedFolder
+    first_image: Path  # the path of its first image at the start
+    number: int | None  # of several folders, from 1, in the order of ``--data``
 
     @property
     def path(self) -> Path:
         """The path at the start with which the paths of its images begin."""
         return Path(self.started.path)
 
-    def __str__(self) -> str:
-        if len(self.run.places) == 1:
+    def describe(self, num_places: int) -> str:
+        """Return which folder it is, among all of the run, for messages."""
+        if self.number is None:
             return str(self.path)
-        return f'folder {self.number} of {len(self.run.places)}, {self.path} at the start,'
+        return f'folder {self.number} of {num_places}, {self.path} at the start,'
 
     def iter_candidates(self) -> Iterator[Path]:
         """Yield the folders in which the data may be, the most probable first.
@@ -367,17 +427,17 @@ class Place:
         where the data were beside the run.
         """
         yield self.path
-        if self.run.work_dir.is_absolute():
-            inside = os.path.relpath(self.run.folder / self.started.data, self.run.work_dir)
-            yield Path(os.path.normpath(self.run.folder / inside))
+        if self.move.work_dir.is_absolute():
+            inside = os.path.relpath(self.move.folder / self.started.folder, self.move.work_dir)
+            yield Path(os.path.normpath(self.move.folder / inside))
 
     def iter_relative(self) -> Iterator[Path]:
         """Yield the folders with the relative path of the data, in those in which the run may have
         been started.
         """
-        if Path(self.started.data).is_absolute():
-            yield Path(self.started.data)
-        for started_in in self.run.iter_started_in():
+        if Path(self.started.folder).is_absolute():
+            yield Path(self.started.folder)
+        for started_in in self.move.iter_started_in():
             yield started_in / self.path
 
     def search(self) -> Path | None:
@@ -392,9 +452,9 @@ class Place:
     def is_in(self, folder: Path) -> bool:
         """Return whether the first image is in a folder of data."""
         file = self.locate_first_image(folder)
-        if self.started.digest is None:
+        if self.started.sha256 is None:
             return file.exists()
-        return file.is_file() and compute_sha256(file) == self.started.digest
+        return file.is_file() and compute_sha256(file) == self.started.sha256
 
     def is_in_place(self, folder: Path) -> bool:
         """Return whether the data may be where they were at the start, by their folder."""
@@ -402,7 +462,7 @@ class Place:
             return False
         if self.path.is_absolute():
             return True
-        if remove_end(self.run.folder, self.run.work_dir) is None:
+        if remove_end(self.move.folder, self.move.work_dir) is None:
             return False
         # Otherwise the run may have been copied into another project with the same folders.
         return not self.locate_first_image(folder).exists()
@@ -414,8 +474,7 @@ class Place:
 
     def locate_first_image(self, folder: Path) -> Path:
         """Return where the first image is if the data are in this folder."""
-        image = self.run.image_folder / self.started.image
-        return Path(self.run.locate_path(str(image), self.path, folder))
+        return Path(self.move.locate(str(self.first_image), self.path, folder))
 
     def check(self, folder: Path) -> None:
         """Raise a UserError if the data cannot be in a folder that the user has named."""
@@ -423,23 +482,25 @@ class Place:
         image = self.locate_first_image(folder)
         # Images may be missing by now, or be others. The checks of the data name them.
         if not is_where_it_was and not image.exists():
-            number = f' (number {self.number})' if len(self.run.places) > 1 else ''
+            number = f' (number {self.number})' if self.number else ''
             raise UserError(
-                f'--data {folder}{number} does not have the data of the run {self.run.folder}: '
+                f'--data {folder}{number} does not have the data of the run {self.move.folder}: '
                 f'there is no {image}. Pass the folder that was {self.path} at the start'
             )
 
 
 def note_work_dir(cfg: Config, work_dir: Path) -> None:
     """Set the work dir of a config from :func:`locate_data`, also in what it notes about its data."""
+    started = read_started(cfg)
     cfg.work_dir = make_portable_path(work_dir)
-    data = read_data(cfg)
-    if data:
-        formatted = []
-        for folder in data:
-            is_absolute = Path(folder).is_absolute()
-            formatted.append(format_data(Path(folder), work_dir) if is_absolute else folder)
-        write_data(cfg, formatted)
+    if not started:
+        return
+    noted = []
+    for each in started:
+        folder = Path(each.folder)
+        is_absolute = folder.is_absolute()
+        noted.append(replace(each, folder=format_folder(folder, work_dir)) if is_absolute else each)
+    write_started(cfg, noted)
 
 
 def check_started_here(cfg: Config, file: Path) -> None:
@@ -457,7 +518,7 @@ def check_started_here(cfg: Config, file: Path) -> None:
         place = str(started_in)
         is_here = here.samefile(started_in)
     else:
-        place = f'the folder above {", ".join(read_data(cfg))}'
+        place = f'the folder above {", ".join(each.folder for each in read_started(cfg))}'
         is_here = are_data_below(cfg, file, here)
     if not is_here:
         raise UserError(
@@ -483,4 +544,5 @@ def are_data_below(cfg: Config, file: Path, folder: Path) -> bool:
     # A copy of the config may be in another folder than the run's work dir.
     work_dir = Path(cfg.get('work_dir') or parent)
     base = work_dir if work_dir.is_dir() else parent
-    return all((base / data).resolve().is_relative_to(folder) for data in read_data(cfg))
+    data = [(base / each.folder).resolve() for each in read_started(cfg)]
+    return all(path.is_relative_to(folder) for path in data)

@@ -1,13 +1,11 @@
-"""What the config of a run of ``train --data`` notes about the folders of its data, so that they are
-found later.
-
-With one folder of data, the config has values; with several, lists of them.
+"""What the config of a run of ``train --data`` notes about the folders of its data, so that they
+are found later: a list with a record for each of them.
 """
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +14,31 @@ from mmengine.config import Config
 from .files import compute_sha256, make_portable_path, read_text
 from .runs import STARTED_WITH, get_started_with
 
-# Keys of STARTED_WITH, each for one attribute of StartedFolder; the last one for two.
-DATA = 'data'
-DATA_PATH = 'data_path'
-FIRST_IMAGE = 'first_image'
+DATA = 'data'  # the key of STARTED_WITH for the records
+# Further keys that runs of earlier versions have (:func:`read_earlier`)
+EARLIER_PATH = 'data_path'
+EARLIER_IMAGE = 'first_image'
 
 
 @dataclass(frozen=True)
 class StartedFolder:
-    """A folder of a run's data, as it was at the start."""
+    """A folder of a run's data, as it was at the start. The config has its fields."""
 
     # The folder, relative to the work dir if both were in the current folder, so that all of it can
     # be moved
-    data: str
+    folder: str
     # The path with which the paths of its images begin, which differs from it by symbolic links
     path: str
     # The name of its first image for training, relative to the folder of images, or the folder
-    # itself if no image of it is read
+    # itself if no image of it is read; '' if an earlier version has not noted it
     image: str
-    digest: str | None = None  # the SHA-256 of this image, if it has one
+    sha256: str | None = None  # of this image, if it has one
 
 
-def describe_data(
+def describe_folder(
     folder: Path, work_dir: Path, image_folder: Path, first_image: str
-) -> dict[str, Any]:
-    """Return what a config notes about its data.
+) -> StartedFolder:
+    """Return what a config notes about the only folder of its data.
 
     Args:
         folder: The folder of the data.
@@ -48,42 +46,35 @@ def describe_data(
         image_folder: The folder of the images for training.
         first_image: The name of one of them, relative to ``image_folder``.
     """
-    started = StartedFolder(
-        data=format_data(folder, work_dir),
+    return StartedFolder(
+        folder=format_folder(folder, work_dir),
         path=make_portable_path(folder),
         image=first_image,
-        digest=compute_sha256(image_folder / first_image),
+        sha256=compute_sha256(image_folder / first_image),
     )
-    return format_started([started])
 
 
-def describe_several_data(
-    folders: Sequence[Path], work_dir: Path, image_folder: Path, first_images: Sequence[str | None]
-) -> dict[str, Any]:
-    """Return what a config notes about several folders of data.
+def describe_united(
+    folder: Path, work_dir: Path, root: Path, first_image: str | None
+) -> StartedFolder:
+    """Return what a config notes about one of several folders of its data.
 
     Args:
-        folders: The folders of the data.
+        folder: The folder of the data.
         work_dir: The folder of the run.
-        image_folder: The folder that contains them, without links.
-        first_images: The name of an image of each, relative to ``image_folder``, or None.
+        root: The folder that contains all folders of data, without links.
+        first_image: The name of an image in ``folder``, relative to ``root``, or None.
     """
-    root = Path(make_portable_path(image_folder))
-    started = []
-    for folder, name in zip(folders, first_images, strict=True):
-        inside = folder.resolve().relative_to(image_folder)
-        started.append(
-            StartedFolder(
-                data=format_data(folder, work_dir),
-                path=str(root / inside),
-                image=name or str(inside),
-                digest=compute_sha256(image_folder / name) if name else None,
-            )
-        )
-    return format_started(started)
+    inside = folder.resolve().relative_to(root)
+    return StartedFolder(
+        folder=format_folder(folder, work_dir),
+        path=str(Path(make_portable_path(root)) / inside),
+        image=first_image or str(inside),
+        sha256=compute_sha256(root / first_image) if first_image else None,
+    )
 
 
-def format_data(folder: Path, work_dir: Path) -> str:
+def format_folder(folder: Path, work_dir: Path) -> str:
     """Return the folder of the data. It is relative to the work dir if both are in the current
     folder, so that all of it can be moved.
     """
@@ -94,32 +85,45 @@ def format_data(folder: Path, work_dir: Path) -> str:
 
 
 def format_started(folders: Sequence[StartedFolder]) -> dict[str, Any]:
-    """Return the entries of a config for the folders of its data."""
-    return {
-        DATA: join_values([folder.data for folder in folders]),
-        DATA_PATH: join_values([folder.path for folder in folders]),
-        FIRST_IMAGE: join_values([[folder.image, folder.digest] for folder in folders]),
-    }
+    """Return the entry of a config for the folders of its data."""
+    return {DATA: [asdict(folder) for folder in folders]}
 
 
-def read_started(cfg: Config, made: Path | None) -> list[StartedFolder]:
-    """Return the folders of the data that a config notes.
-
-    Runs of earlier versions have noted only the folder. Then the first image is that of ``made``,
-    the run's annotations for training, or the folder of images if these are not the run's.
-    """
+def read_started(cfg: Config) -> list[StartedFolder]:
+    """Return the folders of the data that a config notes, none for another run."""
     started_with = get_started_with(cfg)
-    data = split_values(started_with.get(DATA, ''))
-    paths = started_with.get(DATA_PATH, os.path.normpath(Path(cfg.work_dir, data[0])))
-    images = started_with.get(FIRST_IMAGE)
-    if images is None:
-        images = [[read_first_name(made) if made else '', None]]
-    elif isinstance(images[0], str):
-        images = [images]
+    data = started_with.get(DATA)
+    if not data:
+        return []
+    if EARLIER_IMAGE in started_with or isinstance(data, str):
+        return read_earlier(started_with, Path(cfg.get('work_dir') or ''))
+    return [StartedFolder(**record) for record in data]
+
+
+def read_earlier(started_with: Mapping[str, Any], work_dir: Path) -> list[StartedFolder]:
+    """Return the folders of the data that a config of an earlier version notes.
+
+    It has a list for each key or, of one folder, a value. The first versions noted only the folder.
+    """
+    folders = started_with[DATA]
+    paths = started_with.get(EARLIER_PATH)
+    images = started_with.get(EARLIER_IMAGE)
+    if isinstance(folders, str):
+        folders = [folders]
+        paths = [paths or os.path.normpath(work_dir / folders[0])]
+        images = [images or ('', None)]
     return [
-        StartedFolder(folder, path, name, digest)
-        for folder, path, (name, digest) in zip(data, split_values(paths), images, strict=True)
+        StartedFolder(folder, path, image, sha256)
+        for folder, path, (image, sha256) in zip(folders, paths, images, strict=True)
     ]
+
+
+def write_started(cfg: Config, folders: Sequence[StartedFolder]) -> None:
+    """Note the folders of the data in a config."""
+    started_with = cfg[STARTED_WITH]
+    for key in (EARLIER_PATH, EARLIER_IMAGE):
+        started_with.pop(key, None)
+    started_with.update(format_started(folders))
 
 
 def read_first_name(annotations: Path) -> str:
@@ -132,24 +136,3 @@ def read_first_name(annotations: Path) -> str:
     if '\t' in line:
         return line.partition('\t')[0]
     return line.rpartition(' ')[0]
-
-
-def read_data(cfg: Config) -> list[str]:
-    """Return the folders of the data that a config notes, none for another run."""
-    data = get_started_with(cfg).get(DATA)
-    return split_values(data) if data else []
-
-
-def write_data(cfg: Config, data: Sequence[str]) -> None:
-    """Note the folders of the data in a config."""
-    cfg[STARTED_WITH][DATA] = join_values(data)
-
-
-def split_values(value: str | Sequence[str]) -> list[str]:
-    """Return the values of all folders of data."""
-    return [value] if isinstance(value, str) else [*value]
-
-
-def join_values(values: Sequence[Any]) -> Any:
-    """Return the values of all folders of data as a config has them."""
-    return values[0] if len(values) == 1 else [*values]

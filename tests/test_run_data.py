@@ -25,6 +25,7 @@ from mmgcvit.runs import RunFolder
 
 from .conftest import ROOT
 from .datasets.formats.made import write_example
+from .earlier_notes import note_as_before
 
 FORMATS = ('classes', 'coco', 'maps', 'white')
 OLD_RUNS_FOLDER = ROOT / 'tests' / 'data' / 'runs'
@@ -284,6 +285,17 @@ def test_runs_of_earlier_versions_are_understood(move, name, project):
     write_example(Path('photos'), name.partition('_')[0])
     run = Path(shutil.copytree(folder, 'work_dirs/photos'))
     expected = read_samples(locate(run))
+    if move:
+        run = move('work_dirs/photos')
+    assert read_samples(locate(run)) == expected
+
+
+@pytest.mark.parametrize('move', [None, *MOVES])
+def test_runs_that_have_noted_their_data_in_another_form_are_understood(move, project):
+    run = start('photos', 'work_dirs/photos')
+    expected = read_samples(locate(run))
+    note_as_before(RunFolder(run))
+    assert read_samples(locate(run)) == expected
     if move:
         run = move('work_dirs/photos')
     assert read_samples(locate(run)) == expected

@@ -24,7 +24,7 @@ from ..runs import (
     choose_run_name,
     choose_work_dir,
 )
-from ..started_data import describe_data, describe_several_data
+from ..started_data import StartedFolder, describe_folder, describe_united, format_started
 from .advice import advise
 from .head import Head
 from .object_sizes import measure_long_side
@@ -83,7 +83,7 @@ def make_config(
     sizes = [read_sizes(path).stored for path in paths[:: ceil(len(paths) / 100)]]
     advice = advise(plan, sizes)
     started_with = {
-        **describe_folders(plan, run.path),
+        **format_started(describe_folders(plan, run.path)),
         **describe_options(plan, given),
         'image_side': round(median(map(max, sizes))),
         'object_side': measure_long_side(plan.train),
@@ -118,28 +118,19 @@ def read_data(data: Sequence[str | Path], given: Options) -> DatasetInfo:
     )
 
 
-def describe_folders(plan: Plan, work_dir: Path) -> dict[str, Any]:
+def describe_folders(plan: Plan, work_dir: Path) -> list[StartedFolder]:
     """Return what the config of a plan notes about the folders of its data."""
     dataset = plan.dataset
     if not dataset.united:
-        return describe_data(
-            folder=dataset.folder,
-            work_dir=work_dir,
-            image_folder=plan.train.image_folder,
-            first_image=plan.train.image_names[0],
-        )
+        first_image = plan.train.image_names[0]
+        return [describe_folder(dataset.folder, work_dir, plan.train.image_folder, first_image)]
     names = [name for split in dataset.splits.values() for name in split.image_names]
-    first_images = []
+    started = []
     for folder in dataset.folders:
         inside = folder.resolve().relative_to(dataset.folder)
         own = (name for name in names if PurePath(name).is_relative_to(inside))
-        first_images.append(next(own, None))
-    return describe_several_data(
-        folders=dataset.folders,
-        work_dir=work_dir,
-        image_folder=dataset.folder,
-        first_images=first_images,
-    )
+        started.append(describe_united(folder, work_dir, dataset.folder, next(own, None)))
+    return started
 
 
 def describe_options(plan: Plan, given: Options) -> dict[str, OptionValue]:
