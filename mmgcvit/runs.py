@@ -275,9 +275,9 @@ class RunFolder:
             return None
         try:
             chosen = json.loads(path.read_text())
-            digest = chosen['sha256']
             thresholds = parse_thresholds(chosen)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            digest = chosen['sha256']
+        except (ValueError, KeyError) as error:
             raise UserError(
                 f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python '
                 'score_thr'

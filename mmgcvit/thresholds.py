@@ -41,9 +41,9 @@ class ScoreThresholds:
         for name, threshold in self.by_class.items():
             check_range(f'score_thr of {name}', threshold)
 
-    def list_by_class(self, classes: Sequence[str]) -> dict[str, float]:
-        """List the threshold of each class."""
-        return {name: self.by_class.get(name, self.overall) for name in classes}
+    def list_by_class(self, classes: Sequence[str]) -> list[float]:
+        """List the threshold of each class, by label. Classes with one name share it."""
+        return [self.by_class.get(name, self.overall) for name in classes]
 
     def to_json(self) -> dict[str, Any]:
         """Return what a JSON file contains: the number of earlier versions, and those by class."""
@@ -63,27 +63,38 @@ class ScoreThresholds:
 
 def check_range(name: str, threshold: Any) -> None:
     """Raise a UserError if a threshold is not a number from 0 to 1."""
-    is_number = isinstance(threshold, float | int) and not isinstance(threshold, bool)
-    if not is_number or not 0 <= threshold <= 1:
+    if not is_number(threshold) or not 0 <= threshold <= 1:
         raise UserError(f'{name}={threshold}: expected a number from 0 to 1')
 
 
-def parse_thresholds(content: Mapping[str, Any]) -> ScoreThresholds:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, not a bool."""
+    return isinstance(value, float | int) and not isinstance(value, bool)
+
+
+def parse_thresholds(content: Any) -> ScoreThresholds:
     """Read thresholds from the content of a JSON file; those of earlier versions have one number.
 
-    Raise a ValueError, KeyError, TypeError or AttributeError for other contents.
+    Raise a ValueError for other contents.
     """
-    by_class = content.get(BY_CLASS_KEY, {}).items()
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{content!r:.40} is not an object')
+    overall = content.get(OVERALL_KEY)
+    by_class = content.get(BY_CLASS_KEY, {})
+    if not is_number(overall):
+        raise ValueError(f'{OVERALL_KEY} is {overall!r:.40}')
+    if not isinstance(by_class, Mapping) or not all(map(is_number, by_class.values())):
+        raise ValueError(f'{BY_CLASS_KEY} is {by_class!r:.40}')
     return ScoreThresholds(
-        overall=float(content[OVERALL_KEY]),
-        by_class={str(name): float(threshold) for name, threshold in by_class},
+        overall=float(overall),
+        by_class={name: float(threshold) for name, threshold in by_class.items()},
     )
 
 
 def parse_metadata(metadata: Mapping[str, str]) -> ScoreThresholds | None:
     """Read thresholds from the metadata of a file, or return None if it has none.
 
-    Raise an error as :func:`parse_thresholds` does.
+    Raise a ValueError for damaged ones.
     """
     if OVERALL_KEY not in metadata:
         return None

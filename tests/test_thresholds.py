@@ -47,8 +47,10 @@ def test_a_number_is_for_all_classes_and_a_mapping_for_those_it_names():
     chosen = ScoreThresholds(0.6, {'sharp': 0.3})
     assert chosen.override(0.5) == ScoreThresholds(0.5)
     both = chosen.override({'C clef': 0.4})
-    assert both.list_by_class(NAMES) == {'head': 0.6, 'sharp': 0.3, 'C clef': 0.4}
+    assert both.list_by_class(NAMES) == [0.6, 0.3, 0.4]
     assert str(both) == '0.6 (sharp 0.3, C clef 0.4)'
+    repeated = ['sharp', 'head', 'sharp']
+    assert chosen.list_by_class(repeated) == [0.3, 0.6, 0.3], 'a name is that of both classes'
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,18 @@ def test_a_class_that_one_image_has_gets_no_threshold_of_its_own():
     rng = np.random.default_rng(0)
     curves = make_curves([draw_images(rng, COMMON, 30), [image]])
     assert 'rare' not in choose_thresholds(curves, ['common', 'rare']).by_class
+
+
+def test_classes_that_share_a_name_have_no_threshold_of_their_own():
+    """A name could not say of which of them it is."""
+    rng = np.random.default_rng(0)
+    rare = replace(COMMON, num_false=0.2, logit=-1)
+    curves = make_curves([draw_images(rng, quality, 40) for quality in (COMMON, rare, rare)])
+    assert choose_thresholds(curves, ['stork', 'heron', 'crane']).by_class.keys() == {
+        'heron',
+        'crane',
+    }
+    assert not choose_thresholds(curves, ['stork', 'crane', 'crane']).by_class
 
 
 def test_a_rare_class_with_low_scores_is_found_and_f1_of_all_objects_rises():

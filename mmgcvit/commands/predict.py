@@ -147,7 +147,7 @@ def load_for_predict(
 
     Raise a UserError for options that its task does not have.
     """
-    from ..inference.results import find_label
+    from ..inference.results import find_labels
     from .loading import load_silently
 
     model = load_silently(files, args.device, score_thr)
@@ -159,8 +159,7 @@ def load_for_predict(
     for option, value in (('--classes', args.classes), ('--measure', args.measure)):
         if value and not model.finds_objects:
             raise model.make_error_of_detectors_option(option)
-    for name in args.classes or ():
-        find_label(name, model.classes)
+    find_labels(args.classes or (), model.classes)
     return model
 
 

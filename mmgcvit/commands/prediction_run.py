@@ -44,7 +44,7 @@ from ..inference.results import (
     Detections,
     Outcome,
     Prediction,
-    find_label,
+    find_labels,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class PredictionRun:
         classes = self.model.classes
         labels = None
         if self.options.classes:
-            labels = sorted({find_label(name, classes) for name in self.options.classes})
+            labels = find_labels(self.options.classes, classes)
         write_counts(folder / COUNTS, self.results.counts, classes, labels)
 
     def predict_images(self) -> None:

@@ -2,6 +2,7 @@
 gain by it on images on which they were not chosen.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,8 +84,11 @@ def choose_thresholds(curves: DetectionCurves, classes: Sequence[str]) -> ScoreT
     objects_left_out = int((resamples.is_left_out @ objects_by_image).sum())
     overall = np.array(curves.overall.count_at(single))
     by_class = {}
+    num_classes = Counter(classes)
     for name, curve, matches in zip(classes, curves.by_class, curves.matches, strict=True):
         if curve.num_objects < MIN_OBJECTS or curve.f1.max(initial=0) < MIN_F1:
+            continue
+        if num_classes[name] > 1:  # the threshold of a name is that of all classes that have it
             continue
         trial = try_own_threshold(matches, single, resamples)
         change_left_out = (trial.own - trial.single).sum(0)
@@ -172,12 +176,12 @@ def compute_f1_scores(
     num_detections = 0
     num_correct = 0
     scores = []
-    for name, curve in zip(classes, curves.by_class, strict=True):
-        counts = curve.count_at(by_class[name])
+    for threshold, curve in zip(by_class, curves.by_class, strict=True):
+        counts = curve.count_at(threshold)
         num_detections += counts[0]
         num_correct += counts[1]
         if curve.num_objects:
-            scores.append(curve.compute_f1_at(by_class[name]))
+            scores.append(curve.compute_f1_at(threshold))
     num_objects = curves.overall.num_objects
     return F1Scores(
         overall=2 * num_correct / (num_detections + num_objects),

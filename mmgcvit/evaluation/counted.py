@@ -14,7 +14,13 @@ from ..inference.predictor import Predictor
 from ..inference.results import P
 from .intervals import ImageCounts
 from .scoring import ConfusionMatrix, ImageScore
-from .task_evaluation import DatasetScores, Judgement, ScoreCollector, TaskEvaluation
+from .task_evaluation import (
+    DatasetScores,
+    Judgement,
+    ScoreCollector,
+    TaskEvaluation,
+    name_distinctly,
+)
 from .verdict import ClassScore
 
 
@@ -85,7 +91,7 @@ class CountedEvaluation(TaskEvaluation[P, CountedScores]):
         background = self.list_background(classes)
         sizes = scores.confusion_matrix.ground_truths
         class_scores = []
-        for label, name in enumerate(classes):
+        for label, name in enumerate(name_distinctly(classes)):
             if not sizes[label] or label in background:
                 continue
             counts = scores.image_counts[label]

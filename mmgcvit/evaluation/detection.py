@@ -34,7 +34,13 @@ from .plots import draw_confusion_matrix, draw_detection_curves
 from .scoring import BACKGROUND, ConfusionMatrix, ImageScore, make_empty_matrix
 from .suspect_objects import find_suspect_objects
 from .suspects import ImageLabels
-from .task_evaluation import DatasetScores, Judgement, ScoreCollector, TaskEvaluation
+from .task_evaluation import (
+    DatasetScores,
+    Judgement,
+    ScoreCollector,
+    TaskEvaluation,
+    name_distinctly,
+)
 from .verdict import ClassScore, ThresholdChoice
 
 # mmdet's transform in pipelines, which is replaced by one that needs less memory
@@ -128,7 +134,7 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
         return objects
 
     def filter_prediction(self, prediction: Detections, model: Predictor[Detections]) -> Detections:
-        return prediction.filter(model.score_thr_by_class)
+        return prediction.apply_thresholds(model.thresholds)
 
     def compute_score(
         self, ground_truth: Detections, prediction: Detections, num_classes: int
@@ -215,10 +221,10 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
                 name=name,
                 curve=curves.by_class[label],
                 matches=curves.matches[label],
-                threshold=by_class[name],
+                threshold=by_class[label],
                 num_images=int(scores.images_by_class[label]),
             )
-            for label, name in enumerate(classes)
+            for label, name in enumerate(classes)  # names as --score-thr takes them
             if sizes[label]
         ]
 
@@ -242,7 +248,7 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
             'best_threshold': round(curves.overall.best_threshold, 4),
             'best_threshold_by_class': {
                 name: round(curve.best_threshold, 4)
-                for name, curve in zip(classes, curves.by_class, strict=True)
+                for name, curve in zip(name_distinctly(classes), curves.by_class, strict=True)
                 if curve.num_objects and len(curve.scores)
             },
         }
@@ -307,7 +313,7 @@ def format_limited(
     """Return a line about images with as many detections as the model returns at most, if the
     lowest threshold keeps them all.
     """
-    limited = scores.list_limited(min(thresholds.list_by_class(model.classes).values()))
+    limited = scores.list_limited(min(thresholds.list_by_class(model.classes)))
     # In tiles, the limit of one tile says little about the counts of the image.
     if not limited or model.tiles:
         return []

@@ -1,6 +1,6 @@
 """Find the labels of objects that a detector contradicts."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ FREE_IOU = 0.3
 
 
 def find_suspect_objects(
-    ground_truth: Detections, prediction: Detections, score_thr_by_class: Mapping[str, float]
+    ground_truth: Detections, prediction: Detections, score_thr_by_class: Sequence[float]
 ) -> ImageLabels:
     """Compare the labels of an image with detections of any score.
 
@@ -32,7 +32,7 @@ def find_suspect_objects(
     higher the scores below the threshold are. A detection beside all labels is a missing one.
     """
     detections = drop_ignored(ground_truth, prediction)
-    thresholds = np.array(list(score_thr_by_class.values()))
+    thresholds = np.array(score_thr_by_class)
     is_sure = detections.scores >= thresholds[detections.labels]  # (m,)
     overlaps = Overlaps(ground_truth, detections, is_sure)
     given = []

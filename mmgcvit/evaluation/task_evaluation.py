@@ -4,6 +4,7 @@ Its subclasses are in a file for each task, and ``evaluations.py`` has them in a
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ class ClassReport:
     Precision is None for a class without predictions, the others for one without ground truth.
     """
 
-    name: str
+    name: str  # of :func:`name_distinctly`
     ground_truths: int  # images, pixels or objects
     precision: float | None
     recall: float | None
@@ -225,7 +226,7 @@ class TaskEvaluation(ABC, Generic[P, S]):
                 f1=round_score(f1[index]),
                 of_task={key: round_score(values[index]) for key, values in of_task.items()},
             )
-            for index, name in enumerate(classes)
+            for index, name in enumerate(name_distinctly(classes))
         ]
 
     def summarise(self, scores: S, model: Predictor[P]) -> list[str]:
@@ -252,6 +253,19 @@ class TaskEvaluation(ABC, Generic[P, S]):
     def list_details(self, scores: S, classes: Sequence[str]) -> dict[str, Any]:
         """Return what ``mistakes.json`` has of this task only."""
         return {}
+
+
+def name_distinctly(classes: Sequence[str]) -> list[str]:
+    """Return the names of classes, each once: with its label where several classes have a name,
+    such as ``crane (134)`` and ``crane (517)`` of ImageNet.
+    """
+    names = [*classes]
+    # Twice, if a class is called as another one with its label.
+    while repeated := {name for name, count in Counter(names).items() if count > 1}:
+        names = [
+            f'{name} ({label})' if name in repeated else name for label, name in enumerate(names)
+        ]
+    return names
 
 
 def round_score(value: float) -> float | None:

@@ -93,7 +93,7 @@ class Detector(Predictor[Detections]):
         """
         if not self.class_score_thr:
             return self.score_thr
-        return torch.tensor(list(self.score_thr_by_class.values()))[labels]
+        return torch.tensor(self.score_thr_by_class)[labels]
 
     def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()

@@ -135,9 +135,10 @@ def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
 def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
     """Return the confidence thresholds in the metadata of a safetensors file, or None."""
     path = resolve_file(checkpoint)
+    metadata = read_metadata(path)
     try:
-        return parse_metadata(read_metadata(path))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return parse_metadata(metadata)
+    except ValueError as error:
         raise UserError(
             f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
             'Python score_thr'

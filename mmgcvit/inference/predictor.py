@@ -109,8 +109,8 @@ class Predictor(ABC, Generic[P]):
         return ScoreThresholds(self.score_thr, self.class_score_thr)
 
     @property
-    def score_thr_by_class(self) -> dict[str, float]:
-        """The confidence threshold of each class of a detector."""
+    def score_thr_by_class(self) -> list[float]:
+        """The confidence threshold of each class of a detector, by label."""
         return self.thresholds.list_by_class(self.classes)
 
     @property

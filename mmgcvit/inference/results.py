@@ -129,7 +129,8 @@ class Detections(Prediction):
         self, score_thr: ScoreThr = 0.0, classes: Collection[str] | None = None
     ) -> Detections:
         """Return the detections with at least this score and, if they are given, of these
-        classes. A mapping has scores by class name, and 0 for the classes that it does not name.
+        classes. A mapping has scores by class name, and 0 for the classes that it does not name. A
+        name stands for all classes that have it, an index for one.
 
         Raise a UserError for a class that the model does not have, and for a score that is not a
         number from 0 to 1.
@@ -137,16 +138,20 @@ class Detections(Prediction):
         if isinstance(score_thr, Mapping):
             thresholds = ScoreThresholds(0.0, score_thr)
             thresholds.check(self.classes)
-            by_class = list(thresholds.list_by_class(self.classes).values())
-            # The dtype of scores, so that a score equal to its threshold is kept
-            is_kept = self.scores >= np.array(by_class, np.float32)[self.labels]
+            found = self.apply_thresholds(thresholds)
         else:
             check_range('score_thr', score_thr)
-            is_kept = self.scores >= score_thr
-        if classes is not None:
-            names = [classes] if isinstance(classes, str | int) else classes
-            is_kept &= np.isin(self.labels, [find_label(name, self.classes) for name in names])
-        return self.select(is_kept)
+            found = self.select(self.scores >= score_thr)
+        if classes is None:
+            return found
+        names = [classes] if isinstance(classes, str | int) else classes
+        return found.select(np.isin(found.labels, find_labels(names, self.classes)))
+
+    def apply_thresholds(self, thresholds: ScoreThresholds) -> Detections:
+        """Return the detections with at least the threshold of their class."""
+        # The dtype of scores, so that a score equal to its threshold is kept
+        by_class = np.array(thresholds.list_by_class(self.classes), np.float32)
+        return self.select(self.scores >= by_class[self.labels])
 
     def select(self, indices: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Detections:
         """Return the detections with these indices (k,), of a slice, or where a bool array (n,) is
@@ -319,19 +324,27 @@ class Outcome(Generic[P]):
         return self.prediction
 
 
-def find_label(name: str | int, classes: Sequence[str]) -> int:
-    """Return the index of the class with this name, in any Unicode form, or with this index.
+def find_labels(names: Collection[str | int], classes: Sequence[str]) -> list[int]:
+    """Return the indices of the classes with these names, in any Unicode form, or with these
+    indices, in ascending order.
 
-    Raise a UserError if there is no such class.
+    A name stands for all classes that have it. Raise a UserError if there is no such class.
     """
-    if name in classes:
-        return classes.index(name)
-    forms = [normalise(each) for each in classes]
-    if isinstance(name, str) and normalise(name) in forms:
-        return forms.index(normalise(name))
-    if str(name).isdecimal() and int(name) < len(classes):
-        return int(name)
-    raise UserError(f'the model has no class {name}. Its classes are {shorten(classes, MANY)}')
+    labels = set()
+    for name in names:
+        found = [label for label, own in enumerate(classes) if own == name]
+        if not found and isinstance(name, str):
+            found = [
+                label for label, own in enumerate(classes) if normalise(own) == normalise(name)
+            ]
+        if not found and str(name).isdecimal() and int(name) < len(classes):
+            found = [int(name)]
+        if not found:
+            raise UserError(
+                f'the model has no class {name}. Its classes are {shorten(classes, MANY)}'
+            )
+        labels.update(found)
+    return sorted(labels)
 
 
 def name_categories(categories: Sequence[Record]) -> list[Record]:

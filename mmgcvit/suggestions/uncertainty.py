@@ -97,7 +97,7 @@ class DetectionMeter(UncertaintyMeter[Detections]):
         return replace(found, boxes=boxes)
 
     def measure_nearness(self, found: Detections) -> float:
-        thresholds = np.array(list(self.model.score_thr_by_class.values()))[found.labels]
+        thresholds = np.array(self.model.score_thr_by_class)[found.labels]
         scores = found.scores.astype(np.float64)
         below = scores / np.maximum(thresholds, MIN_SCORE)
         above = (1 - scores) / np.maximum(1 - thresholds, MIN_SCORE)
@@ -105,8 +105,8 @@ class DetectionMeter(UncertaintyMeter[Detections]):
         return float(np.clip(nearness, 0, 1).max(initial=0))
 
     def compare(self, found: Detections, mirrored: Detections) -> float:
-        first = found.filter(self.model.score_thr_by_class)
-        second = mirrored.filter(self.model.score_thr_by_class)
+        first = found.apply_thresholds(self.model.thresholds)
+        second = mirrored.apply_thresholds(self.model.thresholds)
         pairs = match_objects(first, second).pairs
         both = int(np.count_nonzero(first.labels[pairs[:, 0]] == second.labels[pairs[:, 1]]))
         either = len(first) + len(second) - both

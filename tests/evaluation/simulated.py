@@ -119,12 +119,12 @@ def judge_detector(rng, qualities, num_images, num_checkpoints=1):
                 name=name,
                 curve=curves.by_class[label],
                 matches=curves.matches[label],
-                threshold=by_class[name],
+                threshold=by_class[label],
                 num_images=num_images,
             )
         )
         unseen = make_curve(draw_images(rng, qualities[label], NUM_UNSEEN))
-        true_scores.append(unseen.compute_f1_at(by_class[name]))
+        true_scores.append(unseen.compute_f1_at(by_class[label]))
     return scores, true_scores
 
 

@@ -40,7 +40,7 @@ KINDS = {
 }
 SEEDS = st.integers(0, 2**32 - 1)
 # What a comparison reads of a model
-MODEL = SimpleNamespace(classes=CLASSES, score_thr_by_class=dict.fromkeys(CLASSES, 0.3))
+MODEL = SimpleNamespace(classes=CLASSES, score_thr_by_class=[0.3] * len(CLASSES))
 MAP_MODEL = SimpleNamespace(classes=['background', *CLASSES])
 
 

@@ -19,13 +19,16 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.rules.coco import OTHER_ANNOTATIONS, OTHER_CATEGORIES
 from mmgcvit.datasets.rules.images import OTHER_SIZE
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation.classification import ClassificationEvaluation
+from mmgcvit.evaluation.counted import CountCollector
 from mmgcvit.evaluation.detection import DetectionEvaluation
 from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
 from mmgcvit.evaluation.matches import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
 from mmgcvit.evaluation.samples import build_dataset, load_sample
-from mmgcvit.evaluation.scoring import summarise_confusion_matrix
+from mmgcvit.evaluation.scoring import make_empty_matrix, summarise_confusion_matrix
 from mmgcvit.evaluation.segmentation import SegmentationEvaluation
+from mmgcvit.evaluation.task_evaluation import name_distinctly
 from mmgcvit.inference.model_files import ModelFiles
 from mmgcvit.inference.results import make_segmentation
 
@@ -153,6 +156,30 @@ def test_the_command_writes_a_matrix_and_the_worst_images(call, work_dir, task, 
         assert cv2.imread(str(out / 'worst' / entry['drawn'])).shape[1] > 1500
     assert not scan_folder(out).files, 'what was written is not data'
     assert '--overwrite' in call('mistakes', *arguments, '--out-dir', out.name)[1]
+
+
+def test_scores_of_classes_with_one_name_are_reported_by_label():
+    """ImageNet has two classes crane."""
+    classes = ['crane', 'dog', 'crane', 'crane (0)']
+    matrix = make_empty_matrix(len(classes))
+    matrix.matched[[0, 1, 2, 3], [0, 1, 1, 3]] = 4, 3, 2, 1
+    scores = replace(CountCollector(len(classes)).collect(), confusion_matrix=matrix)
+    reports = ClassificationEvaluation().report_classes(scores, classes)
+    assert {report.name: (report.ground_truths, report.recall) for report in reports} == {
+        'crane (0) (0)': (4, 1.0),
+        'dog': (3, 1.0),
+        'crane (2)': (2, 0.0),
+        'crane (0) (3)': (1, 1.0),
+    }
+
+
+@given(st.lists(st.text(st.sampled_from('a (0)1'), max_size=6)))
+def test_names_of_classes_are_made_distinct_and_stay_where_they_are(classes):
+    names = name_distinctly(classes)
+    assert len({*names}) == len(classes)
+    for name, distinct in zip(classes, names, strict=True):
+        assert distinct.startswith(name)
+        assert distinct == name or classes.count(name) > 1 or name.endswith(')')
 
 
 def test_the_images_of_mistakes_are_checked_as_those_of_a_test(tmp_path):

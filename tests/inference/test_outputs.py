@@ -21,6 +21,7 @@ from mmgcvit.inference.outputs import Outputs, format_limit, write_counts
 from mmgcvit.inference.results import (
     Classification,
     Detections,
+    find_labels,
     make_segmentation,
 )
 
@@ -148,6 +149,17 @@ def test_predictions_print_one_line_and_can_be_filtered_and_iterated():
     segments = make_segmentation(np.array([[0, 0, 1, 0]]), ['sky', 'sea'])
     assert repr(segments) == 'Segmentation(4 x 1 px: 75.0% sky, 25.0% sea)'
     assert repr(Classification(1, 'b', 0.75, scores)) == 'Classification(b, score 0.75)'
+
+
+def test_a_name_filters_all_classes_that_have_it_and_an_index_one():
+    """By a threshold too: the dog, between them, keeps its own."""
+    boxes, scores = np.eye(4, dtype=np.float32), np.array([0.9, 0.6, 0.5, 0.4], np.float32)
+    found = Detections(boxes, scores, np.array([2, 0, 1, 2]), ['crane', 'dog', 'crane'])
+    assert found.filter(classes='crane').labels.tolist() == [2, 0, 2]
+    assert found.filter(classes=[2]).labels.tolist() == [2, 2]
+    assert found.filter({'crane': 0.6}).labels.tolist() == [2, 0, 1]
+    assert found.filter({'dog': 0.6}, classes=['dog', 0]).labels.tolist() == [0]
+    assert find_labels(['crane', 1], found.classes) == [0, 1, 2]
 
 
 def test_segmentations_are_written_with_areas_and_convert_to_supervision():

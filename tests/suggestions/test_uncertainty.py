@@ -17,9 +17,12 @@ from mmgcvit.suggestions.uncertainty import (
     Uncertainty,
     measure_pixels,
 )
+from mmgcvit.thresholds import ScoreThresholds
 
 WIDTH = 100
-DETECTOR = SimpleNamespace(score_thr_by_class={'cat': 0.4, 'dog': 0.8})
+DETECTOR = SimpleNamespace(
+    score_thr_by_class=[0.4, 0.8], thresholds=ScoreThresholds(0.4, {'dog': 0.8})
+)
 
 
 def detect(*objects):
@@ -53,7 +56,7 @@ def test_nearness_is_that_of_the_object_nearest_to_the_threshold_of_its_class(ob
 @pytest.mark.parametrize('threshold', [0, 1])
 @given(score=st.floats(0, 1))
 def test_nearness_is_from_0_to_1_at_any_threshold(threshold, score):
-    model = SimpleNamespace(score_thr_by_class={'cat': threshold, 'dog': 0.5})
+    model = SimpleNamespace(score_thr_by_class=[threshold, 0.5])
     assert 0 <= DetectionMeter(model).measure_nearness(detect((0, score))) <= 1
 
 
