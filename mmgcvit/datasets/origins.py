@@ -1,57 +1,37 @@
 """Recognise labels that a model made and nobody has corrected.
 
 ``mmgcvit predict --labels`` writes :data:`MARK` beside the labels. It has the model, and for each
-picture what was written. Labels are uncorrected if they still say the same: the same classes, and
-boxes and masks that differ by no more than tools round them. Bytes and times of files don't count,
-since tools write their files anew. Who looked at a picture and found its labels right names it in
-:data:`CORRECTED`.
+picture what was written. Labels are uncorrected if they still say the same
+(:mod:`.written_labels`): the same classes, and boxes and masks that differ by no more than tools
+round them. Bytes and times of files don't count, since tools write their files anew. Who looked at
+a picture and found its labels right names it in :data:`CORRECTED`.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import UserError, format_count, shorten
 from ..files import compute_sha256, normalise, read_text
-from ..tasks import TASK_BY_NAME
+from ..tasks import DETECTION
 from ..thresholds import ScoreThresholds, parse_thresholds
-from .annotations import Box, Edges, JsonObject, LabelledObject, Polygon, Size, Unusable
+from .annotations import Json, JsonObject
 from .folders import CORRECTED, MARK
-from .label_maps import read_labels
-from .outlines import are_near, are_within_a_pixel
-from .records import (
-    AnySplit,
-    ClassImage,
-    ClassSplit,
-    DatasetInfo,
-    MapImage,
-    MapSplit,
-    ObjectImage,
-    ObjectSplit,
-    Split,
-)
-from .rules.objects import measure_mask
+from .records import AnySplit, DatasetInfo, Split
 from .series import COPY_ENDING, UPLOAD_PREFIX
+from .written_labels import (
+    WRITTEN_LABELS,
+    MarkError,
+    WrittenLabels,
+    get_optional_text,
+    get_value,
+    require_object,
+)
 
 MAKER = 'mmgcvit '  # with which the value of ``made_by`` begins
 ALL_PICTURES = '*'  # a line of CORRECTED
-# By how many pixels an edge of a box, and the outline of a mask, may differ. Tools round
-# coordinates, Pascal VOC to whole pixels.
-TOLERANCE = 1.0
-# A mask is written as polygons up to a pixel from its outline. A tool may compute the box of them.
-BOX_OF_MASK_TOLERANCE = 2 * TOLERANCE
-# The type of the splits that a folder of labels for a task has
-SPLIT_TYPES: Mapping[str, type[Split]] = {
-    'detection': ObjectSplit,
-    'segmentation': MapSplit,
-    'classification': ClassSplit,
-}
 
 
 @dataclass(frozen=True)
@@ -59,8 +39,7 @@ class WrittenPicture:
     """What was written for a picture."""
 
     sha256: str  # of the picture
-    size: Size  # (width, height)
-    labels: Sequence[JsonObject]  # a record for each object, or each class of the picture
+    labels: WrittenLabels[Any]  # of the type for the mark's task
 
 
 @dataclass(frozen=True)
@@ -68,7 +47,7 @@ class Origin:
     """The model that made the labels of a folder, and what it wrote."""
 
     file: Path
-    task: str  # a key of TASK_BY_NAME
+    task: str  # a key of WRITTEN_LABELS
     classes: tuple[str, ...]  # that the model has
     checkpoint: str
     sha256: str | None  # of the checkpoint, if it is a file
@@ -97,12 +76,6 @@ def remove_additions(name: str) -> str:
     return COPY_ENDING.sub('', UPLOAD_PREFIX.sub('', normalise(Path(name).name))).casefold()
 
 
-def hash_mask(mask: NDArray[np.bool_]) -> str:
-    """Return the SHA-256 of a mask (height, width)."""
-    packed = np.packbits(mask).tobytes()
-    return hashlib.sha256(repr(mask.shape).encode() + packed).hexdigest()
-
-
 def read_origin(folder: Path) -> Origin | None:
     """Return what :data:`MARK` and :data:`CORRECTED` in a folder say, or None without a MARK.
 
@@ -112,47 +85,77 @@ def read_origin(folder: Path) -> Origin | None:
     file = folder / MARK
     if not file.is_file():
         return None
+    text = read_text(file)
     try:
-        origin = parse_origin(file, json.loads(read_text(file)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f'{file} is damaged. Restore it: predict --labels writes it, and it says which labels '
-            'a model made. If somebody has made all labels of the folder, remove it'
-        ) from error
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise make_damaged_error(file, f'it is not JSON: {error}') from error
+    try:
+        origin = parse_origin(file, require_object(content))
+    except MarkError as error:
+        raise make_damaged_error(file, str(error)) from error
     return replace(origin, corrected=read_corrected(folder / CORRECTED, origin))
 
 
-def parse_origin(file: Path, content: Mapping[str, Any]) -> Origin:
-    """Return what a mark says. Raise a ValueError, KeyError, TypeError or AttributeError for other
-    contents.
+def make_damaged_error(file: Path, reason: str) -> UserError:
+    """Return the error for a mark that cannot be read."""
+    return UserError(
+        f'{file} is damaged ({reason}). Restore it: predict --labels writes it, and it says which '
+        'labels a model made. If somebody has made all labels of the folder, remove it'
+    )
+
+
+def parse_origin(file: Path, content: JsonObject) -> Origin:
+    """Return what a mark says, but for the pictures that somebody found right.
+
+    Raise a MarkError for other contents than ``predict --labels`` writes.
     """
-    task = content['task']
-    if not content['made_by'].startswith(MAKER) or task not in TASK_BY_NAME:
-        raise ValueError
-    pictures = {
-        normalise(name): WrittenPicture(
-            sha256=str(content['pictures'][name]['sha256']),
-            size=parse_size(content['pictures'][name]['size']),
-            labels=[dict(record) for record in labels],
-        )
-        for name, labels in content['labels'].items()
-    }
-    is_detector = SPLIT_TYPES[task] is ObjectSplit
+    made_by = get_value(content, 'made_by', str)
+    task = get_value(content, 'task', str)
+    if not made_by.startswith(MAKER) or task not in WRITTEN_LABELS:
+        raise MarkError(f'made_by is {made_by!r:.40}, task {task!r:.40}')
+    classes = get_value(content, 'classes', list)
+    if not all(isinstance(name, str) for name in classes):
+        raise MarkError(f'classes is {classes!r:.40}')
+    checkpoint = get_optional_text(content, 'checkpoint')
+    config = get_optional_text(content, 'config')
+    pictures = get_value(content, 'pictures', dict)
+    labels = get_value(content, 'labels', dict)
     return Origin(
         file=file,
         task=task,
-        classes=tuple(map(str, content['classes'])),
-        checkpoint=str(content['checkpoint'] or content['config'] or 'a model in memory'),
-        sha256=content['checkpoint_sha256'],
-        thresholds=parse_thresholds(content) if is_detector else None,
-        pictures=pictures,
+        classes=tuple(classes),
+        checkpoint=checkpoint or config or 'a model in memory',
+        sha256=get_optional_text(content, 'checkpoint_sha256'),
+        thresholds=parse_detector_thresholds(content) if task == DETECTION.name else None,
+        pictures={
+            normalise(name): parse_picture(
+                get_value(pictures, name, dict), get_value(labels, name, list), task
+            )
+            for name in labels
+        },
         corrected=frozenset(),
     )
 
 
-def parse_size(value: Sequence[int]) -> Size:
-    width, height = map(int, value)
-    return width, height
+def parse_detector_thresholds(content: JsonObject) -> ScoreThresholds:
+    """Return the thresholds in a mark. Raise a MarkError for damaged ones."""
+    try:
+        return parse_thresholds(content)
+    except ValueError as error:
+        raise MarkError(str(error)) from error
+
+
+def parse_picture(picture: JsonObject, labels: Sequence[Json], task: str) -> WrittenPicture:
+    """Return what a mark says about a picture. Raise a MarkError for values of other types."""
+    size = get_value(picture, 'size', list)
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise MarkError(f'size is {size!r:.40}')
+    records = [require_object(record) for record in labels]
+    return WrittenPicture(
+        sha256=get_value(picture, 'sha256', str),
+        labels=WRITTEN_LABELS[task].parse(records, (size[0], size[1])),
+    )
 
 
 def read_corrected(file: Path, origin: Origin) -> frozenset[str]:
@@ -188,7 +191,8 @@ def mark_uncorrected(dataset: DatasetInfo) -> DatasetInfo:
     origin = read_origin(dataset.folder)
     if origin is None:
         return dataset
-    if not all(isinstance(split, SPLIT_TYPES[origin.task]) for split in dataset.splits.values()):
+    split_type = WRITTEN_LABELS[origin.task].split_type
+    if not all(isinstance(split, split_type) for split in dataset.splits.values()):
         raise UserError(
             f'{origin.file} is of labels for {origin.task}, and the folder is read as '
             f'{dataset.format}, so they cannot be compared. Pass the folder as predict --labels '
@@ -214,7 +218,8 @@ def mark_uncorrected(dataset: DatasetInfo) -> DatasetInfo:
         for name, split in dataset.splits.items()
     }
     note = describe_comparison(origin, [*compared.values()])
-    return replace(dataset, splits=splits, models=[str(origin)]).add_notes([note])
+    marked = replace(dataset, splits=splits, models=[str(origin)], digests=dict(comparison.digests))
+    return marked.add_notes([note])
 
 
 def mark_images(split: AnySplit, indices: Sequence[int]) -> AnySplit:
@@ -263,25 +268,23 @@ class Comparison:
         self.classes = classes
         self.by_stem = {make_stem(name): name for name in origin.pictures}
         self.by_sha256 = {each.sha256: name for name, each in origin.pictures.items()}
+        # Of the pictures that were looked for by their content, by their paths without links
+        self.digests: dict[Path, str] = {}
 
     def compare(self, split: Split) -> ComparedSplit:
-        """Compare the images of a split, and their labels."""
-        names = [self.find_name(path) for path in split.image_paths]
+        """Compare the images of a split, of the type for the task, and their labels."""
         uncorrected = []
-        for index, name in enumerate(names):
-            if name is None or name in self.origin.corrected:
+        others = []
+        for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True)):
+            name = self.find_name(path)
+            if name is None:
+                others.append(path.name)
                 continue
-            if self.is_unchanged(split, index, self.origin.pictures[name]):
+            labels = self.origin.pictures[name].labels
+            is_right = name in self.origin.corrected
+            if not is_right and labels.are_unchanged(image, split.image_folder, self.classes):
                 uncorrected.append(index)
-        return ComparedSplit(
-            uncorrected=uncorrected,
-            num_known=sum(name is not None for name in names),
-            others=[
-                path.name
-                for path, name in zip(split.image_paths, names, strict=True)
-                if name is None
-            ],
-        )
+        return ComparedSplit(uncorrected, len(split.images) - len(others), others)
 
     def find_name(self, path: Path) -> str | None:
         """Return the name in the mark of a picture, found by its name or its content, or else by
@@ -289,88 +292,7 @@ class Comparison:
         """
         name = self.by_stem.get(make_stem(path.name))
         if name is None and path.is_file():
-            name = self.by_sha256.get(compute_sha256(path))
+            digest = compute_sha256(path)
+            self.digests[path.resolve()] = digest
+            name = self.by_sha256.get(digest)
         return name or self.by_stem.get(remove_additions(path.name))
-
-    def is_unchanged(self, split: Split, index: int, written: WrittenPicture) -> bool:
-        """Return whether the labels of an image, given by its index, say what was written."""
-        image = split.images[index]
-        if isinstance(image, ObjectImage):
-            return has_written_objects(image, written)
-        if isinstance(image, ClassImage):
-            return [image.class_name] == [record['class'] for record in written.labels]
-        assert isinstance(image, MapImage)
-        return self.has_written_map(split.image_folder, image, written)
-
-    def has_written_map(self, folder: Path, image: MapImage, written: WrittenPicture) -> bool:
-        """Return whether each class has the pixels that were written.
-
-        Raise a UserError for a map of another size.
-        """
-        pixels = read_labels(folder / image.map_name, image.pixel_labels)
-        height, width = pixels.shape
-        if (width, height) != written.size:
-            raise UserError(
-                f'{folder / image.map_name} has {width} x {height} pixels, and {MARK} says that '
-                f'{written.size[0]} x {written.size[1]} were written, so they cannot be compared. '
-                'Export the maps in the size of the pictures'
-            )
-        found = {
-            (self.classes[label], hash_mask(pixels == label))
-            for label in np.unique(pixels).tolist()
-            if label < len(self.classes)
-        }
-        return found == {(record['class'], record['sha256']) for record in written.labels}
-
-
-@dataclass(frozen=True)
-class WrittenObject:
-    """An object as it was written, in the size in which the image is read."""
-
-    class_name: str
-    edges: Edges  # of the box
-    polygons: Sequence[Polygon]  # of the mask; none without one
-
-
-def has_written_objects(image: ObjectImage, written: WrittenPicture) -> bool:
-    """Return whether each object of an image is one that was written, and the other way round.
-
-    Tools write objects in another order, so the order doesn't count.
-    """
-    if isinstance(image.size, Unusable):
-        return False
-    made = [scale_object(record, written.size, image.size) for record in written.labels]
-    matches = np.zeros((len(image.objects), len(made)), bool)
-    for row, each in enumerate(image.objects):
-        for column, other in enumerate(made):
-            matches[row, column] = is_same_object(each, other, image.size)
-    return bool(matches.any(0).all() and matches.any(1).all())
-
-
-def scale_object(record: Mapping[str, Any], size: Size, read_size: Size) -> WrittenObject:
-    """Return the object of a record in an image that was ``size`` and is ``read_size``, as
-    (width, height).
-    """
-    factors = np.divide(read_size, size)
-    x, y, width, height = record['bbox']
-    edges = (np.reshape([x, y, x + width, y + height], (2, 2)) * factors).ravel().tolist()
-    polygons = [
-        (np.reshape(polygon, (-1, 2)) * factors).ravel().tolist()
-        for polygon in record.get('segmentation', ())
-    ]
-    return WrittenObject(str(record['class']), edges, polygons)
-
-
-def is_same_object(each: LabelledObject, written: WrittenObject, size: Size) -> bool:
-    """Return whether an object says what was written, but for how tools round it.
-
-    ``size`` is the (width, height) of the image.
-    """
-    if each.class_name != written.class_name or each.is_ignored or not isinstance(each.box, Box):
-        return False
-    if each.mask is None or not written.polygons:  # boxes only
-        tolerance = BOX_OF_MASK_TOLERANCE if written.polygons else TOLERANCE
-        return each.mask is None and are_near(each.box.edges, written.edges, tolerance)
-    if isinstance(each.mask, Unusable) or measure_mask(each.mask, size).rule:
-        return False
-    return are_within_a_pixel(each.mask, written.polygons, size)

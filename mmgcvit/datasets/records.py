@@ -1,28 +1,34 @@
 """The records into which readers turn a dataset: splits of images with objects, classes or maps.
 
 :class:`ObjectSplit`, :class:`ClassSplit` and :class:`MapSplit` have one interface: names and paths
-of images, their classes, a selection of them, and the file that OpenMMLab's datasets read. Only an
-ObjectSplit has objects. Records are not changed: functions return new ones.
+of images, their classes, a selection of them, other names of classes and folders, and the file that
+OpenMMLab's datasets read. Only an ObjectSplit has objects. Records are not changed: functions
+return new ones.
 """
 
 import json
+import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypedDict, TypeVar
+from pathlib import Path, PurePath
+from typing import Generic, TypedDict, TypeVar
 
 from ..errors import escape_controls, format_count, shorten
 from ..files import make_portable_path, write_image, write_text
 from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusable
-from .label_maps import PixelLabels, read_labels
+from .label_maps import IGNORE_INDEX, PixelLabels, read_labels
 from .rules.rule import Finding
 
-AnySplit = TypeVar('AnySplit', bound='SplitImages')
+AnyImage = TypeVar('AnyImage', bound='LabelledImage')
+Image_co = TypeVar('Image_co', bound='LabelledImage', covariant=True)
+AnySplit = TypeVar('AnySplit', bound='SplitImages[LabelledImage]')
+ClassNames = Mapping[str, str]  # other names of classes, by their names so far
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class LabelledImage(ABC):
     """An image of any split. ``name`` is its path, relative to the split's folder of images."""
 
     name: str
@@ -30,6 +36,17 @@ class LabelledImage:
     is_uncorrected: bool = field(default=False, kw_only=True)
     # The path by which series are found, if it isn't the name.
     series_name: str = field(default='', kw_only=True)
+
+    def move(self: AnyImage, old: Path, new: Path) -> AnyImage:
+        """Return the image with paths relative to another folder than so far."""
+        return replace(self, name=make_relative(old / self.name, new))
+
+    @abstractmethod
+    def rename_classes(self: AnyImage, names: ClassNames, classes: Sequence[str]) -> AnyImage:
+        """Return the image with other names of classes, and their indices among ``classes``.
+
+        ``names`` has those of all classes so far, in the order of their indices.
+        """
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,10 @@ class ObjectImage(LabelledImage):
     objects: Sequence[LabelledObject] = ()
     others: JsonObject = field(default_factory=dict)  # other keys of COCO's entry
 
+    def rename_classes(self, names: ClassNames, classes: Sequence[str]) -> 'ObjectImage':
+        objects = [replace(each, class_name=names[each.class_name]) for each in self.objects]
+        return replace(self, objects=objects)
+
 
 @dataclass(frozen=True)
 class ClassImage(LabelledImage):
@@ -48,6 +69,10 @@ class ClassImage(LabelledImage):
 
     label: int  # the index of its class
     class_name: str
+
+    def rename_classes(self, names: ClassNames, classes: Sequence[str]) -> 'ClassImage':
+        name = names[self.class_name]
+        return replace(self, class_name=name, label=classes.index(name))
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,22 @@ class MapImage(LabelledImage):
     map_name: str  # the path of the map, relative to the split's folder of images
     classes: frozenset[str]  # the names of the classes in the map
     pixel_labels: PixelLabels  # what the pixels of the map stand for
+
+    def move(self, old: Path, new: Path) -> 'MapImage':
+        return replace(super().move(old, new), map_name=make_relative(old / self.map_name, new))
+
+    def rename_classes(self, names: ClassNames, classes: Sequence[str]) -> 'MapImage':
+        labels = [classes.index(name) for name in names.values()]  # by those so far
+        by_value = {
+            value: label if label == IGNORE_INDEX else labels[label]
+            for value, label in self.pixel_labels.by_value.items()
+            if label == IGNORE_INDEX or label < len(labels)
+        }
+        return replace(
+            self,
+            classes=frozenset(names[name] for name in self.classes),
+            pixel_labels=PixelLabels(by_value, self.pixel_labels.are_colours),
+        )
 
 
 @dataclass(frozen=True)
@@ -69,11 +110,11 @@ class Category:
 
 
 @dataclass(frozen=True)
-class SplitImages:
-    """The images of a split, of any type."""
+class SplitImages(Generic[Image_co]):
+    """The images of a split, all of one type."""
 
     image_folder: Path
-    images: Sequence[LabelledImage]
+    images: Sequence[Image_co]
 
     @property
     def image_names(self) -> list[str]:
@@ -94,12 +135,39 @@ class SplitImages:
         """Return a split with only the images at these indices."""
         return replace(self, images=[self.images[index] for index in sorted(indices)])
 
+    def move(self: AnySplit, folder: Path) -> AnySplit:
+        """Return the split with paths relative to another folder."""
+        images = [image.move(self.image_folder, folder) for image in self.images]
+        return replace(self, image_folder=folder, images=images)
+
+    def rename_classes(self: AnySplit, names: ClassNames, classes: Sequence[str]) -> AnySplit:
+        """Return the split with other names of classes (:meth:`LabelledImage.rename_classes`)."""
+        return replace(self, images=[image.rename_classes(names, classes) for image in self.images])
+
+    def list_series_names(self) -> list[str]:
+        """Return the paths of images by which series are found across folders.
+
+        The folders that a layout asks for, such as images/train, differ from one folder to the
+        next. Those in which images are sorted, such as one for each camera, stay.
+        """
+        parents = {Path(image.name).parent for image in self.images}
+        common = os.path.commonpath(parents) if parents else ''
+        return [os.path.relpath(image.name, common or '.') for image in self.images]
+
+    def name_series(self: AnySplit) -> AnySplit:
+        """Return the split whose images have the names of :meth:`list_series_names`."""
+        named = zip(self.images, self.list_series_names(), strict=True)
+        return replace(self, images=[replace(image, series_name=name) for image, name in named])
+
+    def join(self: AnySplit, others: Sequence[AnySplit]) -> AnySplit:
+        """Return a split with the images of splits that have one folder and the same classes."""
+        return replace(self, images=[image for split in (self, *others) for image in split.images])
+
 
 @dataclass(frozen=True)
-class ObjectSplit(SplitImages):
+class ObjectSplit(SplitImages[ObjectImage]):
     """The images of a split with boxes or masks of objects."""
 
-    images: Sequence[ObjectImage]
     categories: Sequence[Category]  # ordered by class index
     annotation_file: Path | None = None  # of the split, if it has one for all images
 
@@ -123,6 +191,18 @@ class ObjectSplit(SplitImages):
         for image in self.images:
             for each in image.objects:
                 yield image, each
+
+    def rename_classes(self, names: ClassNames, classes: Sequence[str]) -> 'ObjectSplit':
+        renamed = super().rename_classes(names, classes)
+        categories = [
+            Category(entry['id'], entry['name']) for entry in make_coco_categories(classes)
+        ]
+        return replace(renamed, categories=categories)
+
+    def join(self, others: Sequence['ObjectSplit']) -> 'ObjectSplit':
+        """Number images and objects from 1 on. The split has no annotation file of its own."""
+        joined = super().join(others)
+        return replace(joined, images=number_images(joined.images), annotation_file=None)
 
     def list_classes(self) -> list[Counter[str]]:
         """Return the number of objects of each class in each image, without ignored ones."""
@@ -149,10 +229,12 @@ class ObjectSplit(SplitImages):
 
 
 @dataclass(frozen=True)
-class ClassSplit(SplitImages):
+class ClassSplit(SplitImages[ClassImage]):
     """The images of a split with a class each."""
 
-    images: Sequence[ClassImage]
+    def list_series_names(self) -> list[str]:
+        """Return the class and the file's name of each image."""
+        return [str(PurePath(image.class_name, Path(image.name).name)) for image in self.images]
 
     def list_classes(self) -> list[set[str]]:
         """Return the name of the class of each image, as a set."""
@@ -169,10 +251,8 @@ class ClassSplit(SplitImages):
 
 
 @dataclass(frozen=True)
-class MapSplit(SplitImages):
+class MapSplit(SplitImages[MapImage]):
     """The images of a split with a semantic map each."""
-
-    images: Sequence[MapImage]
 
     def list_classes(self) -> list[frozenset[str]]:
         """Return the names of the classes in the map of each image."""
@@ -227,6 +307,8 @@ class DatasetInfo:
     maps: Sequence[Path] = ()  # those of the images, relative to ``folder``
     models: Sequence[str] = ()  # those that made some of its labels (``origins.py``)
     has_class_names: bool = True  # or whether the folder has none, and they are made up
+    # The SHA-256 of images whose content was asked for already, by their paths without links
+    digests: Mapping[Path, str] = field(default_factory=dict)
     # The folders that were united to this dataset (``uniting.py``). Then ``folder`` contains them.
     united: Sequence[Path] = ()
 
@@ -278,6 +360,24 @@ def describe_objects(splits: Mapping[str, ObjectSplit]) -> str:
         images = format_count(num_empty, 'training image')
         text += f' ({images} without objects: background in training)'
     return text
+
+
+def make_relative(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder or, if it is elsewhere (by a link), absolute."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def number_images(images: Sequence[ObjectImage]) -> list[ObjectImage]:
+    """Return images and objects with ids from 1 on."""
+    numbered = []
+    num_objects = 0
+    for image_id, image in enumerate(images, start=1):
+        objects = []
+        for each in image.objects:
+            num_objects += 1
+            objects.append(replace(each, id=num_objects))
+        numbered.append(replace(image, id=image_id, objects=objects))
+    return numbered
 
 
 def escape_blanks(name: str) -> str:

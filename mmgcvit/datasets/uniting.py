@@ -5,34 +5,18 @@ names differ only in their spelling, the user is asked. The splits of the folder
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ..errors import UserError, shorten
-from .label_maps import IGNORE_INDEX, PixelLabels
-from .records import (
-    Category,
-    ClassImage,
-    ClassSplit,
-    DatasetInfo,
-    LabelledImage,
-    MapImage,
-    MapSplit,
-    ObjectImage,
-    ObjectSplit,
-    Split,
-    make_coco_categories,
-)
+from .records import AnySplit, ClassNames, DatasetInfo, Split
 from .rules.classes import find_wrong_names
 from .rules.rule import reject_broken
 from .similar_names import KEEP, MERGE, are_similar
 
 # Options of ``--task`` for annotation types that folders may have in common
 TASKS = {'boxes': 'detect', 'masks': 'segment'}
-
-ClassNames = Mapping[str, str]  # the name of a class in the united dataset, by that in a folder
 
 
 def check_different(folders: Sequence[Path]) -> None:
@@ -90,6 +74,7 @@ def unite(datasets: Sequence[DatasetInfo], similar_classes: str | None = None) -
         splits=splits,
         notes=[*list_notes(datasets), *describe_splits(datasets), *describe_classes(names)],
         models=[*dict.fromkeys(model for dataset in datasets for model in dataset.models)],
+        digests={path: each for dataset in datasets for path, each in dataset.digests.items()},
         united=[dataset.folder for dataset in datasets],
     )
 
@@ -176,8 +161,8 @@ def ask_about(similar: Sequence[str], folder: str, name: str, other_folder: str)
 
 
 def unite_splits(
-    root: Path, classes: Sequence[str], parts: Sequence[tuple[Split, ClassNames]]
-) -> Split:
+    root: Path, classes: Sequence[str], parts: Sequence[tuple[AnySplit, ClassNames]]
+) -> AnySplit:
     """Return a split with the images of several ones.
 
     Args:
@@ -185,85 +170,10 @@ def unite_splits(
         classes: All classes of the united dataset.
         parts: The splits, all of one type, each with the names of its classes.
     """
-    images: list[LabelledImage] = []
-    for split, names in parts:
-        series = list_series_names(split)
-        for index, image in enumerate(split.images):
-            placed = replace(
-                image,
-                name=make_relative(split.image_folder / image.name, root),
-                series_name=series[index],
-            )
-            images.append(rename_classes(placed, split.image_folder, root, names, classes))
-    first, _ = parts[0]
-    if isinstance(first, ObjectSplit):
-        categories = [
-            Category(entry['id'], entry['name']) for entry in make_coco_categories(classes)
-        ]
-        return ObjectSplit(root, number_images(images), categories)
-    if isinstance(first, ClassSplit):
-        return ClassSplit(root, [image for image in images if isinstance(image, ClassImage)])
-    return MapSplit(root, [image for image in images if isinstance(image, MapImage)])
-
-
-def make_relative(path: Path, root: Path) -> str:
-    """Return a path relative to a folder or, if it is elsewhere (by a link), absolute."""
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
-
-
-def list_series_names(split: Split) -> list[str]:
-    """Return the paths of images by which series are found across folders.
-
-    The folders that a layout asks for, such as images/train, differ from one folder to the next.
-    Those in which images are sorted, such as one for each camera, stay.
-    """
-    if isinstance(split, ClassSplit):
-        return [str(PurePath(image.class_name, Path(image.name).name)) for image in split.images]
-    parents = {Path(image.name).parent for image in split.images}
-    common = os.path.commonpath(parents) if parents else ''
-    return [os.path.relpath(image.name, common or '.') for image in split.images]
-
-
-def rename_classes(
-    image: LabelledImage, folder: Path, root: Path, names: ClassNames, classes: Sequence[str]
-) -> LabelledImage:
-    """Return an image with the names and indices that its classes have in the united dataset.
-
-    ``folder`` is that to which the path of its map is relative so far.
-    """
-    if isinstance(image, ObjectImage):
-        objects = [replace(each, class_name=names[each.class_name]) for each in image.objects]
-        return replace(image, objects=objects)
-    if isinstance(image, ClassImage):
-        name = names[image.class_name]
-        return replace(image, class_name=name, label=classes.index(name))
-    assert isinstance(image, MapImage)
-    own = [*names.values()]  # in the order of the folder's class indices
-    by_value = {
-        value: label if label == IGNORE_INDEX else classes.index(own[label])
-        for value, label in image.pixel_labels.by_value.items()
-        if label == IGNORE_INDEX or label < len(own)
-    }
-    return replace(
-        image,
-        map_name=make_relative(folder / image.map_name, root),
-        classes=frozenset(names[name] for name in image.classes),
-        pixel_labels=PixelLabels(by_value, image.pixel_labels.are_colours),
-    )
-
-
-def number_images(images: Sequence[LabelledImage]) -> list[ObjectImage]:
-    """Return images and objects with ids from 1 on."""
-    numbered = []
-    num_objects = 0
-    for image_id, image in enumerate(images, start=1):
-        assert isinstance(image, ObjectImage)
-        objects = []
-        for each in image.objects:
-            num_objects += 1
-            objects.append(replace(each, id=num_objects))
-        numbered.append(replace(image, id=image_id, objects=objects))
-    return numbered
+    first, *others = [
+        split.name_series().move(root).rename_classes(names, classes) for split, names in parts
+    ]
+    return first.join(others)
 
 
 def list_notes(datasets: Sequence[DatasetInfo]) -> list[str]:

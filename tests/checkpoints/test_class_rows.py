@@ -16,7 +16,7 @@ from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.inference.loading import check_class_names
-from mmgcvit.inference.results import find_label
+from mmgcvit.inference.results import find_labels
 
 OLD = ('cat', 'dog', 'eel')
 NEW = ('dog', 'fox', 'cat', 'gnu')
@@ -208,7 +208,7 @@ def test_a_name_in_two_unicode_forms_is_one_class():
     check_class_names('x.pth', folders, ['Größe', 'Käfer'])
     with pytest.raises(UserError, match='was trained on the 2 classes'):
         check_class_names('x.pth', folders, ['Käfer', 'Größe'])
-    assert find_label('Käfer', folders) == 1
+    assert find_labels(['Käfer'], folders) == [1]
 
 
 def test_repeated_names_are_matched_in_order():

@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mmgcvit.datasets import origins, written_labels
 from mmgcvit.datasets.formats import read_folder, read_folders
+from mmgcvit.datasets.rules import copies
+from mmgcvit.datasets.rules.objects import measure_mask
 from mmgcvit.errors import UserError
+from mmgcvit.files import compute_sha256
 from mmgcvit.own_data.hold_out import split_validation
 
 from .labelled import (
@@ -180,6 +184,58 @@ def write_other_mark(folder):
     (folder / 'made_by.json').write_text('{"made_by": "a tool", "labels": {}}')
 
 
+def change_mark(change):
+    """Return a change of a folder in which a mark of another content is written."""
+
+    def change_folder(folder):
+        mark = json.loads((folder / 'made_by.json').read_text())
+        change(mark, mark['labels']['apple.png'][0], mark['pictures']['apple.png'])
+        (folder / 'made_by.json').write_text(json.dumps(mark))
+
+    return change_folder
+
+
+# How a mark may be damaged, and what is said of it.
+DAMAGES = [
+    (lambda mark, label, picture: mark.pop('task'), 'task is None'),
+    (lambda mark, label, picture: mark.update(task='pose'), "task 'pose'"),
+    (lambda mark, label, picture: mark.update(made_by=7), 'made_by is 7'),
+    (lambda mark, label, picture: mark.update(classes=['cat', 3]), r"classes is \['cat', 3\]"),
+    (lambda mark, label, picture: mark.update(checkpoint=[]), r'checkpoint is \[\]'),
+    (lambda mark, label, picture: mark.update(labels=[]), r'labels is \[\]'),
+    (lambda mark, label, picture: mark.update(score_thr='0.5'), "score_thr is '0.5'"),
+    (lambda mark, label, picture: mark.update(class_score_thr={'cat': None}), 'class_score_thr is'),
+    (lambda mark, label, picture: mark['pictures'].pop('apple.png'), 'apple.png is None'),
+    (lambda mark, label, picture: picture.pop('sha256'), 'sha256 is None'),
+    (lambda mark, label, picture: picture.update(size=[80, 0]), r'size is \[80, 0\]'),
+    (lambda mark, label, picture: picture.update(size=80), 'size is 80'),
+    (lambda mark, label, picture: label.pop('bbox'), 'bbox is None'),
+    (lambda mark, label, picture: label.update(bbox=[1, 2, 3]), r'bbox is \[1, 2, 3\]'),
+    (lambda mark, label, picture: label.update({'class': None}), 'class is None'),
+    (lambda mark, label, picture: label.update(segmentation=[[1]]), r'segmentation is \[\[1\]\]'),
+    (
+        lambda mark, label, picture: mark['labels'].update({'apple.png': ['x']}),
+        "'x' is not an object",
+    ),
+]
+
+
+@pytest.mark.parametrize(('change', 'reason'), DAMAGES)
+def test_a_damaged_mark_is_rejected_with_the_value_that_is_wrong(change, reason, tmp_path):
+    folder = write_labels(tmp_path / 'labels', 'coco', NAMES)
+    change_mark(change)(folder)
+    with pytest.raises(UserError, match=rf'made_by.json is damaged \({reason}.*\)\. Restore it'):
+        read_folder(folder, pseudo_labels=True)
+
+
+@pytest.mark.parametrize(('label_format', 'key'), [('maps', 'sha256'), ('class folders', 'class')])
+def test_a_damaged_mark_of_another_task_is_rejected_too(label_format, key, tmp_path):
+    folder = write_labels(tmp_path / 'labels', label_format, NAMES)
+    change_mark(lambda mark, label, picture: label.update({key: 1}))(folder)
+    with pytest.raises(UserError, match=rf'made_by.json is damaged \({key} is 1\)'):
+        read_folder(folder, OPTIONS.get(label_format), pseudo_labels=True)
+
+
 def empty_the_mark(folder):
     mark = json.loads((folder / 'made_by.json').read_text())
     (folder / 'made_by.json').write_text(json.dumps({**mark, 'labels': {}, 'pictures': {}}))
@@ -208,8 +264,8 @@ def sort_by_class(folder):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (damage, 'made_by.json is damaged. Restore it'),
-        (write_other_mark, 'made_by.json is damaged. Restore it'),
+        (damage, r'made_by.json is damaged \(it is not JSON: .*\)\. Restore it'),
+        (write_other_mark, 'made_by.json is damaged .*task is None.*Restore it'),
         (empty_the_mark, 'has none of the pictures that made_by.json names'),
         (name_an_unknown_picture, 'corrected.txt names aple.png, which made_by.json does not have'),
         (rename_the_classes, 'has none of the classes that made_by.json names'),
@@ -271,3 +327,39 @@ def test_frames_beside_held_out_ones_are_left_out(tmp_path):
     assert uncorrected
     assert all(abs(number - held_out) > 1 for number in uncorrected for held_out in val[1:-1])
     assert any('with uncorrected labels are left out of training' in note for note in dataset.notes)
+
+
+def test_a_mask_is_measured_once_however_many_objects_a_picture_has(tmp_path, monkeypatch):
+    """It takes longer than all comparisons."""
+    folder = write_labels(tmp_path / 'labels', 'coco', NAMES, with_masks=True)
+    measured = []
+
+    def note(mask, size):
+        measured.append(mask)
+        return measure_mask(mask, size)
+
+    monkeypatch.setattr(written_labels, 'measure_mask', note)
+    dataset = read_folder(folder, pseudo_labels=True)
+    train = dataset.splits['train']
+    assert train.num_uncorrected == len(NAMES)
+    assert len(measured) == train.num_annotations > len(NAMES)
+
+
+def test_the_content_of_a_picture_is_read_once(tmp_path, monkeypatch):
+    """A picture of an unknown name is looked for by its content, as copies of pictures are."""
+    folder = write_labels(tmp_path / 'labels', 'class folders', NAMES)
+    picture = next((folder / 'train/cat').iterdir())
+    for name in ('one', 'two'):
+        shutil.copyfile(picture, picture.with_name(f'{name}.png'))
+    read = []
+
+    def note(path):
+        read.append(path)
+        return compute_sha256(path)
+
+    for module in (origins, copies):
+        monkeypatch.setattr(module, 'compute_sha256', note)
+    notes = '\n'.join(read_folder(folder, pseudo_labels=True).notes)
+    assert 'images that a split has more than once' in notes
+    assert sorted(path.name for path in read) == sorted({path.name for path in read})
+    assert {'one.png', 'two.png'} <= {path.name for path in read}

@@ -4,24 +4,25 @@ Images are the same if their files have the same bytes, whatever their names. A 
 a copy of it.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, singledispatch
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import UserError, shorten
 from ...files import compute_sha256
 from ..label_maps import read_values
-from ..records import ClassSplit, MapSplit, ObjectSplit, Split
+from ..records import ClassImage, LabelledImage, MapImage, ObjectImage, Split
 from ..series import find_divided
 from .images import MAX_THREADS
 from .objects import make_object_key
 from .origins import CORRECTED_ELSEWHERE
-from .rule import Finding, FolderEffect, make_folder_note, make_folder_rule
+from .rule import Finding, FolderEffect, Rule, make_folder_note, make_folder_rule
 
 SHARED_IMAGES = make_folder_rule(
     'training images that are also in validation or test (left out of training)',
@@ -67,17 +68,46 @@ DIVIDED_FRAMES = make_folder_note(
 DIVIDED = {'copies': DIVIDED_COPIES, 'tiles': DIVIDED_TILES, 'frames': DIVIDED_FRAMES}
 
 
-def hash_similar(paths: Sequence[Path]) -> dict[Path, str]:
+def hash_similar(paths: Sequence[Path], known: Mapping[Path, str]) -> dict[Path, str]:
     """Return the SHA-256 of each file that may be a copy, because another one has its size.
 
-    A file whose size no other one has is not read: its value is its path.
+    A file whose size no other one has is not read: its value is its path. ``known`` has the SHA-256
+    of files that were read before, by their paths without links.
     """
     sizes = {path: path.stat().st_size for path in paths}
     counts = Counter(sizes.values())
     similar = [path for path in sizes if counts[sizes[path]] > 1]
+    hashes = {}
+    if known:
+        hashes = {path: known[path.resolve()] for path in similar if path.resolve() in known}
+    unread = [path for path in similar if path not in hashes]
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        hashes = zip(similar, pool.map(compute_sha256, similar), strict=True)
-        return {path: str(path) for path in paths} | dict(hashes)
+        hashes.update(zip(unread, pool.map(compute_sha256, unread), strict=True))
+    return {path: hashes.get(path, str(path)) for path in paths}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image of a split, and the content of its file."""
+
+    split: str  # the name of the split
+    folder: Path  # to which its paths are relative
+    index: int  # in the split
+    image: LabelledImage
+    content: str  # :func:`hash_similar`
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.image.name
+
+
+def list_files(splits: Mapping[str, Split], contents: Mapping[Path, str]) -> list[ImageFile]:
+    """Return the images of all splits, with their contents (:func:`hash_similar`)."""
+    return [
+        ImageFile(name, split.image_folder, index, image, contents[path])
+        for name, split in splits.items()
+        for index, (image, path) in enumerate(zip(split.images, split.image_paths, strict=True))
+    ]
 
 
 def list_held_out(splits: Mapping[str, Split], contents: Mapping[Path, str]) -> set[str]:
@@ -123,31 +153,35 @@ def find_copies(
         contents: The content of each image (:func:`hash_similar`).
         with_masks: Whether masks are trained. If so, they are compared too.
     """
-    held_out = list_held_out(splits, contents)
-    tested = {contents[path] for path in splits['test'].image_paths} if 'test' in splits else set()
-    found = {}
-    for name, split in splits.items():
-        found[name] = {}
-        first = {}  # the index of the first image with a content
-        paths = split.image_paths
-        images = split.images
-        for index in sorted(range(len(paths)), key=lambda index: images[index].is_uncorrected):
-            path = paths[index]
-            content = contents[path]
-            original = first.setdefault(content, index)
-            rule = None
-            if name == 'train' and content in held_out:
-                rule = SHARED_IMAGES
-            elif images[index].is_uncorrected and not images[original].is_uncorrected:
-                rule = CORRECTED_ELSEWHERE
-            elif original != index:
-                is_same = have_same_annotations(split, original, index, with_masks=with_masks)
-                rule = REPEATED_IMAGES if is_same else CONTRADICTIONS
-            elif name == 'val' and content in tested:
-                rule = SHARED_HELD_OUT
-            if rule:
-                found[name][index] = Finding(rule, str(path))
+    files = list_files(splits, contents)
+    held_out = {file.content for file in files if file.split != 'train'}
+    tested = {file.content for file in files if file.split == 'test'}
+    found: dict[str, dict[int, Finding]] = {name: {} for name in splits}
+    originals: dict[tuple[str, str], ImageFile] = {}  # by split and content
+    # Those that somebody has labelled come first, otherwise the order stays.
+    for file in sorted(files, key=lambda file: file.image.is_uncorrected):
+        original = originals.setdefault((file.split, file.content), file)
+        rule = None
+        if file.split == 'train' and file.content in held_out:
+            rule = SHARED_IMAGES
+        elif file is not original:
+            rule = choose_rule_of_copy(file, original, with_masks)
+        elif file.split == 'val' and file.content in tested:
+            rule = SHARED_HELD_OUT
+        if rule:
+            found[file.split][file.index] = Finding(rule, str(file.path))
     return found
+
+
+def choose_rule_of_copy(file: ImageFile, original: ImageFile, with_masks: bool) -> Rule:
+    """Return the rule that a copy of an image of the same split breaks.
+
+    Masks are compared only ``with_masks``.
+    """
+    if file.image.is_uncorrected and not original.image.is_uncorrected:
+        return CORRECTED_ELSEWHERE
+    is_same = have_same_annotations(file, original, with_masks)
+    return REPEATED_IMAGES if is_same else CONTRADICTIONS
 
 
 def find_divided_series(splits: Mapping[str, Split]) -> list[Finding]:
@@ -176,50 +210,50 @@ def find_contradicting_splits(
 
     Arguments are those of :func:`find_copies`. Test images without annotations say nothing.
     """
-    first: dict[str, tuple[Split, int]] = {}  # the first image with a content
+    annotated = {name: split for name, split in splits.items() if any(split.list_classes())}
+    first: dict[str, ImageFile] = {}  # the first image with a content
     found = []
-    for split in splits.values():
-        annotated = split.list_classes()
-        if not any(annotated):
-            continue
-        for index, path in enumerate(split.image_paths):
-            if split.images[index].is_uncorrected:
-                continue  # somebody's labels may say something else
-            original, original_index = first.setdefault(contents[path], (split, index))
-            if original is split:
-                continue
-            if not have_same_annotations(
-                original, original_index, index, with_masks=with_masks, other=split
-            ):
-                found.append(
-                    Finding(
-                        SHARED_CONTRADICTIONS, f'{original.image_paths[original_index]} and {path}'
-                    )
-                )
+    for file in list_files(annotated, contents):
+        if file.image.is_uncorrected:
+            continue  # somebody's labels may say something else
+        original = first.setdefault(file.content, file)
+        is_elsewhere = original.split != file.split
+        if is_elsewhere and not have_same_annotations(file, original, with_masks):
+            found.append(Finding(SHARED_CONTRADICTIONS, f'{original.path} and {file.path}'))
     return found
 
 
-def have_same_annotations(
-    split: Split, first: int, second: int, *, with_masks: bool, other: Split | None = None
-) -> bool:
-    """Return whether two images, given by their indices, have the same annotations.
+def have_same_annotations(file: ImageFile, other: ImageFile, with_masks: bool) -> bool:
+    """Return whether two images of a dataset have the same annotations.
 
-    The first one is of ``split``, the second one of ``other``, by default of ``split`` too.
+    Masks are compared only ``with_masks``.
     """
-    other = other or split
-    if isinstance(split, ClassSplit) and isinstance(other, ClassSplit):
-        return split.images[first].class_name == other.images[second].class_name
-    if isinstance(split, MapSplit) and isinstance(other, MapSplit):
-        return np.array_equal(read_map(split, first), read_map(other, second))
-    if isinstance(split, ObjectSplit) and isinstance(other, ObjectSplit):
-        objects = {make_object_key(each, with_masks) for each in split.images[first].objects}
-        return objects == {
-            make_object_key(each, with_masks) for each in other.images[second].objects
-        }
-    return False
+    keys = [make_annotation_key(each.image, each.folder, with_masks) for each in (file, other)]
+    return keys[0] == keys[1]
 
 
-def read_map(split: MapSplit, index: int) -> NDArray[np.integer]:
-    """Return the values of the pixels in the map of an image, given by its index."""
-    image = split.images[index]
-    return read_values(split.image_folder / image.map_name, image.pixel_labels.are_colours)
+@singledispatch
+def make_annotation_key(image: LabelledImage, folder: Path, with_masks: bool) -> Hashable:
+    """Return what is equal for images with the same annotations: their objects, their class, or the
+    values of their maps.
+
+    ``folder`` is that to which the paths of the image are relative.
+    """
+    raise NotImplementedError(type(image))
+
+
+@make_annotation_key.register
+def _(image: ObjectImage, folder: Path, with_masks: bool) -> Hashable:
+    return frozenset(make_object_key(each, with_masks) for each in image.objects)
+
+
+@make_annotation_key.register
+def _(image: ClassImage, folder: Path, with_masks: bool) -> Hashable:
+    return image.class_name
+
+
+@make_annotation_key.register
+def _(image: MapImage, folder: Path, with_masks: bool) -> Hashable:
+    values = read_values(folder / image.map_name, image.pixel_labels.are_colours)
+    # In one type: files of 8 and of 16 bits may have the same values.
+    return values.shape, hashlib.sha256(values.astype(np.int64).tobytes()).digest()

@@ -169,7 +169,7 @@ def judge_together(dataset: DatasetInfo, *, pseudo_labels: bool = False) -> Data
             corrected[name] = split
     check_has_corrected(dataset, corrected['train'])
     paths = [path for split in corrected.values() for path in split.image_paths]
-    contents = hash_similar(paths)
+    contents = hash_similar(paths, dataset.digests)
     check_training_differs(dataset.place, corrected, contents)
     findings += find_contradicting_splits(corrected, contents, with_masks)
     splits = {}

@@ -23,7 +23,6 @@ import yaml
 from ...datasets.annotations import Box, Size
 from ...datasets.formats.name_lists import parse_text_list
 from ...datasets.formats.yolo import have_keypoints
-from ...datasets.origins import hash_mask
 from ...datasets.records import (
     Category,
     ObjectImage,
@@ -31,6 +30,7 @@ from ...datasets.records import (
     make_coco_categories,
     make_coco_content,
 )
+from ...datasets.written_labels import hash_mask
 from ...errors import UserError, shorten
 from ...files import write_image, write_text
 from ..results import Classification, Detections, P, Record, Segmentation

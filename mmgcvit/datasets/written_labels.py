@@ -1,0 +1,248 @@
+"""Compare the labels of a picture with those that ``mmgcvit predict --labels`` wrote for it.
+
+The mark of a folder (``origins.py``) has a record for each label. Tools change orders and ids, and
+round coordinates, which says nothing about who has made the labels.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from .annotations import (
+    Edges,
+    Json,
+    JsonObject,
+    LabelledObject,
+    Polygon,
+    Size,
+    Unusable,
+    are_numbers,
+    parse_box,
+)
+from .folders import MARK
+from .label_maps import read_labels
+from .outlines import are_near, are_within_a_pixel
+from .records import (
+    AnyImage,
+    ClassImage,
+    ClassSplit,
+    MapImage,
+    MapSplit,
+    ObjectImage,
+    ObjectSplit,
+    SplitImages,
+)
+from .rules.objects import measure_mask
+
+T = TypeVar('T')
+# By how many pixels an edge of a box, and the outline of a mask, may differ. Tools round
+# coordinates, Pascal VOC to whole pixels.
+TOLERANCE = 1.0
+# A mask is written as polygons up to a pixel from its outline. A tool may compute the box of them.
+BOX_OF_MASK_TOLERANCE = 2 * TOLERANCE
+
+
+class MarkError(ValueError):
+    """A value of a mark has another type than ``predict --labels`` writes."""
+
+
+def require_object(value: Json) -> JsonObject:
+    """Return a JSON object. Raise a MarkError for another value."""
+    if not isinstance(value, dict):
+        raise MarkError(f'{value!r:.40} is not an object')
+    return value
+
+
+def get_value(content: JsonObject, key: str, expected: type[T]) -> T:
+    """Return a value of a JSON object. Raise a MarkError unless it is of a type."""
+    value = content.get(key)
+    if not isinstance(value, expected):
+        raise MarkError(f'{key} is {value!r:.40}')
+    return value
+
+
+def get_optional_text(content: JsonObject, key: str) -> str | None:
+    """Return a text of a JSON object, or None if it is null or missing. Raise a MarkError for
+    another value.
+    """
+    return None if content.get(key) is None else get_value(content, key, str)
+
+
+class WrittenLabels(ABC, Generic[AnyImage]):
+    """The labels of a picture as they were written. Each task has a subclass, for its images."""
+
+    split_type: ClassVar[type[SplitImages[Any]]]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, records: Sequence[JsonObject], size: Size) -> 'WrittenLabels[AnyImage]':
+        """Return the labels in the records of a mark, of a picture of (width, height).
+
+        Raise a MarkError for values of other types.
+        """
+
+    @abstractmethod
+    def are_unchanged(self, image: AnyImage, folder: Path, classes: Sequence[str]) -> bool:
+        """Return whether the labels of an image say what was written.
+
+        Args:
+            image: The image.
+            folder: The folder to which its paths are relative.
+            classes: The classes of its dataset, by label.
+        """
+
+
+@dataclass(frozen=True)
+class WrittenObject:
+    """An object of a detector. Coordinates are in pixels."""
+
+    class_name: str
+    edges: Edges  # of the box
+    polygons: Sequence[Polygon]  # of the mask; none without one
+
+    def scale(self, factors: Sequence[float]) -> 'WrittenObject':
+        """Return the object with coordinates that are multiplied by factors for x and y."""
+        edges, *polygons = [
+            (np.reshape(values, (-1, 2)) * factors).ravel().tolist()
+            for values in (self.edges, *self.polygons)
+        ]
+        return WrittenObject(self.class_name, edges, polygons)
+
+
+@dataclass(frozen=True)
+class WrittenObjects(WrittenLabels[ObjectImage]):
+    """The objects of a picture."""
+
+    split_type = ObjectSplit
+
+    size: Size  # of the picture, (width, height)
+    objects: Sequence[WrittenObject]
+
+    @classmethod
+    def parse(cls, records: Sequence[JsonObject], size: Size) -> 'WrittenObjects':
+        return cls(size, [parse_object(record) for record in records])
+
+    def are_unchanged(self, image: ObjectImage, folder: Path, classes: Sequence[str]) -> bool:
+        """Return whether each object is one that was written, and the other way round.
+
+        Their order doesn't count.
+        """
+        if isinstance(image.size, Unusable):
+            return False
+        if not all(can_be_written(each, image.size) for each in image.objects):
+            return False
+        factors = np.divide(image.size, self.size).tolist()
+        written = [each.scale(factors) for each in self.objects]
+        matches = np.zeros((len(image.objects), len(written)), bool)
+        for row, each in enumerate(image.objects):
+            for column, other in enumerate(written):
+                matches[row, column] = is_same_object(each, other, image.size)
+        return bool(matches.any(0).all() and matches.any(1).all())
+
+
+def parse_object(record: JsonObject) -> WrittenObject:
+    """Return the object of a record in a mark. Raise a MarkError for values of other types."""
+    name = get_value(record, 'class', str)
+    box = parse_box(record.get('bbox'))
+    if isinstance(box, Unusable):
+        raise MarkError(f'bbox is {box!s:.40}')
+    polygons = get_value(record, 'segmentation', list) if 'segmentation' in record else []
+    if not all(are_numbers(polygon) and len(polygon) % 2 == 0 for polygon in polygons):
+        raise MarkError(f'segmentation is {polygons!s:.40}')
+    return WrittenObject(name, box.edges, polygons)
+
+
+def can_be_written(each: LabelledObject, size: Size) -> bool:
+    """Return whether an object of an image of (width, height) has what ``predict --labels`` writes:
+    a box, and a mask that breaks no rule, if it has one.
+    """
+    if each.is_ignored or isinstance(each.box, Unusable) or isinstance(each.mask, Unusable):
+        return False
+    return each.mask is None or not measure_mask(each.mask, size).rule
+
+
+def is_same_object(each: LabelledObject, written: WrittenObject, size: Size) -> bool:
+    """Return whether an object says what was written, but for how tools round it.
+
+    It is one for which :func:`can_be_written` holds, and ``size`` the (width, height) of the image.
+    """
+    if each.class_name != written.class_name:
+        return False
+    if each.mask is not None:
+        return bool(written.polygons) and are_within_a_pixel(each.mask, written.polygons, size)
+    tolerance = BOX_OF_MASK_TOLERANCE if written.polygons else TOLERANCE
+    return are_near(each.box.edges, written.edges, tolerance)
+
+
+@dataclass(frozen=True)
+class WrittenClasses(WrittenLabels[ClassImage]):
+    """The class of a picture."""
+
+    split_type = ClassSplit
+
+    names: Sequence[str]
+
+    @classmethod
+    def parse(cls, records: Sequence[JsonObject], size: Size) -> 'WrittenClasses':
+        return cls([get_value(record, 'class', str) for record in records])
+
+    def are_unchanged(self, image: ClassImage, folder: Path, classes: Sequence[str]) -> bool:
+        return [image.class_name] == self.names
+
+
+@dataclass(frozen=True)
+class WrittenMap(WrittenLabels[MapImage]):
+    """The segmentation map of a picture: a digest of the mask of each class (:func:`hash_mask`)."""
+
+    split_type = MapSplit
+
+    size: Size  # of the map, (width, height)
+    digests: Mapping[str, str]  # by class name
+
+    @classmethod
+    def parse(cls, records: Sequence[JsonObject], size: Size) -> 'WrittenMap':
+        digests = {}
+        for record in records:
+            digests[get_value(record, 'class', str)] = get_value(record, 'sha256', str)
+        return cls(size, digests)
+
+    def are_unchanged(self, image: MapImage, folder: Path, classes: Sequence[str]) -> bool:
+        """Return whether each class has the pixels that were written.
+
+        Raise a UserError for a map of another size.
+        """
+        pixels = read_labels(folder / image.map_name, image.pixel_labels)
+        height, width = pixels.shape
+        if (width, height) != self.size:
+            raise UserError(
+                f'{folder / image.map_name} has {width} x {height} pixels, and {MARK} says that '
+                f'{self.size[0]} x {self.size[1]} were written, so they cannot be compared. Export '
+                'the maps in the size of the pictures'
+            )
+        found = {
+            classes[label]: hash_mask(pixels == label)
+            for label in np.unique(pixels).tolist()
+            if label < len(classes)
+        }
+        return found == self.digests
+
+
+def hash_mask(mask: NDArray[np.bool_]) -> str:
+    """Return the SHA-256 of a mask (height, width)."""
+    packed = np.packbits(mask).tobytes()
+    return hashlib.sha256(repr(mask.shape).encode() + packed).hexdigest()
+
+
+WRITTEN_LABELS: Mapping[str, type[WrittenLabels[Any]]] = {
+    DETECTION.name: WrittenObjects,
+    SEGMENTATION.name: WrittenMap,
+    CLASSIFICATION.name: WrittenClasses,
+}
