@@ -248,6 +248,7 @@ def correct(folder, label_format, name, kind):
     CORRECTIONS[label_format](folder, name, kind)
 
 
+# What is added is smaller than each predicted object, so that it is none of them.
 KINDS = ('delete', 'add', 'change class', 'move')
 
 
@@ -259,10 +260,10 @@ def correct_coco(folder, name, kind):
     if kind == 'delete':
         content['annotations'].remove(own[0])
     elif kind == 'add':
-        corners = [4, 4, 18, 4, 18, 16, 4, 16]
+        corners = [4, 4, 12, 4, 12, 12, 4, 12]
         mask = [corners] if own[0]['segmentation'] else []
-        added = {**own[0], 'id': 900 + image_id, 'bbox': [4, 4, 14, 12], 'segmentation': mask}
-        content['annotations'].append({**added, 'area': 168})
+        added = {**own[0], 'id': 900 + image_id, 'bbox': [4, 4, 8, 8], 'segmentation': mask}
+        content['annotations'].append({**added, 'area': 64})
     elif kind == 'change class':
         own[0]['category_id'] = own[1]['category_id']
     else:
@@ -279,7 +280,7 @@ def correct_lines(lines, kind):
     if kind == 'delete':
         return lines[1:]
     if kind == 'add':
-        mask = '0.05 0.05 0.25 0.05 0.25 0.3 0.05 0.3' if len(values) > 4 else '0.15 0.15 0.2 0.2'
+        mask = '0.05 0.05 0.15 0.05 0.15 0.2 0.05 0.2' if len(values) > 4 else '0.1 0.15 0.1 0.15'
         return [*lines, f'0 {mask}']
     if kind == 'change class':
         return [' '.join([str((int(label) + 1) % 3), *values]), *lines[1:]]
@@ -303,7 +304,7 @@ def correct_voc(folder, name, kind):
         root.remove(first)
     elif kind == 'add':
         added = ElementTree.fromstring(ElementTree.tostring(first))
-        for corner, value in zip(added.find('bndbox'), (4, 4, 18, 16), strict=True):
+        for corner, value in zip(added.find('bndbox'), (4, 4, 12, 12), strict=True):
             corner.text = str(value)
         root.append(added)
     elif kind == 'change class':

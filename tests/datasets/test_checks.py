@@ -70,8 +70,9 @@ def class_folders(folders, classes):
     return lambda root: write_folders(root, folders) | {'metainfo': {'classes': classes}}
 
 
-# A function that writes a dataset in train.json or train, and a part of the message. The table of
-# rules has others (test_rules.py).
+# A function that writes a dataset in train.json or train, and a part of the message: the value that
+# breaks a rule. Their rules are in the table of mutations, which tries one fault of each in all
+# splits and commands (test_rules.py). Here it is only asked whether the sentence names the value.
 FAULTS = [
     (first('annotations', id=[10]), "COCO's format ("),
     (append('categories', id=3, name='cat'), 'name cat'),

@@ -198,7 +198,7 @@ def change_mark(change):
 # How a mark may be damaged, and what is said of it.
 DAMAGES = [
     (lambda mark, label, picture: mark.pop('task'), 'task is None'),
-    (lambda mark, label, picture: mark.update(task='pose'), "task 'pose'"),
+    (lambda mark, label, picture: mark.update(task='pose'), "made_by is .*task 'pose'"),
     (lambda mark, label, picture: mark.update(made_by=7), 'made_by is 7'),
     (lambda mark, label, picture: mark.update(classes=['cat', 3]), r"classes is \['cat', 3\]"),
     (lambda mark, label, picture: mark.update(checkpoint=[]), r'checkpoint is \[\]'),
