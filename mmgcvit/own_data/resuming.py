@@ -16,7 +16,7 @@ from ..errors import UserError, format_count, shorten
 from ..files import make_absolute, make_portable_path, read_text, write_text
 from ..run_data import DataRun, note_work_dir
 from ..runs import RunFolder
-from ..started_data import read_data
+from ..started_data import read_started
 from .options import Options, format_option, list_changed
 from .plan import Length, choose_length
 from .template import fill_template
@@ -79,8 +79,8 @@ def describe_newer_files(cfg: Config) -> list[str]:
     ``cfg`` is the run's config from :func:`.locate_data`, or any other one.
     """
     lines = []
-    for name in read_data(cfg):
-        folder = Path(name)
+    for started in read_started(cfg):
+        folder = Path(started.folder)
         newer = find_newer_files(folder, cfg) if folder.is_dir() else []
         if newer:
             lines.append(
