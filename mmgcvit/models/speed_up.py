@@ -22,11 +22,9 @@ from .layers.position import RelativePositionBias
 from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
-# torch computes a 1x1 convolution with oneDNN if the input has more elements than this and there
-# are several threads.
-MIN_ONEDNN_ELEMENTS = 20480
-# With fewer rows, oneDNN's rearranging of the weights takes longer than its products save: 0.66 to
-# 0.95 of MKL's speed in training with 49 and 196 rows, 1.12 with 784 (docs/performance.md).
+# With smaller inputs (2.5 MiB) or fewer rows oneDNN's rearranging of weights and results takes longer
+# than its products save (docs/performance.md).
+MIN_ONEDNN_ELEMENTS = 640 * 1024
 MIN_ONEDNN_ROWS = 512
 FIRST_AVX512_BRANCH = 11  # of MKL's numbers of instruction sets
 # Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config

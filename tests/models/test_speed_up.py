@@ -23,8 +23,8 @@ from .operators import record_operators
 
 def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
-    # 8 * 2560 is MIN_ONEDNN_ELEMENTS; 512 rows are MIN_ONEDNN_ROWS.
-    for channels, largest_small in ((8, 2560), (64, 512)):
+    # 64 * 10240 is MIN_ONEDNN_ELEMENTS; 512 rows are MIN_ONEDNN_ROWS.
+    for channels, largest_small in ((64, 10240), (2048, 512)):
         layer = speed_up.OneDNNLinear(channels, 6)
         for length in (largest_small, largest_small + 1):
             x = torch.rand(length, channels)

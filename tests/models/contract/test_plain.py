@@ -72,6 +72,7 @@ def test_outputs_and_gradients_equal_the_plain_ones(case, is_faster, device, mon
         monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: True)
         monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
         monkeypatch.setattr(speed_up, 'MIN_ONEDNN_ELEMENTS', 0)
+        monkeypatch.setattr(speed_up, 'MIN_ONEDNN_ROWS', 0)
     for size in sizes:
         images = torch.randn(2, 3, *size, device=device)
         plain_maps, plain_gradients = compute_maps_and_gradients(plain, images.double())
