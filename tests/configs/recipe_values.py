@@ -190,8 +190,9 @@ def write_files(cfg):
     """Write which checkpoints are kept, and after how many steps with NaN a run ends."""
     hook = cfg.default_hooks.checkpoint
     skipped = cfg.default_hooks.skip_nonfinite.max_consecutive
+    unit = 'epochs' if hook.get('by_epoch', True) else 'iterations'
     return (
-        f'every {hook.interval:,}, {hook.max_keep_ckpts} kept, best by {hook.save_best}; ends after '
+        f'every {hook.interval:,} {unit}, {hook.max_keep_ckpts} kept, best by {hook.save_best}; ends after '
         f'{skipped} steps of NaN'
     )
 
