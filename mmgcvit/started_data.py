@@ -106,8 +106,8 @@ def read_earlier(started_with: Mapping[str, Any], work_dir: Path) -> list[Starte
     It has a list for each key or, of one folder, a value. The first versions noted only the folder.
     """
     folders = started_with[DATA]
-    paths = started_with.get(EARLIER_PATH)
-    images = started_with.get(EARLIER_IMAGE)
+    paths: Any = started_with.get(EARLIER_PATH)
+    images: Any = started_with.get(EARLIER_IMAGE)
     if isinstance(folders, str):
         folders = [folders]
         paths = [paths or os.path.normpath(work_dir / folders[0])]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import MANY, UserError, shorten, suggest
 
@@ -67,7 +67,7 @@ def check_range(name: str, threshold: Any) -> None:
         raise UserError(f'{name}={threshold}: expected a number from 0 to 1')
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Return whether a value is a number, not a bool."""
     return isinstance(value, float | int) and not isinstance(value, bool)
 

@@ -173,7 +173,7 @@ def select_tensors(content: Any) -> StateDict:
     """Return the entries of a dict that are tensors with str keys, without torch.compile's
     prefixes, and with the grids of its position tables. Anything else has none.
     """
-    tensors = {}
+    tensors: StateDict = {}
     if not isinstance(content, Mapping):
         return tensors
     for name, value in content.items():

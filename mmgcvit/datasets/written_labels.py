@@ -176,6 +176,8 @@ def is_same_object(each: LabelledObject, written: WrittenObject, size: Size) -> 
     """
     if each.class_name != written.class_name:
         return False
+    if isinstance(each.box, Unusable) or isinstance(each.mask, Unusable):
+        return False
     if each.mask is not None:
         return bool(written.polygons) and are_within_a_pixel(each.mask, written.polygons, size)
     tolerance = BOX_OF_MASK_TOLERANCE if written.polygons else TOLERANCE

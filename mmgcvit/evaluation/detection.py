@@ -259,7 +259,7 @@ def convert_objects(objects: InstanceData, classes: Sequence[str]) -> Detections
     boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
     masks = objects.get('masks')
     if isinstance(masks, EncodedMasks):
-        masks = convert_masks(masks.masks, masks.size)
+        masks = convert_masks(list(masks.masks), masks.size)
     elif masks is not None:
         masks = masks.to_ndarray().astype(bool)
     scores = np.ones(len(boxes), np.float32)
