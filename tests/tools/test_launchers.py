@@ -5,8 +5,12 @@ Modules: `tools/launch.sh`, `tools/dist_train.sh`, `tools/dist_test.sh`, `tools/
 """
 
 import os
+import re
+import sys
 
 import pytest
+
+from mmgcvit.interrupts import SIGNALS
 
 from ..fork_server import free_port
 from ..programs import ROOT
@@ -90,6 +94,56 @@ def test_a_preempted_slurm_job_is_queued_again_unless_it_was_cancelled(
     script = [TOOLS / 'slurm_train.sh', 'part', 'name', 'config.py', 'work_dir']
     output = call_in_shell('', *script, fails=True, PATH=path, SLURM_JOB_ID='7')
     assert ('requeue 7' in output) == is_requeued
+
+
+# A fake srun that sends the script a signal, and that a signal ends before Python handles it.
+STARTING = PREEMPTED.replace("trap 'exit 143' USR1\n", '')
+# One that the script interrupts. Unlike a shell, it can handle a signal that it ignored before.
+INTERRUPTED = f"""#!{sys.executable}
+import os, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+os.kill(os.getppid(), signal.SIG{{signal}})
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ('srun', 'signal', 'code', 'is_requeued'),
+    [
+        (STARTING, 'USR1', 143, True),
+        (INTERRUPTED, 'INT', 130, False),
+        (PREEMPTED, 'TERM', 143, True),
+    ],
+)
+def test_the_exit_code_of_a_slurm_job_says_whether_it_goes_on(
+    srun, signal, code, is_requeued, tmp_path
+):
+    """A job that was preempted while it started has lost nothing. One that a user has interrupted
+    is not queued again.
+    """
+    programs = {'scontrol': '#!/bin/sh\necho "$*"\n', 'squeue': '#!/bin/sh\necho RUNNING\n'}
+    path = write_programs(tmp_path, srun=srun.format(signal=signal), **programs)
+    script = f'{TOOLS}/slurm_train.sh part name config.py work_dir; echo "code $?"'
+    output = call_in_shell('', 'bash', '-c', script, PATH=path, SLURM_JOB_ID='7')
+    assert f'code {code}' in output
+    assert ('requeue 7' in output) == is_requeued
+
+
+def test_torchrun_forwards_each_signal_that_a_training_handles(tmp_path):
+    """It waits for ranks that save a large checkpoint. The user may set both."""
+    names = 'PET_SIGNALS_TO_HANDLE', 'TORCH_ELASTIC_SHUTDOWN_TIMEOUT'
+    lines = ''.join(f'echo {name}=${name}\n' for name in names)
+    path = tmp_path / 'python'
+    write_programs(tmp_path, python=f'#!/bin/sh\n{lines}')
+    call = '', TOOLS / 'dist_train.sh', 'config.py', 2
+    output = call_in_shell(*call, PYTHON=str(path))
+    signals = set(re.search('HANDLE=(.*)', output)[1].split(','))
+    assert signals >= {number.name for number in SIGNALS}
+    assert 'TIMEOUT=300' in output
+    given = call_in_shell(
+        *call, PYTHON=str(path), **dict(zip(names, ('SIGTERM', '9'), strict=True))
+    )
+    assert given.split() == [f'{names[0]}=SIGTERM', f'{names[1]}=9']
 
 
 @pytest.mark.parametrize(
