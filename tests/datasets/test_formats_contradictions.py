@@ -190,6 +190,28 @@ def test_a_box_with_an_empty_polygon_has_no_mask(tmp_path):
     assert 'the mask has no area' in str(read_folder(tmp_path))
 
 
+def test_objects_that_are_there_with_and_without_a_mask_have_one(tmp_path):
+    """CVAT has exported each twice. Boxes were read, as half of the objects had a mask."""
+    polygon = [4, 4, 20, 4, 20, 16, 12, 18, 4, 16]
+    annotations = []
+    for image_id in (1, 2):
+        for mask in ([polygon], []):
+            number = len(annotations) + 1
+            box = [4, 4, 16, 14]
+            annotations.append(
+                make_annotation(number, image_id, 1, box, area=208, segmentation=mask)
+            )
+    images = [make_image(image_id, f'{image_id}.png', 64, 64) for image_id in (1, 2)]
+    content = make_content(images, annotations, {'bar': 1})
+    write(tmp_path / 'annotations.json', json.dumps(content))
+    for image_id in (1, 2):
+        write(tmp_path / f'{image_id}.png', np.full((64, 64, 3), image_id, np.uint8))
+    dataset = read_folder(tmp_path)
+    assert dataset.annotation_types[0] == 'masks'
+    assert len(dataset.splits['train'].objects) == 2
+    assert 'annotated more than once' in str(dataset)
+
+
 def test_a_rotated_rectangle_beside_masks_is_a_mask(tmp_path):
     outline = [[2, 2, 30, 4, 20, 30]]
     masked = [{'bbox': [2, 2, 28, 28], 'area': 300, 'segmentation': outline} for _ in range(20)]

@@ -11,7 +11,7 @@ from ..folders import MARK, Folder, describe_left_out, scan_folder
 from ..layouts import Match, Misfit
 from ..origins import mark_uncorrected
 from ..records import DatasetInfo
-from ..rules.judge import judge, judge_crowds, judge_together
+from ..rules.judge import judge, judge_masks, judge_together
 from ..rules.objects import are_turned_rectangles
 from ..uniting import check_different, unite
 from . import class_folders, coco, maps, voc, yolo
@@ -99,7 +99,7 @@ def read_alone(path: Path, task: str | None) -> DatasetInfo:
     """Read the dataset of a folder, without what breaks the rules for a single image or object."""
     folder = scan_folder(path)
     fitting = find_match(folder)
-    dataset = judge_crowds(fitting.match.read(task))
+    dataset = judge_masks(fitting.match.read(task))
     dataset = choose_annotation_types(dataset, task)
     dataset = mark_uncorrected(dataset)
     notes = [*fitting.notes, *describe_left_out(folder, dataset)]

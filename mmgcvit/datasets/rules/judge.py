@@ -38,6 +38,7 @@ from .objects import (
     find_box_masks,
     find_corner_boxes,
     find_crowd_masks,
+    find_maskless_copies,
     find_repeated_objects,
     find_wrong_objects,
     is_outside,
@@ -64,12 +65,21 @@ ALL = ''  # stands for all splits together
 LEAVING_OUT = (FolderEffect.LEFT_OUT, FolderEffect.DROPPED)
 
 
-def judge_crowds(dataset: DatasetInfo) -> DatasetInfo:
-    """Return a dataset in which masks that CVAT's brush has drawn are objects, not crowds.
+def judge_masks(dataset: DatasetInfo) -> DatasetInfo:
+    """Return a dataset in which masks that CVAT's brush has drawn are objects, not crowds, and
+    without the objects without a mask that are there with one too.
 
     This is before :func:`judge`, because the types of annotations depend on it.
     """
-    found = find_crowd_masks(dataset.object_splits)
+    changed = execute_effects(dataset, find_crowd_masks(dataset.object_splits))
+    copies = {name: find_maskless_copies(split) for name, split in changed.object_splits.items()}
+    return execute_effects(changed, copies)
+
+
+def execute_effects(dataset: DatasetInfo, found: Mapping[str, ObjectFindings]) -> DatasetInfo:
+    """Return a dataset in which the effects of rules for objects are executed (``found`` by split),
+    and which has the findings.
+    """
     splits = {
         **dataset.splits,
         **{

@@ -172,6 +172,20 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, F
     return found
 
 
+def find_maskless_copies(split: ObjectSplit) -> dict[Place, Finding]:
+    """Return the objects without a mask that are there with one too, as CVAT has exported them."""
+    found = {}
+    for image_index, image in enumerate(split.images):
+        with_masks = {
+            make_object_key(each, False) for each in image.objects if each.mask is not None
+        }
+        for object_index, each in enumerate(image.objects):
+            if each.mask is None and make_object_key(each, False) in with_masks:
+                example = f'annotation {each.id} of {image.name}'
+                found[image_index, object_index] = Finding(REPEATED_OBJECTS, example)
+    return found
+
+
 def make_object_key(each: LabelledObject, with_masks: bool) -> tuple[Hashable, ...]:
     """Return what is equal for equal objects: the class, whether they are ignored, the box and, if
     masks are compared, the mask.
