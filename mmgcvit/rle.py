@@ -1,6 +1,6 @@
 """Encode masks in COCO's RLE, in memory for the part of an image that a mask covers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ RLE = dict[str, Any]
 class EncodedMasks:
     """The masks of the objects of an image, as RLE."""
 
-    masks: Sequence[RLE]
+    masks: list[RLE]
     size: tuple[int, int]  # the image's (height, width)
 
     def __len__(self) -> int:
