@@ -23,7 +23,7 @@ from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.hold_out import split_validation
 from mmgcvit.tasks import MINI
 
-from .formats.made import QUICK, SPLIT_NAMES, make_datasets, read_number
+from .formats.made import QUICK, SPLIT_NAMES, UNORDERED, make_datasets, read_number
 
 
 @contextmanager
@@ -141,8 +141,8 @@ def test_datasets_are_read_as_they_are_but_for_copies(made, data):
             assert CONTRADICTIONS.problem in read_text(root, made.task)
             return
         dataset = read_folder(root, made.task)
-        has_no_order = made.format in ('classes', 'voc')
-        assert [*dataset.classes] == (sorted(made.classes) if has_no_order else made.classes)
+        has_order = made.format not in UNORDERED
+        assert [*dataset.classes] == (made.classes if has_order else sorted(made.classes))
         assert sorted(root.rglob('*')) == before
         others = made.photos.keys() - {'train'}
         held_out = {photo.number for split in others for photo in made.photos[split]}

@@ -421,6 +421,8 @@ def write_maps(made: Made, root: Path) -> None:
 
 # The functions that write annotations. Class folders have none.
 WRITERS = {'coco': write_coco, 'yolo': write_yolo, 'voc': write_voc, 'maps': write_maps}
+# The formats whose files have no order of classes
+UNORDERED = ('classes', 'voc')
 # How to write each declared layout.
 LAYOUTS = {
     'coco': {
