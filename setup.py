@@ -100,7 +100,7 @@ setup(
     extras_require={
         # The OpenMMLab packages: maintained forks, which run with current torch.
         'openmmlab': [
-            *('torch>=2.1,<2.15', 'torchvision>=0.16,<0.30', 'numpy<3'),
+            *('torch>=2.1,<2.16', 'torchvision>=0.16,<0.30', 'numpy<3'),
             *('onedl-mmengine>=0.10.12,<0.11', 'onedl-mmcv>=2.3.6,<2.4'),
             *('onedl-mmdetection>=3.5.1,<3.6', 'onedl-mmsegmentation>=1.4.2,<1.5'),
             'onedl-mmpretrain>=1.3.6,<1.4',

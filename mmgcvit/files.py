@@ -124,6 +124,13 @@ def make_portable_path(path: str | Path) -> str:
     return str(path)
 
 
+def fold_name(name: str) -> str:
+    """Return what is equal in names that a disk may take for one: not the case and the Unicode form,
+    which macOS, Windows and many sticks ignore.
+    """
+    return normalise(name).casefold()
+
+
 def is_url(name: str | Path) -> bool:
     """Return whether a name is an http or https URL, in lower or upper case."""
     return str(name).lower().startswith(URL_SCHEMES)

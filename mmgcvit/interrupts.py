@@ -233,7 +233,11 @@ def end_with_parent() -> None:
     os._exit(0)
 
 
+def get_signal(interrupt: KeyboardInterrupt) -> int:
+    """Return the number of the signal that has interrupted a process."""
+    return int(interrupt.args[0] if interrupt.args else signal.SIGINT)
+
+
 def get_exit_code(interrupt: KeyboardInterrupt) -> int:
     """Return the exit code of a process that a signal has interrupted, as a shell reports it."""
-    number = interrupt.args[0] if interrupt.args else signal.SIGINT
-    return 128 + int(number)
+    return 128 + get_signal(interrupt)

@@ -14,6 +14,7 @@ This file alone knows the names of a run's files:
 ``.lock``                the process that trains
 ``.checked``             which data the last start has checked
 ``TIME/vis_data``        the logs, with a copy of the config
+``TIME/interrupted``     the number of the signal that has ended a rank of the start at TIME
 =======================  =========================================================================
 
 Importing it does not import torch, so that commands can reject wrong paths at once.
@@ -55,6 +56,7 @@ VAL_IMAGES_FOLDER = 'val_images'
 SCORE_THR_FILE = 'score_thr.json'
 LOCK_FILE = '.lock'
 CHECKED_FILE = '.checked'
+INTERRUPTED_FILE = 'interrupted'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
 MADE_FOLDER = 'made'

@@ -9,7 +9,8 @@ from collections import OrderedDict
 
 # Parallel test processes share the cores. torch reads OMP_NUM_THREADS when it is imported.
 if 'PYTEST_XDIST_WORKER' in os.environ:
-    cores = len(os.sched_getaffinity(0))
+    has_affinity = hasattr(os, 'sched_getaffinity')  # macOS has none
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     workers = int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
 

@@ -92,8 +92,11 @@ def open_streams() -> None:
     fill_closed_streams()
     for number, name in ((1, 'stdout'), (2, 'stderr')):
         stream = getattr(sys, name)
-        if stream is getattr(sys, f'__{name}__'):  # Python's own
-            buffer = BufferedWriter(OutputFile(number, 'w', closefd=False))
+        if stream is getattr(sys, f'__{name}__'):  # Python's own, or None if it was closed
+            # Then a library may have opened a file with its number, as libffi does at its import.
+            is_closed = stream is None
+            file = OutputFile(os.devnull if is_closed else number, 'w', closefd=is_closed)
+            buffer = BufferedWriter(file)
             encoding = getattr(stream, 'encoding', None)
             # File names on Linux need not be UTF-8.
             text = TextIOWrapper(buffer, encoding, 'backslashreplace', line_buffering=True)

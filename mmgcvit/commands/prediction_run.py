@@ -395,7 +395,8 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[n
             if not is_read:
                 return
             seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            has_times = has_times and seconds > last
+            # OpenCV 5 says -1 ms where a file has none, earlier versions 0.
+            has_times = has_times and seconds > last and seconds >= 0
             last = seconds
             yield index, seconds if has_times else index / rate, image.astype(np.uint8, copy=False)
     finally:

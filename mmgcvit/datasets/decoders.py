@@ -102,9 +102,10 @@ def rotates_like_pillow(image: Image.Image, path: Path) -> bool:
     """Return whether OpenCV, which loads images for training, applies the rotation that Pillow
     reads; True for upright images.
 
-    OpenCV 4.12 ignores the rotation of WEBP and AVIF files, and that in XMP data and in PNG's raw
-    profiles. Images of 128 pixels or more are compared in an eighth of their size, because this is
-    faster for JPEG files. Return True also for an image that OpenCV cannot decode.
+    OpenCV 4.12 ignores the rotation of WEBP and AVIF files (5.0 applies that of WEBP), and that in
+    XMP data and in PNG's raw profiles. Images of 128 pixels or more are compared in an eighth of
+    their size, because this is faster for JPEG files. Return True also for an image that OpenCV
+    cannot decode.
     """
     orientation = read_orientation(image)
     if orientation == 1 or image.format == 'TIFF':  # both rotate TIFF files

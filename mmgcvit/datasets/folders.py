@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from ..errors import UserError, format_count, shorten
-from ..files import IMAGE_SUFFIXES, list_outputs
+from ..files import IMAGE_SUFFIXES, fold_name, list_outputs
 from .records import DatasetInfo
 
 # In a folder of ``predict --labels``: which model made which labels, and the names of the pictures
@@ -108,12 +108,13 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     paths = [path for split in dataset.splits.values() for path in split.image_paths]
     paths += [folder.path / file for file in dataset.maps]
     resolve = cache(resolve_folder)
-    read = {(resolve(path.parent), path.name) for path in paths}
-    unread = [
-        file
-        for file in folder.images
-        if (resolve(folder.path / file.parent), file.name) not in read
-    ]
+    read = {os.path.join(resolve(path.parent), path.name) for path in paths}  # noqa: PTH118
+    folded = {fold_name(path): path for path in read}
+    unread = []
+    for file in folder.images:
+        path = os.path.join(resolve(folder.path / file.parent), file.name)  # noqa: PTH118
+        if path not in read and not are_one_file(path, folded.get(fold_name(path))):
+            unread.append(file)
     notes = []
     if unread:
         notes.append(
@@ -123,6 +124,15 @@ def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:
     if folder.outputs:
         notes.append(f'left out, because commands of mmgcvit wrote them: {shorten(folder.outputs)}')
     return notes
+
+
+def are_one_file(path: str, other: str | None) -> bool:
+    """Return whether two spellings of a path lead to one file, on a disk that ignores case or
+    Unicode form.
+    """
+    if other is None or not os.path.isfile(other):  # noqa: PTH113
+        return False
+    return os.path.samefile(path, other)  # noqa: PTH121
 
 
 def resolve_folder(folder: Path) -> str:

@@ -68,6 +68,13 @@ def join_process_group(cfg: Config) -> None:
             settings['type'] = 'BN'
 
 
+def is_lost_rank(error: RuntimeError) -> bool:
+    """Return whether an error is that of a rank that waits for another one, which has ended or
+    hangs.
+    """
+    return LOST_RANK.search(str(error)) is not None
+
+
 @contextmanager
 def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
     """Set LOCAL_RANK, which mmengine reads, and destroy the process group when a run ends or is
@@ -90,7 +97,7 @@ def run_rank(launcher: str, local_rank: int) -> Iterator[None]:
             time.sleep(ERROR_DELAY)
         raise
     except RuntimeError as error:
-        if not LOST_RANK.search(str(error)):
+        if not is_lost_rank(error):
             raise
         raise UserError(
             f'rank {os.environ.get("RANK")} ends, because another rank has ended or hangs '

@@ -2,9 +2,11 @@
 mmengine's Runner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from multiprocessing import active_children
+from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,11 +20,12 @@ from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError, check_installed, format_count
+from ..files import write_text
 from ..inference.loading import collect_dataset_metas
-from ..interrupts import handle_signals
+from ..interrupts import get_signal, handle_signals
 from ..mmengine_utils import call_on_rank_0, get_timeout
 from ..private_api import stop_workers
-from ..runs import NUM_UNCORRECTED, START, get_started_with
+from ..runs import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
 from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
@@ -30,6 +33,7 @@ from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
+from .ranks import is_lost_rank
 from .setup import open_runner
 from .unread import check_settings
 from .work_dir import Runner, StartHook, choose_checkpoint
@@ -135,10 +139,15 @@ def find_class_match(cfg: Config, checkpoint: Checkpoint) -> ClassMatch | None:
 def run_until_signal(runner: Runner) -> None:
     """Train until the end or a signal, and end the data workers."""
     others = active_children()
+    # Logs of a start have a folder of their own, which all nodes see.
+    note = Path(runner.log_dir, INTERRUPTED_FILE)
     with handle_signals():
         try:
-            runner.train()
-        except KeyboardInterrupt:
+            with follow_interrupt(note):
+                runner.train()
+        except KeyboardInterrupt as interrupt:
+            if get_world_size() > 1:
+                write_interrupt(note, interrupt)
             log_interrupt(runner)
             # Data workers may not end for long. torch raises errors for those that have ended, but
             # not for those that have been waited for.
@@ -149,6 +158,38 @@ def run_until_signal(runner: Runner) -> None:
     stop_workers(runner.train_dataloader)
     if runner.val_dataloader:
         stop_workers(runner.val_dataloader)
+
+
+@contextmanager
+def follow_interrupt(note: Path) -> Iterator[None]:
+    """Where another rank is lost because a signal has ended it, raise the KeyboardInterrupt that it
+    has raised.
+
+    A signal in a validation ends the ranks of its machine at once. Those of other machines meet the
+    lost rank, and then read its note.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        number = read_interrupt(note) if is_lost_rank(error) else None
+        if number is None:
+            raise
+        raise KeyboardInterrupt(number) from error
+
+
+def write_interrupt(note: Path, interrupt: KeyboardInterrupt) -> None:
+    """Note for the other ranks, before this one ends, that a signal has interrupted it."""
+    # Without the note, for example on a full disk, other machines report a lost rank.
+    with suppress(OSError):
+        write_text(note, str(get_signal(interrupt)))
+
+
+def read_interrupt(note: Path) -> int | None:
+    """Return the number of the signal that has interrupted another rank, or None."""
+    try:
+        return int(note.read_text())
+    except OSError:
+        return None
 
 
 def log_interrupt(runner: Runner) -> None:

@@ -18,9 +18,9 @@ from ..errors import MANY, escape_controls, format_count, shorten
 from ..files import (
     LABEL_MAPS,
     PICTURES,
+    fold_name,
     is_url,
     make_absolute,
-    normalise,
     write_image,
     write_text,
 )
@@ -52,10 +52,10 @@ class Outputs:
         for source, stem in zip([*images, *videos], stems, strict=True):
             name = stem
             number = 1
-            while normalise(str(name)).lower() in taken:
+            while fold_name(str(name)) in taken:
                 number += 1
                 name = stem.with_name(f'{stem.name}_{number}')
-            taken.add(normalise(str(name)).lower())
+            taken.add(fold_name(str(name)))
             self.names[source] = name
 
     def get_path(self, subfolder: str, source: str, suffix: str) -> Path:

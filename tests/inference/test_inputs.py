@@ -75,7 +75,8 @@ PICTURES = [
     *((partial(save_pages, kind=0), suffix, PAGES) for suffix in ('tif', 'gif', 'png', 'webp')),
     *((partial(save_pages, kind=1), suffix, '') for suffix in ('tif', 'jpg')),
     *((save_rotated, suffix, '') for suffix in ('jpg', 'png', 'tif')),
-    (save_rotated, 'webp', 'EXIF rotation'),
+    # Before version 5, OpenCV ignores it.
+    (save_rotated, 'webp', 'EXIF rotation' if cv2.getVersionMajor() < 5 else ''),
     *((partial(save_rotated, orientation=0), suffix, '') for suffix in ('jpg', 'png', 'webp')),
     (partial(save_rotated, image=Image.new('RGB', (20, 20))), 'webp', ''),  # looks the same
     (save_cut, 'jpg', 'truncated'),

@@ -42,7 +42,8 @@ class KernelCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         outputs = function(*args, **(kwargs or {}))
-        if not function.is_view:
+        # torch does not call _unsafe_view a view, but it copies nothing.
+        if not function.is_view and function is not torch.ops.aten._unsafe_view.default:
             self.kernels += 1
             for x in tree_leaves((args, outputs)):
                 if isinstance(x, torch.Tensor):
@@ -56,13 +57,13 @@ class KernelCounter(TorchDispatchMode):
 @pytest.mark.parametrize(
     ('build', 'shape', 'limits'),
     [
-        (partial(GCViT, TINY), (32, 3, 224, 224), (888, 27.46)),
-        (partial(GCViT, TINY, window_size=16), DETECTION, (1052, 54.78)),
-        (partial(GCViT, BASE, window_size=16), DETECTION, (1060, 110.67)),
-        (partial(GCViT, TINY, with_cp=True, frozen_stages=2), DETECTION, (910, 23.11)),
-        (partial(LSA, 'cifar-tiny'), (2, 3, 45, 67), (1424, 11.01)),
-        (partial(LSA, 'cifar-tiny', lora_rank=8), (2, 3, 45, 67), (1284, 9.32)),
-        (partial(GCViT, TINY, window_size=16, lora_rank=8), DETECTION, (947, 46.38)),
+        (partial(GCViT, TINY), (32, 3, 224, 224), (808, 25.17)),
+        (partial(GCViT, TINY, window_size=16), DETECTION, (942, 49.20)),
+        (partial(GCViT, BASE, window_size=16), DETECTION, (950, 99.49)),
+        (partial(GCViT, TINY, with_cp=True, frozen_stages=2), DETECTION, (780, 19.57)),
+        (partial(LSA, 'cifar-tiny'), (2, 3, 45, 67), (1307, 9.58)),
+        (partial(LSA, 'cifar-tiny', lora_rank=8), (2, 3, 45, 67), (1167, 7.98)),
+        (partial(GCViT, TINY, window_size=16, lora_rank=8), DETECTION, (839, 40.87)),
     ],
 )
 def test_a_step_reads_no_number_and_kernels_and_traffic_do_not_grow(build, shape, limits):

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from mmgcvit.engine.loops import EpochBasedTrainLoop
 from mmgcvit.interrupts import INTERRUPTS
 from mmgcvit.registry import LOOPS
 
+from ..full_disk import fill_at, list_openings
 from ..moments import CHANGES
 from ..toy import ToyClassifier, ToyImages
 
@@ -85,7 +87,8 @@ def find_receiver(name):
 class EventHook(Hook):
     """Do what the variable EVENTS says, a JSON list of [moment, iteration, rank, event, receiver].
     An event is the number of a signal, or an error of the disk (:func:`fail_writes`). In place of
-    the iteration, the moments ``start`` and ``change`` (:func:`kill_at_change`) have a number.
+    the iteration, the moments ``start`` and ``change`` (:func:`kill_at_change`) have a number, and
+    ``opening`` the name of a file, from whose opening on the disk is full, or '' to list the files.
 
     Each event happens once, also if the run is started again: it leaves a file in the folder of the
     variable DONE.
@@ -158,6 +161,12 @@ def average_in_order(_, bucket):
     return future
 
 
+def rename_host():
+    """Let this rank be on a machine of its own, as far as it can see."""
+    name = f'node{os.environ["RANK"]}'
+    mock.patch.object(socket, 'gethostname', return_value=name).start()
+
+
 def meet_at_start():
     """Meet the events of a start, while the config is read."""
     for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
@@ -193,12 +202,22 @@ def kill_at_change(number, change):
 
 
 def watch_changes():
-    """Meet the events of the moment ``change``."""
+    """Meet the events of the moments ``change`` and ``opening``."""
+    folder = Path(os.environ['DONE'].removesuffix('_done'))
     for number, event in enumerate(json.loads(os.environ.get('EVENTS', '[]'))):
-        if event[0] == 'change' and event[2] == int(os.environ['RANK']):
-            kill_at_change(number, event[1])
+        moment, what, rank, *_ = event
+        if rank != int(os.environ['RANK']):
+            continue
+        if moment == 'change':
+            kill_at_change(number, what)
+        elif moment == 'opening' and what:
+            fill_at(folder, what)
+        elif moment == 'opening':
+            list_openings(folder, folder.with_name(f'{folder.name}_openings'))
 
 
+if 'NODES' in os.environ:
+    rename_host()
 if 'EVENTS' in os.environ:
     meet_at_start()
     watch_changes()

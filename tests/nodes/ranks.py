@@ -25,9 +25,13 @@ def list_settings(work_dir, options, settings):
     return [*command, '--cfg-options', 'train_cfg.max_epochs=2', *settings]
 
 
-def train_in_forks(num_ranks, work_dir, *options, events=(), settings=()):
-    """Train on ranks without torchrun. Return the exit code and the output of each."""
+def train_in_forks(num_ranks, work_dir, *options, events=(), settings=(), has_nodes=False):
+    """Train on ranks without torchrun, each of them on a node of its own if ``has_nodes``. Return
+    the exit code and the output of each.
+    """
     shared = {'WORLD_SIZE': str(num_ranks), 'MASTER_ADDR': '127.0.0.1'}
+    if has_nodes:
+        shared['NODES'] = str(num_ranks)
     shared |= {'MASTER_PORT': str(free_port()), **describe(work_dir, events)}
     command = ['-m', 'mmgcvit', 'train', *list_settings(work_dir, options, settings)]
 

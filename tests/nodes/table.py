@@ -37,6 +37,7 @@ class Case:
     says: Sequence[str]  # patterns of what each rank says, '' for nothing that is compared
     is_saved: bool = False  # whether a checkpoint of exactly these iterations is left
     settings: Sequence[str] = field(default_factory=tuple)
+    has_nodes: bool = False  # whether each rank is on a machine of its own
     mark: str = ''  # of pytest
 
     @property
@@ -85,6 +86,10 @@ CASES = [
     preempt('validation', TERM, 'validation', 3, rank=1, num_ranks=2, mark='release'),
     preempt('validation', USR1, 'validation', 3, rank=0, num_ranks=2, settings=LATE, mark='long'),
     preempt('validation', TERM, 'validation', 2, rank=2, num_ranks=3, mark='release'),
+    # Nobody passes the signal on to another machine, whose rank meets the lost one.
+    preempt('nodes', TERM, 'validation', 3, rank=1, num_ranks=2, has_nodes=True),
+    preempt('nodes', USR1, 'validation', 3, 0, 2, has_nodes=True, mark='release'),
+    preempt('nodes', TERM, 'iteration', 2, 0, 2, has_nodes=True, mark='release'),
     preempt('save', TERM, 'saving', 3, rank=0, num_ranks=2, mark='release'),
     lose('killed', KILL, 'iteration', 2, rank=0, num_ranks=2),
     lose('killed', KILL, 'iteration', 4, rank=1, num_ranks=2, mark='release'),

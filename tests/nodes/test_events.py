@@ -39,7 +39,9 @@ def test_row(case, whole, tmp_path):
     work_dir = tmp_path / 'run'
     events = [[case.moment, case.iteration, rank, case.event, 'rank'] for rank in case.ranks]
     num_ranks = len(case.codes)
-    ended = train_in_forks(num_ranks, work_dir, events=events, settings=case.settings)
+    ended = train_in_forks(
+        num_ranks, work_dir, events=events, settings=case.settings, has_nodes=case.has_nodes
+    )
     assert [code for code, _ in ended] == [*case.codes], [text[-1500:] for _, text in ended]
     for (_, text), pattern in zip(ended, case.says, strict=True):
         assert re.search(pattern, text), text[-2000:]

@@ -54,7 +54,7 @@ def test_a_broken_package_counts_as_missing_and_raises_the_same_error_again(cont
     program = f'import sys\nsys.modules["mmpretrain"] = None{IMPORTS}'
     packages = ('mmdet', 'mmseg', 'mmseg', 'mmpretrain')
     environment = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
-    ended = run([sys.executable, '-W', 'ignore', '-c', program, *packages], environment)
+    ended = run([sys.executable, '-uW', 'ignore', '-c', program, *packages], environment)
     *neighbour, first, second, missing = ended.stdout.splitlines()
     assert neighbour[:3] == ['executed', 'without mmseg', 'mmdet works'], ended.stderr
     if content != 'import no_such':  # which mmdet itself takes for a missing mmseg

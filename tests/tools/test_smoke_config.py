@@ -5,6 +5,7 @@ from itertools import islice
 import pytest
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -19,6 +20,27 @@ from ..programs import ROOT
 from .commands import CONFIGS, TOOLS, call_in_shell
 
 ROOTS = ('data/coco', 'data/ade', 'data/imagenet')  # of the datasets that have a miniature
+# A case for each number of ranks. One of them suffices in CI.
+RANKS = [pytest.param(8, marks=pytest.mark.release), 16]
+
+
+class Rows(BaseDataset):
+    """A number of images that are never opened, in turn wide and high."""
+
+    def __init__(self, length):
+        self.length = length
+        super().__init__()
+
+    def load_data_list(self):
+        sizes = ((480, 640), (640, 480))
+        return [
+            {'img_path': f'{row}.jpg', 'height': sizes[row % 2][0], 'width': sizes[row % 2][1]}
+            for row in range(self.length)
+        ]
+
+
+def has_miniature(name):
+    return str(read(name).train_dataloader.dataset.get('data_root')).startswith(ROOTS)
 
 
 def build_loader(settings, dataset):
@@ -59,15 +81,11 @@ def prepare_loaders(name, folder, num_ranks):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('num_ranks', [pytest.param(8, marks=pytest.mark.release), 16])
+@pytest.mark.parametrize('num_ranks', RANKS)
 def test_the_miniatures_suffice_for_all_ranks_in_every_config(num_ranks, tmp_path, monkeypatch):
     """Equal dataloaders are tested once: most configs share those of their task."""
     monkeypatch.chdir(tmp_path)
-    names = [
-        name
-        for name in EVERY
-        if str(read(name).train_dataloader.dataset.get('data_root')).startswith(ROOTS)
-    ]
+    names = list(filter(has_miniature, EVERY))
     assert len(names) > 55
     tested = []
     for name in names:
@@ -75,6 +93,23 @@ def test_the_miniatures_suffice_for_all_ranks_in_every_config(num_ranks, tmp_pat
             if settings not in tested:
                 load_on_all_ranks(settings, num_ranks)
                 tested.append(settings)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('num_ranks', RANKS)
+def test_other_data_suffice_for_all_ranks_from_the_number_that_is_asked_for(num_ranks):
+    """CIFAR, Cityscapes, the demos' digits and own data have no miniatures: their configs need
+    DATA=own, which asks for a number of images.
+    """
+    names = [name for name in EVERY if not has_miniature(name)]
+    assert len(names) > 25
+    for name in names:
+        cfg = read(name)
+        init_default_scope(cfg.default_scope)
+        smoke_config.shorten_training(cfg)
+        for loader, needed in smoke_config.count_needed_images(cfg, num_ranks).items():
+            settings = cfg[loader].to_dict()
+            load_on_all_ranks({**settings, 'dataset': Rows(needed)}, num_ranks)
 
 
 def count_files(folder):
