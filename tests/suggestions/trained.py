@@ -159,7 +159,7 @@ class SceneSet(PictureSet):
     def score(self, model: Predictor, pictures: Sequence[Picture]) -> dict[str, float]:
         candidates = replace(model, score_thr=0.0, class_score_thr={})
         detections = [candidates(picture.image) for picture in pictures]
-        kept = [found.filter(model.score_thr_by_class) for found in detections]
+        kept = [found.apply_thresholds(model.thresholds) for found in detections]
         ap50 = compute_ap50(self.make_coco(pictures), detections)
         return {'AP50': ap50, **count_corrections(kept, pictures)}
 
