@@ -36,6 +36,12 @@ fi
 cp /etc/resolv.conf /etc/hosts "$root/etc"
 cp "$certificates" "$root/etc/ssl/certs"
 mounted=(proc sys dev dev/pts dev/shm)
+# debootstrap may leave a link to /proc, and unmounting it would unmount that of this machine.
+for folder in "${mounted[@]}"; do
+	if [ -L "$root/$folder" ]; then
+		rm "$root/$folder" && mkdir "$root/$folder"
+	fi
+done
 unmount() {
 	for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do
 		! mountpoint -q "$root/${mounted[i]}" || umount --lazy "$root/${mounted[i]}"
