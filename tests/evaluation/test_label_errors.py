@@ -214,4 +214,5 @@ def test_training_images_are_loaded_with_all_labels_from_the_config_that_a_run_w
     pipeline = make_loading_pipeline(
         ConfigDict(pipeline=[wrapper]), DetectionEvaluation(), masks=True
     )
-    assert [step['type'] for step in pipeline[:-1]] == ['LoadImageFromFile', 'LoadAnnotations']
+    types = [step['type'] for step in pipeline[:-1]]
+    assert types == ['LoadImageFromFile', 'mmgcvit.LoadEncodedAnnotations']

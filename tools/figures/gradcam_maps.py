@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mmgcvit.errors import UserError, check_installed
 from mmgcvit.inference.inputs import ImageLike
 from mmgcvit.inference.predictor import Predictor
-from mmgcvit.inference.results import find_label
+from mmgcvit.inference.results import find_labels
 
 from .views import View, prepare_view
 
@@ -58,7 +58,9 @@ def compute_gradcam(
     stage = view.choose_stage(stage, backbone.num_stages - 1)
     with torch.no_grad():
         scores = model.network(view.inputs, mode='tensor')[0].softmax(-1)
-    label = int(scores.argmax()) if class_name is None else find_label(class_name, model.classes)
+    label = int(scores.argmax())
+    if class_name is not None:
+        label = find_labels([class_name], model.classes)[0]  # the first of several of that name
     # The layer whose output (B, H, W, C) is weighted: the stage's output norm or, without one, the
     # stage itself.
     name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'

@@ -94,7 +94,7 @@ def compute_attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) 
     The arguments are those of :func:`attend`: shared queries broadcast. Return (B, nW, nH, N, M),
     indexed [..., query, key].
     """
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if bias is not None:
         scores = scores + bias
     return scores.softmax(-1)
