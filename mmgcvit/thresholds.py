@@ -1,11 +1,13 @@
 """The confidence thresholds of a detector: one for all classes, and others for some of them."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from .errors import MANY, UserError, shorten, suggest
+from .files import normalise
 
 # A number for all classes, or numbers for some classes by name
 ScoreThr = float | Mapping[str, float]
@@ -31,8 +33,9 @@ class ScoreThresholds:
         """Raise a UserError for a class that is not one of ``classes``, and for a threshold that is
         not a number from 0 to 1.
         """
+        known = set(map(normalise, classes))
         for name in self.by_class:
-            if name not in classes:
+            if normalise(name) not in known:
                 raise UserError(
                     f'score_thr: the model has no class {name}{suggest(str(name), classes) or "."} '
                     f'Its classes are {shorten(classes, MANY)}'
@@ -42,8 +45,11 @@ class ScoreThresholds:
             check_range(f'score_thr of {name}', threshold)
 
     def list_by_class(self, classes: Sequence[str]) -> list[float]:
-        """List the threshold of each class, by label. Classes with one name share it."""
-        return [self.by_class.get(name, self.overall) for name in classes]
+        """List the threshold of each class, by label. Classes with one name, in any Unicode form,
+        share it.
+        """
+        by_class = {normalise(name): threshold for name, threshold in self.by_class.items()}
+        return [by_class.get(normalise(name), self.overall) for name in classes]
 
     def to_json(self) -> dict[str, Any]:
         """Return what a JSON file contains: the number of earlier versions, and those by class."""
@@ -68,8 +74,9 @@ def check_range(name: str, threshold: Any) -> None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Return whether a value is a number, not a bool."""
-    return isinstance(value, float | int) and not isinstance(value, bool)
+    """Return whether a value is a number that a float can be, not a bool."""
+    is_numeric = isinstance(value, float | int) and not isinstance(value, bool)
+    return is_numeric and abs(value) <= sys.float_info.max
 
 
 def parse_thresholds(content: Any) -> ScoreThresholds:

@@ -51,6 +51,10 @@ def test_a_number_is_for_all_classes_and_a_mapping_for_those_it_names():
     assert str(both) == '0.6 (sharp 0.3, C clef 0.4)'
     repeated = ['sharp', 'head', 'sharp']
     assert chosen.list_by_class(repeated) == [0.3, 0.6, 0.3], 'a name is that of both classes'
+    composed, decomposed = 'caf\u00e9', 'cafe\u0301'  # as Linux and macOS write it
+    accented = ScoreThresholds(0.6, {composed: 0.3})
+    accented.check([decomposed])
+    assert accented.list_by_class([decomposed, 'sharp']) == [0.3, 0.6]
 
 
 @pytest.mark.parametrize(

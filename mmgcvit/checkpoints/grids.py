@@ -13,7 +13,7 @@ from typing import Any
 from .translating import StateDict
 
 GRID = 'grid'  # as in models/layers/position.py
-# The key of a safetensors file's metadata for the grids that are not square, in JSON
+# The key of a safetensors file's metadata for the grids, in JSON
 GRIDS = 'grids'
 Grids = dict[str, tuple[int, int]]  # (h, w) by the name of the module that has the table
 
@@ -52,16 +52,13 @@ def select_others(grids: Grids) -> Grids:
 
 
 def format_grids(grids: Grids) -> dict[str, str]:
-    """Return the entry of a safetensors file's metadata for grids that are not square, if there is
-    one.
-    """
-    others = select_others(grids)
-    return {GRIDS: json.dumps(others)} if others else {}
+    """Return the entry of a safetensors file's metadata for grids, if there are some."""
+    return {GRIDS: json.dumps(grids)} if grids else {}
 
 
 def parse_grids(metadata: Mapping[str, str]) -> Grids:
     """Return the grids in a safetensors file's metadata, none of another program's."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):  # of crafted files
         values = json.loads(metadata.get(GRIDS, '{}'))
         if isinstance(values, dict):
             return select_grids(values)

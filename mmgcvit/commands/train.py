@@ -137,12 +137,13 @@ def train_folder(args: Namespace, given: Options) -> None:
 
     data = [find_folder(folder) for folder in args.data]
     run = RunFolder(choose_work_dir(data, args.work_dir))
-    if any(run.path.resolve() == folder.resolve() for folder in data):
+    is_resumed = bool(args.resume) and run.is_started()
+    is_in_data = any(run.path.resolve() == folder.resolve() for folder in data)
+    if is_in_data and not is_resumed:
         raise UserError(
             f'--work-dir {run.path} is the folder of the data, in which the files of the run would '
             'be read as data. Choose another one'
         )
-    is_resumed = bool(args.resume) and run.is_started()
     dataset = None  # a resumed run has its own annotations
     if not is_resumed:
         dataset = read_folders(

@@ -130,7 +130,7 @@ def are_one_file(path: str, other: str | None) -> bool:
     """Return whether two spellings of a path lead to one file, on a disk that ignores case or
     Unicode form.
     """
-    if other is None or not os.path.isfile(other):  # noqa: PTH113
+    if other is None or not all(map(os.path.isfile, (path, other))):
         return False
     return os.path.samefile(path, other)  # noqa: PTH121
 

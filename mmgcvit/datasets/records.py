@@ -150,9 +150,11 @@ class SplitImages(Generic[Image_co]):
         The folders that a layout asks for, such as images/train, differ from one folder to the
         next. Those in which images are sorted, such as one for each camera, stay.
         """
-        parents = {Path(image.name).parent for image in self.images}
+        # Some paths may be relative to the split's folder, others absolute.
+        files = [self.image_folder / image.name for image in self.images]
+        parents = {file.parent for file in files}
         common = os.path.commonpath(parents) if parents else ''
-        return [os.path.relpath(image.name, common or '.') for image in self.images]
+        return [os.path.relpath(file, common or '.') for file in files]
 
     def name_series(self: AnySplit) -> AnySplit:
         """Return the split whose images have the names of :meth:`list_series_names`."""

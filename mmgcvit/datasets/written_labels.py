@@ -155,9 +155,14 @@ def parse_object(record: JsonObject) -> WrittenObject:
     if isinstance(box, Unusable):
         raise MarkError(f'bbox is {box!s:.40}')
     polygons = get_value(record, 'segmentation', list) if 'segmentation' in record else []
-    if not all(are_numbers(polygon) and len(polygon) % 2 == 0 for polygon in polygons):
+    if not all(are_numbers(polygon) and is_polygon_length(len(polygon)) for polygon in polygons):
         raise MarkError(f'segmentation is {polygons!s:.40}')
     return WrittenObject(name, box.edges, polygons)
+
+
+def is_polygon_length(number: int) -> bool:
+    """Return whether so many numbers are the x and y of at least three points."""
+    return number >= 6 and number % 2 == 0
 
 
 def can_be_written(each: LabelledObject, size: Size) -> bool:

@@ -26,7 +26,7 @@ from ..datasets.decoding import (
     check_values,
     load_image,
 )
-from ..datasets.folders import walk
+from ..datasets.folders import raise_unreadable, walk
 from ..datasets.opening import ImageError, decoder_errors
 from ..downloads import download
 from ..errors import UserError, get_first_line
@@ -113,14 +113,43 @@ def expand_pattern(pattern: str) -> list[str]:
     files = []
     for root in starts:
         top = Path(root or '.')
-        for parent, folders, names in walk(top) if top.is_dir() else ():
-            # As in glob, names with a dot in front are hidden.
-            folders[:] = [name for name in folders if not name.startswith('.')]
-            inside = parent.relative_to(top).parts
-            for name in names:
-                if matches((*inside, name), rest):
-                    files.append(os.path.join(root, *inside, name))  # noqa: PTH118
+        if top.is_dir():
+            inside = find_matching(top, rest)
+            files += [os.path.join(root, *parts) for parts in inside]  # noqa: PTH118
     return files
+
+
+def find_matching(top: Path, pattern: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the parts of the paths of files below a folder that match the parts of a pattern.
+
+    A file that matches at its own path and at that of a link to its folder is there once.
+    """
+    # As in glob, names with a dot in front are hidden, unless the pattern has one.
+    is_hidden_named = any(part.startswith('.') for part in pattern)
+    found = []
+    links = []
+    for parent, folders, names in walk(top):
+        if not is_hidden_named:
+            folders[:] = [name for name in folders if not name.startswith('.')]
+        inside = parent.relative_to(top).parts
+        found += [(*inside, name) for name in names if matches((*inside, name), pattern)]
+        links += [(*inside, name) for name in folders if (parent / name).is_symlink()]
+    files = {os.path.realpath(top.joinpath(*parts)) for parts in found}
+    # Folders inside were visited at their own paths; a pattern may name the link.
+    for link in links:
+        start = top.joinpath(*link)
+        target = start.resolve()
+        is_above = start.parent.resolve().is_relative_to(target)
+        if is_above or not target.is_relative_to(top.resolve()):
+            continue
+        for path, _, names in os.walk(start, onerror=raise_unreadable):
+            inside = Path(path).relative_to(top).parts
+            for name in names:
+                file = os.path.realpath(os.path.join(path, name))  # noqa: PTH118
+                if file not in files and matches((*inside, name), pattern):
+                    files.add(file)
+                    found.append((*inside, name))
+    return found
 
 
 def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..datasets.checks.sources import iter_unwrapped_datasets
@@ -57,7 +57,12 @@ def check_same_options(run: RunFolder, given: Options) -> None:
 
 def get_annotation_file(cfg: Config) -> Path:
     """Return the annotation file of a config's training dataset."""
-    return Path(next(iter_unwrapped_datasets(cfg.train_dataloader.dataset)).ann_file)
+    return Path(find_training_dataset(cfg).ann_file)
+
+
+def find_training_dataset(cfg: Config) -> ConfigDict:
+    """Return the settings of a config's training dataset, within those that wrap it."""
+    return next(iter_unwrapped_datasets(cfg.train_dataloader.dataset))
 
 
 def find_newer_files(data: Path, cfg: Config) -> list[str]:
@@ -76,12 +81,18 @@ def find_newer_files(data: Path, cfg: Config) -> list[str]:
 def describe_newer_files(cfg: Config) -> list[str]:
     """Return a line for each folder of a run's data that was changed since the start of the run.
 
-    ``cfg`` is the run's config from :func:`.locate_data`, or any other one.
+    ``cfg`` is the run's config from :func:`.locate_data`, or any other one. A folder that cannot be
+    searched has a line that says why.
     """
     lines = []
-    for started in read_started(cfg):
+    has_annotations = hasattr(find_training_dataset(cfg), 'ann_file')  # not so in an edited config
+    for started in read_started(cfg) if has_annotations else ():
         folder = Path(started.folder)
-        newer = find_newer_files(folder, cfg) if folder.is_dir() else []
+        try:
+            newer = find_newer_files(folder, cfg) if folder.is_dir() else []
+        except UserError as error:
+            lines.append(f'whether the data are newer than the run cannot be told: {error}')
+            continue
         if newer:
             lines.append(
                 f'newer than the start of the run: {format_count(len(newer), "file")} of '

@@ -114,6 +114,16 @@ def test_labels_of_another_image_of_the_same_name_are_not_misplaced(tmp_path):
     assert len(read_folder(tmp_path).splits['train'].images) == 2
 
 
+def test_a_label_file_whose_image_is_gone_is_not_that_of_an_image_elsewhere(tmp_path):
+    write_photos(tmp_path, [f'images/one/{number}.png' for number in range(12)])
+    write_photos(tmp_path, ['images/two/1.png', 'images/two/2.png'])
+    write(tmp_path / 'data.yaml', 'train: [images/one, images/two]\nnames: [bar]')
+    for name in [*(f'one/{number}' for number in range(12)), 'two/2']:
+        write(tmp_path / f'labels/{name}.txt', BOX)
+    (tmp_path / 'images/one/1.png').unlink()  # images/two/1.png is background
+    assert 'files of YOLO with objects, but without an image' in str(read_folder(tmp_path))
+
+
 def test_label_files_in_a_folder_without_images_are_named(tmp_path):
     write_photos(tmp_path, ['images/train/1.png'])
     write(tmp_path / 'data.yaml', 'train: images/train\nnames: [bar]')

@@ -213,6 +213,7 @@ DAMAGES = [
     (lambda mark, label, picture: label.update(bbox=[1, 2, 3]), r'bbox is \[1, 2, 3\]'),
     (lambda mark, label, picture: label.update({'class': None}), 'class is None'),
     (lambda mark, label, picture: label.update(segmentation=[[1]]), r'segmentation is \[\[1\]\]'),
+    (lambda mark, label, picture: label.update(segmentation=[[]]), r'segmentation is \[\[\]\]'),
     (
         lambda mark, label, picture: mark['labels'].update({'apple.png': ['x']}),
         "'x' is not an object",

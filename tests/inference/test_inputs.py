@@ -189,6 +189,16 @@ def test_a_recursive_pattern_visits_each_folder_once(files):
     assert find_inputs(['b/**/*'])[0] == ['b/1.jpg', 'b/a/1.jpg', 'b/a/2.PNG', 'b/c/4.tif']
 
 
+def test_a_recursive_pattern_may_name_links_and_hidden_folders(files):
+    Path('a/latest').symlink_to('../b/c')
+    Path('b/c/latest').symlink_to('../../a')
+    Path('b/.originals').mkdir()
+    Path('b/.originals/1.jpg').touch()
+    assert expand_pattern('**/latest/4.tif') == ['a/latest/4.tif']
+    assert expand_pattern('**/.originals/*.jpg') == ['b/.originals/1.jpg']
+    assert sorted(expand_pattern('**/*.tif')) == ['b/c/4.tif']
+
+
 NAMES = st.sampled_from(['a', 'b', '.h', 'a.jpg', '.h.jpg', 'c[1]'])
 PATTERN_PARTS = st.sampled_from(
     ['**', '*', 'a', 'a_', 'b*', '.h', '.h_', '?', '*.jpg', 'c[[]*', '[ab]_', 'a**']

@@ -74,7 +74,7 @@ def read_label_studio_names(content: Json) -> dict[int, str]:
     if not isinstance(categories, list) or not all(isinstance(each, dict) for each in categories):
         return {}
     by_id = {str(each.get('id')): str(each.get('name')) for each in categories}
-    if not all(category_id.isdecimal() for category_id in by_id):
+    if not all(category_id.isdecimal() and len(category_id) < 10 for category_id in by_id):
         return {}
     return {int(category_id): name for category_id, name in by_id.items()}
 

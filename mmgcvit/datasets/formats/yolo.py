@@ -545,12 +545,14 @@ def find_misplaced_labels(
         for split, own in pairs.items()
     }
     stems = {normalise(image.stem) for own in unlabelled.values() for image, _ in own}
-    used = {os.path.realpath(file) for file in label_files if normalise(file.stem) in stems}
+    # In a folder of label files, a file without an image is not that of an image elsewhere.
+    label_folders = {os.path.realpath(parent) for parent in {file.parent for file in label_files}}
     texts: dict[str, list[Path]] = {}
     for inside in folder.list_files('.txt'):
         file = folder.path / inside
         stem = normalise(inside.stem)
-        if stem in stems and os.path.realpath(file) not in used and has_objects(file, names):
+        is_elsewhere = os.path.realpath(file.parent) not in label_folders
+        if stem in stems and is_elsewhere and has_objects(file, names):
             texts.setdefault(stem, []).append(file)
     found = {}
     for split, own in unlabelled.items():

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import partial, singledispatch
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import UserError, shorten
 from ...files import compute_sha256
-from ..label_maps import read_values
+from ..label_maps import read_labels
 from ..records import ClassImage, LabelledImage, MapImage, ObjectImage, Split
 from ..series import find_divided
 from .images import MAX_THREADS
@@ -235,7 +233,7 @@ def have_same_annotations(file: ImageFile, other: ImageFile, with_masks: bool) -
 @singledispatch
 def make_annotation_key(image: LabelledImage, folder: Path, with_masks: bool) -> Hashable:
     """Return what is equal for images with the same annotations: their objects, their class, or the
-    values of their maps.
+    classes of their maps' pixels.
 
     ``folder`` is that to which the paths of the image are relative.
     """
@@ -254,6 +252,6 @@ def _(image: ClassImage, folder: Path, with_masks: bool) -> Hashable:
 
 @make_annotation_key.register
 def _(image: MapImage, folder: Path, with_masks: bool) -> Hashable:
-    values = read_values(folder / image.map_name, image.pixel_labels.are_colours)
-    # In one type: files of 8 and of 16 bits may have the same values.
-    return values.shape, hashlib.sha256(values.astype(np.int64).tobytes()).digest()
+    # By classes: the maps of two folders may have other values for a class.
+    labels = read_labels(folder / image.map_name, image.pixel_labels)
+    return labels.shape, hashlib.sha256(labels.tobytes()).digest()
