@@ -225,6 +225,14 @@ def test_copies_in_two_folders_are_found(tmp_path):
     assert 'images that a split has more than once' in notes
 
 
+def test_maps_of_two_folders_are_compared_by_their_classes(tmp_path):
+    """The same numbers mean other classes in another folder."""
+    write_maps(tmp_path / 'a', ['oak'], ['ant', 'bee'], 0)
+    write_maps(tmp_path / 'b', ['one'], ['cow', 'dove'], 0)  # the same picture
+    with pytest.raises(UserError, match='with other classes, boxes, masks or maps'):
+        read_folders([tmp_path / 'a', tmp_path / 'b'], task='semantic')
+
+
 def test_a_picture_that_somebody_labelled_elsewhere_replaces_the_uncorrected_one(tmp_path):
     folder = write_labels(tmp_path / 'labels', 'coco', ['oak.png', 'elm.png', 'fir.png'])
     own = tmp_path / 'own'
