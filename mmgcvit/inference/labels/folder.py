@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ...datasets.annotations import Size
 from ...datasets.folders import MARK
@@ -48,11 +48,16 @@ NOT_WRITTEN = re.compile('[\ud800-\udfff\ufffe\uffff]')
 def check_new_folder(folder: Path, option: str = '--labels') -> None:
     """Raise a UserError if the folder of an option has files already, or cannot be written."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UserError(
-            f'{option} {folder}: expected a new or empty folder, because labels that somebody may '
-            'have corrected are never replaced. Choose another name'
-        )
+        reject_used_folder(folder, option)
     check_writable(folder, f'{option} {folder}')
+
+
+def reject_used_folder(folder: Path, option: str) -> NoReturn:
+    """Raise a UserError for the folder of an option, which is a file or has files."""
+    raise UserError(
+        f'{option} {folder}: expected a new or empty folder, because labels that somebody may '
+        'have corrected are never replaced. Choose another name'
+    )
 
 
 def check_pictures(images: Sequence[str], videos: Sequence[str], option: str = '--labels') -> None:
@@ -134,7 +139,8 @@ class LabelFolder:
         classes: The only classes that are kept, or None for all.
 
     Raises:
-        UserError: The format or the names of the classes cannot be written.
+        UserError: The format or the names of the classes cannot be written, or the folder has
+            files.
     """
 
     def __init__(
@@ -154,7 +160,7 @@ class LabelFolder:
         self.labels: dict[str, list[Record]] = {}  # by the name of a picture
         self.pictures: dict[str, Record] = {}  # by name too: what tells it from others
         # First the mark: a killed command leaves no labels without it.
-        self.write_mark()
+        self.create_mark()
 
     def add(self, path: str, size: Size, prediction: Prediction) -> None:
         """Add a picture of (width, height) with the labels that are predicted for it.
@@ -184,6 +190,22 @@ class LabelFolder:
         if self.labels:
             self.writer.finish()
         self.write_mark()
+
+    def create_mark(self) -> None:
+        """Write the mark of a folder without labels. Raise a UserError if another command has
+        written one since the folder was checked.
+        """
+        mark = self.folder / MARK
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            reject_used_folder(self.folder, '--labels')
+        try:
+            self.write_mark()
+        except BaseException:
+            mark.unlink()  # so that the folder is empty, and the command can be given again
+            raise
 
     def write_mark(self) -> None:
         """Write which model has made which labels."""

@@ -2,6 +2,7 @@
 IoU of 0.98. What the rules for data would leave out isn't written.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.predict import LABEL_FORMATS
 from mmgcvit.datasets.decoding import DecodingSettings, load_image
+from mmgcvit.datasets.folders import MARK
 from mmgcvit.datasets.formats.finding import read_folder
 from mmgcvit.datasets.origins import read_origin
 from mmgcvit.errors import UserError
@@ -345,6 +347,37 @@ def test_a_folder_with_files_is_not_written(tmp_path):
         with pytest.raises(UserError, match='expected a new or empty folder'):
             check_new_folder(path)
     check_new_folder(tmp_path / 'new')
+
+
+@pytest.mark.parametrize('label_format', OBJECT_WRITERS)
+def test_of_two_commands_at_once_only_the_first_writes(label_format, tmp_path, monkeypatch):
+    """Both have found the folder empty. The labels of the second would replace those of the first
+    in files for all pictures.
+    """
+    folder = tmp_path / 'labels'
+    first = LabelFolder(DETECTOR, folder, label_format)
+    mark = (folder / MARK).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr('mmgcvit.inference.labels.folder.check_new_folder', lambda folder: None)
+        with pytest.raises(UserError, match='expected a new or empty folder'):
+            LabelFolder(DETECTOR, folder, label_format)
+    assert (folder / MARK).read_bytes() == mark
+    first.finish()
+
+
+def test_a_folder_whose_mark_cannot_be_written_stays_empty(tmp_path, monkeypatch):
+    """So the command can be given again."""
+
+    def fail(path, text):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    folder = tmp_path / 'labels'
+    with monkeypatch.context() as patch:
+        patch.setattr('mmgcvit.inference.labels.folder.write_text', fail)
+        with pytest.raises(OSError, match='No space'):
+            LabelFolder(DETECTOR, folder)
+    assert not any(folder.iterdir())
+    LabelFolder(DETECTOR, folder)
 
 
 @pytest.mark.parametrize(
