@@ -78,11 +78,11 @@ def main(args: Namespace) -> None:
     write_sheet(out_dir, suggestions, model)
     first = shorten([each.path for each in suggestions], NUM_PRINTED)
     print(f'{format_count(len(suggestions), "picture")} ranked, to label first: {first}')
+    print(f'written to {out_dir}')
     if copies:
         folder, number = copies
         copy_pictures(folder, suggestions[:number])
         print(f'{format_count(min(number, len(suggestions)), "picture")} copied to {folder}')
-    print(f'written to {out_dir}')
     if failures:
         raise UserError(
             f'{format_count(len(failures), "picture")} could not be ranked. See the messages above'

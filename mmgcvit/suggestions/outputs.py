@@ -8,9 +8,10 @@ from typing import Any
 
 from ..csv_files import CsvCell, escape_formula, write_csv
 from ..evaluation.grids import PICTURE_SIDE, Cell, draw_grid
-from ..files import SUGGESTIONS, write_image
+from ..files import SUGGESTIONS, write_atomically, write_image
 from ..inference.drawing import draw_prediction
 from ..inference.inputs import convert_to_array
+from ..inference.labels.folder import check_new_folder
 from ..inference.predictor import Predictor
 from .uncertainty import Uncertainty
 
@@ -62,7 +63,11 @@ def write_sheet(folder: Path, suggestions: Sequence[Suggestion], model: Predicto
 
 
 def copy_pictures(folder: Path, suggestions: Sequence[Suggestion]) -> None:
-    """Copy pictures into a new or empty folder under their own names."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Copy pictures into a new or empty folder under their own names.
+
+    Raise a UserError if the folder has files, which another command may have written meanwhile.
+    """
+    check_new_folder(folder, '--copy-to')
     for each in suggestions:
-        shutil.copy2(each.path, folder / Path(each.path).name)
+        with write_atomically(folder / Path(each.path).name) as temporary:
+            shutil.copy2(each.path, temporary)

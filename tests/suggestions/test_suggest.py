@@ -1,14 +1,18 @@
 """``mmgcvit suggest`` ranks pictures for each task, and names what it cannot rank."""
 
 import csv
+import errno
 from pathlib import Path
 
 import cv2
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.errors import UserError
 from mmgcvit.files import list_outputs
+from mmgcvit.suggestions.outputs import Suggestion, copy_pictures
 from mmgcvit.suggestions.suggest import trains_mirrored
+from mmgcvit.suggestions.uncertainty import Uncertainty
 
 from ..inference.conftest import picture_of, write_video
 
@@ -59,6 +63,36 @@ def test_files_of_an_earlier_ranking_are_kept_or_replaced(work_dirs, pictures, c
     code, printed = call(*arguments, '--out-dir', 'out')
     assert (code, 'out already has results' in printed) == (1, True)
     assert call(*arguments, '--out-dir', 'out', '--overwrite')[0] == 0
+
+
+def list_suggestions(folder):
+    """Return the pictures of a folder as a ranking."""
+    uncertainty = Uncertainty(nearness=0.5, change=None)
+    return [Suggestion(str(path), uncertainty, distance=1.0) for path in sorted(folder.iterdir())]
+
+
+def test_pictures_are_not_copied_among_those_of_another_command(pictures):
+    """Of two commands at once, both have found the folder empty."""
+    folder = Path('next')
+    folder.mkdir()
+    (folder / '0.png').write_bytes(b'of the other command')
+    with pytest.raises(UserError, match='--copy-to next: expected a new or empty folder'):
+        copy_pictures(folder, list_suggestions(pictures))
+    assert [file.read_bytes() for file in folder.iterdir()] == [b'of the other command']
+
+
+def test_a_full_disk_leaves_no_part_of_a_picture(pictures, monkeypatch):
+    """It would be labelled as it is."""
+
+    def write_half(source, target):
+        content = Path(source).read_bytes()
+        Path(target).write_bytes(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('mmgcvit.suggestions.outputs.shutil.copy2', write_half)
+    with pytest.raises(OSError, match='No space left'):
+        copy_pictures(Path('next'), list_suggestions(pictures))
+    assert not any(Path('next').iterdir())
 
 
 @pytest.mark.parametrize(
