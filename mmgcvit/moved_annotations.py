@@ -49,12 +49,13 @@ def rename_images(run: RunFolder, made: Path, renamed: Mapping[Path, Path]) -> R
     target = run.create_made()
     texts = rename_in_files(made, target, renamed)
     for path in made.iterdir():
-        if path.name in texts:
-            write_text(target / path.name, texts[path.name])
-        elif path.is_dir():  # maps that were converted
+        if path.is_dir():  # maps that were converted
             shutil.copytree(path, target / path.name)
-        else:
+        elif path.name not in texts:
             shutil.copyfile(path, target / path.name)
+    # Last: a killed command leaves no folder that a later call takes for its own.
+    for name, text in texts.items():
+        write_text(target / name, text)
     return RenamedImages(target, renamed)
 
 

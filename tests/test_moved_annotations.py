@@ -100,6 +100,25 @@ def test_folders_that_moved_apart_are_named_again(label_format, task, is_earlier
     assert len(list(moved.glob('made*'))) == 2
 
 
+def test_annotations_that_were_not_written_to_the_end_are_written_anew(tmp_path, monkeypatch):
+    """A command was killed at the converted maps. The disk may list them last."""
+    run = start('maps', 'semantic')
+    expected = read_samples(locate(run))
+    shutil.move('more photos', tmp_path / 'archive')
+    folders = ['photos', tmp_path / 'archive']
+
+    def stop(source, target):
+        raise KeyboardInterrupt
+
+    iterdir = Path.iterdir
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'iterdir', lambda path: iter(sorted(iterdir(path), key=Path.is_dir)))
+        patch.setattr('mmgcvit.moved_annotations.shutil.copytree', stop)
+        with pytest.raises(KeyboardInterrupt):
+            locate(run, *folders)
+    assert read_samples(locate(run, *folders)) == expected
+
+
 @pytest.mark.parametrize(('label_format', 'task'), FORMATS)
 def test_a_project_with_several_folders_may_be_moved(label_format, task, project):
     run = start(label_format, task)
