@@ -260,6 +260,13 @@ def check_figure_suffix(path: Path) -> None:
         raise UserError(f'{path}: expected a name that ends in .png, .pdf, .svg or .jpg')
 
 
+def make_legend_label(name: str) -> str:
+    """Return a name as a label of a matplotlib legend, which leaves out those that begin with an
+    underscore.
+    """
+    return f' {name}' if name.startswith('_') else name
+
+
 def write_figure(path: Path, figure: 'Figure') -> None:
     """Write a matplotlib figure atomically, in the format of the path's suffix."""
     check_figure_suffix(path)

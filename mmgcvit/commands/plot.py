@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import write_figure
+from ..files import make_legend_label, write_figure
 from ..runs import RunFolder
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def draw_curves(runs: Mapping[str, Curves], keys: Sequence[str]) -> 'Figure':
             if panel in curves:
                 # matplotlib leaves gaps at NaN and infinite values.
                 steps, values = zip(*sorted(curves[panel].items()), strict=True)
-                axes.plot(steps, values, marker='.' if len(steps) < 50 else None, label=name)
+                label = make_legend_label(name)
+                axes.plot(steps, values, marker='.' if len(steps) < 50 else None, label=label)
         if len(runs) > 1:
             axes.legend(fontsize='small')
     return figure

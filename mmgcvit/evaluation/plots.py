@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from ..files import make_legend_label
 from ..thresholds import ScoreThresholds
 from .detection_curves import Curve, DetectionCurves
 
@@ -57,7 +58,8 @@ def draw_detection_curves(
     draw_curve(left, right, overall, label='all objects', linewidth=2.5, color='black')
     for name, curve, ap50 in zip(classes, curves.by_class, curves.boxes.ap50, strict=True):
         score = 'no objects' if np.isnan(ap50) else f'AP50 {ap50:.2f}'
-        (line,) = draw_curve(left, right, curve, label=f'{name}: {score}', linewidth=1)
+        label = make_legend_label(f'{name}: {score}')
+        (line,) = draw_curve(left, right, curve, label=label, linewidth=1)
         if name in thresholds.by_class:
             at = thresholds.by_class[name]
             right.plot(at, curve.compute_f1_at(at), 'o', color=line.get_color(), markersize=4)

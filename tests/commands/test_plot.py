@@ -75,6 +75,13 @@ def test_detailed_scores_are_drawn_only_if_requested(tmp_path):
         draw_curves(runs, ['loss_box'])
 
 
+def test_the_legend_names_every_run():
+    """Also one whose folder begins with an underscore."""
+    curves = {('loss', 'iteration'): {1: 1.0, 2: 0.5}}
+    (panel,) = draw_curves({'new': curves, '_old': curves}, []).axes
+    assert [text.get_text().strip() for text in panel.get_legend().get_texts()] == ['new', '_old']
+
+
 def test_the_plot_command_draws_the_curves(call, tmp_path):
     """A name with $ is not a formula, and NaN is a gap."""
     entries = [iteration(1), iteration(2, math.nan), validation(1, **{'$_$x_{': 0.9})]

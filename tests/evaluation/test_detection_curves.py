@@ -65,6 +65,14 @@ def compute_mmdets_scores(images):
     return metric.compute_metrics(results)
 
 
+def test_the_legend_names_every_class():
+    """Also one whose name begins with an underscore, as labelme's _background_."""
+    curves = compute_curves([([(0, 0, 99)], [], [(0, 0, 99)])])
+    figure = draw_detection_curves(curves, ['_background_', 'dog'], ScoreThresholds(0.3))
+    texts = [text.get_text().strip() for text in figure.axes[0].get_legend().get_texts()]
+    assert texts == ['all objects', '_background_: AP50 1.00', 'dog: no objects']
+
+
 @settings(max_examples=50)
 @given(IMAGES)
 @example([([], [], [])])
