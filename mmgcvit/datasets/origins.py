@@ -268,7 +268,7 @@ class Comparison:
         self.classes = classes
         self.by_stem = {make_stem(name): name for name in origin.pictures}
         self.by_sha256 = {each.sha256: name for name, each in origin.pictures.items()}
-        # Of the pictures that were looked for by their content, by their paths without links
+        # By path without links: the pictures that were looked for by their content
         self.digests: dict[Path, str] = {}
 
     def compare(self, split: Split) -> ComparedSplit:

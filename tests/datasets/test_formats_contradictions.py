@@ -316,7 +316,7 @@ def test_the_suffix_of_labels_may_have_any_case(suffix, tmp_path):
 
 
 NOTES = '{"categories": [{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}]}'
-# Of labels with category="1" and the like
+# Ids as labels with category="1" have them
 STRING_NOTES = NOTES.replace('1', '"1"').replace('0', '"0"')
 
 

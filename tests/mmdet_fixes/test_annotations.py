@@ -66,7 +66,7 @@ def test_encoded_masks_are_the_pixels_that_mmdet_draws():
 
 
 def test_no_mask_is_drawn(monkeypatch):
-    """Of 100 objects in 12 megapixels, drawn masks and their copies were gigabytes."""
+    """Drawn masks of 100 objects in 12 megapixels, and copies of them, were gigabytes."""
     monkeypatch.setattr(coco_mask, 'decode', lambda rle: pytest.fail('a mask was drawn'))
     assert len(load(LoadEncodedAnnotations)) == 6
 

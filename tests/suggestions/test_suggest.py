@@ -72,7 +72,7 @@ def list_suggestions(folder):
 
 
 def test_pictures_are_not_copied_among_those_of_another_command(pictures):
-    """Of two commands at once, both have found the folder empty."""
+    """Two commands at once have both found the folder empty."""
     folder = Path('next')
     folder.mkdir()
     (folder / '0.png').write_bytes(b'of the other command')

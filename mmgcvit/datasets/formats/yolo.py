@@ -144,8 +144,9 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     others = [find_label_file(settings.root, folder.path / image) for image in folder.images]
     unused = find_unused_labels(images_per_file, others, settings.names)
     label_files = [*images_per_file, *others]
-    misplaced = find_misplaced_labels(folder, pairs, label_files, settings.names)
-    notes += describe_other_labels(folder, label_files, settings.names)
+    label_folders = {os.path.realpath(parent) for parent in {file.parent for file in label_files}}
+    misplaced = find_misplaced_labels(folder, pairs, label_folders, settings.names)
+    notes += describe_other_labels(folder, label_folders, settings.names)
     return DatasetInfo(
         folder=folder.path,
         format=f'YOLO ({file.name})',
@@ -527,7 +528,7 @@ def find_unused_labels(
 
 
 def find_misplaced_labels(
-    folder: Folder, pairs: PairsBySplit, label_files: Collection[Path], names: Sequence[str]
+    folder: Folder, pairs: PairsBySplit, label_folders: Collection[str], names: Sequence[str]
 ) -> dict[str, list[str]]:
     """Return the images without a label file for which a text file of their name, with objects,
     lies elsewhere, by split.
@@ -537,7 +538,8 @@ def find_misplaced_labels(
     Args:
         folder: The dataset's folder.
         pairs: The images with their label files, which need not exist.
-        label_files: The label files of all images. None of them is misplaced.
+        label_folders: The folders of the label files of all images, without links. A file in them
+            that has no image is not that of an image elsewhere.
         names: The class names, by the indices in label files.
     """
     unlabelled = {
@@ -545,8 +547,6 @@ def find_misplaced_labels(
         for split, own in pairs.items()
     }
     stems = {normalise(image.stem) for own in unlabelled.values() for image, _ in own}
-    # In a folder of label files, a file without an image is not that of an image elsewhere.
-    label_folders = {os.path.realpath(parent) for parent in {file.parent for file in label_files}}
     texts: dict[str, list[Path]] = {}
     for inside in folder.list_files('.txt'):
         file = folder.path / inside
@@ -565,13 +565,13 @@ def find_misplaced_labels(
 
 
 def describe_other_labels(
-    folder: Folder, label_files: Collection[Path], names: Sequence[str]
+    folder: Folder, label_folders: Collection[str], names: Sequence[str]
 ) -> list[str]:
     """Return a note about label files in folders ``labels`` in which no image has its own.
 
-    ``label_files`` are those of all images, and ``names`` the class names.
+    ``label_folders`` are those of the label files of all images, without links, and ``names`` the
+    class names.
     """
-    used = {os.path.realpath(parent) for parent in {file.parent for file in label_files}}
     parents: dict[Path, list[Path]] = {}
     for inside in folder.list_files('.txt'):
         if 'labels' in inside.parent.parts:
@@ -579,7 +579,7 @@ def describe_other_labels(
     others = [
         file
         for parent, files in parents.items()
-        if os.path.realpath(folder.path / parent) not in used
+        if os.path.realpath(folder.path / parent) not in label_folders
         for file in files
         if has_objects(folder.path / file, names)
     ]

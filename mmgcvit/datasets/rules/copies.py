@@ -152,7 +152,7 @@ def find_copies(
         with_masks: Whether masks are trained. If so, they are compared too.
     """
     files = list_files(splits, contents)
-    held_out = {file.content for file in files if file.split != 'train'}
+    held_out = list_held_out(splits, contents)
     tested = {file.content for file in files if file.split == 'test'}
     found: dict[str, dict[int, Finding]] = {name: {} for name in splits}
     originals: dict[tuple[str, str], ImageFile] = {}  # by split and content
