@@ -69,13 +69,15 @@ def choose_palette(num_classes: int, palettes: Iterable[Any] = ()) -> list[Colou
     for palette in palettes:
         if np.shape(palette) == (num_classes, 3):
             return [(red, green, blue) for red, green, blue in palette]
-    ordered = order_colours()
+    ordered = order_colours(num_classes)
     return [ordered[index % len(ordered)] for index in range(num_classes)]
 
 
 @cache
-def order_colours() -> list[Colour]:
-    """Return RGB colours, each with the largest distance in CIELAB from those before it."""
+def order_colours(count: int) -> list[Colour]:
+    """Return ``count`` RGB colours, or all if there are fewer, each with the largest distance in
+    CIELAB from those before it.
+    """
     levels = np.arange(0, 256, COLOUR_STEP, dtype=np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
     lab = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
@@ -88,7 +90,7 @@ def order_colours() -> list[Colour]:
     chosen = int(chroma[is_candidate].argmax())
     distances = np.full(len(lab), np.inf)
     ordered = []
-    for _ in range(len(lab)):
+    for _ in range(min(count, len(lab))):
         red, green, blue = colours[chosen].tolist()
         ordered.append((red, green, blue))
         distances = np.minimum(distances, np.linalg.norm(lab - lab[chosen], axis=1))
