@@ -4,6 +4,8 @@ explains failures.
 
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections import defaultdict
 from importlib import metadata
@@ -102,18 +104,33 @@ def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
     with pytest.raises(SystemExit, match=r'has 3\.0 GB free, .* takes about 7\. Free space'):
         installer.check_machine(MAINTAINED, tmp_path / 'new')
-    monkeypatch.setattr(sys, 'version_info', (3, 15, 0))
-    with pytest.raises(
-        SystemExit, match=r'Python 3\.10 to 3\.14 is needed; .*install PYTHON=.*uv python install'
-    ):
-        installer.check_machine(MAINTAINED, tmp_path / 'new')
+    # An environment that exists has most of the files.
+    installer.check_machine(MAINTAINED, tmp_path)
+    newest_versions = ((MAINTAINED, '3.14', (3, 15, 0)), (UPSTREAM, '3.11', (3, 12, 0)))
+    for distribution, newest, new in newest_versions:
+        monkeypatch.setattr(sys, 'version_info', new)
+        message = rf'Python 3\.10 to {newest} is needed; .*install PYTHON=.*uv python install'
+        with pytest.raises(SystemExit, match=message):
+            installer.check_machine(distribution, tmp_path / 'new')
+
+
+NETWORK_ERRORS = (
+    'NewConnectionError(": Failed to establish")',
+    'ConnectTimeoutError(": timed out")',
+    'ReadTimeoutError("Read timed out.")',
+    'ProxyError("Cannot connect to proxy.")',
+    'SSLError(SSLCertVerificationError)',
+    'Temporary failure in name resolution',
+    '[Errno 101] Network is unreachable',
+)
 
 
 @pytest.mark.parametrize(
     ('error', 'explanation'),
     [
         ('OSError: [Errno 28] No space left on device', 'the disk is full'),
-        ('NewConnectionError(": Failed to establish")', 'cannot be reached; check the network'),
+        ('ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM', 'SHA-256 of a file differs from'),
+        *((error, 'cannot be reached; check the network') for error in NETWORK_ERRORS),
         ('ERROR: something else', 'see above'),
     ],
 )
@@ -128,7 +145,7 @@ def test_failures_of_pip_are_explained(error, explanation, tmp_path, capfd):
 
 # The Python of an environment: it writes its arguments and a few settings down, and answers as
 # answers.json says.
-FAKE = """#!{python}
+FAKE = """#!{python} -IS
 import json, os, sys
 from pathlib import Path
 folder = Path(__file__).parent
@@ -136,11 +153,16 @@ answers = json.loads((folder / 'answers.json').read_text())
 words = sys.argv[1:]
 names = ('MMCV_WITH_OPS', 'FORCE_CUDA', 'MAX_JOBS')
 settings = [f'{{name}}={{os.environ[name]}}' for name in names if name in os.environ]
+if os.environ['PATH'].startswith(f'{{folder}}:'):
+    settings.append('finds_ninja')
 with (folder / 'calls.txt').open('a') as file:
     file.write(' '.join([*settings, *words]) + '\\n')
 code = words[3] if words[:3] == ['-W', 'ignore', '-c'] else ''
 if "version('torch')" in code:
     print(answers['torch'])
+if 'torch.version.cuda' in code:
+    print(answers['cuda'])
+    sys.exit(not answers['cuda'])
 for text, status in answers['fails'].items():
     if text in ' '.join(words):
         sys.exit(status)
@@ -161,18 +183,25 @@ class Environment:
         python = self.bin / 'python'
         python.write_text(FAKE.format(python=sys.executable))
         python.chmod(0o755)
-        pins = folder / 'pins.txt'
-        lock = folder / 'lock.txt'
-        pins.write_text(MAINTAINED.pins.read_text())
-        lock.write_text(MAINTAINED.lock.read_text())
-        self.distribution = MAINTAINED._replace(pins=pins, lock=lock)
+        self.root = folder / 'clone'
+        self.root.mkdir()
+        # What an installation depends on
+        self.files = {name: self.root / name for name in ('pins', 'lock', 'setup.py', 'install.py')}
+        originals = (MAINTAINED.pins, MAINTAINED.lock, ROOT / 'setup.py', installer.__file__)
+        for file, original in zip(self.files.values(), originals, strict=True):
+            shutil.copy(original, file)
+        self.distribution = MAINTAINED._replace(pins=self.files['pins'], lock=self.files['lock'])
         monkeypatch.setitem(installer.DISTRIBUTIONS, 'maintained', self.distribution)
+        monkeypatch.setattr(installer, 'ROOT', self.root)
+        monkeypatch.setattr(installer, '__file__', str(self.files['install.py']))
         self.monkeypatch = monkeypatch
         self.answer()
 
-    def answer(self, torch='2.13.0', fails=()):
-        """Decide the version of torch, and the exit codes of commands by a part of their text."""
-        text = json.dumps({'torch': torch, 'fails': dict(fails)})
+    def answer(self, torch='2.13.0', cuda='', fails=()):
+        """Decide the version of torch, its CUDA version if it finds a GPU, and the exit codes of
+        commands by a part of their text.
+        """
+        text = json.dumps({'torch': torch, 'cuda': cuda, 'fails': dict(fails)})
         (self.bin / 'answers.json').write_text(text)
 
     def install(self, *options):
@@ -207,7 +236,7 @@ def test_an_environment_gets_the_locked_packages_torch_and_this_project_once(env
     calls = environment.install()
     lock = environment.distribution.lock
     pins = environment.distribution.pins
-    arguments = [step.format(lock=lock, root=ROOT).split() for step in STEPS]
+    arguments = [step.format(lock=lock, root=environment.root).split() for step in STEPS]
     assert [sorted(found.split()) for found in list_installed(calls)] == [
         sorted({*words, '--quiet'}) for words in arguments
     ]
@@ -217,17 +246,56 @@ def test_an_environment_gets_the_locked_packages_torch_and_this_project_once(env
     assert environment.install() == []
 
 
-@pytest.mark.parametrize('name', ['pins', 'lock'])
-def test_changed_pins_are_installed(name, environment):
+@pytest.mark.parametrize('name', ['pins', 'lock', 'setup.py', 'install.py'])
+def test_changed_pins_requirements_and_steps_are_installed(name, environment):
     environment.install()
-    with getattr(environment.distribution, name).open('a') as file:
+    with environment.files[name].open('a') as file:
         file.write('# changed\n')
     assert len(list_installed(environment.install())) == len(STEPS)
+
+
+def test_the_original_packages_are_installed_beside_the_same_files(environment, monkeypatch):
+    monkeypatch.setitem(installer.DISTRIBUTIONS, 'upstream', environment.distribution)
+    environment.install()
+    assert len(list_installed(environment.install('--openmmlab', 'upstream'))) == len(STEPS)
+
+
+def test_another_torch_that_is_installed_is_kept(environment, capsys):
+    """The pins would replace it."""
+    environment.answer(torch='2.9.1+cu126')
+    calls = environment.install()
+    assert 'keeping torch 2.9.1+cu126' in capsys.readouterr().out
+    assert not [call for call in calls if f'-c {environment.distribution.pins} ' in call]
+
+
+def test_an_environment_that_does_not_work_is_made_anew(environment, monkeypatch):
+    """Files of another Python in it would be found."""
+    commands = []
+
+    def fail(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(installer.subprocess, 'run', fail)
+    with pytest.raises(SystemExit, match=f'{environment.venv} could not be created: see above'):
+        environment.install()
+    assert commands[-1] == [sys.executable, '-m', 'venv', '--clear', str(environment.venv)]
+    assert not environment.is_installed
+
+
+def test_a_python_that_is_too_new_installs_nothing(environment):
+    environment.monkeypatch.setattr(sys, 'version_info', (3, 15, 0))
+    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.14 is needed'):
+        environment.install()
+    assert not (environment.bin / 'calls.txt').exists()
 
 
 def test_other_operators_are_installed(environment):
     environment.install()
     assert len(list_installed(environment.install('--operators', 'auto'))) == len(STEPS)
+
+
+IMPORTS_FAIL = 'The installed packages cannot be imported'
 
 
 @pytest.mark.parametrize(
@@ -236,7 +304,10 @@ def test_other_operators_are_installed(environment):
         ('--require-hashes', 'pip could not install .*Call again to continue'),
         ('torch torchvision', 'pip could not install torch torchvision'),
         ('--editable', 'pip could not install'),
-        ('import mmgcvit', 'The installed packages cannot be imported'),
+        *(
+            (f'import {package}' if package == 'mmgcvit' else f', {package}', IMPORTS_FAIL)
+            for package in ('mmgcvit', 'mmcv.ops', 'mmdet', 'mmseg', 'mmpretrain')
+        ),
     ],
 )
 def test_an_installation_that_failed_is_not_taken_for_complete(failing, message, environment):
@@ -276,7 +347,8 @@ def test_compiled_operators_are_built_for_this_torch(cuda, environment, monkeypa
     environment.answer(fails={'find_spec': 1})
     calls = environment.install('--operators', 'compiled')
     (build,) = [call for call in calls if call.startswith('MMCV_WITH_OPS=1')]
-    assert f'FORCE_CUDA={cuda} MAX_JOBS=3 ' in build
+    assert f'FORCE_CUDA={cuda} MAX_JOBS=3 finds_ninja ' in build
+    assert any('pip uninstall' in call and 'mmcv-lite' in call for call in calls)
     options = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall', '--no-deps')
     assert all(option in build for option in options)
     assert build.split()[-1].startswith('onedl-mmcv==')
@@ -291,3 +363,66 @@ def test_compiled_operators_need_a_compiler_before_anything_is_installed(environ
     with pytest.raises(SystemExit, match=r'needs? a C\+\+ compiler.*apt-get install g\+\+'):
         environment.install('--operators', 'compiled')
     assert not (environment.bin / 'calls.txt').exists()
+
+
+def test_compiled_operators_are_not_built_again(environment, monkeypatch):
+    """It takes many minutes. The environment has them if they are found."""
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
+    calls = environment.install('--operators', 'compiled')
+    assert not [call for call in calls if 'MMCV_WITH_OPS' in call]
+    assert environment.is_installed
+
+
+def test_operators_that_do_not_compile_are_not_taken_for_complete(environment, monkeypatch):
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
+    environment.answer(fails={'find_spec': 1, '--force-reinstall': 1})
+    log = environment.venv / 'mmcv-build.log'
+    message = f'mmcv could not be compiled: see above, or the full log in {log}'
+    with pytest.raises(SystemExit, match=message):
+        environment.install('--operators', 'compiled')
+    assert log.is_file()
+    assert not environment.is_installed
+
+
+@pytest.mark.parametrize(
+    ('cuda', 'nvcc', 'has_compiler', 'is_built'),
+    [
+        ('12.6', 'Cuda compilation tools, release 12.4, V12.4.131', True, True),
+        ('12.6', 'Cuda compilation tools, release 11.8, V11.8.89', True, False),
+        ('12.6', 'Cuda compilation tools, release 12.4, V12.4.131', False, False),
+        ('12.6', '', True, False),
+        ('', 'Cuda compilation tools, release 12.4, V12.4.131', True, False),
+    ],
+)
+def test_operators_are_built_by_themselves_only_where_gpu_nvcc_and_compiler_fit(
+    cuda, nvcc, has_compiler, is_built, environment, monkeypatch, capsys
+):
+    programs = environment.root / 'programs'
+    programs.mkdir()
+    if nvcc:
+        (programs / 'nvcc').write_text(f'#!/bin/sh\necho "{nvcc}"\n')
+        (programs / 'nvcc').chmod(0o755)
+    monkeypatch.setenv('PATH', str(programs))
+    missing = None if has_compiler else 'no compiler is installed'
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: missing)
+    environment.answer(cuda=cuda, fails={'find_spec': 1})
+    calls = environment.install('--operators', 'auto')
+    built = [call for call in calls if call.startswith('MMCV_WITH_OPS=1 FORCE_CUDA=1 ')]
+    assert bool(built) == is_built
+    assert ('no compiler is installed' in capsys.readouterr().out) == (not has_compiler)
+
+
+def test_a_compiler_without_pythons_headers_is_not_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(installer.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(installer.sysconfig, 'get_paths', lambda: {'include': str(tmp_path)})
+    assert "need Python's headers (Python.h)" in installer.find_missing_compiler()
+    (tmp_path / 'Python.h').touch()
+    assert installer.find_missing_compiler() is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='only Linux tells its memory so')
+def test_as_many_files_are_compiled_at_once_as_cores_and_memory_allow(monkeypatch):
+    monkeypatch.setattr(installer.os, 'sched_getaffinity', lambda _: range(64), raising=False)
+    for gigabytes, number in ((1e-6, 64), (1e6, 1)):
+        monkeypatch.setattr(installer, 'GIGABYTES_PER_COMPILER', gigabytes)
+        assert installer.count_compilers() == number
