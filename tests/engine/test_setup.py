@@ -22,13 +22,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmgcvit import errors
-from mmgcvit.config import TRACKERS, read_config
+from mmgcvit.config import TRACKERS, enter_scope, read_config
 from mmgcvit.engine import ranks
-from mmgcvit.engine.data import check_data
+from mmgcvit.engine.data import check_data, hash_data_state
 from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.ranks import join_process_group
 from mmgcvit.engine.setup import (
     apply_options,
+    check_machine,
+    complete_loader,
     explain_loader_errors,
     open_runner,
     speed_up_model,
@@ -100,6 +102,50 @@ def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(
         assert (os.environ['LOCAL_RANK'], slept.called) == (rank, rank == '3')
 
 
+def test_gpus_round_inputs_of_products_and_do_not_use_cudnns_attention(monkeypatch):
+    """TF32 is several times faster. cuDNN's attention takes up to a second for each new size."""
+    monkeypatch.setattr('mmgcvit.engine.setup.check_gpus', lambda: None)
+    monkeypatch.setattr('mmgcvit.engine.setup.disable_cudnn_attention', disabled := mock.Mock())
+    check_machine('cpu')
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert disabled.called
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_chooses_the_gpus(launcher, monkeypatch):
+    monkeypatch.setattr('mmgcvit.engine.setup.check_gpus', lambda: None)
+    monkeypatch.setattr(
+        'mmgcvit.engine.setup.resolve_device', lambda device: torch.device('cuda', 1)
+    )
+    with pytest.raises(UserError, match='choose GPUs with CUDA_VISIBLE_DEVICES, not with --device'):
+        check_machine('cuda:1', launcher)
+
+
+def test_a_runner_of_another_type_is_rejected(tmp_path):
+    cfg = make_config(tmp_path, EPOCHS)
+    cfg.runner_type = 'FlexibleRunner'
+    with (
+        pytest.raises(UserError, match=r'runner_type=FlexibleRunner is not supported\. Remove it'),
+        open_runner(cfg, None, progress=False),
+    ):
+        pass
+
+
+@pytest.mark.parametrize('has_gpu', [True, False])
+def test_loaders_have_a_worker_a_cpu_and_pinned_memory_for_gpus(has_gpu, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: has_gpu)
+    loader = Config({'num_workers': 8, 'persistent_workers': True})
+    complete_loader(loader, num_cpus=3)
+    assert loader.num_workers == 3
+    assert loader.get('pin_memory', False) == has_gpu
+    chosen = Config({'num_workers': 1, 'pin_memory': False})
+    complete_loader(chosen, num_cpus=3)
+    assert (chosen.num_workers, chosen.pin_memory) == (1, False)
+    without = Config({'prefetch_factor': 2, 'persistent_workers': True, 'timeout': 9})
+    complete_loader(without, num_cpus=3)
+    assert {*without.to_dict()} - {'pin_memory'} == {'num_workers'}
+
+
 def test_options_override_the_config_and_the_default_work_dir_has_its_name(tmp_path, monkeypatch):
     path = tmp_path / 'some_config.py'
     path.write_text('env_cfg = dict(b=1, c=2)')
@@ -140,6 +186,23 @@ def test_a_resumed_run_checks_annotations_again_only_if_their_file_has_changed(t
     os.utime(path, ns=(0, 0))
     with pytest.raises(UserError, match=r'images/b\.jpg'):
         check()
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('model', {'type': 'MaskRCNN', 'roi_head': {'bbox_head': {'num_classes': 7}}}),
+        ('train_evaluator', {'type': 'CocoMetric'}),
+        ('train_dataloader.dataset.filter_cfg', {'min_size': 1}),
+    ],
+)
+def test_a_resumed_run_checks_the_data_again_for_another_model_or_dataset(name, value, tmp_path):
+    cfg = config_with(write_coco(tmp_path))
+    enter_scope(cfg)
+    before = hash_data_state(cfg, ['train_dataloader'])
+    assert before == hash_data_state(cfg, ['train_dataloader'])
+    cfg.merge_from_dict({name: value})
+    assert hash_data_state(cfg, ['train_dataloader']) not in (before, None)
 
 
 # The base batch size, images per process and accumulation steps.

@@ -13,9 +13,9 @@ from mmengine.config import Config
 
 from mmgcvit import run_lock
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.work_dir import choose_checkpoint
+from mmgcvit.engine.work_dir import Runner, choose_checkpoint
 from mmgcvit.errors import CheckpointError
-from mmgcvit.runs import RunFolder
+from mmgcvit.runs import LOCK_FILE, RunFolder
 
 from ..moments import read_files
 from ..toy import CONFIG, ToyClassifier, last, train_in_two, write_checkpoints
@@ -168,6 +168,8 @@ def test_a_test_of_a_resumed_run_reads_weights_only(train, call, run):
 
 def test_a_run_does_not_start_in_a_work_dir_locked_by_another(train, run, monkeypatch):
     monkeypatch.setattr(run_lock, 'LOCK_TIMEOUT', 0.1)
+    run.mkdir()
+    (run / LOCK_FILE).write_text('process 123456 on a machine with a long name, which has failed')
     with RunFolder(run).lock():
         message = train()[1]
     text = f'another training is running in run (process {os.getpid()} on {socket.gethostname()})'
@@ -211,6 +213,27 @@ def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['config.py', 'run']
     workers = Config.fromfile(run / 'config.py').val_dataloader.num_workers
     assert workers == max(min(len(os.sched_getaffinity(0)) // 2, 8), 1)
+
+
+def test_each_metric_collects_its_results_of_ranks_in_a_folder_of_its_own(tmp_path):
+    """Rank 0 removes it while others write the results for the next metric."""
+    runner = Runner.__new__(Runner)
+    runner._log_dir = str(tmp_path / 'logs')
+    metrics = [{'type': 'ChangingScore'}, {'type': 'ChangingScore', 'collect_dir': 'mine'}]
+    metrics.append({'type': 'ChangingScore', 'prefix': 'other'})
+    built = runner.build_evaluator(metrics)
+    folders = [metric.collect_dir for metric in built.metrics]
+    assert folders[1] == 'mine'
+    assert folders[0] != folders[2]
+    assert all(str(tmp_path / 'logs') in folder for folder in folders[::2])
+
+
+def test_a_run_that_would_remove_its_own_start_is_rejected(work_dir, tmp_path):
+    """Also where a link leads there."""
+    (tmp_path / 'link').symlink_to(work_dir)
+    cfg = Config({'work_dir': str(work_dir), 'load_from': str(tmp_path / 'link' / 'epoch_1.pth')})
+    with pytest.raises(CheckpointError, match=r'the run would remove load_from=.*Copy it'):
+        choose_checkpoint(cfg, None, overwrite=True)
 
 
 def test_mmengines_long_messages_about_a_start_are_in_the_log_file_only(train, run):

@@ -3,9 +3,12 @@ the next commands.
 """
 
 import io
+import logging
 import re
 import sys
 from itertools import count
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -102,3 +105,52 @@ def test_only_rank_0_shows_progress_and_other_output_is_discarded(capsys, monkey
             if hook is not None:
                 hook.console.print('of the hook')
     assert capsys.readouterr().out == 'of the hook\n'
+
+
+def test_the_remaining_time_is_logged_once_when_it_is_known(tmp_path, monkeypatch):
+    """Not after the first iteration, which is slow."""
+    times = count(0, 8)  # in seconds; each iteration asks once or twice
+    monkeypatch.setattr(progress, 'time', SimpleNamespace(monotonic=lambda: next(times)))
+    runner = mock.Mock(epoch=0, max_epochs=2)
+    runner.message_hub.runtime_info = {}
+    hook = SummaryHook()
+    hook.before_train(runner)
+    for _ in range(4):
+        hook.after_train_iter(runner)  # mmengine does not know it yet
+    assert not runner.logger.info.called
+    runner.message_hub.runtime_info['eta'] = 5400.0
+    for _ in range(3):
+        hook.after_train_iter(runner)
+    ((message,), options) = runner.logger.info.call_args
+    assert message == 'about 90 minutes of training are left, and the validations'
+    assert options == {'extra': progress.SHOWN}
+    assert runner.logger.info.call_count == 1
+
+
+def test_a_run_that_is_done_says_how_to_train_longer():
+    runner = mock.Mock(max_epochs=2)
+    for runner.epoch in (1, 2, 3):
+        SummaryHook().before_train(runner)
+        assert runner.logger.warning.called == (runner.epoch >= 2)
+    message = runner.logger.warning.call_args.args[0]
+    assert message.startswith('this run has already trained 3 of 2 epochs. To train longer, raise')
+
+
+def test_warnings_and_marked_lines_are_printed_above_the_bars():
+    stream = io.StringIO()
+    logger = logging.Logger('shown')
+    logger.addHandler(progress.ConsoleHandler(ProgressHook(stream).console))
+    logger.info('of the log')
+    logger.info('marked', extra=progress.SHOWN)
+    logger.warning('warned')
+    logger.warning('"FileClient" will be deprecated')
+    assert stream.getvalue() == 'marked\nwarned\n'
+
+
+def test_scores_without_objects_are_not_printed():
+    stream = io.StringIO()
+    hook = ProgressHook(stream)
+    runner = mock.Mock(test_dataloader=[0])
+    hook.before_test_epoch(runner)
+    hook.after_test_epoch(runner, {'coco/bbox_mAP': 0.25, 'coco/bbox_mAP_s': -1, 'text': 'x'})
+    assert stream.getvalue() == 'scores: coco/bbox_mAP 0.25\n'

@@ -76,6 +76,9 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
         grids.append(cv2.imread(f'{runner.work_dir}/{VAL_IMAGES_FOLDER}/{by}_{step}.jpg'))
         (name, shown, shown_step), _ = runner.tracker.add_image.call_args
         assert (name, shown.shape, shown_step) == ('predictions', grids[-1].shape, step)
+        # In RGB order; the file is a JPEG.
+        difference = shown[..., ::-1].astype(int) - grids[-1]
+        assert np.abs(difference).mean() < np.abs(shown.astype(int) - grids[-1]).mean()
     np.testing.assert_array_equal(*grids)
     count = len(runner.val_dataloader.dataset)
     number = min(8, count)

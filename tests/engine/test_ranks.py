@@ -1,0 +1,76 @@
+"""Ranks join over gloo or NCCL with the timeout of the config, and know the errors of a lost rank."""
+
+from unittest import mock
+
+import pytest
+import torch.distributed as dist
+from mmengine.config import Config
+
+from mmgcvit.engine import ranks
+from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER, is_lost_rank, join_process_group
+
+NORM = {'type': 'SyncBN', 'requires_grad': True}
+MODEL = {
+    'type': 'EncoderDecoder',
+    'backbone': {'norm_cfg': NORM},
+    'heads': [{'norm_cfg': NORM}, {'norm_cfg': {'type': 'LN'}}],
+}
+
+
+def make_config(launcher, **settings):
+    return Config(
+        {'launcher': launcher, 'model': MODEL, 'env_cfg': {'dist_cfg': {'timeout': 77}}, **settings}
+    )
+
+
+def test_ranks_without_gpus_join_over_gloo_and_need_no_gpus_for_norms(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr(dist, 'init_process_group', joined := mock.Mock())
+    monkeypatch.setenv('RANK', '0')
+    cfg = make_config('pytorch')
+    join_process_group(cfg)
+    assert joined.call_args.args == ('gloo',)
+    assert joined.call_args.kwargs['timeout'].total_seconds() == 77
+    assert cfg.model_wrapper_cfg == CPU_MODEL_WRAPPER
+    assert cfg.model.backbone.norm_cfg.type == 'BN'
+    assert [head.norm_cfg.type for head in cfg.model.heads] == ['BN', 'LN']
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_ranks_with_gpus_join_by_their_launcher_with_the_timeout_of_the_config(
+    launcher, monkeypatch
+):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr(ranks, 'init_dist', joined := mock.Mock())
+    monkeypatch.setattr(ranks, 'set_multi_processing', prepared := mock.Mock())
+    environment = {'dist_cfg': {'backend': 'nccl'}, 'mp_cfg': {'mp_start_method': 'fork'}}
+    cfg = make_config(launcher, env_cfg=environment)
+    join_process_group(cfg)
+    settings = {'backend': 'nccl', 'timeout': 7200.0}
+    assert joined.call_args == mock.call(launcher, **settings)
+    assert prepared.call_args == mock.call(mp_start_method='fork', distributed=True)
+    assert cfg.model.backbone.norm_cfg.type == 'SyncBN'
+
+
+def test_a_process_without_a_launcher_joins_nothing(monkeypatch):
+    monkeypatch.setattr(dist, 'init_process_group', joined := mock.Mock())
+    join_process_group(make_config('none'))
+    assert not joined.called
+
+
+@pytest.mark.parametrize(
+    ('message', 'expected'),
+    [
+        ('[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1', True),
+        ('[../gloo/transport/tcp/pair.cc:446] Read error: Connection reset by peer', True),
+        ('writev [127.0.0.1]:1: Broken pipe', True),
+        ('Timed out waiting 7200000ms for recv operation to complete', True),
+        ('Application timeout caused pair closure', True),
+        ('[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=9', True),
+        ('NCCL communicator was aborted on rank 1.', True),
+        ('CUDA out of memory. Tried to allocate 2.00 GiB', False),
+        ('mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)', False),
+    ],
+)
+def test_errors_of_a_lost_rank_are_told_from_others(message, expected):
+    assert is_lost_rank(RuntimeError(message)) == expected
