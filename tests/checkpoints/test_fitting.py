@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.checkpoints.fitting import POSITION_TABLES, fit_checkpoint
+from mmgcvit.checkpoints.fitting import POSITION_TABLES, fit_checkpoint, is_same_kind
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias
@@ -34,6 +34,15 @@ def test_a_checkpoint_fits_with_the_prefix_of_data_parallelism(prefix, norm):
     [
         ({'0.weight': torch.zeros(3, 3)}, r"0\.weight.*wrong shape .* fit the config's model"),
         ({'0.running_var': torch.tensor([1.0, torch.nan])}, r'\(0\.running_var\) with NaN'),
+        ({'0.weight': torch.ones(2, dtype=torch.int64)}, r'0\.weight.*int64 instead of'),
+        (
+            {'0.num_batches_tracked': torch.tensor(1.5)},
+            r'num_batches_tracked.*wrong shape or dtype',
+        ),
+        (
+            {'0.foreign': torch.zeros(1)},
+            r"\(0\.foreign\) for which the config's model has no place",
+        ),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_rejected(change, message, norm):
@@ -78,6 +87,32 @@ def test_buffers_that_a_model_does_not_save_must_have_its_values_and_counters_ma
     changed = Checkpoint('x', {'state_dict': {**tensors, 'mean': torch.zeros(2)}}, None, False)
     with pytest.raises(CheckpointError, match='other values of the buffer mean'):
         fit_checkpoint(norm, changed)
+
+
+def test_only_position_tables_may_have_another_square_number_of_rows():
+    table = 'a.relative_position_bias_table'
+    for name, shape, expected in (
+        (table, (49, 3), True),
+        (table, (50, 3), False),
+        (table, (49, 4), False),
+        ('a.weight', (49, 3), False),
+    ):
+        assert is_same_kind(name, torch.zeros(shape), torch.zeros(9, 3)) == expected
+
+
+@pytest.mark.parametrize('is_resumed', [True, False])
+def test_lora_is_merged_unless_a_run_is_resumed(is_resumed):
+    """The optimizer's state is that of the matrices."""
+    model = nn.Sequential(nn.Linear(2, 3))
+    state = model.state_dict()
+    matrices = {'0.lora_down': torch.ones(1, 2), '0.lora_up': torch.ones(3, 1)}
+    checkpoint = Checkpoint('x', {'state_dict': {**state, **matrices}}, None, is_resumed)
+    if is_resumed:
+        with pytest.raises(CheckpointError, match='with the lora_rank of its start'):
+            fit_checkpoint(model, checkpoint)
+    else:
+        fit_checkpoint(model, checkpoint)
+        assert torch.equal(checkpoint.content['state_dict']['0.weight'], state['0.weight'] + 1)
 
 
 def test_every_table_on_a_grid_is_known_as_a_position_table():

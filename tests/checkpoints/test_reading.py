@@ -4,6 +4,8 @@ sentence.
 
 import argparse
 import os
+import socket
+import tarfile
 from collections import Counter, OrderedDict
 from fractions import Fraction
 from functools import partial
@@ -19,6 +21,7 @@ from torch import nn
 
 from mmgcvit.checkpoints import reading
 from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.downloads import MAX_SILENCE
 from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand
@@ -92,6 +95,17 @@ def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code():
 def test_safetensors_files_are_recognised_by_their_content():
     save_file({'a': torch.arange(6.0)}, 'model.bin')
     assert torch.equal(read_checkpoint('model.bin')['a'], torch.arange(6.0))
+    Path('words.txt').write_bytes(b'12345678{"a": "a text whose head would be a huge length"}')
+    with pytest.raises(CheckpointError, match=r'neither torch\.save nor safetensors'):
+        read_checkpoint('words.txt')
+
+
+def test_tar_archives_are_rejected():
+    """torch would read one without the safe unpickler. It begins with the name of its first file."""
+    with tarfile.open('x.pth', 'w', format=tarfile.USTAR_FORMAT, encoding='latin-1') as archive:
+        archive.addfile(tarfile.TarInfo('\x80x'))
+    with pytest.raises(CheckpointError, match='is a TorchScript or tar archive'):
+        read_checkpoint('x.pth')
 
 
 def test_other_sources_of_mmengine_are_refused_with_what_to_do():
@@ -99,6 +113,19 @@ def test_other_sources_of_mmengine_are_refused_with_what_to_do():
         CheckpointError, match=r'resnet50\. Expected a file on this machine, or an h'
     ):
         read_checkpoint('torchvision://resnet50')
+
+
+def test_downloads_of_timm_end_if_a_server_does_not_answer(monkeypatch):
+    limits = []
+
+    def create(*_, **__):
+        limits.append(socket.getdefaulttimeout())
+        return nn.Linear(2, 3)
+
+    monkeypatch.setattr(timm, 'create_model', create)
+    read_checkpoint('timm://gcvit_tiny')
+    assert limits == [MAX_SILENCE]
+    assert socket.getdefaulttimeout() is None
 
 
 def test_only_timms_gcvit_models_are_loaded_and_an_error_of_timm_is_one_sentence(monkeypatch):

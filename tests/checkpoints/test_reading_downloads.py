@@ -14,7 +14,7 @@ import torch
 
 from mmgcvit import downloads
 from mmgcvit.checkpoints import reading, released
-from mmgcvit.checkpoints.reading import get_cache_path, read_checkpoint
+from mmgcvit.checkpoints.reading import check_digest, get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.files import compute_sha256
 
@@ -86,6 +86,14 @@ def test_a_damaged_or_failed_download_leaves_no_file(change, name, message, serv
     with pytest.raises(CheckpointError, match=words):
         read_checkpoint(server.address.replace('x.pth', name))
     assert cached(server.address) == []
+
+
+def test_a_hash_is_compared_from_its_beginning(server):
+    digest = compute_sha256(server.file)
+    check_digest(server.file, digest[:8])
+    check_digest(server.file, '')  # not known
+    with pytest.raises(CheckpointError, match=f'expected {digest[1:9]}, got {digest}'):
+        check_digest(server.file, digest[1:9])
 
 
 @pytest.mark.parametrize('behaviour', ['silent', 'slow', 'endless', 'short'])

@@ -28,3 +28,19 @@ def test_load_from_says_what_is_loaded_and_what_keeps_initial_values():
     other = Checkpoint('x', {'state_dict': {'a.weight': torch.zeros(1)}}, None, False)
     with pytest.raises(CheckpointError, match='no tensor of x fits'):
         select_initial(nn.ModuleDict({'neck': nn.Linear(2, 2)}), other)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'backbone.weight': torch.full((2, 2), torch.nan)}, r'\(backbone\.weight\) with NaN'),
+        ({'neck.weight': torch.full((2, 2), torch.inf)}, r'\(neck\.weight\) with NaN or infinity'),
+        ({'neck.other': torch.zeros(1)}, r'\(neck\.other\) for which'),
+        ({'backbone.weight': torch.zeros(3, 2)}, r'backbone\.weight \(3, 2\).* instead of'),
+    ],
+)
+def test_a_part_of_the_model_is_loaded_whole_or_refused(change, message):
+    model = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'neck': nn.Linear(2, 2)})
+    source = Checkpoint('x', {'state_dict': {**model.state_dict(), **change}}, None, False)
+    with pytest.raises(CheckpointError, match=message):
+        select_initial(model, source)
