@@ -6,7 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from mmgcvit import errors
-from mmgcvit.errors import MissingPackageError, UserError
+from mmgcvit.errors import (
+    MissingPackageError,
+    UserError,
+    format_duration,
+    get_first_line,
+    shorten,
+    suggest,
+)
 from tools.figures.gradcam_maps import compute_gradcam
 
 
@@ -45,3 +52,36 @@ def test_control_characters_are_escaped():
         ('a\rb', r'a\rb'),
     ):
         assert str(UserError(text)) == printed
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0, '1 minute'),
+        (95, '2 minutes'),
+        (119.4 * 60, '119 minutes'),
+        (120 * 60, '2 hours'),
+        (3.6 * 3600, '4 hours'),
+    ],
+)
+def test_durations_are_minutes_up_to_two_hours(seconds, text):
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (ValueError('first\nsecond'), 'first'),
+        (KeyError(), 'KeyError'),
+        (OSError("cannot identify image file <_io.BytesIO object at 0x7f>'"), 'not an image'),
+    ],
+)
+def test_an_error_is_told_in_one_line_without_addresses(error, line):
+    assert get_first_line(error) == line
+
+
+def test_many_names_are_shortened_and_a_similar_one_is_suggested():
+    assert shorten(['a', 'b\r', 'c']) == r'a, b\r, c'
+    assert shorten('abcd') == 'a, b, c, ...'
+    assert suggest('gcvit_tiny', ['large', 'Tiny']) == '; did you mean Tiny?'
+    assert suggest('gcvit_tiny', ['large']) == ''

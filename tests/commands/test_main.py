@@ -133,6 +133,10 @@ def test_a_command_whose_terminal_is_closed_does_its_work(tmp_path):
             'No space left. Free some disk space, then start it again (train: with --resume)',
         ),
         (
+            OSError(errno.EDQUOT, 'Disk quota exceeded'),
+            'Disk quota exceeded. Free some disk space, then start it again (train: with --resume)',
+        ),
+        (
             OSError(errno.EFBIG, 'File too large'),
             'File too large: a limit forbids files of this size. Raise it (ulimit -f), or write to '
             'another disk, then start it again (train: with --resume)',
