@@ -13,12 +13,66 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
+from mmgcvit.config import LOADERS, iter_settings
+
 from .models import EVERY, get_lrs_and_decays, get_model, read
+from .templates import read_template
 
 GPUS = 8
 # Settings of transforms that say nothing about the images.
 UNTOLD = ('type', 'backend_args', 'meta_keys', 'keys', 'with_bbox', 'with_mask', 'with_label')
 PACKING = ('PackDetInputs', 'PackSegInputs', 'PackInputs')
+# Other values of the first lines of the templates, of which each changes other settings.
+FINE_TUNING = ({'fine_tune': 'lora'}, {'fine_tune': 'head'})
+TEMPLATE_LINES = {
+    'custom_coco': (
+        {'augment': 'none'},
+        {'augment': 'strong'},
+        {'flip': False},
+        {'random_crops': False},
+        {'cosine': True},
+        {'copy_paste': True},
+        {'masks': False},
+        {'masks': False, 'mosaic': True},
+        {'tiles': 640, 'tiles_per_image': 4},
+        {'max_objects': 300},
+        {'oversample_thr': 0.1},
+        {'batch_size': 8, 'lr_batch_size': None, 'max_epochs': 48, 'workers': 0},
+        {'image_size': 400},
+        {'test_annotations': 'annotations/test.json', 'test_images': 'test/'},
+        *FINE_TUNING,
+    ),
+    'custom_seg': (
+        {'augment': 'none'},
+        {'augment': 'strong'},
+        {'flip': False},
+        {'lovasz': True},
+        {'tiles': 1024, 'tiles_per_image': 4},
+        {'oversample_thr': 0.1},
+        {'batch_size': 8, 'lr_batch_size': None, 'max_iters': 100, 'workers': 0},
+        {'image_size': 256},
+        {'test_images': 'images/test', 'test_labels': 'labels/test'},
+        *FINE_TUNING,
+    ),
+    'custom_cls': (
+        {'augment': 'none'},
+        {'augment': 'strong'},
+        {'flip': False},
+        {'whole': True},
+        {'min_crop': 0.6},
+        {'num_strips': (2, 2, 2, 2)},
+        {'oversample_thr': 0.1},
+        {'batch_size': 8, 'lr_batch_size': 32, 'max_epochs': 60, 'workers': 0},
+        {'image_size': 112},
+        {'test_images': 'test'},
+        *FINE_TUNING,
+    ),
+}
+# The settings of a template that are not in the columns for images.
+OTHERS = ('model', 'data_preprocessor', 'param_scheduler', 'optim_wrapper', 'auto_scale_lr')
+OTHERS += ('train_cfg', 'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator')
+OTHERS += ('default_hooks', 'custom_hooks', 'tta_pipeline')
+ABSENT = '(none)'
 
 
 def write_number(value):
@@ -241,6 +295,60 @@ def describe_model(name):
     }
 
 
+def list_others(cfg):
+    """Return the settings of a template beside its images, as texts by dotted name."""
+    settings = {name: cfg.get(name) for name in OTHERS}
+    for loader in LOADERS:
+        settings[loader] = {key: value for key, value in cfg[loader].items() if key != 'dataset'}
+        dataset = find_dataset(cfg[loader].dataset)
+        files = ('ann_file', 'data_prefix', 'data_root')
+        settings[f'{loader}.dataset'] = {key: dataset.get(key) for key in files}
+    return {
+        name.removeprefix('.'): write_value(value)
+        for name, value in iter_settings(settings, '')
+        if not any(iter_settings(value, ''))
+    }
+
+
+def is_told_by_others(key, settings):
+    """Return whether a setting is absent, and one that holds it or that it held is not."""
+    others = (other for other in settings if key not in settings)
+    return any(f'{other}.'.startswith(f'{key}.') or key.startswith(f'{other}.') for other in others)
+
+
+def describe_template(name, lines):
+    """Return what a template's first lines change: images as a whole, of the rest what differs."""
+    cfg = read_template(name, **lines)
+    images = {key: write_images(cfg, f'{key}_dataloader') for key in ('train', 'test')}
+    before = read_template(name)
+    old, new = list_others(before), list_others(cfg)
+    changes = [
+        f'{key}={new.get(key, ABSENT)}'
+        for key in {**old, **new}
+        if new.get(key) != old.get(key) and not is_told_by_others(key, new)
+    ]
+    row = {'other settings': '; '.join(changes) or 'the same'}
+    for key, title in (('train', 'training'), ('test', 'test')):
+        same = write_images(before, f'{key}_dataloader') == images[key]
+        row[title] = 'the same' if same else images[key]
+    return row
+
+
+def write_lines(name, lines):
+    """Write the name of a template and its changed lines."""
+    return f'`{name}`: {", ".join(f"`{key} = {value!r}`" for key, value in lines.items())}'
+
+
+def list_template_rows():
+    """Return the rows of the table of templates, the header first."""
+    rows = []
+    for name, variants in TEMPLATE_LINES.items():
+        for lines in variants:
+            row = describe_template(name, lines)
+            rows.append([write_lines(name, lines), *row.values()])
+    return [['template', *row], *rows]
+
+
 def list_rows(describe):
     """Return the rows of a table, the header first: configs with equal values share one."""
     names = defaultdict(list)
@@ -263,4 +371,5 @@ if __name__ == '__main__':
     tables = [
         write_table(list_rows(function)) for function in (describe, describe_images, describe_model)
     ]
+    tables.append(write_table(list_template_rows()))
     Path(sys.argv[1]).write_text('\n\n'.join(tables) + '\n')

@@ -13,9 +13,16 @@ import pytest
 
 from ..docs.pages import find_tables
 from .models import EVERY, FEW
-from .recipe_values import describe, describe_images, describe_model
+from .recipe_values import (
+    TEMPLATE_LINES,
+    describe,
+    describe_images,
+    describe_model,
+    describe_template,
+    write_lines,
+)
 
-VALUES, IMAGES, MODELS = find_tables('docs/recipe_values.md')
+VALUES, IMAGES, MODELS, TEMPLATES = find_tables('docs/recipe_values.md')
 OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in EVERY if name not in FEW]
 
 
@@ -38,6 +45,15 @@ def test_images_are_read_as_the_table_says(name):
 @pytest.mark.parametrize('name', EVERY)
 def test_a_model_and_its_scores_have_the_settings_of_the_table(name):
     assert describe_model(name) == find_row(MODELS, name)
+
+
+@pytest.mark.parametrize('name', TEMPLATE_LINES)
+def test_the_first_lines_of_a_template_change_what_the_table_says(name):
+    rows = {row[0]: dict(zip(TEMPLATES[0][1:], row[1:], strict=True)) for row in TEMPLATES[1:]}
+    variants = TEMPLATE_LINES[name]
+    for lines in variants:
+        assert describe_template(name, lines) == rows[write_lines(name, lines)]
+    assert sum(row.startswith(f'`{name}`') for row in rows) == len(variants)
 
 
 @pytest.mark.parametrize('table', [VALUES, IMAGES, MODELS], ids=['values', 'images', 'models'])
