@@ -5,33 +5,96 @@
 # install`), or newest (the newest of all that pip finds, also beyond the bounds of the extras).
 # It installs, predicts the photo of 24 coins, runs TESTS (arguments of pytest, from the clone), and
 # prints a row of the table in docs/installation.md. A second call continues in the same folder.
-# It needs root, debootstrap and, for another architecture, qemu-user-static with binfmt-support; 3 GB
-# of downloads, and 7 GB for each folder.
+# It needs root and debootstrap; 3 GB of downloads, and 7 GB for each folder. Another architecture is
+# emulated, which needs qemu-user-static with binfmt-support, and uv on PATH, since this machine
+# installs what `make install` would: a prediction takes minutes.
 # Environment: SYSTEMS, where the folders are (build/systems); TORCH, for example "torch==2.9.1
-# torchvision==0.24.1", which is installed first, and which PACKAGES=pins keeps.
+# torchvision==0.24.1", which is installed first, and which PACKAGES=pins keeps; QEMU_CPU, the emulated
+# processor (neoverse-n1).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if [ $# -lt 3 ]; then
-	sed -n '2,12s/^# \?//p' "$0" >&2
+	sed -n '2,14s/^# \?//p' "$0" >&2
 	exit 2
 fi
 suite=$1 architecture=$2 packages=$3
 shift 3
+own=$(dpkg --print-architecture)
+case $packages in
+	pins) ;;
+	newest)
+		if [ "$architecture" != "$own" ]; then
+			echo "PACKAGES newest is for $own, this machine's architecture: use pins" >&2
+			exit 2
+		fi ;;
+	*)
+		echo "PACKAGES $packages: expected pins or newest" >&2
+		exit 2 ;;
+esac
+emulated=
+if [ "$architecture" != "$own" ]; then emulated=yes; fi
 root=$(realpath -m "${SYSTEMS:-build/systems}/$suite-$architecture-$packages")
 clone=$root/root/mmgcvit python=.venv/bin/python certificates=/etc/ssl/certs/ca-certificates.crt
 
 inside() { # run a command in the clone of the folder
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 PIP_CERT=$certificates \
-		PIP_ROOT_USER_ACTION=ignore OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
-		chroot "$root" sh -c 'cd /root/mmgcvit && exec "$@"' sh "$@"
+	QEMU_CPU="${QEMU_CPU:-neoverse-n1}" \
+		chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+		PIP_CERT=$certificates PIP_ROOT_USER_ACTION=ignore OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
+		QEMU_CPU="${QEMU_CPU:-neoverse-n1}" sh -c 'cd /root/mmgcvit && exec "$@"' sh "$@"
 }
 
-if [ ! -e "$root/created" ]; then
+create_folder() {
+	local options=(--arch="$architecture" --variant=minbase)
+	options+=(--include=ca-certificates,git,make,python3-venv)
 	mkdir -p "$root"
-	debootstrap --arch="$architecture" --variant=minbase \
-		--include=ca-certificates,git,make,python3-venv "$suite" "$root" > "$root.log"
+	if [ -z "$emulated" ]; then
+		debootstrap "${options[@]}" "$suite" "$root" > "$root.log"
+	else
+		# Packages are only unpacked: emulated, their scripts would take long.
+		debootstrap --foreign "${options[@]}" "$suite" "$root" > "$root.log"
+		for package in "$root"/var/cache/apt/archives/*.deb; do
+			dpkg-deb --extract "$package" "$root"
+		done
+	fi
 	touch "$root/created"
-fi
+}
+
+install_pins() {
+	if [ -n "${TORCH:-}" ]; then
+		[ -e "$clone/.venv" ] || inside python3 -m venv .venv
+		inside $python -m pip install --quiet $TORCH
+	fi
+	inside make install
+}
+
+install_newest() {
+	[ -e "$clone/.venv/installed" ] && return
+	inside python3 -m venv .venv
+	inside $python -m pip install --quiet --editable \
+		'.[openmmlab,checkpoints,digits,export,measure,plot,predict,test,visualize]'
+	inside $python -m pip install --quiet --upgrade torch torchvision numpy
+	inside $python -m pip uninstall --quiet --yes opencv-python opencv-python-headless
+	inside $python -m pip install --quiet --upgrade opencv-python-headless
+	touch "$clone/.venv/installed"
+}
+
+install_from_outside() { # what make install would, by this machine's uv
+	[ -e "$clone/.venv/installed" ] && return
+	local version processor uv
+	inside python3 -m venv --without-pip .venv
+	version=$(inside $python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	processor=$(inside $python -c 'import platform; print(platform.machine())')
+	uv=(uv pip install --quiet --target "$clone/.venv/lib/python$version/site-packages"
+		--python-version "$version" --python-platform "$processor-manylinux_2_28"
+		--python "$(command -v "python$version" || command -v python3)" --compile-bytecode)
+	"${uv[@]}" --no-deps --require-hashes --requirement locks/maintained.txt
+	"${uv[@]}" ${TORCH:---constraint pins.txt torch torchvision}
+	"${uv[@]}" --constraint pins.txt --no-deps opencv-python-headless # there is no libGL
+	"${uv[@]}" --no-deps "$clone"
+	touch "$clone/.venv/installed"
+}
+
+[ -e "$root/created" ] || create_folder
 # The network of this machine, also behind a proxy with its own certificates
 cp /etc/resolv.conf /etc/hosts "$root/etc"
 cp "$certificates" "$root/etc/ssl/certs"
@@ -54,30 +117,26 @@ done
 
 mkdir -p "$clone"
 git archive HEAD | tar -x -C "$clone"
-if [ -n "${TORCH:-}" ] && [ ! -e "$clone/.venv" ]; then
-	inside python3 -m venv .venv
-	inside $python -m pip install --quiet $TORCH
-fi
-if [ "$packages" = pins ]; then
-	inside make install
-elif [ ! -e "$clone/.venv/installed" ]; then
-	inside python3 -m venv .venv
-	inside $python -m pip install --quiet --editable \
-		'.[openmmlab,checkpoints,digits,export,measure,plot,predict,test,visualize]'
-	inside $python -m pip install --quiet --upgrade torch torchvision numpy
-	inside $python -m pip uninstall --quiet --yes opencv-python opencv-python-headless
-	inside $python -m pip install --quiet --upgrade opencv-python-headless
-	touch "$clone/.venv/installed"
+how='`make install`' command=(.venv/bin/mmgcvit)
+if [ -n "$emulated" ]; then
+	how='`locks/`, by uv' command=($python -m mmgcvit) # uv writes commands for this machine
+	install_from_outside
+elif [ "$packages" = pins ]; then
+	install_pins
+else
+	how=newest
+	install_newest
 fi
 versions=$(inside $python -c "
 import platform
 from importlib.metadata import version
-names = [platform.machine(), platform.python_version(), version('torch'), version('numpy')]
 import cv2
-print(' | '.join([*names, cv2.__version__]))")
+names = [platform.python_version(), version('torch'), version('numpy'), cv2.__version__]
+print(' | '.join(names))")
+processor=$(inside $python -c 'import platform; print(platform.machine().replace("_", "-"))')
 
 rm -rf "$clone/predictions"
-inside .venv/bin/mmgcvit predict configs/demo/mask_rcnn_gcvit_objects.py docs/images/coins.jpg
+inside "${command[@]}" predict configs/demo/mask_rcnn_gcvit_objects.py docs/images/coins.jpg
 found=$(inside $python -c "
 import json
 from pathlib import Path
@@ -86,4 +145,4 @@ tested='not run'
 if [ $# -gt 0 ]; then
 	tested=$(inside $python -m pytest -q -p no:cacheprovider "$@" | tee /dev/stderr | tail -n 1) || true
 fi
-echo "| Debian $suite | $versions | $found coins | $tested |"
+echo "| Debian $suite | $processor${emulated:+, emulated} | $how | $versions | yes | $found coins | $tested |"

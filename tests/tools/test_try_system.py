@@ -1,0 +1,146 @@
+"""The script that tries another system refuses unknown words, leaves this machine's /proc alone, and
+prints a row of the table in docs/installation.md.
+
+Modules: `tools/installation/try_system.sh`.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..programs import ROOT, run
+
+SCRIPT = ROOT / 'tools/installation/try_system.sh'
+VERSIONS = '3.14.10 | 2.13.0 | 2.4.6 | 4.11.0'
+# Programs that the script calls: each notes its arguments, and these do a little more.
+PROGRAMS = {
+    'dpkg': 'print("amd64")',
+    'debootstrap': """
+folder = next(Path(word) for word in words if word.startswith('/'))
+for name in ('etc/ssl/certs', 'var/cache/apt/archives'):
+    (folder / name).mkdir(parents=True)
+(folder / 'var/cache/apt/archives/python3.deb').touch()
+(folder / 'proc').symlink_to('/proc')
+""",
+    'dpkg-deb': '',
+    'git': 'os.execvp("tar", ["tar", "-c", "-T", "/dev/null"])',
+    'mountpoint': """
+assert not Path(words[-1]).is_symlink()
+sys.exit(not mounted.is_file() or words[-1] not in mounted.read_text().split())
+""",
+    'mount': 'mounted.open("a").write(words[-1] + "\\n")',
+    'umount': 'mounted.write_text(mounted.read_text().replace(words[-1] + "\\n", ""))',
+    'uv': '',
+    'chroot': """
+code = words[-1] if '-c' in words[:-1] else ''
+if 'venv' in words:
+    Path(words[0], 'root/mmgcvit/.venv').mkdir()
+if 'cv2' in code:
+    print('VERSIONS')
+elif 'platform' in code:
+    print('aarch64' if '-arm64-' in words[0] else 'x86_64'.replace('_', '-'))
+elif 'version_info' in code:
+    print('3.13')
+elif 'predictions.json' in code:
+    print(24)
+elif 'pytest' in words:
+    print('3 passed in 1.00s')
+""".replace('VERSIONS', VERSIONS),
+}
+PROGRAM = """#!{python}
+import os, sys
+from pathlib import Path
+folder, words = Path(__file__).parent.parent, sys.argv[1:]
+mounted = folder / 'mounted.txt'
+with (folder / 'calls.txt').open('a') as file:
+    file.write(' '.join([Path(__file__).name, *words]).replace('\\n', ' ') + '\\n')
+{body}
+"""
+
+
+@pytest.fixture
+def try_system(tmp_path):
+    """Return a function that calls the script, with programs that only note how they are called."""
+    programs = tmp_path / 'bin'
+    programs.mkdir()
+    for name, body in PROGRAMS.items():
+        path = programs / name
+        path.write_text(PROGRAM.format(python=sys.executable, body=body))
+        path.chmod(0o755)
+    variables = {'PATH': f'{programs}:{os.environ["PATH"]}', 'SYSTEMS': str(tmp_path / 'systems')}
+    return lambda *words: run(['bash', SCRIPT, *words], {**os.environ, **variables})
+
+
+def read_header():
+    """Return the cells of the header of the table in docs/installation.md."""
+    (header,) = re.findall(r'^\| system .*', (ROOT / 'docs/installation.md').read_text(), re.M)
+    return header.split(' | ')
+
+
+needs_certificates = pytest.mark.skipif(
+    not Path('/etc/ssl/certs/ca-certificates.crt').is_file(), reason='the script is for Debian'
+)
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ((), 'SUITE ARCHITECTURE PACKAGES'),
+        (('sid', 'amd64'), 'SUITE ARCHITECTURE PACKAGES'),
+        (('sid', 'amd64', 'pinned'), 'PACKAGES pinned: expected pins or newest'),
+        (('sid', 'arm64', 'newest'), 'newest is for amd64'),
+    ],
+)
+def test_missing_and_unknown_words_are_refused_before_anything_is_done(
+    words, message, try_system, tmp_path
+):
+    ended = try_system(*words)
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert not (tmp_path / 'systems').exists()
+
+
+@needs_certificates
+@pytest.mark.parametrize(
+    ('words', 'row'),
+    [
+        (
+            ('sid', 'amd64', 'pins', 'tests/models'),
+            f'| Debian sid | x86-64 | `make install` | {VERSIONS} | yes | 24 coins | '
+            '3 passed in 1.00s |',
+        ),
+        (
+            ('sid', 'amd64', 'newest'),
+            f'| Debian sid | x86-64 | newest | {VERSIONS} | yes | 24 coins | not run |',
+        ),
+        (
+            ('trixie', 'arm64', 'pins'),
+            f'| Debian trixie | aarch64, emulated | `locks/`, by uv | {VERSIONS} | yes | 24 coins '
+            '| not run |',
+        ),
+    ],
+)
+def test_a_row_of_the_table_is_printed_and_nothing_stays_mounted(words, row, try_system, tmp_path):
+    """debootstrap leaves a link to /proc, which is no mount of the folder."""
+    ended = try_system(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == row
+    assert len(row.split(' | ')) == len(read_header())
+    assert (tmp_path / 'mounted.txt').read_text() == ''
+    (folder,) = (tmp_path / 'systems').glob('*-*-*/')
+    assert (folder / 'proc').is_dir()
+    assert not (folder / 'proc').is_symlink()
+
+
+@needs_certificates
+def test_an_emulated_system_is_installed_from_the_locks_by_this_machine(try_system, tmp_path):
+    try_system('trixie', 'arm64', 'pins')
+    calls = (tmp_path / 'calls.txt').read_text().splitlines()
+    installed = [call for call in calls if call.startswith('uv ')]
+    assert all('--python-platform aarch64-manylinux_2_28' in call for call in installed)
+    assert '--require-hashes --requirement locks/maintained.txt' in installed[0]
+    assert installed[1].endswith('--constraint pins.txt torch torchvision')
+    assert not any('make install' in call for call in calls)
