@@ -126,6 +126,51 @@ NETWORK_ERRORS = (
 
 
 @pytest.mark.parametrize(
+    ('system', 'processor', 'library', 'maxsize', 'message'),
+    [
+        ('Linux', 'x86_64', ('', ''), 2**63, r'a Linux without glibc, .*\. Use .*docker run'),
+        ('Linux', 'x86_64', ('glibc', '2.17'), 2**63, r'glibc 2\.17, but .* glibc 2\.28 or later'),
+        ('Linux', 'x86_64', ('glibc', '2.36'), 2**31, r'a Python of 32 bits, .* Use one of 64'),
+        ('Linux', 'riscv64', ('glibc', '2.41'), 2**63, r'Linux on riscv64, .* Use another machine'),
+        ('Darwin', 'x86_64', ('', ''), 2**63, r'Darwin on x86_64, .* macOS 14 .* Apple silicon'),
+        ('FreeBSD', 'amd64', ('', ''), 2**63, r'FreeBSD on amd64, .* install a torch of your own'),
+        ('Windows', 'AMD64', ('', ''), 2**63, r'On Windows, install it in WSL 2'),
+    ],
+)
+def test_systems_without_a_torch_are_named_before_a_download_and_a_torch_there_is_kept(
+    system, processor, library, maxsize, message, environment, monkeypatch
+):
+    monkeypatch.setattr(installer.platform, 'system', lambda: system)
+    monkeypatch.setattr(installer.platform, 'machine', lambda: processor)
+    monkeypatch.setattr(installer.platform, 'libc_ver', lambda: library)
+    monkeypatch.setattr(sys, 'maxsize', maxsize)
+    environment.answer(torch='')
+    with pytest.raises(SystemExit, match=message):
+        environment.install()
+    assert list_installed(environment.read_calls()) == []
+    environment.answer(torch='2.13.0')
+    if system != 'Windows':
+        environment.install()
+        assert environment.is_installed
+
+
+@pytest.mark.parametrize(
+    ('system', 'processor', 'library'),
+    [
+        ('Linux', 'x86_64', ('glibc', '2.28')),
+        ('Linux', 'aarch64', ('glibc', '2.41')),
+        ('Darwin', 'arm64', ('', '')),
+    ],
+)
+def test_systems_with_a_torch_are_installed(system, processor, library, monkeypatch, tmp_path):
+    monkeypatch.setattr(installer.platform, 'system', lambda: system)
+    monkeypatch.setattr(installer.platform, 'machine', lambda: processor)
+    monkeypatch.setattr(installer.platform, 'libc_ver', lambda: library)
+    installer.check_machine(MAINTAINED, tmp_path)
+    installer.check_wheels(MAINTAINED, tmp_path)
+
+
+@pytest.mark.parametrize(
     ('error', 'explanation'),
     [
         ('OSError: [Errno 28] No space left on device', 'the disk is full'),
@@ -211,6 +256,10 @@ class Environment:
         words = ['install.py', str(self.venv), '--operators', 'torchvision', *options]
         self.monkeypatch.setattr(sys, 'argv', words)
         installer.main()
+        return self.read_calls()
+
+    def read_calls(self):
+        calls = self.bin / 'calls.txt'
         return calls.read_text().splitlines() if calls.exists() else []
 
     @property

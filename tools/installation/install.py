@@ -12,6 +12,7 @@ Environment variables for compiled operators:
 import argparse
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -24,9 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 10)
+# uv in an environment of its own: many systems allow pip in no other place.
 PYTHON_ADVICE = (
-    "Name another interpreter: 'make install PYTHON=python3.11'. Where the system has none: 'pip "
-    "install uv', 'uv python install 3.13', and 'make install PYTHON=$(uv python find 3.13)'"
+    "Name another interpreter: 'make install PYTHON=python3.11'. Where the system has none: "
+    "'python3 -m venv build/uv', 'build/uv/bin/pip install uv', 'build/uv/bin/uv python install "
+    "3.13', and 'make install PYTHON=$(build/uv/bin/uv python find 3.13)'"
 )
 # Checked at import. This file avoids newer syntax, so that older Pythons can parse it and show this
 # message.
@@ -40,6 +43,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = ROOT / 'locks'
 
 
+# The processors that torch has wheels for, by platform.system().
+PROCESSORS = {'Linux': ('x86_64', 'aarch64'), 'Darwin': ('arm64',)}
+
 Version = tuple[int, int]  # major and minor
 
 
@@ -52,6 +58,7 @@ class Distribution(NamedTuple):
     lock: Path  # requirements with hashes, without torch
     mmcv: str  # name of the mmcv package that can be compiled
     newest_python: Version
+    oldest_glibc: Version  # that the pinned torch runs with
     oldest_torch: Version
     torch_limit: Version  # the first version of torch that does not work
     compile_limit: Version  # the first version of torch with which mmcv does not compile
@@ -63,6 +70,7 @@ DISTRIBUTIONS = {
         lock=LOCKS / 'maintained.txt',
         mmcv='onedl-mmcv',
         newest_python=(3, 14),
+        oldest_glibc=(2, 28),
         oldest_torch=(2, 1),
         torch_limit=(3, 0),
         compile_limit=(2, 14),
@@ -74,6 +82,7 @@ DISTRIBUTIONS = {
         lock=LOCKS / 'upstream.txt',
         mmcv='mmcv',
         newest_python=(3, 11),
+        oldest_glibc=(2, 17),
         oldest_torch=(2, 1),
         torch_limit=(2, 6),
         compile_limit=(2, 6),
@@ -117,6 +126,8 @@ def main() -> None:
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         kept_torch = get_version(python, 'torch')
+        if kept_torch is None:
+            check_wheels(distribution, venv)
         pip = Pip(python, write_constraints(kept_torch, distribution, Path(folder)))
         elapsed = format_elapsed(start_time)
         say(f'2 of 3, after {elapsed}: the OpenMMLab packages and their dependencies, 0.4 GB')
@@ -228,7 +239,14 @@ def explain_pip_errors(errors: str) -> str:
 
 
 def check_machine(distribution: Distribution, venv: Path) -> None:
-    """Stop early if something is missing that pip cannot install: Python or disk space."""
+    """Stop early if something is missing that pip cannot install: a system with the calls of Unix,
+    Python, or disk space.
+    """
+    if platform.system() == 'Windows':
+        raise SystemExit(
+            'mmgcvit runs on Linux and macOS. On Windows, install it in WSL 2: '
+            'docs/installation.md, "Windows"'
+        )
     if sys.version_info[:2] > distribution.newest_python:
         newest = format_version(distribution.newest_python)
         raise SystemExit(
@@ -244,6 +262,32 @@ def check_machine(distribution: Distribution, venv: Path) -> None:
             f'{GIGABYTES_NEEDED}. Free space, or choose another folder: '
             "'make install VENV=/elsewhere/venv'"
         )
+
+
+def check_wheels(distribution: Distribution, venv: Path) -> None:
+    """Stop if torch has no wheel for this system."""
+    system, processor = platform.system(), platform.machine()
+    glibc = format_version(distribution.oldest_glibc)
+    library, version = platform.libc_ver()
+    advice = (
+        "Use a newer Debian, Ubuntu or other Linux with it, also in a container: 'docker run -it "
+        "debian:13'"
+    )
+    if sys.maxsize < 2**32:
+        found, advice = 'a Python of 32 bits', 'Use one of 64 bits'
+    elif processor not in PROCESSORS.get(system, ()):
+        found, advice = f'{system} on {processor}', 'Use another machine'
+    elif system == 'Linux' and library != 'glibc':
+        found = 'a Linux without glibc, such as Alpine'
+    elif system == 'Linux' and parse_version(version) < distribution.oldest_glibc:
+        found = f'glibc {version}'
+    else:
+        return
+    raise SystemExit(
+        f'torch has no wheels for {found}, but for Linux with glibc {glibc} or later on x86-64 and '
+        f'aarch64, and for macOS 14 or later on Apple silicon. {advice}, or install a torch of '
+        f'your own into {venv} first, which is kept'
+    )
 
 
 def create_venv(venv: Path) -> Path:
