@@ -1,6 +1,6 @@
-"""Without what macOS lacks, a command predicts, and trains with a spawned data worker.
+"""Without what macOS lacks, a command predicts, and trains with a spawned data worker, on the CPU.
 
-Modules: `mmgcvit/device.py`, `mmgcvit/interrupts.py`, `mmgcvit/engine/setup.py`.
+Modules: `mmgcvit/device.py`, `mmgcvit/interrupts.py`, `mmgcvit/engine/work_dir.py`.
 """
 
 import sys

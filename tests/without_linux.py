@@ -2,8 +2,9 @@
 /proc, /dev/shm, and forks as the default of multiprocessing.
 
 ``python -m tests.without_linux predict ...`` runs a command so, and ``python -m pytest -p
-tests.without_linux FILES`` runs tests so. It is not a Mac: processor, libraries and file system are
-those of this machine.
+tests.without_linux FILES`` runs tests so. A command finds an Apple GPU too, as mmengine does on a
+Mac, but torch cannot use it, and ends if it forks, which may crash there. It is not a Mac:
+processor, libraries and file system are those of this machine.
 """
 
 import ctypes
@@ -48,6 +49,10 @@ sys.addaudithook(hide_folders)
 multiprocessing.set_start_method('spawn', force=True)  # spawned processes import this again
 
 if __name__ == '__main__':
+    from mmengine.device import utils
+
     from mmgcvit.commands.main import main
 
+    utils.DEVICE = 'mps'
+    del os.fork
     main()

@@ -137,7 +137,7 @@ def speed_up_model(runner: Runner) -> None:
     """
     kernel = choose_linear_kernel((runner.cfg.get('env_cfg') or {}).get('linear_kernel'))
     speed_up(runner.model, kernel)
-    if not torch.cuda.is_available():
+    if torch.backends.mkl.is_available() and not torch.cuda.is_available():
         instructions = torch.backends.cpu.get_cpu_capability()
         runner.logger.info(
             f'Linear layers are computed by {kernel} (processor: {instructions}; '

@@ -6,15 +6,20 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 
 import logging
 from functools import cached_property
+from multiprocessing import get_all_start_methods, get_start_method
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger, print_log
+from mmengine.model import is_model_wrapper, revert_sync_batchnorm
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner as MMEngineRunner
+from torch import nn
 
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..errors import CheckpointError
@@ -95,7 +100,30 @@ def is_of_use(record: logging.LogRecord) -> bool:
 
 
 class Runner(MMEngineRunner):
-    """mmengine's runner, except for what it writes outside of a run, and prints before it."""
+    """mmengine's runner, except for what it writes outside of a run, prints before it, and does on
+    a Mac.
+    """
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Spawn data workers where Python does so, as on macOS, whose libraries may crash after a
+        fork. mmengine would fork there too, its default and that of the configs.
+        """
+        mp_cfg = env_cfg.get('mp_cfg') or {}
+        # The first of all is the system's default.
+        method = get_start_method(allow_none=True) or get_all_start_methods()[0]
+        if method == 'spawn':
+            mp_cfg = {**mp_cfg, 'mp_start_method': 'spawn'}
+        super().setup_env({**env_cfg, 'mp_cfg': mp_cfg})
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Leave the model on the CPU where mmengine would move it to an Apple GPU, on which this
+        project has not been run.
+        """
+        if get_device() != 'mps' or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        if not self.distributed:
+            return revert_sync_batchnorm(model)
+        return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args={'module': model})
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Leave mmengine's hundreds of lines about a start, and warnings about which users can do
