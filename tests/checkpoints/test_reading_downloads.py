@@ -174,6 +174,20 @@ def test_the_authors_files_are_those_of_one_revision_with_their_sha256(server, m
     assert read_keys(TINY) == ['a']
 
 
+def test_configs_load_weights_from_the_hosts_that_the_page_names():
+    """Not from a domain that has expired, nor by names that OpenMMLab's packages look up."""
+    hosts = set()
+    for path in (ROOT / 'configs').rglob('*.py'):
+        text = path.read_text()
+        hosts |= set(
+            re.findall(r"""['"]https?://([^/'"]+)/[^'"]+\.(?:pth|tar|safetensors)\b""", text)
+        )
+        assert not re.search(r"""['"](open-mmlab|mmcls|mmpretrain|torchvision|modelzoo)://""", text)
+    assert hosts == {'huggingface.co', 'github.com', 'mmassets.onedl.ai'}
+    page = (ROOT / 'docs' / 'checkpoints.md').read_text()
+    assert all(f'`{host}`' in page for host in hosts)
+
+
 def test_each_released_file_that_a_config_names_has_a_sha256_but_two():
     """Those of ``xxtiny`` and ``small`` are not known; docs/checkpoints.md says so."""
     files = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'configs').rglob('*.yml')]
