@@ -34,7 +34,7 @@ OPENMMLAB ?= maintained
 OPERATORS ?= auto
 RUN = $(VENV)/bin/python
 # At most 4 processes run tests, one per core. Each needs up to 2 GB, and its fork server 1 GB.
-TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 
 # Containers often set it. Each process would then compile torch and OpenMMLab again: 6 s.
 unexport PYTHONDONTWRITEBYTECODE
@@ -154,7 +154,7 @@ build/%/installed: locks/%.txt | install
 # which comes before it in the file, and gcc.
 build/keypoints/installed: locks/keypoints.txt | install
 	rm -rf $(@D)
-	csplit --silent --prefix build/keypoints- $< /^xtcocotools/
+	csplit -s -f build/keypoints- $< /^xtcocotools/
 	$(ADD) --target $(@D) --requirement build/keypoints-00
 	PYTHONPATH=$(CURDIR)/$(@D) $(ADD) --target $(@D) --requirement build/keypoints-01 \
 		--no-build-isolation --no-binary xtcocotools
