@@ -89,7 +89,8 @@ install_from_outside() { # what make install would, by this machine's uv
 		--python "$(command -v "python$version" || command -v python3)" --compile-bytecode)
 	"${uv[@]}" --no-deps --require-hashes --requirement locks/maintained.txt
 	"${uv[@]}" ${TORCH:---constraint pins.txt torch torchvision}
-	"${uv[@]}" --constraint pins.txt --no-deps opencv-python-headless # there is no libGL
+	# Last, since opencv-python has the same files, and needs libGL.
+	"${uv[@]}" --constraint pins.txt --no-deps --reinstall opencv-python-headless
 	"${uv[@]}" --no-deps "$clone"
 	touch "$clone/.venv/installed"
 }
