@@ -19,6 +19,7 @@ from .pages import (
     find_anchors,
     find_blocks,
     find_links,
+    find_table,
     find_tables,
     parse,
     read_page,
@@ -136,12 +137,14 @@ def test_files_and_modules_named_on_pages_exist(page):
         resolve_name(name)
 
 
-def test_messages_quoted_in_troubleshooting_exist_in_the_code():
+def test_messages_that_pages_quote_exist_in_the_code():
     symptoms = [row[0] for _, *rows in find_tables('docs/troubleshooting.md') for row in rows]
+    symptoms += [row[2] for row in find_table('docs/installation.md', 'system', 'where')]
     quoted = {words for words in re.findall(r'`([^`]+)`', '\n'.join(symptoms)) if ' ' in words}
     assert len(quoted) > 10
     # The code, with its literals joined and ... for each value.
-    code = '\n'.join(path.read_text() for path in (ROOT / 'mmgcvit').rglob('*.py'))
+    files = [*(ROOT / 'mmgcvit').rglob('*.py'), ROOT / 'tools/installation/install.py']
+    code = '\n'.join(path.read_text() for path in files)
     texts = re.sub(r'\{[^{}]*\}', '...', re.sub(r"""['"]\n\s*f?['"]""", '', code))
     for words in quoted - OF_OTHERS:
         parts = re.split(r' ?\.\.\. ?', words.strip('. '))
