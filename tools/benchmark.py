@@ -53,6 +53,7 @@ MODEL_NAMES = (
     'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
 )
 NUM_OBJECTS = 7  # ground truth objects in each image for detectors, the mean of COCO
+PEAK_RESET = Path('/proc/self/clear_refs')  # only Linux has it
 Step = Callable[[], None]  # runs one iteration of a model
 
 
@@ -219,7 +220,7 @@ def measure_peak_memory(name: str, case: Case, threads: int) -> int:
         torch.cuda.reset_peak_memory_stats()
     else:
         # Reset VmHWM, the peak of the resident set size.
-        Path('/proc/self/clear_refs').write_text('5')
+        PEAK_RESET.write_text('5')
         before = read_status('VmRSS')
     step()
     step()
@@ -378,6 +379,9 @@ def main(args: argparse.Namespace) -> None:
         0, str(Path.cwd())
     )  # so that MODULE:FUNCTION can be imported from the current folder
     device = resolve_device(args.device)
+    measures_memory = not (args.first_steps or args.no_memory)
+    if device.type == 'cpu' and measures_memory and not PEAK_RESET.exists():
+        raise UserError(f'the memory on a CPU is measured by {PEAK_RESET}, of Linux: --no-memory')
     if args.threads:
         torch.set_num_threads(args.threads)
     machine = describe_processor()

@@ -77,6 +77,13 @@ def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
     assert 'no model could run' in call(benchmark, 'resnet:50', *options)[1]
 
 
+def test_memory_on_a_system_without_proc_is_refused(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark, 'PEAK_RESET', tmp_path / 'proc')
+    code, printed = call(benchmark, 'lsa:imagenet-tiny', *ON_CPU)
+    assert code == 1
+    assert '/proc, of Linux: --no-memory' in printed
+
+
 def test_first_steps_have_a_row_for_each_model_and_size(call):
     options = ['--first-steps', '--sizes', '64x96', '75x101', '--batch', '2', *ON_CPU]
     _, printed = call(benchmark, 'gcvit:xxtiny@4', 'lsa:imagenet-tiny', *options)
