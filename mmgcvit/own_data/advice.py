@@ -136,16 +136,26 @@ def describe_crowds(plan: Plan) -> str:
 
 
 def describe_mirroring(plan: Plan) -> list[str]:
-    """Return a note on mirrored images, if the class names say that they should not be mirrored, or
-    if images of this task and size are mirrored only with ``--flip``.
+    """Return a note on mirrored images: that half of them are, and for which that is wrong, or why
+    none are. There is none if the user has chosen that none are mirrored.
     """
-    reason = explain_mirroring(plan.dataset.classes)
-    if not plan.template.list_defaults(plan.size).get('flip', True) and not plan.head.flip:
-        reason = reason or 'a mirror image may be of another class'
-    if not reason or plan.head.augment == 'none':
+    if plan.head.augment == 'none':
         return []
-    if plan.head.flip:
+    reason = explain_mirroring(plan.dataset.classes)
+    is_default = plan.template.list_defaults(plan.size).get('flip', True)
+    if plan.head.flip and reason:
         return [f'half of the images are mirrored (--flip), although {reason}']
+    if plan.head.flip and is_default:
+        return [
+            'half of the images are mirrored. Never mirror letters, digits, music, or left and '
+            'right: --no-flip'
+        ]
+    if plan.head.flip:
+        return []
+    if not is_default:
+        reason = reason or 'a mirror image may be of another class'
+    if not reason:
+        return []
     return [f'images are not mirrored, because {reason}. To mirror half of them: --flip']
 
 

@@ -145,7 +145,7 @@ class Options:
     )
     no_flip: bool | None = define(
         type=bool,
-        help='never mirror images, for example of text',
+        help='never mirror images, as of letters, digits, music, or left and right',
         default='mirror half of them, unless --augment none, or class names tell left from right '
         'or are letters or digits, or it is a classifier of size mini',
     )

@@ -372,6 +372,18 @@ def test_images_are_not_mirrored_where_class_names_say_so(annotation_type, make,
     assert 'half of the images are mirrored (--flip)' in made.summary
 
 
+def test_the_start_says_that_images_are_mirrored_and_which_never_should_be(annotation_type, make):
+    """The names of many classes, as of clefs and sharps, do not tell. Nothing is said of images that
+    the user does not want mirrored.
+    """
+    made = make(annotation_type, size='tiny')
+    is_mirrored = 'RandomFlip' in str(made.cfg.train_dataloader.dataset.to_dict())
+    said = 'half of the images are mirrored. Never mirror letters, digits, music'
+    assert (is_mirrored, said in made.summary) == (True, True)
+    assert 'mirror' not in make(annotation_type, size='tiny', no_flip=True).summary
+    assert 'mirror' not in make(annotation_type, size='tiny', augment='none').summary
+
+
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
     read (datasets/test_rules.py).

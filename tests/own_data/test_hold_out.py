@@ -343,6 +343,23 @@ def test_a_fifth_of_the_images_is_held_out_where_series_allow_it(series, num_pho
         assert 0.1 * len(names) <= len(val) < 0.5 * len(names)
 
 
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+@pytest.mark.parametrize(
+    ('series', 'num_photos', 'num_held_out', 'is_explained'),
+    [([], 40, 8, False), ([30, 30, 30], 0, 30, True), ([28, 28, 28, 10], 0, 10, True)],
+    ids=['a fifth', 'more', 'less'],
+)
+def test_the_note_says_why_more_or_less_than_a_fifth_is_held_out(
+    series, num_photos, num_held_out, is_explained, annotation_type
+):
+    names = [f'{"abcdef"[i]}_{n}.jpg' for i, length in enumerate(series) for n in range(length)]
+    names += [f'{spell(photo)}.jpg' for photo in range(num_photos)]
+    dataset = make_dataset(annotation_type, {name: {'cat'} for name in names}, '/data')
+    (note,) = split_validation(dataset).notes
+    assert note.startswith(f'no val split: {num_held_out} of {len(names)} images are held out')
+    assert ('not a fifth, because series stay together' in note) == is_explained
+
+
 # What predict (also killed), mistakes and a training write.
 OUTPUTS = (
     'found/images.json',
