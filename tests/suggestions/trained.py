@@ -48,6 +48,7 @@ NUM_LABELLED = 20  # at first, and in each round
 MIN_FIRST_OF_CLASS = 2  # in the first pictures, as docs/labelling.md says that they have each class
 RARE_SHARE = 0.1
 SHARE_OF_DEFAULT = 0.5  # of the pictures that a training sees by default
+NUM_VALIDATIONS = 4  # in a training on scenes; the last epoch is validated too
 RIGHT_IOU = 0.9  # from which a box needs no correction
 NEAR_IOU = 0.5  # from which a box is corrected rather than drawn
 AP_50 = 1  # in COCOeval.stats
@@ -83,6 +84,10 @@ class PictureSet(ABC):
         composer.scans = composer.scans[is_known]
         pictures = self.draw(composer, is_pool=split == 'train')
         return [next(pictures) for _ in range(number)]
+
+    def list_settings(self, epochs: int) -> list[str]:
+        """Return settings of the config of a training."""
+        return []
 
     @abstractmethod
     def draw(self, composer: SceneComposer, is_pool: bool) -> Iterator[Picture]:
@@ -130,6 +135,14 @@ class SceneSet(PictureSet):
     """Scenes of digits with boxes."""
 
     task: ClassVar[str] = 'detect'
+
+    def list_settings(self, epochs: int) -> list[str]:
+        # By default each epoch is validated, which takes nearly as long as the training.
+        interval = ceil(epochs / NUM_VALIDATIONS)
+        return [
+            f'train_cfg.val_interval={interval}',
+            f'default_hooks.checkpoint.interval={interval}',
+        ]
 
     def draw(self, composer: SceneComposer, is_pool: bool) -> Iterator[Picture]:
         for number, scene in enumerate(composer):
@@ -253,10 +266,12 @@ class Loop:
             self.pictures.write(data, [self.pool[index] for index in labelled])
         if not finished.exists():
             num_seen = SHARE_OF_DEFAULT * NUM_SEEN[self.pictures.task]
-            options = ['--epochs', ceil(num_seen / len(labelled)), '--work-dir', run]
+            epochs = ceil(num_seen / len(labelled))
+            options = ['--epochs', epochs, '--work-dir', run]
             options += ['--start', start] if start else []
             options += ['--overwrite'] if run.exists() else []
             options += ['--cfg-options', f'randomness.seed={self.seed}']
+            options += self.pictures.list_settings(epochs)
             words = ['--data', data, '--task', self.pictures.task, '--size', 'mini']
             words += ['--device', 'cpu', '--workers', 0]
             call('', '-m', 'mmgcvit', 'train', *words, *options)
