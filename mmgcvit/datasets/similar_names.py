@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from itertools import combinations
 
 MERGE = 'merge'
 KEEP = 'keep'
@@ -9,9 +11,17 @@ KEEP = 'keep'
 ANSWERS = {MERGE: 'they are one class, with the first name', KEEP: 'they are two classes'}
 
 
-def are_similar(name: str, other: str) -> bool:
-    """Return whether two names are equal but for case, Unicode form, separators or the plural."""
-    return not list_forms(name).isdisjoint(list_forms(other))
+def find_similar(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of names that are equal but for case, Unicode form, separators or the plural,
+    in the order of the names. A name that is there twice is one.
+    """
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    by_form: dict[str, list[str]] = {}
+    for name in order:
+        for form in list_forms(name):
+            by_form.setdefault(form, []).append(name)
+    pairs = {pair for own in by_form.values() for pair in combinations(own, 2)}
+    return sorted(pairs, key=lambda pair: (order[pair[0]], order[pair[1]]))
 
 
 def list_forms(name: str) -> set[str]:

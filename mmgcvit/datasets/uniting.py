@@ -5,7 +5,7 @@ names differ only in their spelling, the user is asked. The splits of the folder
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..errors import UserError, shorten
 from .records import AnySplit, ClassNames, DatasetInfo, Split
 from .rules.classes import find_wrong_names
 from .rules.rule import reject_broken
-from .similar_names import KEEP, MERGE, are_similar
+from .similar_names import KEEP, MERGE, find_similar
 
 # Options of ``--task`` for annotation types that folders may have in common
 TASKS = {'boxes': 'detect', 'masks': 'segment'}
@@ -113,50 +113,77 @@ def check_named(datasets: Sequence[DatasetInfo]) -> None:
 def unite_classes(datasets: Sequence[DatasetInfo], similar_classes: str | None) -> list[ClassNames]:
     """Return the name in the united dataset of each class, for each dataset.
 
-    Raise a UserError if names of two folders are similar, and nothing says what they are, and if
-    two classes of one folder would become one.
+    Names that are similar are one class with ``MERGE``, called as in the first folder. A folder
+    that has two of them means two classes, also in the other folders, whatever their order.
+
+    Raise a UserError if names are similar and nothing says what they are, and if it is not clear
+    which of several are one.
     """
-    known: dict[str, str] = {}  # the folder that has a class first
-    united: list[ClassNames] = []
-    for dataset in datasets:
-        names = {}
-        for name in dataset.classes:
-            names[name] = name
-            if name in known:
-                continue
-            # A folder that has both spellings means two classes.
-            similar = [
-                other
-                for other in known
-                if are_similar(name, other) and other not in dataset.classes
-            ]
-            if not similar or similar_classes == KEEP:
-                continue
-            first = similar[0]
-            if similar_classes is None or len(similar) > 1:
-                raise UserError(ask_about(similar, known[first], name, str(dataset.folder)))
-            merged = [own for own in dataset.classes if names.get(own) == first]
-            if merged:
-                raise UserError(
-                    f'{dataset.folder} has the classes {merged[0]} and {name}, which both are '
-                    f'similar to {first} of {known[first]}, and would become one class. Rename one '
-                    'of them'
-                )
-            names[name] = first
-        united.append(names)
-        for name in names.values():
-            known.setdefault(name, str(dataset.folder))
-    return united
+    united = {name: name for dataset in datasets for name in dataset.classes}
+    if similar_classes != KEEP:
+        for group in group_similar(datasets):
+            if similar_classes is None:
+                raise UserError(ask_about(datasets, group))
+            united |= dict.fromkeys(group, group[0])
+    return [{name: united[name] for name in dataset.classes} for dataset in datasets]
 
 
-def ask_about(similar: Sequence[str], folder: str, name: str, other_folder: str) -> str:
+def group_similar(datasets: Sequence[DatasetInfo]) -> list[list[str]]:
+    """Return the groups of similar names of classes that no folder has together, each in the order
+    of the folders.
+
+    Raise a UserError if not all names of a group can be one class.
+    """
+    names = list(dict.fromkeys(name for dataset in datasets for name in dataset.classes))
+    pairs = [pair for pair in find_similar(names) if find_with_both(datasets, pair) is None]
+    group_of = {name: [name] for name in names}
+    for first, second in pairs:
+        if second not in group_of[first]:
+            joined = sorted(group_of[first] + group_of[second], key=names.index)
+            group_of |= dict.fromkeys(joined, joined)
+    groups = [own for name, own in group_of.items() if len(own) > 1 and name == own[0]]
+    for group in groups:
+        check_clear(datasets, group, pairs)
+    return groups
+
+
+def find_with_both(datasets: Sequence[DatasetInfo], names: Iterable[str]) -> DatasetInfo | None:
+    """Return the first dataset that has all of these classes, or None."""
+    return next((each for each in datasets if set(names) <= set(each.classes)), None)
+
+
+def find_folder(datasets: Sequence[DatasetInfo], name: str) -> str:
+    """Return the first folder that has a class, as text."""
+    return next(str(each.folder) for each in datasets if name in each.classes)
+
+
+def check_clear(
+    datasets: Sequence[DatasetInfo], group: Sequence[str], pairs: Collection[tuple[str, str]]
+) -> None:
+    """Raise a UserError unless each two names of a group may be one class: they are among
+    ``pairs``.
+    """
+    for first, second in combinations(group, 2):
+        if (first, second) in pairs:  # both are in the order of the folders
+            continue
+        both = find_with_both(datasets, (first, second))
+        reason = f'{both.folder} has both' if both else 'their own names differ more'
+        listed = [f'{name} ({find_folder(datasets, name)})' for name in group]
+        raise UserError(
+            f'the classes {shorten(listed)} have similar names, so they may be one class, but not '
+            f'{first} and {second}: {reason}. Rename them, so that it is clear which are one, or add '
+            f'--similar-classes {KEEP} if none are'
+        )
+
+
+def ask_about(datasets: Sequence[DatasetInfo], group: Sequence[str]) -> str:
     """Return the question whether classes with similar names are one class."""
-    text = f'{folder} has the class {shorten(similar)}, and {other_folder} has {name}. '
-    if len(similar) > 1:
-        return f'{text}It is not clear which of them {name} is. Rename it'
+    first, second = group[:2]
     return (
-        f'{text}Are they one class? Add --similar-classes {MERGE} if similar names of all folders '
-        f'stand for one class, or --similar-classes {KEEP} if they do not, or rename one of them'
+        f'{find_folder(datasets, first)} has the class {first}, and '
+        f'{find_folder(datasets, second)} has {second}. Are they one class? Add '
+        f'--similar-classes {MERGE} if similar names of all folders stand for one class, or '
+        f'--similar-classes {KEEP} if they do not, or rename one of them'
     )
 
 

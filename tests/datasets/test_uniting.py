@@ -1,6 +1,7 @@
 """Several folders are read as one dataset: each by its layout, with classes united by name."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.datasets.formats import read_folder, read_folders
 from mmgcvit.datasets.label_maps import read_labels
-from mmgcvit.datasets.similar_names import are_similar
+from mmgcvit.datasets.records import DatasetInfo
+from mmgcvit.datasets.similar_names import MERGE, find_similar
+from mmgcvit.datasets.uniting import unite_classes
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.hold_out import split_validation
 
@@ -167,8 +170,8 @@ def test_the_united_dataset_says_what_its_folders_say(kinds, classes, with_val):
     ],
 )
 def test_similar_names(first, second, expected):
-    assert are_similar(first, second) == expected
-    assert are_similar(second, first) == expected
+    for names in ((first, second), (second, first)):
+        assert find_similar(names) == [names] * expected
 
 
 def test_similar_classes_are_asked_about(tmp_path):
@@ -198,10 +201,53 @@ def test_two_classes_of_a_folder_do_not_become_one(tmp_path):
     write_coco(tmp_path / 'a', ['oak', 'elm'], ['Glass'], 0)
     write_coco(tmp_path / 'b', ['fir', 'ash'], ['glass', 'glasses'], 100)
     folders = [tmp_path / 'a', tmp_path / 'b']
-    with pytest.raises(
-        UserError, match=r'b has the classes glass and glasses, which both .* Glass'
-    ):
+    with pytest.raises(UserError, match=r'Glass .*but not glass and glasses: .*b has both'):
         read_folders(folders, similar_classes='merge')
+
+
+SPELLINGS = ('box', 'boxes', 'Box', 'boxe', 'cow')  # box and boxe are both similar to boxes alone
+
+
+@given(
+    classes=st.lists(
+        st.lists(st.sampled_from(SPELLINGS), min_size=1, max_size=3, unique=True),
+        min_size=2,
+        max_size=4,
+    )
+)
+@example(classes=[['box'], ['boxes'], ['box', 'boxes']])
+@example(classes=[['box'], ['boxes'], ['Box', 'boxes']])
+@example(classes=[['box'], ['boxe'], ['boxes']])
+def test_which_classes_are_one_does_not_depend_on_the_order_of_the_folders(classes):
+    """Nor are two classes of a folder ever one."""
+    found = set()
+    for order in permutations(range(len(classes))):
+        datasets = [
+            DatasetInfo(Path(str(number)), 'made', ('boxes',), tuple(classes[number]), splits={})
+            for number in order
+        ]
+        try:
+            united = unite_classes(datasets, MERGE)
+        except UserError:
+            found.add('not clear')
+            continue
+        groups = {}
+        for number, names in zip(order, united, strict=True):
+            assert len(set(names.values())) == len(classes[number])
+            for name, new in names.items():
+                groups.setdefault(new, set()).add((number, name))
+        found.add(frozenset(map(frozenset, groups.values())))
+    assert len(found) == 1
+
+
+def test_a_third_folder_with_both_spellings_means_two_classes_in_all(tmp_path):
+    write_coco(tmp_path / 'a', ['oak', 'elm'], ['dog'], 0)
+    write_coco(tmp_path / 'b', ['fir', 'ash'], ['dogs'], 100)
+    write_coco(tmp_path / 'c', ['yew', 'fig'], ['dogs', 'dog'], 200)
+    folders = [tmp_path / name for name in ('a', 'b', 'c')]
+    for answer in (None, 'merge', 'keep'):
+        united = read_folders(folders, similar_classes=answer)
+        assert united.splits['train'].count_classes() == {'dog': 4, 'dogs': 4}
 
 
 def test_classes_that_differ_only_in_case_cannot_be_kept(tmp_path):
