@@ -1,11 +1,12 @@
 """Compare the outlines of masks, which tools round."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .annotations import Mask, Polygon, Rle, Size
+from .annotations import Edges, Mask, Polygon, Rle, Size
 
 MARGIN = 3  # pixels around a mask that are compared too
 
@@ -15,19 +16,32 @@ def are_near(values: Sequence[float], others: Sequence[float], tolerance: float)
     return bool(np.abs(np.subtract(values, others)).max() <= tolerance + 1e-6)
 
 
-def are_within_a_pixel(mask: Mask, polygons: Sequence[Polygon], size: Size) -> bool:
-    """Return whether the outline of a mask is at most a pixel from that of polygons.
+@dataclass(frozen=True)
+class MeasuredPolygons:
+    """Polygons with their edges, which are measured once for all comparisons."""
 
-    The mask, which breaks no rule, covers the polygons without their outermost pixels, and lies in
-    them with a pixel more. ``size`` is the (width, height) of the image.
+    polygons: Sequence[Polygon]
+    edges: Edges
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A mask that breaks no rule, with its edges, as :class:`MeasuredPolygons`."""
+
+    mask: Mask
+    edges: Edges
+
+
+def are_within_a_pixel(outline: Outline, written: MeasuredPolygons, size: Size) -> bool:
+    """Return whether the outline of a mask is at most a pixel from that of written polygons.
+
+    The mask covers the polygons without their outermost pixels, and lies in them with a pixel more.
+    ``size`` is the (width, height) of the image. Masks are drawn only where their edges fit.
     """
-    if has_equal_corners(mask, polygons):  # which need not be drawn
+    mask = outline.mask
+    if has_equal_corners(mask, written.polygons):
         return True
-    left, top, right, bottom = measure_edges(polygons)
-    if not isinstance(mask, Rle) and not are_near(
-        measure_edges(mask), (left, top, right, bottom), MARGIN - 1
-    ):
-        return False
+    left, top, right, bottom = written.edges
     window = (
         max(int(left) - MARGIN, 0),
         max(int(top) - MARGIN, 0),
@@ -35,19 +49,27 @@ def are_within_a_pixel(mask: Mask, polygons: Sequence[Polygon], size: Size) -> b
         min(int(bottom) + MARGIN + 1, size[1]),
     )
     if isinstance(mask, Rle):
-        drawn = draw_rle(mask)
-        inside = cut(drawn, window)
-        if np.count_nonzero(inside) < np.count_nonzero(drawn):
+        if not is_in_window(outline.edges, window):
             return False
-    else:
+        inside = cut(draw_rle(mask), window)
+    elif are_near(outline.edges, written.edges, MARGIN - 1):
         inside = draw_polygons(mask, window)
+    else:
+        return False
     import cv2  # imported here, because most outlines need not be drawn
 
-    written = draw_polygons(polygons, window)
+    drawn = draw_polygons(written.polygons, window)
     square = np.ones((3, 3), np.uint8)
-    largest = cv2.dilate(written, square)
-    smallest = cv2.erode(written, square)
+    largest = cv2.dilate(drawn, square)
+    smallest = cv2.erode(drawn, square)
     return bool((inside <= largest).all() and (inside >= smallest).all())
+
+
+def is_in_window(edges: Edges, window: tuple[int, int, int, int]) -> bool:
+    """Return whether a mask with these edges lies in a window (left, top, right, bottom)."""
+    left, top, right, bottom = window
+    begins_inside = edges[0] >= left and edges[1] >= top
+    return begins_inside and edges[2] <= right and edges[3] <= bottom
 
 
 def has_equal_corners(mask: Mask, polygons: Sequence[Polygon]) -> bool:
@@ -55,12 +77,6 @@ def has_equal_corners(mask: Mask, polygons: Sequence[Polygon]) -> bool:
     if isinstance(mask, Rle) or [*map(len, mask)] != [*map(len, polygons)]:
         return False
     return all(are_near(polygon, other, 0.5) for polygon, other in zip(mask, polygons, strict=True))
-
-
-def measure_edges(polygons: Sequence[Polygon]) -> list[float]:
-    """Return the left, top, right and bottom edge of polygons."""
-    corners = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in polygons])
-    return [*corners.min(0).tolist(), *corners.max(0).tolist()]
 
 
 def cut(drawn: NDArray[np.uint8], window: tuple[int, int, int, int]) -> NDArray[np.uint8]:

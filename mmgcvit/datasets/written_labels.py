@@ -8,6 +8,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -29,7 +30,7 @@ from .annotations import (
 )
 from .folders import MARK
 from .label_maps import read_labels
-from .outlines import are_near, are_within_a_pixel
+from .outlines import MeasuredPolygons, Outline, are_near, are_within_a_pixel
 from .records import (
     AnyImage,
     ClassImage,
@@ -108,6 +109,13 @@ class WrittenObject:
     edges: Edges  # of the box
     polygons: Sequence[Polygon]  # of the mask; none without one
 
+    @cached_property
+    def measured(self) -> MeasuredPolygons:
+        """The polygons of the mask, which there must be, with their edges."""
+        corners = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in self.polygons])
+        edges = [*corners.min(0).tolist(), *corners.max(0).tolist()]
+        return MeasuredPolygons(self.polygons, edges)
+
     def scale(self, factors: Sequence[float]) -> 'WrittenObject':
         """Return the object with coordinates that are multiplied by factors for x and y."""
         edges, *polygons = [
@@ -137,14 +145,18 @@ class WrittenObjects(WrittenLabels[ObjectImage]):
         """
         if isinstance(image.size, Unusable):
             return False
-        if not all(can_be_written(each, image.size) for each in image.objects):
-            return False
+        objects = []
+        for each in image.objects:
+            measured = measure_object(each, image.size)
+            if measured is None:
+                return False
+            objects.append(measured)
         factors = np.divide(image.size, self.size).tolist()
         written = [each.scale(factors) for each in self.objects]
-        matches = np.zeros((len(image.objects), len(written)), bool)
-        for row, each in enumerate(image.objects):
+        matches = np.zeros((len(objects), len(written)), bool)
+        for row, measured in enumerate(objects):
             for column, other in enumerate(written):
-                matches[row, column] = is_same_object(each, other, image.size)
+                matches[row, column] = is_same_object(measured, other, image.size)
         return bool(matches.any(0).all() and matches.any(1).all())
 
 
@@ -165,28 +177,42 @@ def is_polygon_length(number: int) -> bool:
     return number >= 6 and number % 2 == 0
 
 
-def can_be_written(each: LabelledObject, size: Size) -> bool:
-    """Return whether an object of an image of (width, height) has what ``predict --labels`` writes:
-    a box, and a mask that breaks no rule, if it has one.
+@dataclass(frozen=True)
+class MeasuredObject:
+    """What is compared of an object of an image. Its mask is measured once for all comparisons."""
+
+    class_name: str
+    edges: Edges  # of the box
+    outline: Outline | None  # None without a mask
+
+
+def measure_object(each: LabelledObject, size: Size) -> MeasuredObject | None:
+    """Return what is compared of an object of an image of (width, height).
+
+    Return None for one that ``predict --labels`` does not write: that is ignored, or has no box or
+    a mask that breaks a rule.
     """
     if each.is_ignored or isinstance(each.box, Unusable) or isinstance(each.mask, Unusable):
-        return False
-    return each.mask is None or not measure_mask(each.mask, size).rule
+        return None
+    outline = None
+    if each.mask is not None:
+        measured = measure_mask(each.mask, size)
+        if measured.rule:
+            return None
+        outline = Outline(each.mask, measured.edges)
+    return MeasuredObject(each.class_name, each.box.edges, outline)
 
 
-def is_same_object(each: LabelledObject, written: WrittenObject, size: Size) -> bool:
-    """Return whether an object says what was written, but for how tools round it.
-
-    It is one for which :func:`can_be_written` holds, and ``size`` the (width, height) of the image.
+def is_same_object(each: MeasuredObject, written: WrittenObject, size: Size) -> bool:
+    """Return whether an object of an image of (width, height) says what was written, but for how
+    tools round it.
     """
     if each.class_name != written.class_name:
         return False
-    if isinstance(each.box, Unusable) or isinstance(each.mask, Unusable):
-        return False
-    if each.mask is not None:
-        return bool(written.polygons) and are_within_a_pixel(each.mask, written.polygons, size)
+    if each.outline is not None:
+        return bool(written.polygons) and are_within_a_pixel(each.outline, written.measured, size)
     tolerance = BOX_OF_MASK_TOLERANCE if written.polygons else TOLERANCE
-    return are_near(each.box.edges, written.edges, tolerance)
+    return are_near(each.edges, written.edges, tolerance)
 
 
 @dataclass(frozen=True)
