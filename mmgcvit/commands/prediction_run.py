@@ -39,7 +39,7 @@ from ..inference.outputs import (
     write_counts,
     write_json,
 )
-from ..inference.predictor import Predictor
+from ..inference.predictor import PICTURE_ERRORS, Predictor, explain_skipped
 from ..inference.results import (
     Detections,
     Outcome,
@@ -274,18 +274,16 @@ class PredictionRun:
 
     @contextmanager
     def skip_errors(self, path: str) -> Iterator[None]:
-        """Print an error for an image or video, and count it. Raise that of a full disk.
-
-        These are errors of files, and of OpenCV and memory for very large images. Others are faults
-        of the program, and are raised.
+        """Print one of :data:`.PICTURE_ERRORS` for an image or video, and count it. Raise that of a
+        full disk.
         """
         try:
             yield
-        except (UserError, OSError, MemoryError, cv2.error) as error:
+        except PICTURE_ERRORS as error:
             if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self.num_failed += 1
-            message = error if isinstance(error, UserError) else f'{path}: {get_first_line(error)}'
+            message = explain_skipped(path, error)
             print(escape_controls(f'skipped: {message}'))  # above the progress bar if there is one
 
     def print_summary(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, cast, overload
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
@@ -33,6 +34,9 @@ MAX_ENLARGED_SIDE = 4096
 MAX_MASK_BYTES = 1 << 30
 # Parts of the errors of torch and NumPy when memory runs out
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
+# What a single picture or video may raise: errors of files, and of OpenCV and memory for very large
+# ones. Others are faults of the program.
+PICTURE_ERRORS = (UserError, OSError, MemoryError, cv2.error)
 
 
 @dataclass(eq=False)
@@ -344,3 +348,10 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
         'the test pipeline or the network fails on the image whose height and width are '
         f'{image.shape[:2]} ({reason}){advice}'
     )
+
+
+def explain_skipped(path: str, error: Exception) -> str:
+    """Return which picture or video is skipped, and why: one of :data:`PICTURE_ERRORS`."""
+    if isinstance(error, UserError) and path in str(error):
+        return str(error)
+    return f'{path}: {get_first_line(error)}'

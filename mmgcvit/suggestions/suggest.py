@@ -14,7 +14,7 @@ from ..errors import UserError, shorten
 from ..evaluation.samples import build_dataset
 from ..inference.inputs import convert_to_array
 from ..inference.loading import silence_output
-from ..inference.predictor import Predictor
+from ..inference.predictor import PICTURE_ERRORS, Predictor, explain_skipped
 from ..mirroring import mirrors
 from ..mmengine_utils import log_warning
 from .features import Features, compute_features
@@ -50,9 +50,8 @@ def suggest(
             image = convert_to_array(path, model.decoding)
             uncertainty = meter.measure(image, with_mirrored)
             described = compute_features(model, image)
-        except UserError as error:
-            message = str(error)
-            failures.append(message if path in message else f'{path}: {message}')
+        except PICTURE_ERRORS as error:
+            failures.append(explain_skipped(path, error))
             continue
         names.append(path)
         measured.append(uncertainty)
@@ -82,7 +81,7 @@ def describe_training_pictures(model: Predictor[Any], cfg: Config) -> Features:
         path = dataset.get_data_info(index).get('img_path')
         try:
             features.append(compute_features(model, convert_to_array(path, model.decoding)))
-        except UserError:
+        except PICTURE_ERRORS:
             unreadable.append(str(path))
     if not features:
         raise UserError(

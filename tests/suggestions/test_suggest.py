@@ -2,16 +2,19 @@
 
 import csv
 import errno
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
 from mmgcvit.files import list_outputs
+from mmgcvit.inference.inputs import convert_to_array
 from mmgcvit.suggestions.outputs import Suggestion, copy_pictures
-from mmgcvit.suggestions.suggest import trains_mirrored
+from mmgcvit.suggestions.suggest import suggest, trains_mirrored
 from mmgcvit.suggestions.uncertainty import Uncertainty
 
 from ..inference.conftest import picture_of, write_video
@@ -55,6 +58,36 @@ def test_pictures_are_ranked_drawn_and_copied(work_dir, pictures, call):
     assert cv2.imread('suggestions/suggestions.jpg').shape[2] == 3
     written = {file.name for file in Path('suggestions').iterdir()}
     assert list_outputs(Path('suggestions'), written) == written, 'and not pictures to label'
+
+
+@pytest.mark.parametrize(
+    ('error', 'is_skipped'),
+    [
+        (UserError('no'), True),
+        (OSError('no'), True),
+        (MemoryError('no'), True),
+        (cv2.error('no'), True),
+        (KeyError('no'), False),
+    ],
+)
+def test_a_picture_that_fails_does_not_stop_the_others(
+    error, is_skipped, models, pictures, monkeypatch
+):
+    """As in predict, faults of the program are raised."""
+    first, failing, last = sorted(map(str, pictures.iterdir()))
+
+    def convert(path, decoding):
+        if path == failing:
+            raise error
+        return convert_to_array(path, decoding)
+
+    monkeypatch.setattr('mmgcvit.suggestions.suggest.convert_to_array', convert)
+    known = np.zeros((0, 1), np.float32)
+    with nullcontext() if is_skipped else pytest.raises(KeyError):
+        model = models['classification']
+        ranking, failures = suggest(model, [first, failing, last], known, with_mirrored=False)
+        assert {each.path for each in ranking} == {first, last}
+        assert failures == [f'{failing}: no']
 
 
 def test_files_of_an_earlier_ranking_are_kept_or_replaced(work_dirs, pictures, call):
