@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import random
 import signal
 import sys
 from collections import OrderedDict
@@ -15,6 +16,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, settings
@@ -65,7 +67,11 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def global_state(monkeypatch):
-    """Set the global state of torch and mmengine, so that no test depends on those before it."""
+    """Set the global state of the random generators, torch and mmengine, so that no test depends on
+    those before it, or on luck.
+    """
+    random.seed(0)
+    np.random.seed(0)
     torch.manual_seed(0)
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
     # Logging the machine and the version takes longer than the training of a small model.

@@ -18,15 +18,24 @@ from mmgcvit.engine.hooks.signals import SignalHook
 from mmgcvit.interrupts import INTERRUPTS, end_at_signals, handle_signals, start_worker
 
 SECONDS = 60
+NUM_WORKERS = 2
+NUM_LOADED = 1 + 2 * NUM_WORKERS  # samples: the one that was read, and two ahead for each worker
 
 
 class LargeSamples(Dataset):
-    """Samples that do not fit into a pipe, so that a worker waits until they are read."""
+    """Samples that do not fit into a pipe, so that a worker waits until they are read.
+
+    A byte is written to ``loaded`` for each.
+    """
+
+    def __init__(self, loaded):
+        self.loaded = loaded
 
     def __len__(self):
         return 99
 
     def __getitem__(self, index):
+        os.write(self.loaded, b'.')
         return np.zeros(200_000, dtype=np.uint8)
 
 
@@ -43,13 +52,13 @@ def fork(function, *arguments):
         return child, file.readline()
 
 
-def wait_in_training(writer, has_prctl):
+def wait_in_training(writer, has_prctl, loaded):
     """Start data workers, read one batch, and wait."""
     if not has_prctl:
         interrupts.ctypes = type('ctypes', (), {'CDLL': lambda name: object()})
     loader = DataLoader(
-        LargeSamples(),
-        num_workers=2,
+        LargeSamples(loaded),
+        num_workers=NUM_WORKERS,
         collate_fn=list,
         worker_init_fn=partial(start_worker, None),
         multiprocessing_context='fork',
@@ -57,28 +66,37 @@ def wait_in_training(writer, has_prctl):
     batches = iter(loader)
     next(batches)
     os.write(writer, f'{" ".join(str(each.pid) for each in active_children())}\n'.encode())
-    time.sleep(SECONDS)
+    signal.pause()
 
 
-def is_running(process):
+def get_state(process):
+    """Return the state of a process, such as R (runs), S (waits) or Z (has ended), or ''."""
     status = Path(f'/proc/{process}/stat')
-    return status.exists() and status.read_text().rpartition(')')[2].split()[0] != 'Z'
+    return status.read_text().rpartition(')')[2].split()[0] if status.exists() else ''
+
+
+def wait_for_states(processes, states):
+    """Wait until each of these processes has one of these states."""
+    end = time.monotonic() + SECONDS
+    while not {*map(get_state, processes)} <= states and time.monotonic() < end:
+        time.sleep(0.01)
+    assert {*map(get_state, processes)} <= states
 
 
 @pytest.mark.parametrize('has_prctl', [True, False])
 def test_no_data_worker_outlives_a_killed_training(has_prctl):
     """The worker ends even if nobody reads its batch. Without prctl, it looks for its parent each second."""
-    training, line = fork(wait_in_training, has_prctl)
+    reader, loaded = os.pipe()
+    training, line = fork(wait_in_training, has_prctl, loaded)
+    os.close(loaded)
     workers = line.split()
-    assert len(workers) == 2
-    assert all(map(is_running, workers))
-    time.sleep(1)  # they load the next batches
-    os.kill(training, signal.SIGKILL)
-    os.waitpid(training, 0)
-    end = time.monotonic() + SECONDS
-    while any(map(is_running, workers)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not any(map(is_running, workers))
+    assert len(workers) == NUM_WORKERS
+    with os.fdopen(reader, 'rb') as file:
+        assert len(file.read(NUM_LOADED)) == NUM_LOADED
+        assert {*map(get_state, workers)} <= {'R', 'S', 'D'}
+        os.kill(training, signal.SIGKILL)
+        os.waitpid(training, 0)
+        wait_for_states(workers, {'', 'Z'})
 
 
 def wait_in_start(writer):
@@ -95,7 +113,7 @@ def wait_in_start(writer):
 def test_a_signal_at_the_start_ends_a_rank_that_runs_no_python_code(number):
     rank, line = fork(wait_in_start)
     assert line == 'started\n'
-    time.sleep(0.5)
+    wait_for_states([rank], {'S'})
     os.kill(rank, number)
     _, status = os.waitpid(rank, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM

@@ -1,7 +1,6 @@
 """Download from URLs: once for all processes on a machine, and atomically."""
 
 import re
-import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -21,11 +20,13 @@ from mmgcvit.files import compute_sha256
 from ..programs import ROOT
 
 PROCESSES = 4
+FORK = get_context('fork')
+TOGETHER = FORK.Barrier(PROCESSES)
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth`` or ``.tar``, after a delay."""
+    """Serve ``file``, a checkpoint of 400 KB, at every path that ends in ``.pth`` or ``.tar``."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     file = tmp_path / 'x.pth'
     asked = []
@@ -34,7 +35,6 @@ def server(tmp_path, monkeypatch):
     class Handler(SimpleHTTPRequestHandler):
         def translate_path(self, path):
             asked.append(path)
-            time.sleep(0.2)
             return str(file if path.endswith(('.pth', '.tar')) else tmp_path / 'missing')
 
         def log_message(self, *_):
@@ -133,11 +133,11 @@ def test_a_download_ends_whatever_the_server_does(behaviour, tmp_path, monkeypat
         server.shutdown()
     reasons = {
         'silent': 'timed out',
-        'slow': 'over 1 MB or 0.5 s',
+        'slow': 'over 1 MB or 0.5 s|timed out',  # on a busy machine it may be silent too
         'endless': 'over 1 MB or 0.5 s',
         'short': '10 of 1000 bytes',
     }
-    assert reasons[behaviour] in str(error.value)
+    assert re.search(reasons[behaviour], str(error.value))
     assert cached(address) == []
 
 
@@ -145,12 +145,16 @@ def read_keys(address):
     return sorted(read_checkpoint(address))
 
 
+def read_keys_together(address):
+    """Begin when all processes do."""
+    TOGETHER.wait()
+    return read_keys(address)
+
+
 def test_one_process_downloads_while_the_others_wait_without_a_collective(server):
-    with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
-        assert (
-            list(pool.map(read_keys, [server.address] * PROCESSES, timeout=60))
-            == [['a']] * PROCESSES
-        )
+    with ProcessPoolExecutor(PROCESSES, FORK) as pool:
+        read = pool.map(read_keys_together, [server.address] * PROCESSES, timeout=60)
+        assert list(read) == [['a']] * PROCESSES
     assert server.asked == ['/x.pth']
 
 

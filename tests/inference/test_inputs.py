@@ -84,7 +84,7 @@ PICTURES = [
     (lambda path: path.write_text('words'), 'png', 'not an image'),
     (partial(RGB.save, format='EPS'), 'png', 'not an image'),
 ]
-if cv2.getVersionMinor() > 11:  # OpenCV 4.11 reads no GIF
+if (cv2.getVersionMajor(), cv2.getVersionMinor()) > (4, 11):  # OpenCV 4.11 reads no GIF
     PICTURES.append((TRANSPARENT, 'gif', ''))
 
 

@@ -308,15 +308,18 @@ def test_an_interrupted_training_ends_without_an_error_about_its_data_workers(tm
 def test_a_process_group_that_gets_a_signal_keeps_its_data_workers(number, tmp_path):
     """They end with their parent process."""
     reader, writer = os.pipe()
+    questions, asker = os.pipe()
     worker = os.fork()
     if worker == 0:
         interrupts.start_worker(None, 0)
         os.write(writer, b'.')
-        time.sleep(60)
+        while True:
+            os.write(writer, os.read(questions, 1))
+    os.close(writer)
     os.read(reader, 1)
     sender = 'import os, sys; os.kill(*map(int, sys.argv[1:]))'
     subprocess.run([sys.executable, '-c', sender, str(worker), str(int(number))], check=True)
-    time.sleep(0.1)
-    assert os.waitpid(worker, os.WNOHANG) == (0, 0)
+    os.write(asker, b'?')
+    assert os.read(reader, 1) == b'?', 'the worker has ended'
     os.kill(worker, signal.SIGTERM)
     assert os.waitpid(worker, 0) == (worker, 0)
