@@ -13,7 +13,13 @@ from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.transforms import OBJECT_TILES, RandomMapTile, RandomTile, skip_unreadable
+from mmgcvit.datasets.transforms import (
+    OBJECT_TILES,
+    RandomMapTile,
+    RandomTile,
+    choose_corner,
+    skip_unreadable,
+)
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
 from mmgcvit.registry import TRANSFORMS
@@ -229,6 +235,47 @@ def test_three_of_four_tiles_show_a_random_class_of_the_map():
 def test_a_tile_of_a_map_that_is_not_loaded_is_rejected():
     with pytest.raises(UserError, match='Move it behind LoadAnnotations'):
         RandomMapTile(20)({'img': np.zeros((30, 30, 3))})
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.integers(1, 40),
+    st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+)
+def test_a_tile_shows_the_pixel_that_it_should(seed, size, side, place):
+    """Also a pixel at an edge of the image."""
+    shown = np.array([int(part * length) for part, length in zip(place, size, strict=True)])
+    np.random.seed(seed)
+    corner = choose_corner(size, side, shown)
+    assert (corner >= 0).all()
+    assert (corner <= np.subtract(size, side).clip(0)).all()
+    assert (corner <= shown).all()
+    assert (shown < corner + side).all()
+
+
+@pytest.mark.parametrize(('left', 'is_ignored'), [(7, 0), (8, 1)])
+def test_an_object_of_which_less_than_30_percent_are_visible_is_ignored(
+    left, is_ignored, monkeypatch
+):
+    """Of a box of 10 px, 3 px are."""
+    monkeypatch.setattr(RandomTile, 'choose_corner', lambda *_: np.array([left, 0]))
+    box = {'bbox': [0, 0, 10, 10], 'bbox_label': 0, 'ignore_flag': 0}
+    image = np.zeros((40, 40, 3), np.uint8)
+    (found,) = RandomTile(20)({'img': image, 'instances': [box]})['instances']
+    assert found['ignore_flag'] == is_ignored
+
+
+def test_three_of_four_tiles_show_an_object():
+    """By chance alone, one tile in a hundred would."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    np.random.seed(0)
+    num_tiles = 2000
+    num_shown = 0
+    for _ in range(num_tiles):
+        box = {'bbox': [100, 60, 102, 62], 'bbox_label': 0, 'ignore_flag': 0}
+        num_shown += bool(RandomTile(20)({'img': image, 'instances': [box]})['instances'])
+    assert num_shown / num_tiles == pytest.approx(OBJECT_TILES, abs=0.05)
 
 
 def find_box(mask):

@@ -4,6 +4,7 @@ orientation within 1 degree.
 
 import codecs
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,18 @@ def test_a_rectangle_has_its_box_centre_and_intensity():
 
 
 @pytest.mark.parametrize(
+    ('bgr', 'expected'), [((255, 0, 0), 29), ((0, 255, 0), 150), ((0, 0, 255), 76)]
+)
+def test_the_intensity_of_a_colour_is_its_luma(bgr, expected):
+    """That of BT.601, of images in BGR order."""
+    mask = np.zeros(SIZE, bool)
+    mask[10:20, 30:70] = True
+    image = np.full((*SIZE, 3), bgr, np.uint8)
+    (found,) = measure_objects('a.png', image, detect(mask))
+    assert found.mean_intensity == expected
+
+
+@pytest.mark.parametrize(
     ('rows', 'columns', 'touches'),
     [
         ((0, 9), (5, 9), True),
@@ -173,11 +186,12 @@ def read_rows(path):
 
 def test_columns_in_a_unit_are_those_in_pixels_times_the_size_of_a_pixel(tmp_path):
     masks = [draw_ellipse((80, 70), (60, 30), 20), np.zeros(SIZE, bool)]
-    objects = measure_objects('=a.png', GREY, detect(*masks))
+    found = replace(detect(*masks), classes=['=cell'])
+    objects = measure_objects('=a.png', GREY, found)
     path = tmp_path / 'objects.csv'
     write_objects(path, objects, with_masks=True, pixel_size=PixelSize(0.65, 'um'))
     (row,) = read_rows(path)  # an empty mask is not an object
-    assert (row['file_name'], row['class'], row['score']) == ("'=a.png", 'cell', '0.5')
+    assert (row['file_name'], row['class'], row['score']) == ("'=a.png", "'=cell", '0.5')
     lengths = [name for name in row if name.endswith('_px')]
     assert len(lengths) == 10
     for name in lengths:

@@ -1,6 +1,7 @@
 """Classes are the folders that a user means, and each class is on both sides of a hold-out."""
 
 from collections import Counter
+from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mmgcvit.datasets.annotations import Box
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.label_maps import PixelLabels
+from mmgcvit.datasets.origins import mark_images
 from mmgcvit.datasets.reading import AnnotatedImage, ReadObject, make_splits
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.datasets.rules.classes import find_missing_classes
@@ -24,7 +26,7 @@ from mmgcvit.datasets.rules.copies import (
 )
 from mmgcvit.datasets.rules.rule import format_findings
 from mmgcvit.errors import UserError
-from mmgcvit.own_data.hold_out import split_validation
+from mmgcvit.own_data.hold_out import describe_held_out, group_images, split_validation
 
 from ..datasets.formats.made import CLASSES, write
 
@@ -358,6 +360,79 @@ def test_the_note_says_why_more_or_less_than_a_fifth_is_held_out(
     (note,) = split_validation(dataset).notes
     assert note.startswith(f'no val split: {num_held_out} of {len(names)} images are held out')
     assert ('not a fifth, because series stay together' in note) == is_explained
+
+
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+def test_frames_with_uncorrected_labels_beside_held_out_ones_are_not_trained(annotation_type):
+    """They look like those of validation. A model has made the labels of every second frame."""
+    images = {f'clip{clip}_{frame}.jpg': {'cat'} for clip in range(10) for frame in range(4)}
+    dataset = make_dataset(annotation_type, images, '/data')
+    train = mark_images(dataset.splits['train'], range(1, 40, 2))
+    divided = split_validation(replace(dataset, splits={'train': train}))
+    clips = {}
+    for split_name, split in divided.splits.items():
+        clips[split_name] = {Path(name).stem.partition('_')[0] for name in split.image_names}
+    assert clips['train'].isdisjoint(clips['val'])
+    num_held_out = len(divided.splits['val'].images)
+    assert divided.splits['val'].num_uncorrected == 0
+    assert len(divided.splits['train'].images) == 40 - 2 * num_held_out
+    notes = '\n'.join(divided.notes)
+    assert f'{num_held_out} of 20 images are held out' in notes
+    assert f'{num_held_out} images with uncorrected labels are left out of training' in notes
+
+
+@pytest.mark.parametrize(('num_frames', 'largest'), [(40, 40), (41, 9)])
+def test_a_series_is_divided_if_it_is_over_two_fifths_of_the_images(num_frames, largest):
+    names = [f'clip_{frame}' for frame in range(num_frames)]
+    names += [spell(photo) for photo in range(100 - num_frames)]
+    assert max(map(len, group_images(dict(enumerate(names))))) == largest
+
+
+def test_held_out_images_are_mixed():
+    """Their names may be in the order of days or places."""
+    names = [f'{spell(number)}.jpg' for number in range(40)]
+    val, _ = hold_out('boxes', {name: {'cat'} for name in names})
+    places = sorted(map(names.index, val))
+    assert len(places) == 8
+    assert places[0] < 10
+    assert places[-1] >= 30
+
+
+@pytest.mark.parametrize(
+    ('number', 'is_explained'), [(14, True), (15, False), (20, False), (25, False), (26, True)]
+)
+def test_another_fraction_than_about_a_fifth_is_explained(number, is_explained):
+    (note,) = describe_held_out(number, num_images=100, num_beside=0)
+    assert ('not a fifth, because' in note) == is_explained
+
+
+def test_the_smallest_series_with_a_class_is_held_out_first():
+    """The example of the module: videos of 60, 25, 10 and 5 frames."""
+    lengths = {'a': 60, 'b': 25, 'c': 10, 'd': 5}
+    names = [f'{video}_{frame}.jpg' for video, length in lengths.items() for frame in range(length)]
+    val, _ = hold_out('boxes', {name: {'cat'} for name in names})
+    assert {f'd_{frame}.jpg' for frame in range(5)} <= val
+    assert not any(name.startswith('b') for name in val)
+    assert 20 <= len(val) < 32
+
+
+def test_rare_classes_are_held_out_before_common_ones():
+    """After the groups d and c for birds and cats, the last birds would be those of a, and so no fish
+    could be held out: b has the only dog.
+    """
+    images = {
+        f'{stem}.rf.{copy}.jpg': found
+        for stem, found, copies in [
+            ('a', {'bird', 'fish'}, 3),
+            ('b', {'fish', 'dog'}, 1),
+            ('c', {'bird', 'cat'}, 2),
+            ('d', {'bird'}, 1),
+            ('e', {'cat'}, 3),
+        ]
+        for copy in range(copies)
+    }
+    val, _ = hold_out('boxes', images)
+    assert {'bird', 'cat', 'fish'} == set().union(*(images[name] for name in val))
 
 
 # What predict (also killed), mistakes and a training write.

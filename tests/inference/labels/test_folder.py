@@ -269,6 +269,20 @@ def test_pictures_are_links_or_where_there_are_none_copies(tmp_path, monkeypatch
     assert photo.read_bytes() == copy.read_bytes()
 
 
+def test_a_link_to_a_picture_becomes_the_picture(tmp_path):
+    """It would lead nowhere in a copy of the folder on another machine."""
+    picture = tmp_path / 'far/a.png'
+    picture.parent.mkdir()
+    cv2.imwrite(str(picture), picture_of(HEIGHT, WIDTH))
+    link = tmp_path / 'a.png'
+    link.symlink_to(picture)
+    labels = LabelFolder(DETECTOR, tmp_path / 'labels')
+    labels.add(str(link), SIZE, ANCHOR)
+    made = tmp_path / 'labels/images/train/a.png'
+    assert not made.is_symlink()
+    assert made.samefile(picture)
+
+
 def test_a_picture_whose_labels_cannot_be_written_is_not_in_the_folder(tmp_path):
     """It would be an image without objects."""
     labels = LabelFolder(DETECTOR, tmp_path / 'labels', 'yolo')
@@ -388,7 +402,9 @@ def test_a_folder_whose_mark_cannot_be_written_stays_empty(tmp_path, monkeypatch
         (['http://x/a.png'], 'http://x/a.png is a URL. Download it'),
         (['a.data'], 'a.data cannot be a picture of a dataset'),
         (['.a.png'], 'does not begin with a dot'),
+        (['@a.png'], 'does not begin with a dot or @'),
         (['a\tb.png'], 'cannot be a picture'),
+        (['a\\b.png'], 'has no backslash'),
         ([os.fsdecode(b'a\xff.png')], 'cannot be a picture'),
     ],
 )
@@ -408,7 +424,9 @@ def test_videos_have_no_labels():
         ('detection', ('Cat', 'cat'), 'coco', 'equal to another one but for case'),
         ('detection', (' cat',), 'voc', 'blanks at an end'),
         ('detection', ('a:b',), 'voc', 'labelmap.txt of Pascal VOC cannot have the classes a:b'),
+        ('detection', ('#a',), 'voc', 'labelmap.txt of Pascal VOC cannot have the classes #a'),
         ('segmentation', [str(index) for index in range(256)], None, 'at most 255'),
+        ('classification', ('\u00e4' * 128, 'y'), None, 'or have over 255 bytes'),
         ('classification', ('cat/dog', '.x', 'y'), None, 'cat/dog, .x cannot be names of folders'),
         ('classification', ('x', 'y'), 'coco', '--labels-format is only for detectors'),
         ('segmentation', ('x', 'y'), 'coco', '--labels-format is only for detectors'),
