@@ -4,9 +4,11 @@ Modules: `tools/installation/release_texts.py`.
 """
 
 import re
+import sys
 
 import pytest
 
+from tools.installation import release_texts
 from tools.installation.release_texts import BEFORE_RELEASE, find_problems
 
 from ..conftest import ROOT
@@ -56,3 +58,13 @@ def test_each_text_from_before_the_release_is_named(clone, name):
 def test_a_tag_of_another_version_is_named(clone):
     (problem,) = find_problems(clone, 'v0.2.0')
     assert 'expected v0.1.0' in problem
+
+
+@pytest.mark.parametrize(('tag', 'code'), [('v0.1.0', 0), ('v9.9.9', 1)])
+def test_the_exit_code_says_whether_something_is_left(tag, code, clone, monkeypatch):
+    """check_release.sh stops there."""
+    monkeypatch.setattr(release_texts, 'ROOT', clone)
+    monkeypatch.setattr(sys, 'argv', ['release_texts.py', tag])
+    with pytest.raises(SystemExit) as ended:
+        release_texts.main()
+    assert ended.value.code == code
