@@ -1,5 +1,6 @@
 """Ranks join over gloo or NCCL with the timeout of the config, and know the errors of a lost rank."""
 
+import signal
 from unittest import mock
 
 import pytest
@@ -74,3 +75,19 @@ def test_a_process_without_a_launcher_joins_nothing(monkeypatch):
 )
 def test_errors_of_a_lost_rank_are_told_from_others(message, expected):
     assert is_lost_rank(RuntimeError(message)) == expected
+
+
+@pytest.mark.parametrize(
+    ('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (None, 130)]
+)
+@pytest.mark.parametrize('backend', ['gloo', 'nccl'])
+def test_an_interrupted_rank_ends_with_the_code_of_its_signal(number, code, backend, monkeypatch):
+    """At once, since threads of the process group may hang."""
+    monkeypatch.setattr(dist, 'is_initialized', lambda: True)
+    monkeypatch.setattr(dist, 'get_backend', lambda: backend)
+    monkeypatch.setattr('logging.shutdown', lambda: None)
+    monkeypatch.setattr('os._exit', mock.Mock(side_effect=SystemExit))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    with pytest.raises(SystemExit), ranks.run_rank('pytorch', 0):
+        raise KeyboardInterrupt(*[number] * (number is not None))
+    ranks.os._exit.assert_called_once_with(code)

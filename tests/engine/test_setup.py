@@ -19,12 +19,12 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import VISBACKENDS
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import errors
 from mmgcvit.config import TRACKERS, enter_scope, read_config
 from mmgcvit.engine import ranks
-from mmgcvit.engine.data import check_data, hash_data_state
+from mmgcvit.engine.data import check_data, find_problems, hash_data_state
 from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
 from mmgcvit.engine.ranks import join_process_group
 from mmgcvit.engine.setup import (
@@ -205,6 +205,14 @@ def test_a_resumed_run_checks_the_data_again_for_another_model_or_dataset(name, 
     assert hash_data_state(cfg, ['train_dataloader']) not in (before, None)
 
 
+def test_mirrored_classes_are_named_before_a_training_only(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmgcvit.engine.data.find_mirroring', lambda cfg: ['mirrored'])
+    cfg = config_with(write_coco(tmp_path))
+    enter_scope(cfg)
+    assert 'mirrored' in find_problems(cfg, ['train_dataloader'])
+    assert find_problems(cfg, ['test_dataloader']) == []
+
+
 # The base batch size, images per process and accumulation steps.
 PLAIN = (16, 2, 1)
 SUM = (512, 64, 2)
@@ -293,8 +301,12 @@ def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
     cfg = make_config(tmp_path, EPOCHS)
     cfg.env_cfg = {'linear_kernel': 'onednn'}
     cfg.log_level = 'INFO'
-    with open_runner(cfg, None, progress=False) as runner:
+    with (
+        mock.patch('mmgcvit.engine.setup.speed_up') as faster,
+        open_runner(cfg, None, progress=False) as runner,
+    ):
         log = Path(runner.log_dir, f'{runner.timestamp}.log')
+    assert faster.call_args.args == (runner.model, 'onednn')
     line = 'Linear layers are computed by onednn (processor: '
     chooses = torch.backends.mkl.is_available() and not torch.cuda.is_available()
     assert (line in log.read_text()) == chooses
@@ -307,6 +319,24 @@ def test_a_batch_norm_that_gets_one_value_is_explained():
     norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
     with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():
         norm(torch.rand(1, 3, 2, 2))
+
+
+class DamagedImages(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UserError('a.jpg is damaged. Remove it')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_error_of_a_data_worker_is_the_sentence_that_it_raised(workers):
+    loader = DataLoader(DamagedImages(), num_workers=workers)
+    with (
+        pytest.raises(UserError, match=r'^a\.jpg is damaged\. Remove it$'),
+        explain_loader_errors(),
+    ):
+        next(iter(loader))
 
 
 @pytest.mark.parametrize('load', [lambda batch: time.sleep(2), lambda batch: os._exit(9)])

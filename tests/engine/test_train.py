@@ -1,0 +1,86 @@
+"""A training checks the data of both loaders, and its runner gets the hooks and the lines that it
+needs.
+"""
+
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from mmengine.config import Config
+
+from mmgcvit.engine import train as engine
+from mmgcvit.runs import NUM_UNCORRECTED, STARTED_WITH
+
+HOOKS = ['LoaderCheckHook', 'SignalHook', 'StartHook', 'SummaryHook']
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Replace the steps of a training by mocks. Return them by name."""
+    names = ('check_settings', 'skip_unreadable', 'choose_checkpoint', 'check_data')
+    steps = {name: mock.Mock(return_value=None) for name in (*names, 'run_until_signal')}
+    for name, step in steps.items():
+        monkeypatch.setattr(engine, name, step)
+
+    @contextmanager
+    def open_runner(*_):
+        yield steps['run_until_signal'].runner
+
+    monkeypatch.setattr(engine, 'open_runner', open_runner)
+    return steps
+
+
+@pytest.mark.parametrize(('patience', 'num_uncorrected'), [(None, 0), (3, 2)])
+def test_a_training_is_checked_and_prepared(patience, num_uncorrected, steps):
+    started_with = {NUM_UNCORRECTED: num_uncorrected}
+    cfg = Config({'data_checks': {'unreadable_images': 7}, STARTED_WITH: started_with})
+    engine.train(cfg, patience=patience, overwrite=True)
+    runner = steps['run_until_signal'].runner
+    assert steps['run_until_signal'].call_args.args == (runner,)
+    assert steps['check_data'].call_args.args[1] == ['train_dataloader', 'val_dataloader']
+    assert steps['skip_unreadable'].call_args.args[1] == 7
+    chosen = steps['choose_checkpoint'].call_args.kwargs
+    assert chosen == {'resume': None, 'overwrite': True}
+    hooks = [type(call.args[0]).__name__ for call in runner.register_hook.call_args_list]
+    assert hooks == HOOKS + ['PatienceHook'] * bool(patience)
+    said = [call.args[0] for call in runner.logger.info.call_args_list]
+    assert len(said) == bool(num_uncorrected)
+    assert not said or '2 training images with labels that a model made' in said[0]
+
+
+@pytest.mark.parametrize('is_resumed', [True, False])
+def test_a_checkpoint_is_resumed_or_started_from(is_resumed, steps, monkeypatch):
+    checkpoint = mock.Mock(source='x.pth', is_resumed=is_resumed)
+    steps['choose_checkpoint'].return_value = checkpoint
+    monkeypatch.setattr(engine, 'prepare_start', prepared := mock.Mock())
+    engine.train(Config({'resume': not is_resumed}))
+    runner, cfg, given = prepared.call_args.args
+    assert given is checkpoint
+    assert (cfg.resume, cfg.load_from) == (is_resumed, 'x.pth')
+
+
+@pytest.mark.parametrize(('steps_now', 'is_warned'), [(1, False), (2, True)])
+def test_the_lr_is_for_the_batches_of_the_configs_file(steps_now, is_warned, steps, tmp_path):
+    """Also if nobody passes the config without options on."""
+    file = tmp_path / 'config.py'
+    file.write_text(
+        'auto_scale_lr = dict(base_batch_size=2)\ntrain_dataloader = dict(batch_size=2)\n'
+        'optim_wrapper = dict(accumulative_counts=1)\n'
+    )
+    cfg = Config.fromfile(file)
+    cfg.optim_wrapper.accumulative_counts = steps_now
+    engine.train(cfg)
+    runner = steps['run_until_signal'].runner
+    assert runner.logger.warning.called == is_warned
+
+
+@pytest.mark.parametrize('checkpoint_has_classes', [True, False])
+def test_classes_of_the_checkpoint_and_of_the_images_are_matched(checkpoint_has_classes):
+    dataset = {'type': 'mmdet.CocoDataset', 'metainfo': {'classes': ('cat', 'dog')}}
+    cfg = Config({'train_dataloader': {'dataset': dataset}})
+    meta = {'dataset_meta': {'classes': ['dog', 'cow']}} if checkpoint_has_classes else {}
+    match = engine.find_class_match(cfg, mock.Mock(content={'meta': meta}))
+    if checkpoint_has_classes:
+        assert (match.checkpoint, match.model) == (('dog', 'cow'), ('cat', 'dog'))
+    else:
+        assert match is None
