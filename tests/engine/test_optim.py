@@ -5,11 +5,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmdet.registry import OPTIM_WRAPPERS
-from mmengine.optim import AmpOptimWrapper, OptimWrapper, build_optim_wrapper
+from mmengine.optim import (
+    AmpOptimWrapper,
+    DefaultOptimWrapperConstructor,
+    OptimWrapper,
+    build_optim_wrapper,
+)
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmgcvit.engine import optim
 from mmgcvit.engine.optim import GroupedParamsOptimWrapperConstructor, can_be_fused
 from mmgcvit.errors import UserError
 
@@ -84,6 +90,24 @@ def test_only_adam_and_adamw_on_cuda_can_be_fused(optimizer, dtype, is_cuda, exp
     weight = SimpleNamespace(is_cuda=is_cuda, dtype=dtype)
     model = SimpleNamespace(parameters=lambda: [weight])
     assert can_be_fused({'type': optimizer}, model) == expected
+
+
+def test_one_weight_on_the_cpu_forbids_the_fused_kernel():
+    weights = [SimpleNamespace(is_cuda=is_cuda, dtype=torch.float32) for is_cuda in (True, False)]
+    model = SimpleNamespace(parameters=lambda: weights)
+    assert not can_be_fused({'type': 'AdamW'}, model)
+
+
+@pytest.mark.parametrize(
+    'given', [{}, {'fused': False}, {'foreach': True}, {'differentiable': True}]
+)
+def test_a_kernel_that_the_config_names_is_kept(given, monkeypatch):
+    monkeypatch.setattr(optim, 'can_be_fused', lambda *_: True)
+    monkeypatch.setattr(DefaultOptimWrapperConstructor, '__call__', lambda *_: None)
+    optimizer = {'type': 'AdamW', 'lr': 1.0, **given}
+    constructor = GroupedParamsOptimWrapperConstructor({'optimizer': optimizer})
+    constructor(nn.Linear(1, 1))
+    assert constructor.optimizer_cfg.get('fused') == (given.get('fused') if given else True)
 
 
 @pytest.mark.parametrize(

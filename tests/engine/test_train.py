@@ -54,7 +54,7 @@ def test_a_checkpoint_is_resumed_or_started_from(is_resumed, steps, monkeypatch)
     steps['choose_checkpoint'].return_value = checkpoint
     monkeypatch.setattr(engine, 'prepare_start', prepared := mock.Mock())
     engine.train(Config({'resume': not is_resumed}))
-    runner, cfg, given = prepared.call_args.args
+    _, cfg, given = prepared.call_args.args
     assert given is checkpoint
     assert (cfg.resume, cfg.load_from) == (is_resumed, 'x.pth')
 

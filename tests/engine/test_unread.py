@@ -1,10 +1,12 @@
 """Settings that nothing reads are errors before a run starts, with the name that was meant."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmseg.evaluation import IoUMetric
 
 from mmgcvit.config import override_settings, read_config
-from mmgcvit.engine.unread import check_settings, list_scores
+from mmgcvit.engine.unread import IOU_SCORES, check_settings, list_scores
 from mmgcvit.errors import UserError
 
 from ..configs.models import ENTRIES, read
@@ -106,9 +108,25 @@ def test_the_loss_of_validation_images_is_a_score():
         {'type': 'MyMetric'},
         {'type': 'CocoMetric', 'metric': 'proposal_fast'},
         {'type': 'CocoMetric', 'metric': 3},  # its own check rejects it
+        {'type': 'CocoMetric', 'classwise': True},  # a score for each class
+        {'type': 'Accuracy', 'thrs': [0.1, 0.5]},  # a score for each threshold
     ],
 )
 def test_scores_of_unknown_metrics_are_not_checked(metric):
     hook = {'checkpoint': {'save_best': 'anything'}}
     check_settings(Config({'val_evaluator': metric, 'val_dataloader': {}, 'default_hooks': hook}))
     assert list_scores(Config({'val_evaluator': metric})) is None
+
+
+def test_scores_without_validation_images_are_not_checked():
+    """A config that trains only may name any."""
+    hook = {'checkpoint': {'save_best': 'anything'}}
+    check_settings(Config({'val_evaluator': {'type': 'CocoMetric'}, 'default_hooks': hook}))
+
+
+@pytest.mark.parametrize('kind', IOU_SCORES)
+def test_the_scores_of_segmentors_are_mmsegs(kind):
+    areas = [torch.ones(2)] * 4
+    found = IoUMetric.total_area_to_metrics(*areas, metrics=[kind])
+    expected = ['aAcc', *(f'm{name}' for name in found if name != 'aAcc')]
+    assert sorted(IOU_SCORES[kind]) == sorted(expected)
