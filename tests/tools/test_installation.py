@@ -3,6 +3,7 @@ explains failures.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -98,6 +99,29 @@ def test_an_extra_resolves_to_the_pinned_openmmlab_packages(distribution, extra,
         major_and_minor = Version(resolved[name]).release[:2]
         assert major_and_minor == Version(specifier.removeprefix('==')).release[:2], name
     assert Version(resolved['torch']) >= Version('2.1')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('python', ['3.10', '3.14'])
+@pytest.mark.parametrize(
+    'system', ['x86_64-manylinux_2_28', 'aarch64-manylinux_2_28', 'aarch64-apple-darwin']
+)
+def test_no_locked_package_needs_a_compiler(system, python, tmp_path):
+    """All have wheels, but for the forks and grad-cam, which are Python alone."""
+    pytest.importorskip('uv')
+    if run([sys.executable, '-m', 'pip', 'download', '-d', tmp_path, 'packaging']).returncode:
+        pytest.skip('there is no package index')
+    sources = [name for name in read_versions(MAINTAINED.lock) if name.startswith('onedl-')]
+    options = ['--dry-run', '--no-deps', '--target', tmp_path, '--only-binary', ':all:']
+    options += ['--python', sys.executable, '--python-version', python, '--python-platform', system]
+    for name in [*sources, 'grad-cam']:
+        options += ['--no-binary', name]
+    environment = {**os.environ, 'MACOSX_DEPLOYMENT_TARGET': '14.0'}
+    locked = ['--require-hashes', '--requirement', MAINTAINED.lock]
+    for packages in (locked, ['--constraint', MAINTAINED.pins, 'torch', 'torchvision']):
+        command = [sys.executable, '-m', 'uv', 'pip', 'install', *options, *packages]
+        ended = run(command, environment)
+        assert ended.returncode == 0, ended.stderr
 
 
 def test_unsupported_python_and_full_disk_are_rejected(monkeypatch, tmp_path):
