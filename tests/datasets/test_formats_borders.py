@@ -8,7 +8,9 @@ import json
 import numpy as np
 import pytest
 
+from mmgcvit.datasets.annotations import are_numbers
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats.yolo import have_keypoints, may_be_pose
 from mmgcvit.errors import UserError
 
 from ..coco import make_annotation, make_content, make_image
@@ -181,3 +183,102 @@ def test_masks_are_trained_if_more_than_nine_of_ten_objects_have_one(
     content = make_content([make_image(1, 'a.png', SIDE, SIDE)], annotations, {'cat': 1})
     write(tmp_path / 'annotations/instances_train.json', json.dumps(content))
     assert read_folder(tmp_path).annotation_types[0] == annotation_type
+
+
+@pytest.mark.parametrize(
+    ('corners', 'size', 'expected'),
+    [
+        ((2, 3, 20, 30), (60, 40), [1, 2, 19, 28]),
+        ((5, 5, 5, 5), (60, 40), [4, 4, 1, 1]),  # a pixel
+        ((5, 0, 20, 30), (60, 40), [5, 0, 15, 30]),  # counted from 0, by its top edge
+        ((5.5, 3, 20.5, 30), (60, 40), [5.5, 3, 15, 27]),  # fractions are counted from 0
+        ((2, 3, 20, 30), (60, 0), [1, 2, 19, 28]),  # the size is that of the image
+    ],
+)
+def test_a_box_of_voc_is_that_in_pixels(corners, size, expected, tmp_path):
+    write(tmp_path / 'a.png', np.zeros((40, 60, 3), np.uint8))
+    names = ('xmin', 'ymin', 'xmax', 'ymax')
+    box = ''.join(f'<{key}>{value}</{key}>' for key, value in zip(names, corners, strict=True))
+    sides = f'<size><width>{size[0]}</width><height>{size[1]}</height></size>'
+    text = f'{sides}<object><name>cat</name><bndbox>{box}</bndbox></object>'
+    write(tmp_path / 'a.xml', f'<annotation>{text}</annotation>')
+    (image,) = read_folder(tmp_path).splits['train'].images
+    assert image.size == (60, 40)
+    assert [each.box.values for each in image.objects] == [expected]
+
+
+@pytest.mark.parametrize(
+    ('more', 'expected'),
+    [
+        ({'attributes': {'rotation': 90.0}}, [9, 0, 10, 19]),  # cut to the image
+        ({'attributes': {'rotation': 360.0}}, [4, 4, 20, 10]),
+        (
+            {'attributes': {'rotation': 90.0}, 'segmentation': [[4, 4, 24, 4, 24, 14]]},
+            [4, 4, 20, 10],  # of the mask
+        ),
+        ({'attributes': {'rotation': 90.0}, 'segmentation': [[]]}, [4, 4, 20, 10]),
+    ],
+)
+def test_a_box_that_cvat_has_rotated_is_the_one_that_encloses_it(more, expected, tmp_path):
+    write_picture(tmp_path / 'train/a.png', 1)
+    one = make_annotation(1, 1, 1, [4, 4, 20, 10], **more)
+    content = make_content([make_image(1, 'a.png', SIDE, SIDE)], [one], {'cat': 1})
+    write(tmp_path / 'annotations/instances_train.json', json.dumps(content))
+    dataset = read_folder(tmp_path, 'detect')
+    assert [each.box.values for each in dataset.splits['train'].objects] == [expected]
+    assert any('rotated' in note for note in dataset.notes) == (expected != [4, 4, 20, 10])
+
+
+def test_a_json_file_with_one_of_cocos_lists_is_none_of_coco(tmp_path):
+    for number, name in enumerate(('cat/a', 'dog/b')):
+        write_picture(tmp_path / f'{name}.png', number)
+    write(tmp_path / 'notes.json', '{"images": 2}')
+    assert read_folder(tmp_path).format == 'class folders'
+
+
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [([1e9, -1e9], True), ([1.1e9], False), ([-1.1e9], False), ([1, float('nan'), 2], False)],
+)
+def test_coordinates_are_finite_and_not_far_outside_of_any_image(values, expected):
+    assert are_numbers(values) == expected
+
+
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        ([0.5, 0.5, 0.4, 0.4, 0.5, 0.5, 0], True),  # a keypoint that is not labelled
+        ([0.5, 0.5, 0.4, 0.4, 0.5, 0.5, 2], True),
+        ([0.5, 0.5, 0.4, 0.4, 0.5, 0.5, 0.3], False),
+        ([0.5, 0.5, 0.4, 0.4, 0.9, 0.5, 1], False),  # outside of the box
+    ],
+)
+def test_keypoints_lie_in_their_box_and_are_visible_or_not(values, expected):
+    assert have_keypoints(values) == expected
+
+
+@pytest.mark.parametrize(('centre', 'expected'), [(50, True), (90, False)])
+def test_a_pose_is_a_box_in_its_image(centre, expected):
+    points = [centre, centre, 40, 40, centre, centre, centre + 5, centre + 5]
+    assert may_be_pose(points, (100, 100)) == expected
+
+
+def test_one_number_is_that_of_objects_if_it_has_one_region_in_half_of_the_maps(tmp_path):
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    labels[4:14, 4:14] = 1
+    for number in range(2):
+        write_picture(tmp_path / f'images/{number}.png', number)
+        write(tmp_path / f'masks/{number}.png', labels)
+        labels[24:34, 24:34] = 1
+    assert len(read_folder(tmp_path, 'segment').splits['train'].objects) == 2
+
+
+def test_validation_images_without_maps_are_not_dropped_silently(tmp_path):
+    for number, split in enumerate(('train', 'train', 'val')):
+        write_picture(tmp_path / f'images/{split}/{number}.png', number)
+        if split == 'train':
+            labels = np.resize(np.array([0, 1], np.uint8), (SIDE, SIDE))
+            write(tmp_path / f'masks/{split}/{number}.png', labels)
+    write(tmp_path / 'classes.txt', 'sky\ncat')
+    with pytest.raises(UserError, match='No image of val can be used'):
+        read_folder(tmp_path, 'semantic')

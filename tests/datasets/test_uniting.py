@@ -323,8 +323,11 @@ def test_labels_of_a_classifier_that_saw_one_class_are_read_beside_other_images(
     with pytest.raises(UserError, match=r'has only the class cat\. A classifier needs two or more'):
         read_folder(folder, pseudo_labels=True)
     write_classes(tmp_path / 'own', ['elm', 'fir'], ['cat', 'dog'], 300)
-    dataset = read_folders([folder, tmp_path / 'own'], pseudo_labels=True)
-    assert dataset.splits['train'].count_classes() == {'cat': 3, 'dog': 2}
+    folders = [folder, tmp_path / 'own']
+    for order in (folders, folders[::-1]):
+        dataset = read_folders(order, pseudo_labels=True)
+        assert dataset.splits['train'].count_classes() == {'cat': 3, 'dog': 2}
+        assert len(dataset.models) == 1
 
 
 def test_classes_without_names_cannot_be_united(tmp_path):
