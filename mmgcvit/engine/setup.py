@@ -1,6 +1,7 @@
 """Prepare a training or test: machine, config and runner."""
 
 import socket
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -122,7 +123,10 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         explain_loader_errors(),
     ):
         del checkpoint  # mmengine frees its content after loading
-        runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
+        with warnings.catch_warnings():
+            # mmseg's hook, which only draws for --show-dir, warns of it in each training.
+            warnings.filterwarnings('ignore', 'The draw is False')
+            runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         speed_up_model(runner)
         runner.register_hook(CudnnBenchmarkHook())
         runner.register_hook(EncodeMasksHook())

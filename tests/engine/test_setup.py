@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import VISBACKENDS
+from mmseg.engine import SegVisualizationHook
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -281,6 +282,14 @@ def test_a_config_is_formatted_once_for_all_checkpoints(tmp_path):
     assert formatted.call_count == 1
     saved = read_last_state(tmp_path, ['meta'])['meta']
     assert (saved['iter'], saved['cfg']) == (12, Config.pretty_text.fget(runner.cfg))
+
+
+def test_a_training_is_not_warned_of_the_hook_that_draws_for_show_dir(tmp_path, recwarn):
+    cfg = make_config(tmp_path, EPOCHS)
+    cfg.default_hooks.visualization = {'type': SegVisualizationHook}
+    with open_runner(cfg, None, progress=False) as runner:
+        assert any(isinstance(hook, SegVisualizationHook) for hook in runner.hooks)
+    assert not [each for each in recwarn if 'draw' in str(each.message)]
 
 
 def test_loaders_with_workers_have_a_timeout_if_the_config_sets_none(tmp_path):
