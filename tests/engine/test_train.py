@@ -9,7 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.engine import train as engine
-from mmgcvit.runs import NUM_UNCORRECTED, STARTED_WITH
+from mmgcvit.engine.train import follow_interrupt, read_interrupt
+from mmgcvit.runs import INTERRUPTED_FILE, NUM_UNCORRECTED, STARTED_WITH
 
 HOOKS = ['LoaderCheckHook', 'SignalHook', 'StartHook', 'SummaryHook']
 
@@ -84,3 +85,38 @@ def test_classes_of_the_checkpoint_and_of_the_images_are_matched(checkpoint_has_
         assert (match.checkpoint, match.model) == (('dog', 'cow'), ('cat', 'dog'))
     else:
         assert match is None
+
+
+@pytest.mark.parametrize('num_ranks', [1, 2])
+def test_an_interrupted_training_ends_its_own_data_workers_and_notes_the_signal(
+    num_ranks, tmp_path, monkeypatch
+):
+    """Other child processes go on. Ranks of other machines read the note."""
+    other, worker = mock.Mock(), mock.Mock()
+    children = mock.Mock(side_effect=[[other], [other, worker]])
+    monkeypatch.setattr(engine, 'active_children', children)
+    monkeypatch.setattr(engine, 'get_world_size', lambda: num_ranks)
+    runner = mock.Mock(log_dir=str(tmp_path), iter=7, hooks=[mock.Mock(last_ckpt='x.pth')])
+    runner.train.side_effect = KeyboardInterrupt(15)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_until_signal(runner)
+    assert (worker.kill.called, worker.join.called, other.kill.called) == (True, True, False)
+    said = runner.logger.warning.call_args.args[0]
+    assert said.startswith('interrupted after iteration 7; checkpoint: x.pth\n')
+    assert read_interrupt(tmp_path / INTERRUPTED_FILE) == (15 if num_ranks > 1 else None)
+
+
+@pytest.mark.parametrize(
+    ('error', 'note', 'expected'),
+    [
+        ('Connection closed by peer', '15', KeyboardInterrupt),
+        ('Connection closed by peer', None, RuntimeError),
+        ('out of memory', '15', RuntimeError),
+    ],
+)
+def test_a_rank_that_loses_an_interrupted_one_is_interrupted_too(error, note, expected, tmp_path):
+    if note:
+        (tmp_path / INTERRUPTED_FILE).write_text(note)
+    with pytest.raises(expected) as raised, follow_interrupt(tmp_path / INTERRUPTED_FILE):
+        raise RuntimeError(error)
+    assert raised.value.args == ((15,) if expected is KeyboardInterrupt else (error,))
