@@ -96,7 +96,7 @@ def read_runtime_info(file, work_dir=None, **entries):
     return hub['runtime_info']
 
 
-@pytest.mark.parametrize('name', ['best_ckpt', 'best_ckpt_coco/bbox_mAP'])
+@pytest.mark.parametrize('name', ['best_ckpt', 'best_ckpt_coco/bbox_mAP', 'last_ckpt'])
 def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, file):
     run = file.parent / 'run'
     own = str(run / 'best_coco_bbox_mAP_epoch_3.pth')
