@@ -17,8 +17,9 @@ fi
 tools=$(cd "$(dirname "$0")" && pwd)
 python=$("$tools/launch.sh" python)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" PYTHON=$python
-folder=$(realpath -m "${SMOKE_DIR:-work_dirs/smoke}/$(basename "$1" .py)")
+folder=${SMOKE_DIR:-work_dirs/smoke}/$(basename "$1" .py)
 mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 rm -rf "$folder/run"
 read -r amp default <<< "$("$python" -c 'import torch; print("--amp 1" if torch.cuda.is_available() else "\"\" 8")')"
 [ "$amp" = --amp ] || amp=
