@@ -27,12 +27,8 @@ for name in ('etc/ssl/certs', 'var/cache/apt/archives'):
 """,
     'dpkg-deb': '',
     'git': 'os.execvp("tar", ["tar", "-c", "-T", "/dev/null"])',
-    'mountpoint': """
-assert not Path(words[-1]).is_symlink()
-sys.exit(not mounted.is_file() or words[-1] not in mounted.read_text().split())
-""",
-    'mount': 'mounted.open("a").write(words[-1] + "\\n")',
-    'umount': 'mounted.write_text(mounted.read_text().replace(words[-1] + "\\n", ""))',
+    'unshare': 'os.execvp("bash", ["bash", *words[1:]])',
+    'mount': 'assert not Path(words[-1]).is_symlink()',
     'uv': '',
     'chroot': """
 code = words[-1] if '-c' in words[:-1] else ''
@@ -54,7 +50,6 @@ PROGRAM = """#!{python}
 import os, sys
 from pathlib import Path
 folder, words = Path(__file__).parent.parent, sys.argv[1:]
-mounted = folder / 'mounted.txt'
 with (folder / 'calls.txt').open('a') as file:
     file.write(' '.join([Path(__file__).name, *words]).replace('\\n', ' ') + '\\n')
 {body}
@@ -124,14 +119,27 @@ def test_missing_and_unknown_words_are_refused_before_anything_is_done(
         ),
     ],
 )
-def test_a_row_of_the_table_is_printed_and_nothing_stays_mounted(words, row, try_system, tmp_path):
-    """debootstrap leaves a link to /proc, which is no mount of the folder."""
+def test_a_row_of_the_table_is_printed_and_no_mount_is_seen_outside(
+    words, row, try_system, tmp_path
+):
+    """debootstrap leaves a link to /proc, which is no mount of the folder. An emulated processor has
+    a /proc/cpuinfo of its own.
+    """
     ended = try_system(*words)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == row
     assert len(row.split(' | ')) == len(read_header())
-    assert (tmp_path / 'mounted.txt').read_text() == ''
     (folder,) = (tmp_path / 'systems').glob('*-*-*/')
+    calls = (tmp_path / 'calls.txt').read_text().splitlines()
+    mounts = [index for index, call in enumerate(calls) if call.startswith('mount ')]
+    own_mounts = next(index for index, call in enumerate(calls) if call.startswith('unshare '))
+    assert calls[own_mounts].startswith('unshare --mount /')
+    assert own_mounts < min(mounts)
+    is_emulated = words[1] == 'arm64'
+    assert calls[mounts[-1]].endswith('/proc/cpuinfo') == is_emulated
+    cpuinfo = folder.with_name(f'{folder.name}.cpuinfo')
+    assert cpuinfo.is_file() == is_emulated
+    assert not is_emulated or cpuinfo.read_text().count('CPU implementer\t: 0x41\n') == 2
     assert (folder / 'proc').is_dir()
     assert not (folder / 'proc').is_symlink()
 

@@ -12,11 +12,13 @@
 # torchvision==0.24.1", which is installed first, and which PACKAGES=pins keeps; QEMU_CPU, the emulated
 # processor (neoverse-n1).
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+script=$(realpath "$0")
+cd "$(dirname "$script")/../.."
 if [ $# -lt 3 ]; then
-	sed -n '2,14s/^# \?//p' "$0" >&2
+	sed -n '2,14s/^# \?//p' "$script" >&2
 	exit 2
 fi
+arguments=("$@")
 suite=$1 architecture=$2 packages=$3
 shift 3
 own=$(dpkg --print-architecture)
@@ -41,6 +43,17 @@ inside() { # run a command in the clone of the folder
 		chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
 		PIP_CERT=$certificates PIP_ROOT_USER_ACTION=ignore OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
 		QEMU_CPU="${QEMU_CPU:-neoverse-n1}" sh -c 'cd /root/mmgcvit && exec "$@"' sh "$@"
+}
+
+show_processor() { # qemu 7.2 shows this machine's /proc/cpuinfo, with which torch crashes
+	local number
+	for number in 0 1; do
+		printf '%s\t: %s\n' processor $number BogoMIPS 50.00 Features "fp asimd evtstrm aes pmull sha1 \
+sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp" 'CPU implementer' 0x41 \
+			'CPU architecture' 8 'CPU variant' 0x3 'CPU part' 0xd0c 'CPU revision' 1
+		echo
+	done > "$root.cpuinfo"
+	mount --bind "$root.cpuinfo" "$root/proc/cpuinfo"
 }
 
 create_folder() {
@@ -95,26 +108,23 @@ install_from_outside() { # what make install would, by this machine's uv
 	touch "$clone/.venv/installed"
 }
 
+# What is mounted below is this script's alone, and goes with it.
+if [ -z "${OWN_MOUNTS:-}" ]; then
+	OWN_MOUNTS=1 exec unshare --mount "$script" "${arguments[@]}"
+fi
 [ -e "$root/created" ] || create_folder
 # The network of this machine, also behind a proxy with its own certificates
 cp /etc/resolv.conf /etc/hosts "$root/etc"
 cp "$certificates" "$root/etc/ssl/certs"
 mounted=(proc sys dev dev/pts dev/shm)
-# debootstrap may leave a link to /proc, and unmounting it would unmount that of this machine.
+# debootstrap may leave a link to /proc.
 for folder in "${mounted[@]}"; do
 	if [ -L "$root/$folder" ]; then
 		rm "$root/$folder" && mkdir "$root/$folder"
 	fi
+	mount --bind "/$folder" "$root/$folder"
 done
-unmount() {
-	for ((i = ${#mounted[@]} - 1; i >= 0; i--)); do
-		! mountpoint -q "$root/${mounted[i]}" || umount --lazy "$root/${mounted[i]}"
-	done
-}
-trap unmount EXIT
-for folder in "${mounted[@]}"; do
-	mountpoint -q "$root/$folder" || mount --bind "/$folder" "$root/$folder"
-done
+if [ "$architecture" = arm64 ] && [ -n "$emulated" ]; then show_processor; fi
 
 mkdir -p "$clone"
 git archive HEAD | tar -x -C "$clone"
