@@ -352,6 +352,6 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
 
 def explain_skipped(path: str, error: Exception) -> str:
     """Return which picture or video is skipped, and why: one of :data:`PICTURE_ERRORS`."""
-    if isinstance(error, UserError) and path in str(error):
-        return str(error)
-    return f'{path}: {get_first_line(error)}'
+    if not isinstance(error, UserError):
+        return f'{path}: {get_first_line(error)}'
+    return str(error) if path in str(error) else f'{path}: {error}'

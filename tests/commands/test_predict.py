@@ -188,7 +188,8 @@ def test_a_video_that_a_full_disk_cuts_off_is_named(predict, photos, monkeypatch
     monkeypatch.setattr(sv.VideoSink, 'write_frame', lambda *_: None)
     code, printed = predict(photos / 'film.avi')
     assert code == 1
-    assert 'skipped: predictions/vis/film.mp4 is incomplete. The disk may be full' in printed
+    message = 'film.avi: predictions/vis/film.mp4 is incomplete. The disk may be full'
+    assert message in printed
 
 
 def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
