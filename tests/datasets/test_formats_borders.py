@@ -145,7 +145,7 @@ def write_maps(root, maps, names):
     ('maps', 'num_classes', 'expected'),
     [
         ([[0, 255], [0]], 2, 'read as 1'),  # 255 is the second class
-        ([[0, 1], [0, 1, 255]], 2, ''),  # beside 1, it is no class
+        ([[0, 1], [0, 1, 255]], 2, ''),  # with a class 1, 255 is not a class
         ([[0, 1, 2], [0, 2, 255]], 3, ''),
         ([[0, 1, 255], [0, 255]], 2, ''),
         ([[0, 255], [0, 1]], 2, 'has 255 and no 1'),

@@ -122,7 +122,7 @@ def test_missing_and_unknown_words_are_refused_before_anything_is_done(
 def test_a_row_of_the_table_is_printed_and_no_mount_is_seen_outside(
     words, row, try_system, tmp_path
 ):
-    """debootstrap leaves a link to /proc, which is no mount of the folder. An emulated processor has
+    """debootstrap leaves a link to /proc, which is not a mount. An emulated processor has
     a /proc/cpuinfo of its own.
     """
     ended = try_system(*words)

@@ -116,9 +116,8 @@ fi
 # The network of this machine, also behind a proxy with its own certificates
 cp /etc/resolv.conf /etc/hosts "$root/etc"
 cp "$certificates" "$root/etc/ssl/certs"
-mounted=(proc sys dev dev/pts dev/shm)
-# debootstrap may leave a link to /proc.
-for folder in "${mounted[@]}"; do
+for folder in proc sys dev dev/pts dev/shm; do
+	# debootstrap may leave a link to /proc.
 	if [ -L "$root/$folder" ]; then
 		rm "$root/$folder" && mkdir "$root/$folder"
 	fi
