@@ -172,7 +172,7 @@ def test_255_is_the_second_of_two_classes_only_where_nothing_else_can_be(
 def test_masks_are_trained_if_more_than_nine_of_ten_objects_have_one(
     num_masks, annotation_type, tmp_path
 ):
-    """Of 20 objects."""
+    """The image has 20 objects, ``num_masks`` of them with a mask."""
     write_picture(tmp_path / 'train/a.png', 1)
     annotations = []
     for number in range(20):

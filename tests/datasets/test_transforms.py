@@ -258,7 +258,7 @@ def test_a_tile_shows_the_pixel_that_it_should(seed, size, side, place):
 def test_an_object_of_which_less_than_30_percent_are_visible_is_ignored(
     left, is_ignored, monkeypatch
 ):
-    """Of a box of 10 px, 3 px are."""
+    """A tile shows 3 of the 10 px of a box, then 2."""
     monkeypatch.setattr(RandomTile, 'choose_corner', lambda *_: np.array([left, 0]))
     box = {'bbox': [0, 0, 10, 10], 'bbox_label': 0, 'ignore_flag': 0}
     image = np.zeros((40, 40, 3), np.uint8)

@@ -46,7 +46,7 @@ def test_a_threshold_must_do_no_harm_on_images_left_out_and_on_all(harmless, mon
 
 @pytest.mark.parametrize(('num_found', 'is_chosen'), [(5, False), (6, True)])
 def test_no_threshold_is_chosen_below_an_f1_of_a_tenth(num_found, is_chosen):
-    """Of 100 objects, 5 found are an F1 of 0.095, and 6 of 0.113."""
+    """With 100 objects, F1 is 0.095 if 5 are found, and 0.113 if 6 are."""
     found = [make_image(right=[0.9]) for _ in range(num_found)]
     missed = [make_image() for _ in range(100 - num_found)]
     chosen = choose_thresholds(make_curves([found + missed]), NAMES[:1])
