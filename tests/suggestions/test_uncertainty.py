@@ -1,5 +1,6 @@
 """How uncertain a model is about a picture: near the thresholds, and unlike under a mirror."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,6 +52,17 @@ def detect(*objects):
 )
 def test_nearness_is_that_of_the_object_nearest_to_the_threshold_of_its_class(objects, expected):
     assert DetectionMeter(DETECTOR).measure_nearness(detect(*objects)) == pytest.approx(expected)
+
+
+def test_objects_below_the_threshold_are_measured_too(models, picture):
+    """Those of a score under 0.05 are not: a detector returns them anyway."""
+    everything = models['detection'](picture).scores
+    lowest = float(np.median(everything))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmgcvit.suggestions.uncertainty.MIN_SCORE', lowest)
+        model = replace(models['detection'], score_thr=0.99, class_score_thr={'0': 0.99})
+        found = DetectionMeter(model).find(picture).scores
+    np.testing.assert_allclose(found, everything[everything >= np.float32(lowest)], atol=1e-4)
 
 
 @pytest.mark.parametrize('threshold', [0, 1])
