@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mmgcvit.evaluation import choosing
-from mmgcvit.evaluation.choosing import choose_thresholds
+from mmgcvit.evaluation.choosing import choose_thresholds, compute_f1_scores
 from mmgcvit.evaluation.detection_curves import Curve
+from mmgcvit.thresholds import ScoreThresholds
 
 from .simulated import make_curves
 
@@ -42,6 +43,14 @@ def test_a_threshold_must_do_no_harm_on_images_left_out_and_on_all(harmless, mon
     monkeypatch.setattr(choosing, 'is_harmless', lambda *_: next(answers))
     chosen = choose_thresholds(make_rare_class(20), ['rare', 'common'][::-1])
     assert ('rare' in chosen.by_class) == all(harmless)
+
+
+def test_the_mean_of_f1_is_over_the_classes_that_have_objects():
+    """One that is found though it is nowhere lowers F1 of all objects only."""
+    common = [make_image(right=[0.9])] * 4
+    curves = make_curves([common, [make_image(0, false=[0.8])] * 4, [make_image(0)] * 4])
+    scores = compute_f1_scores(curves, ScoreThresholds(0.5), ['common', 'nowhere', 'absent'])
+    assert (scores.mean, scores.overall) == (1, pytest.approx(8 / 12))
 
 
 @pytest.mark.parametrize(('num_found', 'is_chosen'), [(5, False), (6, True)])

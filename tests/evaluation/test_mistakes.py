@@ -5,6 +5,8 @@ found and written.
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,18 +21,19 @@ from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.rules.coco import OTHER_ANNOTATIONS, OTHER_CATEGORIES
 from mmgcvit.datasets.rules.images import OTHER_SIZE
 from mmgcvit.errors import UserError
+from mmgcvit.evaluation import mistakes
 from mmgcvit.evaluation.classification import ClassificationEvaluation
 from mmgcvit.evaluation.counted import CountCollector
 from mmgcvit.evaluation.detection import DetectionEvaluation
 from mmgcvit.evaluation.evaluations import EVALUATION_BY_TASK
 from mmgcvit.evaluation.matches import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.evaluation.mistakes import evaluate_images
-from mmgcvit.evaluation.samples import build_dataset, load_sample
+from mmgcvit.evaluation.samples import Sample, build_dataset, load_sample
 from mmgcvit.evaluation.scoring import make_empty_matrix, summarise_confusion_matrix
 from mmgcvit.evaluation.segmentation import SegmentationEvaluation
 from mmgcvit.evaluation.task_evaluation import name_distinctly
 from mmgcvit.inference.model_files import ModelFiles
-from mmgcvit.inference.results import make_segmentation
+from mmgcvit.inference.results import Classification, make_segmentation
 
 from ..datasets.checks.made import coco_content, config, write_coco
 from .conftest import make_detections
@@ -101,6 +104,11 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
         assert score.value == pytest.approx((intersection[occurs] / union[occurs]).mean(), abs=1e-6)
 
 
+def classify(*scores):
+    label = int(np.argmax(scores))
+    return Classification(label, 'abcd'[label], scores[label], np.array(scores, np.float32))
+
+
 @pytest.fixture
 def dataset(model):
     cfg = read_config(model.config)
@@ -108,12 +116,27 @@ def dataset(model):
 
 
 def test_the_worst_images_come_first_whatever_the_batch_size(model, dataset):
-    mistakes = evaluate_images(model, dataset, len(dataset), batch_size=2)
-    scores = [image.score for image in mistakes.worst]
+    found = evaluate_images(model, dataset, len(dataset), batch_size=2)
+    scores = [image.score for image in found.worst]
     assert len(scores) == len(dataset)
     assert scores == sorted(scores)
     two = evaluate_images(model, dataset, 2, batch_size=3).worst
-    assert [image.index for image in two] == [image.index for image in mistakes.worst[:2]]
+    assert [image.index for image in two] == [image.index for image in found.worst[:2]]
+
+
+def test_wrong_images_come_before_right_ones_with_a_lower_score(monkeypatch):
+    """A classifier may be right with a low score, where it has many classes."""
+    truth = classify(1.0, 0.0, 0.0, 0.0)
+    scores = [(0.3, 0.25, 0.25, 0.2), (0.4, 0.6, 0, 0), (0.9, 0.1, 0, 0), (0.1, 0.9, 0, 0)]
+    predictions = [(Sample(Path('a'), None, truth), classify(*each)) for each in scores]
+    monkeypatch.setattr(mistakes, 'predict_dataset', lambda *_: predictions)
+    model = SimpleNamespace(task='classification', classes='abcd')
+    worst = evaluate_images(model, None, 3).worst
+    assert [(image.index, image.is_right) for image in worst] == [
+        (3, False),
+        (1, False),
+        (0, True),
+    ]
 
 
 def test_the_ground_truth_has_no_mistakes(model, dataset, task):

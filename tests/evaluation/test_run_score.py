@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
+from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.errors import UserError
 from mmgcvit.evaluation.classification import ClassificationEvaluation
@@ -21,7 +23,7 @@ from mmgcvit.evaluation.detection_curves import (
     Curve,
     DetectionCurves,
 )
-from mmgcvit.evaluation.run_score import judge_run
+from mmgcvit.evaluation.run_score import find_reasons, format_selection, judge_run
 from mmgcvit.evaluation.scoring import ImageScore, make_empty_matrix
 from mmgcvit.evaluation.segmentation import SegmentationEvaluation
 from mmgcvit.evaluation.verdict import ClassScore, ThresholdChoice, format_verdict
@@ -65,6 +67,7 @@ INTERVAL = '95 % interval 0.00 to 1.00; 7 images'
     [
         ([0.6, 0.9], f'lowest F1: 0.60 for a ({INTERVAL})\nfair: F1 is under 0.8 for 1 of 2 '),
         ([0.6, 0.4], f'lowest F1: 0.40 for b ({INTERVAL})\npoor: F1 is under 0.5 for 1 of 2 '),
+        ([0.5, 0.8], f'lowest F1: 0.50 for a ({INTERVAL})\nfair: F1 is under 0.8 for 1 of 2 '),
     ],
 )
 def test_a_model_is_as_good_as_its_worst_class(scores, expected):
@@ -107,6 +110,48 @@ def test_classes_that_the_threshold_hides_are_named_with_the_one_that_finds_them
     text = format_verdict([hidden, poor], 'F1', ['train longer'])
     assert 'flag: F1' not in text
     assert text.endswith('train longer')
+
+
+@pytest.mark.parametrize(
+    ('score', 'best', 'is_hidden'),
+    [
+        (0.79, 0.8, True),
+        (0.79, 0.79, False),
+        (0.49, 0.5, True),
+        (0.5, 0.79, False),
+        (0.8, 1.0, False),
+    ],
+)
+def test_a_class_is_hidden_if_its_best_threshold_gives_it_a_better_word(score, best, is_hidden):
+    entry = make_score(score, 'a', threshold=ThresholdChoice(0.5, 0.2, best))
+    assert entry.is_hidden == is_hidden
+
+
+@pytest.mark.parametrize(
+    ('name', 'thresholds', 'expected'),
+    [
+        ('epoch_2.pth', None, []),
+        ('best_mIoU.pth', None, ['the best checkpoint was']),
+        ('epoch_2.pth', ScoreThresholds(0.5), ['the thresholds were']),
+        ('best_mAP.pth', ScoreThresholds(0.5), ['the best checkpoint and the thresholds were']),
+    ],
+)
+def test_what_was_chosen_on_the_images_of_the_score_is_named(name, thresholds, expected):
+    checkpoint = Checkpoint(f'work_dirs/{name}', {}, None, is_resumed=False)
+    end = ' chosen on the same images, so scores of other images may be lower'
+    assert format_selection(checkpoint, thresholds) == [text + end for text in expected]
+
+
+@pytest.mark.parametrize(
+    ('name', 'epoch', 'is_longer'),
+    [('best_mAP.pth', 12, True), ('best_mAP.pth', 11, False), ('epoch_12.pth', 12, False)],
+)
+def test_longer_training_is_advised_if_the_last_checkpoint_was_the_best(name, epoch, is_longer):
+    """The last one is also taken where none was scored."""
+    cfg = Config({'train_cfg': {'max_epochs': 12}})
+    content = {'meta': {'epoch': epoch, 'iter': 100}}
+    reasons = find_reasons(cfg, Checkpoint(name, content, None, is_resumed=False))
+    assert ('train longer' in reasons[0]) == is_longer
 
 
 @pytest.mark.parametrize(
