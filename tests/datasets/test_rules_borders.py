@@ -1,7 +1,6 @@
 """What breaks a rule, and what lies just beside it.
 
-Modules: `mmgcvit/datasets/rules/judge.py`, `mmgcvit/datasets/rules/objects.py`,
-`mmgcvit/datasets/rules/classes.py`, `mmgcvit/datasets/rules/copies.py`.
+Modules: `mmgcvit/datasets/rules`.
 """
 
 from dataclasses import replace
@@ -10,16 +9,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmgcvit.datasets.annotations import Box, LabelledObject
+from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
 from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.opening import ImageSizes
 from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, ObjectImage, ObjectSplit
 from mmgcvit.datasets.rules.classes import find_few_scored, find_missing_classes
-from mmgcvit.datasets.rules.copies import find_copies
-from mmgcvit.datasets.rules.judge import find_empty, find_split
+from mmgcvit.datasets.rules.copies import (
+    CONTRADICTIONS,
+    check_training_differs,
+    find_contradicting_splits,
+    find_copies,
+)
+from mmgcvit.datasets.rules.images import has_unusable_name
+from mmgcvit.datasets.rules.judge import find_empty, find_rotated_images, find_split
 from mmgcvit.datasets.rules.objects import (
+    DIFFERENT,
+    FEW_POINTS,
+    NO_AREA,
+    NO_MASK,
+    OUTSIDE,
+    RING,
     find_box_masks,
+    find_box_rule,
     find_corner_boxes,
+    find_crowd_masks,
+    find_mask_rule,
     find_repeated_objects,
+)
+from mmgcvit.datasets.rules.origins import (
+    CORRECTED_ELSEWHERE,
+    PSEUDO_LABELS,
+    UNCORRECTED,
+    find_uncorrected,
 )
 from mmgcvit.errors import UserError
 
@@ -45,6 +66,158 @@ def make_classes(names, split='val'):
         images = [ClassImage(f'{number}.png', 0, name) for number, name in enumerate(own)]
         splits[split_name] = ClassSplit(ROOT, images)
     return DatasetInfo(ROOT, 'made', ('classes',), ('cat', 'dog'), splits)
+
+
+@pytest.mark.parametrize(
+    ('box', 'rule'),
+    [
+        # The image has 100 x 300 px: boxes may leave it by 2 px, and by 3 px, 1 % of its height.
+        ((-2, 0, 50, 50), None),
+        ((-2.1, 0, 50, 50), OUTSIDE),
+        ((52, 0, 50, 50), None),
+        ((52.1, 0, 50, 50), OUTSIDE),
+        ((0, -3, 50, 50), None),
+        ((0, -3.1, 50, 50), OUTSIDE),
+        ((0, 253, 50, 50), None),
+        ((0, 253.1, 50, 50), OUTSIDE),
+        # A pixel of it is in the image, or less
+        ((-1, 0, 2, 50), None),
+        ((-1.1, 0, 2, 50), NO_AREA),
+        ((99, 0, 2, 50), None),
+        ((99.1, 0, 2, 50), NO_AREA),
+        ((0, -1, 50, 2), None),
+        ((0, -1.1, 50, 2), NO_AREA),
+        ((0, 299, 50, 2), None),
+        ((0, 299.1, 50, 2), NO_AREA),
+    ],
+)
+def test_a_box_is_in_its_image_but_for_what_tools_round(box, rule):
+    assert find_box_rule(make_object(*box), (100, 300)) == rule
+
+
+@pytest.mark.parametrize(('area', 'rule'), [(0.1, None), (0, NO_AREA), (-1, NO_AREA)])
+def test_an_area_is_above_0(area, rule):
+    assert find_box_rule(make_object(10, 10, 20, 30, area=area), (100, 300)) == rule
+
+
+def outline(left, top, right, bottom):
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+@pytest.mark.parametrize(
+    ('mask', 'area', 'rule'),
+    [
+        # The box is 10, 100, 60, 120: edges may differ by 5 px, 10 % of its width, and by 3 px.
+        ([outline(15, 100, 60, 120)], 900, None),
+        ([outline(15.1, 100, 60, 120)], 900, DIFFERENT),
+        ([outline(10, 103, 60, 120)], 850, None),
+        ([outline(10, 103.1, 60, 120)], 850, DIFFERENT),
+        ([outline(10, 100, 65, 120)], 1100, None),
+        ([outline(10, 100, 65.1, 120)], 1100, DIFFERENT),
+        ([outline(10, 100, 60, 123)], 1150, None),
+        ([outline(10, 100, 60, 123.1)], 1150, DIFFERENT),
+        # A second polygon of which the area says that it is a hole, or a part. Of one under a
+        # hundredth of the outline it says nothing.
+        ([outline(10, 100, 60, 120), outline(20, 105, 30, 115)], 900, RING),
+        ([outline(10, 100, 60, 120), outline(20, 105, 30, 115)], 1100, None),
+        ([outline(10, 100, 60, 120), outline(20, 105, 23, 108)], 991, None),
+        ([outline(10, 100, 60, 120), outline(20, 105, 24, 109)], 984, RING),
+        (None, 1000, NO_MASK),
+        ([[10, 100, 60, 120]], 1000, FEW_POINTS),
+        ([[10, 100, 60, 120, 10, 100]], 1000, FEW_POINTS),
+        (Rle([300, 100], [3100, 20, 26880]), 20, DIFFERENT),
+        (Rle([100, 300], [3100, 20, 26880]), 20, NO_MASK),
+        (Rle([300, 100], [3100, 20, 26881]), 20, NO_MASK),
+        (Rle([300, 100], [30000]), 20, FEW_POINTS),
+        (Rle([300, 100], [3100, *[20, 280] * 49, 20, 12180]), 1000, None),
+    ],
+)
+def test_a_mask_agrees_with_its_box_and_its_area(mask, area, rule):
+    each = make_object(10, 100, 50, 20, mask=mask, area=area)
+    assert find_mask_rule(each, (100, 300)) == rule
+
+
+@pytest.mark.parametrize(
+    ('flags', 'is_found'),
+    [({'is_crowd': True}, True), ({'is_crowd': False}, False), ({'is_ignored': False}, False)],
+)
+def test_a_crowd_mask_is_ignored_by_iscrowd_and_by_no_other_flag(flags, is_found):
+    values = {'is_ignored': True, 'mask': Rle([100, 100], [10000]), **flags}
+    split = make_split(make_object(10, 10, 20, 30, **values))
+    found = find_crowd_masks({'train': split})['train']
+    assert [*found] == [(0, 0)] * is_found
+
+
+@pytest.mark.parametrize(
+    ('of_rotated', 'of_others', 'is_found'), [(1, -3, True), (1, 3, True), (-1, 3, False)]
+)
+def test_only_images_with_a_rotation_say_whether_boxes_are_those_after_it(
+    of_rotated, of_others, is_found, monkeypatch
+):
+    """A wrong box of another image may be inside if width and height are swapped."""
+
+    def make_image(name, gain):
+        place = (10, 90) if gain > 0 else (90, 10)  # inside of 50 x 100 px, or of 100 x 50
+        return ObjectImage(name, 1, (100, 50), [make_object(*place, 5, 5)] * abs(gain))
+
+    sizes = {
+        ROOT / 'rotated.jpg': ImageSizes((100, 50), (50, 100)),
+        ROOT / 'other.jpg': ImageSizes((100, 50), (100, 50)),
+    }
+    monkeypatch.setattr('mmgcvit.datasets.rules.judge.read_sizes', sizes.get)
+    images = [make_image('rotated.jpg', of_rotated), make_image('other.jpg', of_others)]
+    found = find_rotated_images(ObjectSplit(ROOT, images, []))
+    assert [*found] == [0] * is_found
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+@pytest.mark.parametrize('pseudo_labels', [False, True])
+def test_uncorrected_labels_are_only_for_training(pseudo_labels, split):
+    images = [ClassImage('a.png', 0, 'cat', is_uncorrected=True), ClassImage('b.png', 0, 'cat')]
+    found = find_uncorrected(ClassSplit(ROOT, images), split, pseudo_labels=pseudo_labels)
+    is_kept = pseudo_labels and split == 'train'
+    assert {index: finding.rule for index, finding in found.items()} == {
+        0: PSEUDO_LABELS if is_kept else UNCORRECTED
+    }
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_an_image_of_any_other_split_is_left_out_of_training(split):
+    images = {'train': 'a.png', split: 'b.png'}
+    splits = {name: ClassSplit(ROOT, [ClassImage(own, 0, 'cat')]) for name, own in images.items()}
+    contents = {ROOT / own: 'one' for own in images.values()}
+    assert [*find_copies(splits, contents, with_masks=False)['train']] == [0]
+    with pytest.raises(UserError, match='all training images are also in validation or test'):
+        check_training_differs('data', splits, contents)
+
+
+@pytest.mark.parametrize('is_uncorrected', [False, True])
+def test_labels_of_a_model_do_not_contradict_those_of_somebody(is_uncorrected):
+    images = [
+        ClassImage('a.png', 0, 'cat'),
+        ClassImage('b.png', 1, 'dog', is_uncorrected=is_uncorrected),
+    ]
+    contents = {ROOT / image.name: 'one' for image in images}
+    found = find_copies({'train': ClassSplit(ROOT, images)}, contents, with_masks=False)
+    (finding,) = found['train'].values()
+    assert finding.rule == (CORRECTED_ELSEWHERE if is_uncorrected else CONTRADICTIONS)
+    splits = {'train': ClassSplit(ROOT, images[1:]), 'val': ClassSplit(ROOT, images[:1])}
+    assert bool(find_contradicting_splits(splits, contents, with_masks=False)) != is_uncorrected
+
+
+@pytest.mark.parametrize(
+    ('name', 'is_unusable'),
+    [
+        ('a b.png', False),
+        ('\u00e9.png', False),
+        ('a\tb.png', True),
+        ('a\nb.png', True),
+        ('a\rb.png', True),
+        ('a\udcff.png', True),
+    ],
+)
+def test_a_name_of_a_file_can_be_a_line_of_a_list(name, is_unusable):
+    assert has_unusable_name(name) == is_unusable
 
 
 @pytest.mark.parametrize(('number', 'is_allowed'), [(10, True), (9, False)])
