@@ -27,17 +27,17 @@ from mmgcvit.datasets.formats.semantic_maps import read_classes
 from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
-from mmgcvit.errors import UserError
+from mmgcvit.errors import UserError, format_duration
 from mmgcvit.evaluation.evaluations import find_evaluation
 from mmgcvit.evaluation.samples import build_dataset, load_sample
 from mmgcvit.mmengine_utils import build_in_scope
-from mmgcvit.own_data.advice import advise
+from mmgcvit.own_data.advice import advise, estimate_time
 from mmgcvit.own_data.config import make_config
 from mmgcvit.own_data.options import OPTIONS, make_options
 from mmgcvit.own_data.plan import make_plan
 from mmgcvit.own_data.resuming import check_same_data, extend_run, find_newer_files
 from mmgcvit.runs import RunFolder
-from mmgcvit.tasks import MINI, TEMPLATES
+from mmgcvit.tasks import COSTS, MINI, TEMPLATES
 
 from ..configs.models import build_on_meta
 from ..conftest import ROOT
@@ -155,9 +155,34 @@ def test_limits_of_objects_follow_the_fullest_image_or_tile(tiles, limit, tmp_pa
     ):
         assert (words in summary) == (not tiles)
     if not tiles:
+        megabytes = limit * 2 * cfg.image_size**2 / 1e6
+        assert f'their masks take up to {megabytes:.0f} MB an image' in summary
         for proposals in (cfg.model.train_cfg.rpn_proposal, cfg.model.test_cfg.rpn):
             assert (proposals.nms_pre, proposals.max_per_img) == (3000, 1500)
     assert cfg.val_evaluator.type == 'mmgcvit.CocoMetric'
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_the_fullest_image_may_be_one_for_training_or_for_validation(split, tmp_path):
+    """At least 100 objects are found, so that 67 need more."""
+    made = make_example('coco', EXAMPLES['coco'], {'train': 4, 'val': 2})
+    corners = [(x, y) for x in range(0, 96, 8) for y in range(0, 72, 8)][:67]
+    made.photos[split][0].things[:] = [
+        Thing('disc', (x, y, x + 4, y + 4), True) for x, y in corners
+    ]
+    made.write(tmp_path)
+    plan = make_plan(read_folder(tmp_path), make_options(size='mini'))
+    assert (plan.fullest, plan.head.max_objects) == (67, 200)
+
+
+@pytest.mark.parametrize('num_threads', [1, 4])
+def test_the_estimated_time_is_that_of_all_threads(num_threads, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: num_threads)
+    write_example(tmp_path, 'coco')
+    plan = make_plan(read_folder(tmp_path), make_options(size='tiny'))
+    cost = plan.template.cpu_seconds * COSTS['tiny']  # in seconds of a core on a megapixel
+    expected = format_duration(20_000 * cost / num_threads)
+    assert estimate_time(plan, 20_000, 1000) == f'about {expected}'
 
 
 @pytest.mark.parametrize(('tiles', 'is_named'), [(64, True), (96, False), (None, False)])
@@ -502,10 +527,12 @@ def test_an_edited_template_is_filled_in_or_rejected_in_one_sentence(make, tmp_p
         ({'work_dir': 'a{{$HOME:x}}'}, 'valid UTF-8 without two opening braces'),
         ({'work_dir': '\udcff'}, 'valid UTF-8 without two opening braces'),
         ({'work_dir': 'seg_maps/run'}, 'is inside the dataset. Set another --work-dir'),
+        ({'work_dir': 'link/run'}, 'is inside the dataset. Set another --work-dir'),
     ],
 )
 def test_invalid_options_are_rejected(options, words, make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path('link').symlink_to('seg_maps')
     with pytest.raises(UserError, match=re.escape(words)):
         make('seg_maps', **options)
     assert not (tmp_path / 'work_dirs').exists()
@@ -585,8 +612,10 @@ def test_large_images_without_objects_are_named_before_the_training(
     told = advise(plan, [(4 * side, 3 * side)])
     assert advice in '\n'.join(told.notes)
     assert f'use {options}' in '\n'.join(told.weaknesses)
-    told = advise(plan, [(side, side)])
-    assert options not in '\n'.join([*told.notes, *told.weaknesses])
+    assert advice in '\n'.join(advise(plan, [(2 * side, 3 * side)]).notes)
+    for small in ((side, side), (2 * side - 1, 3 * side)):
+        told = advise(plan, [small])
+        assert options not in '\n'.join([*told.notes, *told.weaknesses])
     if task == 'semantic':
         tiled = make_plan(dataset, make_options(task=task, size='mini', tiles=0))
         assert 'Train on tiles' not in '\n'.join(advise(tiled, [(4 * side, 3 * side)]).notes)

@@ -5,13 +5,18 @@ would cut it.
 from pathlib import Path
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from mmcv import rescale_size
 
 from mmgcvit.datasets.annotations import Box, LabelledObject
 from mmgcvit.datasets.records import ObjectImage, ObjectSplit
-from mmgcvit.own_data.object_sizes import choose_tile_side, count_fullest, find_small_objects
+from mmgcvit.own_data.object_sizes import (
+    choose_tile_side,
+    count_fullest,
+    find_small_objects,
+    measure_long_side,
+)
 
 
 def make_split(width, height, boxes):
@@ -40,6 +45,17 @@ def test_small_objects_are_counted_as_mmcv_resizes_and_tiles_mend_nine_of_ten(im
     assert tile <= size
     assert find_small_objects(train, size, tile) == '' or tile == 32
     assert (sides * size / tile < 8).sum() <= least or tile == 32
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.integers(1, 99)), min_size=1, max_size=40))
+@example([(1, 1)] * 19 + [(99, 99)])
+def test_nine_of_ten_objects_are_at_most_as_long_as_the_long_side(boxes):
+    longest = [max(sides) for sides in boxes]
+    found = measure_long_side(make_split(100, 100, [(0, 0, *sides) for sides in boxes]))
+    assert found in longest
+    assert sum(side > found for side in longest) <= len(longest) / 10
+    # No shorter side would do, or it would just do.
+    assert sum(side >= found for side in longest) >= len(longest) / 10
 
 
 @given(
