@@ -2,14 +2,19 @@
 seams.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from mmgcvit.errors import UserError
 from mmgcvit.export.onnx_predictor import weigh_tiles as weigh_tiles_without_torch
 from mmgcvit.inference.blending import place_tiles, segment_in_tiles, weigh_tiles
+from mmgcvit.inference.segmentor import Segmentor
 
 LENGTHS = st.integers(1, 400)
 SIDES = st.integers(32, 200)
@@ -85,3 +90,33 @@ def test_tiles_that_contradict_each_other_leave_no_seam(height, width, side, see
     (blended,) = blend(np.zeros((height, width, 3), np.uint8), side, compute_logits)
     for axis in (0, 1):
         assert np.abs(np.diff(blended, axis=axis)).max(initial=0) < limit
+
+
+def test_a_single_channel_is_compared_with_the_threshold_of_its_head():
+    """mmseg has applied the sigmoid to it."""
+    model = SimpleNamespace(network=SimpleNamespace(decode_head=SimpleNamespace(threshold=0.3)))
+    logits = torch.tensor([[[0.2, 0.3, 0.4, 0.6]]])
+    assert Segmentor.choose_classes(model, logits).tolist() == [[False, False, True, True]]
+
+
+@pytest.mark.parametrize(('most', 'expected'), [(3, [3]), (1, [3, 1, 1, 1]), (0, None)])
+def test_tiles_that_do_not_fit_together_are_predicted_one_by_one(most, expected):
+    """The memory may be enough for one; where it is not, the error is raised."""
+    sizes = []
+
+    def compute_samples(tiles):
+        sizes.append(len(tiles))
+        if len(tiles) > most:
+            raise UserError('out of memory')
+        logits = [SimpleNamespace(data=torch.full((1, 2, 2), float(tile.max()))) for tile in tiles]
+        return [SimpleNamespace(seg_logits=each) for each in logits]
+
+    model = SimpleNamespace(compute_samples=compute_samples)
+    tiles = [np.full((2, 2, 3), value, np.uint8) for value in (1, 2, 3)]
+    if expected is None:
+        with pytest.raises(UserError, match='out of memory'):
+            Segmentor.compute_logits(model, tiles)
+        return
+    logits = Segmentor.compute_logits(model, tiles)
+    assert [each.max().item() for each in logits] == [1, 2, 3]
+    assert sizes == expected

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.datasets.records import make_coco_categories
-from mmgcvit.errors import UserError
+from mmgcvit.errors import MANY, UserError
 from mmgcvit.files import FILES
 from mmgcvit.inference.outputs import Outputs, format_limit, write_counts
 from mmgcvit.inference.results import (
@@ -67,9 +67,11 @@ def test_no_two_inputs_share_an_output(names):
     assert len({str(path).lower() for path in outputs.names.values()}) == len(set(names))
 
 
-def test_segmentation_maps_of_many_classes_have_16_bits(tmp_path):
-    path = Outputs(tmp_path, ['1.jpg']).write_label_map('1.jpg', np.array([[0, 300]]))
-    assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == [[0, 300]]
+@pytest.mark.parametrize(('label', 'dtype'), [(255, np.uint8), (256, np.uint16), (300, np.uint16)])
+def test_segmentation_maps_have_16_bits_where_a_class_needs_them(label, dtype, tmp_path):
+    path = Outputs(tmp_path, ['1.jpg']).write_label_map('1.jpg', np.array([[0, label]]))
+    written = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert (written.tolist(), written.dtype) == ([[0, label]], dtype)
 
 
 def test_earlier_results_are_overwritten_only_with_the_option(tmp_path):
@@ -107,6 +109,16 @@ def test_classes_of_the_same_name_are_counted_on_their_own(tmp_path):
         'file_name,crane,dog,crane',
         'a,1,0,0',
         'b,0,0,1',
+    ]
+
+
+def test_of_many_classes_those_that_occur_have_columns_in_their_order(tmp_path):
+    counts = {'a': Counter([MANY]), 'b': Counter([9, 2])}
+    write_counts(tmp_path / 'x.csv', counts, [f'c{index}' for index in range(MANY + 1)])
+    assert (tmp_path / 'x.csv').read_text('utf-8-sig').split() == [
+        f'file_name,c2,c9,c{MANY}',
+        'a,0,0,1',
+        'b,1,1,0',
     ]
 
 
@@ -160,6 +172,31 @@ def test_a_name_filters_all_classes_that_have_it_and_an_index_one():
     assert found.filter({'crane': 0.6}).labels.tolist() == [2, 0, 1]
     assert found.filter({'dog': 0.6}, classes=['dog', 0]).labels.tolist() == [0]
     assert find_labels(['crane', 1], found.classes) == [0, 1, 2]
+    for number in (3, '3'):
+        with pytest.raises(UserError, match='the model has no class 3'):
+            find_labels([number], found.classes)
+
+
+@pytest.mark.parametrize('score_thr', [number / 100 for number in range(101)])
+def test_a_score_equal_to_its_threshold_is_kept(score_thr):
+    """Scores are float32: 0.9 is a little less there."""
+    scores = np.array([score_thr], np.float32)
+    found = Detections(np.eye(1, 4, dtype=np.float32), scores, np.array([0]), ['cat'])
+    assert len(found.filter(score_thr)) == len(found.filter({'cat': score_thr})) == 1
+
+
+def test_a_classifier_writes_the_five_highest_scores_in_their_order():
+    scores = np.array([0.02, 0.3, 0.05, 0.2, 0.1, 0.25, 0.08], np.float32)
+    categories = [{'id': label, 'name': f'c{label}'} for label in range(7)]
+    records = Classification(1, 'c1', 0.3, scores).make_records(categories)
+    assert [record['category_id'] for record in records] == [1, 5, 3, 4, 6]
+
+
+@pytest.mark.parametrize('other', [2, 254, 255])
+def test_values_that_are_no_class_are_left_out_of_a_segmentation(other):
+    """As the ignore index of ground truth."""
+    segments = make_segmentation(np.array([[1, 1, other], [0, other, other]]), ['sky', 'sea'])
+    assert (segments.class_names, segments.areas.tolist()) == (['sea', 'sky'], [2, 1])
 
 
 def test_segmentations_are_written_with_areas_and_convert_to_supervision():

@@ -4,6 +4,7 @@ import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
+from mmengine.structures import InstanceData
 
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import load
@@ -112,6 +114,17 @@ def test_tiles_are_integers_and_not_small(side, models, picture):
     words = re.escape(f'tiles={side!r}: expected an integer, at least 32 px')
     with pytest.raises(UserError, match=words):
         models['detection'](picture, tiles=side)
+
+
+@pytest.mark.parametrize('edge', range(4))
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_a_box_with_an_edge_that_is_not_finite_is_dropped(value, edge, models):
+    """A diverged network predicts such boxes."""
+    boxes = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+    boxes[0, edge] = value
+    objects = InstanceData(bboxes=boxes, scores=torch.ones(2), labels=torch.zeros(2).long())
+    sample = SimpleNamespace(pred_instances=objects, ori_shape=(9, 9))
+    assert models['detection'].read_sample(sample).boxes.tolist() == [[5, 6, 7, 8]]
 
 
 def test_tiles_of_numpys_type_are_integers(models, picture):
