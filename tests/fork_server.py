@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from multiprocessing import forkserver
@@ -101,11 +101,17 @@ def become(command, environment, output, errors, folder):
         runpy.run_path(command[0], run_name='__main__')
 
 
-def free_port():
-    """Return a port that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(('', 0))
-        return probe.getsockname()[1]
+@contextmanager
+def reserve_port():
+    """Yield a port for a server of ranks, which no other program gets until the end.
+
+    A socket stays bound to it. The ranks' server may listen there nevertheless, because both allow
+    that the address is used again, and this one does not listen.
+    """
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(('127.0.0.1', 0))
+        yield reserved.getsockname()[1]
 
 
 def run_on_ranks(function, arguments):
@@ -113,8 +119,8 @@ def run_on_ranks(function, arguments):
     results by rank.
     """
     ensure_running()
-    call = partial(call_on_rank, function, len(arguments), str(free_port()))
-    with ProcessPoolExecutor(len(arguments), CONTEXT) as pool:
+    with reserve_port() as port, ProcessPoolExecutor(len(arguments), CONTEXT) as pool:
+        call = partial(call_on_rank, function, len(arguments), str(port))
         return list(pool.map(call, range(len(arguments)), arguments, timeout=SECONDS))
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 
-from .fork_server import free_port
+from .fork_server import reserve_port
 from .tools.commands import call
 
 CONFIG = Path(__file__).with_name('toy_config.py')
@@ -82,13 +82,13 @@ def train_in_two(work_dir, *options, **more):
     """Train the toy model on two ranks, with the environment of torch's launcher, which is tested
     elsewhere.
     """
-    more |= {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    more |= {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1'}
 
     def run(rank):
-        ranks = {'RANK': rank, 'LOCAL_RANK': rank}
+        ranks = {'RANK': rank, 'LOCAL_RANK': rank, 'MASTER_PORT': str(port)}
         return train(work_dir, '--launcher', 'pytorch', *options, **ranks, **more)
 
-    with ThreadPoolExecutor() as pool:
+    with reserve_port() as port, ThreadPoolExecutor() as pool:
         return list(pool.map(run, '01'))
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .. import fork_server, programs
 from ..engine.random_training import read_last_state
-from ..fork_server import free_port
+from ..fork_server import reserve_port
 from ..programs import ROOT
 from ..tools.commands import CONFIGS, TOOLS, environment_for
 
@@ -32,25 +32,28 @@ def train_in_forks(num_ranks, work_dir, *options, events=(), settings=(), has_no
     shared = {'WORLD_SIZE': str(num_ranks), 'MASTER_ADDR': '127.0.0.1'}
     if has_nodes:
         shared['NODES'] = str(num_ranks)
-    shared |= {'MASTER_PORT': str(free_port()), **describe(work_dir, events)}
+    shared |= describe(work_dir, events)
     command = ['-m', 'mmgcvit', 'train', *list_settings(work_dir, options, settings)]
 
     def run(rank):
-        environment = environment_for('', RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        ranks = {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'MASTER_PORT': str(port)}
+        environment = environment_for('', **ranks, **shared)
         ended = fork_server.run(*command, '--launcher', 'pytorch', environment=environment)
         return ended.returncode, ended.stdout + ended.stderr
 
-    with ThreadPoolExecutor(num_ranks) as pool:
+    with reserve_port() as port, ThreadPoolExecutor(num_ranks) as pool:
         return list(pool.map(run, range(num_ranks)))
 
 
 def train_with_torchrun(num_ranks, work_dir, *options, events=(), settings=(), **environment):
     """Train with tools/dist_train.sh. Return the exit code and the output."""
     config, *rest = list_settings(work_dir, options, settings)
-    environment = {'PORT': str(free_port()), **environment, **describe(work_dir, events)}
+    environment |= describe(work_dir, events)
     environment |= {'PYTHONPATH': str(ROOT), 'PYTHON': sys.executable}
     command = [TOOLS / 'dist_train.sh', config, num_ranks, *rest]
-    ended = programs.run(command, environment_for('', **environment))
+    with reserve_port() as port:
+        settings = {'PORT': str(port), **environment}
+        ended = programs.run(command, environment_for('', **settings))
     return ended.returncode, ended.stdout + ended.stderr
 
 

@@ -16,7 +16,7 @@ from mmgcvit.commands.main import COMMANDS
 
 from .. import fork_server
 from ..docs.pages import find_table
-from ..fork_server import free_port
+from ..fork_server import reserve_port
 from ..inference.conftest import write_video
 from ..tools.commands import CONFIGS, environment_for
 from ..toy import CONFIG as TOY
@@ -159,7 +159,7 @@ def test_each_option_is_used_by_a_run(command):
 
 @pytest.fixture(scope='module')
 def call_line(digits, work_dirs, tmp_path_factory):
-    """Return a function that runs a line in one folder; it returns exit code and output."""
+    """Yield a function that runs a line in one folder; it returns exit code and output."""
     folder = tmp_path_factory.mktemp('options')
     shutil.copytree(digits / 'coco', folder / 'photos')
     write_video(folder / 'film.avi')
@@ -181,14 +181,13 @@ def call_line(digits, work_dirs, tmp_path_factory):
 
     def call_line(line):
         words = ['-m', 'mmgcvit', *(str(places.get(word, word)) for word in line.split())]
-        more = {}
-        if '--launcher pytorch' in line:
-            more = {**rank, 'MASTER_PORT': str(free_port())}
+        more = {**rank, 'MASTER_PORT': str(port)} if '--launcher pytorch' in line else {}
         environment = environment_for(digits, **more)
         ended = fork_server.run(*words, environment=environment, folder=folder)
         return folder, ended.returncode, ended.stdout + ended.stderr
 
-    return call_line
+    with reserve_port() as port:
+        yield call_line
 
 
 @pytest.mark.slow

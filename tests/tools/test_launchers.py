@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 from mmgcvit.interrupts import SIGNALS
 
-from ..fork_server import free_port
+from ..fork_server import reserve_port
 from ..programs import ROOT
 from .commands import TOOLS, call_in_shell
 
@@ -48,10 +48,10 @@ for ((rank = 0; rank < 2; rank++)); do SLURM_PROCID=$rank "$@"; done
 def test_dist_smoke_trains_resumes_and_tests(config, digits, tmp_path):
     """With data of its own in two processes, with miniatures of public datasets in one."""
     data, processes = ('own', 2) if config.startswith('tests') else ('miniature', 1)
-    settings = {'SMOKE_DIR': str(tmp_path), 'DATA': data, 'SHRINK': '16', 'PORT': str(free_port())}
-    output = call_in_shell(
-        digits, TOOLS / 'dist_smoke.sh', ROOT / config, processes, PYTHONPATH=str(ROOT), **settings
-    )
+    settings = {'SMOKE_DIR': str(tmp_path), 'DATA': data, 'SHRINK': '16', 'PYTHONPATH': str(ROOT)}
+    command = [TOOLS / 'dist_smoke.sh', ROOT / config, processes]
+    with reserve_port() as port:
+        output = call_in_shell(digits, *command, PORT=str(port), **settings)
     assert f'in {processes} processes: all steps OK' in output
 
 
