@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import psutil
 import torch
 import torch.distributed as dist
 from mmengine.dist import get_rank, get_world_size
@@ -30,7 +32,6 @@ from ..full_disk import fill_at, list_openings
 from ..moments import CHANGES
 from ..toy import ToyClassifier, ToyImages
 
-STOPPED = 45  # seconds until a stopped rank is killed
 LARGEST_FILE = 100_000  # bytes: more than the output of a run has, and less than a checkpoint
 BALLAST = 100_000  # bytes in a sample: more than a pipe holds
 
@@ -68,8 +69,20 @@ class LateLoop(EpochBasedTrainLoop):
     def save_or_stop(self, *args, **kwargs):
         super().save_or_stop(*args, **kwargs)
         if getattr(self, 'is_before_validation', False) and get_rank() == 1:
-            while not INTERRUPTS.received:
-                time.sleep(0.01)
+            wait_for_signal()
+
+
+def wait_for_signal():
+    """Wait until this process has noted a signal."""
+    while not INTERRUPTS.received:
+        time.sleep(0.01)
+
+
+def wait_for_end(process):
+    """Wait until a process has ended, whether or not its parent process has noticed it."""
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
 
 
 def find_receiver(name):
@@ -113,11 +126,14 @@ class EventHook(Hook):
             if receiver is None:
                 continue
             if event[3] == signal.SIGSTOP:  # the test waits for the end of this process too
-                command = f'sleep {STOPPED}; kill -KILL {os.getpid()}'
+                (other,) = INTERRUPTS.peers
+                command = f'while kill -0 {other}; do sleep 0.1; done; kill -KILL {os.getpid()}'
                 subprocess.Popen(['sh', '-c', command], start_new_session=True)
             os.kill(receiver, event[3])
-            if event[4] == 'torchrun' or event[3] == signal.SIGKILL:
-                time.sleep(1)  # until the signal is here
+            if event[4] == 'torchrun':
+                wait_for_signal()
+            elif event[3] == signal.SIGKILL:
+                wait_for_end(receiver)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.meet('iteration', runner)

@@ -74,7 +74,7 @@ def lose(row: str, event: int | str, moment: str, iteration: int, rank: int, num
 
 
 LATE = ('train_cfg.type=mmgcvit.LateLoop',)
-SHORT = ('env_cfg.dist_cfg.timeout=15',)
+SHORT = ('env_cfg.dist_cfg.timeout=30',)
 CASES = [
     # SIGTERM ends a start as the kernel does, without Python.
     Case('start', TERM, 'start', 0, [0, 1], [-TERM] * 2, ['', ''], mark='release'),
