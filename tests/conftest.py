@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from mmengine.registry import DefaultScope
 
 from mmgcvit.commands.main import run_command
@@ -29,13 +29,14 @@ from .inference.conftest import TASKS, make_work_dir, picture_of
 from .programs import ROOT
 from .tools.commands import make_digits
 
-# No deadline, because durations vary on a machine that others use too. Hypothesis may shrink a
+# Nothing is timed, because durations vary on a machine that others use too. Hypothesis may shrink a
 # failing example for five minutes, so that is left to another profile.
-settings.register_profile('shrink', deadline=None)
+untimed = {'deadline': None, 'suppress_health_check': [HealthCheck.too_slow]}
+settings.register_profile('shrink', **untimed)
 phases = [Phase.explicit, Phase.reuse, Phase.generate]
-settings.register_profile('quick', deadline=None, max_examples=50, phases=phases)
+settings.register_profile('quick', **untimed, max_examples=50, phases=phases)
 # As 100 seeds of the quick one.
-settings.register_profile('long', deadline=None, max_examples=5000, phases=phases)
+settings.register_profile('long', **untimed, max_examples=5000, phases=phases)
 settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'quick'))
 
 # A background job of a shell ignores SIGINT, and one of nohup SIGHUP. The programs that tests start
