@@ -239,6 +239,11 @@ def test_from_pretrained_needs_an_arch_that_is_not_published():
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [16, 64]
 
 
+@pytest.fixture(scope='module')
+def model():
+    return DENSE.backbone()
+
+
 @given(
     places=st.lists(
         st.sampled_from(['stem.proj', 'stages.1.blocks.0.attn.qkv', 'norm3', 'stages']),
@@ -247,15 +252,16 @@ def test_from_pretrained_needs_an_arch_that_is_not_published():
     ),
     end=st.sampled_from(['lora_up', 'lora_A.default.weight', 'running_mean', 'foreign.weight']),
 )
-def test_keys_below_modules_of_the_backbone_without_a_place_are_refused_and_named(places, end):
+def test_keys_below_modules_of_the_backbone_without_a_place_are_refused_and_named(
+    places, end, model
+):
     """They are found with any prefix, by init_cfg and in a whole model (load, resume, load_from)."""
-    model = DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': 'foreign.pth'})
     planted = {f'{place}.{end}': torch.zeros(1) for place in places}
     message = rf'{len(planted)} tensors? \({re.escape(next(iter(planted)))}.*no place'
     if end == 'lora_up':  # LoRA's matrices are merged, if they are complete
         message = r'LoRA matrices of \S+ without its '
     with tempfile.TemporaryDirectory() as folder:
-        model.init_cfg['checkpoint'] = f'{folder}/foreign.pth'
+        model.init_cfg = {'type': 'Pretrained', 'checkpoint': f'{folder}/foreign.pth'}
         torch.save(model.state_dict() | planted, f'{folder}/foreign.pth')
         with pytest.raises(CheckpointError, match=message):
             model.init_weights()
