@@ -15,7 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import interrupts
 from mmgcvit.engine.hooks.signals import SignalHook
-from mmgcvit.interrupts import INTERRUPTS, end_at_signals, handle_signals, start_worker
+from mmgcvit.interrupts import (
+    INTERRUPTS,
+    DataTimeoutError,
+    end_at_signals,
+    handle_signals,
+    start_worker,
+)
 
 SECONDS = 60
 NUM_WORKERS = 2
@@ -202,3 +208,55 @@ def test_a_second_ctrl_c_ends_at_once_unless_a_launcher_may_have_sent_it(is_rank
         assert INTERRUPTS.received == signal.SIGINT
         with nullcontext() if is_rank else pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize('is_waiting', [False, True])
+def test_after_a_signal_data_are_waited_for_less_than_a_scheduler_waits(is_waiting, monkeypatch):
+    """The signal may come before the training waits. Schedulers kill it 30 s later."""
+    alarms = []
+
+    def alarm(seconds):
+        alarms.append(seconds)
+        if seconds:
+            signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(signal, 'alarm', alarm)
+
+    def load():
+        if is_waiting:
+            signal.raise_signal(signal.SIGTERM)
+        return 'data'
+
+    with handle_signals():
+        INTERRUPTS.is_deferred = True
+        if not is_waiting:
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(DataTimeoutError):
+            INTERRUPTS.wait_for(load)
+    assert 0 < alarms[0] < 30
+
+
+@pytest.mark.parametrize('is_signalled', [False, True])
+def test_a_signal_while_a_config_is_written_ends_the_program(is_signalled):
+    """mmengine makes a SyntaxError of any error there."""
+
+    def write_config():
+        with handle_signals():
+            INTERRUPTS.is_deferred = True
+            if is_signalled:
+                signal.raise_signal(signal.SIGTERM)
+            raise SyntaxError
+
+    with pytest.raises(KeyboardInterrupt if is_signalled else SyntaxError):
+        write_config()
+
+
+@pytest.mark.parametrize(('rank', 'is_said'), [(None, True), ('0', True), ('1', False)])
+def test_one_rank_says_that_a_checkpoint_comes_first(rank, is_said, monkeypatch, capfd):
+    monkeypatch.delenv('RANK', raising=False)
+    if rank:
+        monkeypatch.setenv('RANK', rank)
+    with handle_signals():
+        INTERRUPTS.is_deferred = True
+        signal.raise_signal(signal.SIGTERM)
+    assert ('saving a checkpoint after this iteration' in capfd.readouterr().err) == is_said

@@ -9,15 +9,22 @@ then the current epoch starts again.
 import json
 from collections import Counter
 from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmgcvit.engine.hooks.exact_resume import is_validation_due
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
+from mmgcvit.errors import UserError
+from mmgcvit.private_api import stop_workers
+
+from .random_training import EPOCHS, ITERATIONS, RandomImages, make_config, run
 
 SEED = 5
 TWO_EPOCHS = partial(EpochBasedTrainLoop, max_epochs=2)
@@ -225,3 +232,91 @@ def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(changed)
     text = log.call_args.args[0]
     assert text.startswith('epoch 1 starts at iteration 0, because settings have changed: ')
     assert all(name in text for name in changed)
+
+
+def test_too_few_images_for_one_batch_are_rejected():
+    message = r'too few images for one batch of 2 x 3 .*drop_last=False'
+    with pytest.raises(UserError, match=message):
+        run_session(Session(processes=2, images=4), drop_last=True)
+
+
+@given(
+    is_by_epoch=st.booleans(),
+    begin=st.integers(1, 4),
+    interval=st.integers(1, 4),
+    later=st.none() | st.tuples(st.integers(2, 6), st.integers(1, 4)),
+)
+def test_a_run_validates_as_its_settings_say_and_a_resumed_one_knows_when(
+    is_by_epoch, begin, interval, later
+):
+    """The end is always validated. ``dynamic_intervals`` change the interval for the epoch or
+    iteration that comes next.
+    """
+    length = 7
+    options = {'val_begin': begin, 'val_interval': interval}
+    if later:
+        options['dynamic_intervals'] = [later]
+    make_loop = partial(IterBasedTrainLoop, max_iters=length, **options)
+    if is_by_epoch:
+        make_loop = partial(EpochBasedTrainLoop, max_epochs=length, **options)
+    validated = []
+    unit = 'epoch' if is_by_epoch else 'iter'
+
+    def make_validating_loop(runner, loader):
+        loop = make_loop(runner, loader)
+        runner.val_loop = SimpleNamespace(run=lambda: validated.append(getattr(loop, unit)))
+        return loop
+
+    _, _, loop = run_session(Session(images=3), make_loop=make_validating_loop)
+    due = []
+    expected = []
+    for done in range(length + 1):
+        position = {unit: done, f'max_{unit}s': length}
+        if is_validation_due(SimpleNamespace(train_loop=loop, val_loop=True, **position)):
+            due.append(done)
+        current = later[1] if later and done + 1 >= later[0] else interval
+        if done >= begin and (done % current == 0 or done == length):
+            expected.append(done)
+    assert validated == due == expected
+
+
+@pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS | {'val_interval': 2}])
+def test_the_model_is_in_training_mode_after_a_validation_too(loop, tmp_path):
+    modes = []
+
+    class ModesHook(Hook):
+        def before_train_iter(self, runner, **_):
+            modes.append(runner.model.training)
+
+        def before_val_iter(self, runner, **_):
+            modes.append(not runner.model.training)
+
+    run(make_config(tmp_path, loop, get_score=lambda: 1.0), ModesHook())
+    assert modes
+    assert all(modes)
+
+
+def test_an_error_of_the_data_is_not_taken_for_a_signal(tmp_path, monkeypatch):
+    load = mock.Mock(side_effect=RuntimeError('of the data'))
+    monkeypatch.setattr(RandomImages, '__getitem__', load)
+    with pytest.raises(RuntimeError, match='of the data'):
+        run(make_config(tmp_path, EPOCHS))
+
+
+@pytest.mark.parametrize('is_persistent', [False, True])
+def test_data_workers_of_iteration_based_runs_call_the_function_that_a_hook_sets(
+    is_persistent, tmp_path
+):
+    """The loop of mmengine 0.10.7 starts workers when it is built, before the hooks."""
+
+    def make_loop(runner, loader):
+        loop = IterBasedTrainLoop(runner, loader, max_iters=2)
+        iter(loop.dataloader)
+        loop.dataloader.worker_init_fn = lambda worker: (tmp_path / str(worker)).touch()
+        return loop
+
+    workers = {'num_workers': 1, 'persistent_workers': is_persistent}
+    _, _, loop = run_session(Session(), make_loop=make_loop, **workers)
+    loop.dataloader_iterator.close()
+    stop_workers(loop.dataloader)
+    assert [path.name for path in tmp_path.iterdir()] == ['0']

@@ -8,13 +8,15 @@ from unittest import mock
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.engine.hooks.checkpoint import AtomicBackend, AtomicCheckpointHook
 from mmgcvit.runs import RunFolder
 
 from ...moments import list_states, read_files, restore
 from ...toy import CONFIG, ITERATIONS, last, names, train, train_in_two
-from ..random_training import PARTS, assert_same
+from ..random_training import EPOCHS, PARTS, SignalHook, assert_same, make_config, run
 
 SETTINGS = {
     'epochs': ['train_cfg.max_epochs=3', 'train_dataloader.batch_size=1'],
@@ -137,3 +139,62 @@ def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cau
     )
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(tmp_path)['meta']['epoch'] == 1
+
+
+BEST = 'best_score_epoch_2.pth'
+
+
+@pytest.mark.parametrize(
+    ('info', 'last', 'kept'),
+    [
+        ({}, None, set()),
+        ({'keep_ckpt_ids': [2]}, None, {'epoch_2.pth'}),
+        ({'best_ckpt': f'run/{BEST}'}, None, {BEST}),
+        ({'best_ckpt_mIoU': f'run/{BEST}', 'best_ckpt_mFscore': None}, None, {BEST}),
+        ({'last_ckpt': 'run/epoch_1.pth'}, 'run/epoch_1.pth', {'epoch_1.pth'}),
+    ],
+)
+def test_outdated_files_go_unless_they_were_written_again_or_are_the_last(
+    info, last, kept, tmp_path
+):
+    hook = AtomicCheckpointHook()
+    hook.out_dir, hook.filename_tmpl, hook.last_ckpt = str(tmp_path), 'epoch_{}.pth', last
+    hook.file_backend = AtomicBackend()
+    for name in ('epoch_1.pth', 'epoch_2.pth', BEST):
+        (tmp_path / name).touch()
+        hook.file_backend.remove(str(tmp_path / name))
+    hook.remove_outdated(mock.Mock(message_hub=mock.Mock(runtime_info=info)))
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert hook.file_backend.outdated == (kept if last else set())
+
+
+@pytest.mark.parametrize('is_saved', [False, True])
+def test_a_checkpoint_by_time_has_the_parts_that_all_have(is_saved, tmp_path):
+    options = {'save_optimizer': is_saved, 'save_param_scheduler': is_saved}
+    cfg = make_config(tmp_path, EPOCHS | {'max_epochs': 1}, saves=None)
+    cfg.default_hooks.checkpoint.update(time_interval=0, **options)
+    parts = {}
+
+    class PartsHook(Hook):
+        def before_train_iter(self, runner, **_):
+            for path in tmp_path.glob('*.pth'):
+                parts[path.name] = {*read_checkpoint(path)}
+
+    run(cfg, PartsHook())
+    parts['epoch_1.pth'] = {*last(tmp_path)}
+    assert 'iter_1.pth' in parts
+    for found in parts.values():
+        assert ('optimizer' in found, 'param_schedulers' in found) == (is_saved, is_saved)
+
+
+def test_a_resumed_run_removes_what_a_killed_one_has_left_and_no_other_files(tmp_path):
+    """It was killed before it removed the checkpoint that the last one replaces."""
+    options = {'loop': EPOCHS, 'saves': None}
+    cfg = make_config(tmp_path, **options)
+    cfg.default_hooks.checkpoint.update(time_interval=0)
+    run(cfg, SignalHook(3))
+    assert names(tmp_path) == ['iter_3.pth', 'last_checkpoint']
+    for name in ('iter_2.pth', 'epoch_77.pth', 'iter_4.pth.01234567.unfinished'):
+        (tmp_path / name).touch()
+    run(make_config(tmp_path, resume=True, **options))
+    assert names(tmp_path) == ['epoch_3.pth', 'epoch_77.pth', 'last_checkpoint']

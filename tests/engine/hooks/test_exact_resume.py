@@ -15,20 +15,29 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.logging import MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmgcvit import interrupts
+from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.engine.hooks import exact_resume
-from mmgcvit.engine.hooks.exact_resume import NewScheduleHook
+from mmgcvit.engine.hooks.exact_resume import (
+    ExactResumeHook,
+    NewScheduleHook,
+    get_plain_settings,
+    is_validation_missing,
+)
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
+from mmgcvit.runs import SETTINGS, STARTED_WITH, RunFolder
 
 from ... import programs
 from ...fork_server import run_on_ranks
@@ -152,22 +161,28 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(loader, tmp
         EpochBasedTrainLoop(None, loader, max_epochs=1)
 
 
-SETTINGS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
+SESSIONS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
 
 
 @settings(max_examples=8)
-@given(before=SETTINGS, after=SETTINGS, stop=st.integers(1, 5), has_schedule=st.booleans())
+@given(
+    before=SESSIONS, after=SESSIONS, stop=st.integers(1, 5), order=st.sampled_from([1, -1, None])
+)
+# The last iteration of an epoch whose end the checkpoint does not count; a warm-up that ends within
+# the second epoch and stands behind the decay
+@example(before=(4, 3, 0.01), after=(4, 3, 0.02), stop=2, order=1)
+@example(before=(4, 3, 0.01), after=(4, 3, 0.02), stop=3, order=-1)
 def test_a_resumed_run_has_the_lrs_and_schedule_of_its_config(
-    before, after, stop, has_schedule, tmp_path_factory
+    before, after, stop, order, tmp_path_factory
 ):
     """They equal those of a run that had its batch size, length and LR from the start."""
     folder = tmp_path_factory.mktemp('runs')
 
     def train(name, images, length, lr, *hooks, resume=False):
         warm_up = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'end': 3}
-        decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length}
+        decay = {'type': 'CosineAnnealingLR', 'T_max': length, 'end': length, 'eta_min': 1e-3}
         options = {'images': images, 'resume': resume}
-        options['param_scheduler'] = [warm_up, decay] if has_schedule else None
+        options['param_scheduler'] = [warm_up, decay][::order] if order else None
         cfg = make_config(folder / name, EPOCHS | {'max_epochs': length}, **options, **SEEDED)
         cfg.train_dataloader.drop_last = True  # batch normalisation needs two images
         cfg.optim_wrapper.optimizer.lr = lr
@@ -323,3 +338,111 @@ def test_a_process_group_that_gets_a_signal_keeps_its_data_workers(number, tmp_p
     assert os.read(reader, 1) == b'?', 'the worker has ended'
     os.kill(worker, signal.SIGTERM)
     assert os.waitpid(worker, 0) == (worker, 0)
+
+
+@pytest.mark.parametrize(
+    ('window', 'is_limited'), [(10, True), ('epoch', False), ('global', False)]
+)
+def test_the_log_is_kept_whole_where_an_average_needs_it(window, is_limited):
+    history = HistoryBuffer()
+    whole = history.max_length
+    runner = mock.Mock()
+    runner.log_processor.custom_cfg = [{'data_src': 'loss', 'window_size': window}]
+    runner.message_hub.log_scalars = {'train/loss': history}
+    ExactResumeHook().after_train_iter(runner)
+    assert history.max_length == (exact_resume.MAX_HISTORY if is_limited else whole)
+
+
+@pytest.mark.parametrize('limit', [None, 'not for commercial use'])
+def test_a_checkpoint_notes_what_limits_its_weights(limit):
+    runner = mock.Mock(cfg=Config({STARTED_WITH: {LIMIT: limit}}), train_loop=None)
+    checkpoint = {'meta': {}}
+    ExactResumeHook().before_save_checkpoint(runner, checkpoint)
+    assert checkpoint['meta'].get(LIMIT) == limit
+
+
+@pytest.mark.parametrize('is_training', [True, False])
+def test_only_validations_of_a_training_are_noted(is_training, tmp_path):
+    hook = ExactResumeHook()
+    hook.is_training = is_training
+    hook.after_val_epoch(mock.Mock(work_dir=str(tmp_path), epoch=1))
+    assert RunFolder(tmp_path).is_validated('epoch 1') == is_training
+
+
+@pytest.mark.parametrize('noted', ['checkpoint', 'run', None])
+def test_the_folder_of_the_checkpoint_notes_which_validation_is_complete(noted, tmp_path):
+    """The resumed run may go on in another folder."""
+    for name in ('checkpoint', 'run'):
+        (tmp_path / name).mkdir()
+    if noted:
+        RunFolder(tmp_path / noted).write_validated('epoch 1')
+    load_from = str(tmp_path / 'checkpoint' / 'epoch_1.pth')
+    runner = mock.Mock(
+        cfg=Config({'resume': True, 'load_from': load_from}),
+        work_dir=str(tmp_path / 'run'),
+        train_loop=mock.Mock(val_begin=1, dynamic_milestones=[0], dynamic_intervals=[1]),
+        epoch=1,
+        max_epochs=3,
+    )
+    assert is_validation_missing(runner) == (noted != 'checkpoint')
+
+
+OPTIMIZER = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.1}
+EARLIER = Config({'optim_wrapper': {'optimizer': OPTIMIZER}, 'train_cfg': {'max_epochs': 2}})
+
+
+def resume_with(changes, **options):
+    """Let NewScheduleHook compare a checkpoint of EARLIER with a config. Return the hook, the
+    checkpoint and the runner.
+    """
+    cfg = Config({**EARLIER.to_dict(), **changes})
+    runner = mock.Mock(cfg=cfg, train_loop=None, **{'param_schedulers': [], **options})
+    if 'optim_wrapper' not in options:
+        runner.optim_wrapper.param_groups = [{'lr': 0.3, 'initial_lr': 0.3, 'weight_decay': 0.3}]
+    checkpoint = {
+        'meta': {SETTINGS: get_plain_settings(EARLIER)},
+        'optimizer': {'param_groups': [{'lr': 0.2, 'initial_lr': 0.2, 'weight_decay': 0.2}]},
+        'param_schedulers': [{'last_step': 1}],
+    }
+    hook = NewScheduleHook()
+    hook.after_load_checkpoint(runner, checkpoint)
+    return hook, checkpoint, runner
+
+
+@pytest.mark.parametrize(
+    ('changes', 'is_new'),
+    [
+        ({'train_cfg': {'max_epochs': 3}}, True),
+        ({'train_cfg': {'max_iters': 3}}, True),
+        ({'param_scheduler': [{'type': 'StepLR', 'step_size': 1}]}, True),
+        ({'optim_wrapper': {'optimizer': {**OPTIMIZER, 'lr': 0.2}}}, True),
+        ({'auto_scale_lr': {'enable': True, 'base_batch_size': 16}}, True),
+        ({'optim_wrapper': {'optimizer': {**OPTIMIZER, 'weight_decay': 0.2}}}, False),
+        ({'train_cfg': {'max_epochs': 2, 'val_interval': 2}}, False),
+        ({}, False),
+    ],
+)
+def test_settings_that_decide_the_schedule_give_a_new_one(changes, is_new):
+    """Then the LR is that of the optimizer, whose other settings are the checkpoint's."""
+    hook, checkpoint, _ = resume_with(changes)
+    lr = 0.3 if is_new else 0.2
+    assert hook.is_changed == is_new
+    assert ('param_schedulers' in checkpoint) != is_new
+    assert checkpoint['optimizer']['param_groups'] == [
+        {'lr': lr, 'initial_lr': lr, 'weight_decay': 0.2}
+    ]
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'optim_wrapper': mock.Mock(spec=OptimWrapperDict)},
+        {'param_schedulers': [mock.Mock(need_val_args=True)]},
+    ],
+    ids=['several optimizers', 'scores'],
+)
+def test_a_schedule_that_cannot_be_recomputed_goes_on_and_a_line_says_so(options):
+    hook, checkpoint, runner = resume_with({'train_cfg': {'max_epochs': 3}}, **options)
+    assert (hook.is_changed, 'param_schedulers' in checkpoint) == (False, True)
+    (message,) = runner.logger.warning.call_args.args
+    assert message.startswith('the LR schedule goes on as in the checkpoint')

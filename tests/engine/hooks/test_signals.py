@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmgcvit.engine.hooks import signals
 from mmgcvit.engine.hooks.signals import SignalHook, list_local_ranks
+from mmgcvit.interrupts import INTERRUPTS
 
 
 @pytest.mark.skipif(not Path('/proc/self/ns/pid').exists(), reason='only Linux has namespaces')
@@ -32,3 +33,12 @@ def test_data_workers_call_the_function_of_the_config_too(monkeypatch):
     SignalHook().before_train(SimpleNamespace(train_loop=loop, val_loop=None))
     loop.dataloader.worker_init_fn(3)
     assert started == [3]
+
+
+@pytest.mark.parametrize('is_distributed', [False, True])
+def test_a_training_of_several_ranks_knows_those_that_get_its_signals(is_distributed, monkeypatch):
+    monkeypatch.setattr(signals, 'is_distributed', lambda: is_distributed)
+    monkeypatch.setattr(signals, 'list_local_ranks', lambda: [7])
+    monkeypatch.setattr(INTERRUPTS, 'peers', [])
+    SignalHook().before_train(SimpleNamespace(train_loop=None, val_loop=None))
+    assert INTERRUPTS.peers == ([7] if is_distributed else [])

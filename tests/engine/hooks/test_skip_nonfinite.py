@@ -16,7 +16,8 @@ from mmengine.structures import BaseDataElement
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
+from mmgcvit.engine.hooks import skip_nonfinite
+from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS, SkipNonFiniteStepHook
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
 
@@ -205,3 +206,23 @@ def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path):
     assert 'NaN or infinite in 3 consecutive steps, up to iteration 4' in message
     assert other == message
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path)
+
+
+@pytest.mark.parametrize('is_finite_elsewhere', [False, True])
+def test_gradients_of_another_rank_that_are_not_finite_skip_the_step_here_too(
+    is_finite_elsewhere, monkeypatch
+):
+    """With FullyShardedDataParallel each rank has other gradients."""
+
+    def take_minimum(flag, operation):
+        assert operation == 'min'
+        flag.clamp_(max=int(is_finite_elsewhere))
+
+    monkeypatch.setattr(skip_nonfinite, 'all_reduce', take_minimum)
+    layer = nn.Linear(2, 1)
+    layer(torch.ones(1, 2)).sum().backward()
+    hook = SkipNonFiniteStepHook()
+    hook.finite_steps = []
+    hook.check_step(torch.optim.SGD(layer.parameters(), lr=1.0))
+    assert hook.finite_steps == [is_finite_elsewhere]
+    assert (layer.weight.grad is not None) == is_finite_elsewhere

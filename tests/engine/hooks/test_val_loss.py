@@ -2,15 +2,19 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 from mmgcvit.config import enter_scope
-from mmgcvit.engine.hooks.val_loss import ValLossHook
+from mmgcvit.engine.hooks.val_loss import ValLossHook, scale_objects
 
 from ...fork_server import run_on_ranks
 from ...tools.commands import CONFIGS, DEMO, TOOLS, call
@@ -69,3 +73,20 @@ def test_ranks_with_different_numbers_of_images_have_the_loss_of_one_rank(config
     assert min(expected) > 0
     for losses in run_on_ranks(compute_val_losses, [arguments] * 2):
         assert losses == pytest.approx(expected, rel=1e-6)
+
+
+def test_objects_and_those_that_are_ignored_are_scaled_to_the_input():
+    """Boxes are x1, y1, x2, y2. The image is 10 x 8 px, and padded to 24 x 6 px."""
+    sizes = {'ori_shape': (8, 10), 'scale_factor': (2.0, 0.5), 'batch_input_shape': (6, 24)}
+    sample = DetDataSample(metainfo=sizes)
+    names = ('gt_instances', 'ignored_instances')
+    for name in names:
+        objects = InstanceData(bboxes=torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        objects.masks = BitmapMasks(np.ones((1, 8, 10), np.uint8), 8, 10)
+        setattr(sample, name, objects)
+    scale_objects([sample])
+    for name in names:
+        objects = sample.get(name)
+        assert objects.bboxes.tolist() == [[2.0, 1.0, 6.0, 2.0]]
+        assert objects.masks.masks.shape == (1, 6, 24)
+        assert objects.masks.masks.sum() == 4 * 20

@@ -3,6 +3,7 @@ show each dataset.
 """
 
 import random
+from pathlib import Path
 from unittest.mock import Mock
 
 import cv2
@@ -80,6 +81,8 @@ def test_the_same_images_are_drawn_each_time_without_using_random_numbers(runner
         difference = shown[..., ::-1].astype(int) - grids[-1]
         assert np.abs(difference).mean() < np.abs(shown.astype(int) - grids[-1]).mean()
     np.testing.assert_array_equal(*grids)
+    # LocalVisBackend would write each grid a second time.
+    assert not [*Path(runner.work_dir).rglob('*.png')]
     count = len(runner.val_dataloader.dataset)
     number = min(8, count)
     expected = [position * count // number for position in range(number)]
