@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmgcvit.checkpoints.class_rows import ClassMatch
+from mmgcvit.checkpoints.class_rows import ClassMatch, find_rows
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError, UserError
@@ -241,3 +241,20 @@ def test_a_start_without_names_of_classes_is_refused():
     with pytest.raises(CheckpointError, match=r'old\.pth does not have the names of its classes'):
         start(model, model.state_dict(), None)
     start(model, model.state_dict(), None, is_start=False)
+
+
+@pytest.mark.parametrize(('num_rows', 'num_shared'), [(3, 0), (4, 1), (5, None), (2, None)])
+@pytest.mark.parametrize('layer', ['bbox_head.fc_cls', 'decode_head.cls_embed'])
+def test_a_row_for_the_background_is_shared_if_there_is_one(layer, num_rows, num_shared):
+    rows = find_rows(f'{layer}.weight', torch.zeros(num_rows, 2), nn.Identity(), 3)
+    assert (rows and len(rows.shared)) == num_shared
+    assert rows is None or rows.of_classes.flatten().tolist() == [0, 1, 2]
+
+
+def test_a_head_of_other_channels_begins_anew():
+    old = Nested('head.fc', nn.Linear(2, len(OLD))).state_dict()
+    model = Nested('head.fc', nn.Linear(3, len(NEW)))
+    fresh = model.state_dict()['head.fc.weight'].clone()
+    found, report = start(model, old, is_start=False)
+    assert torch.equal(found['head.fc.weight'], fresh)
+    assert 'other shapes in the file, as with other classes: head' in report

@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints.converting import make_state_dict, rename_output_norm
+from mmgcvit.checkpoints.converting import make_state_dict, rename_output_norm, save_checkpoint
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.weights import Weights
 
@@ -199,3 +199,13 @@ def test_logits_equal_timms_and_converting_back_is_exact(convert, arch):
         torch.testing.assert_close(ours(images), theirs(images), atol=1e-4, rtol=1e-4)
     convert('ours.pth back.safetensors --to timm')
     assert_same('back.safetensors', theirs.state_dict())
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_tensors_of_any_layout_in_memory_are_saved(suffix, tmp_path):
+    tensors = {
+        'a': torch.rand(2, 3).T,
+        'b': torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last),
+    }
+    save_checkpoint(tensors, tmp_path / f'x{suffix}')
+    assert_same(tmp_path / f'x{suffix}', tensors)

@@ -57,6 +57,8 @@ def test_predictions_equal_those_of_taos_code(weights, call):
         model = load('detector.py', checkpoint)
         assert (model.classes[0], model.classes[-1]) == ('person', 'toothbrush')
         assert model.network.data_preprocessor.pad_size_divisor == 1  # as in TAO
+        # Of 6 queries x 80 classes, as many as in mmdet's configs
+        assert model.network.test_cfg.max_per_img == 300
         with torch.no_grad():
             logits, boxes = model.network(image, [sample], mode='tensor')
         torch.testing.assert_close(boxes[-1, 0].numpy(), expected['boxes'], atol=1e-4, rtol=0)
@@ -105,3 +107,21 @@ def test_other_detectors_are_rejected(name, change, message, weights, call):
     torch.save(changed, 'x.pth')
     code, printed = call('convert', 'x.pth', 'y.pth')
     assert (code, message in printed, [*Path().glob('y.*')]) == (1, True, []), printed
+
+
+def test_a_config_beside_the_detector_is_not_replaced(weights, call):
+    torch.save(weights, 'tao.pth')
+    Path('mine.py').write_text('mine')
+    code, printed = call('convert', 'tao.pth', 'mine.pth')
+    assert (code, 'mine.py already exists' in printed) == (1, True)
+    assert (Path('mine.py').read_text(), Path('mine.pth').exists()) == ('mine', False)
+
+
+def test_the_backbone_of_a_detector_is_converted_alone_by_its_prefix(weights, call):
+    torch.save(weights, 'tao.pth')
+    prefix = f'{PREFIX}backbone.0.body.'
+    code, printed = call('convert', 'tao.pth', 'backbone.pth', '--prefix', prefix)
+    assert (code, Path('backbone.py').exists()) == (0, False), printed
+    names = torch.load('backbone.pth')['state_dict']
+    assert names
+    assert all(name.startswith('backbone.') for name in names)

@@ -44,3 +44,11 @@ def test_trained_weights_have_the_limit_of_those_they_started_from(source, meta,
         meta = {'settings': {'model': {'backbone': backbone}}}
     limit = find_limit_of_model(source, meta)
     assert limit is None if words is None else words in limit
+
+
+def test_a_link_has_the_limit_of_its_file(tmp_path):
+    file = tmp_path / 'gcvit_21k_large_384.pth'
+    file.touch()
+    link = tmp_path / 'mine.pth'
+    link.symlink_to(file)
+    assert find_limit(str(link)) == find_limit(str(file)) == 'not for commercial use'

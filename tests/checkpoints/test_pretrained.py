@@ -144,6 +144,20 @@ def test_prefix_selects_one_of_several_networks(load):
         load(content)
 
 
+@pytest.mark.parametrize('prefix', ['', 'student.'])
+def test_weights_of_compiled_blocks_are_found(prefix, load):
+    """torch.compile puts a prefix before the keys of each module that it compiles."""
+    compiled = {
+        name.replace('.blocks.0.', '.blocks.0._orig_mod.'): x for name, x in WEIGHTS.items()
+    }
+    assert_same(load(add_prefix(prefix, compiled))[0], LOADED)
+
+
+def test_a_part_of_a_word_is_no_prefix(load):
+    with pytest.raises(CheckpointError, match='is not a checkpoint of GC ViT or LSA'):
+        load(add_prefix('my', WEIGHTS))
+
+
 def test_other_checkpoints_are_rejected(load):
     message = r'not a checkpoint of GC ViT .* 5 keys \(a, b, c, d, \.\.\.\)'
     with pytest.raises(CheckpointError, match=message):

@@ -162,14 +162,10 @@ def test_one_process_downloads_while_the_others_wait_without_a_collective(server
 TINY = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 
 
-def serve_as_hub(monkeypatch, server):
-    """Let the server be the mirror of the hub, with its file under all names."""
-    monkeypatch.setenv('HF_ENDPOINT', server.address.removesuffix('/x.pth'))
-
-
-def test_the_authors_files_are_those_of_one_revision_with_their_sha256(server, monkeypatch):
+@pytest.mark.parametrize('end', ['', '/'])
+def test_the_authors_files_are_those_of_one_revision_with_their_sha256(end, server, monkeypatch):
     """From a mirror too: ``HF_ENDPOINT``. Other bytes are not kept."""
-    serve_as_hub(monkeypatch, server)
+    monkeypatch.setenv('HF_ENDPOINT', server.address.removesuffix('/x.pth') + end)
     with pytest.raises(CheckpointError, match=r'expected 30ac1c31.*, got '):
         read_checkpoint(TINY)
     assert server.asked == [f'/nvidia/GCViT/resolve/{released.REVISION}/gcvit_1k_tiny.pth.tar']

@@ -89,7 +89,9 @@ def test_a_published_file_says_its_classes_its_backbone_and_its_limit(
     for target in targets:
         meta = read_for_mmengine(str(target)).content['meta']
         assert meta['dataset_meta']['classes'] == load(run, device='cpu').classes
-        assert meta['settings']['model']['backbone']['type'].endswith('GCViT')
+        backbone = meta['settings']['model']['backbone']
+        assert backbone['type'].endswith('GCViT')
+        assert backbone.keys() == {'type', 'arch'}
         assert meta.get(LIMIT) == limit
         assert load(run, target, 'cpu').weights_limit == limit
 
@@ -103,3 +105,19 @@ def test_metadata_of_another_program_are_no_class_names(text, tmp_path):
             read_description(path)
     else:
         assert read_description(path) == {}
+
+
+def test_weights_that_layers_share_are_published_for_each(work_dirs, tmp_path, call):
+    """As RTMDet's convolutions are. Files of safetensors cannot share."""
+    run = shutil.copytree(work_dirs['classification'], tmp_path / 'run')
+    content = torch.load(run / 'epoch_1.pth', weights_only=False)
+    weights = content['state_dict']
+    first = next(name for name in weights if name.endswith('norm1.weight'))
+    second = first.replace('norm1', 'norm2')
+    weights[second] = weights[first]
+    torch.save(content, run / 'epoch_1.pth')
+    code, printed = call('publish', run)
+    assert code == 0, printed
+    published = load_file(run / 'model.safetensors')
+    assert published.keys() == weights.keys()
+    assert torch.equal(published[second], published[first])
