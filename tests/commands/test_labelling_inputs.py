@@ -8,12 +8,14 @@ Modules: `mmgcvit/commands/mistakes.py`, `mmgcvit/commands/predict.py`, `mmgcvit
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import cv2
 import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.commands import mistakes
 from mmgcvit.commands.mistakes import check_classes
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
@@ -162,3 +164,17 @@ def test_mistakes_are_not_sought_in_data_of_other_classes(found):
     words = f'best.pth was trained on the 2 classes cat, dog, but the data has the {len(found)} '
     with pytest.raises(UserError, match=f'{words}classes {", ".join(found)}'):
         check_classes(model, SimpleNamespace(metainfo={'classes': found}))
+
+
+@pytest.mark.parametrize('find', [mistakes.list_mistakes, mistakes.list_label_errors])
+def test_both_kinds_of_mistakes_are_sought_with_the_classes_of_the_model_only(
+    find, empty_folder, monkeypatch
+):
+    model = SimpleNamespace(classes=['cat', 'dog'], checkpoint='best.pth')
+    dataset = SimpleNamespace(metainfo={'classes': ('dog', 'cat')})
+    monkeypatch.setattr('mmgcvit.commands.loading.load_silently', lambda *_: model)
+    monkeypatch.setattr(mistakes, 'load_split', lambda *_: dataset)
+    monkeypatch.setattr(mistakes, 'load_unwrapped', lambda *_: [dataset])
+    args = mock.Mock(split='val', out_dir=None, default_dir=Path('mistakes'), overwrite=False)
+    with pytest.raises(UserError, match=r'best\.pth was trained on the 2 classes cat, dog, but'):
+        find(args, None, [])

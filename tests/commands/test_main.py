@@ -8,12 +8,20 @@ import signal
 import subprocess
 import sys
 import warnings
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 
-from mmgcvit.commands.main import WAITING, hide_warnings, run_command
+from mmgcvit.commands import main
+from mmgcvit.commands.main import (
+    MALLOPT_PARAMETERS,
+    WAITING,
+    OutputFile,
+    hide_warnings,
+    run_command,
+)
 from mmgcvit.errors import UserError
 
 from .. import programs
@@ -158,8 +166,9 @@ def test_unexpected_errors_keep_their_traceback(error, command):
         run_command('made', [])
 
 
-def test_needless_warnings_are_hidden(monkeypatch):
-    monkeypatch.setattr(sys, 'warnoptions', [])
+@pytest.mark.parametrize('options', [[], ['default']])
+def test_needless_warnings_are_hidden_unless_the_user_asks_for_some(options, monkeypatch):
+    monkeypatch.setattr(sys, 'warnoptions', options)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter('always')
         with hide_warnings():
@@ -167,4 +176,22 @@ def test_needless_warnings_are_hidden(monkeypatch):
             warnings.warn('old', DeprecationWarning, stacklevel=1)
             warnings.warn('wrong', stacklevel=1)
             warnings.warn('Default ``avg_non_ignore`` is False, if you', stacklevel=1)
-    assert [str(warning.message) for warning in warned] == ['wrong']
+    messages = [str(warning.message) for warning in warned]
+    assert messages == ['wrong'] if not options else len(messages) == 4
+
+
+def test_a_command_keeps_the_memory_that_it_frees(command, monkeypatch):
+    settings = {}
+    library = SimpleNamespace(mallopt=settings.__setitem__)
+    monkeypatch.setattr(main, 'ctypes', SimpleNamespace(CDLL=lambda name: library))
+    run_command('made', [])
+    assert settings == dict.fromkeys(MALLOPT_PARAMETERS, 2**31 - 1)
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='only Linux has /dev/full')
+def test_a_full_disk_is_reported_once_and_further_output_is_discarded():
+    """Else the message about it would fail too."""
+    with OutputFile('/dev/full', 'w') as file:
+        with pytest.raises(OSError, match='No space left'):
+            file.write(b'a')
+        assert file.write(b'message') == 7

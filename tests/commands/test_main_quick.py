@@ -41,7 +41,10 @@ MISTAKES = {
         '--epochs can only be used with --data. To change a CONFIG, edit it'
     ),
     'train --data . --launcher pytorch': '--data trains in one process',
+    'train --data . --patience 0': '--patience 0: expected at least 1',
     'predict x --score-thr nan': '--score-thr nan: expected a number from 0 to 1',
+    'predict x --frames 0': '--frames 0: expected at least 1',
+    'mistakes x --split train': 'Choose val or test, or look for wrong labels with --labels',
     'mistakes x --score-thr 0.2 --score-thr cat=2': '--score-thr cat=2: expected a number from 0 to 1',
     f'train --data . --epochs {"1" * 400}': '11: expected at least 1, and at most 1,000,000,000',
     'train --data . --lr nan': '--lr nan: expected at least 0',

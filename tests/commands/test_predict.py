@@ -7,12 +7,15 @@ import os
 import pkgutil
 import re
 import signal
+from argparse import ArgumentParser
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from unittest import mock
 
 import cv2
 import pytest
@@ -20,7 +23,8 @@ import supervision as sv
 import torch
 from pycocotools import mask as coco_mask
 
-from mmgcvit.commands.prediction_run import compare_sizes
+from mmgcvit.commands import predict as command
+from mmgcvit.commands.prediction_run import PredictionRun, PredictOptions, compare_sizes
 from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats.finding import read_folder
 from mmgcvit.files import write_image
@@ -317,3 +321,57 @@ def test_objects_are_measured(predict, photos):
     assert {row['file_name'] for row in rows} <= {str(path) for path in photos.iterdir()}
     for row in rows:
         assert float(row['area_um2']) == pytest.approx(4 * float(row['area_px2']), rel=1e-5)
+
+
+@pytest.fixture
+def start(monkeypatch, empty_folder):
+    """Return a function that parses the options of ``predict``, and returns those of its run, which
+    predicts nothing.
+    """
+    run = mock.Mock(return_value=mock.Mock(num_failed=0))
+    monkeypatch.setattr('mmgcvit.commands.prediction_run.PredictionRun', run)
+    model = SimpleNamespace(device=torch.device('cpu'))
+
+    def start(*options):
+        parser = ArgumentParser()
+        command.add_options(parser)
+        args = parser.parse_args(['RUN', *map(str, options)])
+        command.predict_inputs(args, model, ['a.jpg'], [], None)
+        return run.call_args.kwargs['options']
+
+    return start
+
+
+def test_tiles_of_one_image_at_a_time_are_predicted_together(start):
+    assert start('--batch-size', 3).batch_size == 3
+    assert start('--batch-size', 3, '--tiles', 64).batch_size == 1
+
+
+@pytest.mark.parametrize('option', ['--no-save-pred', '--no-save-vis'])
+def test_predictions_are_replaced_only_by_others(option, start):
+    """With --no-save-pred none are written, so those of an earlier call are kept."""
+    Path('found').mkdir()
+    Path('found/predictions.json').touch()
+    options = start('--out-dir', 'found', '--overwrite', option)
+    assert (options.write, options.draw) == (option != '--no-save-pred', option != '--no-save-vis')
+    assert Path('found/predictions.json').exists() != options.write
+
+
+def test_objects_of_one_class_have_one_colour_in_all_frames(models, photos, tmp_path, monkeypatch):
+    """In an image each has its own, if the model has one class."""
+    drawn = []
+
+    def draw(self, image, *_):
+        drawn.append(self)
+        return image
+
+    model = models['detection']
+    monkeypatch.setattr(type(model), 'draw', draw)
+    one_class = replace(model, palette=[(9, 9, 9)])
+    write_video(photos / 'film.avi', frames=2)
+    run = PredictionRun(
+        one_class, [], [str(photos / 'film.avi')], options=PredictOptions(), out_dir=tmp_path
+    )
+    run.predict()
+    assert [{*each.palette} for each in drawn] == [{(9, 9, 9)}] * 2
+    assert all(len(each.palette) > 1 for each in drawn)

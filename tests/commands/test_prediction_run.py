@@ -167,3 +167,16 @@ def test_a_video_that_cannot_be_written_is_named(film, tmp_path):
 def test_without_times_in_the_file_they_follow_from_the_rate(film, monkeypatch):
     monkeypatch.setattr(prediction_run.cv2, 'CAP_PROP_POS_MSEC', -1)  # unknown, so 0 for each frame
     assert list_times(film) == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+def test_times_below_zero_are_none_of_the_file(monkeypatch):
+    """OpenCV 5 says -1 ms where a file has none."""
+    frames = iter([np.zeros((4, 6, 3), np.uint8)] * 3)
+
+    def read():
+        image = next(frames, None)
+        return image is not None, image
+
+    capture = SimpleNamespace(read=read, get=lambda name: -1.0, release=lambda: None)
+    monkeypatch.setattr(prediction_run.cv2, 'VideoCapture', lambda video: capture)
+    assert list_times('film.mp4') == [0, 0.1, 0.2]

@@ -5,6 +5,8 @@ no image.
 import shlex
 from argparse import ArgumentParser
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -187,3 +189,66 @@ def test_the_folder_of_the_data_is_no_work_dir(work_dir, empty_folder):
     Path('link').symlink_to('photos')
     with pytest.raises(UserError, match=r'is the folder of the data.*Choose another one'):
         train.main(parse(f'--data photos --work-dir {work_dir}'))
+
+
+@pytest.fixture
+def steps(monkeypatch, empty_folder):
+    """Replace the steps of a training on the folder photos by mocks. Return them by name."""
+    Path('photos').mkdir()
+    places = {
+        'read_folders': 'mmgcvit.datasets.formats',
+        'apply_options': 'mmgcvit.engine.setup',
+        'check_machine': 'mmgcvit.engine.setup',
+        'judge_run': 'mmgcvit.evaluation.run_score',
+        'start_run': 'mmgcvit.commands.train',
+        'run_training': 'mmgcvit.commands.train',
+    }
+    steps = {name: mock.Mock() for name in places}
+    steps['judge_run'].return_value = 'good'
+    for name, place in places.items():
+        monkeypatch.setattr(f'{place}.{name}', steps[name])
+    return SimpleNamespace(**steps)
+
+
+@pytest.mark.parametrize(
+    ('option', 'is_terminal', 'is_shown'),
+    [
+        ('', True, True),
+        ('', False, False),
+        ('--progress', False, True),
+        ('--no-progress', True, False),
+    ],
+)
+def test_progress_is_shown_in_a_terminal_or_as_asked(
+    option, is_terminal, is_shown, steps, monkeypatch
+):
+    monkeypatch.setattr('sys.stdout.isatty', lambda: is_terminal)
+    train.main(parse(f'--data photos {option}'))
+    assert steps.run_training.call_args.args[3] == is_shown
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ('', (None, False, None)),
+        ('--task semantic --pseudo-labels', ('semantic', True, None)),
+        ('--data others --similar-classes keep', (None, False, 'keep')),
+    ],
+)
+def test_a_folder_is_read_with_the_options_for_its_data(options, expected, steps):
+    Path('others').mkdir()
+    train.main(parse(f'--data photos {options}'))
+    (call,) = steps.read_folders.call_args_list
+    task = call.args[1]
+    assert (task, call.kwargs['pseudo_labels'], call.kwargs['similar_classes']) == expected
+
+
+@pytest.mark.parametrize('is_resumed', [False, True])
+@pytest.mark.parametrize('workers', [None, 0, 3])
+def test_a_resumed_run_takes_another_number_of_workers(workers, is_resumed):
+    """Its config does not follow from its first lines any more. --cfg-options override it."""
+    option = '' if workers is None else f'--workers {workers}'
+    args = parse(f'--data photos {option} --cfg-options a=1')
+    settings = train.list_cfg_options(args, train.read_data_options(args), is_resumed)
+    loaders = ('train', 'val', 'test') if is_resumed and workers is not None else ()
+    assert settings == [*(f'{name}_dataloader.num_workers={workers}' for name in loaders), 'a=1']
