@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
-from mmgcvit.config import locate_config, read_config
+from mmgcvit.config import can_draw_predictions, locate_config, read_config
 from mmgcvit.errors import UserError
 from mmgcvit.inference.model_files import find_model_files
 
@@ -112,3 +113,25 @@ def test_a_wrong_name_of_a_config_is_answered_with_one_that_is_found(name, sugge
     with pytest.raises(UserError, match=f'did you mean {suggested}[?]'):
         read_config(name)
     assert Path(locate_config(suggested)).is_file()
+
+
+@pytest.mark.parametrize('name', ['tta_model.type', 'tta_pipeline', 'load_from', 'data_checks.x'])
+def test_settings_that_programs_beside_the_runner_read_are_overridden(name, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("tta_model = {'type': 'A'}\ntta_pipeline = 1\nload_from = 1")
+    cfg = read_config(config, {name: 2})
+    key, _, subkey = name.partition('.')
+    assert (cfg[key][subkey] if subkey else cfg[key]) == 2
+
+
+@pytest.mark.parametrize(
+    ('scope', 'model', 'can_draw'),
+    [
+        ('mmdet', {'type': 'MaskRCNN'}, True),
+        ('mmdet', {'type': 'ByteTrack', 'tracker': {}}, False),
+        ('mmpose', {'type': 'TopdownPoseEstimator'}, False),
+        (None, {'type': 'MaskRCNN'}, False),
+    ],
+)
+def test_predictions_of_detectors_are_drawn_and_of_trackers_and_others_not(scope, model, can_draw):
+    assert can_draw_predictions(Config({'default_scope': scope, 'model': model})) == can_draw

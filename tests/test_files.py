@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -23,6 +24,7 @@ from mmgcvit.files import (
     read_text,
     write_atomically,
     write_figure,
+    write_image,
 )
 
 
@@ -166,3 +168,11 @@ def test_commands_at_once_get_paths_of_their_own(name, create, tmp_path):
     assert {path.name for path in created} == {
         name.format(number) for number in ['', *range(2, 41)]
     }
+
+
+def test_a_picture_that_its_format_cannot_hold_is_rejected(tmp_path):
+    picture = np.zeros((2, 20_000, 3), np.uint8)
+    write_image(tmp_path / 'a.png', picture)
+    with pytest.raises(UserError, match=r'\.webp does not support a picture of 20000 x 2 pixels'):
+        write_image(tmp_path / 'a.webp', picture)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.png']

@@ -2,6 +2,8 @@
 use.
 """
 
+from multiprocessing import active_children
+
 from mmpretrain.models import ClsHead, LinearClsHead, MultiLabelLinearClsHead
 from torch.utils.data import DataLoader
 
@@ -10,10 +12,15 @@ from mmgcvit.private_api import is_converting_channels, predicts_softmax, stop_w
 
 def test_stopped_persistent_workers_start_again():
     loader = DataLoader([0, 1], num_workers=1, persistent_workers=True)
+    others = {*active_children()}
     first = iter(loader)
     assert iter(loader) is first
+    workers = {*active_children()} - others
+    assert workers
     stop_workers(loader)
+    assert not workers & {*active_children()}
     assert iter(loader) is not first
+    stop_workers(loader)
 
 
 def test_a_preprocessor_of_each_task_has_a_mean_and_converts_channels(model):

@@ -254,23 +254,28 @@ def test_the_config_in_made_is_that_of_its_folder(project):
     assert cfg.work_dir == 'work_dirs/first'
 
 
-@pytest.mark.parametrize('ann_file', [['a.json', 'b.json'], None, ''])
-def test_a_moved_run_with_a_root_and_paths_that_are_no_text_is_found(ann_file, project):
-    """mmdet's panoptic datasets have None as a path by default, and those of one's own a list."""
+@pytest.mark.parametrize('ann_file', ['a.json', ['a.json', 'b.json'], None, ''])
+def test_only_the_root_of_the_paths_in_a_moved_run_changes(ann_file, project):
+    """mmdet's panoptic datasets have None as a path by default, and those of one's own a list.
+    Variables of templates have the paths that the datasets have.
+    """
     Path('data/images').mkdir(parents=True)
     for name in ('a.json', 'b.json'):
         Path('data', name).touch()
     prefix = {'img': 'images', 'seg': None}
     dataset = {'type': 'Own', 'data_root': 'data', 'ann_file': ann_file, 'data_prefix': prefix}
     run = Path('work_dirs/photos')
-    cfg = Config({'work_dir': str(run), 'train_dataloader': {'dataset': dataset}})
+    variables = {'data_root': 'data', 'train_annotations': 'a.json'}
+    cfg = Config({'work_dir': str(run), 'train_dataloader': {'dataset': dataset}, **variables})
     run.mkdir(parents=True)
     cfg.dump(run / 'own.py')
     (run / 'last_checkpoint').touch()
     moved = Path('deep/er')
     moved.parent.mkdir()
     run.rename(moved)
-    found = locate(moved).train_dataloader.dataset
+    located = locate(moved)
+    assert located.train_annotations == 'a.json'
+    found = located.train_dataloader.dataset
     assert (found.data_root, found.ann_file, found.data_prefix) == ('data', ann_file, prefix)
 
 

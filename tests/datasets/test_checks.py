@@ -186,6 +186,7 @@ RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}
         ({'tta_cfg': {'max_per_img': 300}, 'module': RCNN}, 100),
         ({'test_cfg': {'max_per_img': 300}, 'num_queries': 200}, 200),
         ({'test_cfg': {'max_per_image': 100}, 'panoptic_head': {'num_queries': 80}}, 80),
+        ({'test_cfg': {'max_per_image': 60}, 'panoptic_head': {'num_queries': 80}}, 60),
         ({'test_cfg': {'max_per_img': -1}}, inf),
         ({'test_cfg': None}, inf),
     ],
