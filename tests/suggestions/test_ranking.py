@@ -29,6 +29,11 @@ def test_the_next_picture_has_the_highest_product_of_uncertainty_and_distance():
     assert list_order([0.9, 0.1, 0.1, 0.1], features, [0])[0] == 0
 
 
+def test_a_picture_is_known_if_one_training_picture_is_like_it():
+    """However many others are unlike it."""
+    assert list_order([0.5, 0.5], make_features(3, 60), [0, *[180] * 9]) == [1, 0]
+
+
 def test_without_training_pictures_the_most_uncertain_comes_first():
     assert list_order([0.2, 0.9, 0.3], make_features(0, 90, 180))[0] == 1
 
