@@ -153,12 +153,16 @@ def find_matching(top: Path, pattern: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether the parts of a path match those of a glob pattern. ``**`` matches any number
-    of parts, and a name with a dot in front only a pattern with one.
+    """Return whether the parts of a file's path match those of a glob pattern. ``**`` matches any
+    number of parts, and a name with a dot in front only a pattern with one.
+
+    A last ``**`` stands for what is in a folder, so it matches at least the file's own name.
     """
     if not pattern:
         return not parts
     first, *rest = pattern
+    if first == '**' and not parts:
+        return False
     if first == '**':
         for end in range(len(parts) + 1):
             if end and parts[end - 1].startswith('.'):
