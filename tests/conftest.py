@@ -54,6 +54,7 @@ DEVICES = ['cpu']
 if torch.cuda.is_available():
     DEVICES.append(pytest.param('cuda', marks=pytest.mark.gpu))
 os.chdir(ROOT)  # since data paths in configs are relative to it
+FROZEN_MODULES = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(items):
@@ -61,9 +62,21 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker('demo') is None)
 
 
-def pytest_collection_finish():
+def pytest_collection_finish(session):
+    freeze_modules(session.config)
+
+
+def pytest_runtest_teardown(item):
+    """Tests import mmdet, mmseg and others, which have thousands of modules."""
+    if len(sys.modules) > item.config.stash[FROZEN_MODULES] + 100:
+        freeze_modules(item.config)
+
+
+def freeze_modules(config):
     """Leave imported modules out of garbage collections: mmengine collects for each dataset."""
+    gc.collect()
     gc.freeze()
+    config.stash[FROZEN_MODULES] = len(sys.modules)
 
 
 @pytest.fixture(autouse=True)
