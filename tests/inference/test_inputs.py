@@ -71,9 +71,13 @@ PICTURES = [
     (GREY * 0, 'png', ''),
     (Image.fromarray(GREY.astype(np.float32)), 'tif', SAVE_IT),
     (Image.fromarray(GREY.astype(np.int32) * 2**10), 'tif', SAVE_IT),
-    (Image.new('L', (1, 400)), 'png', 'one side over 320 times the other'),
+    *((np.full((20, 30), 4095, np.uint16), suffix, SAVE_IT) for suffix in ('png', 'tif')),
+    *((np.full((20, 30), 4096, np.uint16), suffix, '') for suffix in ('png', 'tif')),
+    (Image.new('L', (1, 320)), 'png', ''),
+    (Image.new('L', (1, 321)), 'png', 'one side over 320 times the other'),
     *((partial(save_pages, kind=0), suffix, PAGES) for suffix in ('tif', 'gif', 'png', 'webp')),
     *((partial(save_pages, kind=1), suffix, '') for suffix in ('tif', 'jpg')),
+    (partial(save_pages, kind=4), 'tif', ''),  # a mask of the first
     *((save_rotated, suffix, '') for suffix in ('jpg', 'png', 'tif')),
     # Before version 5, OpenCV ignores it.
     (save_rotated, 'webp', 'EXIF rotation' if cv2.getVersionMajor() < 5 else ''),
@@ -140,6 +144,12 @@ def test_arrays_may_be_not_contiguous_and_have_one_channel():
     [
         (np.zeros((20, 30, 2), np.uint8), r'has the shape \(20, 30, 2\)'),
         (np.zeros((20, 30, 3), bool), r'the dtype bool\. Expected'),
+        (np.full((20, 30, 3), 255, np.int64), 'values from 255 to 255'),
+        (np.full((20, 30, 3), -6, np.int16), 'values from -6 to -6'),
+        (
+            np.dstack([DEEP // 16, GREY | 65535]),
+            'no value above 4095',
+        ),  # only the opaque alpha has 16 bits
         (None, 'expected a path, a NumPy array or a Pillow image, got None'),
         ('missing.jpg', 'missing.jpg cannot be read: No such file'),
         ('.', '. cannot be read: Is a directory'),
