@@ -42,8 +42,9 @@ unexport PYTHONDONTWRITEBYTECODE
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg test test-all test-release test-gpu benchmark gpu-wheels test-beside test-docs \
-	test-upstream test-upstream-all lint types check-types docs docs-links install clean distclean
+.PHONY: demo demo-seg test test-slow test-all test-release test-gpu benchmark gpu-wheels \
+	test-beside test-docs test-upstream test-upstream-all lint types check-types docs docs-links \
+	install clean distclean
 
 TRAIN = $(RUN) -m mmgcvit train --overwrite --progress
 demo: $(DIGITS)
@@ -56,14 +57,21 @@ $(DIGITS): | install
 	@$(RUN) tools/make_digits.py $@
 
 test: lint
-	$(RUN) -m pytest -m 'not demo and not long and not release' -n $(TEST_PROCESSES) --dist worksteal
+	$(RUN) -m pytest -m 'not slow and not demo and not long and not release' -n $(TEST_PROCESSES) \
+		--dist worksteal
 
-# The demos train in one process while the long tests run in the others. The other targets, and
-# those that ALSO names, use one process each and run in parallel. The documentation's packages are
-# installed first, so that no target changes the environment meanwhile. Each target's output is
+# Continuous integration runs these on each Python, and the rest of test-all on one.
+test-slow: install
+	$(RUN) -m pytest -m 'slow and not demo and not long and not release' -n $(TEST_PROCESSES) \
+		--dist worksteal
+
+# The demos train in one process while the slow and long tests run in the others. The other targets,
+# and those that ALSO names, use one process each and run in parallel. The documentation's packages
+# are installed first, so that no target changes the environment meanwhile. Each target's output is
 # shown when it has ended.
 test-all: test
-	$(RUN) -m pytest -m '(long or demo) and not release' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -m '(slow or long or demo) and not release' -n $(TEST_PROCESSES) \
+		--dist loadfile --no-loadscope-reorder
 	-$(if $(filter maintained,$(OPENMMLAB)),$(MAKE) $(VENV)/installed-docs)
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync \
 		TEST_PROCESSES=1 DEVICE=cpu $(ALSO) test-gpu \

@@ -330,6 +330,7 @@ RECORDS = ['constants.pkl', 'code/x.py', 'Data.pkl', '.data/version', '.format_v
 PICKLES = st.lists(st.sampled_from(PARTS), max_size=30).map(make_pickle)
 
 
+@pytest.mark.slow
 @try_inputs(
     st.tuples(PICKLES, st.lists(st.sampled_from(RECORDS))), *((each, []) for each in CRAFTED)
 )
@@ -357,6 +358,7 @@ CONTENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @try_inputs(CONTENTS, {'message_hub': {'runtime_info': {'best_ckpt': 'a\0/best_x'}}})
 def test_entries_of_any_type_in_a_checkpoint_are_data_or_rejected(content):
     torch.save({'state_dict': WEIGHTS['state_dict'], **content}, 'x')

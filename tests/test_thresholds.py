@@ -218,6 +218,7 @@ def test_as_few_images_as_the_page_says_can_be_good():
         assert counts.compute_interval(metric)[0] >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', ['detector', 'classifier', 'segmentor'])
 def test_good_is_wrong_of_fewer_than_one_simulated_set_in_twenty(task):
     """The score alone would be wrong more often. tests/evaluation/simulated.py judges more sets."""

@@ -72,6 +72,7 @@ def test_lora_is_merged_into_published_and_loaded_weights(run, call):
         assert np.allclose(found(image).scores, expected.pred_score, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_exported_file_computes_the_merged_network(run, call):
     """The command compares the file's outputs with those of the network that load returns."""
     pytest.importorskip('onnxruntime')

@@ -69,6 +69,18 @@ def list_cases(reader: str) -> Iterator[Case]:
                     yield Case(mutation, place, split, number)
 
 
+def mark_further_cases(cases: list[Case]) -> list[object]:
+    """Mark all cases of a rule but its first as slow."""
+    tried = set()
+    marked = []
+    for case in cases:
+        rule = case.mutation.breaks
+        marks = [pytest.mark.slow] if rule in tried else []
+        tried.add(rule)
+        marked.append(pytest.param(case, marks=marks, id=str(case)))
+    return marked
+
+
 FOLDER_CASES = list(list_cases(FOLDER))
 CONFIG_CASES = list(list_cases(CONFIG))
 
@@ -135,7 +147,7 @@ CONFIG_COMMANDS = {
 }
 
 
-@pytest.mark.parametrize('case', CONFIG_CASES, ids=str)
+@pytest.mark.parametrize('case', mark_further_cases(CONFIG_CASES))
 def test_a_broken_rule_has_its_effect_in_a_config(case, tmp_path, capsys):
     """check-data checks all splits. The other commands say the same of those that they read, and
     nothing of others.

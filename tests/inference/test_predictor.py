@@ -161,6 +161,7 @@ def test_autocast_keeps_the_dtypes_of_predictions(picture, model):
         assert getattr(found[name], 'dtype', None) == getattr(expected, 'dtype', None), name
 
 
+@pytest.mark.slow
 def test_threads_get_the_same_predictions_as_one_thread(models, work_dirs):
     """Threads load, predict and draw at the same time."""
 

@@ -66,6 +66,7 @@ PARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PARTS)
 def test_mmcv_operators_get_float32_in_mixed_precision_and_nonfinite_images_give_such_losses(
     name, data_samples

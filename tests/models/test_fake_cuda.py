@@ -92,6 +92,7 @@ class ConvRecorder(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [*HALF_DTYPES, None])
 @pytest.mark.parametrize(('training', 'benchmark'), product([True, False], repeat=2))
 def test_depthwise_convolutions_are_cudnns_only_in_training_with_benchmark(

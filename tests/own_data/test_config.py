@@ -362,6 +362,7 @@ def test_images_of_rare_classes_are_repeated(annotation_type, make):
     assert load_sample(dataset, 0, ['a', 'b', 'c'], evaluation).image.ndim == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('level', OPTIONS['augment'].choices)
 def test_images_vary_as_the_augmentation_says(annotation_type, level, make):
     """Without augmentation they do not vary, except a segmentor's crops.
@@ -409,6 +410,7 @@ def test_the_start_says_that_images_are_mirrored_and_which_never_should_be(annot
     assert 'mirror' not in make(annotation_type, size='tiny', augment='none').summary
 
 
+@pytest.mark.slow
 def test_images_of_all_sizes_are_trained_and_validated(annotation_type, make, tmp_path):
     """Strips too, with the strongest augmentation. Longer ones are left out when a folder is
     read (datasets/test_rules.py).

@@ -36,6 +36,7 @@ def read_rows(folder):
     return [*csv.DictReader((folder / 'suggestions.csv').read_text('utf-8-sig').splitlines())]
 
 
+@pytest.mark.slow
 def test_pictures_are_ranked_drawn_and_copied(work_dir, pictures, call):
     """A second call gives the same ranking. A broken picture is named and does not stop the others."""
     broken = pictures / 'broken.png'

@@ -66,6 +66,7 @@ def read_rows(printed, family):
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
 
 
+@pytest.mark.slow
 def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
     options = ['--sizes', '32x48', '--batch', '1', '2', '--no-memory', *ON_CPU]
     code, printed = call(benchmark, 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
@@ -84,6 +85,7 @@ def test_memory_on_a_system_without_proc_is_refused(call, monkeypatch, tmp_path)
     assert '/proc, of Linux: --no-memory' in printed
 
 
+@pytest.mark.slow
 def test_first_steps_have_a_row_for_each_model_and_size(call):
     options = ['--first-steps', '--sizes', '64x96', '75x101', '--batch', '2', *ON_CPU]
     _, printed = call(benchmark, 'gcvit:xxtiny@4', 'lsa:imagenet-tiny', *options)
@@ -93,6 +95,7 @@ def test_first_steps_have_a_row_for_each_model_and_size(call):
         assert float(ratio) == pytest.approx(float(first) / float(later), abs=0.1)
 
 
+@pytest.mark.slow
 def test_parts_of_a_classifier_sum_to_the_total(call):
     lines = call(get_flops, DEMO / 'gcvit_digits_cls.py', '--shape', 64, 96)[1].splitlines()
     assert lines[0].endswith('gcvit_digits_cls.py, one image of 64x96 px (height x width)')

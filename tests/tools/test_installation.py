@@ -371,6 +371,7 @@ def test_other_operators_are_installed(environment):
 IMPORTS_FAIL = 'The installed packages cannot be imported'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('failing', 'message'),
     [

@@ -128,6 +128,7 @@ def test_the_miniatures_grow_with_the_processes_and_their_batches(tmp_path):
         assert count_files(tmp_path) == {'train': 3 * 2 * 3, 'val': 3 * 2 * 4}
 
 
+@pytest.mark.slow
 def test_own_data_with_too_few_images_for_the_processes_is_rejected(digits, tmp_path, monkeypatch):
     monkeypatch.setenv('DIGITS', str(digits))
     config = CONFIGS / 'classify.py'

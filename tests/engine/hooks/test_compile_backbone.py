@@ -67,6 +67,7 @@ def train_step(model, size):
     return gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('with_cp', [False, pytest.param(True, marks=pytest.mark.long)])
 def test_blocks_of_a_kind_share_a_graph_for_all_sizes_and_compute_what_eager_ones_do(with_cp):
     """In training; validation runs eager, and the compiler's settings are restored at the end."""

@@ -93,6 +93,7 @@ def test_each_seed_rank_iteration_and_sample_has_its_own_random_numbers():
     seed_generators(2**32 - 1, rank=0, iteration=10**9)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     loop=st.sampled_from([EPOCHS, ITERATIONS]),
@@ -312,6 +313,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_without_an_error_about_its_data_workers(tmp_path):
     """Wherever Python is, torch raises one for a worker that has ended, until it is waited for."""
     ended = programs.run([sys.executable, '-c', INTERRUPTED, tmp_path])

@@ -17,6 +17,7 @@ from ..contract.backbones import GCVIT, LSA_ARCH, backpropagate, list_blocks
 from .variants import ALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ALL)
 def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, tmp_path):
     """Each parameter gets a gradient, at a size that no window divides; an image's maps do not

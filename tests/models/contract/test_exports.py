@@ -23,6 +23,7 @@ def check(exported, model, shape):
     torch.testing.assert_close(exported(images), model(images), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BACKBONES)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
 @torch.no_grad()
@@ -35,6 +36,7 @@ def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name):
         check(traced, model, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on'
 )

@@ -24,6 +24,7 @@ def test_the_drawn_image_is_what_the_network_gets(tmp_path):
     np.testing.assert_allclose(view.image, shown.permute(1, 2, 0), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(model, picture):
     found = compute_attention(model, picture)
     titles = [axes.get_title() for axes in draw_attention(found).axes]
@@ -32,6 +33,7 @@ def test_a_local_and_a_global_block_are_drawn_in_two_panels_each_for_every_task(
     assert_leaves_no_trace(model, picture, compute_attention)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('block', 'expected'), [(None, [0, 1]), (0, [0, 1]), (1, [0, 1]), (2, [2])]
 )
@@ -41,6 +43,7 @@ def test_a_block_is_drawn_with_its_partner(networks, picture, block, expected):
     assert [each.block for each in found.blocks] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('network', 'stage', 'kinds'),
     [

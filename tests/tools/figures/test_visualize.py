@@ -24,6 +24,7 @@ BASH = '\n'.join(read_blocks(PAGE, 'bash')).splitlines()
 COMMANDS = [shlex.split(line)[2:] for line in BASH if line.startswith('python ')]
 
 
+@pytest.mark.slow
 def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch, capsys):
     pytest.importorskip('pytorch_grad_cam')
     classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
@@ -39,6 +40,7 @@ def test_every_command_and_program_of_the_page_runs(call, tmp_path, monkeypatch,
     assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_options_change_the_figure(call, work_dirs, photo, tmp_path):
     options = ['--stage', 1, '--block', 0, '--head', 1, '--at', '50,20', '--out', 'new/it.svg']
     call(visualize, 'attention', work_dirs['classification'], photo, *options)
