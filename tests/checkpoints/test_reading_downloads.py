@@ -165,7 +165,9 @@ TINY = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 @pytest.mark.parametrize('end', ['', '/'])
 def test_the_authors_files_are_those_of_one_revision_with_their_sha256(end, server, monkeypatch):
     """From a mirror too: ``HF_ENDPOINT``. Other bytes are not kept."""
-    monkeypatch.setenv('HF_ENDPOINT', server.address.removesuffix('/x.pth') + end)
+    mirror = server.address.removesuffix('/x.pth')
+    monkeypatch.setenv('HF_ENDPOINT', mirror + end)
+    assert released.find_source(TINY).url.startswith(f'{mirror}/nvidia/')
     with pytest.raises(CheckpointError, match=r'expected 30ac1c31.*, got '):
         read_checkpoint(TINY)
     assert server.asked == [f'/nvidia/GCViT/resolve/{released.REVISION}/gcvit_1k_tiny.pth.tar']

@@ -8,6 +8,7 @@ then the current epoch starts again.
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -278,6 +279,15 @@ def test_a_run_validates_as_its_settings_say_and_a_resumed_one_knows_when(
         if done >= begin and (done % current == 0 or done == length):
             expected.append(done)
     assert validated == due == expected
+
+
+def test_no_validation_is_due_within_an_epoch():
+    """A run that is resumed there, with another interval, does not make up for an earlier one."""
+    _, _, loop = run_session(Session(images=3))
+    runner = SimpleNamespace(train_loop=loop, val_loop=True, epoch=1, max_epochs=2)
+    assert is_validation_due(runner)
+    loop.batch_sampler.position = replace(loop.position, num_done=1)
+    assert not is_validation_due(runner)
 
 
 @pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS | {'val_interval': 2}])

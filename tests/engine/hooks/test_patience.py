@@ -4,6 +4,8 @@ interrupted.
 
 import math
 from copy import deepcopy
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 
+from mmgcvit.engine.hooks.patience import PATIENCE, PatienceHook
 from mmgcvit.errors import UserError
 
 from ...toy import last
@@ -101,3 +104,21 @@ def test_no_checkpoint_is_the_best_one_on_images_of_one_class(tmp_path):
     cfg.custom_hooks = [{'type': 'mmgcvit.PatienceHook', 'patience': 1}]
     with pytest.raises(UserError, match='with objects, or images of several classes'):
         run(cfg)
+
+
+@pytest.mark.parametrize(('position', 'count'), [(1, 2), (2, 1)])
+def test_a_resumed_run_counts_the_validation_at_its_position_once(position, count):
+    """The checkpoint was saved before it, or again after it, and the validation is not repeated."""
+    info = {'best_score': 0.5, PATIENCE: {'position': position, 'scores': [0.5], 'count': 1}}
+    runner = mock.Mock(
+        epoch=2,
+        max_epochs=9,
+        hooks=[mock.Mock(save_best='auto')],
+        message_hub=SimpleNamespace(runtime_info=info, update_info=info.__setitem__),
+        train_loop=mock.Mock(
+            val_begin=1, dynamic_milestones=[0], dynamic_intervals=[1], stop_training=False
+        ),
+    )
+    PatienceHook(patience=2).before_train(runner)
+    assert info[PATIENCE] == {'position': 2, 'scores': [0.5], 'count': count}
+    assert runner.train_loop.stop_training == (count == 2)
