@@ -3,11 +3,18 @@ use.
 """
 
 from multiprocessing import active_children
+from types import SimpleNamespace
 
+import pytest
 from mmpretrain.models import ClsHead, LinearClsHead, MultiLabelLinearClsHead
 from torch.utils.data import DataLoader
 
-from mmgcvit.private_api import is_converting_channels, predicts_softmax, stop_workers
+from mmgcvit.private_api import (
+    is_converting_channels,
+    predicts_softmax,
+    replace_globals,
+    stop_workers,
+)
 
 
 def test_stopped_persistent_workers_start_again():
@@ -44,3 +51,21 @@ def test_only_heads_that_predict_as_cls_head_predict_softmax():
             (Sigmoid(), MultiLabelLinearClsHead(num_classes=2, in_channels=1), None),
         )
     )
+
+
+@pytest.mark.parametrize('name', ['_channel_conversion', 'channel_conversion', 'to_rgb'])
+@pytest.mark.parametrize('is_converting', [True, False])
+def test_a_conversion_of_channels_is_known_by_three_names(is_converting, name):
+    """mmengine's, that of mmsegmentation 1.2, and mmpretrain's."""
+    assert is_converting_channels(SimpleNamespace(**{name: is_converting})) == is_converting
+
+
+NUMBER = 1
+
+
+def add(value, more=10):
+    return value + more + NUMBER
+
+
+def test_a_copy_of_a_function_has_other_globals_and_the_same_defaults():
+    assert (replace_globals(add, NUMBER=2)(100), add(100)) == (112, 111)
