@@ -113,6 +113,10 @@ def test_missing_and_unknown_words_are_refused_before_anything_is_done(
             f'| Debian sid | x86-64 | newest | {VERSIONS} | yes | 24 coins | not run |',
         ),
         (
+            ('resolute', 'amd64', 'pins'),
+            f'| Ubuntu resolute | x86-64 | `make install` | {VERSIONS} | yes | 24 coins | not run |',
+        ),
+        (
             ('trixie', 'arm64', 'pins'),
             f'| Debian trixie | aarch64, emulated | `locks/`, by uv | {VERSIONS} | yes | 24 coins '
             '| not run |',
@@ -153,3 +157,20 @@ def test_an_emulated_system_is_installed_from_the_locks_by_this_machine(try_syst
     assert '--require-hashes --requirement locks/maintained.txt' in installed[0]
     assert installed[1].endswith('--constraint pins.txt torch torchvision')
     assert not any('make install' in call for call in calls)
+
+
+@needs_certificates
+@pytest.mark.parametrize('suite', ['bookworm', 'noble', 'resolute'])
+def test_a_folder_is_made_of_signed_packages_and_ubuntus_python3_venv_is_in_universe(
+    suite, try_system, tmp_path
+):
+    try_system(suite, 'amd64', 'pins')
+    calls = (tmp_path / 'calls.txt').read_text().splitlines()
+    (made,) = (call for call in calls if call.startswith('debootstrap '))
+    folder = tmp_path / f'systems/{suite}-amd64-pins'
+    assert '--force-check-gpg' in made
+    assert 'python3-venv' in made
+    # Two spaces are around an empty word, for the default mirror.
+    ubuntu = f'--components=main,universe {suite} {folder}  gutsy'
+    assert made.endswith(f' {suite} {folder}') == (suite == 'bookworm')
+    assert made.endswith(ubuntu) == (suite != 'bookworm')

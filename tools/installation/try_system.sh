@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Try the last commit on another system, in a folder with nothing but Debian and Python in it:
+# Try the last commit on another system, in a folder with nothing but Debian or Ubuntu, and Python:
 #   tools/installation/try_system.sh SUITE ARCHITECTURE PACKAGES [TESTS ...]
-# SUITE: bookworm, trixie, sid, ... of Debian. ARCHITECTURE: amd64, arm64, ... PACKAGES: pins (`make
-# install`), or newest (the newest of all that pip finds, also beyond the bounds of the extras).
+# SUITE: bookworm, trixie, sid, ... of Debian, or noble (24.04), resolute (26.04) of Ubuntu.
+# ARCHITECTURE: amd64, arm64, ... PACKAGES: pins (`make install`), or newest (the newest of all that
+# pip finds, also beyond the bounds of the extras).
 # It installs, predicts the photo of 24 coins, runs TESTS (arguments of pytest, from the clone), and
 # prints a row of the table in docs/installation.md. A second call continues in the same folder.
-# It needs root and debootstrap; 3 GB of downloads, and 7 GB for each folder. Another architecture is
-# emulated, which needs qemu-user-static with binfmt-support, and uv on PATH, since this machine
-# installs what `make install` would: a prediction takes minutes.
+# It needs root and debootstrap, and for Ubuntu the package ubuntu-keyring (in Debian 13); 3 GB of
+# downloads, and 7 GB for each folder. Another architecture is emulated, which needs qemu-user-static
+# with binfmt-support, and uv on PATH, since this machine installs what `make install` would: a
+# prediction takes minutes.
 # Environment: SYSTEMS, where the folders are (build/systems); TORCH, for example "torch==2.9.1
 # torchvision==0.24.1", which is installed first, and which PACKAGES=pins keeps; QEMU_CPU, the emulated
 # processor (neoverse-n1).
@@ -15,7 +17,7 @@ set -euo pipefail
 script=$(realpath "$0")
 cd "$(dirname "$script")/../.."
 if [ $# -lt 3 ]; then
-	sed -n '2,14s/^# \?//p' "$script" >&2
+	sed -n '2,16s/^# \?//p' "$script" >&2
 	exit 2
 fi
 arguments=("$@")
@@ -33,6 +35,8 @@ case $packages in
 		echo "PACKAGES $packages: expected pins or newest" >&2
 		exit 2 ;;
 esac
+distribution=Debian
+case $suite in noble | resolute) distribution=Ubuntu ;; esac
 emulated=
 if [ "$architecture" != "$own" ]; then emulated=yes; fi
 root=$(realpath -m "${SYSTEMS:-build/systems}/$suite-$architecture-$packages")
@@ -57,14 +61,20 @@ sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp" 'CPU impleme
 }
 
 create_folder() {
-	local options=(--arch="$architecture" --variant=minbase)
+	local options=(--arch="$architecture" --variant=minbase --force-check-gpg)
 	options+=(--include=ca-certificates,git,make,python3-venv)
+	local source=("$suite" "$root")
+	if [ "$distribution" = Ubuntu ]; then
+		options+=(--components=main,universe) # universe has python3-venv
+		# The default mirror, and the script of all releases: an older debootstrap lacks their names.
+		source+=('' gutsy)
+	fi
 	mkdir -p "$root"
 	if [ -z "$emulated" ]; then
-		debootstrap "${options[@]}" "$suite" "$root" > "$root.log"
+		debootstrap "${options[@]}" "${source[@]}" > "$root.log"
 	else
 		# Packages are only unpacked: emulated, their scripts would take long.
-		debootstrap --foreign "${options[@]}" "$suite" "$root" > "$root.log"
+		debootstrap --foreign "${options[@]}" "${source[@]}" > "$root.log"
 		for package in "$root"/var/cache/apt/archives/*.deb; do
 			dpkg-deb --extract "$package" "$root"
 		done
@@ -155,4 +165,4 @@ tested='not run'
 if [ $# -gt 0 ]; then
 	tested=$(inside $python -m pytest -q -p no:cacheprovider "$@" | tee /dev/stderr | tail -n 1) || true
 fi
-echo "| Debian $suite | $processor${emulated:+, emulated} | $how | $versions | yes | $found coins | $tested |"
+echo "| $distribution $suite | $processor${emulated:+, emulated} | $how | $versions | yes | $found coins | $tested |"
