@@ -46,7 +46,8 @@ inside() { # run a command in the clone of the folder
 	QEMU_CPU="${QEMU_CPU:-neoverse-n1}" \
 		chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
 		PIP_CERT=$certificates PIP_ROOT_USER_ACTION=ignore OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" \
-		QEMU_CPU="${QEMU_CPU:-neoverse-n1}" sh -c 'cd /root/mmgcvit && exec "$@"' sh "$@"
+		MMGCVIT_TEST_DEVICE=cpu QEMU_CPU="${QEMU_CPU:-neoverse-n1}" \
+		sh -c 'cd /root/mmgcvit && exec "$@"' sh "$@"
 }
 
 show_processor() { # qemu 7.2 shows this machine's /proc/cpuinfo, with which torch crashes
@@ -103,13 +104,15 @@ install_newest() {
 
 install_from_outside() { # what make install would, by this machine's uv
 	[ -e "$clone/.venv/installed" ] && return
-	local version processor uv
+	local version processor builder=python3 uv
 	inside python3 -m venv --without-pip .venv
 	version=$(inside $python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 	processor=$(inside $python -c 'import platform; print(platform.machine())')
+	# Builds wheels of the packages that have none. A shim of pyenv may be there and not run.
+	if "python$version" -c '' 2> /dev/null; then builder=python$version; fi
 	uv=(uv pip install --quiet --target "$clone/.venv/lib/python$version/site-packages"
 		--python-version "$version" --python-platform "$processor-manylinux_2_28"
-		--python "$(command -v "python$version" || command -v python3)" --compile-bytecode)
+		--python "$(command -v "$builder")" --compile-bytecode)
 	"${uv[@]}" --no-deps --require-hashes --requirement locks/maintained.txt
 	"${uv[@]}" ${TORCH:---constraint pins.txt torch torchvision}
 	# Last, since opencv-python has the same files, and needs libGL.
