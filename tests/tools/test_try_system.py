@@ -57,16 +57,22 @@ with (folder / 'calls.txt').open('a') as file:
 
 
 @pytest.fixture
-def try_system(tmp_path):
-    """Return a function that calls the script, with programs that only note how they are called."""
-    programs = tmp_path / 'bin'
-    programs.mkdir()
+def programs(tmp_path):
+    """Return an environment whose programs only note how they are called."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
     for name, body in PROGRAMS.items():
-        path = programs / name
+        path = folder / name
         path.write_text(PROGRAM.format(python=sys.executable, body=body))
         path.chmod(0o755)
-    variables = {'PATH': f'{programs}:{os.environ["PATH"]}', 'SYSTEMS': str(tmp_path / 'systems')}
-    return lambda *words: run(['bash', SCRIPT, *words], {**os.environ, **variables})
+    variables = {'PATH': f'{folder}:{os.environ["PATH"]}', 'SYSTEMS': str(tmp_path / 'systems')}
+    return {**os.environ, **variables}
+
+
+@pytest.fixture
+def try_system(programs):
+    """Return a function that calls the script in that environment."""
+    return lambda *words: run(['bash', SCRIPT, *words], programs)
 
 
 def read_header():
@@ -133,7 +139,7 @@ def test_a_row_of_the_table_is_printed_and_no_mount_is_seen_outside(
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == row
     assert len(row.split(' | ')) == len(read_header())
-    (folder,) = (tmp_path / 'systems').glob('*-*-*/')
+    folder = tmp_path / 'systems' / '-'.join(words[:3])
     calls = (tmp_path / 'calls.txt').read_text().splitlines()
     mounts = [index for index, call in enumerate(calls) if call.startswith('mount ')]
     own_mounts = next(index for index, call in enumerate(calls) if call.startswith('unshare '))
@@ -174,3 +180,13 @@ def test_a_folder_is_made_of_signed_packages_and_ubuntus_python3_venv_is_in_univ
     ubuntu = f'--components=main,universe {suite} {folder}  gutsy'
     assert made.endswith(f' {suite} {folder}') == (suite == 'bookworm')
     assert made.endswith(ubuntu) == (suite != 'bookworm')
+
+
+@needs_certificates
+def test_a_file_of_the_output_keeps_what_was_written_before_the_tests(programs, tmp_path):
+    log = tmp_path / 'log.txt'
+    words = [log, SCRIPT, 'sid', 'amd64', 'pins', 'tests/models']
+    run(['bash', '-c', 'exec > "$0" 2>&1; echo first; bash "$@"', *words], programs)
+    first, tests, row = log.read_text().splitlines()
+    assert (first, tests) == ('first', '3 passed in 1.00s')
+    assert row.endswith(f' | {tests} |')

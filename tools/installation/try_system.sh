@@ -166,6 +166,8 @@ from pathlib import Path
 print(len(json.loads(Path('predictions/predictions.json').read_text())))")
 tested='not run'
 if [ $# -gt 0 ]; then
-	tested=$(inside $python -m pytest -q -p no:cacheprovider "$@" | tee /dev/stderr | tail -n 1) || true
+	# tee to /dev/stderr would empty the file that this script's output is sent to.
+	inside $python -m pytest -q -p no:cacheprovider "$@" | tee "$root.tests" >&2 || true
+	tested=$(tail -n 1 "$root.tests")
 fi
 echo "| $distribution $suite | $processor${emulated:+, emulated} | $how | $versions | yes | $found coins | $tested |"
