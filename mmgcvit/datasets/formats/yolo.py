@@ -126,7 +126,7 @@ def read_dataset(folder: Folder, file: Path, task: str | None) -> DatasetInfo:
     text = read_text(file)
     try:
         settings = read_settings(file, text)
-    except (UserError, OSError) as error:  # names of files may be too long
+    except (UserError, OSError) as error:  # a list of images may be unreadable
         raise UserError(f'{file}: {error}') from error
     notes = [*settings.notes]
     outside = find_outside(folder.path, settings.images)
@@ -198,7 +198,8 @@ def read_settings(file: Path, text: str) -> Settings:
     if 'kpt_shape' in settings:
         raise UserError('keypoints (kpt_shape) are not supported. Export boxes or polygons')
     root = file.parent / str(settings.get('path', ''))
-    if not root.is_dir():
+    # Before Python 3.14, Path.is_dir raises an error for names that are too long.
+    if not os.path.isdir(root):  # noqa: PTH112
         raise UserError(
             f"'path' is {settings['path']}, and there is no such folder. Remove the line if the "
             'other paths start at the folder of the file'
@@ -282,9 +283,10 @@ def list_images(root: Path, source: Yaml) -> list[Path]:
     images = []
     for name in names:
         path = find_path(root, str(name))
-        if path.is_dir():
+        # As for the root, names may be too long.
+        if os.path.isdir(path):  # noqa: PTH112
             images += [path / file for file in scan_folder(path).images]
-        elif path.is_file():
+        elif os.path.isfile(path):  # noqa: PTH113
             # The lines of a list are relative to its folder.
             for line in map(str.strip, read_text(path).split('\n')):
                 if line:
@@ -293,7 +295,7 @@ def list_images(root: Path, source: Yaml) -> list[Path]:
             raise UserError(
                 f'names {name}, which does not exist in {root}. Change it, or add the images'
             )
-    if not any(map(Path.is_file, images)):
+    if not any(map(os.path.isfile, images)):
         raise UserError(
             f'names {shorten(names)}, which contains no images. Change it, or add the images'
         )
@@ -313,9 +315,9 @@ def find_path(root: Path, name: str) -> Path:
     found = root / find_on_disk(root, str(path))
     inside = str(Path(*(part for part in path.parts if part != '..')))
     below_root = root / find_on_disk(root, inside)
-    if not below_root.exists():
+    if not os.path.exists(below_root):  # noqa: PTH110
         return found
-    if found.exists() and not below_root.samefile(found):
+    if os.path.exists(found) and not below_root.samefile(found):  # noqa: PTH110
         raise UserError(
             f'{name} is {found} or {below_root}, and both exist. Write the right one, without ..'
         )
