@@ -45,6 +45,13 @@ def test_a_classifiers_classes_are_sorted_as_its_folders():
     assert cfg.metainfo.classes == ('disc', 'square')
 
 
+def test_a_classifiers_classes_have_the_order_of_the_labels_in_its_lists():
+    lists = {f'{split}_list': f'{split}.txt' for split in ('train', 'val')}
+    cfg = read_template('custom_cls', classes=('square', 'disc'), **lists)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.metainfo.classes == ('square', 'disc')
+
+
 def test_one_line_chooses_full_lora_or_head_only_training(name):
     counts = {}
     for fine_tune in ('all', 'lora', 'head'):

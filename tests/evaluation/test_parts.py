@@ -1,6 +1,7 @@
 """A contact sheet shows images with many or small objects in part, so that they can be seen."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,14 @@ def test_a_part_of_many_objects_has_few_enough_for_labels():
     corners = boxes[:, :2] - [part.left, part.top]
     is_complete = ((corners >= 0) & (corners + 50 <= part.side)).all(1)
     assert 4 <= is_complete.sum() <= 25
+
+
+@pytest.mark.parametrize(('height', 'width'), [(300, 2000), (2000, 300)])
+def test_a_part_reaches_the_far_corner_of_a_long_image_and_not_beyond(height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    boxes = np.array([[width - 6, height - 6, width - 1, height - 1]], np.float32)
+    part = choose_part(image, boxes, DRAWN_SIDE)
+    assert (part.left + part.side, part.top + part.side) == (width, height)
 
 
 @given(

@@ -44,6 +44,14 @@ def test_the_best_explanation_is_given_once(found, kinds):
     assert find_kinds(found) == kinds
 
 
+def test_a_detection_on_another_label_of_its_class_moves_no_label():
+    """Of two cats that overlap a little, one is found."""
+    beside = [26, 10, 56, 40]
+    truth = make_detections([(LABEL, 0, 1.0), (beside, 0, 1.0)], CLASSES)
+    prediction = make_detections([(beside, 0, 0.9)], CLASSES)
+    assert not DetectionEvaluation().find_suspects(truth, prediction, MODEL).suspects
+
+
 def test_the_size_of_a_suspect_is_compared_with_those_of_its_class():
     """A missing label has the class of what is found, others that of the label."""
     sizes = ImageLabels([GivenLabel(0, 100), GivenLabel(1, 1000)])

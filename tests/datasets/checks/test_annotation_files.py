@@ -47,6 +47,13 @@ def test_objects_of_a_repeated_id_are_those_of_its_last_image():
     assert listed.images[listed.image_indices[0]].file_name == 'b.png'
 
 
+@pytest.mark.parametrize(('width', 'number'), [(99, 1), (0, 0)])
+def test_an_id_whose_last_image_has_no_size_has_no_objects(width, number):
+    """Not those of the first one: pycocotools does not have it."""
+    images = [make_image(1, 'a.png', 99, 99), make_image(1, 'b.png', width, 99)]
+    assert len(list_boxes(images, [1]).annotations) == number
+
+
 @pytest.mark.parametrize(
     ('assigner', 'expected'),
     [({}, True), ({'ignore_iof_thr': 0}, True), ({'ignore_iof_thr': 0.5}, False)],
