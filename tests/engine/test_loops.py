@@ -229,7 +229,8 @@ def test_with_other_settings_the_epoch_starts_again_and_a_line_says_why(changed)
     """The epoch has 7 iterations of 3 images before the change."""
     _, meta, _ = run_session(Session(stop=6))
     with mock.patch('mmgcvit.engine.loops.log_warning') as log:
-        run_session(Session(**changed), meta)
+        _, _, loop = run_session(Session(**changed), meta)
+    assert loop.has_new_settings
     text = log.call_args.args[0]
     assert text.startswith('epoch 1 starts at iteration 0, because settings have changed: ')
     assert all(name in text for name in changed)
