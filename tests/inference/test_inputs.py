@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
@@ -220,7 +220,7 @@ PATTERN_PARTS = st.sampled_from(
     parts=st.lists(PATTERN_PARTS, min_size=1),
 )
 @example(paths=[['a']], parts=['**', '?', '**'])  # the file is not below a folder a
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_patterns_match_what_glob_matches(paths, parts, tmp_path_factory):
     root = tmp_path_factory.mktemp('glob')
     for path in paths:
