@@ -125,6 +125,18 @@ def load_checked(build, content, is_resumed=False, **arguments):
 LOADERS = [load_pretrained, load_state_dict, load_by_mmengine, load_checked]
 
 
+def test_matrices_start_as_in_the_code_of_the_lora_paper():
+    """That code draws A as ``nn.Linear`` draws its weight, uniformly within 1 / sqrt(inputs), and
+    sets B to zero.
+    """
+    layer = LoRALinear(nn.Linear(64, 8), rank=512)
+    bound = 64**-0.5
+    down = layer.lora_down.detach()
+    assert 0.99 * bound < down.abs().max() <= bound
+    assert down.std() == pytest.approx(bound / 3**0.5, rel=0.02)
+    assert not layer.lora_up.any()
+
+
 @pytest.mark.parametrize('build', [*BACKBONES.values(), *VARIANTS.values()])
 def test_rank_0_is_the_default_and_a_rank_changes_neither_first_weights_nor_outputs(build):
     """They are equal bit for bit, as are the random numbers that follow a backbone of rank 0."""
