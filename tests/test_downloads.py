@@ -60,8 +60,10 @@ def serve(server):
 
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as http:
         Thread(target=http.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
-        yield f'http://127.0.0.1:{http.server_port}/x'
-        http.shutdown()
+        try:
+            yield f'http://127.0.0.1:{http.server_port}/x'
+        finally:
+            http.shutdown()  # else the thread would ask the closed socket without a pause
 
 
 def fetch(server):
