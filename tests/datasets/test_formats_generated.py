@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
@@ -117,6 +118,7 @@ def read_text(root, task):
         return str(error)
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=90)
 @given(make_datasets(), st.data())
 def test_datasets_are_read_as_they_are_but_for_copies(made, data):
@@ -177,6 +179,7 @@ FOLDERS = [
 ]
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=30)
 @given(make_datasets(), st.sampled_from(FOLDERS))
 def test_written_configs_load_the_datasets(made, name):

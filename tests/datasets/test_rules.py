@@ -92,7 +92,7 @@ def get_task_option(place: Place) -> str | None:
     return None if is_default or is_default_of_coco else place.task
 
 
-@pytest.mark.parametrize('case', FOLDER_CASES, ids=str)
+@pytest.mark.parametrize('case', mark_further_cases(FOLDER_CASES))
 def test_a_broken_rule_has_its_effect_in_a_folder(case, tmp_path):
     """One of the photos of a split breaks it, or three: more than a tenth of this split alone.
 

@@ -38,7 +38,7 @@ class Case:
     is_saved: bool = False  # whether a checkpoint of exactly these iterations is left
     settings: Sequence[str] = field(default_factory=tuple)
     has_nodes: bool = False  # whether each rank is on a machine of its own
-    mark: str = ''  # of pytest
+    mark: str = 'slow'  # of pytest
 
     @property
     def name(self) -> str:

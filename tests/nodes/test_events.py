@@ -27,12 +27,7 @@ def resume(num_ranks, work_dir, whole):
 
 @pytest.mark.parametrize(
     'case',
-    [
-        pytest.param(
-            case, id=case.name, marks=[getattr(pytest.mark, case.mark)] if case.mark else []
-        )
-        for case in CASES
-    ],
+    [pytest.param(case, id=case.name, marks=getattr(pytest.mark, case.mark)) for case in CASES],
 )
 def test_row(case, whole, tmp_path):
     """All ranks end, with the cause, and lose nothing that was saved."""

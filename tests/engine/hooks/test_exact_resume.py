@@ -270,6 +270,7 @@ def preempt_everywhere(folder, loop):
         assert_same(read_last_state(Path(folder, name)), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS])
 def test_a_run_that_gets_a_signal_at_any_moment_saves_once_and_resumes_exactly(loop, tmp_path):
     """It waits no longer for data."""
@@ -277,6 +278,7 @@ def test_a_run_that_gets_a_signal_at_any_moment_saves_once_and_resumes_exactly(l
         preempt_everywhere(tmp_path, loop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loop', [EPOCHS, pytest.param(ITERATIONS, marks=pytest.mark.long)])
 def test_two_ranks_stop_together_wherever_one_or_both_get_a_signal(loop, tmp_path):
     run_on_ranks(preempt_everywhere, [(str(tmp_path), loop)] * 2)

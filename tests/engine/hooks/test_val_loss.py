@@ -57,6 +57,7 @@ def compute_val_losses(config, data):
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'config',
     [
