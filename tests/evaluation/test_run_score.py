@@ -191,6 +191,16 @@ def test_the_background_is_known_by_its_name_at_any_place():
     assert 'without the background' in evaluation.format_mean(class_scores, scores, classes)
 
 
+def test_a_background_without_other_classes_is_scored():
+    matrix = make_empty_matrix(1)
+    matrix.matched[0, 0] = 9
+    scores = collect_counts(matrix, images_by_class=[1])
+    evaluation = SegmentationEvaluation()
+    (entry,) = evaluation.score_classes(scores, ['background'])
+    assert (entry.name, entry.score) == ('background', 1)
+    assert evaluation.format_mean([entry], scores, ['background']) == 'mIoU 1.000'
+
+
 def test_each_class_of_a_detector_is_scored_at_its_threshold():
     curve = Curve(*np.array([[0.9, 0.8, 0.3], [1, 2, 3], [1, 2, 2]]), 2)
     rare = Curve(*np.array([[0.4], [1], [1]]), 1)

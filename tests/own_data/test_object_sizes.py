@@ -68,4 +68,11 @@ def test_no_tile_has_many_more_objects_than_the_fullest_that_is_counted(centres,
     counts = []
     for left, top in centres:
         counts.append(sum(left <= x < left + side and top <= y < top + side for x, y in centres))
-    assert max(counts, default=0) / 4 <= count_fullest(split, side) <= len(centres)
+    found = count_fullest(split, side)
+    assert max(counts, default=0) / 4 <= found <= len(centres)
+    # Tiles begin at multiples of half their side.
+    begins = np.arange(-side / 2, 301, side / 2)[:, np.newaxis]
+    x, y = np.array(centres).reshape(-1, 2).T
+    are_in_columns = (begins <= x) & (x < begins + side)
+    are_in_rows = (begins <= y) & (y < begins + side)
+    assert found == (are_in_rows.astype(int) @ are_in_columns.T.astype(int)).max()
