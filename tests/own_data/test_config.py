@@ -107,6 +107,14 @@ def test_a_test_split_with_annotations_is_scored_by_test(make, tmp_path):
         assert cfg.val_evaluator.ann_file.endswith('/val.json')
 
 
+@pytest.mark.parametrize('size', [MINI, 'small'])
+@pytest.mark.parametrize('annotation_type', ['boxes', 'seg_maps', 'classes'])
+def test_a_learning_rate_that_is_asked_for_is_not_scaled(annotation_type, size, make):
+    cfg = make(annotation_type, size=size, lr=0.5).cfg
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    assert not cfg.auto_scale_lr.enable
+
+
 def test_options_are_in_the_config_and_in_the_summary(make, tmp_path):
     write(weights := tmp_path / 'nvidia/own.pth', '')
     made = make('boxes', size='small', epochs=7, image_size=320, pretrained=str(weights))
