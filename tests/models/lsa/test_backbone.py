@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
+from mmgcvit.models.lsa.shifted_patches import ShiftedPatchEmbedding, count_patches
 from tools.get_flops import count_macs, count_parameters
 
 from .plain import PlainLSA
@@ -32,3 +33,12 @@ def test_parameters_of_a_published_ablation_to_the_digit():
         head = nn.Linear(backbone.stage_dims[-1], 10)
     norms = 2 * sum(backbone.stage_dims[:-1])
     assert count_parameters(backbone) - norms + count_parameters(head) == 7_577_674
+
+
+@pytest.mark.parametrize('name', ['imagenet-tiny', 'cifar-tiny'])
+@pytest.mark.parametrize('size', [(97, 203), (203, 97)])
+def test_the_patches_of_an_oblong_image_are_counted(name, size):
+    arch = LSA.archs[name]
+    with torch.device('meta'):
+        patches = ShiftedPatchEmbedding(3, arch)(torch.empty(1, 3, *size))
+    assert patches.shape[-3:-1] == count_patches(size, arch)
