@@ -56,14 +56,13 @@ demo-seg: $(DIGITS)
 $(DIGITS): | install
 	@$(RUN) tools/make_digits.py $@
 
+SHORT = not demo and not long and not release
 test: lint
-	$(RUN) -m pytest -m 'not slow and not demo and not long and not release' -n $(TEST_PROCESSES) \
-		--dist worksteal
+	$(RUN) -m pytest -m 'not slow and $(SHORT)' -n $(TEST_PROCESSES) --dist worksteal
 
 # Continuous integration runs these on each Python, and the rest of test-all on one.
 test-slow: install
-	$(RUN) -m pytest -m 'slow and not demo and not long and not release' -n $(TEST_PROCESSES) \
-		--dist worksteal
+	$(RUN) -m pytest -m 'slow and $(SHORT)' -n $(TEST_PROCESSES) --dist worksteal
 
 # The demos train in one process while the slow and long tests run in the others. The other targets,
 # and those that ALSO names, use one process each and run in parallel. The documentation's packages
@@ -120,8 +119,8 @@ OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/hooks/test_exact_resume.
 	tools/test_short_trainings.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
-	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long and not release' -n $(TEST_PROCESSES) \
-		--dist worksteal $(OPENMMLAB_TESTS)
+	$(VENV)-upstream/bin/python -m pytest -m '$(SHORT)' -n $(TEST_PROCESSES) --dist worksteal \
+		$(OPENMMLAB_TESTS)
 
 test-upstream-all:
 	$(MAKE) test-all $(UPSTREAM)

@@ -158,11 +158,9 @@ def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
     A last ``**`` stands for what is in a folder, so it matches at least the file's own name.
     """
-    if not pattern:
-        return not parts
+    if not pattern or not parts:
+        return not pattern and not parts
     first, *rest = pattern
-    if first == '**' and not parts:
-        return False
     if first == '**':
         for end in range(len(parts) + 1):
             if end and parts[end - 1].startswith('.'):
@@ -170,7 +168,7 @@ def matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
             if matches(parts[end:], rest):
                 return True
         return False
-    if not parts or (parts[0].startswith('.') and not first.startswith('.')):
+    if parts[0].startswith('.') and not first.startswith('.'):
         return False
     return fnmatchcase(parts[0], first) and matches(parts[1:], rest)
 
