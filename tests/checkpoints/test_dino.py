@@ -57,7 +57,7 @@ def test_predictions_equal_those_of_taos_code(weights, call):
         model = load('detector.py', checkpoint)
         assert (model.classes[0], model.classes[-1]) == ('person', 'toothbrush')
         assert model.network.data_preprocessor.pad_size_divisor == 1  # as in TAO
-        # Of 6 queries x 80 classes, as many as in mmdet's configs
+        # The number in mmdet's configs, for the 6 x 80 scores of 6 queries and 80 classes
         assert model.network.test_cfg.max_per_img == 300
         with torch.no_grad():
             logits, boxes = model.network(image, [sample], mode='tensor')

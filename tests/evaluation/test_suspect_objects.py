@@ -45,7 +45,7 @@ def test_the_best_explanation_is_given_once(found, kinds):
 
 
 def test_a_detection_on_another_label_of_its_class_moves_no_label():
-    """Of two cats that overlap a little, one is found."""
+    """Two cats overlap a little, and the model finds one of them."""
     beside = [26, 10, 56, 40]
     truth = make_detections([(LABEL, 0, 1.0), (beside, 0, 1.0)], CLASSES)
     prediction = make_detections([(beside, 0, 0.9)], CLASSES)

@@ -76,8 +76,8 @@ def test_blocks_of_a_kind_share_a_graph_for_all_sizes_and_compute_what_eager_one
     keys = list(model.state_dict())
     expected = train_step(model, SIZES[-1])
     hook, graphs = start_hook(model)
-    # Blocks of all kinds share one method, whose graphs torch limits: here two stages with two types
-    # of attention.
+    # Blocks of all kinds share one method, and torch limits its graphs. Here are four kinds: two
+    # stages, and two types of attention.
     assert torch._dynamo.config.recompile_limit == 4 * MAX_GRAPHS_PER_KIND
     for size in SIZES:
         gradients = train_step(model, size)
