@@ -92,8 +92,9 @@ def test_tables_of_other_shapes_are_resized_as_torch_does(pair, write, load, tmp
     expected.load_state_dict(source.state_dict())
     target = deepcopy(other)
     load(write(source, tmp_path / 'x.pth'), target)
+    found = target.state_dict()
     for name, tensor in expected.state_dict().items():
-        assert torch.equal(target.state_dict()[name], tensor), name
+        assert torch.equal(found[name], tensor), name
 
 
 def test_the_key_of_a_grid_is_that_of_the_layers():

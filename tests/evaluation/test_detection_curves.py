@@ -73,14 +73,27 @@ def test_the_legend_names_every_class():
     assert texts == ['all objects', '_background_: AP50 1.00', 'dog: no objects']
 
 
+WITHOUT_OBJECTS = [([], [], [])]
+IGNORED_ONLY = [([], [(0, 0, 99)], [(0, 0, 99)])]
+
+
+@settings(max_examples=5)
+@given(IMAGES)
+@example(WITHOUT_OBJECTS)
+@example(IGNORED_ONLY)
+@example([(CROWD, [], CROWD)])
+def test_curves_of_any_images_are_drawn(images):
+    thresholds = ScoreThresholds(0.3, {'dog': 0.2})
+    assert len(draw_detection_curves(compute_curves(images), CLASSES, thresholds).axes) == 2
+
+
 @settings(max_examples=50)
 @given(IMAGES)
-@example([([], [], [])])
-@example([([], [(0, 0, 99)], [(0, 0, 99)])])
+@example(WITHOUT_OBJECTS)
+@example(IGNORED_ONLY)
 @example([(CROWD, [], CROWD)])
 def test_ap_is_that_of_mmdets_metric(images):
     curves = compute_curves(images)
-    assert len(draw_detection_curves(curves, CLASSES, ScoreThresholds(0.3, {'dog': 0.2})).axes) == 2
     ap, ap50 = curves.boxes.ap, curves.boxes.ap50
     # masks fill the boxes
     np.testing.assert_array_equal([curves.masks.ap, curves.masks.ap50], [ap, ap50])

@@ -46,7 +46,7 @@ elif 'pytest' in words:
     print('3 passed in 1.00s')
 """.replace('VERSIONS', VERSIONS),
 }
-PROGRAM = """#!{python}
+PROGRAM = """#!{python} -IS
 import os, sys
 from pathlib import Path
 folder, words = Path(__file__).parent.parent, sys.argv[1:]
