@@ -78,7 +78,13 @@ def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(
     assert sorted(found) == sorted((DATA / file).read_text().splitlines())
 
 
-@pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES])
+FURTHER = [
+    pytest.param(reference, marks=pytest.mark.slow)
+    for reference in (*REFERENCES[1:], *LSA_REFERENCES[1:])
+]
+
+
+@pytest.mark.parametrize('reference', [REFERENCES[0], LSA_REFERENCES[0], *FURTHER])
 def test_converting_back_is_exact_and_a_converted_classifier_computes_the_originals_logits(
     convert, reference
 ):

@@ -69,16 +69,26 @@ def list_cases(reader: str) -> Iterator[Case]:
                     yield Case(mutation, place, split, number)
 
 
-def mark_further_cases(cases: list[Case]) -> list[object]:
-    """Mark all cases of a rule but its first as slow."""
+def mark_further_cases(cases: list[Case], get_kind: Callable[[Case], object]) -> list[object]:
+    """Mark all cases of a kind but its first as slow."""
     tried = set()
     marked = []
     for case in cases:
-        rule = case.mutation.breaks
-        marks = [pytest.mark.slow] if rule in tried else []
-        tried.add(rule)
+        kind = get_kind(case)
+        marks = [pytest.mark.slow] if kind in tried else []
+        tried.add(kind)
         marked.append(pytest.param(case, marks=marks, id=str(case)))
     return marked
+
+
+def get_rule(case: Case) -> object:
+    return case.mutation.breaks
+
+
+def get_effects(case: Case) -> object:
+    """A config's cases take ten times as long as a folder's."""
+    rule = case.mutation.breaks
+    return rule.in_config, rule.in_scoring, case.place.data_format
 
 
 FOLDER_CASES = list(list_cases(FOLDER))
@@ -92,7 +102,7 @@ def get_task_option(place: Place) -> str | None:
     return None if is_default or is_default_of_coco else place.task
 
 
-@pytest.mark.parametrize('case', mark_further_cases(FOLDER_CASES))
+@pytest.mark.parametrize('case', mark_further_cases(FOLDER_CASES, get_rule))
 def test_a_broken_rule_has_its_effect_in_a_folder(case, tmp_path):
     """One of the photos of a split breaks it, or three: more than a tenth of this split alone.
 
@@ -147,7 +157,7 @@ CONFIG_COMMANDS = {
 }
 
 
-@pytest.mark.parametrize('case', mark_further_cases(CONFIG_CASES))
+@pytest.mark.parametrize('case', mark_further_cases(CONFIG_CASES, get_effects))
 def test_a_broken_rule_has_its_effect_in_a_config(case, tmp_path, capsys):
     """check-data checks all splits. The other commands say the same of those that they read, and
     nothing of others.

@@ -171,6 +171,7 @@ def complete(block):
     return ''.join(code for words, code in BEFORE.items() if words in block.text) + block.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'block', [block for block in PROGRAMS if not RUN_ELSEWHERE.search(block.text)], ids=str
 )

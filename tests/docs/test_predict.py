@@ -42,6 +42,7 @@ def place(tmp_path, work_dirs, picture, monkeypatch):
     write_video('video.mp4', frames=2, codec='mp4v')
 
 
+@pytest.mark.slow
 def test_every_command_of_the_pages_succeeds(place, call):
     assert len(COMMANDS) >= 6
     for command in COMMANDS:
@@ -49,6 +50,7 @@ def test_every_command_of_the_pages_succeeds(place, call):
         assert call(*shlex.split(line, comments=True)[1:], '--overwrite')[0] == 0, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
 def test_every_python_program_of_the_pages_runs(program, place, call, monkeypatch):
     """The package trackers is not installed.

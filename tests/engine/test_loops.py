@@ -159,6 +159,7 @@ def draw_sessions(draw):
     return [draw(sessions)._replace(stop=stop) for stop in [*stops, None]]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     sessions=draw_sessions(),
@@ -196,6 +197,7 @@ def test_every_epoch_trains_on_each_image_once_after_its_last_start(
     assert loop.iter == epochs * len(loop.dataloader)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     sessions=draw_sessions(),

@@ -174,7 +174,12 @@ def write_run(folder, data, task):
 
 
 @pytest.mark.parametrize(
-    ('example', 'task'), [('coco', 'detect'), ('maps', 'semantic'), ('classes', 'classify')]
+    ('example', 'task'),
+    [
+        ('coco', 'detect'),
+        pytest.param('maps', 'semantic', marks=pytest.mark.slow),
+        pytest.param('classes', 'classify', marks=pytest.mark.slow),
+    ],
 )
 def test_the_command_lists_labels_of_both_splits_of_own_data(example, task, call, tmp_path):
     data = tmp_path / 'photos'

@@ -105,6 +105,7 @@ def test_an_unknown_linear_kernel_is_refused_with_the_allowed_ones():
         speed_up.speed_up(nn.Linear(1, 1), 'MKL')
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason='torch has no MKL')
 def test_mkl_itself_says_which_instructions_it_uses():
     """On any maker's processor it uses AVX2 at most if it is told so."""

@@ -118,6 +118,7 @@ def test_torchrun_ends_with_the_code_of_a_killed_rank_and_names_it(tmp_path):
     assert 'exitcode  : -9' in output
 
 
+@pytest.mark.slow
 def test_a_port_that_is_in_use_stops_torchrun(tmp_path):
     with socket.socket() as used:
         used.bind(('', 0))

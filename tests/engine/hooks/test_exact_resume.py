@@ -165,6 +165,7 @@ def test_a_dataloader_that_cannot_resume_within_an_epoch_is_rejected(loader, tmp
 SESSIONS = st.tuples(st.integers(2, 5), st.integers(3, 5), st.sampled_from([0.01, 0.02]))
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     before=SESSIONS, after=SESSIONS, stop=st.integers(1, 5), order=st.sampled_from([1, -1, None])

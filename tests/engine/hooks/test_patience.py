@@ -53,6 +53,7 @@ def find_end(scores, patience, intervals, stops):
     return len(scores), best_number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('loop', 'length', 'unit'), [(EPOCHS, 'max_epochs', 1), (ITERATIONS, 'max_iters', LENGTH)]
 )

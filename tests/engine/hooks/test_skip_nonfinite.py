@@ -101,6 +101,7 @@ def read_log(work_dir):
     return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     faults=st.dictionaries(
