@@ -88,6 +88,20 @@ def test_masks_of_other_heads_that_are_made_one_by_one_equal_mmdets(other):
         assert encode_masks(found.masks) == encode_masks(whole.masks)
 
 
+@pytest.mark.parametrize('other', ['mask2former_gcvit_digits'], indirect=True)
+def test_classes_of_stuff_are_no_objects_also_of_masks_that_are_made_one_by_one(other, monkeypatch):
+    """In a config of things and stuff, as for panoptic segmentation."""
+    every = other(PICTURE)
+    first_of_stuff = every.labels.max()
+    monkeypatch.setattr(other.network.panoptic_fusion_head, 'num_things_classes', first_of_stuff)
+    whole = replace(other, max_mask_bytes=2**40)(PICTURE)
+    found = replace(other, max_mask_bytes=0)(PICTURE)
+    assert 0 < len(found) < len(every)
+    assert found.labels.max() < first_of_stuff
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    np.testing.assert_array_equal(found.masks, whole.masks)
+
+
 def test_masks_of_other_heads_under_the_threshold_are_not_made(other, monkeypatch):
     made = []
     shrink = mask_heads.shrink_mask

@@ -91,6 +91,19 @@ def test_background_on_ignored_objects_is_not_trained_and_all_else_is_as_in_mmde
 
 
 @pytest.mark.parametrize('name', ASSIGNERS)
+def test_if_all_boxes_are_on_ignored_objects_the_one_least_inside_is_background(name):
+    """Heads need a sample."""
+    init_default_scope('mmdet')
+    boxes = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10], [1, 0, 11, 10]])
+    predictions = InstanceData(bboxes=boxes, priors=boxes, scores=torch.zeros(3, 1))
+    truth = InstanceData(bboxes=boxes[:0], labels=torch.zeros(0, dtype=torch.long))
+    found = TASK_UTILS.build(ASSIGNERS[name]).assign(
+        predictions, truth, InstanceData(bboxes=boxes[:1])
+    )
+    assert found.gt_inds.tolist() == [-1, 0, -1]
+
+
+@pytest.mark.parametrize('name', ASSIGNERS)
 def test_with_an_ignore_iof_thr_of_minus_one_ignored_objects_are_background_as_in_mmdet(name):
     init_default_scope('mmdet')
     boxes = torch.tensor([[0.0, 0, 10, 10], [50, 50, 60, 60]])

@@ -71,10 +71,15 @@ def test_roi_align_and_its_gradient_equal_torchvisions(
 
 
 @pytest.mark.parametrize('ratio', [0, 2])
-def test_roi_align_has_a_finite_gradient_for_nan_boxes_and_traces(ratio):
-    rois = torch.tensor([[0, float('nan'), 0, 4, 4], [1, 0, 0, float('inf'), 4]])
-    _, gradient = differentiate(align, [torch.rand(2, 2, 6, 6)], rois, ratio)
-    assert gradient.isfinite().all()
+def test_coordinates_that_are_not_finite_are_0_for_roi_align_which_also_traces(ratio):
+    """Its gradient is finite."""
+    nan, inf = float('nan'), float('inf')
+    rois = torch.tensor([[0, nan, 0, 4, 4], [1, 0, 0, inf, 4], [1, -inf, 0, 4, 4]])
+    zeroed = torch.tensor([[0.0, 0, 0, 4, 4], [1, 0, 0, 0, 4], [1, 0, 0, 4, 4]])
+    maps = torch.rand(2, 2, 6, 6)
+    found = differentiate(align, [maps], rois, ratio)
+    assert found[1].isfinite().all()
+    torch.testing.assert_close(found, differentiate(align, [maps], zeroed, ratio), rtol=0, atol=0)
     with FakeTensorMode():
         _, gradient = differentiate(align, [torch.rand(1, 2, 6, 6)], torch.rand(2, 5), ratio)
     assert gradient.shape == (1, 2, 6, 6)

@@ -14,6 +14,7 @@ from mmgcvit.datasets.coco_content import parse_entries
 from mmgcvit.datasets.rules.coco import can_store
 
 from ...coco import make_annotation, make_content, make_image
+from .made import check, coco_content, config, write_coco
 
 LIMIT = 3
 
@@ -38,6 +39,25 @@ def test_an_image_with_more_objects_than_the_model_finds_is_named(number, val_cf
     model = {'type': 'FasterRCNN', 'test_cfg': {'rcnn': {'max_per_img': LIMIT}}}
     found = find_full_images(listed, Config({'model': model, 'val_cfg': val_cfg}))
     assert [each.example for each in found] == ['a.png has 4, the limit is 3'] * is_found
+
+
+@pytest.mark.parametrize(
+    ('num_wrong', 'num_unlisted', 'stops_run'),
+    [(3, 0, False), (0, 3, False), (1, 2, False), (4, 0, True), (0, 4, True), (1, 3, True)],
+)
+def test_more_than_a_tenth_of_objects_that_are_wrong_or_of_unlisted_images_stop_a_run(
+    num_wrong, num_unlisted, stops_run, tmp_path
+):
+    """Both are counted, of all 30 objects."""
+    content = coco_content()
+    first = content['annotations'][0]
+    content['annotations'] = [{**first, 'id': number} for number in range(1, 31)]
+    for annotation in content['annotations'][:num_wrong]:
+        annotation['bbox'] = [2, 3, -1, 12]
+    for annotation in content['annotations'][num_wrong : num_wrong + num_unlisted]:
+        annotation['image_id'] = 99
+    report = check(config(write_coco(tmp_path, content)))
+    assert bool(report.format_messages()) == stops_run
 
 
 def test_objects_of_a_repeated_id_are_those_of_its_last_image():

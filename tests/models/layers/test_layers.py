@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmgcvit.models.layers.blocks import DropPath, LayerNorm
-from mmgcvit.models.layers.position import ALIGNMENT, PositionEmbedding, RelativePositionBias
+from mmgcvit.models.layers.position import ALIGNMENT, GRID, PositionEmbedding, RelativePositionBias
 from mmgcvit.models.layers.resizing import resize
 from mmgcvit.models.layers.windows import pad_to_windows, window_partition, window_reverse
 
@@ -99,6 +99,19 @@ def test_a_bias_of_any_window_is_resized_when_loaded_with_torchs_metadata(stored
     images = source.relative_position_bias_table.t().unflatten(1, source.grid).unsqueeze(0)
     expected = torchs(images, target.grid).flatten(2)[0].t()
     torch.testing.assert_close(target.relative_position_bias_table, expected)
+
+
+@pytest.mark.parametrize('window', [(7, 7), (4, 6)])
+def test_a_noted_grid_of_another_number_of_rows_does_not_count(window):
+    """As of a table that was resized without a new note: it is that of the layer, or square."""
+    source = nn.Sequential(RelativePositionBias(window, 2))
+    weights = source.state_dict()
+    weights._metadata['0'][GRID] = (3, 5)
+    target = nn.Sequential(RelativePositionBias(window, 2))
+    target.load_state_dict(weights)
+    assert torch.equal(
+        target[0].relative_position_bias_table, weights['0.relative_position_bias_table']
+    )
 
 
 def test_a_bias_whose_window_cannot_be_known_is_refused_by_its_key():
