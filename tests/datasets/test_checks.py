@@ -175,6 +175,25 @@ def test_heads_with_another_number_of_classes_are_reported(write, model, words, 
     assert bool(issues) == (write is not write_folders)
 
 
+def test_a_head_without_classes_of_its_own_has_another_number(tmp_path):
+    """One box for all classes."""
+    for is_agnostic in (True, False):
+        model = {'roi_head': {'bbox_head': {'num_classes': 1, 'class_agnostic': is_agnostic}}}
+        issues = check(config(write_coco(tmp_path), model=model)).issues
+        assert bool(issues) != is_agnostic
+
+
+@pytest.mark.parametrize('loader', LOADERS)
+def test_a_file_without_annotations_is_only_for_predictions(loader, tmp_path):
+    """A file of images alone cannot be trained on, and its predictions cannot be scored."""
+    content = coco_content()
+    content.pop('annotations')
+    report = check(config(write_coco(tmp_path, content), loader))
+    is_trained = loader == LOADERS[0]
+    assert any('annotation file' in issue.rule.problem for issue in report.issues) == is_trained
+    assert any('has no annotations' in note for note in report.notes) != is_trained
+
+
 RCNN = {'test_cfg': {'rpn': {'max_per_img': 1000}, 'rcnn': {'max_per_img': 100}}}
 
 
