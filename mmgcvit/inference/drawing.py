@@ -145,7 +145,11 @@ def resize(image: Picture, scale: float) -> Picture:
 
 
 def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Picture:
-    """Draw masks, boxes and labels of at least one object, the highest-scoring on top."""
+    """Draw masks, boxes and labels of at least one object.
+
+    Boxes and labels are in the order of their scores, the highest on top. Of masks, the smallest
+    are on top, so that a mask hides no smaller one.
+    """
     palette = style.palette
     prediction = prediction.select(np.s_[::-1])
     objects = prediction.to_supervision()

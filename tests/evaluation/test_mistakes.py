@@ -83,6 +83,7 @@ def test_right_false_and_missed_objects_have_a_colour_and_a_shape_each(with_mask
     assert (picture[50, 20] == RIGHT).all()
     assert (picture[50, 80] == 100).all()
     assert (picture[50, 140] == FALSE).all()
+    assert (picture[50, 200] == FALSE).all(), 'at an object, but of another class'
     assert (picture[50, 30, 2] > 120) == with_masks
 
 

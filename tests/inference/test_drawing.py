@@ -2,11 +2,14 @@
 picture.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
+from mmgcvit.inference import drawing
 from mmgcvit.inference.drawing import choose_palette, draw_prediction
 from mmgcvit.inference.predictor import check_drawable
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
@@ -110,8 +113,55 @@ def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(co
     objects = Detections(boxes, np.ones(count), np.zeros(count, int), CLASSES[2:])
     picture = draw_prediction(np.full((120, 1100, 3), 100, np.uint8), objects, PALETTE[:1])
     assert len(np.unique(picture[70], axis=0)) > count
-    above = picture[:58] if count < 26 else picture[:58, 300:]  # the boxes, without the legend
+    above = picture[:58, 40 * (count - 1) :]  # the last box, which a legend does not reach
     assert (above != 100).any() == (count < 26)
+
+
+@pytest.mark.parametrize('labels', [(0, 1), (1, 0)])
+def test_the_highest_scoring_box_is_on_top(labels):
+    """Objects are by descending score. Where two boxes are at one place, the first is seen."""
+    objects = Detections(
+        boxes=np.repeat(BOX, 2, axis=0),
+        scores=np.array([0.9, 0.4], np.float32),
+        labels=np.array(labels),
+        classes=CLASSES,
+    )
+    picture = draw_prediction(GREY, objects, PALETTE, with_labels=False)
+    upper, lower = (PALETTE[label] for label in labels)
+    assert find(picture, upper)[30:71, 20].all()
+    assert not find(picture, lower).any()
+
+
+@pytest.mark.parametrize('areas', [(400, 100), (100, 400)])
+def test_a_mask_hides_no_smaller_one(areas):
+    """Whatever their scores."""
+    masks = np.zeros((2, 90, 120), bool)
+    for mask, area in zip(masks, areas, strict=True):
+        side = int(area**0.5)
+        mask[40 : 40 + side, 30 : 30 + side] = True
+    objects = Detections(
+        boxes=np.repeat(BOX, 2, axis=0),
+        scores=np.array([0.9, 0.4], np.float32),
+        labels=np.arange(2),
+        classes=CLASSES,
+        masks=masks,
+    )
+    picture = draw_prediction(GREY, objects, PALETTE, with_labels=False)
+    colour = PALETTE[areas.index(100)]
+    seen = picture[45, 35, ::-1].astype(int)
+    assert np.abs(seen - (np.array(colour) + 100) / 2).max() <= 1
+    assert not (picture[55, 45] == picture[45, 35]).all()
+
+
+@pytest.mark.parametrize('colour', itertools.product(range(0, 256, 85), repeat=3))
+def test_text_is_black_on_bright_colours_and_white_on_dark_ones(colour):
+    """By the luma of BT.601, as OpenCV computes it."""
+    luma = cv2.cvtColor(np.uint8([[colour]]), cv2.COLOR_RGB2GRAY).item()
+    text, other = ((255,) * 3, (0,) * 3) if luma <= 127 else ((0,) * 3, (255,) * 3)
+    picture = draw_prediction(GREY, make_class(0), [colour] * 3)
+    found = picture[find(picture, colour).any(1)]
+    assert (found == text).all(-1).any()
+    assert colour == other or not (found == other).all(-1).any()
 
 
 @pytest.mark.parametrize('place', ['top', 'bottom'])
@@ -138,6 +188,34 @@ def test_a_legend_of_many_classes_takes_at_most_half_of_the_picture():
     objects = Detections(boxes, np.ones(100), np.arange(100), classes)
     picture = draw_prediction(np.full((240, 640, 3), 100, np.uint8), objects, choose_palette(100))
     assert (picture[135:] == 100).all()
+
+
+@pytest.mark.parametrize('height', [40, 150, 240, 600, 3000])
+def test_a_legend_counts_the_objects_of_its_classes_and_the_classes_that_it_leaves_out(
+    height, monkeypatch
+):
+    """The most frequent first, in at most half of the height."""
+    drawn = []
+    monkeypatch.setattr(
+        drawing, 'draw_labels', lambda canvas, **options: drawn.append(options) or canvas
+    )
+    num_classes = 20
+    labels = np.repeat(np.arange(num_classes), 1 + np.arange(num_classes) % 7)
+    boxes = np.tile(BOX / 10, (len(labels), 1))
+    classes = [f'class {index}' for index in range(num_classes)]
+    objects = Detections(boxes, np.ones(len(labels)), labels, classes)
+    draw_prediction(np.zeros((height, 200, 3), np.uint8), objects, choose_palette(num_classes))
+    (options,) = drawn
+    rows = [text.split(' ', 1) for text in options['texts']]
+    named = [(int(number), name) for number, name in rows if number != 'and']
+    assert [number for number, _ in named] == sorted((n for n, _ in named), reverse=True)
+    for number, name in named:
+        assert number == 1 + classes.index(name) % 7
+    left_out = [int(rest.split()[0]) for number, rest in rows if number == 'and']
+    assert len(named) + sum(left_out) == num_classes
+    fits = 2 * options['size'] * len(rows) <= height / 2
+    assert fits or len(rows) == 1
+    assert len(left_out) == (len(named) < num_classes)
 
 
 @pytest.mark.parametrize(

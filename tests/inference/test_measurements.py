@@ -78,6 +78,7 @@ def test_a_drawn_ellipse_has_its_known_measurements(centre, major, ratio, degree
     assert found.lengths['equivalent_diameter'] == pytest.approx(np.sqrt(major * minor), abs=1)
     difference = (found.orientation - degrees + 90) % 180 - 90
     assert abs(difference) <= 1
+    assert -90 < found.orientation <= 90
     assert found.lengths['centre_x'] == pytest.approx(centre[0], abs=0.5)
     assert found.lengths['centre_y'] == pytest.approx(centre[1], abs=0.5)
     # Ramanujan's second approximation
@@ -146,6 +147,14 @@ def test_a_rectangle_has_its_box_centre_and_intensity():
     assert expected.items() <= found.lengths.items()
     assert (found.area, found.mean_intensity, found.orientation) == (400, 100, 0)
     assert not found.touches_border
+
+
+def test_the_orientation_of_a_vertical_object_is_90_degrees():
+    """Not -90, which is the same line."""
+    mask = np.zeros(SIZE, bool)
+    mask[10:60, 30:40] = True
+    (found,) = measure_objects('a.png', GREY, detect(mask))
+    assert found.orientation == 90
 
 
 @pytest.mark.parametrize(
