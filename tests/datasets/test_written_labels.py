@@ -1,5 +1,7 @@
 """Labels of a picture are compared with those that were written for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,82 @@ def test_an_object_that_only_one_side_has_is_a_correction(lacks, tmp_path):
     else:
         written = WrittenObjects(SIZE, written.objects[1:])
     assert not written.are_unchanged(image, tmp_path, ['cell'])
+
+
+def test_an_object_that_somebody_marked_as_ignored_is_a_correction(tmp_path):
+    """As a crowd or as difficult. ``predict --labels`` writes none."""
+    image, written = make_cells()
+    assert written.are_unchanged(image, tmp_path, ['cell'])
+    objects = [replace(image.objects[0], is_ignored=True), *image.objects[1:]]
+    assert not written.are_unchanged(replace(image, objects=objects), tmp_path, ['cell'])
+
+
+def drop_masks(image):
+    """Return a picture with the boxes of its objects alone."""
+    return replace(image, objects=[replace(each, mask=None) for each in image.objects])
+
+
+@pytest.mark.parametrize('edge', range(4))
+@pytest.mark.parametrize('with_polygons', [False, True])
+@pytest.mark.parametrize('shift', [0.5, 1, 1.1, 2, 2.1, 3])
+@pytest.mark.parametrize('sign', [-1, 1])
+def test_an_edge_of_a_box_is_rounded_by_a_pixel_or_moved(
+    edge, with_polygons, shift, sign, tmp_path
+):
+    """The box of written polygons, which are up to a pixel from the mask, by two pixels."""
+    image, written = make_cells()
+    image = drop_masks(image)
+    if not with_polygons:
+        objects = [replace(each, polygons=()) for each in written.objects]
+        written = WrittenObjects(SIZE, objects)
+    edges = [*image.objects[3].box.edges]
+    edges[edge] += sign * shift
+    left, top, right, bottom = edges
+    objects = [*image.objects]
+    objects[3] = replace(objects[3], box=Box(left, top, right - left, bottom - top))
+    is_unchanged = shift <= (2 if with_polygons else 1)
+    moved = replace(image, objects=objects)
+    assert written.are_unchanged(moved, tmp_path, ['cell']) == is_unchanged
+
+
+def test_a_mask_that_is_drawn_on_a_written_box_is_a_correction(tmp_path):
+    image, written = make_cells()
+    boxes = WrittenObjects(SIZE, [replace(each, polygons=()) for each in written.objects])
+    assert not boxes.are_unchanged(image, tmp_path, ['cell'])
+    assert boxes.are_unchanged(drop_masks(image), tmp_path, ['cell'])
+
+
+SQUARE = [(40, 20), (100, 20), (100, 80), (40, 80)]
+# A cut into its right side, so that the edges of the mask stay where they are.
+NOTCHED = [(40, 20), (100, 20), (100, 40), (70, 40), (70, 60), (100, 60), (100, 80), (40, 80)]
+
+
+def move_notch(pixels):
+    """Return the square with a notch that is larger by so many pixels on three sides."""
+    corners = np.array(NOTCHED)
+    corners[[2, 3], 1] -= pixels
+    corners[[4, 5], 1] += pixels
+    corners[[3, 4], 0] -= pixels
+    return corners
+
+
+@pytest.mark.parametrize('as_rle', [False, True])
+@pytest.mark.parametrize('pixels', [-4, -3, -2, -1, 0, 1, 2, 3, 4])
+def test_a_mask_is_rounded_by_a_pixel_or_changed(pixels, as_rle, tmp_path):
+    """Whether somebody has drawn less of it or more. Its edges are the same."""
+    size = 140, 100
+    corners = move_notch(pixels)
+    # A corner in the middle of a side, as other tools add them, is no change.
+    polygon = [*SQUARE[0], 70, 20, *corners.ravel().tolist()[2:]]
+    mask = [polygon]
+    if as_rle:
+        drawn = np.zeros(size[::-1], np.uint8)
+        drawn[20:80, 40:100] = 1
+        top, bottom = corners[2, 1], corners[4, 1]
+        drawn[top:bottom, corners[3, 0] : 100] = 0
+        mask = Rle(**encode_rle(drawn.astype(bool)))
+    box = Box(40, 20, 60, 60)
+    image = ObjectImage('a.png', 1, size, [LabelledObject(1, 'cell', box, 3000, mask)])
+    flat = np.ravel(NOTCHED).tolist()
+    written = WrittenObjects(size, [WrittenObject('cell', (40, 20, 100, 80), [flat])])
+    assert written.are_unchanged(image, tmp_path, ['cell']) == (abs(pixels) <= 1)

@@ -281,6 +281,23 @@ def test_label_studio_gets_tasks_with_predictions_in_percent(tmp_path):
     assert '<Label value="Hund &amp; Katz" />' in interface
 
 
+def test_label_studio_gets_masks_as_polygons(tmp_path):
+    """Closed ones, in percent of the sides, with the tag that shows them."""
+    folder = tmp_path / 'labels'
+    write_folder(folder, [WITH_RING], 'label-studio')
+    (task,) = json.loads((folder / 'tasks.json').read_text())
+    results = task['predictions'][0]['result']
+    assert [each['type'] for each in results] == ['polygonlabels'] * 2
+    for each, mask in zip(results, WITH_RING.masks, strict=True):
+        value = each['value']
+        assert value['closed']
+        points = np.array(value['points']) / 100 * SIZE
+        assert np.array_equal(fill([points.ravel().tolist()]), mask)
+    interface = (folder / 'labeling_interface.xml').read_text()
+    assert '<PolygonLabels name="label" toName="image">' in interface
+    assert 'RectangleLabels' not in interface
+
+
 @pytest.mark.parametrize('prediction', [ANCHOR, WITH_RING], ids=['boxes', 'masks'])
 def test_label_studios_sdk_accepts_the_predictions(prediction, tmp_path):
     interface = pytest.importorskip('label_studio_sdk.label_interface')

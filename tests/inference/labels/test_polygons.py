@@ -29,6 +29,21 @@ def test_traced_outlines_are_exactly_the_mask(mask):
     assert np.array_equal(fill([joined], mask.shape), mask)
 
 
+@given(mask=MASKS)
+def test_the_signed_area_of_a_traced_polygon_is_that_of_its_pixels(mask):
+    """Holes go around in the other direction, so programs that fill by the winding number, as most
+    drawing libraries do, leave them out too.
+    """
+    if not mask.any():
+        return
+    rings = [join_rings(part).astype(int) for part in trace_parts(mask)]
+    areas = []
+    for ring in rings:
+        after = np.roll(ring, -1, axis=0)
+        areas.append((ring[:, 0] * after[:, 1] - ring[:, 1] * after[:, 0]).sum() / 2)
+    assert abs(sum(areas)) == np.count_nonzero(mask)
+
+
 @given(
     shapes=st.lists(
         st.tuples(
