@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.opening import read_sizes
+from mmgcvit.datasets.rules.images import OTHER_SIZE, check_image
 from mmgcvit.errors import UserError
 from mmgcvit.inference.inputs import convert_to_array
 
@@ -75,3 +76,27 @@ def test_boxes_are_those_of_the_annotated_size_and_fractions_of_the_upright_phot
     dataset = read_folder(tmp_path)
     assert set(dataset.splits['train'].sizes) == {size}
     assert not any('are left out:' in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize('annotated', ['stored', 'upright', 'other'])
+@pytest.mark.parametrize('orientation', [1, 3, 5, 6])
+@pytest.mark.parametrize(
+    ('decoding', 'accepts_stored'),
+    [
+        (None, True),  # a folder, whose config gets the transform
+        (DecodingSettings(), False),
+        (DecodingSettings(matches_annotated_size=True), True),
+    ],
+)
+def test_the_size_before_a_rotation_fits_only_a_pipeline_that_loads_it(
+    decoding, accepts_stored, orientation, annotated, tmp_path
+):
+    """Otherwise, its boxes would be beside the objects. The size is that which training sees."""
+    (path := tmp_path / 'a.jpg').write_bytes(write_rotated(orientation, 'JPEG'))
+    sizes = {'stored': (16, 12), 'upright': (12, 16) if orientation >= 5 else (16, 12)}
+    size = sizes.get(annotated, (16, 13))
+    check = check_image(path, size, decoding)
+    if size == sizes['upright'] or (size == sizes['stored'] and accepts_stored):
+        assert (check.finding, check.size) == (None, size)
+    else:
+        assert (check.finding.rule, check.size) == (OTHER_SIZE, sizes['upright'])

@@ -3,11 +3,14 @@
 Modules: `mmgcvit/datasets/rules`.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
 from mmgcvit.datasets.formats import read_folder
@@ -21,7 +24,12 @@ from mmgcvit.datasets.rules.copies import (
     find_copies,
 )
 from mmgcvit.datasets.rules.images import has_unusable_name
-from mmgcvit.datasets.rules.judge import find_empty, find_rotated_images, find_split
+from mmgcvit.datasets.rules.judge import (
+    find_empty,
+    find_rotated_images,
+    find_split,
+    report_findings,
+)
 from mmgcvit.datasets.rules.objects import (
     DIFFERENT,
     FEW_POINTS,
@@ -42,7 +50,9 @@ from mmgcvit.datasets.rules.origins import (
     UNCORRECTED,
     find_uncorrected,
 )
-from mmgcvit.errors import UserError
+from mmgcvit.datasets.rules.parsing import WRONG_OBJECTS, ZERO_BASED
+from mmgcvit.datasets.rules.rule import Finding
+from mmgcvit.errors import UserError, format_count
 
 from .formats.made import write
 
@@ -232,6 +242,26 @@ def test_a_tenth_of_the_images_may_be_left_out_and_no_more(number, is_allowed, t
     else:
         with pytest.raises(UserError, match='leaves out at most a tenth'):
             read_folder(tmp_path)
+
+
+@given(num_read=st.integers(0, 60), num_unparsed=st.integers(1, 8))
+def test_objects_that_cannot_be_parsed_count_among_those_of_their_split(num_read, num_unparsed):
+    """So one of ten may be wrong, and one of nine may not. What is read with a note counts once."""
+    objects = [make_object(0, number, 9, 9) for number in range(num_read)]
+    broken = [Finding(WRONG_OBJECTS, '/data/train/a.png', split='train')] * num_unparsed
+    noted = [Finding(ZERO_BASED, '/data/train/a.xml', split='train')] * 100
+    splits = {'train': make_split(*objects), 'val': make_split(make_object(0, 0, 9, 9))}
+    findings = [*broken, *noted]
+    dataset = DatasetInfo(ROOT, 'made', ('boxes',), ('cat',), splits, findings=findings)
+    num_objects = num_read + num_unparsed
+    if 10 * num_unparsed > num_objects:
+        expected = f'{num_unparsed} of {format_count(num_objects, "object")} in train'
+        with pytest.raises(UserError, match=re.escape(expected)):
+            report_findings(dataset, findings, None)
+    else:
+        note = report_findings(dataset, findings, None)[-1]
+        expected = f'{format_count(num_unparsed, "problem")} in {num_objects + 1} objects'
+        assert note.startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -261,10 +261,10 @@ def test_frames_of_a_clip_in_two_class_folders_stay_together(is_mixed):
     assert dataset.splits['val'].count_classes() == dict.fromkeys(NAMES[:2], 8)
 
 
-def name_splits(annotation_type, trained, held_out):
+def name_splits(annotation_type, trained, **held_out):
     """Return the rules that given splits of images with these names break, and the notes."""
     splits = {}
-    for split, names in {'train': trained, 'val': held_out}.items():
+    for split, names in {'train': trained, **held_out}.items():
         images = {f'{split}/{name}': {NAMES[0]} for name in names}
         splits[split] = make_dataset(annotation_type, images, '/data').splits['train']
     return [(each.rule, each.message) for each in find_divided_series(splits)]
@@ -295,12 +295,29 @@ def divide(names, is_held_out):
 def test_given_splits_that_divide_a_series_are_named_once(annotation_type, rule, names):
     """Every fourth image is in validation."""
     trained, held_out = divide(names, lambda number: number % 4 == 3)
-    ((found, message),) = name_splits(annotation_type, trained, held_out)
+    ((found, message),) = name_splits(annotation_type, trained, val=held_out)
     assert found is rule
     assert f': {len(held_out)} of {len(held_out)} in val, for example /data/val/' in message
     assert 'as /data/train/' in message
     # Cameras number single photos too.
     assert ('If they are frames of a video' in message) == (rule is DIVIDED_FRAMES)
+
+
+@pytest.mark.parametrize('divided', [['val'], ['test'], ['val', 'test']])
+def test_each_split_that_divides_a_series_is_named(divided):
+    """Also test, with a validation split that divides none and without one."""
+    video = [f'clip_{frame:03}.jpg' for frame in range(24)]
+    held_out = {'val': [f'{spell(number)}.jpg' for number in range(6)]}
+    for number, split in enumerate(divided):
+        held_out[split] = video[number::4]
+    trained = video[2::4] + video[3::4]
+    found = name_splits('boxes', trained, **held_out)
+    assert [rule for rule, _ in found] == [DIVIDED_FRAMES] * len(divided)
+    for split, (_, message) in zip(divided, found, strict=True):
+        assert f': 6 of 6 in {split}, for example /data/{split}/' in message
+    if divided == ['test']:
+        del held_out['val']
+        assert name_splits('boxes', trained, **held_out) == found
 
 
 @pytest.mark.parametrize(
@@ -311,15 +328,16 @@ def test_given_splits_that_divide_a_series_are_named_once(annotation_type, rule,
     ],
 )
 def test_given_splits_of_single_photos_are_not_named(names):
-    assert not name_splits('boxes', *divide(names, lambda number: number % 4 == 3))
+    trained, held_out = divide(names, lambda number: number % 4 == 3)
+    assert not name_splits('boxes', trained, val=held_out)
 
 
 def test_given_splits_may_cut_one_video_and_count_their_images_alone():
     video = [f'clip_{frame:03}.jpg' for frame in range(40)]
-    assert not name_splits('boxes', *divide(video, lambda number: number >= 32))
-    assert not name_splits('boxes', video, video[:8])
+    assert not name_splits('boxes', video[:32], val=video[32:])
+    assert not name_splits('boxes', video, val=video[:8])
     tiles = list(chain.from_iterable(list_tiles(TILE_NAMES[1]).values()))
-    assert not name_splits('boxes', tiles[:45] + tiles[54:], tiles[45:54])
+    assert not name_splits('boxes', tiles[:45] + tiles[54:], val=tiles[45:54])
 
 
 def test_many_words_behind_a_number_tell_images_apart():
