@@ -50,6 +50,12 @@ def save_rotated(path, orientation=6, image=RGB):
     image.save(path, exif=exif)
 
 
+def save_bitmap_as_text(path):
+    width, height = RGB.size
+    bits = ' '.join(str(int(bit)) for bit in np.asarray(RGB.convert('1')).ravel())
+    path.write_text(f'P1\n{width} {height}\n{bits}')
+
+
 def save_cut(path):
     RGB.resize((300, 200)).save(path)
     path.write_bytes(path.read_bytes()[:2000])
@@ -62,12 +68,16 @@ PICTURES = [
     *((RGB.convert(mode), 'tif', '') for mode in ('1', 'L', 'LA', 'RGB', 'RGBA')),
     *((RGB.convert(mode), 'jpg', '') for mode in ('L', 'RGB', 'CMYK')),
     *((RGB, suffix, '') for suffix in ('bmp', 'webp')),
+    (RGB.convert('1'), 'pbm', ''),
+    (save_bitmap_as_text, 'pbm', ''),  # OpenCV reads bits as text, but not numbers
     (FOUR_CHANNELS, 'tif', ''),  # the fourth is not alpha
     (Image.merge('LAB', RGB.split()), 'tif', 'LAB'),
     *((GREY, suffix, '') for suffix in ('png', 'tif', 'pgm')),
     (DEEP, 'png', ''),
     *((GREY // 16, suffix, SAVE_IT) for suffix in ('png', 'tif')),  # of 12 bits
     (DEEP // 16, 'png', SAVE_IT),
+    (np.dstack([DEEP, GREY]), 'png', ''),
+    (np.dstack([DEEP // 16, GREY | 65535]), 'png', SAVE_IT),  # only the opaque alpha has 16 bits
     (GREY * 0, 'png', ''),
     (Image.fromarray(GREY.astype(np.float32)), 'tif', SAVE_IT),
     (Image.fromarray(GREY.astype(np.int32) * 2**10), 'tif', SAVE_IT),
