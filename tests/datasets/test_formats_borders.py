@@ -73,6 +73,35 @@ def test_the_last_folder_of_images_is_that_of_labels(tmp_path):
     assert read_folder(tmp_path).splits['train'].count_classes() == {'cat': 1}
 
 
+@pytest.mark.parametrize('suffix', ['.txt', '.TXT', '.tXt'])
+def test_a_yolo_label_file_without_an_image_is_named_by_any_case_of_its_suffix(suffix, tmp_path):
+    """One without an object is not."""
+    images = [f'images/train/{name}' for name in 'abcdefghij']
+    write_yolo(tmp_path, 'train: images/train\n', images)
+    write(tmp_path / f'labels/train/k{suffix}', BOX)
+    write(tmp_path / f'labels/train/l{suffix}', '')
+    (note,) = read_folder(tmp_path).notes[-1:]
+    assert f'labels/train/k{suffix}' in note
+    assert f'l{suffix}' not in note
+
+
+@pytest.mark.parametrize('folder', ['labels/old', 'old/labels', 'labels', 'labels/train/old'])
+def test_yolo_labels_in_other_folders_are_said_to_be_unread(folder, tmp_path):
+    write_yolo(tmp_path, 'train: images/train\n', ['images/train/a', 'images/train/b'])
+    write(tmp_path / folder / 'other.txt', BOX)
+    (note,) = read_folder(tmp_path).notes
+    assert note.startswith('not read, because no image has its labels there: 1 label file')
+    assert f'{folder}/other.txt' in note
+
+
+@pytest.mark.parametrize('name', ['data.yaml', 'dataset.yml', 'others.yaml'])
+def test_a_yaml_file_of_yolo_is_in_the_folder_itself(name, tmp_path):
+    """Those below are of models or other datasets."""
+    write_yolo(tmp_path, 'train: images\n', ['images/a', 'images/b'])
+    write(tmp_path / f'runs/{name}', 'train: images\nnames: [owl]\n')
+    assert read_folder(tmp_path).classes == ('cat', 'dog')
+
+
 def write_voc_lists(root, lists):
     """Write pictures a to e with XML files, and lists of their names in ImageSets."""
     for number, name in enumerate('abcde'):
@@ -133,6 +162,40 @@ def test_validation_may_list_a_class_that_training_lacks_but_have_no_object_of_i
         read_folder(tmp_path)
 
 
+@pytest.mark.parametrize('split', ['train', 'val'])
+@pytest.mark.parametrize('key', ['images', 'categories'])
+def test_two_entries_of_coco_with_one_id_are_refused(key, split, tmp_path):
+    """An object with this id may be of either."""
+    for number, name in enumerate(('train', 'val')):
+        write_coco(tmp_path, name, ['cat', 'dog'], ['cat', 'dog'], number)
+    file = tmp_path / f'annotations/instances_{split}.json'
+    content = json.loads(file.read_text())
+    first = content[key][0]
+    name = {'train': 'cow', 'val': 'dog'}[split]
+    content[key].append({**first, 'name': name, 'file_name': 'other.png'})
+    file.write_text(json.dumps(content))
+    words = f'instances_{split}.json lists several images or categories with the id {first["id"]}'
+    with pytest.raises(UserError, match=words):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize('iscrowd', [0, 1])
+@pytest.mark.parametrize('ignore', [0, 1])
+def test_an_object_that_coco_ignores_is_a_crowd_only_by_iscrowd(ignore, iscrowd, tmp_path):
+    """Both are neither trained nor scored."""
+    write_picture(tmp_path / 'train/a.png', 1)
+    flags = {'ignore': ignore, 'iscrowd': iscrowd}
+    annotations = [
+        make_annotation(1, 1, 1, [4, 4, 20, 10]),
+        make_annotation(2, 1, 1, [9, 9, 20, 10], **flags),
+    ]
+    content = make_content([make_image(1, 'a.png', SIDE, SIDE)], annotations, {'cat': 1})
+    write(tmp_path / 'annotations/instances_train.json', json.dumps(content))
+    (image,) = read_folder(tmp_path).splits['train'].images
+    found = [(each.is_crowd, each.is_ignored) for each in image.objects]
+    assert found == [(False, False), (bool(iscrowd), bool(iscrowd or ignore))]
+
+
 def write_maps(root, maps, names):
     for number, values in enumerate(maps):
         write_picture(root / f'images/{number}.png', number)
@@ -185,6 +248,18 @@ def test_masks_are_trained_if_more_than_nine_of_ten_objects_have_one(
     assert read_folder(tmp_path).annotation_types[0] == annotation_type
 
 
+def read_voc_box(root, corners, size=(60, 40), more=''):
+    """Write a picture of 60 x 40 px with an object in its XML file, and return what is read."""
+    write(root / 'a.png', np.zeros((40, 60, 3), np.uint8))
+    names = ('xmin', 'ymin', 'xmax', 'ymax')
+    box = ''.join(f'<{key}>{value}</{key}>' for key, value in zip(names, corners, strict=True))
+    sides = f'<size><width>{size[0]}</width><height>{size[1]}</height></size>'
+    text = f'{sides}<object><name>cat</name><bndbox>{box}</bndbox>{more}</object>'
+    write(root / 'a.xml', f'<annotation>{text}</annotation>')
+    (image,) = read_folder(root).splits['train'].images
+    return image
+
+
 @pytest.mark.parametrize(
     ('corners', 'size', 'expected'),
     [
@@ -196,15 +271,28 @@ def test_masks_are_trained_if_more_than_nine_of_ten_objects_have_one(
     ],
 )
 def test_a_box_of_voc_is_that_in_pixels(corners, size, expected, tmp_path):
-    write(tmp_path / 'a.png', np.zeros((40, 60, 3), np.uint8))
-    names = ('xmin', 'ymin', 'xmax', 'ymax')
-    box = ''.join(f'<{key}>{value}</{key}>' for key, value in zip(names, corners, strict=True))
-    sides = f'<size><width>{size[0]}</width><height>{size[1]}</height></size>'
-    text = f'{sides}<object><name>cat</name><bndbox>{box}</bndbox></object>'
-    write(tmp_path / 'a.xml', f'<annotation>{text}</annotation>')
-    (image,) = read_folder(tmp_path).splits['train'].images
+    image = read_voc_box(tmp_path, corners, size)
     assert image.size == (60, 40)
     assert [each.box.values for each in image.objects] == [expected]
+
+
+@pytest.mark.parametrize(
+    ('corners', 'rotation', 'expected'),
+    [
+        ((31, 5, 60, 14), 90, [40, 0, 10, 24]),  # its centre is (45, 9); cut to the image above
+        ((41, 21, 60, 30), -90, [45, 15, 10, 20]),
+        ((31, 5, 60, 14), 180, [30, 4, 30, 10]),
+        ((31, 5, 60, 14), 360, [30, 4, 30, 10]),
+    ],
+)
+def test_a_box_of_voc_that_cvat_has_rotated_is_the_one_that_encloses_it(
+    corners, rotation, expected, tmp_path
+):
+    """The image is 60 px wide and 40 high."""
+    value = f'<attribute><name>rotation</name><value>{rotation}</value></attribute>'
+    more = f'<attributes>{value}</attributes>'
+    (each,) = read_voc_box(tmp_path, corners, more=more).objects
+    assert each.box.values == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

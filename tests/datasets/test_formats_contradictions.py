@@ -47,6 +47,7 @@ def draw_indexed(colours, numbers):
         ),
         ([BLACK, GREEN, RED], ''),
         ([BLACK, BLACK, BLACK], ''),  # such a palette says nothing
+        ([BLACK, BLACK, RED], ''),  # nor does a colour that it has twice
     ],
 )
 def test_indexed_maps_whose_palettes_differ_are_asked_about(other, words, tmp_path):

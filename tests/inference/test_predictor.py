@@ -127,6 +127,35 @@ def test_a_box_with_an_edge_that_is_not_finite_is_dropped(value, edge, models):
     assert models['detection'].read_sample(sample).boxes.tolist() == [[5, 6, 7, 8]]
 
 
+SCORES = st.sampled_from([0.125, 0.25, 0.5, 0.75])
+
+
+@given(st.lists(st.tuples(SCORES, st.integers(0, 1)), max_size=6), SCORES, SCORES)
+def test_counts_may_be_too_low_if_an_object_that_is_not_returned_may_be_over_a_threshold(
+    models, candidates, for_cats, for_dogs
+):
+    """The network returns the three candidates with the highest scores, and each class has its
+    threshold.
+    """
+    candidates = sorted(candidates, reverse=True)
+    scores = torch.tensor([score for score, _ in candidates[:3]])
+    labels = torch.tensor([label for _, label in candidates[:3]]).long()
+    objects = InstanceData(bboxes=torch.ones(len(scores), 4), scores=scores, labels=labels)
+    model = replace(
+        models['detection'],
+        network=SimpleNamespace(test_cfg={'max_per_img': 3}),
+        classes=['cat', 'dog'],
+        score_thr=for_cats,
+        class_score_thr={'dog': for_dogs},
+    )
+    found = model.read_sample(SimpleNamespace(pred_instances=objects, ori_shape=(9, 9)))
+    thresholds = [for_cats, for_dogs]
+    num_over = sum(score >= thresholds[label] for score, label in candidates)
+    assert len(found) == num_over or found.is_limited
+    is_last_high = len(scores) == 3 and scores[-1] >= min(thresholds)
+    assert found.is_limited == is_last_high
+
+
 def test_tiles_of_numpys_type_are_integers(models, picture):
     assert models['detection'].with_tiles(np.int64(64), np.int64(2)).tiles == 64
 

@@ -8,9 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import supervision as sv
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from mmgcvit import load
-from mmgcvit.inference.detector import MARGIN, TileDetector, drop_cut_objects, find_near_edges
+from mmgcvit.inference.detector import (
+    MARGIN,
+    Detector,
+    TileDetector,
+    drop_cut_objects,
+    find_near_edges,
+)
 from mmgcvit.inference.results import Detections, Outcome
 
 from ..tools.commands import DEMO
@@ -32,6 +40,78 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
     objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data={'near_edge': near_edge})
     assert drop_cut_objects(objects, (200, 200), MARGIN * 64).class_id.tolist() == [1, 2, 3]
+
+
+def predict_in_tiles(image, side, detect):
+    """Return what is found in an image by a detector that returns (box, score, label)s of a tile."""
+
+    def predict_batch(tiles):
+        outcomes = []
+        for tile in tiles:
+            found = detect(tile)
+            boxes = np.array([box for box, _, _ in found], np.float32).reshape(-1, 4)
+            scores = np.array([score for _, score, _ in found], np.float32)
+            labels = np.array([label for _, _, label in found], np.int64)
+            outcomes.append(Outcome(Detections(boxes, scores, labels, ['cat', 'dog'])))
+        return outcomes
+
+    model = SimpleNamespace(
+        network=None, predict_batch=predict_batch, tiles_per_batch=3, classes=['cat', 'dog']
+    )
+    return Detector.predict_in_tiles(model, image, side)
+
+
+@given(
+    size=st.tuples(st.integers(60, 180), st.integers(60, 180)),
+    places=st.sets(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=8),
+    shape=st.tuples(st.integers(5, 12), st.integers(5, 12)),
+    shift=st.integers(0, 6),
+)
+def test_objects_that_fit_into_the_overlap_of_tiles_are_found_once_and_completely(
+    size, places, shape, shift
+):
+    """Though a tile that cuts one is surer of the part, and takes it for another class."""
+    height, width = shape
+    image = np.zeros((*size, 3), np.uint8)
+    expected = set()
+    for number, (row, column) in enumerate(sorted(places), start=1):
+        top, left = 19 * row + shift, 19 * column + shift
+        if top + height <= size[0] and left + width <= size[1]:
+            image[top : top + height, left : left + width] = number
+            expected.add((left, top, left + width, top + height))
+
+    def detect(tile):
+        found = []
+        for number in set(tile[..., 0].flat) - {0}:
+            y, x = np.nonzero(tile[..., 0] == number)
+            is_part = len(x) < height * width
+            box = (x.min(), y.min(), x.max() + 1, y.max() + 1)
+            found.append((box, 0.9 if is_part else 0.5 + number / 100, int(is_part)))
+        return found
+
+    found = predict_in_tiles(image, 64, detect)
+    assert {tuple(box) for box in found.boxes.astype(int).tolist()} == expected
+    assert len(found) == len(expected)
+    assert found.labels.tolist() == [0] * len(expected)
+    assert found.scores.tolist() == sorted(found.scores, reverse=True)
+
+
+SIDES = st.tuples(st.integers(2, 30), st.integers(2, 30))
+
+
+@given(SIDES, SIDES, st.integers(0, 30), st.integers(0, 30), st.booleans())
+def test_of_two_objects_of_a_class_one_that_mostly_lies_in_the_other_is_dropped(
+    first, second, left, top, are_of_one_class
+):
+    """By the share of the smaller one, which a part of the other may be: their IoU may be low."""
+    boxes = [(0, 0, *first), (left, top, left + second[0], top + second[1])]
+    shared = [max(0, min(boxes[0][i + 2], boxes[1][i + 2]) - boxes[1][i]) for i in (0, 1)]
+    share = shared[0] * shared[1] / min(first[0] * first[1], second[0] * second[1])
+    assume(abs(share - 0.5) > 0.01)
+    objects = [(boxes[0], 0.9, 0), (boxes[1], 0.5, 0 if are_of_one_class else 1)]
+    found = predict_in_tiles(np.zeros((64, 64, 3), np.uint8), 64, lambda tile: objects)
+    is_dropped = are_of_one_class and share > 0.5
+    assert found.boxes.astype(int).tolist() == [*map(list, boxes)][: 1 if is_dropped else 2]
 
 
 @pytest.mark.parametrize(
