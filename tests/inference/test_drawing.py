@@ -3,14 +3,22 @@ picture.
 """
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmgcvit.errors import UserError
 from mmgcvit.inference import drawing
-from mmgcvit.inference.drawing import choose_palette, draw_prediction
+from mmgcvit.inference.drawing import (
+    MIN_TEXT_SIZE,
+    choose_palette,
+    choose_text_size,
+    draw_prediction,
+)
 from mmgcvit.inference.predictor import check_drawable
 from mmgcvit.inference.results import Classification, Detections, make_segmentation
 
@@ -32,6 +40,16 @@ def make_region(label):
 
 def make_class(label):
     return Classification(label, CLASSES[label], 0.5, np.ones(3))
+
+
+@pytest.fixture
+def drawn_labels(monkeypatch):
+    """Return a list that collects what labels are drawn with. The canvas stays without them."""
+    drawn = []
+    monkeypatch.setattr(
+        drawing, 'draw_labels', lambda canvas, **options: drawn.append(options) or canvas
+    )
+    return drawn
 
 
 def find(picture, colour):
@@ -117,6 +135,84 @@ def test_objects_of_a_single_class_have_a_colour_each_and_many_have_no_labels(co
     assert (above != 100).any() == (count < 26)
 
 
+@given(sides=st.tuples(st.integers(1, 9000), st.integers(1, 9000)), max_size=st.floats(0, 300))
+def test_text_scales_with_the_picture_and_is_never_too_small_to_read(sides, max_size):
+    """Whether it is upright or not. A given size is the largest, if it is readable."""
+    canvas = np.broadcast_to(np.uint8(0), (*sides, 3))
+    size = choose_text_size(canvas)
+    assert size >= MIN_TEXT_SIZE
+    assert size == choose_text_size(canvas.transpose(1, 0, 2))
+    larger = np.broadcast_to(np.uint8(0), (2 * sides[0], 2 * sides[1], 3))
+    if size > MIN_TEXT_SIZE:
+        assert abs(choose_text_size(larger) - 2 * size) <= 1
+    assert choose_text_size(np.broadcast_to(np.uint8(0), (1080, 1920, 3))) == 30
+    limited = choose_text_size(canvas, max_size)
+    assert limited in (size, MIN_TEXT_SIZE) or abs(limited - max_size) <= 0.5
+    assert limited <= max(size, MIN_TEXT_SIZE)
+
+
+@pytest.mark.parametrize(('heights', 'largest'), [((90, 90, 300), 30), ((90, 300, 300), 40)])
+def test_text_is_at_most_a_third_of_the_median_height_of_the_boxes(heights, largest, drawn_labels):
+    """In a picture whose own text size is 40 px."""
+    boxes = np.array([[9, 9, 99, 9 + height] for height in heights], np.float32)
+    objects = Detections(boxes, np.ones(3), np.arange(3), CLASSES)
+    draw_prediction(np.zeros((1920, 1920, 3), np.uint8), objects, PALETTE)
+    assert drawn_labels[0]['size'] == largest
+
+
+@pytest.mark.parametrize(
+    ('prediction', 'palette', 'with_scores', 'texts'),
+    [
+        (make_object(1), PALETTE, True, ['dog 1.00']),
+        (make_object(1), PALETTE, False, ['dog']),
+        (make_object(0), PALETTE[:1], True, ['1.00']),  # the name on each object would hide others
+        (make_object(0), PALETTE[:1], False, ['cat']),
+        (make_class(2), PALETTE, True, ['Ölkännchen 0.50']),
+        (make_class(2), PALETTE, False, ['Ölkännchen']),
+        (make_region(1), PALETTE, True, ['dog']),
+        (make_region(1), PALETTE, False, ['dog']),
+    ],
+)
+def test_predictions_have_scores_and_ground_truth_has_none(
+    prediction, palette, with_scores, texts, drawn_labels
+):
+    draw_prediction(GREY, prediction, palette, with_scores=with_scores)
+    assert [options['texts'] for options in drawn_labels] == [texts]
+
+
+@pytest.mark.parametrize(('side', 'has_label'), [(3, False), (4, True)])
+def test_classes_of_less_than_a_thousandth_of_the_image_have_no_label(
+    side, has_label, drawn_labels
+):
+    """Their pixels are painted: 9 and 16 of 10,800."""
+    label_map = np.zeros((90, 120), np.int32)
+    label_map[10 : 10 + side, 20 : 20 + side] = 1
+    picture = draw_prediction(GREY, make_segmentation(label_map, CLASSES), PALETTE)
+    assert drawn_labels[0]['texts'] == ['cat', 'dog'][: 1 + has_label]
+    assert find(picture, PALETTE[1]).any()
+
+
+@pytest.mark.parametrize('scale', [0.5, 2, 3])
+@pytest.mark.parametrize('make', [make_object, make_region])
+def test_a_scaled_picture_has_its_labels_and_lines_at_the_scaled_places(make, scale, drawn_labels):
+    pictures = [draw_prediction(GREY, make(1), PALETTE, scale=each) for each in (1, scale)]
+    points, scaled = (options['points'] for options in drawn_labels)
+    np.testing.assert_allclose(scaled, scale * np.array(points))
+    assert pictures[1].shape == (90 * scale, 120 * scale, 3)
+    places = []
+    for picture, each in zip(pictures, (1, scale), strict=True):
+        rows, columns = ((picture != 100).any(-1)).nonzero()
+        places.append(np.array([rows.min(), columns.min(), rows.max(), columns.max()]) / each)
+    assert np.abs(places[1] - places[0]).max() <= 2
+
+
+def test_a_box_beyond_the_picture_is_drawn_along_its_edges():
+    objects = replace(make_object(1), boxes=np.array([[-20, 30, 200, 99]], np.float32))
+    found = find(draw_prediction(GREY, objects, PALETTE, with_labels=False), PALETTE[1])
+    assert found[30:, [0, -1]].all()
+    assert found[[30, -1]].all()
+
+
 @pytest.mark.parametrize('labels', [(0, 1), (1, 0)])
 def test_the_highest_scoring_box_is_on_top(labels):
     """Objects are by descending score. Where two boxes are at one place, the first is seen."""
@@ -182,6 +278,18 @@ def test_many_objects_have_a_legend_of_their_classes_where_fewer_of_them_are(pla
     assert PALETTE[2] not in colours
 
 
+def test_objects_elsewhere_do_not_move_a_legend_which_is_at_the_left(drawn_labels):
+    """Six of 30 objects are at the left, at the bottom: the legend is at the top."""
+    lefts = [10] * 6 + [500] * 24
+    tops = [250] * 6 + [10] * 24
+    boxes = np.array([[x, y, x + 15, y + 40] for x, y in zip(lefts, tops, strict=True)], np.float32)
+    objects = Detections(boxes, np.ones(30), np.arange(30) % 2, CLASSES)
+    draw_prediction(np.full((300, 640, 3), 100, np.uint8), objects, PALETTE)
+    (options,) = drawn_labels
+    assert (options['points'][:, 0] == 0).all()
+    assert (options['points'][:, 1] < 150).all()
+
+
 def test_a_legend_of_many_classes_takes_at_most_half_of_the_picture():
     boxes = np.array([[6 * i, 120, 6 * i + 5, 130] for i in range(100)], np.float32)
     classes = [f'class {index}' for index in range(100)]
@@ -192,20 +300,16 @@ def test_a_legend_of_many_classes_takes_at_most_half_of_the_picture():
 
 @pytest.mark.parametrize('height', [40, 150, 240, 600, 3000])
 def test_a_legend_counts_the_objects_of_its_classes_and_the_classes_that_it_leaves_out(
-    height, monkeypatch
+    height, drawn_labels
 ):
     """The most frequent first, in at most half of the height."""
-    drawn = []
-    monkeypatch.setattr(
-        drawing, 'draw_labels', lambda canvas, **options: drawn.append(options) or canvas
-    )
     num_classes = 20
     labels = np.repeat(np.arange(num_classes), 1 + np.arange(num_classes) % 7)
     boxes = np.tile(BOX / 10, (len(labels), 1))
     classes = [f'class {index}' for index in range(num_classes)]
     objects = Detections(boxes, np.ones(len(labels)), labels, classes)
     draw_prediction(np.zeros((height, 200, 3), np.uint8), objects, choose_palette(num_classes))
-    (options,) = drawn
+    (options,) = drawn_labels
     rows = [text.split(' ', 1) for text in options['texts']]
     named = [(int(number), name) for number, name in rows if number != 'and']
     assert [number for number, _ in named] == sorted((n for n, _ in named), reverse=True)

@@ -207,6 +207,10 @@ def test_columns_in_a_unit_are_those_in_pixels_times_the_size_of_a_pixel(tmp_pat
         in_unit = float(row[name.replace('_px', '_um')])
         assert in_unit == pytest.approx(0.65 * float(row[name]), rel=1e-5)
     assert float(row['area_um2']) == pytest.approx(0.65**2 * float(row['area_px2']), rel=1e-5)
+    (each,) = objects
+    assert row['area_px2'] == f'{each.area:g}'
+    assert float(row['orientation_deg']) == pytest.approx(each.orientation, rel=1e-5)
+    assert row['mean_intensity'] == '90'
     assert row['touches_border'] == '0'
 
 
