@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.formats import read_folder, read_folders
 from mmgcvit.datasets.label_maps import read_labels
-from mmgcvit.datasets.records import DatasetInfo
+from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.datasets.similar_names import MERGE, find_similar
-from mmgcvit.datasets.uniting import unite_classes
+from mmgcvit.datasets.uniting import unite, unite_classes
 from mmgcvit.errors import UserError
 from mmgcvit.own_data.hold_out import split_validation
 
@@ -312,8 +312,9 @@ def test_folders_of_other_tasks_are_rejected(tmp_path):
         read_folders([tmp_path / 'boxes', tmp_path / 'classes'])
     write_labels(tmp_path / 'masks', 'coco', ['x.png', 'y.png', 'z.png'], with_masks=True)
     folders = [tmp_path / 'boxes', tmp_path / 'masks']
-    with pytest.raises(UserError, match='Add --task detect, which both have'):
-        read_folders(folders, pseudo_labels=True)
+    for order in (folders, folders[::-1]):
+        with pytest.raises(UserError, match='Add --task detect, which both have'):
+            read_folders(order, pseudo_labels=True)
     united = read_folders(folders, 'detect', pseudo_labels=True)
     assert united.annotation_types == ('boxes',)
 
@@ -348,15 +349,55 @@ def test_names_that_look_made_up_are_names(tmp_path):
 def test_the_same_folder_twice_or_inside_another_is_rejected(tmp_path):
     write_coco(tmp_path / 'a', ['oak', 'elm'], ['cat', 'dog'], 0)
     write_coco(tmp_path / 'a/inside', ['fir'], ['cat', 'dog'], 100)
+    (tmp_path / 'b').mkdir()
     (tmp_path / 'link').symlink_to(tmp_path / 'a')
     (tmp_path / 'deep').symlink_to(tmp_path / 'a/inside')
     for other in (tmp_path / 'a', tmp_path / 'a/../a', tmp_path / 'link'):
-        with pytest.raises(UserError, match='are one folder'):
-            read_folders([tmp_path / 'a', other])
+        for folders in ([tmp_path / 'a', other], [tmp_path / 'a', tmp_path / 'b', other]):
+            with pytest.raises(UserError, match='are one folder'):
+                read_folders(folders)
     for inner in (tmp_path / 'a/inside', tmp_path / 'deep'):
         for folders in ([tmp_path / 'a', inner], [inner, tmp_path / 'a']):
             with pytest.raises(UserError, match='would be read twice'):
                 read_folders(folders)
+
+
+def make_info(folder, split_names=('train',), **others):
+    """Return a dataset of a class, with an image in each split."""
+    splits = {
+        name: ClassSplit(Path(folder), [ClassImage(f'{name}.png', 0, 'cat')])
+        for name in split_names
+    }
+    return DatasetInfo(Path(folder), 'made', ('classes',), ('cat',), splits, **others)
+
+
+def test_notes_models_and_digests_of_all_folders_are_kept():
+    """A note that does not name its folder begins with it. A model is named once."""
+    united = unite(
+        [
+            make_info(
+                '/x/a',
+                notes=['odd', 'none in /x/a'],
+                models=['m', 'n'],
+                digests={Path('/x/a/1'): '1'},
+            ),
+            make_info('/x/b', notes=['even'], models=['n', 'o'], digests={Path('/x/b/2'): '2'}),
+        ]
+    )
+    assert {'/x/a: odd', 'none in /x/a', '/x/b: even'} <= {*united.notes}
+    assert united.models == ['m', 'n', 'o']
+    assert united.digests == {Path('/x/a/1'): '1', Path('/x/b/2'): '2'}
+    assert united.folders == [Path('/x/a'), Path('/x/b')]
+    assert united.format == 'made'
+
+
+@pytest.mark.parametrize('split_name', ['val', 'test'])
+def test_folders_without_a_split_that_others_have_are_named(split_name):
+    both = ('train', split_name)
+    note = f'{split_name} is that of /x/a: /x/b has none'
+    for second, is_noted in ((('train',), True), (both, False)):
+        united = unite([make_info('/x/a', both), make_info('/x/b', second)])
+        assert (note in united.notes) == is_noted
 
 
 def test_linked_folders_are_united(tmp_path):

@@ -31,6 +31,7 @@ from mmgcvit.inference.labels.formats import OBJECT_WRITERS
 from mmgcvit.inference.labels.objects import make_objects
 from mmgcvit.inference.results import Classification, make_segmentation
 from mmgcvit.thresholds import ScoreThresholds
+from mmgcvit.version import __version__
 
 from ..conftest import picture_of
 from .examples import (
@@ -218,6 +219,34 @@ def test_the_folder_says_which_model_made_its_labels(label_format, tmp_path):
         'class': 'cat',
         'score': 0.9,
         'bbox': [2.0, 3.0, 28.0, 37.0],
+    }
+
+
+@pytest.mark.parametrize(
+    ('task', 'label_format'),
+    [('detection', 'coco'), ('segmentation', None), ('classification', None)],
+)
+def test_the_mark_has_what_the_command_was_asked_for(task, label_format, tmp_path):
+    """The format only where a task has several, and thresholds only of detectors."""
+    config = tmp_path / 'config.py'
+    model = NamedModel(task, config=config, tiles=512)
+    LabelFolder(model, tmp_path / 'labels', classes=['cat', 'no'])
+    mark = json.loads((tmp_path / 'labels/made_by.json').read_text())
+    assert mark.pop('made_by') == f'mmgcvit {__version__}'
+    is_detector = task == 'detection'
+    assert mark == {
+        'task': task,
+        'config': str(config),
+        'checkpoint': None,
+        'checkpoint_sha256': None,
+        'format': label_format,
+        'score_thr': 0.3 if is_detector else None,
+        'class_score_thr': {} if is_detector else None,
+        'only_classes': ['cat', 'no'],
+        'tiles': 512,
+        'classes': list(model.classes),
+        'pictures': {},
+        'labels': {},
     }
 
 

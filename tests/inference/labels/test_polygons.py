@@ -68,8 +68,13 @@ def test_simplified_polygons_cover_the_mask(shapes):
     if not mask.any():
         assert polygons == []
         return
-    assert compute_iou(fill(polygons, mask.shape), mask) >= 0.98
+    filled = fill(polygons, mask.shape)
+    assert compute_iou(filled, mask) >= 0.98
     assert compute_iou(fill([join_rings(polygons)], mask.shape), mask) >= 0.98
+    # The outline is at most a pixel away.
+    square = np.ones((3, 3), np.uint8)
+    assert (filled <= cv2.dilate(mask.astype(np.uint8), square)).all()
+    assert (filled >= cv2.erode(mask.astype(np.uint8), square, borderValue=0)).all()
 
 
 def test_a_disc_needs_few_corners_and_a_square_four():
