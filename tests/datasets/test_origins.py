@@ -215,6 +215,14 @@ DAMAGES = [
     (lambda mark, label, picture: label.update(segmentation=[[1]]), r'segmentation is \[\[1\]\]'),
     (lambda mark, label, picture: label.update(segmentation=[[]]), r'segmentation is \[\[\]\]'),
     (
+        lambda mark, label, picture: label.update(segmentation=[[1, 2, 3, 4]]),
+        r'segmentation is \[\[1, 2, 3, 4\]\]',
+    ),
+    (
+        lambda mark, label, picture: label.update(segmentation=[[1, 2, 3, 4, 5, 6, 7]]),
+        r'segmentation is \[\[1, 2, 3, 4, 5, 6, 7\]\]',
+    ),
+    (
         lambda mark, label, picture: mark['labels'].update({'apple.png': ['x']}),
         "'x' is not an object",
     ),
@@ -305,6 +313,48 @@ def test_an_option_for_other_folders_is_rejected(tmp_path):
         read_folder(folder, pseudo_labels=True)
     with pytest.raises(UserError, match='--similar-classes is for several folders'):
         read_folders([folder], similar_classes='merge')
+
+
+def test_pictures_with_other_names_are_found_by_their_content(tmp_path):
+    folder = write_labels(tmp_path / 'labels', 'class folders', NAMES)
+    for index, picture in enumerate(sorted((folder / 'train').glob('*/*'))):
+        picture.rename(picture.with_name(f'{index}.png'))
+    assert list_corrected(folder, 'class folders') == set()
+
+
+def test_pictures_are_found_by_their_stem_in_other_letters_and_formats(tmp_path):
+    """A tool on a disk that ignores case has encoded them anew."""
+    folder = write_labels(tmp_path / 'labels', 'class folders', NAMES)
+    for picture in sorted((folder / 'train').glob('*/*')):
+        pixels = cv2.imread(str(picture))
+        cv2.imwrite(str(picture.with_name(f'{picture.stem.upper()}.JPG')), pixels)
+        picture.unlink()
+    assert list_corrected(folder, 'class folders') == set()
+
+
+def test_a_line_of_corrected_pictures_may_have_a_path_and_any_characters(tmp_path):
+    """Lines end only where those of a text file do: a name may have a Unicode line separator."""
+    names = ['line\u2028separator.png', 'form\x0cfeed.png', *NAMES]
+    folder = write_labels(tmp_path / 'labels', 'class folders', names)
+    lines = [names[0], names[1], 'train/cat/apple.png']
+    (folder / 'corrected.txt').write_text('\n'.join(lines))
+    found = list_corrected(folder, 'class folders')
+    assert found == {'line\u2028separator', 'form\x0cfeed', 'apple'}
+
+
+@pytest.mark.parametrize(
+    ('names', 'named'),
+    [
+        ({'checkpoint': 'a.pth', 'config': 'a.py'}, 'a.pth'),
+        ({'checkpoint': None, 'config': 'a.py'}, 'a.py'),
+        ({'checkpoint': None, 'config': None}, 'a model in memory'),
+    ],
+)
+def test_a_model_is_named_by_its_checkpoint_or_its_config(names, named, tmp_path):
+    folder = write_labels(tmp_path / 'labels', 'coco', NAMES[:3])
+    change_mark(lambda mark, *_: mark.update(names))(folder)
+    notes = read_folder(folder, pseudo_labels=True).notes
+    assert any(note.startswith(f'made_by.json: {named}, confidence') for note in notes)
 
 
 def test_a_star_says_that_all_pictures_are_right(tmp_path):

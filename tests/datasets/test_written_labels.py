@@ -8,6 +8,7 @@ import pytest
 from mmgcvit.datasets import outlines
 from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
 from mmgcvit.datasets.records import ObjectImage
+from mmgcvit.datasets.shapes import decode_counts
 from mmgcvit.datasets.written_labels import WrittenObject, WrittenObjects
 from mmgcvit.rle import encode_rle
 
@@ -72,6 +73,24 @@ def test_an_object_that_somebody_marked_as_ignored_is_a_correction(tmp_path):
     assert not written.are_unchanged(replace(image, objects=objects), tmp_path, ['cell'])
 
 
+@pytest.mark.parametrize(
+    'mask', [[[5, 15, 15, 25]], Rle(**encode_rle(np.zeros((HEIGHT, WIDTH), bool)))]
+)
+def test_a_mask_that_breaks_a_rule_is_a_correction(mask, tmp_path):
+    """``predict --labels`` writes none that is a line or empty."""
+    image, written = make_cells()
+    objects = [replace(image.objects[0], mask=mask), *image.objects[1:]]
+    assert not written.are_unchanged(replace(image, objects=objects), tmp_path, ['cell'])
+
+
+def test_coordinates_with_decimals_may_differ_by_exactly_a_pixel():
+    """Whatever their sums of binary fractions are: 2.14 - 1.14 is more than 1."""
+    for number in range(4000):
+        here = [number / 100]
+        assert outlines.are_near([(number + 100) / 100], here, 1.0)
+        assert not outlines.are_near([(number + 101) / 100], here, 1.0)
+
+
 def drop_masks(image):
     """Return a picture with the boxes of its objects alone."""
     return replace(image, objects=[replace(each, mask=None) for each in image.objects])
@@ -121,21 +140,23 @@ def move_notch(pixels):
     return corners
 
 
-@pytest.mark.parametrize('as_rle', [False, True])
+@pytest.mark.parametrize('kind', ['polygon', 'RLE', 'uncompressed RLE'])
 @pytest.mark.parametrize('pixels', [-4, -3, -2, -1, 0, 1, 2, 3, 4])
-def test_a_mask_is_rounded_by_a_pixel_or_changed(pixels, as_rle, tmp_path):
+def test_a_mask_is_rounded_by_a_pixel_or_changed(pixels, kind, tmp_path):
     """Whether somebody has drawn less of it or more. Its edges are the same."""
     size = 140, 100
     corners = move_notch(pixels)
     # A corner in the middle of a side, as other tools add them, is no change.
     polygon = [*SQUARE[0], 70, 20, *corners.ravel().tolist()[2:]]
     mask = [polygon]
-    if as_rle:
+    if kind != 'polygon':
         drawn = np.zeros(size[::-1], np.uint8)
         drawn[20:80, 40:100] = 1
         top, bottom = corners[2, 1], corners[4, 1]
         drawn[top:bottom, corners[3, 0] : 100] = 0
         mask = Rle(**encode_rle(drawn.astype(bool)))
+    if kind == 'uncompressed RLE':
+        mask = replace(mask, counts=decode_counts(mask.counts))
     box = Box(40, 20, 60, 60)
     image = ObjectImage('a.png', 1, size, [LabelledObject(1, 'cell', box, 3000, mask)])
     flat = np.ravel(NOTCHED).tolist()

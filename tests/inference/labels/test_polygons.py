@@ -78,10 +78,14 @@ def test_simplified_polygons_cover_the_mask(shapes):
 
 
 def test_a_disc_needs_few_corners_and_a_square_four():
+    """They are at most a pixel from the outline, also where that changes few of the pixels."""
     disc = np.zeros((400, 400), np.uint8)
     cv2.circle(disc, (200, 200), 150, 1, -1)
     (polygon,) = convert_to_polygons(disc.astype(bool))
     assert len(polygon) < 100
+    ((outline,),) = trace_parts(disc.astype(bool))
+    for point in outline.tolist():
+        assert abs(cv2.pointPolygonTest(polygon, point, measureDist=True)) <= 1
     (polygon,) = convert_to_polygons(np.pad(np.ones((5, 7), bool), 3))
     assert {*map(tuple, polygon.tolist())} == {(3, 3), (10, 3), (10, 8), (3, 8)}
 
