@@ -131,6 +131,19 @@ def test_no_image_of_another_list_is_trained(lists, expected, tmp_path):
     assert 'also in validation or test' not in '\n'.join(dataset.notes)
 
 
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_only_images_for_testing_need_no_xml_file_of_their_name(split, tmp_path):
+    """In a list for training or validation, such an image is a line that names nothing."""
+    lists = {'train': 'abc', 'val': 'de', 'test': ''}
+    write_voc_lists(tmp_path, {**lists, split: f'{lists[split]}f'})
+    write_picture(tmp_path / 'JPEGImages/f.png', 9)
+    if split == 'test':
+        assert list_names(read_folder(tmp_path)) == ['a', 'b', 'c']
+    else:
+        with pytest.raises(UserError, match=f"name no XML file or map.*{split}.txt: 'f'"):
+            read_folder(tmp_path)
+
+
 def write_coco(root, split, classes, used, number):
     """Write a picture and an annotation file, with an object of each of the classes ``used``."""
     write_picture(root / f'{split}/{number}.png', number)
@@ -322,6 +335,18 @@ def test_a_json_file_with_one_of_cocos_lists_is_none_of_coco(tmp_path):
         write_picture(tmp_path / f'{name}.png', number)
     write(tmp_path / 'notes.json', '{"images": 2}')
     assert read_folder(tmp_path).format == 'class folders'
+
+
+@pytest.mark.parametrize('name', ['notes.json', 'notes.csv', 'notes.xml', 'notes.txt', 'NOTES.TXT'])
+def test_files_among_the_images_of_class_folders_may_be_annotations(name, tmp_path):
+    """So the folder is refused, while a file of another kind is said to be unread."""
+    for number, image in enumerate(('cat/a', 'dog/b')):
+        write_picture(tmp_path / f'{image}.png', number)
+    write(tmp_path / 'cat/notes.log', 'words')
+    assert 'not read, because they are no images: cat/notes.log' in str(read_folder(tmp_path).notes)
+    write(tmp_path / 'cat' / name, 'words')
+    with pytest.raises(UserError, match=name):
+        read_folder(tmp_path)
 
 
 @pytest.mark.parametrize(

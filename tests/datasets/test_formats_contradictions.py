@@ -85,11 +85,18 @@ def test_one_number_that_regions_of_all_maps_share_is_asked_about(number, tmp_pa
     assert len(read_folder(tmp_path, 'segment').splits['train'].objects) == 5
 
 
-def test_maps_of_one_object_each_have_one_number(tmp_path):
+@pytest.mark.parametrize(('width', 'is_speck'), [(2, True), (10, True), (11, False)])
+def test_maps_of_one_object_each_have_one_number(width, is_speck, tmp_path):
+    """Regions under a twentieth of the object, which has 16 x 26 px, are specks."""
     maps = [draw_squares([1]) for _ in range(5)]
-    maps[0][60:62, 60:62] = 1  # a speck
+    for labels in maps:
+        labels[50:52, 4 : 4 + width] = 1
     write_pairs(tmp_path, maps)
-    assert len(read_folder(tmp_path, 'segment').splits['train'].objects) == 5
+    if is_speck:
+        assert len(read_folder(tmp_path, 'segment').splits['train'].objects) == 5
+    else:
+        with pytest.raises(UserError, match='1 is the only number in all 5 maps, and 10 regions'):
+            read_folder(tmp_path, 'segment')
 
 
 @pytest.mark.parametrize(('dtype', 'void'), [(np.uint8, 255), (np.uint16, 65535)])

@@ -19,7 +19,7 @@ from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.export.onnx_predictor import read_image
-from mmgcvit.files import write_image
+from mmgcvit.files import FOLDERS, PREDICTIONS, write_image
 from mmgcvit.inference.inputs import convert_to_array, expand_pattern, find_inputs
 
 from ..datasets.checks.made import write_bomb
@@ -217,6 +217,17 @@ def test_a_recursive_pattern_may_name_links_and_hidden_folders(files):
     assert expand_pattern('**/latest/4.tif') == ['a/latest/4.tif']
     assert expand_pattern('**/.originals/*.jpg') == ['b/.originals/1.jpg']
     assert sorted(expand_pattern('**/*.tif')) == ['b/c/4.tif']
+
+
+def test_a_recursive_pattern_leaves_out_what_predict_has_written_in_and_below_its_folder(files):
+    """But what it has written may be named."""
+    for folder in ('b/predictions', 'a'):
+        Path(folder, FOLDERS[0]).mkdir(parents=True)
+        Path(folder, FOLDERS[0], '1.jpg').touch()
+        Path(folder, PREDICTIONS).touch()
+    assert find_inputs(['b/**/*'])[0] == ['b/1.jpg', 'b/c/4.tif']
+    assert find_inputs(['a/**/*'])[0] == ['a/1.jpg', 'a/2.PNG']
+    assert find_inputs([f'a/{FOLDERS[0]}/**/*'])[0] == [f'a/{FOLDERS[0]}/1.jpg']
 
 
 NAMES = st.sampled_from(['a', 'b', '.h', 'a.jpg', '.h.jpg', 'c[1]'])
