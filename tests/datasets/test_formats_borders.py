@@ -1,16 +1,25 @@
 """What a reader does with a folder that lies just beside what it is made for.
 
-Modules: `mmgcvit/datasets/formats`, `mmgcvit/datasets/layouts.py`.
+Modules: `mmgcvit/datasets/formats`, `mmgcvit/datasets/layouts.py`, `mmgcvit/datasets/folders.py`,
+`mmgcvit/datasets/label_maps.py`.
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmgcvit.datasets.annotations import are_numbers
+from mmgcvit.datasets.folders import scan_folder
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.formats.yolo import have_keypoints, may_be_pose
+from mmgcvit.datasets.formats.class_pairs import NameIndex, check_sizes_differ
+from mmgcvit.datasets.formats.coco import get_file_split
+from mmgcvit.datasets.formats.foreign import explain_label_studio
+from mmgcvit.datasets.formats.instance_maps import find_numbers
+from mmgcvit.datasets.formats.name_lists import read_label_studio_names
+from mmgcvit.datasets.formats.yolo import have_keypoints, may_be_pose, parse_line
+from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.errors import UserError
 
 from ..coco import make_annotation, make_content, make_image
@@ -395,3 +404,87 @@ def test_validation_images_without_maps_are_not_dropped_silently(tmp_path):
     write(tmp_path / 'classes.txt', 'sky\ncat')
     with pytest.raises(UserError, match='No image of val can be used'):
         read_folder(tmp_path, 'semantic')
+
+
+@pytest.mark.parametrize('line', ['0 1_0 0.5 0.5 0.5', '0_0 0.5 0.5 0.5 0.5'])
+def test_a_number_of_yolo_with_an_underscore_is_none(line):
+    """Python would read 1_0 as 10."""
+    assert parse_line(line, 20) is None
+    assert parse_line(line.replace('_', ''), 20) is not None
+
+
+def test_an_image_that_a_list_of_yolo_names_twice_is_read_once(tmp_path):
+    write_yolo(tmp_path, 'train: train.txt\n', ['images/a', 'images/b'])
+    write(tmp_path / 'train.txt', 'images/a.png\nimages/b.png\n./images/a.png\n')
+    dataset = read_folder(tmp_path)
+    assert list_names(dataset) == ['a', 'b']
+    assert not dataset.notes
+
+
+@pytest.mark.parametrize(('dtype', 'is_refused'), [(np.uint8, True), (np.uint16, False)])
+def test_255_objects_need_a_map_of_16_bits(dtype, is_refused):
+    """Of 8 bits, more objects may share the numbers."""
+    labels = np.arange(256).astype(dtype)
+    if is_refused:
+        with pytest.raises(UserError, match='has 8 bits and uses all 255 numbers'):
+            find_numbers(labels, Path('a.png'))
+    else:
+        assert find_numbers(labels, Path('a.png')).objects == [*range(1, 256)]
+
+
+@pytest.mark.parametrize(('size', 'is_refused'), [((1, 5), True), ((5, 1), True), ((2, 2), False)])
+def test_a_map_has_two_rows_and_columns_or_more(size, is_refused, tmp_path):
+    write(tmp_path / 'a.png', np.ones(size, np.uint8))
+    if is_refused:
+        with pytest.raises(UserError, match='each side must have at least 2 pixels'):
+            read_segmentation_map(tmp_path / 'a.png')
+    else:
+        assert read_segmentation_map(tmp_path / 'a.png').shape == size
+
+
+def test_xml_files_that_gdal_writes_beside_images_are_left_out(tmp_path):
+    for name in ('a.xml', 'b.XML', 'a.png.aux.xml', 'b.PNG.AUX.XML'):
+        write(tmp_path / name, 'words')
+    assert [str(file) for file in scan_folder(tmp_path).list_files('.xml')] == ['a.xml', 'b.XML']
+
+
+@pytest.mark.parametrize('name', ['train', 'Train', 'default', 'Default', 'trainval', 'TrainVal'])
+def test_names_of_coco_files_for_training_are_those_of_tools_in_any_case(name):
+    assert get_file_split(name) == 'train'
+
+
+@pytest.mark.parametrize(('num_pairs', 'is_refused'), [(8, False), (9, True)])
+def test_nine_of_ten_images_with_a_partner_of_their_size_are_no_class(
+    num_pairs, is_refused, tmp_path
+):
+    pairs = []
+    for number in range(num_pairs):
+        pairs.append((tmp_path / f'photos/{number}.png', tmp_path / f'maps/{number}.png'))
+        for path in pairs[-1]:
+            write_picture(path, number)
+    if is_refused:
+        with pytest.raises(UserError, match=r'9 of 10 images in .* have a partner'):
+            check_sizes_differ(pairs, 10)
+    else:
+        check_sizes_differ(pairs, 10)
+
+
+def test_names_that_end_alike_are_partners_only_with_another_suffix():
+    index = NameIndex()
+    index.add(Path('photos/img_1.jpg'))
+    assert index.find_partner(Path('maps/gt_1.png')) == Path('photos/img_1.jpg')
+    assert index.find_partner(Path('dogs/dog_1.jpg')) is None
+
+
+def test_ids_of_label_studio_that_somebody_has_given_are_no_lines():
+    """A list with one of them says nothing."""
+    cat, dog = {'id': 0, 'name': 'cat'}, {'id': 1, 'name': 'dog'}
+    assert read_label_studio_names({'categories': [cat, dog]}) == {0: 'cat', 1: 'dog'}
+    assert read_label_studio_names({'categories': [cat, {**dog, 'id': 'x1'}]}) == {}
+
+
+def test_a_folder_is_label_studios_if_its_only_json_file_has_tasks(tmp_path):
+    write(tmp_path / 'a.json', '[{"from_name": "label"}]')
+    assert 'has the tasks of Label Studio' in explain_label_studio(scan_folder(tmp_path))
+    write(tmp_path / 'b.json', '[]')
+    assert explain_label_studio(scan_folder(tmp_path)) == ''

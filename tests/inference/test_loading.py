@@ -5,6 +5,7 @@ are rejected.
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from mmengine.config import Config
 
 from mmgcvit import load
 from mmgcvit.errors import UserError
+from mmgcvit.inference.classifier import Classifier
 from mmgcvit.inference.loading import build_predictor
 from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
+from mmgcvit.inference.predictor import Predictor
 
 from ..programs import run
 from ..tools.commands import DEMO
@@ -93,6 +96,28 @@ def test_a_wrong_path_is_rejected_before_torch_is_imported():
     )
     result = run([sys.executable, '-c', program])
     assert result.stdout == 'there is no config or work dir nowhere False\n'
+
+
+@pytest.mark.parametrize('name', ['notes.txt', 'weights.safetensors'])
+def test_a_file_that_is_no_config_is_refused_before_it_is_read(name, tmp_path):
+    (tmp_path / name).write_text('words')
+    with pytest.raises(UserError, match=r'is neither a config file .* nor a work dir'):
+        find_model_files(tmp_path / name)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_classifier_whose_scores_are_not_finite_is_refused(value):
+    """JSON has no such numbers."""
+    sample = SimpleNamespace(pred_score=torch.tensor([0.1, value]))
+    with pytest.raises(UserError, match='its scores are NaN or infinite'):
+        Classifier.read_sample(SimpleNamespace(classes=['cat', 'dog']), sample)
+
+
+@pytest.mark.parametrize('scale', [(64, 128), (128, 64)])
+def test_the_scale_of_a_model_is_the_longer_and_the_shorter_side(scale):
+    steps = [SimpleNamespace(), SimpleNamespace(scale=scale)]
+    model = SimpleNamespace(pipeline=SimpleNamespace(transforms=steps))
+    assert Predictor.scale.fget(model) == (128, 64)
 
 
 NAMES = [f'number {number}' for number in range(10)]
