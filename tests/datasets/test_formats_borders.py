@@ -488,3 +488,17 @@ def test_a_folder_is_label_studios_if_its_only_json_file_has_tasks(tmp_path):
     assert 'has the tasks of Label Studio' in explain_label_studio(scan_folder(tmp_path))
     write(tmp_path / 'b.json', '[]')
     assert explain_label_studio(scan_folder(tmp_path)) == ''
+
+
+@pytest.mark.parametrize('has_names', [True, False])
+def test_maps_are_of_classes_by_their_layout_only_with_names(has_names, tmp_path):
+    """Without names, a map of classes and one of objects look the same."""
+    for number, name in enumerate('ab'):
+        write_picture(tmp_path / f'train/{name}.png', number)
+        write(tmp_path / f'train/{name}_mask.png', np.eye(SIDE, dtype=np.uint8))
+    if has_names:
+        write(tmp_path / 'train/_classes.csv', '0, sky\n1, cat')
+        assert read_folder(tmp_path).format == 'semantic maps'
+    else:
+        with pytest.raises(UserError, match='do the numbers in its maps stand for classes'):
+            read_folder(tmp_path)

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from mmgcvit import load
 from mmgcvit.errors import UserError
 from mmgcvit.inference.classifier import Classifier
-from mmgcvit.inference.loading import build_predictor
-from mmgcvit.inference.model_files import find_model_files, read_model_checkpoint
+from mmgcvit.inference.loading import build_predictor, describe_model
+from mmgcvit.inference.model_files import ModelFiles, find_model_files, read_model_checkpoint
 from mmgcvit.inference.predictor import Predictor
 
 from ..programs import run
@@ -111,6 +111,13 @@ def test_a_classifier_whose_scores_are_not_finite_is_refused(value):
     sample = SimpleNamespace(pred_score=torch.tensor([0.1, value]))
     with pytest.raises(UserError, match='its scores are NaN or infinite'):
         Classifier.read_sample(SimpleNamespace(classes=['cat', 'dog']), sample)
+
+
+@pytest.mark.parametrize(('scope', 'tiles'), [('mmseg', 64), ('mmpretrain', None)])
+def test_a_model_has_the_tiles_of_its_test_loop_but_a_classifier_none(scope, tiles, tmp_path):
+    cfg = Config({'default_scope': scope, 'test_cfg': {'side': 64}})
+    files = ModelFiles(tmp_path / 'a.py', 'a.pth', cfg)
+    assert describe_model(files, 'a.pth', score_thr=None).tiles == tiles
 
 
 @pytest.mark.parametrize('scale', [(64, 128), (128, 64)])
