@@ -22,6 +22,7 @@ from .operators import record_operators
 
 
 def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
+    """With more than one thread."""
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     # 64 * 10240 is MIN_ONEDNN_ELEMENTS; 512 rows are MIN_ONEDNN_ROWS.
     for channels, largest_small in ((64, 10240), (2048, 512)):
@@ -30,6 +31,8 @@ def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
             x = torch.rand(length, channels)
             called = record_operators(lambda layer=layer, x=x: layer(x))
             assert ('aten::conv2d' in called) == (length > largest_small)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 1)
+    assert 'aten::conv2d' not in record_operators(lambda: layer(x))
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 2), st.integers(1, 3))
@@ -83,6 +86,8 @@ def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, 
     [
         (True, 'AVX512', 10, 'onednn'),  # a Zen 5
         (True, 'AVX512', 14, 'mkl'),  # a Xeon
+        (True, 'AVX512', speed_up.FIRST_AVX512_BRANCH, 'mkl'),
+        (True, 'AVX512', speed_up.FIRST_AVX512_BRANCH - 1, 'onednn'),
         (True, 'AVX2', 10, 'mkl'),  # a Zen 3, and older ones of Intel
         (True, 'AVX512', None, 'mkl'),  # torch's library does not say
         (False, 'DEFAULT', None, 'mkl'),  # not an x86-64
