@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.evaluation.plots import MAX_COUNT, MAX_WITH_NUMBERS, draw_confusion_matrix
+from mmgcvit.evaluation.detection_curves import AveragePrecision, Curve, DetectionCurves
+from mmgcvit.evaluation.plots import (
+    MAX_COUNT,
+    MAX_IN_LEGEND,
+    MAX_WITH_NUMBERS,
+    draw_confusion_matrix,
+    draw_detection_curves,
+)
+from mmgcvit.thresholds import ScoreThresholds
 
 
 def read_texts(axes):
@@ -49,3 +57,47 @@ def test_a_confusion_matrix_of_many_classes_has_no_numbers(side):
     matrix = np.eye(side, dtype=np.int64)
     figure = draw_confusion_matrix(matrix, matrix.sum(1), ['a'] * side, 'objects')
     assert len(figure.axes[0].texts) == (side if side <= 25 else 0)
+
+
+def make_curves(num_classes):
+    """Return curves of classes that are all alike: three detections of four objects, two right."""
+    curve = Curve(
+        scores=np.array([0.9, 0.6, 0.5]),
+        num_detections=np.array([1, 2, 3]),
+        num_correct=np.array([1, 1, 2]),
+        num_objects=4,
+    )
+    ap = np.full(num_classes, 0.5)
+    boxes = AveragePrecision(ap, ap)
+    return DetectionCurves(curve, [curve] * num_classes, matches=[], boxes=boxes, masks=None)
+
+
+def test_curves_have_recall_by_objects_and_lines_at_the_thresholds():
+    """Dots are at the thresholds of single classes. All numbers are worked out by hand."""
+    thresholds = ScoreThresholds(0.3, {'dog': 0.7})
+    figure = draw_detection_curves(make_curves(2), ['cat', 'dog'], thresholds)
+    left, right = figure.axes
+    for line in left.get_lines():
+        np.testing.assert_allclose(line.get_xdata(), [1 / 4, 1 / 4, 2 / 4])
+        np.testing.assert_allclose(line.get_ydata(), [1, 1 / 2, 2 / 3])
+    found = right.get_lines()
+    curves = [line for line in found if len(line.get_xdata()) > 2]
+    assert len(curves) == 3
+    for line in curves:
+        np.testing.assert_allclose(line.get_xdata(), [0.9, 0.6, 0.5, 0])
+        np.testing.assert_allclose(line.get_ydata(), [2 / 5, 2 / 6, 4 / 7, 4 / 7])
+    (dot,) = [line for line in found if len(line.get_xdata()) == 1]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (0.7, 2 / 5)
+    assert dot.get_color() == curves[2].get_color()
+    # F1 is highest from 0 to 0.5.
+    lines = {
+        line.get_linestyle(): line.get_xdata()[0] for line in found if line.get_label()[0] in 'ht'
+    }
+    assert lines == {':': 0.25, '--': 0.3}
+
+
+@pytest.mark.parametrize('num_classes', [MAX_IN_LEGEND, MAX_IN_LEGEND + 1])
+def test_curves_of_many_classes_have_no_legend(num_classes):
+    classes = [f'class {index}' for index in range(num_classes)]
+    figure = draw_detection_curves(make_curves(num_classes), classes, ScoreThresholds(0.3))
+    assert (figure.axes[0].get_legend() is not None) == (num_classes <= 12)
