@@ -435,6 +435,7 @@ def test_a_folder_whose_mark_cannot_be_written_stays_empty(tmp_path, monkeypatch
     [
         (['a/1.jpg', 'b/1.jpg'], 'a/1.jpg and b/1.jpg would share a label file'),
         (['1.JPG', '1.png'], '1.JPG and 1.png would share a label file'),
+        (['a/x.jpg', 'b/X.jpg'], 'a/x.jpg and b/X.jpg would share a label file'),
         (['http://x/a.png'], 'http://x/a.png is a URL. Download it'),
         (['a.data'], 'a.data cannot be a picture of a dataset'),
         (['.a.png'], 'does not begin with a dot'),
