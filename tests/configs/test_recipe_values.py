@@ -47,7 +47,6 @@ def test_a_model_and_its_scores_have_the_settings_of_the_table(name):
     assert describe_model(name) == find_row(MODELS, name)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', TEMPLATE_LINES)
 def test_the_first_lines_of_a_template_change_what_the_table_says(name):
     rows = {row[0]: dict(zip(TEMPLATES[0][1:], row[1:], strict=True)) for row in TEMPLATES[1:]}

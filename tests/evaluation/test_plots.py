@@ -52,6 +52,12 @@ def test_a_confusion_matrix_has_counts_as_text_and_shares_of_rows_as_colours(dat
     assert (axes.get_xlabel(), axes.get_ylabel()) == ('predicted', 'ground truth')
 
 
+def test_numbers_are_white_on_dark_cells_and_black_on_bright_ones():
+    matrix = np.array([[9, 1], [4, 6]])
+    texts = draw_confusion_matrix(matrix, matrix.sum(1), ['a', 'b'], 'objects').axes[0].texts
+    assert [text.get_color() for text in texts] == ['white', 'black', 'black', 'white']
+
+
 @pytest.mark.parametrize('side', [MAX_WITH_NUMBERS, MAX_WITH_NUMBERS + 1])
 def test_a_confusion_matrix_of_many_classes_has_no_numbers(side):
     matrix = np.eye(side, dtype=np.int64)
