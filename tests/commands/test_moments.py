@@ -18,7 +18,7 @@ PREDICT = 'predict ../run photos --device cpu'
 COMMANDS = [
     PREDICT,
     'publish ../run model.safetensors',
-    pytest.param('mistakes ../run --device cpu', marks=pytest.mark.slow),
+    'mistakes ../run --device cpu',
     pytest.param('export ../run model.onnx', marks=pytest.mark.long),
 ]
 
@@ -43,6 +43,7 @@ def here(work_dirs, tmp_path):
     return here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('command', COMMANDS)
 def test_a_killed_command_leaves_whole_files_and_succeeds_when_it_is_repeated(
     command, here, tmp_path
@@ -55,6 +56,7 @@ def test_a_killed_command_leaves_whole_files_and_succeeds_when_it_is_repeated(
     run(here, *words)
 
 
+@pytest.mark.slow
 def test_a_killed_predict_that_overwrites_another_leaves_no_mixture(here, tmp_path):
     words = PREDICT.split()
     run(here, *words)

@@ -160,6 +160,7 @@ def test_a_file_is_resumed_from_its_own_epoch(project, run_command):
     assert (RUN / 'epoch_2.pth').is_file()
 
 
+@pytest.mark.slow
 def test_a_run_of_other_data_is_not_overwritten(project, run_command):
     """The folders of both data sets have the same name, so the work dirs too."""
     before = read_files(RUN) | {'.lock': b''}

@@ -192,6 +192,7 @@ def test_resuming_from_weights_only_is_rejected(train, run):
     assert train(settings=[f'load_from={weights}'])[0] == 0
 
 
+@pytest.mark.slow
 def test_two_ranks_follow_the_effective_batch_size_and_share_cpus(tmp_path):
     """2 x 2 images are the recipe's 2 x 1 in two steps.
 

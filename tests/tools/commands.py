@@ -3,6 +3,9 @@
 import os
 import shutil
 import sys
+from argparse import Namespace
+
+from tools import make_digits as script
 
 from .. import fork_server, programs
 from ..programs import ROOT
@@ -41,8 +44,10 @@ def output_of(ended, fails):
 
 
 def make_digits(out):
-    """Write a few digit scenes, and one image of each digit in class folders."""
-    call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
+    """Write a few digit scenes, and one image of each digit in class folders, in this process: most
+    tests need no other one.
+    """
+    script.main(Namespace(out=out, train=8, val=NUM_VAL, size=128, seed=0))
     for folder in (out / 'imagenet' / 'val').iterdir():
         (out / 'classes' / folder.name).mkdir(parents=True)
         shutil.copy(min(folder.iterdir()), out / 'classes' / folder.name)

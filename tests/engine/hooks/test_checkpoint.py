@@ -113,6 +113,7 @@ def test_a_killed_run_that_overwrites_another_leaves_files_of_one_of_them(tmp_pa
     assert read_rate(folder) == 0.02
 
 
+@pytest.mark.slow
 def test_two_ranks_keep_max_keep_ckpts_and_the_best_checkpoint(tmp_path):
     """A resumed run removes no files but its own."""
     train_in_two(tmp_path, settings=['train_cfg.max_epochs=2'])
