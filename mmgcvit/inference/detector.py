@@ -123,7 +123,7 @@ class Detector(Predictor[Detections]):
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
-        height, width = size = image.shape[:2]
+        height, width = image.shape[:2]
         margin = MARGIN * side
         detect = TileDetector(self, margin)
         slicer = sv.InferenceSlicer(
@@ -134,7 +134,7 @@ class Detector(Predictor[Detections]):
             compact_masks=True,
             batch_size=self.tiles_per_batch,
         )
-        objects: Any = drop_cut_objects(slicer(image), size, margin)
+        objects: Any = drop_cut_objects(slicer(image), (height, width))
         objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
         masks = objects.mask
@@ -161,14 +161,22 @@ class TileDetector:
     is_limited: bool = False  # whether a tile had as many detections as the model can return
 
     def __call__(self, tiles: Sequence[NDArray[np.uint8]]) -> 'list[supervision.Detections]':
-        """Return the objects of each tile, with the edges that they are near as ``near_edge``."""
+        """Return the objects of each tile.
+
+        Their data say which of its edges [left, top, right, bottom] they are near (``near_edge``),
+        and where these are, seen from the box's corner (``tile``): the slicer moves boxes to their
+        places in the image, and says of no tile where it is.
+        """
         found = []
         for tile, outcome in zip(tiles, self.model.predict_batch(tiles), strict=True):
             prediction = outcome.get('a tile')
             if prediction.is_limited:
                 self.is_limited = True
             objects = prediction.to_supervision()
-            objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], self.margin)
+            height, width = tile.shape[:2]
+            corners = objects.xyxy[:, :2]
+            objects.data['near_edge'] = find_near_edges(objects.xyxy, (height, width), self.margin)
+            objects.data['tile'] = np.hstack([-corners, (width, height) - corners])
             found.append(objects)
         return found
 
@@ -178,19 +186,22 @@ class TileDetector:
 
 
 def drop_cut_objects(
-    objects: 'supervision.Detections', size: tuple[int, ...], margin: float
+    objects: 'supervision.Detections', size: tuple[int, int]
 ) -> 'supervision.Detections':
     """Drop the objects that one tile cuts and another shows completely.
 
-    ``size`` is the image's (height, width).
+    An edge of a tile cuts no object if it is the image's. ``size`` is the image's (height, width).
     """
     from mmdet.structures.bbox import bbox_overlaps
 
     if not len(objects):
         return objects
-    at_border = find_near_edges(objects.xyxy, size, margin)
-    near_tile_edge = np.asarray(objects.data['near_edge'], bool)
-    is_cut = np.asarray((near_tile_edge & ~at_border).any(1))
+    corners = objects.xyxy[:, :2]
+    tiles = np.hstack([corners, corners]) + objects.data['tile']
+    # Half a pixel, since boxes are floats.
+    is_image_edge = find_near_edges(tiles, size, margin=0.5)
+    near_edge = np.asarray(objects.data['near_edge'], bool)
+    is_cut = np.asarray((near_edge & ~is_image_edge).any(1))
     boxes = torch.from_numpy(objects.xyxy)
     # The intersection of each cut and each complete box / the area of the cut one
     covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()

@@ -8,12 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import supervision as sv
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mmgcvit import load
 from mmgcvit.inference.detector import (
-    MARGIN,
     Detector,
     TileDetector,
     drop_cut_objects,
@@ -38,8 +37,11 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
-    objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data={'near_edge': near_edge})
-    assert drop_cut_objects(objects, (200, 200), MARGIN * 64).class_id.tolist() == [1, 2, 3]
+    corners = np.array([box[:2] for box in boxes])
+    tiles = [(0, 40, 64, 104), (0, 40, 104, 104), (0, 0, 64, 64), (0, 40, 64, 104)]
+    data = {'near_edge': near_edge, 'tile': np.array(tiles) - np.hstack([corners, corners])}
+    objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data=data)
+    assert drop_cut_objects(objects, (200, 200)).class_id.tolist() == [1, 2, 3]
 
 
 def predict_in_tiles(image, side, detect):
@@ -67,6 +69,8 @@ def predict_in_tiles(image, side, detect):
     shape=st.tuples(st.integers(5, 12), st.integers(5, 12)),
     shift=st.integers(0, 6),
 )
+# The second tile begins a pixel below the first one, and so cuts an object at the image's edge.
+@example(size=(65, 60), places={(0, 1)}, shape=(5, 5), shift=0)
 def test_objects_that_fit_into_the_overlap_of_tiles_are_found_once_and_completely(
     size, places, shape, shift
 ):

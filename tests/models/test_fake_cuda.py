@@ -58,17 +58,17 @@ class KernelCounter(TorchDispatchMode):
     ('build', 'shape', 'limits'),
     [
         (partial(GCViT, TINY), (32, 3, 224, 224), (808, 25.17)),
-        (partial(GCViT, TINY, window_size=16), DETECTION, (942, 49.20)),
+        (partial(GCViT, TINY, window_size=16), DETECTION, (886, 49.19)),
         pytest.param(
             partial(GCViT, BASE, window_size=16), DETECTION, (950, 99.49), marks=pytest.mark.slow
         ),
-        (partial(GCViT, TINY, with_cp=True, frozen_stages=2), DETECTION, (780, 19.57)),
-        (partial(LSA, 'cifar-tiny'), (2, 3, 45, 67), (1307, 9.58)),
+        (partial(GCViT, TINY, with_cp=True, frozen_stages=2), DETECTION, (668, 19.57)),
+        (partial(LSA, 'cifar-tiny'), (2, 3, 45, 67), (1083, 9.57)),
         (partial(LSA, 'cifar-tiny', lora_rank=8), (2, 3, 45, 67), (1167, 7.98)),
         pytest.param(
             partial(GCViT, TINY, window_size=16, lora_rank=8),
             DETECTION,
-            (839, 40.87),
+            (839, 40.86),
             marks=pytest.mark.slow,
         ),
     ],
@@ -78,6 +78,7 @@ def test_a_step_reads_no_number_and_kernels_and_traffic_do_not_grow(build, shape
     with torch.device('meta'):
         model = build()
         images = torch.rand(shape)
+        model(images)  # constants of this size are computed once in a process
         with KernelCounter() as counter:
             sum(x.mean() for x in model(images)).backward()
     assert all(x.grad.is_meta for x in model.parameters() if x.requires_grad)
