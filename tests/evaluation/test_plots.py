@@ -21,7 +21,7 @@ def read_texts(axes):
     return {text.get_position()[::-1]: text.get_text() for text in axes.texts}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_a_confusion_matrix_has_counts_as_text_and_shares_of_rows_as_colours(data):
     """``totals`` may be above the sums of the rows: a row of zeros is not divided by 0. Counts that
