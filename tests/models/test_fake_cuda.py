@@ -15,7 +15,7 @@ import torch
 from packaging.version import Version
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from mmgcvit import LSA, GCViT
 
@@ -45,7 +45,7 @@ class KernelCounter(TorchDispatchMode):
         # torch does not call _unsafe_view a view, but it copies nothing.
         if not function.is_view and function is not torch.ops.aten._unsafe_view.default:
             self.kernels += 1
-            for x in tree_leaves((args, outputs)):
+            for x in tree_flatten((args, outputs))[0]:
                 if isinstance(x, torch.Tensor):
                     # Without dimensions that are expanded.
                     sizes = zip(x.shape, x.stride(), strict=True)
