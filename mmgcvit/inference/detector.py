@@ -124,8 +124,7 @@ class Detector(Predictor[Detections]):
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
         height, width = image.shape[:2]
-        margin = MARGIN * side
-        detect = TileDetector(self, margin)
+        detect = TileDetector(self)
         slicer = sv.InferenceSlicer(
             detect if self.tiles_per_batch > 1 else detect.detect_one,
             slice_wh=side,
@@ -134,7 +133,7 @@ class Detector(Predictor[Detections]):
             compact_masks=True,
             batch_size=self.tiles_per_batch,
         )
-        objects: Any = drop_cut_objects(slicer(image), (height, width))
+        objects: Any = drop_cut_objects(slicer(image), (height, width), MARGIN * side)
         objects = objects.with_nms(NMS_IOS_THR, overlap_metric=sv.OverlapMetric.IOS)
         objects = objects.select(np.argsort(-objects.confidence, kind='stable'))
         masks = objects.mask
@@ -157,15 +156,13 @@ class TileDetector:
     """Detects the objects of tiles for supervision's InferenceSlicer."""
 
     model: Detector
-    margin: float  # pixels from an edge within which an object counts as cut
     is_limited: bool = False  # whether a tile had as many detections as the model can return
 
     def __call__(self, tiles: Sequence[NDArray[np.uint8]]) -> 'list[supervision.Detections]':
         """Return the objects of each tile.
 
-        Their data say which of its edges [left, top, right, bottom] they are near (``near_edge``),
-        and where these are, seen from the box's corner (``tile``): the slicer moves boxes to their
-        places in the image, and says of no tile where it is.
+        Their data have its edges [left, top, right, bottom], seen from the box's corner (``tile``):
+        the slicer moves boxes to their places in the image, and says of no tile where it is.
         """
         found = []
         for tile, outcome in zip(tiles, self.model.predict_batch(tiles), strict=True):
@@ -175,7 +172,6 @@ class TileDetector:
             objects = prediction.to_supervision()
             height, width = tile.shape[:2]
             corners = objects.xyxy[:, :2]
-            objects.data['near_edge'] = find_near_edges(objects.xyxy, (height, width), self.margin)
             objects.data['tile'] = np.hstack([-corners, (width, height) - corners])
             found.append(objects)
         return found
@@ -186,11 +182,12 @@ class TileDetector:
 
 
 def drop_cut_objects(
-    objects: 'supervision.Detections', size: tuple[int, int]
+    objects: 'supervision.Detections', size: tuple[int, int], margin: float
 ) -> 'supervision.Detections':
     """Drop the objects that one tile cuts and another shows completely.
 
-    An edge of a tile cuts no object if it is the image's. ``size`` is the image's (height, width).
+    An edge of a tile cuts no object if it is the image's. ``size`` is the image's (height, width),
+    and ``margin`` the number of pixels from an edge within which an object counts as cut.
     """
     from mmdet.structures.bbox import bbox_overlaps
 
@@ -198,10 +195,10 @@ def drop_cut_objects(
         return objects
     corners = objects.xyxy[:, :2]
     tiles = np.hstack([corners, corners]) + objects.data['tile']
+    height, width = size
     # Half a pixel, since boxes are floats.
-    is_image_edge = find_near_edges(tiles, size, margin=0.5)
-    near_edge = np.asarray(objects.data['near_edge'], bool)
-    is_cut = np.asarray((near_edge & ~is_image_edge).any(1))
+    is_image_edge = find_near_edges(tiles, np.array([0, 0, width, height]), margin=0.5)
+    is_cut = np.asarray((find_near_edges(objects.xyxy, tiles, margin) & ~is_image_edge).any(1))
     boxes = torch.from_numpy(objects.xyxy)
     # The intersection of each cut and each complete box / the area of the cut one
     covered = bbox_overlaps(boxes[is_cut], boxes[~is_cut], mode='iof').numpy()
@@ -210,11 +207,12 @@ def drop_cut_objects(
     return objects.select(np.flatnonzero(is_kept))
 
 
-def find_near_edges(boxes: NDArray[Any], size: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
-    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of an image
-    (height, width).
+def find_near_edges(boxes: NDArray[Any], areas: NDArray[Any], margin: float) -> NDArray[np.bool_]:
+    """Return (n, 4) bool: whether each box is near the [left, top, right, bottom] edge of its area,
+    (n, 4), or of one for all boxes, (4,).
     """
-    return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])
+    distances = [boxes[:, :2] - areas[..., :2], areas[..., 2:] - boxes[:, 2:]]
+    return np.hstack(distances) <= margin
 
 
 def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'Masks | None':

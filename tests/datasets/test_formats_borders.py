@@ -423,7 +423,7 @@ def test_an_image_that_a_list_of_yolo_names_twice_is_read_once(tmp_path):
 
 @pytest.mark.parametrize(('dtype', 'is_refused'), [(np.uint8, True), (np.uint16, False)])
 def test_255_objects_need_a_map_of_16_bits(dtype, is_refused):
-    """Of 8 bits, more objects may share the numbers."""
+    """In a map of 8 bits, several objects may have one number."""
     labels = np.arange(256).astype(dtype)
     if is_refused:
         with pytest.raises(UserError, match='has 8 bits and uses all 255 numbers'):

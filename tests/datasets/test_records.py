@@ -73,7 +73,7 @@ def test_maps_are_read_with_class_indices_also_where_only_some_have_others(all_l
         np.testing.assert_array_equal(read, labels)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(names=st.permutations([*COCO_IDS]), change=st.sampled_from(['none', 'other', 'fewer']))
 def test_only_cocos_80_classes_have_cocos_ids(names, change):
     """In any order, which stays. The ids of others are 1, 2, ..., also of 80."""

@@ -146,7 +146,7 @@ def test_a_mask_is_rounded_by_a_pixel_or_changed(pixels, kind, tmp_path):
     """Whether somebody has drawn less of it or more. Its edges are the same."""
     size = 140, 100
     corners = move_notch(pixels)
-    # A corner in the middle of a side, as other tools add them, is no change.
+    # Other tools add corners in the middle of a side, which is no change.
     polygon = [*SQUARE[0], 70, 20, *corners.ravel().tolist()[2:]]
     mask = [polygon]
     if kind != 'polygon':

@@ -35,13 +35,11 @@ def test_a_cut_off_object_is_dropped_if_another_tile_shows_it_completely():
     Objects at the image's border, and those that no complete object covers, are kept.
     """
     boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
-    near_edge = np.zeros((4, 4), bool)
-    near_edge[[0, 2], 2] = near_edge[3, 0] = True
     corners = np.array([box[:2] for box in boxes])
-    tiles = [(0, 40, 64, 104), (0, 40, 104, 104), (0, 0, 64, 64), (0, 40, 64, 104)]
-    data = {'near_edge': near_edge, 'tile': np.array(tiles) - np.hstack([corners, corners])}
+    tiles = [(0, 30, 64, 94), (0, 30, 104, 94), (0, 0, 64, 64), (0, 30, 64, 94)]
+    data = {'tile': np.array(tiles) - np.hstack([corners, corners])}
     objects = sv.Detections(np.array(boxes), class_id=np.arange(4), data=data)
-    assert drop_cut_objects(objects, (200, 200)).class_id.tolist() == [1, 2, 3]
+    assert drop_cut_objects(objects, (200, 200), margin=1).class_id.tolist() == [1, 2, 3]
 
 
 def predict_in_tiles(image, side, detect):
@@ -132,7 +130,7 @@ def test_of_two_objects_of_a_class_one_that_mostly_lies_in_the_other_is_dropped(
 )
 def test_the_edges_of_a_tile_that_a_box_is_near(box, edges):
     """The tile is 100 px wide and 60 high."""
-    (found,) = find_near_edges(np.array([box]), size=(60, 100), margin=2)
+    (found,) = find_near_edges(np.array([box]), np.array([0, 0, 100, 60]), margin=2)
     names = np.array(['left', 'top', 'right', 'bottom'])
     assert ' '.join(names[found]) == edges
 
@@ -143,7 +141,7 @@ def test_counts_may_be_too_low_if_any_tile_had_as_many_objects_as_the_model_retu
         flags = [number == limited for number in range(len(tiles))]
         return [Outcome(replace(EMPTY, is_limited=flag)) for flag in flags]
 
-    detect = TileDetector(SimpleNamespace(predict_batch=predict_batch), margin=2)
+    detect = TileDetector(SimpleNamespace(predict_batch=predict_batch))
     detect([np.zeros((64, 64, 3), np.uint8)] * 2)
     assert detect.is_limited == (limited < 2)
 
