@@ -1,6 +1,5 @@
-"""Export trained models to ONNX files. Read onnx_file.py first, then task_export.py and graphs.py,
-and for detectors detection_export.py and detector_graph.py. Other detectors are in dino_graph.py,
-rtmdet_graph.py and mask2former_graph.py.
+"""Export trained models to ONNX files. Read onnx_file.py first, then graphs.py, and for detectors
+detector_graph.py. Other detectors are in dino_graph.py, rtmdet_graph.py and mask2former_graph.py.
 
 ``onnx_predictor.py`` runs a file. It imports neither torch nor the rest of this package, so that it
 can be copied.

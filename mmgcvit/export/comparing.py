@@ -3,25 +3,30 @@ the traced one.
 """
 
 import math
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from scipy.optimize import linear_sum_assignment
+
 
 from ..errors import UserError
 from ..inference.predictor import Predictor
-from .graphs import INPUT
-from .task_export import DINO, FLOAT32, HALF, NOT_WRITTEN, Arrays, TaskExport
+from .graphs import INPUT, ModelGraph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
+NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
@@ -29,8 +34,28 @@ SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 DINO_STRIDE = 8
 
 
-@dataclass(frozen=True)
-class Difference:
+class Tolerance(NamedTuple):
+    """How much a file's outputs may differ from the model's."""
+
+    # Maximum difference of an output, relative to its largest absolute value; for masks of the
+    # whole image, 1 - IoU.
+    difference: float
+    # Maximum difference of the scores of objects that match, and of their coordinates / the image's
+    # longer side.
+    match: float
+    # Minimum share of objects with a match, weighted by score: where an IoU is at NMS's threshold,
+    # rounding changes which box is kept.
+    matched: float
+
+
+FLOAT32 = Tolerance(difference=1e-4, match=1e-3, matched=0.99)
+# Rounding swaps a few of DINO's queries with nearly equal scores, which changes all objects a
+# little.
+DINO = Tolerance(difference=0.01, match=0.01, matched=0.95)
+HALF = Tolerance(difference=0.05, match=0.01, matched=0.9)
+
+
+class Difference(NamedTuple):
     """The largest difference of a file from its model, and the name of the output.
 
     It is relative to the largest absolute value of the output; for masks of the whole image, it is
@@ -42,11 +67,7 @@ class Difference:
 
 
 def compare(
-    export: TaskExport[Any],
-    predictor: Predictor[Any],
-    graph: nn.Module,
-    path: Path,
-    is_half: bool = False,
+    predictor: Predictor[Any], graph: ModelGraph, path: Path, is_half: bool = False
 ) -> Difference:
     """Compare a file with its model, traced as ``graph``, on random images, and return the largest
     difference.
@@ -63,20 +84,22 @@ def compare(
         tolerance = HALF
         # See make_cast.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    predictor = export.prepare_comparison(predictor, graph)
-    content = export.prepare_content(path.read_bytes(), graph)
+    content = path.read_bytes()
+    if graph.finds_objects:
+        # Random images have few high-scoring objects.
+        predictor = keep_all_candidates(predictor)
+        content = remove_file_threshold(content)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     differences = []
     for batch, height, width in enlarge_shapes(num_queries):
         images = make_random_images(batch, height, width)
-        outputs, expected = predict_both(export, session, predictor, graph, images)
-        outputs, expected = export.match(
-            outputs, expected, longer_side=max(height, width), tolerance=tolerance
-        )
+        outputs, expected = predict_both(session, predictor, graph, images)
+        if graph.finds_objects:
+            outputs, expected = match_objects(outputs, expected, max(height, width), tolerance)
         for name in expected:
             value = compute_difference(outputs[name], expected[name])
             differences.append(Difference(value, name))
-    largest = max(differences, key=lambda difference: difference.value)
+    largest = max(differences)
     if largest.value > tolerance.difference:
         raise UserError(
             f"the ONNX file's {largest.output} differ from the model's by {largest.value:.2g} of "
@@ -85,23 +108,48 @@ def compare(
     return largest
 
 
+@torch.no_grad()
 def predict_both(
-    export: TaskExport[Any],
     session: 'InferenceSession',
     predictor: Predictor[Any],
-    graph: nn.Module,
+    graph: Any,
     images: NDArray[np.uint8],
 ) -> tuple[Arrays, Arrays]:
     """Return the outputs of a file's session and of its model for images (B, height, width, 3)
     uint8, by name.
 
-    Masks of the whole image are bool (N, height, width) in both.
+    The model pads the images. Masks of the whole image are bool (N, height, width) in both.
     """
-    inputs, expected = compute_expected(export, predictor, graph, images)
+    # The last transform packs an image, so it is not resized.
+    packing = replace(predictor, pipeline=predictor.pipeline.transforms[-1])
+    packed = pseudo_collate([packing.prepare_image(image) for image in images])
+    batch = predictor.network.data_preprocessor(packed)
+    samples = predictor.network(**batch, mode='predict')
+    size = images.shape[1:3]
+    inputs = batch['inputs'][..., : size[0], : size[1]]
+    collected = graph.collect_outputs(samples, inputs)
+    expected = {name: tensor.numpy() for name, tensor in collected.items()}
     values = session.run(list(expected), {INPUT: inputs.numpy()})
     outputs = dict(zip(expected, values, strict=True))
-    height, width = images.shape[1:3]
-    return export.convert_outputs(outputs, predictor, graph, size=(height, width)), expected
+    if graph.finds_objects and graph.mask_stride:
+        outputs['masks'] = make_masks(outputs['masks'], graph, size)
+    return outputs, expected
+
+
+def make_masks(logits: NDArray[np.float32], graph: Any, size: tuple[int, int]) -> Any:
+    """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
+    # It imports onnxruntime, which may be missing.
+    from .onnx_predictor import collect_masks, resize_masks
+
+    masks = resize_masks(
+        logits=logits,
+        stride=graph.mask_stride,
+        mask_type=graph.mask_type,
+        threshold=graph.mask_threshold,
+        img_shape=size,
+        ori_shape=size,
+    )
+    return collect_masks(masks, len(logits), size)
 
 
 def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
@@ -140,24 +188,54 @@ def compute_difference(output: NDArray[np.float32], expected: NDArray[np.float32
     return float(np.nan_to_num(difference, nan=np.inf))
 
 
-@torch.no_grad()
-def compute_expected(
-    export: TaskExport[Any],
-    predictor: Predictor[Any],
-    graph: nn.Module,
-    images: NDArray[np.uint8],
-) -> tuple[Tensor, Arrays]:
-    """Return the normalised images (B, 3, H, W), and the OpenMMLab model's predictions for them, by
-    output name.
+def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
+    """Return a detector that predicts objects of any score, with their masks as arrays.
 
-    The model pads the images.
+    FCNMaskHead drops candidates under the thresholds of the predictor.
     """
-    # The last transform packs an image, so it is not resized.
-    packing = replace(predictor, pipeline=predictor.pipeline.transforms[-1])
-    packed = pseudo_collate([packing.prepare_image(image) for image in images])
-    batch = predictor.network.data_preprocessor(packed)
-    samples = predictor.network(**batch, mode='predict')
-    height, width = images.shape[1:3]
-    inputs = batch['inputs'][..., :height, :width]
-    outputs = export.collect_outputs(samples, graph, inputs)
-    return inputs, {name: tensor.numpy() for name, tensor in outputs.items()}
+    network = deepcopy(predictor.network)
+    for module in network.modules():
+        if 'score_thr' in (getattr(module, 'test_cfg', None) or ()):
+            module.test_cfg.score_thr = 0.0
+    return replace(
+        predictor, network=network, score_thr=0.0, class_score_thr={}, max_mask_bytes=sys.maxsize
+    )
+
+
+def remove_file_threshold(content: bytes) -> bytes:
+    """Return the content of a detector's file with a score threshold of 0 in the last NMS."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
+    if nms_nodes:  # of a detector with queries there are none
+        zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
+        model.graph.initializer.append(zero)
+        nms_nodes[-1].input[-1] = zero.name
+    return model.SerializeToString()
+
+
+def match_objects(
+    outputs: Arrays, expected: Arrays, longer_side: int, tolerance: Tolerance
+) -> list[Arrays]:
+    """Return the objects that both the file and the model find, in the same order."""
+    distances = np.abs(expected['scores'][:, None] - outputs['scores'])
+    box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
+    is_match = distances <= tolerance.match
+    is_match &= box_distances <= tolerance.match * longer_side
+    for name in ('labels', 'image_indices'):
+        is_match &= expected[name][:, None] == outputs[name]
+    # Queries predict similar boxes, and NMS keeps boxes without an area: they may match several.
+    # Prefer those with close scores.
+    expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
+    is_kept = is_match[expected_indices, indices]
+    matches = []
+    for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
+        if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
+            raise UserError(
+                f'in images of random pixels, the model detects {len(expected["scores"])} objects '
+                f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
+                f'{tolerance.matched:.0%} (weighted by score). {NOT_WRITTEN}'
+            )
+        matches.append({name: values[matched] for name, values in objects.items()})
+    return matches

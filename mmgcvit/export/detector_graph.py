@@ -4,6 +4,7 @@
 Shapes: B images of the batch, P proposals of an image, K classes, N objects of all images.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,15 +12,18 @@ from mmdet import models
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
 from mmengine.config import ConfigDict
+from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
 
 from .. import mmdet_fixes
 from ..errors import UserError
+from ..inference.predictor import Predictor
 from ..mmengine_utils import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
+from .graphs import ModelGraph
 
 ROI_HEADS = (
     models.StandardRoIHead,
@@ -39,7 +43,7 @@ NO_OBJECT = -1e4
 OBJECT_THRESHOLD = -5e3
 
 
-class DetectorGraph(nn.Module):
+class DetectorGraph(ModelGraph):
     """Base class of detectors to trace. ``forward`` takes images (B, 3, H, W) and returns the
     outputs of all images' N objects, ordered by image, then by descending score.
 
@@ -50,15 +54,14 @@ class DetectorGraph(nn.Module):
     last NMS, None without NMS.
     """
 
-    model: Any  # OpenMMLab's models have no types
-
+    finds_objects = True
     output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
     mask_type: ClassVar[str] = 'box'
     mask_stride = 0
     score_thr: float | None = None
 
     @property
-    def output_axes(self) -> dict[str, dict[int, str]]:
+    def output_axes(self) -> dict[str, dict[int, str]]:  # type: ignore[override]
         """The dynamic axes of each output."""
         axes = {name: {0: 'objects'} for name in self.output_names}
         if self.mask_stride:
@@ -69,6 +72,48 @@ class DetectorGraph(nn.Module):
         """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
         divisor = self.model.data_preprocessor.pad_size_divisor
         return self.model.extract_feat(pad_images(images, divisor))
+
+    @property
+    def mask_threshold(self) -> float:
+        """The probability from which a pixel belongs to an object."""
+        if hasattr(self.model, 'panoptic_head'):
+            return 0.5  # Mask2Former's
+        # Two-stage detectors have settings for each stage.
+        test_cfg = self.model.test_cfg.get('rcnn', self.model.test_cfg)
+        return float(test_cfg.get('mask_thr_binary', 0.5))
+
+    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
+        return {
+            **predictor.thresholds.to_json(),
+            'tiles': predictor.tiles or 0,
+            'limit': predictor.limit,
+            'mask_thr_binary': self.mask_threshold,
+            'mask_type': self.mask_type,
+            'mask_stride': self.mask_stride,
+        }
+
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        found = InstanceData.cat([sample.pred_instances for sample in samples])
+        numbers = torch.tensor([len(sample.pred_instances) for sample in samples])
+        image_indices = torch.arange(len(samples)).repeat_interleave(numbers)
+        outputs = {
+            'boxes': found.bboxes,
+            'scores': found.scores,
+            'labels': found.labels,
+            'image_indices': image_indices,
+        }
+        if self.mask_stride:
+            outputs['masks'] = found.masks
+        elif 'masks' in self.output_names:
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
+            # the traced module.
+            feature_maps = self.extract_feature_maps(inputs)
+            outputs['masks'] = self.predict_masks(
+                feature_maps, found.bboxes, found.labels, image_indices
+            )
+        return outputs
 
 
 class TwoStageGraph(DetectorGraph):

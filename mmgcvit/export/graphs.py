@@ -1,16 +1,19 @@
-"""Implement classifiers and segmentors so that they can be exported.
+"""Models to trace: classifiers and segmentors here, detectors in detector_graph.py and beside it.
 
 OpenMMLab packages are imported when needed.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
+from ..inference.predictor import Predictor
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..private_api import predicts_softmax
@@ -22,10 +25,28 @@ DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
 Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
 
 
-class ClassifierGraph(nn.Module):
-    """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
+class ModelGraph(nn.Module):
+    """Base class of models to trace, which take images (B, 3, H, W)."""
 
     model: Any  # OpenMMLab's models have no types
+    output_axes: ClassVar[Axes]
+    finds_objects: ClassVar[bool] = False  # which are compared after they are matched
+
+    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
+        """Return entries of the file's metadata that only this task has."""
+        return {}
+
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Return what the file should give, by output, from the data samples that the network has
+        predicted for ``inputs``, the normalised images (B, 3, H, W).
+        """
+        raise NotImplementedError
+
+
+class ClassifierGraph(ModelGraph):
+    """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
     output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
@@ -44,11 +65,14 @@ class ClassifierGraph(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images, mode='tensor').softmax(-1)
 
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        return {'scores': torch.stack([sample.pred_score for sample in samples])}
 
-class SegmentorGraph(nn.Module):
+
+class SegmentorGraph(ModelGraph):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
-
-    model: Any  # OpenMMLab's models have no types
 
     output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
 
@@ -90,6 +114,14 @@ class SegmentorGraph(nn.Module):
         # A tuple, since mmseg takes a torch.Size for that of a window.
         logits = self.head.predict(maps, [{'img_shape': tuple(padded.shape[2:])}], None)
         return logits[..., : images.shape[2], : images.shape[3]]
+
+    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
+        return {'tiles': predictor.tiles or 0}
+
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        return {'logits': torch.stack([sample.seg_logits.data for sample in samples])}
 
 
 class TraceablePooling(nn.Module):

@@ -4,7 +4,7 @@ package.
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,33 @@ from ..private_api import is_converting_channels
 from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..version import __version__
 from .comparing import Difference, compare
-from .detection_export import DetectionExport
-from .graphs import DYNAMIC_AXES, INPUT
+from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, ModelGraph, SegmentorGraph
 from .half_precision import convert_to_half
-from .task_export import ClassificationExport, SegmentationExport, TaskExport
 
-EXPORTS: Mapping[str, TaskExport[Any]] = {
-    DETECTION.name: DetectionExport(),
-    SEGMENTATION.name: SegmentationExport(),
-    CLASSIFICATION.name: ClassificationExport(),
+
+def build_detector_graph(network: nn.Module) -> ModelGraph:
+    """Return a detector to trace. There is a graph for each kind."""
+    from mmdet.models import DINO, Mask2Former, RTMDetInsHead
+
+    from .detector_graph import TwoStageGraph
+    from .dino_graph import DINOGraph
+    from .mask2former_graph import Mask2FormerGraph
+    from .rtmdet_graph import RTMDetInsGraph
+
+    if isinstance(network, DINO):
+        return DINOGraph(network)
+    if isinstance(network, Mask2Former):
+        return Mask2FormerGraph(network)
+    if isinstance(getattr(network, 'bbox_head', None), RTMDetInsHead):
+        return RTMDetInsGraph(network)
+    return TwoStageGraph(network)
+
+
+# What makes the module to trace of a network, by task
+GRAPHS: Mapping[str, Callable[[nn.Module], ModelGraph]] = {
+    DETECTION.name: build_detector_graph,
+    SEGMENTATION.name: SegmentorGraph,
+    CLASSIFICATION.name: ClassifierGraph,
 }
 OPSET = 17  # the first opset with LayerNormalization, the newest operator in the exported files
 # Shape of the traced example. The windows do not divide the sides of its feature maps, so padding
@@ -48,9 +66,8 @@ def export_onnx(
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
 
-    task_export = find_export(predictor)
-    module = task_export.build_graph(predictor.network).eval()
-    metadata = collect_metadata(task_export, predictor, module)
+    module = build_graph(predictor)
+    metadata = collect_metadata(predictor, module)
     metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
     options = {}
@@ -80,24 +97,20 @@ def export_onnx(
         onnx.save(model, unfinished)
         if not check:
             return None
-        return compare(
-            export=task_export, predictor=predictor, graph=module, path=unfinished, is_half=half
-        )
+        return compare(predictor, module, unfinished, is_half=half)
 
 
-def find_export(predictor: Predictor[Any]) -> TaskExport[Any]:
-    """Return the export of a model's task. Raise a UserError if it has none."""
-    if predictor.task not in EXPORTS:
+def build_graph(predictor: Predictor[Any]) -> ModelGraph:
+    """Return a model to trace. Raise a UserError if it, or its task, cannot be exported."""
+    if predictor.task not in GRAPHS:
         raise UserError(
-            f'cannot export a {predictor.task} model. Export supports {", ".join(EXPORTS)}. Use '
+            f'cannot export a {predictor.task} model. Export supports {", ".join(GRAPHS)}. Use '
             'mmgcvit.load and torch instead'
         )
-    return EXPORTS[predictor.task]
+    return GRAPHS[predictor.task](predictor.network).eval()
 
 
-def collect_metadata(
-    task_export: TaskExport[Any], predictor: Predictor[Any], graph: nn.Module
-) -> dict[str, str]:
+def collect_metadata(predictor: Predictor[Any], graph: ModelGraph) -> dict[str, str]:
     """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON.
 
     Raise a UserError for a model that was not loaded from files.
@@ -126,7 +139,7 @@ def collect_metadata(
         'config': predictor.config.name,
         'checkpoint_sha256': compute_sha256(resolve_file(predictor.checkpoint)),
         'weights_limit': predictor.weights_limit or '',
-        **task_export.describe(predictor, graph),
+        **graph.describe(predictor),
     }
     return {name: encode(value) for name, value in entries.items()}
 
