@@ -3,7 +3,6 @@
 import warnings
 from typing import Any
 
-import numpy as np
 from mmdet.datasets.api_wrappers import COCOeval
 
 from ..errors import UserError
@@ -45,24 +44,6 @@ class CocoMetric(MMDetCocoMetric):
         return compute(self, results)
 
 
-# The scores of pycocotools' summary in its order, which mmdet knows: of precision or recall, at an
-# IoU threshold (None: the mean over all), of objects of a size. The three limits of recall are one.
-SUMMARY = (
-    ('precision', None, 'all'),
-    ('precision', 0.5, 'all'),
-    ('precision', 0.75, 'all'),
-    ('precision', None, 'small'),
-    ('precision', None, 'medium'),
-    ('precision', None, 'large'),
-    ('recall', None, 'all'),
-    ('recall', None, 'all'),
-    ('recall', None, 'all'),
-    ('recall', None, 'small'),
-    ('recall', None, 'medium'),
-    ('recall', None, 'large'),
-)
-
-
 class UnlimitedCOCOeval(COCOeval):
     """pycocotools' evaluation with a summary of one limit of detections.
 
@@ -70,24 +51,8 @@ class UnlimitedCOCOeval(COCOeval):
     """
 
     def summarize(self) -> None:
-        """Compute the scores of :data:`SUMMARY`, and print them."""
-        self.stats = np.array([self.compute_mean(*row) for row in SUMMARY])
-        for (name, threshold, size), score in zip(SUMMARY, self.stats, strict=True):
-            iou = f'{self.params.iouThrs[0]:.2f}:{self.params.iouThrs[-1]:.2f}'
-            if threshold is not None:
-                iou = f'{threshold:.2f}'
-            title = f'Average {name.capitalize()}'
-            print(  # noqa: T201
-                f' {title:<17} @[ IoU={iou:<9} | area={size:>6} | maxDets={MAX_DETECTIONS} ] = '
-                f'{score:.3f}'
-            )
-
-    def compute_mean(self, name: str, threshold: float | None, size: str) -> float:
-        """Return the mean of a score over the classes that have objects, or -1 without any."""
-        # The axes are [IoU threshold, class, object size, number of detections], for precision with
-        # one of recall before the class.
-        values = self.eval[name][..., self.params.areaRngLbl.index(size), -1]
-        if threshold is not None:
-            values = values[self.params.iouThrs == threshold]
-        values = values[values > -1]
-        return values.mean() if len(values) else -1.0
+        """Compute pycocotools' scores, all of :data:`MAX_DETECTIONS`, and print them."""
+        limits = self.params.maxDets
+        self.params.maxDets = len(limits) * [100]  # the name of all of them, which are equal
+        super().summarize()
+        self.params.maxDets = limits
