@@ -33,13 +33,7 @@ from .errors import UserError
 from .files import compute_sha256, find_folder, make_absolute, make_portable_path
 from .moved_annotations import RenamedImages, rename_images
 from .runs import MADE_NAME, RUN_FILE_NAME, RunFolder, get_started_with
-from .started_data import (
-    StartedFolder,
-    format_folder,
-    read_first_name,
-    read_started,
-    write_started,
-)
+from .started_data import StartedFolder, format_folder, read_started, write_started
 
 
 def locate_data(cfg: Config, file: Path, data: Sequence[Path] = ()) -> Config:
@@ -198,15 +192,8 @@ class DataRun(MovedRun):
 
     @cached_property
     def started(self) -> list[StartedFolder]:
-        """The folders of the data at the start, in the order of ``--data``.
-
-        The first versions noted no image. It is that of the run's annotations then, or the folder
-        of images if these are not the run's.
-        """
-        started = read_started(self.cfg)
-        if self.annotations is None or all(each.image for each in started):
-            return started
-        return [replace(each, image=read_first_name(self.annotations)) for each in started]
+        """The folders of the data at the start, in the order of ``--data``."""
+        return read_started(self.cfg)
 
     @cached_property
     def places(self) -> 'list[Place]':
@@ -233,17 +220,6 @@ class DataRun(MovedRun):
         if isinstance(prefix, Mapping):
             prefix = prefix.get('img') or prefix.get('img_path') or ''
         return Path(self.training_data.get('data_root') or '', prefix)
-
-    @property
-    def annotations(self) -> Path | None:
-        """The annotations for training that the run has made, or None if the config was edited, so
-        that they are not the run's.
-        """
-        annotations = self.training_data.get('ann_file')
-        if not isinstance(annotations, str):
-            return None
-        made = find_made(Path(annotations), self.move.work_dir)
-        return self.folder / made if made else None
 
     def search_data(self) -> list[Path | None]:
         """Return where each folder of the data is, or None for those that are not found."""

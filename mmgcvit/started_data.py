@@ -2,22 +2,18 @@
 are found later: a list with a record for each of them.
 """
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from .files import compute_sha256, make_portable_path, read_text
+from .files import compute_sha256, make_portable_path
 from .runs import STARTED_WITH, get_started_with
 
 DATA = 'data'  # the key of STARTED_WITH for the records
-# Further keys that runs of earlier versions have (:func:`read_earlier`)
-EARLIER_PATH = 'data_path'
-EARLIER_IMAGE = 'first_image'
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class StartedFolder:
     # The path with which the paths of its images begin, which differs from it by symbolic links
     path: str
     # The name of its first image for training, relative to the folder of images, or the folder
-    # itself if no image of it is read; '' if an earlier version has not noted it
+    # itself if no image of it is read
     image: str
     sha256: str | None = None  # of this image, if it has one
 
@@ -91,48 +87,9 @@ def format_started(folders: Sequence[StartedFolder]) -> dict[str, Any]:
 
 def read_started(cfg: Config) -> list[StartedFolder]:
     """Return the folders of the data that a config notes, none for another run."""
-    started_with = get_started_with(cfg)
-    data = started_with.get(DATA)
-    if not data:
-        return []
-    if EARLIER_IMAGE in started_with or isinstance(data, str):
-        return read_earlier(started_with, Path(cfg.get('work_dir') or ''))
-    return [StartedFolder(**record) for record in data]
-
-
-def read_earlier(started_with: Mapping[str, Any], work_dir: Path) -> list[StartedFolder]:
-    """Return the folders of the data that a config of an earlier version notes.
-
-    It has a list for each key or, of one folder, a value. The first versions noted only the folder.
-    """
-    folders = started_with[DATA]
-    paths: Any = started_with.get(EARLIER_PATH)
-    images: Any = started_with.get(EARLIER_IMAGE)
-    if isinstance(folders, str):
-        folders = [folders]
-        paths = [paths or os.path.normpath(work_dir / folders[0])]
-        images = [images or ('', None)]
-    return [
-        StartedFolder(folder, path, image, sha256)
-        for folder, path, (image, sha256) in zip(folders, paths, images, strict=True)
-    ]
+    return [StartedFolder(**record) for record in get_started_with(cfg).get(DATA, ())]
 
 
 def write_started(cfg: Config, folders: Sequence[StartedFolder]) -> None:
     """Note the folders of the data in a config."""
-    started_with = cfg[STARTED_WITH]
-    for key in (EARLIER_PATH, EARLIER_IMAGE):
-        started_with.pop(key, None)
-    started_with.update(format_started(folders))
-
-
-def read_first_name(annotations: Path) -> str:
-    """Return the name of the first image in an annotation file that ``train --data`` has made."""
-    text = read_text(annotations)
-    if annotations.suffix == '.json':
-        return json.loads(text)['images'][0]['file_name']
-    line = text.partition('\n')[0]
-    # A tab comes before the path of a map, and a blank before the index of a class.
-    if '\t' in line:
-        return line.partition('\t')[0]
-    return line.rpartition(' ')[0]
+    cfg[STARTED_WITH].update(format_started(folders))
