@@ -25,16 +25,8 @@ from .grids import format_grids, read_grids, select_others
 from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS
 from .reading import raise_checkpoint_error
-from .translating import KeyMapping, StateDict, invert, translate
-from .weights import (
-    BIAS_TABLE,
-    FINAL_NORM,
-    ArchError,
-    Weights,
-    check_finite,
-    get_shape,
-    infer_window_side,
-)
+from .translating import BIAS_TABLE, ArchError, KeyMapping, StateDict, get_shape, invert, translate
+from .weights import FINAL_NORM, Weights, check_finite, infer_window_side
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'

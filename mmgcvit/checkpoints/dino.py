@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .translating import SAME, KeyMapping, Row, StateDict, translate
-from .weights import BIAS_TABLE, Weights, get_shape, infer_window_side, list_key_mappings
+from .translating import BIAS_TABLE, SAME, KeyMapping, Row, StateDict, get_shape, translate
+from .weights import Weights, infer_window_side, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'

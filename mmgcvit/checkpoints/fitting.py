@@ -12,8 +12,8 @@ from .foreign import check_no_adapters, check_no_foreign, format_tensors
 from .grids import Grids, attach_grids, read_grids
 from .lora import add_initial_lora
 from .safe_loading import Checkpoint
-from .translating import StateDict
-from .weights import BIAS_TABLE, check_finite, select_tensors
+from .translating import BIAS_TABLE, StateDict
+from .weights import check_finite, select_tensors
 
 # Ends of the keys of position tables, which are resized to the model's size: one row for each
 # position of a grid.

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .translating import StateDict
+from .translating import GRID, StateDict
 
-GRID = 'grid'  # as in models/layers/position.py
 # The key of a safetensors file's metadata for the grids, in JSON
 GRIDS = 'grids'
 Grids = dict[str, tuple[int, int]]  # (h, w) by the name of the module that has the table

@@ -11,8 +11,8 @@ from .foreign import check_no_adapters, check_no_foreign
 from .grids import attach_grids, read_grids
 from .lora import find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
-from .translating import StateDict
-from .weights import FINAL_NORM, Arch, ArchError, Network, Weights
+from .translating import Arch, ArchError, StateDict
+from .weights import FINAL_NORM, Network, Weights
 
 OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
 # Parts that a checkpoint may have and a backbone not.

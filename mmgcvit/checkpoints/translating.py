@@ -1,17 +1,23 @@
 """Translate state dict keys: external keys (another implementation's) to local keys (this
-package's), and back.
+package's), and back; and infer a network's arch from the shapes of its weights.
+
+Networks import this file only, which imports torch only.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 # Regular expressions of the placeholders in rows. GC ViT's even and odd blocks have different
 # parameters.
 PLACEHOLDERS = {'{number}': r'\d+', '{even}': r'\d*[02468]', '{odd}': r'\d*[13579]'}
 
+GRID = 'grid'  # key of a position table's grid in the metadata of a state dict
+BIAS_TABLE = 'relative_position_bias_table'
 StateDict = dict[str, Tensor]  # the tensors of a network or a file by key
 Parts = Mapping[str, str]  # from a part of external keys to a part of local keys
 SAME: Parts = {'': ''}  # what follows the prefix is the same in the external and the local key
@@ -74,3 +80,43 @@ def invert(rows: Iterable[Row]) -> list[Row]:
     for prefix, new_prefix, parts in rows:
         inverse.append((new_prefix, prefix, {new_part: part for part, new_part in parts.items()}))
     return inverse
+
+
+class ArchError(ValueError):
+    """Weights lack a tensor that decides the arch, or its shape cannot be right."""
+
+
+def get_shape(tensors: Mapping[str, Tensor], name: str, num_dims: int | None = None) -> torch.Size:
+    """Return the shape of a tensor from which the arch is inferred, with ``num_dims`` or any number
+    of dimensions.
+
+    Raise an ArchError if the tensor is missing, is empty or a scalar, or has another number of
+    dimensions.
+    """
+    if name not in tensors:
+        raise ArchError(f'it lacks {name}')
+    shape = tensors[name].shape
+    has_dims = len(shape) > 0 if num_dims is None else len(shape) == num_dims
+    if not has_dims or 0 in shape:
+        raise ArchError(f'{name} has the shape {tuple(shape)}')
+    return shape
+
+
+@dataclass(frozen=True)
+class Arch:
+    """The hyperparameters of a network, inferred from its weights."""
+
+    names: list[str]  # the published variants that have them: one or none for weights of all stages
+    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
+
+    def __str__(self) -> str:
+        """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,
+        2, 2, 2), ...``.
+        """
+        if self.names:
+            return ' or '.join(map(repr, self.names))
+        sizes = []
+        for name, value in self.attributes.items():
+            rounded = f'{value:.4g}' if isinstance(value, float) else value
+            sizes.append(f'{name} {rounded}')
+        return f'of {", ".join(sizes)}'

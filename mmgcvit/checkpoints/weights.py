@@ -28,50 +28,9 @@ FINAL_NORM = 'final_norm.'
 # Parts of a file that may have the prefix of the network without belonging to it.
 PARTS_BESIDE = r'(neck|\w*head|fc|classifier|data_preprocessor)\.'
 COMPILED_PREFIX = '_orig_mod.'  # of torch.compile
-BIAS_TABLE = 'relative_position_bias_table'
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
 Network = type[nn.Module]
-
-
-class ArchError(ValueError):
-    """Weights lack a tensor that decides the arch, or its shape cannot be right."""
-
-
-def get_shape(tensors: Mapping[str, Tensor], name: str, num_dims: int | None = None) -> torch.Size:
-    """Return the shape of a tensor from which the arch is inferred, with ``num_dims`` or any number
-    of dimensions.
-
-    Raise an ArchError if the tensor is missing, is empty or a scalar, or has another number of
-    dimensions.
-    """
-    if name not in tensors:
-        raise ArchError(f'it lacks {name}')
-    shape = tensors[name].shape
-    has_dims = len(shape) > 0 if num_dims is None else len(shape) == num_dims
-    if not has_dims or 0 in shape:
-        raise ArchError(f'{name} has the shape {tuple(shape)}')
-    return shape
-
-
-@dataclass(frozen=True)
-class Arch:
-    """The hyperparameters of a network, inferred from its weights."""
-
-    names: list[str]  # the published variants that have them: one or none for weights of all stages
-    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
-
-    def __str__(self) -> str:
-        """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,
-        2, 2, 2), ...``.
-        """
-        if self.names:
-            return ' or '.join(map(repr, self.names))
-        sizes = []
-        for name, value in self.attributes.items():
-            rounded = f'{value:.4g}' if isinstance(value, float) else value
-            sizes.append(f'{name} {rounded}')
-        return f'of {", ".join(sizes)}'
 
 
 @dataclass(frozen=True)
@@ -147,7 +106,7 @@ def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
     """
     if re.match(PARTS_BESIDE, key):
         return True
-    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS.pattern, key):
+    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS, key):
         return False
     modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
     return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules

@@ -12,10 +12,7 @@ import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor
 
-from ..checkpoints.lora import fit_lora
-from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
-from ..checkpoints.translating import StateDict
-from ..checkpoints.weights import Arch, get_shape, read_weights
+from ..checkpoints.translating import Arch, StateDict, get_shape
 from ..errors import CheckpointError
 
 
@@ -35,6 +32,8 @@ class PretrainedModel(BaseModule):
     def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
         # torch and mmengine call this for each module: whichever program loads weights, no LoRA
         # matrices are left out of a backbone that has none.
+        from ..checkpoints.lora import fit_lora
+
         fit_lora(state_dict, self.state_dict(prefix=prefix), 'the state dict', prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -57,6 +56,9 @@ class PretrainedModel(BaseModule):
             CheckpointError: The weights do not match, or ``arch`` is missing and the weights are
                 not those of a published variant.
         """
+        from ..checkpoints.pretrained import infer_checkpoint_arch, load_pretrained
+        from ..checkpoints.weights import read_weights
+
         weights = read_weights(str(checkpoint), prefix, ema)
         if 'arch' not in arguments:
             arch = infer_checkpoint_arch(weights, cls)
@@ -85,6 +87,10 @@ class PretrainedModel(BaseModule):
         pretrained = [cfg for cfg in configs if cfg['type'] in ('Pretrained', PretrainedInit)]
         initialize(self, [cfg for cfg in configs if cfg not in pretrained])
         for cfg in pretrained:
+            # Networks that load nothing need none of the readers.
+            from ..checkpoints.pretrained import load_pretrained
+            from ..checkpoints.weights import read_weights
+
             # mmengine's map_location is ignored: weights are read on the CPU and copied to the
             # device.
             options = {key: cfg[key] for key in cfg if key not in ('type', 'map_location')}

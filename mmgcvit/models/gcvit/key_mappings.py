@@ -11,8 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
-from ...checkpoints.weights import BIAS_TABLE, get_shape
+from ...checkpoints.translating import BIAS_TABLE, SAME, KeyMapping, get_shape, make_own_mapping
 from ..layers.position import compute_position_index
 from ..pretrained import count_blocks, infer_mlp_ratio
 from .archs import NUM_STAGES

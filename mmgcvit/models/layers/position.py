@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...checkpoints.translating import GRID
 from .arguments import Size, Window
 from .blocks import cast_for_autocast
 from .resizing import resize
@@ -21,7 +22,6 @@ from .resizing import resize
 # CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this
 # number of elements.
 ALIGNMENT = 8
-GRID = 'grid'  # key of a table's grid in the metadata of a state dict; also in checkpoints/grids.py
 
 
 class PositionTable(nn.Module):

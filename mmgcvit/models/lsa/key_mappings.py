@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...checkpoints.translating import SAME, KeyMapping, make_own_mapping
-from ...checkpoints.weights import get_shape
+from ...checkpoints.translating import SAME, KeyMapping, get_shape, make_own_mapping
 from ..pretrained import count_blocks, infer_mlp_ratio
 
 POSITION_AND_NORMS = {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'}
