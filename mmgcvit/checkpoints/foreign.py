@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from ..errors import CheckpointError, format_count, shorten
 
-
 ADAPTERS = r'(^|\.)(lora_\w+|base_layer|adapters?|\w+_adapter)(\.|$)'
 EMA_COPIES = r'^(steps|n_averaged)$|^ema_|(^|\.)(ema|ema_model|model_ema)\.'
 # What tensors are that files have beside the weights of a network, and what to do, by a regular

@@ -17,7 +17,6 @@ from mmengine.dataset import pseudo_collate
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-
 from ..errors import UserError
 from ..inference.predictor import Predictor
 from .graphs import INPUT, ModelGraph

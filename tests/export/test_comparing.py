@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
+from mmgcvit.export.detection_export import match_objects
+from mmgcvit.export.task_export import FLOAT32
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import comparing
 from mmgcvit.export.comparing import SHAPES, compare, compute_difference
-from mmgcvit.export.detection_export import match_objects
-from mmgcvit.export.task_export import FLOAT32
 
 ONES = np.ones((2, 3), np.float32)
 

@@ -20,19 +20,19 @@ import pytest
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import Config
-
-from mmgcvit.errors import UserError
-from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import make_random_images, predict_both
 from mmgcvit.export.detection_export import (
     keep_all_candidates,
     match_objects,
     remove_file_threshold,
 )
+from mmgcvit.export.task_export import DINO, FLOAT32, HALF
+
+from mmgcvit.errors import UserError
+from mmgcvit.export import detector_graph, onnx_predictor
+from mmgcvit.export.comparing import make_random_images, predict_both
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import EXPORTS, collect_metadata, export_onnx, find_export
 from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
-from mmgcvit.export.task_export import DINO, FLOAT32, HALF
 from mmgcvit.files import write_image
 from mmgcvit.inference.model_files import load
 from mmgcvit.tasks import TASK_BY_NAME
