@@ -20,10 +20,10 @@ from .ops.finder import FallbackFinder
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .config import get_config_path
-    from .inference.model_files import load
+    from .host.config import get_config_path
     from .models import LSA, GCViT
-    from .own_data.options import check_choices
+    from .own.training.options import check_choices
+    from .predict.model_files import load
 
 __all__ = ['LSA', 'GCViT', '__version__', 'check_choices', 'get_config_path', 'load']
 MODULES = {

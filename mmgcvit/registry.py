@@ -49,7 +49,7 @@ TASK_UTILS = make_registry(mmengine.TASK_UTILS)
 TRANSFORMS = make_registry(mmengine.TRANSFORMS, 'mmgcvit.datasets.transforms')
 HOOKS = make_registry(
     mmengine.HOOKS,
-    'mmgcvit.engine.hooks.val_visualization',
+    'mmgcvit.own.hooks',
     'mmgcvit.engine.hooks.compile_backbone',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.exact_resume',

@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, Phase, settings
 from mmengine.registry import DefaultScope
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.inference.model_files import load
+from mmgcvit.predict.model_files import load
 
-from .inference.conftest import TASKS, make_work_dir, picture_of
+from .predict.conftest import TASKS, make_work_dir, picture_of
 from .programs import ROOT
 from .tools.commands import make_digits
 

@@ -32,7 +32,7 @@ PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # OpenMMLab package imports for its default scope, and those that the commands import.
 PRELOADED = ['tests', 'mmgcvit', 'tests.task_packages']
 PRELOADED += [f'{package}.{part}' for package in PACKAGES for part in PARTS]
-PRELOADED += ['mmgcvit.mmdet_fixes', 'torch.distributed.elastic.multiprocessing.errors']
+PRELOADED += ['mmgcvit.fixes.mmdet', 'torch.distributed.elastic.multiprocessing.errors']
 PRELOADED += ['matplotlib.pyplot', 'timm', 'supervision']
 for file in (ROOT / 'mmgcvit').glob('[!.]*/[!_]*.py'):
     PRELOADED.append(f'mmgcvit.{file.parent.name}.{file.stem}')

@@ -1,7 +1,7 @@
 """On a disk that ignores case and Unicode forms, names that it takes for one are told apart, and
 data whose annotations spell names in another way are read.
 
-Modules: `mmgcvit/inference/outputs.py`, `mmgcvit/datasets/folders.py`.
+Modules: `mmgcvit/predict/outputs.py`, `mmgcvit/own/data/folders.py`.
 """
 
 import json
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.inference.outputs import Outputs
+from mmgcvit.predict.outputs import Outputs
 
 from .ignore_case import fold
 from .tools.commands import call

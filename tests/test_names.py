@@ -58,7 +58,7 @@ def test_a_test_file_is_named_after_its_module_or_lists_its_modules(file):
     assert not missing, f'{file} lists modules that do not exist'
     assert listed or list_named_modules(file), (
         f'{file}: call it test_MODULE.py in the folder of its module, or end its docstring with a '
-        'paragraph such as "Modules: `mmgcvit/runs.py`, `mmgcvit/commands`."'
+        'paragraph such as "Modules: `mmgcvit/runs/folder.py`, `mmgcvit/commands`."'
     )
 
 

@@ -3,7 +3,7 @@ nothing.
 
 Modules: `mmgcvit/checkpoints/reading.py`, `mmgcvit/checkpoints/safe_loading.py`,
 `mmgcvit/datasets/coco_content.py`, `mmgcvit/datasets/opening.py`, `mmgcvit/datasets/decoding.py`,
-`mmgcvit/inference/inputs.py`.
+`mmgcvit/predict/inputs.py`.
 """
 
 import io
@@ -36,7 +36,7 @@ from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.inference.inputs import convert_to_array
+from mmgcvit.predict.inputs import convert_to_array
 from mmgcvit.registry import list_networks
 
 from .datasets.checks.made import coco_content

@@ -12,7 +12,7 @@ from .programs import run
 PACKAGES = ['mmdet', 'mmseg', 'mmpretrain']
 HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm']
 HEAVY += ['transformers', 'huggingface_hub']
-NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.mmdet_fixes', 'mmgcvit.commands']
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.fixes.mmdet', 'mmgcvit.commands']
 NEEDED_BY_NO_BACKBONE += ['mmcv.ops', 'timm', *PACKAGES]
 REGISTERED = {
     'MODELS': ['GCViT', 'LSA'],

@@ -40,9 +40,9 @@ from torch.utils.benchmark.utils.timer import timer
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import add_device_option, check_at_least
-from mmgcvit.config import enter_scope, iter_dicts, read_config
-from mmgcvit.device import disable_cudnn_attention, resolve_device
 from mmgcvit.errors import UserError, format_count, get_first_line
+from mmgcvit.host.config import enter_scope, iter_dicts, read_config
+from mmgcvit.host.device import disable_cudnn_attention, resolve_device
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.models.speed_up import choose_linear_kernel, speed_up
 from mmgcvit.registry import list_networks

@@ -26,7 +26,7 @@ from rich.progress import track
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
 from mmgcvit.errors import UserError
-from mmgcvit.files import TEMPORARY_SUFFIX, write_image
+from mmgcvit.host.files import TEMPORARY_SUFFIX, write_image
 
 SPLITS = ('train', 'val')
 VAL_FRACTION = 0.2

@@ -2,8 +2,8 @@
 
 Examples:
   python tools/mutate.py                                    # modules that differ from main
-  python tools/mutate.py mmgcvit/rle.py
-  python tools/mutate.py mmgcvit/rle.py --tests tests/test_rle.py --limit 10
+  python tools/mutate.py mmgcvit/ops/rle.py
+  python tools/mutate.py mmgcvit/ops/rle.py --tests tests/ops/test_rle.py --limit 10
 
 It works on a copy of the clone in a temporary folder. For each change it runs the tests that are
 named after the module (test_MODULE*.py in its folder), or --tests. "killed" means that a test

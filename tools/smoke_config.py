@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
-from mmgcvit.config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from mmgcvit.datasets.records import list_coco_categories
 from mmgcvit.errors import UserError
-from mmgcvit.files import write_image
+from mmgcvit.host.config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
+from mmgcvit.host.files import write_image
 
 NUM_ITERATIONS = 2
 # Config keys whose ints are sizes of images in pixels. Their floats are ratios.

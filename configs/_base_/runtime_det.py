@@ -5,7 +5,7 @@ _base_ = 'runtime.py'
 default_scope = 'mmdet'
 # mmdet's tools/test.py --show-dir enables it.
 default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet'], allow_failed_imports=False)
 visualizer = dict(
     type='DetLocalVisualizer',
     name='visualizer',

@@ -2,7 +2,7 @@
 
 _base_ = 'runtime.py'
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmseg_fixes'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmseg'], allow_failed_imports=False)
 default_scope = 'mmseg'
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),

@@ -6,7 +6,7 @@ mmdet's cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco
 
 _base_ = ['../cascade_gcvit_t.py', '../_base_/models/convnext_t.py']
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'mmpretrain.models'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet', 'mmpretrain.models'])
 
 model = dict(
     backbone=dict(_base_.convnext, _delete_=True),

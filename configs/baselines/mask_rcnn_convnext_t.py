@@ -6,7 +6,7 @@ mmdet's mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.
 
 _base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/models/convnext_t.py']
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'mmpretrain.models'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet', 'mmpretrain.models'])
 
 model = dict(
     backbone=dict(_base_.convnext, _delete_=True),

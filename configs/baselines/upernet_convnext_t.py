@@ -5,7 +5,7 @@ mmseg's convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512, tests by sliding win
 
 _base_ = ['../upernet_gcvit_t.py', '../_base_/models/convnext_t.py']
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmseg_fixes', 'mmpretrain.models'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmseg', 'mmpretrain.models'])
 
 model = dict(
     backbone=dict(_base_.convnext, _delete_=True),

@@ -10,7 +10,7 @@ _base_ = [
     '../_base_/runtime_seg.py',
 ]
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'mmgcvit.mmseg_fixes'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet', 'mmgcvit.fixes.mmseg'])
 default_hooks = dict(checkpoint=dict(interval=5000))
 
 max_iters = 90_000

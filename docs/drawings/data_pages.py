@@ -6,18 +6,10 @@ import re
 from itertools import chain, groupby
 from pathlib import Path
 
-from mmgcvit.datasets.formats import FORMATS
-from mmgcvit.datasets.rules import (
-    classes,
-    coco,
-    copies,
-    images,
-    judge,
-    objects,
-    origins,
-    parsing,
-)
+from mmgcvit.datasets.rules import coco, images, objects
 from mmgcvit.datasets.rules.rule import Rule
+from mmgcvit.own.data.formats import FORMATS
+from mmgcvit.own.data.rules import classes, copies, judge, origins, parsing
 
 DOCS = Path(__file__).parent.parent
 LAYOUTS = DOCS / 'data_layouts.md'

@@ -1,11 +1,11 @@
 """``python -m docs.drawings.option_table`` writes the table of all options of ``train --data`` in
-docs/custom_dataset.md from :class:`mmgcvit.own_data.options.Options`.
+docs/custom_dataset.md from :class:`mmgcvit.own.training.options.Options`.
 """
 
 import re
 from pathlib import Path
 
-from mmgcvit.own_data.options import render_table
+from mmgcvit.own.training.options import render_table
 
 PAGE = Path(__file__).parent.parent / 'custom_dataset.md'
 TABLE = re.compile(r'^\| option \| what it sets \|.*?(?=\n\n)', re.MULTILINE | re.DOTALL)

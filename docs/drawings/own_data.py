@@ -6,7 +6,7 @@ The folders are those of the package's lists of layouts.
 
 from pathlib import PurePosixPath
 
-from mmgcvit.datasets.formats import FORMATS
+from mmgcvit.own.data.formats import FORMATS
 
 from .draw import GLOBAL, IMAGES, MAP, RESULT, Drawing
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from pages_of_digits import CELLS
 
 import mmgcvit
-from mmgcvit.inference.predictor import Predictor
+from mmgcvit.predict.predictor import Predictor
 from tools.figures.views import prepare_view
 
 PAGES = Path('data/pages')

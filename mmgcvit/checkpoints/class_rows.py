@@ -14,7 +14,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from ..errors import MANY, shorten
-from ..files import normalise
+from ..host.files import normalise
 from .translating import StateDict
 
 # Regular expressions for the layers whose rows belong to classes, at the end of a key without

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..files import expand_user
+from ..host.files import expand_user
 
 # The key for what limits the use of weights in the ``meta`` of a checkpoint, in the metadata of
 # published weights, and in what a run of ``train --data`` notes of its start

@@ -17,7 +17,7 @@ CLASSES = 'classes'
 BACKBONE = 'backbone'
 # The settings of the backbone by which ``--start`` knows the size of a network
 BACKBONE_KEYS = ('type', 'arch')
-# The key of a checkpoint's ``meta`` for the run's settings in types of JSON (:mod:`mmgcvit.runs`)
+# The key of a checkpoint's ``meta`` for the run's settings in types of JSON (:mod:`mmgcvit.runs.folder`)
 SETTINGS = 'settings'
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import URL_SCHEMES
-from ..private_api import get_checkpoint_loaders
+from ..host.files import URL_SCHEMES
+from ..host.private_api import get_checkpoint_loaders
 from .dino import list_dino_classes, translate_dino
 from .published import read_description
 from .reading import TIMM_SCHEME, read_checkpoint, resolve_file

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from ..config import (
+from ..errors import UserError, escape_controls, format_count
+from ..host.config import (
     LOADERS,
     enter_scope,
     locate_config,
@@ -22,9 +23,8 @@ from ..config import (
     parse_cfg_options,
     read_config,
 )
-from ..errors import UserError, escape_controls, format_count
-from ..files import check_target, write_image
-from ..own_data.options import DATA_OPTIONS, OPTIONS, format_option
+from ..host.files import check_target, write_image
+from ..own.training.options import DATA_OPTIONS, OPTIONS, format_option
 from .options import CONFIG, add_cfg_options, add_data_option, add_integer, check_at_least
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def is_config(path: Path) -> bool:
 def read_located_config(path: Path, cfg_options: Sequence[str] | None) -> 'Config':
     """Read a config, find the data if a run has written it, and override settings."""
     cfg = read_config(path)
-    from ..run_data import locate_data
+    from ..own.runs.run_data import locate_data
 
     located = locate_data(cfg, path)
     override_settings(located, parse_cfg_options(cfg_options), path)
@@ -105,9 +105,9 @@ def check_folders(args: Namespace) -> None:
     The config of such a training is written to a temporary folder, from which the contact sheet is
     drawn. Nothing is written into the folders of the data.
     """
-    from ..datasets.formats import read_folders
-    from ..own_data.config import make_config
-    from ..own_data.hold_out import split_validation
+    from ..own.data.formats import read_folders
+    from ..own.training.config import make_config
+    from ..own.training.hold_out import split_validation
 
     if args.images is not None or args.cfg_options:
         raise UserError('--images and --cfg-options are for a CONFIG. Remove them')
@@ -187,7 +187,7 @@ def check_sheet(args: Namespace) -> None:
 
 def write_sheet(args: Namespace, cfg: 'Config') -> None:
     """Draw samples of the data with their annotations."""
-    from ..evaluation.grids import draw_contact_sheet
+    from ..own.judging.grids import draw_contact_sheet
 
     enter_scope(cfg)
     loaders = LOADERS[:1] if args.augmented else LOADERS

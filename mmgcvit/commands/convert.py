@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..errors import UserError, shorten
-from ..files import check_target, expand_user, is_url, write_text
+from ..host.files import check_target, expand_user, is_url, write_text
 
 EXAMPLE = 'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_tiny.pth'
 PAGE = 'docs/checkpoints.md'  # explains the command

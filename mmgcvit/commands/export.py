@@ -3,8 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..files import check_target
-from ..inference.model_files import find_model_files
+from ..host.files import check_target
+from ..predict.model_files import find_model_files
 from .options import add_config_and_checkpoint
 
 EXAMPLE = 'mmgcvit export work_dirs/photos model.onnx'

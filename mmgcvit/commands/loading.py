@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ..device import check_gpus, disable_cudnn_attention
-from ..inference.loading import load_model, silence_output
-from ..inference.model_files import ModelFiles
-from ..inference.predictor import Predictor
-from ..thresholds import ScoreThr
+from ..host.device import check_gpus, disable_cudnn_attention
+from ..predict.loading import load_model, silence_output
+from ..predict.model_files import ModelFiles
+from ..predict.predictor import Predictor
+from ..predict.thresholds import ScoreThr
 
 
 def load_silently(files: ModelFiles, device: str, score_thr: Sequence[ScoreThr] = ()) -> Predictor:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import UserError, check_installed, escape_controls, format_count
-from ..files import LABEL_ERRORS, MISTAKES
-from ..inference.model_files import ModelFiles, find_model_files
+from ..host.files import LABEL_ERRORS, MISTAKES
+from ..predict.model_files import ModelFiles, find_model_files
 from .options import (
     add_data_folder,
     add_integer,
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.dataset import BaseDataset
 
-    from ..evaluation.label_errors import LabelError
-    from ..evaluation.mistakes import Mistakes
-    from ..evaluation.task_evaluation import ClassReport
-    from ..inference.predictor import Predictor
-    from ..thresholds import ScoreThr
+    from ..own.judging.label_errors import LabelError
+    from ..own.judging.mistakes import Mistakes
+    from ..own.judging.task_evaluation import ClassReport
+    from ..predict.predictor import Predictor
+    from ..predict.thresholds import ScoreThr
 
 EXAMPLE = 'mmgcvit mistakes work_dirs/photos --worst 40'
 PAGE = 'docs/look_at_a_run.md'  # explains the command
@@ -72,7 +72,7 @@ def main(args: Namespace) -> None:
     score_thr = collect_score_thr(args.score_thr)
     files = find_model_files(args.config, args.checkpoint)
     check_installed('mistakes', 'supervision')
-    from ..run_data import locate_data
+    from ..own.runs.run_data import locate_data
 
     print_newer_files(locate_data(files.cfg, files.config, args.data))
     if args.labels:
@@ -85,7 +85,7 @@ def list_mistakes(args: Namespace, files: ModelFiles, score_thr: 'ScoreThr | Non
     """Write and print the mistakes of a model on a split."""
     check_out_dir(args, MISTAKES)
     from ..datasets.checks.scores import find_unscored
-    from ..evaluation.mistakes import evaluate_images, write_mistakes
+    from ..own.judging.mistakes import evaluate_images, write_mistakes
     from .loading import load_silently
 
     split = args.split or 'val'
@@ -107,8 +107,8 @@ def list_label_errors(args: Namespace, files: ModelFiles, score_thr: 'ScoreThr |
     """Write and count the labels that a model contradicts."""
     table, pictures = LABEL_ERRORS
     check_out_dir(args, LABEL_ERRORS)
-    from ..evaluation.evaluations import EVALUATION_BY_TASK
-    from ..evaluation.label_errors import find_label_errors, write_label_errors
+    from ..own.judging.evaluations import EVALUATION_BY_TASK
+    from ..own.judging.label_errors import find_label_errors, write_label_errors
     from .loading import load_silently
 
     model = load_silently(files, args.device, score_thr)
@@ -147,8 +147,8 @@ def print_label_counts(
 
 def load_split(files: ModelFiles, split: str, data: Sequence[Path]) -> 'BaseDataset':
     """Load the validation or test dataset of a config (see :func:`read_checked_config`)."""
-    from ..evaluation.samples import build_dataset
-    from ..inference.loading import silence_output
+    from ..own.judging.samples import build_dataset
+    from ..predict.loading import silence_output
 
     cfg = read_checked_config(files, split, data)
     with silence_output():
@@ -160,8 +160,8 @@ def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list[
     those without labels, though wrappers and filters of a training repeat or leave out some.
     """
     from ..datasets.checks.sources import iter_unwrapped_datasets
-    from ..evaluation.samples import build_dataset
-    from ..inference.loading import silence_output
+    from ..own.judging.samples import build_dataset
+    from ..predict.loading import silence_output
 
     cfg = read_checked_config(files, split, data)
     settings = [*iter_unwrapped_datasets(cfg[f'{split}_dataloader'].dataset)]
@@ -180,7 +180,7 @@ def read_checked_config(files: ModelFiles, split: str, data: Sequence[Path]) -> 
     """
     from ..datasets.checks.sources import check_presence
     from ..engine.data import check_data
-    from ..run_data import locate_data
+    from ..own.runs.run_data import locate_data
 
     cfg = locate_data(files.cfg, files.config, data)
     loader_key = f'{split}_dataloader'
@@ -193,7 +193,7 @@ def read_checked_config(files: ModelFiles, split: str, data: Sequence[Path]) -> 
 
 def check_classes(model: 'Predictor[Any]', dataset: 'BaseDataset') -> None:
     """Raise a UserError if the model has other classes than the dataset."""
-    from ..inference.loading import check_class_names
+    from ..predict.loading import check_class_names
 
     classes = [escape_controls(name) for name in dataset.metainfo.get('classes') or ()]
     # Without names in the checkpoint and in the config, the model's names are numbers.
@@ -203,7 +203,7 @@ def check_classes(model: 'Predictor[Any]', dataset: 'BaseDataset') -> None:
 
 def print_scores(mistakes: 'Mistakes', model: 'Predictor[Any]') -> None:
     """Print the scores of each class, and those of all classes together."""
-    from ..evaluation.evaluations import EVALUATION_BY_TASK
+    from ..own.judging.evaluations import EVALUATION_BY_TASK
 
     evaluation = EVALUATION_BY_TASK[model.task]
     print_table(evaluation.report_classes(mistakes.scores, model.classes))

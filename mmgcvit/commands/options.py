@@ -17,11 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..config import locate_config
 from ..errors import UserError, escape_controls, suggest
-from ..files import check_writable, create_numbered
-from ..own_data.options import MAX_NUMBER, OPTIONS, format_option
-from ..thresholds import ScoreThr
+from ..host.config import locate_config
+from ..host.files import check_writable, create_numbered
+from ..own.training.options import MAX_NUMBER, OPTIONS, format_option
+from ..predict.thresholds import ScoreThr
 from .habits import translate_options
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def print_newer_files(cfg: 'Config') -> None:
     """Print which files of a run's data are newer than its start. ``cfg`` is from
     :func:`.locate_data`.
     """
-    from ..own_data.resuming import describe_newer_files  # whose import takes seconds
+    from ..own.training.resuming import describe_newer_files  # whose import takes seconds
 
     for line in describe_newer_files(cfg):
         print(escape_controls(line))

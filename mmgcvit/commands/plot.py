@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import make_legend_label, write_figure
-from ..runs import RunFolder
+from ..host.files import make_legend_label, write_figure
+from ..runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

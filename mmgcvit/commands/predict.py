@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, check_installed, format_count
-from ..files import FILES, FOLDERS, PICTURES, make_absolute
-from ..inference.inputs import find_inputs
-from ..inference.model_files import ModelFiles, find_model_files
-from ..thresholds import ScoreThr
+from ..host.files import FILES, FOLDERS, PICTURES, make_absolute
+from ..predict.inputs import find_inputs
+from ..predict.model_files import ModelFiles, find_model_files
+from ..predict.thresholds import ScoreThr
 from .options import (
     add_integer,
     add_model_options,
@@ -24,8 +24,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..inference.measurements import PixelSize
-    from ..inference.predictor import Predictor
+    from ..predict.measurements import PixelSize
+    from ..predict.predictor import Predictor
 
 EXAMPLE = 'mmgcvit predict work_dirs/photos new_photos --out-dir found'
 PAGE = 'docs/predict.md'  # explains the command
@@ -147,7 +147,7 @@ def load_for_predict(
 
     Raise a UserError for options that its task does not have.
     """
-    from ..inference.results import find_labels
+    from ..predict.results import find_labels
     from .loading import load_silently
 
     model = load_silently(files, args.device, score_thr)
@@ -177,7 +177,7 @@ def predict_inputs(
 
     labels = None
     if args.labels:
-        from ..inference.labels.folder import LabelFolder
+        from ..own.labels.folder import LabelFolder
 
         labels = LabelFolder(model, args.labels, args.labels_format, args.classes)
     out_dir = create_out_dir(args, PICTURES, FILES if args.write else ())
@@ -207,7 +207,7 @@ def check_label_options(args: Namespace, images: Sequence[str], videos: Sequence
         if args.labels_format:
             raise UserError('--labels-format needs --labels FOLDER. Add it')
         return
-    from ..inference.labels.folder import check_new_folder, check_pictures
+    from ..own.labels.folder import check_new_folder, check_pictures
 
     if args.out_dir and make_absolute(args.labels).is_relative_to(make_absolute(args.out_dir)):
         raise UserError(
@@ -224,7 +224,7 @@ def read_pixel_size(args: Namespace) -> 'PixelSize | None':
     Raise a UserError if it is wrong, or without ``--measure``; or if a package for measuring is
     missing.
     """
-    from ..inference.measurements import parse_pixel_size
+    from ..predict.measurements import parse_pixel_size
 
     if args.measure:
         check_installed('--measure', 'skimage')

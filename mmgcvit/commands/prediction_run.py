@@ -29,28 +29,17 @@ from ..errors import (
     get_first_line,
     shorten,
 )
-from ..files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
-from ..inference.inputs import convert_to_array
-from ..inference.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
-from ..inference.outputs import (
-    Outputs,
-    format_limit,
-    make_table,
-    write_counts,
-    write_json,
-)
-from ..inference.predictor import PICTURE_ERRORS, Predictor, explain_skipped
-from ..inference.results import (
-    Detections,
-    Outcome,
-    Prediction,
-    find_labels,
-)
+from ..host.files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
+from ..predict.inputs import convert_to_array
+from ..predict.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
+from ..predict.outputs import Outputs, format_limit, make_table, write_counts, write_json
+from ..predict.predictor import PICTURE_ERRORS, Predictor, explain_skipped
+from ..predict.results import Detections, Outcome, Prediction, find_labels
 
 if TYPE_CHECKING:
     import supervision
 
-    from ..inference.labels.folder import LabelFolder
+    from ..own.labels.folder import LabelFolder
 
 sv = Supervision('predicting videos')
 

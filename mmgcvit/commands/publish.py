@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import check_target, compute_sha256
-from ..inference.model_files import ModelFiles, find_model_files
-from ..thresholds import ScoreThresholds
+from ..host.files import check_target, compute_sha256
+from ..predict.model_files import ModelFiles, find_model_files
+from ..predict.thresholds import ScoreThresholds
 from .options import add_config_and_checkpoint
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def main(args: Namespace) -> None:
     from ..checkpoints.licences import find_limit_of_model
     from ..checkpoints.published import describe_weights
     from ..checkpoints.weights import find_state_dict
-    from ..inference.loading import disable_lora, get_model_config, silence_output
-    from ..mmengine_utils import build_in_scope
+    from ..host.runners import build_in_scope
+    from ..predict.loading import disable_lora, get_model_config, silence_output
 
     checkpoint = files.read_checkpoint()
     find_state_dict(checkpoint.content, checkpoint.source)  # raises an error if it has no weights
@@ -95,7 +95,7 @@ def find_classes(cfg: 'Config', meta: Mapping[str, Any]) -> list[str] | None:
     a config, or None.
     """
     from ..datasets.checks.sources import iter_unwrapped_datasets
-    from ..inference.loading import collect_dataset_metas
+    from ..predict.loading import collect_dataset_metas
 
     dataset = next(iter_unwrapped_datasets((cfg.get('test_dataloader') or {}).get('dataset')), None)
     if dataset is None:
@@ -111,6 +111,6 @@ def find_chosen_thresholds(files: ModelFiles, checkpoint: str) -> ScoreThreshold
     """Return the confidence thresholds that a run has chosen for a detector's checkpoint, or that a
     published file has, or None.
     """
-    from ..inference.loading import read_published_thresholds
+    from ..predict.loading import read_published_thresholds
 
     return files.run.read_thresholds(checkpoint) or read_published_thresholds(checkpoint)

@@ -4,9 +4,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..errors import UserError, check_installed, escape_controls, format_count, shorten
-from ..files import SUGGESTIONS, is_url
-from ..inference.inputs import find_inputs
-from ..inference.model_files import find_model_files
+from ..host.files import SUGGESTIONS, is_url
+from ..predict.inputs import find_inputs
+from ..predict.model_files import find_model_files
 from .options import (
     add_data_folder,
     add_model_options,
@@ -53,9 +53,9 @@ def main(args: Namespace) -> None:
     pictures, videos = find_inputs(patterns)
     copies = read_copies(args, pictures, videos)
     check_out_dir(args, SUGGESTIONS)
-    from ..run_data import locate_data
-    from ..suggestions.outputs import copy_pictures, write_ranking, write_sheet
-    from ..suggestions.suggest import describe_training_pictures, suggest, trains_mirrored
+    from ..own.runs.run_data import locate_data
+    from ..own.suggestions.outputs import copy_pictures, write_ranking, write_sheet
+    from ..own.suggestions.suggest import describe_training_pictures, suggest, trains_mirrored
     from .loading import load_silently
 
     cfg = locate_data(files.cfg, files.config, args.data)
@@ -95,7 +95,7 @@ def read_copies(args: Namespace, pictures: list[str], videos: list[str]) -> tupl
     Raise a UserError for videos and URLs, which are not ranked, for a number that is not one, and
     for pictures that cannot be in one folder.
     """
-    from ..inference.labels.folder import check_new_folder, check_pictures
+    from ..own.labels.folder import check_new_folder, check_pictures
 
     others = [*videos, *filter(is_url, pictures)]
     if others:

@@ -3,8 +3,8 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..files import check_target, expand_user, make_portable_path
-from ..inference.model_files import find_model_files
+from ..host.files import check_target, expand_user, make_portable_path
+from ..predict.model_files import find_model_files
 from .options import (
     add_common_options,
     add_config_and_checkpoint,
@@ -48,7 +48,7 @@ def main(args: Namespace) -> None:
     from ..engine.ranks import run_rank
     from ..engine.setup import apply_options, check_machine
     from ..engine.test import run_test
-    from ..run_data import locate_data
+    from ..own.runs.run_data import locate_data
 
     with run_rank(args.launcher, args.local_rank):
         check_machine(args.device, args.launcher)

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..errors import UserError, escape_controls
-from ..files import find_folder, make_portable_path
-from ..own_data.options import OPTIONS, Options, format_option, make_options
-from ..runs import RunFolder, choose_work_dir
+from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
+from ..host.files import find_folder, make_portable_path
+from ..own.training.options import OPTIONS, Options, format_option, make_options
+from ..runs.folder import RunFolder, choose_work_dir
 from .options import (
     CONFIG,
     add_common_options,
@@ -117,8 +117,8 @@ def train_config(args: Namespace) -> None:
         check_config(args.config)
     from ..engine.ranks import join_process_group, run_rank
     from ..engine.setup import apply_options, check_machine
-    from ..mmengine_utils import call_on_rank_0, get_timeout
-    from ..run_data import locate_data
+    from ..host.runners import call_on_rank_0, get_timeout
+    from ..own.runs.run_data import locate_data
 
     with run_rank(args.launcher, args.local_rank), ExitStack() as stack:
         check_machine(args.device, args.launcher)
@@ -133,7 +133,7 @@ def train_config(args: Namespace) -> None:
 
 def train_folder(args: Namespace, given: Options) -> None:
     """Train on the data of folders, and say how good the model is."""
-    from ..datasets.formats import read_folders
+    from ..own.data.formats import read_folders
 
     data = [find_folder(folder) for folder in args.data]
     run = RunFolder(choose_work_dir(data, args.work_dir))
@@ -154,7 +154,7 @@ def train_folder(args: Namespace, given: Options) -> None:
         )
     # Imported after the data is read, because they import torch, which takes seconds.
     from ..engine.setup import apply_options, check_machine
-    from ..evaluation.run_score import judge_run
+    from ..own.judging.run_score import judge_run
 
     check_machine(args.device)
     with run.lock():
@@ -215,9 +215,9 @@ def start_run(
     Raise a UserError if the work dir has an earlier run, and with ``overwrite`` if that is on other
     data.
     """
-    from ..own_data.config import make_config
-    from ..own_data.resuming import check_same_data
-    from ..run_data import locate_data
+    from ..own.runs.run_data import locate_data
+    from ..own.training.config import make_config
+    from ..own.training.resuming import check_same_data
 
     if not overwrite:
         run.check_unused()
@@ -233,14 +233,14 @@ def resume_run(run: RunFolder, data: Sequence[Path], given: Options, source: str
 
     Reject other data and options.
     """
-    from ..own_data.resuming import (
+    from ..own.runs.run_data import locate_data
+    from ..own.training.resuming import (
         check_same_data,
         check_same_options,
         describe_newer_files,
         extend_run,
         read_length,
     )
-    from ..run_data import locate_data
 
     check_same_data(run, data)
     check_same_options(run, given)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PpmImagePlugin, TiffImagePlugin
 
-from ..config import get_type_name, iter_transforms
+from ..host.config import get_type_name, iter_transforms
 from .annotations import Size
 from .decoders import (
     SAVE_PNG,

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Generic, TypedDict, TypeVar
 
 from ..errors import escape_controls, format_count, shorten
-from ..files import make_portable_path, write_image, write_text
+from ..host.files import make_portable_path, write_image, write_text
 from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusable
 from .label_maps import IGNORE_INDEX, PixelLabels, read_labels
 from .rules.rule import Finding

@@ -15,8 +15,8 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
-from ..config import get_type_name
 from ..errors import UserError, escape_controls, get_first_line
+from ..host.config import get_type_name
 from ..registry import TRANSFORMS
 from .annotations import Size
 from .checks.sources import is_remote, iter_unwrapped_datasets

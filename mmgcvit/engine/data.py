@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from rich.progress import Progress
 
-from ..config import enter_scope
 from ..datasets.checks.datasets import check_datasets
 from ..datasets.checks.sources import (
     check_presence,
@@ -18,10 +17,11 @@ from ..datasets.checks.sources import (
     get_check_settings,
     iter_datasets,
 )
+from ..datasets.mirroring import find_mirroring
 from ..errors import UserError, escape_controls
-from ..files import write_text
-from ..mirroring import find_mirroring
-from ..runs import CHECKED_FILE
+from ..host.config import enter_scope
+from ..host.files import write_text
+from ..runs.folder import CHECKED_FILE
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:

@@ -27,11 +27,11 @@ from torch import nn
 from torch.utils.data import BatchSampler, Sampler
 
 from ..errors import UserError
-from ..interrupts import INTERRUPTS, DataTimeoutError
-from ..mmengine_utils import ends_step, get_timeout, log_warning
-from ..private_api import get_randomness, stop_workers
+from ..host.private_api import get_randomness, stop_workers
+from ..host.runners import ends_step, get_timeout, log_warning
 from ..registry import LOOPS
 from .hooks.checkpoint import AtomicCheckpointHook
+from .interrupts import INTERRUPTS, DataTimeoutError
 
 # Key of a checkpoint's meta for the position in the data, see ResumableLoop.get_state
 DATA_POSITION = 'data_position'

@@ -14,10 +14,10 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ..config import iter_dicts
 from ..errors import UserError, get_first_line
-from ..interrupts import get_exit_code
-from ..mmengine_utils import DEFAULT_TIMEOUT, get_timeout
+from ..host.config import iter_dicts
+from ..host.runners import DEFAULT_TIMEOUT, get_timeout
+from .interrupts import get_exit_code
 
 # mmengine's default wrapper sets device_ids, which DistributedDataParallel rejects for models on
 # the CPU.

@@ -14,16 +14,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
-from ..config import (
-    LOADERS,
-    override_settings,
-    parse_cfg_options,
-)
-from ..device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..errors import UserError, get_first_line
-from ..files import make_portable_path
+from ..host.config import LOADERS, override_settings, parse_cfg_options
+from ..host.device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
+from ..host.files import make_portable_path
 from ..models.speed_up import choose_linear_kernel, speed_up
-from ..run_data import note_work_dir
+from ..own.runs.run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.encode_masks import EncodeMasksHook
 from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE

@@ -10,21 +10,21 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 
 from ..checkpoints.fitting import fit_checkpoint
-from ..config import can_draw_predictions, get_type_name
 from ..datasets.checks.scores import find_unscored
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError
-from ..evaluation.evaluations import EVALUATION_BY_SCOPE
-from ..files import check_writable
-from ..inference.loading import check_class_names, collect_dataset_metas, disable_lora
-from ..inference.model_files import read_model_checkpoint
-from ..interrupts import start_worker
-from ..mmengine_utils import call_on_rank_0, get_timeout
-from ..private_api import stop_workers
+from ..host.config import can_draw_predictions, get_type_name
+from ..host.files import check_writable
+from ..host.private_api import stop_workers
+from ..host.runners import call_on_rank_0, get_timeout
+from ..own.hooks import ShowDirHook
+from ..own.judging.evaluations import EVALUATION_BY_SCOPE
+from ..predict.loading import check_class_names, collect_dataset_metas, disable_lora
+from ..predict.model_files import read_model_checkpoint
 from .data import check_data
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.signals import SignalHook
-from .hooks.val_visualization import ShowDirHook
+from .interrupts import start_worker
 from .ranks import join_process_group
 from .setup import open_runner
 from .unread import check_settings

@@ -12,11 +12,11 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
-from ..evaluation.samples import build_dataset
-from ..inference.loading import ModelDetails, make_predictor
-from ..inference.predictor import Predictor
-from ..inference.results import Detections, Masks, Segmentation
-from ..mmengine_utils import get_image_name, unwrap_model
+from ..host.runners import get_image_name, unwrap_model
+from ..own.judging.samples import build_dataset
+from ..predict.loading import ModelDetails, make_predictor
+from ..predict.predictor import Predictor
+from ..predict.results import Detections, Masks, Segmentation
 from ..registry import LOOPS
 
 

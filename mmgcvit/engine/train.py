@@ -16,16 +16,15 @@ from ..checkpoints.class_rows import ClassMatch
 from ..checkpoints.fitting import fit_checkpoint
 from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.starting import select_initial
-from ..config import TRACKERS, get_type_name, read_config
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
 from ..errors import UserError, check_installed, format_count
-from ..files import write_text
-from ..inference.loading import collect_dataset_metas
-from ..interrupts import get_signal, handle_signals
-from ..mmengine_utils import call_on_rank_0, get_timeout
-from ..private_api import stop_workers
-from ..runs import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
+from ..host.config import TRACKERS, get_type_name, read_config
+from ..host.files import write_text
+from ..host.private_api import stop_workers
+from ..host.runners import call_on_rank_0, get_timeout
+from ..predict.loading import collect_dataset_metas
+from ..runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
 from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.initial_weights import InitialWeightsHook
@@ -33,6 +32,7 @@ from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
+from .interrupts import get_signal, handle_signals
 from .ranks import is_lost_rank
 from .setup import open_runner
 from .unread import check_settings

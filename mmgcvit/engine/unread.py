@@ -7,11 +7,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ..config import LOADERS, get_type_name, iter_transforms
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..errors import UserError, suggest
-from ..model_keys import check_model_keys
-from ..tasks import CLASSIFICATION
+from ..host.config import LOADERS, get_type_name, iter_transforms
+from ..host.tasks import CLASSIFICATION
+from .model_keys import check_model_keys
 
 # What mmengine's Runner.setup_env and models/speed_up.py read.
 ENV_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit', 'linear_kernel')

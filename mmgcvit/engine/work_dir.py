@@ -23,9 +23,9 @@ from torch import nn
 
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..errors import CheckpointError
-from ..files import is_url, write_text
-from ..private_api import HIDDEN_WARNINGS, STARTUP_MESSAGES
-from ..runs import RunFolder
+from ..host.files import is_url, write_text
+from ..host.private_api import HIDDEN_WARNINGS, STARTUP_MESSAGES
+from ..runs.folder import RunFolder
 from .hooks.checkpoint import get_resumed_checkpoint
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..errors import UserError
-from ..inference.predictor import Predictor
+from ..predict.predictor import Predictor
 from .graphs import INPUT, ModelGraph
 
 if TYPE_CHECKING:

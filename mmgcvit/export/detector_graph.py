@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
 
-from .. import mmdet_fixes
 from ..errors import UserError
-from ..inference.predictor import Predictor
-from ..mmengine_utils import list_modules
+from ..fixes import mmdet as mmdet_fixes
+from ..host.runners import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
+from ..predict.predictor import Predictor
 from .graphs import ModelGraph
 
 ROI_HEADS = (

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
 from ..errors import UserError
-from ..inference.predictor import Predictor
+from ..host.private_api import predicts_softmax
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
-from ..private_api import predicts_softmax
+from ..predict.predictor import Predictor
 from .replacing import replace_modules
 
 INPUT = 'images'

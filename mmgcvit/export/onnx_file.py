@@ -13,11 +13,11 @@ from torch import nn
 
 from ..checkpoints.reading import resolve_file
 from ..errors import UserError, check_installed
-from ..files import compute_sha256, write_atomically
-from ..inference.predictor import Predictor
+from ..host.files import compute_sha256, write_atomically
+from ..host.private_api import is_converting_channels
+from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..models.layers.arguments import make_pair
-from ..private_api import is_converting_channels
-from ..tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..predict.predictor import Predictor
 from ..version import __version__
 from .comparing import Difference, compare
 from .graphs import DYNAMIC_AXES, INPUT, ClassifierGraph, ModelGraph, SegmentorGraph

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..private_api import get_mkl_branch
+from ..host.private_api import get_mkl_branch
 from .base import PyramidBackbone
 from .layers.blocks import cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
 from .layers.position import RelativePositionBias

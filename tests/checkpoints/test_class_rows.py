@@ -15,8 +15,8 @@ from mmgcvit.checkpoints.class_rows import ClassMatch, find_rows
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.inference.loading import check_class_names
-from mmgcvit.inference.results import find_labels
+from mmgcvit.predict.loading import check_class_names
+from mmgcvit.predict.results import find_labels
 
 OLD = ('cat', 'dog', 'eel')
 NEW = ('dog', 'fox', 'cat', 'gnu')

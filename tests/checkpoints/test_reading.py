@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmgcvit.checkpoints import reading
+from mmgcvit.checkpoints.downloads import MAX_SILENCE
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.downloads import MAX_SILENCE
 from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand

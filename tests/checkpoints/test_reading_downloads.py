@@ -11,11 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmgcvit import downloads
-from mmgcvit.checkpoints import reading, released
+from mmgcvit.checkpoints import downloads, reading, released
 from mmgcvit.checkpoints.reading import check_digest, get_cache_path, read_checkpoint
 from mmgcvit.errors import CheckpointError
-from mmgcvit.files import compute_sha256
+from mmgcvit.host.files import compute_sha256
 
 from ..programs import ROOT
 

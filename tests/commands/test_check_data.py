@@ -10,10 +10,10 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.commands.check_data import write_sheet
-from mmgcvit.config import LOADERS
+from mmgcvit.host.config import LOADERS
 
 from ..datasets.checks.made import coco_content, cut, write_coco
-from ..datasets.formats.numbered_maps import GAPS, draw_numbers, write_maps
+from ..own.data.formats.numbered_maps import GAPS, draw_numbers, write_maps
 
 CONFIG = """
 default_scope = 'mmdet'
@@ -101,7 +101,7 @@ def test_maps_are_what_the_task_says_or_it_is_asked(call, tmp_path):
 @pytest.mark.parametrize(('augmented', 'loaders'), [(None, LOADERS), ('light', LOADERS[:1])])
 def test_only_training_images_are_drawn_as_they_are_augmented(augmented, loaders, monkeypatch):
     draw = mock.Mock()
-    monkeypatch.setattr('mmgcvit.evaluation.grids.draw_contact_sheet', draw)
+    monkeypatch.setattr('mmgcvit.own.judging.grids.draw_contact_sheet', draw)
     monkeypatch.setattr('mmgcvit.commands.check_data.write_image', mock.Mock())
     cfg = Config()
     write_sheet(SimpleNamespace(augmented=augmented, contact_sheet=Path('a.jpg')), cfg)

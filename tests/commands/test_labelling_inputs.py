@@ -17,12 +17,12 @@ from mmengine.config import Config
 
 from mmgcvit.commands import mistakes
 from mmgcvit.commands.mistakes import check_classes
-from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
-from mmgcvit.own_data.config import make_config
+from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.training.config import make_config
 
-from ..datasets.labelled import FORMATS, OBJECT_FORMATS, OPTIONS, TASKS, write_labels
-from ..inference.conftest import picture_of
+from ..own.data.labelled import FORMATS, OBJECT_FORMATS, OPTIONS, TASKS, write_labels
+from ..predict.conftest import picture_of
 
 NAMES = ('a.png', 'b.png', 'c.png')
 # The options that write a folder of pictures

@@ -20,9 +20,9 @@ from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.engine.test import disable_lora
 from mmgcvit.errors import CheckpointError
 
-from ..datasets.formats.made import write_example
-from ..inference.conftest import config_of, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
+from ..own.data.formats.made import write_example
+from ..predict.conftest import config_of, picture_of
 
 
 @pytest.fixture(params=[('GCViT', GCVIT, 128), ('LSA', LSA_ARCH, 64)])

@@ -90,7 +90,7 @@ def test_every_signal_ends_a_command_as_ctrl_c_does(number, command):
 PROGRAM = """
 import signal, sys
 from mmgcvit.commands.main import main
-from mmgcvit.interrupts import INTERRUPTS, handle_signals
+from mmgcvit.engine.interrupts import INTERRUPTS, handle_signals
 sys.argv = ['mmgcvit', '--version']
 main()
 file = open('out', 'w')

@@ -1,7 +1,7 @@
 """Whenever a command is killed, its files are whole and of one run, and the same command succeeds
 afterwards.
 
-Modules: `mmgcvit/commands`, `mmgcvit/files.py`.
+Modules: `mmgcvit/commands`, `mmgcvit/host/files.py`.
 """
 
 import json
@@ -10,9 +10,9 @@ import shutil
 import cv2
 import pytest
 
-from ..datasets.formats.made import write_example
-from ..inference.conftest import CLASSES, config_of, picture_of
 from ..moments import list_states, read_files, restore, run
+from ..own.data.formats.made import write_example
+from ..predict.conftest import CLASSES, config_of, picture_of
 
 PREDICT = 'predict ../run photos --device cpu'
 COMMANDS = [

@@ -1,7 +1,7 @@
 """All commands read a renamed, moved or copied run as the run that it was: none reads the files of
 another run, and those that need data ask for their folder if they do not find it.
 
-Modules: `mmgcvit/commands`, `mmgcvit/runs.py`, `mmgcvit/run_data.py`.
+Modules: `mmgcvit/commands`, `mmgcvit/runs/folder.py`, `mmgcvit/own/runs/run_data.py`.
 """
 
 import json
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from mmgcvit.config import read_config
+from mmgcvit.host.config import read_config
 
-from ..datasets.formats.made import write_example
 from ..moments import read_files
+from ..own.data.formats.made import write_example
 from ..tools import commands
 
 NUMBERS = count()

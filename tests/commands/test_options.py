@@ -19,7 +19,7 @@ from mmgcvit.commands.options import (
     split_checkpoint,
 )
 from mmgcvit.errors import UserError
-from mmgcvit.own_data.options import MAX_NUMBER
+from mmgcvit.own.training.options import MAX_NUMBER
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,12 @@ from pycocotools import mask as coco_mask
 
 from mmgcvit.commands import predict as command
 from mmgcvit.commands.prediction_run import PredictionRun, PredictOptions, compare_sizes
-from mmgcvit.datasets.folders import scan_folder
-from mmgcvit.datasets.formats.finding import read_folder
-from mmgcvit.files import write_image
-from mmgcvit.inference.inputs import find_inputs
+from mmgcvit.host.files import write_image
+from mmgcvit.own.data.folders import scan_folder
+from mmgcvit.own.data.formats.finding import read_folder
+from mmgcvit.predict.inputs import find_inputs
 
-from ..inference.conftest import CLASSES, picture_of, write_video
+from ..predict.conftest import CLASSES, picture_of, write_video
 
 
 @pytest.fixture

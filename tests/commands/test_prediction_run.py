@@ -15,9 +15,9 @@ import supervision as sv
 from mmgcvit.commands import prediction_run
 from mmgcvit.commands.prediction_run import PredictionRun, PredictOptions, read_frames
 from mmgcvit.errors import UserError
-from mmgcvit.inference.results import Detections
+from mmgcvit.predict.results import Detections
 
-from ..inference.conftest import write_video
+from ..predict.conftest import write_video
 
 NUM_FRAMES = 10  # at 10 frames per second
 

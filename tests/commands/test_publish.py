@@ -13,10 +13,10 @@ from mmgcvit.checkpoints.published import read_description
 from mmgcvit.checkpoints.reading import read_metadata
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.files import compute_sha256
-from mmgcvit.inference.model_files import load
-from mmgcvit.runs import RunFolder
-from mmgcvit.thresholds import ScoreThresholds, parse_metadata
+from mmgcvit.host.files import compute_sha256
+from mmgcvit.predict.model_files import load
+from mmgcvit.predict.thresholds import ScoreThresholds, parse_metadata
+from mmgcvit.runs.folder import RunFolder
 
 
 def test_a_published_detector_keeps_its_threshold(work_dirs, tmp_path, call):

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.commands import train
-from mmgcvit.datasets.formats import read_folder
 from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
-from mmgcvit.files import make_portable_path
-from mmgcvit.own_data.config import make_config
-from mmgcvit.runs import RunFolder, choose_work_dir
+from mmgcvit.host.files import make_portable_path
+from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.training.config import make_config
+from mmgcvit.runs.folder import RunFolder, choose_work_dir
 
-from ..datasets.formats.made import write_example
+from ..own.data.formats.made import write_example
 
 # Options of a run on class folders, and the values by which one of them is taken by default.
 CHOICES = {
@@ -196,10 +196,10 @@ def steps(monkeypatch, empty_folder):
     """Replace the steps of a training on the folder photos by mocks. Return them by name."""
     Path('photos').mkdir()
     places = {
-        'read_folders': 'mmgcvit.datasets.formats',
+        'read_folders': 'mmgcvit.own.data.formats',
         'apply_options': 'mmgcvit.engine.setup',
         'check_machine': 'mmgcvit.engine.setup',
-        'judge_run': 'mmgcvit.evaluation.run_score',
+        'judge_run': 'mmgcvit.own.judging.run_score',
         'start_run': 'mmgcvit.commands.train',
         'run_training': 'mmgcvit.commands.train',
     }

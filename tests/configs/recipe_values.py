@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from mmgcvit.config import LOADERS, iter_settings
+from mmgcvit.host.config import LOADERS, iter_settings
 
 from .models import EVERY, get_lrs_and_decays, get_model, read
 from .templates import read_template

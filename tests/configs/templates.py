@@ -2,10 +2,10 @@
 
 from mmengine.config import Config
 
-from mmgcvit.own_data.template import ConfigPath, fill_template, read_head
+from mmgcvit.own.training.template import ConfigPath, fill_template, read_head
 
 from ..conftest import ROOT
-from ..datasets.formats.made import write_example
+from ..own.data.formats.made import write_example
 
 # template: (format of its dataset, classes)
 TEMPLATES = {

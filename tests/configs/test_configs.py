@@ -52,8 +52,8 @@ def test_models_build_with_the_parameters_of_the_metafiles_in_groups_of_the_reci
 def test_configs_import_the_modules_of_the_classes_that_they_name():
     """A config with custom_imports of its own replaces those of its base."""
     modules = {
-        'mmgcvit.mmseg_fixes': ('IoUMetric', 'LovaszLoss'),
-        'mmgcvit.mmdet_fixes': ('CocoMetric', 'RPNHead', 'MaxIoUAssigner'),
+        'mmgcvit.fixes.mmseg': ('IoUMetric', 'LovaszLoss'),
+        'mmgcvit.fixes.mmdet': ('CocoMetric', 'RPNHead', 'MaxIoUAssigner'),
     }
     for name in EVERY:
         settings = read(name).to_dict()

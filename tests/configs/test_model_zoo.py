@@ -9,7 +9,7 @@ import modelindex
 import pytest
 
 from docs.drawings import model_zoo
-from mmgcvit.own_data.plan import WEIGHTS
+from mmgcvit.own.training.plan import WEIGHTS
 
 from ..conftest import ROOT
 from .models import ENTRIES, read_docstring

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import LOADERS, iter_settings
 from mmgcvit.errors import UserError
-from mmgcvit.own_data.template import ConfigPath, fill_template
+from mmgcvit.host.config import LOADERS, iter_settings
+from mmgcvit.own.training.template import ConfigPath, fill_template
 
 from ..conftest import ROOT
 from ..docs.pages import read_page

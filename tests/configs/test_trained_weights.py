@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmgcvit import load
-from mmgcvit.files import compute_sha256
+from mmgcvit.host.files import compute_sha256
 
 from ..photos import make_photo, write_objects
 from ..tools.commands import DEMO, TOOLS, call

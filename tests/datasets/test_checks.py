@@ -13,13 +13,14 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 from mmgcvit.commands.mistakes import load_split
-from mmgcvit.config import LOADERS, find_max_objects
 from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
 from mmgcvit.datasets.rules.coco import OTHER_CATEGORIES
 from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError
-from mmgcvit.inference.model_files import ModelFiles
+from mmgcvit.host.config import LOADERS, find_max_objects
+from mmgcvit.predict.model_files import ModelFiles
 
+from ..own.data.formats.made import write
 from .checks.made import (
     HEIGHT,
     NAMES,
@@ -33,7 +34,6 @@ from .checks.made import (
     write_folders,
     write_rotated_coco,
 )
-from .formats.made import write
 
 # The box of each object, in columns.
 RLE = {'size': [HEIGHT, WIDTH], 'counts': [63, *[12, 18] * 9, 12, 855]}

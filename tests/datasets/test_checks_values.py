@@ -1,6 +1,6 @@
 """Values of any type in a COCO file are faults that a folder and a config find alike.
 
-Modules: `mmgcvit/datasets/formats`, `mmgcvit/datasets/checks`.
+Modules: `mmgcvit/own/data/formats`, `mmgcvit/datasets/checks`.
 """
 
 import json
@@ -8,11 +8,11 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
+from mmgcvit.own.data.formats import read_folder
 
+from ..own.data.formats.made import QUICK, write_example
 from .checks.made import check, config
-from .formats.made import QUICK, write_example
 
 # Values of the wrong type or size, for any key of a COCO file.
 VALUES = st.sampled_from(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmgcvit.datasets.dataset_classes import ImageNetV2
 
-from .formats.made import write
+from ..own.data.formats.made import write
 
 
 def test_labels_of_imagenet_v2_are_the_folder_names(tmp_path):

@@ -17,7 +17,7 @@ from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import convert_to_array
+from mmgcvit.predict.inputs import convert_to_array
 
 tifffile = pytest.importorskip('tifffile')
 HEIGHT = 18

@@ -8,13 +8,13 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 from mmgcvit.datasets.decoding import DecodingSettings
-from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.opening import read_sizes
 from mmgcvit.datasets.rules.images import OTHER_SIZE, check_image
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import convert_to_array
+from mmgcvit.own.data.formats import read_folder
+from mmgcvit.predict.inputs import convert_to_array
 
-from .formats.made import HEIGHT, WIDTH, mark_as_rotated, write_example
+from ..own.data.formats.made import HEIGHT, WIDTH, mark_as_rotated, write_example
 
 
 def write_rotated(orientation, kind):

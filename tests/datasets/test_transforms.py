@@ -12,7 +12,6 @@ from numpy.testing import assert_array_equal
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
-from mmgcvit.config import enter_scope
 from mmgcvit.datasets.transforms import (
     OBJECT_TILES,
     RandomMapTile,
@@ -22,6 +21,7 @@ from mmgcvit.datasets.transforms import (
 )
 from mmgcvit.engine.setup import explain_loader_errors
 from mmgcvit.errors import UserError
+from mmgcvit.host.config import enter_scope
 from mmgcvit.registry import TRANSFORMS
 
 from .checks.made import (
@@ -47,7 +47,7 @@ def logged(monkeypatch):
 
 def build(settings, max_unreadable=20):
     """Build a dataset as the train command does."""
-    cfg = config(settings, custom_imports={'imports': ['mmgcvit.mmdet_fixes']})
+    cfg = config(settings, custom_imports={'imports': ['mmgcvit.fixes.mmdet']})
     enter_scope(cfg)
     skip_unreadable(cfg, max_unreadable)
     return DATASETS.build(cfg.train_dataloader.dataset)

@@ -22,7 +22,7 @@ from mmgcvit.checkpoints.converting import make_state_dict
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse_args
-from mmgcvit.config import enter_scope
+from mmgcvit.host.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..programs import ROOT, run

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
-from mmgcvit.config import enter_scope
+from mmgcvit.host.config import enter_scope
 from mmgcvit.registry import MODELS
 
 from ..conftest import ROOT

@@ -9,8 +9,8 @@ from pkgutil import resolve_name
 
 import pytest
 
-from mmgcvit.config import LOADERS, read_config
 from mmgcvit.datasets.checks.sources import iter_datasets, list_local_paths
+from mmgcvit.host.config import LOADERS, read_config
 
 from ..conftest import ROOT
 from .pages import (

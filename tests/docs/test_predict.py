@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmgcvit.files import write_image
+from mmgcvit.host.files import write_image
 
-from ..inference.conftest import TASKS, write_video
+from ..predict.conftest import TASKS, write_video
 from .pages import read_page
 
 TEXT = read_page('docs/predict.md') + read_page('README.md')

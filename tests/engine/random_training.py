@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmgcvit.engine.hooks import signals
-from mmgcvit.interrupts import handle_signals
+from mmgcvit.engine.interrupts import handle_signals
 
 from ..toy import last
 

@@ -23,7 +23,7 @@ from mmengine.runner import Runner
 from mmgcvit.engine.hooks.exact_resume import is_validation_due
 from mmgcvit.engine.loops import DATA_POSITION, EpochBasedTrainLoop, IterBasedTrainLoop
 from mmgcvit.errors import UserError
-from mmgcvit.private_api import stop_workers
+from mmgcvit.host.private_api import stop_workers
 
 from .random_training import EPOCHS, ITERATIONS, RandomImages, make_config, run
 

@@ -23,7 +23,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import errors
-from mmgcvit.config import TRACKERS, enter_scope, read_config
 from mmgcvit.engine import ranks
 from mmgcvit.engine.data import check_data, find_problems, hash_data_state
 from mmgcvit.engine.hooks.compile_backbone import CudnnBenchmarkHook
@@ -39,6 +38,7 @@ from mmgcvit.engine.setup import (
 from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
 from mmgcvit.errors import UserError
+from mmgcvit.host.config import TRACKERS, enter_scope, read_config
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.engine import test as engine
-from mmgcvit.interrupts import start_worker
+from mmgcvit.engine.interrupts import start_worker
 
 DATASET = {'type': 'mmdet.CocoDataset', 'pipeline': [{'type': 'LoadImageFromFile'}]}
 

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmgcvit.engine import train as engine
 from mmgcvit.engine.train import follow_interrupt, read_interrupt
-from mmgcvit.runs import INTERRUPTED_FILE, NUM_UNCORRECTED, STARTED_WITH
+from mmgcvit.runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, STARTED_WITH
 
 HOOKS = ['LoaderCheckHook', 'SignalHook', 'StartHook', 'SummaryHook']
 

@@ -5,9 +5,9 @@ import torch
 from mmengine.config import Config
 from mmseg.evaluation import IoUMetric
 
-from mmgcvit.config import override_settings, read_config
 from mmgcvit.engine.unread import IOU_SCORES, check_settings, list_scores
 from mmgcvit.errors import UserError
+from mmgcvit.host.config import override_settings, read_config
 
 from ..configs.models import ENTRIES, read
 from ..configs.templates import TEMPLATES

@@ -7,9 +7,9 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.export.onnx_file import export_onnx
-from mmgcvit.inference.model_files import load
+from mmgcvit.predict.model_files import load
 
-from ..inference.conftest import make_work_dir
+from ..predict.conftest import make_work_dir
 from ..tools.commands import CONFIGS, DEMO
 
 

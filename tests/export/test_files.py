@@ -33,13 +33,13 @@ from mmgcvit.export.comparing import make_random_images, predict_both
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import EXPORTS, collect_metadata, export_onnx, find_export
 from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
-from mmgcvit.files import write_image
-from mmgcvit.inference.model_files import load
-from mmgcvit.tasks import TASK_BY_NAME
+from mmgcvit.host.files import write_image
+from mmgcvit.host.tasks import TASK_BY_NAME
+from mmgcvit.predict.model_files import load
 
 from ..docs.pages import find_table
-from ..inference.conftest import make_work_dir, picture_of
-from ..inference.large_images import TILE, matches, page_of
+from ..predict.conftest import make_work_dir, picture_of
+from ..predict.large_images import TILE, matches, page_of
 from ..programs import run
 from ..tools.commands import DEMO
 

@@ -114,7 +114,7 @@ def test_an_unknown_linear_kernel_is_refused_with_the_allowed_ones():
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason='torch has no MKL')
 def test_mkl_itself_says_which_instructions_it_uses():
     """On any maker's processor it uses AVX2 at most if it is told so."""
-    code = 'from mmgcvit.private_api import get_mkl_branch; print(get_mkl_branch())'
+    code = 'from mmgcvit.host.private_api import get_mkl_branch; print(get_mkl_branch())'
     environment = {**os.environ, 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}
     ended = run([sys.executable, '-c', code], environment)
     assert int(ended.stdout) < speed_up.FIRST_AVX512_BRANCH

@@ -24,8 +24,8 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, MODELS
 
+from mmgcvit.engine.interrupts import INTERRUPTS
 from mmgcvit.engine.loops import EpochBasedTrainLoop
-from mmgcvit.interrupts import INTERRUPTS
 from mmgcvit.registry import LOOPS
 
 from ..full_disk import fill_at, list_openings

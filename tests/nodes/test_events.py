@@ -1,7 +1,7 @@
 """What ranks do when one of them, or all, get a signal: what they say, what is lost, and that the
 resumed run ends in the state of an uninterrupted one, bit for bit.
 
-Modules: `mmgcvit/engine`, `mmgcvit/interrupts.py`.
+Modules: `mmgcvit/engine`, `mmgcvit/engine/interrupts.py`.
 """
 
 import re
@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.runs import RunFolder
+from mmgcvit.runs.folder import RunFolder
 
 from ..engine.random_training import assert_same
 from ..programs import ROOT

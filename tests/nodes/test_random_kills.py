@@ -1,7 +1,7 @@
 """Processes of a training on several ranks are killed at random moments. The run resumes each time,
 and ends in the state of an uninterrupted one, bit for bit.
 
-Modules: `mmgcvit/engine`, `mmgcvit/interrupts.py`.
+Modules: `mmgcvit/engine`, `mmgcvit/engine/interrupts.py`.
 """
 
 from random import Random

@@ -16,7 +16,7 @@ from tools import smoke_config
 from .. import fork_server
 from ..configs.models import read
 from ..docs.pages import find_tables
-from ..inference.conftest import picture_of
+from ..predict.conftest import picture_of
 from ..tools.commands import CONFIGS, DEMO, environment_for
 
 (TABLE,) = [table for table in find_tables('docs/commands.md') if table[0][0] == 'head']

@@ -17,7 +17,7 @@ from mmgcvit.commands.main import COMMANDS
 from .. import fork_server
 from ..docs.pages import find_table
 from ..fork_server import reserve_port
-from ..inference.conftest import write_video
+from ..predict.conftest import write_video
 from ..tools.commands import CONFIGS, environment_for
 from ..toy import CONFIG as TOY
 

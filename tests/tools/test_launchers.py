@@ -17,7 +17,7 @@ import pytest
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from mmgcvit.interrupts import SIGNALS
+from mmgcvit.engine.interrupts import SIGNALS
 
 from ..fork_server import reserve_port
 from ..programs import ROOT

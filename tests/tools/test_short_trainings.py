@@ -1,7 +1,7 @@
 """Demos and what ``train --data`` writes for each task, the filled templates, train two iterations
 and validate with a loss.
 
-Modules: `configs`, `mmgcvit/own_data/config.py`.
+Modules: `configs`, `mmgcvit/own/training/config.py`.
 """
 
 import json
@@ -11,11 +11,11 @@ import shutil
 import numpy as np
 import pytest
 
-from mmgcvit.datasets.formats import read_folder
-from mmgcvit.own_data.config import make_config
+from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.training.config import make_config
 from tools import smoke_config
 
-from ..datasets.formats.made import write, write_example
+from ..own.data.formats.made import write, write_example
 from .commands import DEMO, call
 
 OWN_DATA = {'own_masks': 'coco', 'own_maps': 'maps', 'own_classes': 'classes'}

@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from mmgcvit.config import LOADERS
 from mmgcvit.errors import UserError
+from mmgcvit.host.config import LOADERS
 from tools import smoke_config
 from tools.smoke_config import NUM_ITERATIONS
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import ImageLike
-from mmgcvit.inference.predictor import Predictor
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention
 from mmgcvit.models.layers.padding import ceil_div
 from mmgcvit.models.layers.windows import balance_window, window_partition, window_reverse
 from mmgcvit.models.lsa.attention import SelfAttention
+from mmgcvit.predict.inputs import ImageLike
+from mmgcvit.predict.predictor import Predictor
 
 from .views import View, check_index, format_head, prepare_view
 

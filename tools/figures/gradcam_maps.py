@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError, check_installed
-from mmgcvit.inference.inputs import ImageLike
-from mmgcvit.inference.predictor import Predictor
-from mmgcvit.inference.results import find_labels
+from mmgcvit.predict.inputs import ImageLike
+from mmgcvit.predict.predictor import Predictor
+from mmgcvit.predict.results import find_labels
 
 from .views import View, prepare_view
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import ImageLike
-from mmgcvit.inference.predictor import Predictor
 from mmgcvit.models.gcvit.global_query import GlobalQueryGenerator
+from mmgcvit.predict.inputs import ImageLike
+from mmgcvit.predict.predictor import Predictor
 
 from .views import CMAP, View, prepare_view
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import ImageLike
-from mmgcvit.inference.predictor import Predictor
+from mmgcvit.predict.inputs import ImageLike
+from mmgcvit.predict.predictor import Predictor
 
 from .views import View, check_index, format_head, prepare_view
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.inference.inputs import ImageLike, convert_to_array
-from mmgcvit.inference.predictor import Predictor
 from mmgcvit.models.base import PyramidBackbone
+from mmgcvit.predict.inputs import ImageLike, convert_to_array
+from mmgcvit.predict.predictor import Predictor
 
 # Minimum number of tokens on the shorter side of a feature map. Smaller maps are too coarse to show
 # positions.

@@ -2,4 +2,4 @@
 
 _base_ = '../../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.mmdet_fixes', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.fixes.mmdet', 'mmgcvit.models.ablations'])

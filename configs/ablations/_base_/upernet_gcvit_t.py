@@ -2,4 +2,4 @@
 
 _base_ = '../../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.mmseg_fixes', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.fixes.mmseg', 'mmgcvit.models.ablations'])

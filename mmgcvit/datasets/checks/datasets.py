@@ -17,9 +17,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import iter_dicts, iter_settings
 from ...errors import get_first_line
-from ...files import have_same_content
+from ...host.config import iter_dicts, iter_settings
+from ...host.files import have_same_content
 from ..decoding import DecodingSettings, get_decoding_settings
 from ..label_maps import IGNORE_INDEX
 from ..rules.coco import OTHER_ANNOTATIONS

@@ -7,8 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ...config import LOADERS, get_type_name, iter_transforms
 from ...errors import UserError
+from ...host.config import LOADERS, get_type_name, iter_transforms
 
 # How dataset classes, and their subclasses, are checked: as images with maps, as images with
 # labels, or as a COCO file; None: they are not.

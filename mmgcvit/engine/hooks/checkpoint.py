@@ -18,10 +18,10 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
-from ...files import TEMPORARY_SUFFIX, write_atomically, write_text
-from ...private_api import get_checkpoint_loaders
+from ...host.files import TEMPORARY_SUFFIX, write_atomically, write_text
+from ...host.private_api import get_checkpoint_loaders
 from ...registry import HOOKS
-from ...runs import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
+from ...runs.folder import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
 from ..save_time import measure_save
 
 ATOMIC_BACKEND = 'mmgcvit.AtomicBackend'

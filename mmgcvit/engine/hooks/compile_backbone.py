@@ -6,9 +6,9 @@ from mmengine.runner import Runner
 from torch.backends import cudnn
 
 from ...errors import UserError
-from ...mmengine_utils import unwrap_model
+from ...host.private_api import patch_compiler
+from ...host.runners import unwrap_model
 from ...models.base import PyramidBackbone
-from ...private_api import patch_compiler
 from ...registry import HOOKS
 
 # One graph serves most images. Further ones are for batches of one image, or maps that are one

@@ -2,7 +2,7 @@
 
 A run is resumed in this order:
 
-1. ``runs.py`` locks the work dir, and ``work_dir.py`` chooses the checkpoint;
+1. ``runs/folder.py`` locks the work dir, and ``work_dir.py`` chooses the checkpoint;
 2. ``checkpoints/safe_loading.py`` reads the file once, without running code from it;
 3. :class:`ExactResumeHook` rebuilds the log histories and passes the position in the data to
    ``loops.py``;
@@ -31,11 +31,11 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...checkpoints.licences import LIMIT
-from ...config import iter_settings, list_known_keys
 from ...errors import CheckpointError
-from ...mmengine_utils import call_on_rank_0, get_timeout, log_warning
+from ...host.config import iter_settings, list_known_keys
+from ...host.runners import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
-from ...runs import SETTINGS, RunFolder, get_started_with
+from ...runs.folder import SETTINGS, RunFolder, get_started_with
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_progress
 from .checkpoint import get_resumed_checkpoint
 

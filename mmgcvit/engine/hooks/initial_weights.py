@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...checkpoints.class_rows import InitialWeights
-from ...mmengine_utils import unwrap_model
+from ...host.runners import unwrap_model
 from .progress import SHOWN
 
 

@@ -19,10 +19,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import Progress
 
-from ...config import can_draw_predictions
 from ...errors import format_duration
-from ...files import make_portable_path
-from ...private_api import HIDDEN_WARNINGS
+from ...host.config import can_draw_predictions
+from ...host.files import make_portable_path
+from ...host.private_api import HIDDEN_WARNINGS
 from ..loops import format_position, get_progress
 from .skip_nonfinite import SKIPPED_STEPS
 

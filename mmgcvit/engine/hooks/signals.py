@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...interrupts import INTERRUPTS, start_worker
+from ..interrupts import INTERRUPTS, start_worker
 
 
 class SignalHook(Hook):

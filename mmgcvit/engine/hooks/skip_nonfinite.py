@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from ...errors import MANY, UserError, shorten
-from ...mmengine_utils import (
+from ...host.runners import (
     ends_step,
     get_image_name,
     list_optim_wrappers,

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from ...mmengine_utils import run_without_ranks, unwrap_model
+from ...host.runners import run_without_ranks, unwrap_model
 from ...registry import HOOKS
 
 

@@ -3,7 +3,7 @@
 _base_ = '../../../configs/_base_/models/mask2former_gcvit_seg.py'
 
 default_scope = 'mmseg'
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet'])
 small = __import__('mmengine').Config.fromfile(
     '{{ fileDirname }}/../../../configs/demo/mask2former_gcvit_digits.py'
 )

@@ -16,5 +16,5 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.mmdet_fixes', 'mmgcvit.mmseg_fixes'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.fixes.mmdet', 'mmgcvit.fixes.mmseg'])
 del small, classes

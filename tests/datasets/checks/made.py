@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
 
-from mmgcvit.config import LOADERS, enter_scope
 from mmgcvit.datasets.checks.datasets import check_datasets
 from mmgcvit.datasets.rules.rule import Report
+from mmgcvit.host.config import LOADERS, enter_scope
 
 from ...coco import Content, make_annotation, make_content, make_image
-from ..formats.made import write
+from ...own.data.formats.made import write
 
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')

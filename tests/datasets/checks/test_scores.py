@@ -10,7 +10,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from mmgcvit.datasets.checks.scores import find_unscored
 
-from ..formats.made import write
+from ...own.data.formats.made import write
 
 
 class Samples(list):

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 
 from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.engine.hooks.checkpoint import AtomicBackend, AtomicCheckpointHook
-from mmgcvit.runs import RunFolder
+from mmgcvit.runs.folder import RunFolder
 
 from ...moments import list_states, read_files, restore
 from ...toy import CONFIG, ITERATIONS, last, names, train, train_in_two

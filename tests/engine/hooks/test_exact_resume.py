@@ -25,8 +25,8 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from mmgcvit import interrupts
 from mmgcvit.checkpoints.licences import LIMIT
+from mmgcvit.engine import interrupts
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.exact_resume import (
     ExactResumeHook,
@@ -37,7 +37,7 @@ from mmgcvit.engine.hooks.exact_resume import (
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
-from mmgcvit.runs import SETTINGS, STARTED_WITH, RunFolder
+from mmgcvit.runs.folder import SETTINGS, STARTED_WITH, RunFolder
 
 from ... import programs
 from ...fork_server import run_on_ranks

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmgcvit.engine.hooks import signals
 from mmgcvit.engine.hooks.signals import SignalHook, list_local_ranks
-from mmgcvit.interrupts import INTERRUPTS
+from mmgcvit.engine.interrupts import INTERRUPTS
 
 
 @pytest.mark.skipif(not Path('/proc/self/ns/pid').exists(), reason='only Linux has namespaces')
@@ -25,9 +25,9 @@ def test_ranks_of_other_machines_and_containers_get_no_signal(monkeypatch):
 
 
 def test_data_workers_call_the_function_of_the_config_too(monkeypatch):
-    monkeypatch.setattr('mmgcvit.interrupts.signal.pthread_sigmask', lambda *_: None)
-    monkeypatch.setattr('mmgcvit.interrupts.threading.Thread.start', lambda *_: None)
-    monkeypatch.setattr('mmgcvit.interrupts.end_when_parent_is_killed', lambda: None)
+    monkeypatch.setattr('mmgcvit.engine.interrupts.signal.pthread_sigmask', lambda *_: None)
+    monkeypatch.setattr('mmgcvit.engine.interrupts.threading.Thread.start', lambda *_: None)
+    monkeypatch.setattr('mmgcvit.engine.interrupts.end_when_parent_is_killed', lambda: None)
     started = []
     loop = SimpleNamespace(dataloader=DataLoader([0], worker_init_fn=started.append))
     SignalHook().before_train(SimpleNamespace(train_loop=loop, val_loop=None))

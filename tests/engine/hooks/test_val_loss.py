@@ -13,8 +13,8 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
-from mmgcvit.config import enter_scope
 from mmgcvit.engine.hooks.val_loss import ValLossHook, scale_objects
+from mmgcvit.host.config import enter_scope
 
 from ...fork_server import run_on_ranks
 from ...tools.commands import CONFIGS, DEMO, TOOLS, call

@@ -9,7 +9,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-from mmgcvit.device import disable_cudnn_attention
+from mmgcvit.host.device import disable_cudnn_attention
 from mmgcvit.models.layers import attention
 from mmgcvit.models.layers.attention import attend, compute_attention_weights
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mmgcvit.inference.model_files import load
+from mmgcvit.predict.model_files import load
 
-from ...inference.conftest import assert_same, config_of, make_work_dir
 from ...models.contract.backbones import GCVIT, LSA_ARCH
+from ...predict.conftest import assert_same, config_of, make_work_dir
 
 LSA = {**LSA_ARCH, 'embed_dims': (16, 32, 64, 128), 'depths': (2,) * 4, 'num_heads': (1, 2, 4, 8)}
 RESIZE = {'type': 'Resize', 'scale': (64, 64)}

@@ -10,7 +10,7 @@ from mmgcvit.errors import UserError
 from tools.figures.attention_maps import compute_attention, draw_attention
 from tools.figures.views import prepare_view
 
-from ...inference.conftest import picture_of
+from ...predict.conftest import picture_of
 from .conftest import RESIZE, assert_leaves_no_trace, classifier_of
 
 

@@ -16,7 +16,7 @@ from tools.figures.query_maps import compute_queries
 from tools.figures.shift_maps import compute_shifts
 
 from ...docs.pages import read_blocks
-from ...inference.conftest import picture_of
+from ...predict.conftest import picture_of
 from .conftest import LSA, classifier_of
 
 PAGE = 'docs/visualization.md'

@@ -1,0 +1,1 @@
+"""Where the data of a run of ``train --data`` are."""

@@ -1,0 +1,267 @@
+"""Load a trained model from a config and a checkpoint, or from a work dir."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS
+from torch import nn
+
+from ..checkpoints.fitting import fit_checkpoint
+from ..checkpoints.licences import find_limit_of_model
+from ..checkpoints.reading import read_metadata, resolve_file
+from ..checkpoints.safe_loading import Checkpoint
+from ..datasets.checks.sources import get_dataset_class, iter_unwrapped_datasets
+from ..datasets.decoding import get_decoding_settings
+from ..engine.model_keys import check_model_keys
+from ..errors import MANY, UserError, escape_controls, shorten
+from ..host.config import get_type_name
+from ..host.device import resolve_device
+from ..host.files import normalise
+from ..host.runners import BUILD_LOCK, build_in_scope
+from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
+from ..models.speed_up import speed_up
+from ..runs.folder import RunFolder, get_started_with
+from .classifier import Classifier
+from .detector import Detector
+from .drawing import choose_palette
+from .model_files import ModelFiles
+from .predictor import Predictor
+from .segmentor import Segmentor
+from .thresholds import ScoreThr, ScoreThresholds, parse_metadata
+
+Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
+# By the package of the task, which is the ``default_scope`` of configs
+PREDICTORS: dict[str, type[Predictor[Any]]] = {
+    DETECTION.scope: Detector,
+    SEGMENTATION.scope: Segmentor,
+    CLASSIFICATION.scope: Classifier,
+}
+
+
+def load_model(
+    files: ModelFiles, checkpoint: Checkpoint, device: str | None, score_thr: ScoreThr | None
+) -> Predictor:
+    """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
+    torch_device = resolve_device(device)
+    # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
+    # simultaneously (gh-106905).
+    with BUILD_LOCK:
+        check_model_keys(files.cfg)
+        meta = checkpoint.content['meta']
+        details = replace(
+            describe_model(files, checkpoint.source, score_thr),
+            weights_limit=find_limit_of_model(checkpoint.source, meta),
+        )
+        predictor = build_predictor(files.cfg, files.config, meta, details)
+        # Only a built model has the names of its classes.
+        if score_thr is not None:
+            predictor = predictor.with_score_thr(score_thr)
+        predictor.thresholds.check(predictor.classes)
+        fit_checkpoint(predictor.network, checkpoint)
+        predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
+        speed_up(predictor.network, (files.cfg.get('env_cfg') or {}).get('linear_kernel'))
+    predictor.network.to(torch_device)
+    return predictor
+
+
+@dataclass(frozen=True)
+class ModelDetails:
+    """The attributes of a :class:`.Predictor` that follow from files and settings instead of its
+    network.
+    """
+
+    config: Path | None = None
+    checkpoint: str | None = None
+    image_side: int | None = None
+    object_side: int | None = None
+    tiles: int | None = None
+    score_thr: float = Predictor.score_thr
+    class_score_thr: Mapping[str, float] = field(default_factory=dict)
+    weights_limit: str | None = None
+
+
+NO_DETAILS = ModelDetails()
+
+
+def describe_model(files: ModelFiles, checkpoint: str, score_thr: ScoreThr | None) -> ModelDetails:
+    """Return what the files of a model tell of it.
+
+    They include the confidence thresholds, unless ``score_thr`` is one for all classes. Raise a
+    UserError for a ``score_thr`` that is not for a detector.
+    """
+    started_with = get_started_with(files.cfg)
+    details = ModelDetails(
+        config=files.config,
+        checkpoint=checkpoint,
+        image_side=started_with.get('image_side'),
+        object_side=started_with.get('object_side'),
+    )
+    # ``build_predictor`` rejects another scope, with a message about all that it needs.
+    predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
+    if predictor_type.can_tile:
+        # The loops in engine/tiled_loops.py have this setting.
+        side = (files.cfg.get('test_cfg') or {}).get('side')
+        details = replace(details, tiles=side)
+    if score_thr is not None and not predictor_type.finds_objects:
+        raise predictor_type.make_error_of_detectors_option('score_thr')
+    is_for_all = score_thr is not None and not isinstance(score_thr, Mapping)
+    if not predictor_type.finds_objects or is_for_all:
+        return details
+    thresholds = find_thresholds(files.run, checkpoint)
+    return replace(details, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
+
+
+def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
+    """Return a detector's confidence thresholds: those of the run, else those that ``mmgcvit
+    publish`` has written into the checkpoint, else the default.
+    """
+    thresholds = run.read_thresholds(checkpoint)
+    if thresholds is None:
+        thresholds = read_published_thresholds(checkpoint)
+    return thresholds or ScoreThresholds(Predictor.score_thr)
+
+
+def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
+    """Return the confidence thresholds in the metadata of a safetensors file, or None."""
+    path = resolve_file(checkpoint)
+    metadata = read_metadata(path)
+    try:
+        return parse_metadata(metadata)
+    except ValueError as error:
+        raise UserError(
+            f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
+            'Python score_thr'
+        ) from error
+
+
+def build_predictor(
+    cfg: Config, path: str | Path, meta: Metadata, details: ModelDetails = NO_DETAILS
+) -> Predictor:
+    """Build the predictor of a config, with random weights, on the CPU and in eval mode."""
+    scope = cfg.get('default_scope')
+    loader = cfg.get('test_dataloader') or {}
+    # A copy, because the dataset of a config is also that of its ground truth.
+    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), {}))
+    if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
+        raise UserError(
+            f'{path} cannot be used for prediction. It needs a default_scope ('
+            f'{" or ".join(PREDICTORS)}; now {scope}), a model, and a test_dataloader whose '
+            'dataset has a pipeline'
+        )
+    model_cfg = get_model_config(cfg)
+    disable_lora(model_cfg)
+    PREDICTORS[scope].adapt_config(model_cfg)
+    if get_type_name(dataset) in ('CIFAR10', 'CIFAR100'):
+        # CIFAR's pipelines neither decode nor resize images, since CIFAR's files contain RGB arrays
+        # of 32 x 32. The images to predict are BGR and of any size. So they are resized, and the
+        # config's to_rgb is inverted.
+        dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
+        preprocessor = model_cfg['data_preprocessor']
+        preprocessor.to_rgb = not preprocessor.get('to_rgb', False)
+    with build_in_scope(scope):
+        # Convert the weights to float32, since the data_preprocessor converts images to float32.
+        model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
+    return make_predictor(model, scope, dataset, meta, details)
+
+
+def get_model_config(cfg: Config) -> ConfigDict:
+    """Return a copy of a config's model with its data_preprocessor, which mmpretrain's configs have
+    at the top level or in the model.
+    """
+    return deepcopy(ConfigDict({'data_preprocessor': cfg.get('data_preprocessor'), **cfg.model}))
+
+
+def disable_lora(model_cfg: ConfigDict) -> None:
+    """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices
+    are then merged into its weights, which is faster.
+    """
+    backbone = model_cfg.get('backbone') or {}
+    if 'lora_rank' in backbone:
+        backbone.lora_rank = 0
+
+
+def make_predictor(
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, details: ModelDetails
+) -> Predictor:
+    """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset."""
+    # Predictors pass decoded images without annotations.
+    transforms = [
+        step
+        for step in dataset.get('pipeline', [])
+        if not get_type_name(step).startswith(('Load', 'ApplyExifAsAnnotated'))
+    ]
+    with build_in_scope(scope):
+        pipeline = Compose(transforms)
+        metas = collect_dataset_metas(meta, dataset)
+    names = find_class_names(metas, model)
+    decoding = get_decoding_settings(dataset)
+    palette = choose_palette(len(names), [info.get('palette') for info in metas])
+    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **vars(details))
+
+
+def find_class_names(metas: Sequence[Metadata], model: nn.Module) -> list[str]:
+    """Return the class names of the first of ``metas`` with as many as the model has, or else
+    ``class 0``, ...
+    """
+    count = max(getattr(module, 'num_classes', None) or 0 for module in model.modules())
+    for info in metas:
+        names = info.get('classes')
+        if isinstance(names, list | tuple) and names and count in (0, len(names)):
+            return [escape_controls(str(name)) for name in names]
+    return [f'class {label}' for label in range(count)]
+
+
+def collect_dataset_metas(meta: Metadata, dataset: ConfigDict) -> list[Metadata]:
+    """Return dicts with ``classes`` and ``palette``: the checkpoint's and, by the default scope,
+    the dataset's.
+    """
+    trained = meta.get('dataset_meta')
+    if not isinstance(trained, Mapping):  # mmcv 1.x had CLASSES and PALETTE
+        trained = {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    known = getattr(get_dataset_class(dataset), 'METAINFO', None) or {}
+    return [trained, {**known, **(dataset.get('metainfo') or {})}]
+
+
+def check_class_names(
+    checkpoint: str, trained: Sequence[str] | None, classes: Sequence[str] | None
+) -> None:
+    """Raise a UserError if a checkpoint has class names that the data does not have, or in another
+    order. They are compared in one Unicode form.
+    """
+    if not isinstance(trained, list | tuple) or not trained or not classes:
+        return
+    trained = [normalise(str(name)) for name in trained]
+    classes = [normalise(str(name)) for name in classes]
+    if trained != classes:
+        raise UserError(
+            f'{checkpoint} was trained on the {len(trained)} classes {shorten(trained, MANY)}, but '
+            f'the data has the {len(classes)} classes {shorten(classes, MANY)}. Use its own '
+            'config, or give the data its classes in the same order'
+        )
+
+
+@contextmanager
+def silence_output() -> Iterator[None]:
+    """Hide what is printed, logged below the level ERROR, and warned about, in all threads of the
+    process.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
