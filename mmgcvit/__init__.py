@@ -29,9 +29,9 @@ __all__ = ['LSA', 'GCViT', '__version__', 'check_choices', 'get_config_path', 'l
 MODULES = {
     'GCViT': 'models',
     'LSA': 'models',
-    'get_config_path': 'config',
-    'load': 'inference.model_files',
-    'check_choices': 'own_data.options',
+    'get_config_path': 'host.config',
+    'load': 'predict.model_files',
+    'check_choices': 'own.training.options',
 }
 
 

@@ -24,7 +24,7 @@ from .tasks import TASK_BY_SCOPE
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 # This project's configs: in an installed wheel in the first folder, in a clone in the second.
 CONFIGS = PACKAGE / '.mim' / 'configs'
 if not CONFIGS.is_dir():

@@ -52,7 +52,7 @@ class ScoreThresholds:
         return [by_class.get(normalise(name), self.overall) for name in classes]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a JSON file contains: the number of earlier versions, and those by class."""
+        """Return what a JSON file contains: the number for all classes, and those by class."""
         return {OVERALL_KEY: self.overall, BY_CLASS_KEY: dict(self.by_class)}
 
     def to_metadata(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def parse_thresholds(content: Any) -> ScoreThresholds:
-    """Read thresholds from the content of a JSON file; those of earlier versions have one number.
+    """Read thresholds from the content of a JSON file, which may have one number only.
 
     Raise a ValueError for other contents.
     """

@@ -267,7 +267,7 @@ class RunFolder:
 
     def read_thresholds(self, checkpoint: str) -> ScoreThresholds | None:
         """Return the confidence thresholds that ``train --data`` chose for a checkpoint with this
-        content, or None. Earlier versions chose one for all classes.
+        content, or None.
 
         Raise a UserError if their file is damaged.
         """

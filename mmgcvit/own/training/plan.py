@@ -92,8 +92,6 @@ def make_plan(dataset: DatasetInfo, options: Options) -> Plan:
     settings = choose_settings(template, size, options)
     if start:
         settings |= {'pretrained': None, 'load_from': start.checkpoint}
-        if start.has_average_pooling:
-            settings['num_strips'] = None
     if not options.flip and explain_mirroring(dataset.classes):
         settings['flip'] = False
     head = Head.read(CONFIGS / template.config).fill_in(settings)

@@ -24,9 +24,6 @@ class Start:
     checkpoint: str  # an absolute path or a URL
     size: str | None  # the option ``--size`` of its training, or None if it is not known
     limit: str | None = None  # what limits the use of its weights
-    # Whether it is a classifier of an earlier version, which had global average pooling for all
-    # sizes.
-    has_average_pooling: bool = False
 
 
 def find_start(source: str, template: Template) -> Start:
@@ -47,7 +44,7 @@ def find_start(source: str, template: Template) -> Start:
         best = run.read_best_checkpoint()
         limit = find_limit_of_model(best.source, best.content['meta'])
         source = str(make_absolute(best.source))
-        return Start(source, size, limit, find_average_pooling(best.content))
+        return Start(source, size, limit)
     if not path.is_file():
         raise UserError(
             f'--start {source}: there is no such run or checkpoint. Expected the work dir of a '
@@ -56,7 +53,7 @@ def find_start(source: str, template: Template) -> Start:
     content = read_for_mmengine(str(path), is_resumed=False).content
     limit = find_limit_of_model(str(path), content['meta'])
     size = find_size_of_checkpoint(content, template)
-    return Start(str(path), size, limit, find_average_pooling(content))
+    return Start(str(path), size, limit)
 
 
 def find_limit_of_pretrained(weights: str | None) -> str | None:
@@ -88,15 +85,6 @@ def read_size_of_run(run: RunFolder, source: str, template: Template) -> str | N
             '--pretrained CHECKPOINT'
         )
     return run.started_with.get('size')
-
-
-def find_average_pooling(content: Mapping[str, Any]) -> bool:
-    """Return whether the settings with which a checkpoint was trained have global average pooling
-    before the head.
-    """
-    settings = get_dict(get_dict(content, 'meta'), SETTINGS)
-    neck = get_dict(get_dict(settings, 'model'), 'neck')
-    return neck.get('type') == 'GlobalAveragePooling'
 
 
 def find_size_of_checkpoint(content: Mapping[str, Any], template: Template) -> str | None:

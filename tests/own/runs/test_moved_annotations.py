@@ -15,7 +15,6 @@ from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.resuming import check_same_data
 from mmgcvit.runs.folder import RunFolder, choose_run_name
 
-from ...earlier_notes import note_as_before
 from ..data.labelled import write_labels
 
 WORDS = ('oak', 'elm', 'fir', 'ash', 'bay', 'fig', 'gum', 'yew', 'tea', 'nut', 'rye', 'hop')
@@ -73,15 +72,9 @@ def project(tmp_path, monkeypatch):
 FORMATS = [('coco', 'detect'), ('maps', 'semantic'), ('class folders', None)]
 
 
-@pytest.mark.parametrize(
-    ('label_format', 'task', 'is_earlier'),
-    [*((*each, False) for each in FORMATS), (*FORMATS[0], True)],
-)
-def test_folders_that_moved_apart_are_named_again(label_format, task, is_earlier, tmp_path):
-    """Also those of a run that has noted them in another form."""
+@pytest.mark.parametrize(('label_format', 'task'), FORMATS)
+def test_folders_that_moved_apart_are_named_again(label_format, task, tmp_path):
     run = start(label_format, task)
-    if is_earlier:
-        note_as_before(run)
     expected = read_samples(locate(run))
     assert len(expected) > len(WORDS)
     shutil.move('more photos', tmp_path / 'archive')

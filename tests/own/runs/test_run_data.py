@@ -23,13 +23,9 @@ from mmgcvit.own.runs.run_data import locate_data
 from mmgcvit.own.training.config import make_config
 from mmgcvit.runs.folder import RunFolder
 
-from ...conftest import ROOT
-from ...earlier_notes import note_as_before
 from ..data.formats.made import write_example
 
 FORMATS = ('classes', 'coco', 'maps', 'white')
-OLD_RUNS_FOLDER = ROOT / 'tests' / 'data' / 'runs'
-OLD_RUNS = sorted(folder.name for folder in OLD_RUNS_FOLDER.iterdir())
 
 
 def start(data, work_dir, data_format='classes', is_smaller=False):
@@ -277,30 +273,3 @@ def test_only_the_root_of_the_paths_in_a_moved_run_changes(ann_file, project):
     assert located.train_annotations == 'a.json'
     found = located.train_dataloader.dataset
     assert (found.data_root, found.ann_file, found.data_prefix) == ('data', ann_file, prefix)
-
-
-@pytest.mark.parametrize(
-    ('move', 'name'),
-    [(move, name) for move in [None, *CONFUSING] for name in OLD_RUNS]
-    + [(move, OLD_RUNS[0]) for move in MOVES if move not in CONFUSING],
-)
-def test_runs_of_earlier_versions_are_understood(move, name, project):
-    """They have not noted their first image. The files were written by these versions."""
-    folder = OLD_RUNS_FOLDER / name
-    write_example(Path('photos'), name.partition('_')[0])
-    run = Path(shutil.copytree(folder, 'work_dirs/photos'))
-    expected = read_samples(locate(run))
-    if move:
-        run = move('work_dirs/photos')
-    assert read_samples(locate(run)) == expected
-
-
-@pytest.mark.parametrize('move', [None, *MOVES])
-def test_runs_that_have_noted_their_data_in_another_form_are_understood(move, project):
-    run = start('photos', 'work_dirs/photos')
-    expected = read_samples(locate(run))
-    note_as_before(RunFolder(run))
-    assert read_samples(locate(run)) == expected
-    if move:
-        run = move('work_dirs/photos')
-    assert read_samples(locate(run)) == expected

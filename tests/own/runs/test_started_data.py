@@ -1,4 +1,4 @@
-"""What a run has noted about the folders of its data is read, also from earlier versions."""
+"""What a run has noted about the folders of its data is read."""
 
 import pytest
 from hypothesis import given
@@ -8,12 +8,9 @@ from mmengine.config import Config
 from mmgcvit.own.runs.started_data import (
     StartedFolder,
     format_started,
-    read_first_name,
     read_started,
     write_started,
 )
-
-from ...earlier_notes import make_earlier_notes
 
 NAMES = st.text(st.characters(codec='utf-8', exclude_characters='\0'), min_size=1)
 FOLDERS = st.lists(
@@ -26,33 +23,14 @@ def note(**entries):
 
 
 @given(FOLDERS)
-def test_notes_of_any_version_are_read_as_they_were_written(folders):
-    today = format_started(folders)
-    assert read_started(note(**today)) == folders
-    earlier = note(**make_earlier_notes(today['data']))
-    assert read_started(earlier) == folders
-    write_started(earlier, folders)
-    assert earlier.started_with == {'size': 'mini', **today}
-
-
-def test_the_first_versions_noted_only_the_folder():
-    (folder,) = read_started(note(data='../../photos'))
-    assert folder == StartedFolder('../../photos', 'photos', image='')
+def test_notes_are_read_as_they_were_written(folders):
+    cfg = note(**format_started(folders))
+    assert read_started(cfg) == folders
+    write_started(cfg, folders[::-1])
+    assert read_started(cfg) == folders[::-1]
+    assert cfg.started_with.size == 'mini'
 
 
 @pytest.mark.parametrize('cfg', [Config({}), note()])
 def test_other_runs_have_noted_no_data(cfg):
     assert read_started(cfg) == []
-
-
-@pytest.mark.parametrize(
-    ('name', 'text', 'first'),
-    [
-        ('a.json', '{"images": [{"file_name": "x/1 2.jpg"}, {"file_name": "b.jpg"}]}', 'x/1 2.jpg'),
-        ('a.txt', 'x/1 2.jpg 3\nb.jpg 0\n', 'x/1 2.jpg'),
-        ('a.txt', 'x/1 2.jpg\tx/1 2.png\nb.jpg\tb.png\n', 'x/1 2.jpg'),
-    ],
-)
-def test_the_first_image_is_read_from_annotations_of_each_task(name, text, first, tmp_path):
-    (tmp_path / name).write_text(text)
-    assert read_first_name(tmp_path / name) == first

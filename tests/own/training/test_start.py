@@ -78,18 +78,6 @@ def test_the_size_is_known_by_the_settings_of_a_checkpoint(template):
         assert find_size_of_checkpoint({'meta': {SETTINGS: settings}}, template) == size
 
 
-@pytest.mark.parametrize('source', ['old', 'old/epoch_1.pth'])
-@pytest.mark.parametrize('neck', ['GlobalAveragePooling', 'mmgcvit.StripPooling'])
-def test_a_small_classifier_of_an_earlier_version_is_a_start(neck, source, old):
-    """It had global average pooling; those of today have strips."""
-    network = read_config(CONFIGS / TEMPLATES['classes'].networks['mini'])
-    network.model.neck.type = neck
-    meta = {SETTINGS: get_plain_settings(network)}
-    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': meta}, old.path / 'epoch_1.pth')
-    made, _ = make_config(read_folder(Path('photos')), 'new', start=source, size='mini')
-    assert Config.fromfile(made).model.neck.type == neck
-
-
 def test_a_resumed_run_has_the_start_of_its_beginning(old):
     made, _ = make_config(read_folder(Path('photos')), 'new', start='old')
     shutil.copy(made, 'new')
