@@ -9,7 +9,8 @@ modules in their ``locations``.
 from importlib import import_module
 from typing import Any
 
-from .errors import MINIMUM_VERSIONS, MissingPackageError, check_installed
+from .errors import MissingPackageError
+from .ops.requirements import MINIMUM_VERSIONS, check_installed
 
 
 def check_requirements() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import add_integer, add_model_options
 from mmgcvit.errors import UserError
-from mmgcvit.host.files import check_figure_suffix, create_numbered, is_url, write_figure
+from mmgcvit.host.files import create_numbered, is_url
+from mmgcvit.own.judging.figures import check_figure_suffix, write_figure
 from mmgcvit.predict.model_files import find_model_files
 
 KINDS = {

@@ -13,10 +13,11 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
-from ..errors import CheckpointError, check_installed, shorten
+from ..errors import CheckpointError, shorten
 from ..host.config import get_config_path
 from ..host.files import write_atomically
 from ..host.runners import build_in_scope
+from ..ops.requirements import check_installed
 from ..version import __version__
 from .dino import ADVICE, infer_dino_settings, translate_dino
 from .fitting import WHOLE_NETWORK, check_complete

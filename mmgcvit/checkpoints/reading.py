@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import torch
 from filelock import FileLock
 
-from ..errors import CheckpointError, check_installed, get_first_line
+from ..errors import CheckpointError, get_first_line
 from ..host.files import compute_sha256, expand_user, is_url, write_atomically
 from ..host.runners import log_warning
+from ..ops.requirements import check_installed
 from .downloads import MAX_SILENCE, download
 from .grids import attach_grids, parse_grids
 from .licences import find_limit

@@ -16,8 +16,9 @@ from platform import platform, python_version
 from types import ModuleType
 
 from ..engine.interrupts import end_at_signals, get_exit_code, handle_signals
-from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, suggest
+from ..errors import UserError, escape_controls, suggest
 from ..host.private_api import NEEDLESS_WARNINGS
+from ..ops.requirements import PIP_PACKAGES, format_missing
 from ..version import __version__
 from .habits import read_habits
 from .options import parse_args

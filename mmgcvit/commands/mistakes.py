@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import UserError, check_installed, escape_controls, format_count
-from ..host.files import LABEL_ERRORS, MISTAKES
+from ..errors import UserError, escape_controls, format_count
+from ..ops.requirements import check_installed
 from ..predict.model_files import ModelFiles, find_model_files
+from ..predict.output_files import LABEL_ERRORS, MISTAKES
 from .options import (
     add_data_folder,
     add_integer,

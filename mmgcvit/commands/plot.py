@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..host.files import make_legend_label, write_figure
+from ..own.judging.figures import make_legend_label, write_figure
 from ..runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError, check_installed, format_count
-from ..host.files import FILES, FOLDERS, PICTURES, make_absolute
+from ..errors import UserError, format_count
+from ..host.files import make_absolute
+from ..ops.requirements import check_installed
 from ..predict.inputs import find_inputs
 from ..predict.model_files import ModelFiles, find_model_files
+from ..predict.output_files import FILES, FOLDERS, PICTURES
 from ..predict.thresholds import ScoreThr
 from .options import (
     add_integer,

@@ -25,7 +25,7 @@ from .options import (
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ..datasets.records import DatasetInfo
+    from ..own.data.records import DatasetInfo
 
 EXAMPLE = 'mmgcvit train --data photos --epochs 40'
 PAGE = 'docs/custom_dataset.md'  # explains the command

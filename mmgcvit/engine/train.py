@@ -18,11 +18,12 @@ from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.starting import select_initial
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
-from ..errors import UserError, check_installed, format_count
+from ..errors import UserError, format_count
 from ..host.config import TRACKERS, get_type_name, read_config
 from ..host.files import write_text
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
+from ..ops.requirements import check_installed
 from ..predict.loading import collect_dataset_metas
 from ..runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
 from .data import check_data

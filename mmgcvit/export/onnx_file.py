@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from ..checkpoints.reading import resolve_file
-from ..errors import UserError, check_installed
+from ..errors import UserError
 from ..host.files import compute_sha256, write_atomically
 from ..host.private_api import is_converting_channels
 from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..models.layers.arguments import make_pair
+from ..ops.requirements import check_installed
 from ..predict.predictor import Predictor
 from ..version import __version__
 from .comparing import Difference, compare

@@ -9,15 +9,9 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    BROKEN_PACKAGES,
-    PIP_PACKAGES,
-    UserError,
-    format_missing,
-    get_first_line,
-    suggest,
-)
+from ..errors import UserError, get_first_line, suggest
 from ..ops.packages import TASK_PACKAGES, import_task_package
+from ..ops.requirements import BROKEN_PACKAGES, PIP_PACKAGES, format_missing
 from .files import expand_user, make_absolute, read_text
 from .tasks import TASK_BY_SCOPE
 
@@ -279,21 +273,6 @@ def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
-def find_max_objects(model: Any) -> float:
-    """Return how many objects a detector finds in an image at most.
-
-    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
-    has a limit of its own.
-    """
-    limits = [inf, getattr(model, 'num_queries', 0)]
-    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
-        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
-    for part in ('module', 'panoptic_head'):
-        if hasattr(model, part):
-            limits.append(find_max_objects(getattr(model, part)))
-    return min(limit for limit in limits if limit and limit > 0)
-
-
 def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     """Return the name in a config's ``type`` (a str or a class) without scope or module, for
     example ``'GCViT'``.
@@ -307,3 +286,18 @@ def iter_transforms(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ones.
     """
     return (transform for transform in iter_dicts(dataset.get('pipeline')) if 'type' in transform)
+
+
+def find_max_objects(model: Any) -> float:
+    """Return how many objects a detector finds in an image at most.
+
+    ``model`` is its network or its config, maybe in a wrapper for test-time augmentation, which
+    has a limit of its own.
+    """
+    limits = [inf, getattr(model, 'num_queries', 0)]
+    for settings in iter_dicts(getattr(model, 'test_cfg', None), getattr(model, 'tta_cfg', None)):
+        limits += [settings.get('max_per_img', 0), settings.get('max_per_image', 0)]
+    for part in ('module', 'panoptic_head'):
+        if hasattr(model, part):
+            limits.append(find_max_objects(getattr(model, part)))
+    return min(limit for limit in limits if limit and limit > 0)

@@ -3,10 +3,9 @@
 import filecmp
 import hashlib
 import os
-import re
 import tempfile
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from ..errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-    from matplotlib.figure import Figure
 
 IMAGE_SUFFIXES = (
     '.jpg',
@@ -37,25 +35,6 @@ IMAGE_SUFFIXES = (
 )
 URL_SCHEMES = ('http://', 'https://')
 TEMPORARY_SUFFIX = '.unfinished'  # suffix of files that are being written
-# What ``mmgcvit predict`` writes: subfolders for drawn pictures and videos, for segmentation maps,
-# and for JSON Lines files with a line per video frame.
-PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
-# The predictions of all images, the list of images, the number of predictions by image and class,
-# and the measurements of objects.
-PREDICTIONS, IMAGES, COUNTS, OBJECTS = FILES = (
-    'predictions.json',
-    'images.json',
-    'counts.csv',
-    'objects.csv',
-)
-DOTS_PER_INCH = 110  # of figures
-# What ``mmgcvit mistakes`` writes.
-MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
-# What it writes with ``--labels``: a table, and a folder of pictures.
-LABEL_ERRORS = ('label_errors.csv', 'label_errors')
-
-# What ``mmgcvit suggest`` writes.
-SUGGESTIONS = ('suggestions.csv', 'suggestions.jpg')
 
 
 def make_absolute(path: str | Path) -> Path:
@@ -250,50 +229,3 @@ def write_image(path: Path, picture: 'np.ndarray') -> Path:
     with write_atomically(path, flush=False) as temporary:
         temporary.write_bytes(content)
     return path
-
-
-def check_figure_suffix(path: Path) -> None:
-    """Raise a UserError if matplotlib cannot write files with this suffix."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
-        raise UserError(f'{path}: expected a name that ends in .png, .pdf, .svg or .jpg')
-
-
-def make_legend_label(name: str) -> str:
-    """Return a name as a label of a matplotlib legend, which leaves out those that begin with an
-    underscore.
-    """
-    return f' {name}' if name.startswith('_') else name
-
-
-def write_figure(path: Path, figure: 'Figure') -> None:
-    """Write a matplotlib figure atomically, in the format of the path's suffix."""
-    check_figure_suffix(path)
-    for text in figure.findobj(lambda artist: hasattr(artist, 'set_parse_math')):
-        text.set_parse_math(False)  # names may contain $
-    with write_atomically(path, flush=False) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
-
-
-def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
-    """Return which of the names in a folder are outputs of mmgcvit's commands, and not data.
-
-    One name does not suffice, since a class may be called ``predictions``: what lies in or beside
-    it must fit too.
-    """
-    names = set(names)
-    # Folders with the logs of a run.
-    written = {name for name in names if any((folder / name).glob('*/vis_data'))}
-    # predict may be killed before it writes the files, and --no-save-pred writes none.
-    is_expected = all(name in FOLDERS or name.startswith(('.', *FILES)) for name in names)
-    is_unfinished = is_expected and re.fullmatch(r'predictions\d*', folder.name)
-    if is_unfinished or len(names & {PREDICTIONS, IMAGES, PICTURES}) > 1:
-        written.update(FILES, FOLDERS)
-    if len(names & {'mistakes.json', 'confusion.png', 'worst'}) > 1:
-        written.update(MISTAKES)
-    if names.issuperset(SUGGESTIONS):
-        written.update(SUGGESTIONS)
-    if names.issuperset(LABEL_ERRORS):
-        written.update(LABEL_ERRORS)
-    return written & names

@@ -11,8 +11,9 @@ from traceback import walk_tb
 
 from packaging.version import Version
 
-from ..errors import BROKEN_PACKAGES, MissingPackageError, check_installed, get_first_line
+from ..errors import MissingPackageError, get_first_line
 from .finder import COMPILED_MODULE
+from .requirements import BROKEN_PACKAGES, check_installed
 
 # The OpenMMLab packages of which each task needs one.
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import check_installed
+from .requirements import check_installed
 
 # A mask as COCO's RLE: ``size`` and ``counts``
 RLE = dict[str, Any]

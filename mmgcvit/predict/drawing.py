@@ -17,7 +17,7 @@ import mmcv
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Supervision
+from ..ops.requirements import Supervision
 
 if TYPE_CHECKING:
     import supervision

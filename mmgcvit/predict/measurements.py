@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.annotations import Size
-from ..errors import UserError, check_installed
+from ..errors import UserError
+from ..ops.requirements import check_installed
 from .csv_files import escape_formula, write_csv
 from .results import DetectedObject, Detections
 

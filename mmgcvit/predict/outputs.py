@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ..errors import MANY, escape_controls, format_count, shorten
-from ..host.files import (
-    LABEL_MAPS,
-    PICTURES,
-    fold_name,
-    is_url,
-    make_absolute,
-    write_image,
-    write_text,
-)
+from ..host.files import fold_name, is_url, make_absolute, write_image, write_text
 from ..host.tasks import TASK_BY_NAME
 from .csv_files import CsvCell, escape_formula, write_csv
+from .output_files import LABEL_MAPS, PICTURES
 from .predictor import Predictor
 
 # A picture has the suffix of its image if it is one of these. Otherwise it is a PNG file.

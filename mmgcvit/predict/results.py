@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MANY, Supervision, UserError, format_count, shorten
+from ..errors import MANY, UserError, format_count, shorten
 from ..host.files import normalise
+from ..ops.requirements import Supervision
 from ..ops.rle import RLE, encode_crop, encode_rle
 from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
 from .thresholds import ScoreThr, ScoreThresholds, check_range

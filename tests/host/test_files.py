@@ -19,13 +19,13 @@ from mmgcvit.host.files import (
     fold_name,
     have_same_content,
     is_url,
-    list_outputs,
     make_absolute,
     read_text,
     write_atomically,
-    write_figure,
     write_image,
 )
+from mmgcvit.own.judging.figures import write_figure
+from mmgcvit.predict.output_files import list_outputs
 
 
 @pytest.mark.parametrize('error', [None, KeyboardInterrupt, OSError])

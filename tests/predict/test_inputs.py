@@ -19,8 +19,9 @@ from mmgcvit.datasets.decoding import DecodingSettings
 from mmgcvit.datasets.rules.images import check_image
 from mmgcvit.errors import UserError
 from mmgcvit.export.onnx_predictor import read_image
-from mmgcvit.host.files import FOLDERS, PREDICTIONS, write_image
+from mmgcvit.host.files import write_image
 from mmgcvit.predict.inputs import convert_to_array, expand_pattern, find_inputs
+from mmgcvit.predict.output_files import FOLDERS, PREDICTIONS
 
 from ..datasets.checks.made import write_bomb
 from .conftest import picture_of

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 from mmgcvit.commands.options import check_out_dir, create_out_dir
 from mmgcvit.datasets.records import make_coco_categories
 from mmgcvit.errors import MANY, UserError
-from mmgcvit.host.files import FILES
+from mmgcvit.predict.output_files import FILES
 from mmgcvit.predict.outputs import Outputs, format_limit, write_counts
 from mmgcvit.predict.results import Classification, Detections, find_labels, make_segmentation
 

@@ -11,7 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mmgcvit.errors import UserError, check_installed
+from mmgcvit.errors import UserError
+from mmgcvit.ops.requirements import check_installed
 from mmgcvit.predict.inputs import ImageLike
 from mmgcvit.predict.predictor import Predictor
 from mmgcvit.predict.results import find_labels

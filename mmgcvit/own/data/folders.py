@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from ...datasets.records import DatasetInfo
 from ...errors import UserError, format_count, shorten
-from ...host.files import IMAGE_SUFFIXES, fold_name, list_outputs
+from ...host.files import IMAGE_SUFFIXES, fold_name
+from ...predict.output_files import list_outputs
+from .records import DatasetInfo
 
 # In a folder of ``predict --labels``: which model made which labels, and the names of the pictures
 # whose labels somebody found right.

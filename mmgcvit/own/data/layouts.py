@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ...datasets.records import DatasetInfo
 from ...errors import UserError
 from ...host.files import normalise, read_text
 from .folders import Folder
+from .records import DatasetInfo
 
 # Names of splits (in lower case) for folders, files and keys: train, Training, train2017, val_set.
 SPLIT_NAME = re.compile(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath
 
-from ...datasets.records import ClassSplit, Split
 from .layouts import get_split
+from .records import ClassSplit, Split
 
 # What is cut off the end of a name: that of Roboflow's augmented copies, as _jpg.rf.HASH.jpg, or
 # the suffix; then what systems add to copies of files, as in "a - Copy (2)" and "a copy".

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from ...datasets.records import AnySplit, ClassNames, DatasetInfo, Split
+from ...datasets.records import AnySplit, ClassNames
 from ...datasets.rules.rule import reject_broken
 from ...errors import UserError, shorten
+from .records import DatasetInfo, Split
 from .rules.classes import find_wrong_names
 from .similar_names import KEEP, MERGE, find_similar
 

@@ -27,21 +27,13 @@ from ...datasets.annotations import (
     parse_box,
 )
 from ...datasets.label_maps import read_labels
-from ...datasets.records import (
-    AnyImage,
-    ClassImage,
-    ClassSplit,
-    MapImage,
-    MapSplit,
-    ObjectImage,
-    ObjectSplit,
-    SplitImages,
-)
+from ...datasets.records import AnyImage, ObjectImage, ObjectSplit, SplitImages
 from ...datasets.rules.objects import measure_mask
 from ...errors import UserError
 from ...host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .folders import MARK
 from .outlines import MeasuredPolygons, Outline, are_near, are_within_a_pixel
+from .records import ClassImage, ClassSplit, MapImage, MapSplit
 
 T = TypeVar('T')
 # By how many pixels an edge of a box, and the outline of a mask, may differ. Tools round

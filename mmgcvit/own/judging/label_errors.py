@@ -11,10 +11,11 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
-from ...errors import Supervision
-from ...host.files import LABEL_ERRORS, write_image
+from ...host.files import write_image
+from ...ops.requirements import Supervision
 from ...predict.csv_files import CsvCell, escape_formula, write_csv
 from ...predict.drawing import draw_prediction
+from ...predict.output_files import LABEL_ERRORS
 from ...predict.predictor import Predictor
 from .evaluations import EVALUATION_BY_TASK
 from .grids import LARGE_PICTURE_SIDE, Cell, draw_grid

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import Supervision
+from ...ops.requirements import Supervision
 from ...predict.drawing import LINE_WIDTH, MAX_LABELLED, choose_text_size, draw_labels, resize
 from ...predict.results import Detections
 from .detection_curves import drop_ignored

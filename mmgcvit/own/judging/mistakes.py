@@ -11,11 +11,12 @@ from mmengine.dataset import BaseDataset
 from rich.progress import track
 
 from ...errors import UserError
-from ...host.files import write_figure, write_image
+from ...host.files import write_image
 from ...predict.outputs import write_json
 from ...predict.predictor import Predictor
 from ...predict.results import Prediction
 from .evaluations import EVALUATION_BY_TASK
+from .figures import write_figure
 from .grids import LARGE_PICTURE_SIDE, draw_cells, draw_grid
 from .samples import Sample, load_sample
 from .scoring import BACKGROUND

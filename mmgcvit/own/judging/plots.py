@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ...host.files import make_legend_label
 from ...predict.thresholds import ScoreThresholds
 from .detection_curves import Curve, DetectionCurves
+from .figures import make_legend_label
 
 MAX_WITH_NUMBERS = 25  # a confusion matrix with more classes is drawn without numbers
 MAX_COUNT = 9999  # a confusion matrix with a higher count has percentages

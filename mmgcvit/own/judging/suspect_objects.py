@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import Supervision
+from ...ops.requirements import Supervision
 from ...predict.results import Detections
 from .detection_curves import drop_ignored
 from .matches import MIN_IOU

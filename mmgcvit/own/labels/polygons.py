@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import check_installed
+from ...ops.requirements import check_installed
 
 Ring = NDArray[np.int32]  # (n, 2) = x, y of the corners of a closed polygon, in pixels
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...datasets.records import escape_blanks
 from ...host.files import make_portable_path, read_text, write_text
 from ...runs.folder import MADE_FOLDER, RunFolder
+from ..data.records import escape_blanks
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ import torch
 
 from ...datasets.annotations import Size
 from ...datasets.mirroring import explain_mirroring
-from ...datasets.records import DatasetInfo
 from ...datasets.rules.rule import format_findings
 from ...errors import format_count, format_duration
-from ...host.tasks import COSTS, MINI
 from ...predict.tile_sizes import explain_small_tiles
+from ..data.records import DatasetInfo
 from ..data.rules.classes import find_few_scored, find_missing_classes
 from .object_sizes import (
     MAX_SMALL,
@@ -23,6 +22,7 @@ from .object_sizes import (
     measure_long_side,
 )
 from .plan import MIN_MAX_OBJECTS, Plan
+from .templates import COSTS, MINI
 
 FEW_IMAGES = 50  # with fewer training images, the user is told so
 # A class dominates above this share, if each class counts once in each training image.

@@ -11,7 +11,6 @@ from typing import Any
 
 from ...checkpoints.licences import LIMIT
 from ...datasets.opening import read_sizes
-from ...datasets.records import DatasetInfo
 from ...errors import UserError
 from ...host.config import CONFIGS
 from ...host.files import make_portable_path, write_text
@@ -24,6 +23,7 @@ from ...runs.folder import (
     choose_work_dir,
 )
 from ..data.formats import read_folders
+from ..data.records import DatasetInfo
 from ..runs.started_data import StartedFolder, describe_folder, describe_united, format_started
 from .advice import advise
 from .head import Head

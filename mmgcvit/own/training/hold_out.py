@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
-from ...datasets.records import DatasetInfo
 from ...errors import UserError, format_count
+from ..data.records import DatasetInfo
 from ..data.series import MAX_SERIES, divide_series, find_series, join_class_folders, list_stems
 
 VAL_FRACTION = 0.2

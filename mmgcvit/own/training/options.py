@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...errors import UserError, suggest
-from ...host.tasks import COSTS, TEMPLATES
 from ..data.similar_names import ANSWERS
+from .templates import COSTS, TEMPLATES
 
 OptionValue = str | int | float | bool | None  # None: not given
 MAX_NUMBER = 10**9  # the largest number that an option may have

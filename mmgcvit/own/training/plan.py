@@ -8,17 +8,18 @@ from typing import Any
 import torch
 
 from ...datasets.mirroring import explain_mirroring
-from ...datasets.records import DatasetInfo, Split
-from ...errors import UserError, check_installed, format_count
+from ...errors import UserError, format_count
 from ...host.config import CONFIGS
 from ...host.files import expand_user, make_absolute
-from ...host.tasks import MINI, TEMPLATES, Template
+from ...ops.requirements import check_installed
+from ..data.records import DatasetInfo, Split
 from .head import Head
 from .hold_out import split_validation
 from .object_sizes import choose_tiles, count_fullest
 from .options import Options
 from .start import Start, find_limit_of_pretrained, find_start
 from .template import ConfigPath
+from .templates import MINI, TEMPLATES, Template
 
 # The weights of GC ViT's authors: timm's copies, whose names have the first digits of their
 # SHA-256, and for large, which timm lacks, the authors' own file, which is on a branch that may

@@ -18,11 +18,11 @@ from mmengine.registry import DATASETS
 from mmgcvit.datasets.label_maps import read_segmentation_map
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import enter_scope
-from mmgcvit.host.tasks import MINI
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.rules.copies import CONTRADICTIONS, REPEATED_IMAGES, SHARED_IMAGES
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.hold_out import split_validation
+from mmgcvit.own.training.templates import MINI
 
 from .formats.made import QUICK, SPLIT_NAMES, UNORDERED, make_datasets, read_number
 

@@ -11,14 +11,8 @@ from mmpretrain.datasets import CustomDataset
 
 from mmgcvit.datasets.dataset_classes import PairedSegDataset
 from mmgcvit.datasets.label_maps import PixelLabels
-from mmgcvit.datasets.records import (
-    ClassImage,
-    ClassSplit,
-    MapImage,
-    MapSplit,
-    list_coco_categories,
-    make_coco_categories,
-)
+from mmgcvit.datasets.records import list_coco_categories, make_coco_categories
+from mmgcvit.own.data.records import ClassImage, ClassSplit, MapImage, MapSplit
 
 from .formats.made import STEMS
 

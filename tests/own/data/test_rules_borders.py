@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
 from mmgcvit.datasets.opening import ImageSizes
-from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, ObjectImage, ObjectSplit
+from mmgcvit.datasets.records import ObjectImage, ObjectSplit
 from mmgcvit.datasets.rules.images import has_unusable_name
 from mmgcvit.datasets.rules.objects import (
     DIFFERENT,
@@ -33,6 +33,7 @@ from mmgcvit.datasets.rules.objects import (
 from mmgcvit.datasets.rules.rule import Finding
 from mmgcvit.errors import UserError, format_count
 from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.own.data.rules.classes import find_few_scored, find_missing_classes
 from mmgcvit.own.data.rules.copies import (
     CONTRADICTIONS,

@@ -12,8 +12,8 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.safe_loading import Checkpoint
-from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.errors import UserError
+from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.own.judging.classification import ClassificationEvaluation
 from mmgcvit.own.judging.counted import CountCollector
 from mmgcvit.own.judging.detection import DetectionEvaluation, DetectionScores

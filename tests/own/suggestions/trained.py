@@ -33,7 +33,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mmgcvit import load
 from mmgcvit.host.files import write_image
-from mmgcvit.host.tasks import TEMPLATES
+from mmgcvit.own.training.templates import TEMPLATES
 from mmgcvit.predict.predictor import Predictor
 from mmgcvit.predict.results import Detections
 from tools.make_digits import SceneComposer

@@ -26,7 +26,6 @@ from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError, format_duration
 from mmgcvit.host.config import LOADERS
 from mmgcvit.host.runners import build_in_scope
-from mmgcvit.host.tasks import COSTS, MINI, TEMPLATES
 from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.formats.semantic_maps import read_classes
@@ -37,6 +36,7 @@ from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.options import OPTIONS, make_options
 from mmgcvit.own.training.plan import make_plan
 from mmgcvit.own.training.resuming import check_same_data, extend_run, find_newer_files
+from mmgcvit.own.training.templates import COSTS, MINI, TEMPLATES
 from mmgcvit.runs.folder import RunFolder
 
 from ...configs.models import build_on_meta

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box
 from mmgcvit.datasets.label_maps import PixelLabels
-from mmgcvit.datasets.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.datasets.rules.rule import format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.origins import mark_images
 from mmgcvit.own.data.reading import AnnotatedImage, ReadObject, make_splits
+from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
 from mmgcvit.own.data.rules.classes import find_missing_classes
 from mmgcvit.own.data.rules.copies import (
     DIVIDED_COPIES,

@@ -12,11 +12,11 @@ from docs.drawings import option_table
 from mmgcvit import check_choices
 from mmgcvit.commands import train
 from mmgcvit.errors import UserError
-from mmgcvit.host.tasks import MIN_EPOCHS, MINI, NUM_SEEN, TEMPLATES
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.options import OPTIONS, Options, format_option, list_changed, make_options
 from mmgcvit.own.training.template import read_head
+from mmgcvit.own.training.templates import MIN_EPOCHS, MINI, NUM_SEEN, TEMPLATES
 
 from ...conftest import ROOT
 from ..data.formats.made import write_example

@@ -14,12 +14,12 @@ from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.engine.hooks.exact_resume import get_plain_settings
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import CONFIGS, read_config
-from mmgcvit.host.tasks import TEMPLATES
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.options import make_options
 from mmgcvit.own.training.resuming import check_same_options
 from mmgcvit.own.training.start import find_size_of_checkpoint, find_start
+from mmgcvit.own.training.templates import TEMPLATES
 from mmgcvit.runs.folder import SETTINGS, RunFolder
 
 from ..data.formats.made import write_example

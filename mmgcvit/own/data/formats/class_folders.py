@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ....datasets.records import ClassImage, ClassSplit, DatasetInfo
 from ....errors import UserError, shorten
 from ....host.files import normalise
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, get_split
+from ..records import ClassImage, ClassSplit, DatasetInfo
 from .class_pairs import check_no_pairs
 
 SOURCE = 'https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html'

@@ -37,13 +37,7 @@ from ....datasets.coco_content import (
     read_json,
     remove_rotation,
 )
-from ....datasets.records import (
-    Category,
-    DatasetInfo,
-    ObjectImage,
-    ObjectSplit,
-    make_coco_categories,
-)
+from ....datasets.records import Category, ObjectImage, ObjectSplit, make_coco_categories
 from ....datasets.rules.coco import DUPLICATE_IDS, NOT_COCO, UNLISTED, WRONG_FLAGS
 from ....datasets.rules.objects import TRACK_IDS, TURNED_BOXES
 from ....datasets.rules.rule import Finding, Issue, make_findings, reject_broken
@@ -51,6 +45,7 @@ from ....errors import UserError, format_count, shorten
 from ....host.files import find_on_disk, make_absolute
 from ..folders import Folder
 from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
+from ..records import DatasetInfo
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'

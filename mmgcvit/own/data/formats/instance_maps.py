@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ....datasets.annotations import Box, Rle
 from ....datasets.label_maps import check_map_size, read_segmentation_map
-from ....datasets.records import DatasetInfo
 from ....datasets.rules.rule import make_split_findings
 from ....errors import UserError, shorten
 from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
+from ..records import DatasetInfo
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS, VOID_NUMBERS
 
 # The regions of an object are far apart if the long side of its box is over so many times the long

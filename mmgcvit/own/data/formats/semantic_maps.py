@@ -19,7 +19,6 @@ from ....datasets.label_maps import (
     read_palette,
     read_values,
 )
-from ....datasets.records import DatasetInfo, MapImage, MapSplit
 from ....datasets.rules.images import OTHER_LABELS
 from ....datasets.rules.rule import Finding, make_split_findings, reject_broken
 from ....errors import UserError, shorten
@@ -27,6 +26,7 @@ from ....host.files import read_text
 from ..folders import Folder
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
+from ..records import DatasetInfo, MapImage, MapSplit
 from ..rules.parsing import UNUSABLE_MAPS
 from .name_lists import LABELME_NAMES, compare_name_lists, read_text_list
 

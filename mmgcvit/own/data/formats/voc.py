@@ -23,13 +23,13 @@ from ....datasets.annotations import (
     rotate_box,
 )
 from ....datasets.opening import read_sizes
-from ....datasets.records import DatasetInfo
 from ....datasets.rules.objects import TRACK_IDS, TURNED_BOXES
 from ....datasets.rules.rule import make_findings, make_split_findings
 from ....errors import UserError, format_count, get_first_line, shorten
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
+from ..records import DatasetInfo
 from ..rules.parsing import FRACTIONS, UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
 
 LAYOUTS = (

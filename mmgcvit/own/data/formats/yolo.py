@@ -23,7 +23,6 @@ import yaml
 
 from ....datasets.annotations import Polygon, Size, parse_area, parse_box, parse_mask
 from ....datasets.opening import read_sizes
-from ....datasets.records import DatasetInfo
 from ....datasets.rules.images import UNREADABLE
 from ....datasets.rules.rule import make_findings, make_split_findings
 from ....datasets.shapes import is_rectangle, measure_area
@@ -32,6 +31,7 @@ from ....host.files import find_on_disk, make_absolute, normalise, read_text
 from ..folders import Folder, scan_folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
+from ..records import DatasetInfo
 from ..rules.parsing import MISPLACED_LABELS, UNUSED_LABELS, WRONG_LINES
 from .name_lists import compare_name_lists
 

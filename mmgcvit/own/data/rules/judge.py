@@ -20,7 +20,7 @@ from pathlib import PurePath
 
 from ....datasets.annotations import Box
 from ....datasets.opening import read_sizes
-from ....datasets.records import AnySplit, DatasetInfo, ObjectImage, ObjectSplit, Split
+from ....datasets.records import AnySplit, ObjectImage, ObjectSplit
 from ....datasets.rules.coco import NO_OBJECTS
 from ....datasets.rules.images import (
     MAX_THREADS,
@@ -51,6 +51,7 @@ from ....datasets.rules.rule import (
 )
 from ....errors import MANY, UserError, format_count
 from ..layouts import get_split
+from ..records import DatasetInfo, Split
 from .classes import find_wrong_names
 from .copies import (
     check_training_differs,
