@@ -148,7 +148,7 @@ def print_label_counts(
 
 def load_split(files: ModelFiles, split: str, data: Sequence[Path]) -> 'BaseDataset':
     """Load the validation or test dataset of a config (see :func:`read_checked_config`)."""
-    from ..own.judging.samples import build_dataset
+    from ..datasets.loading import build_dataset
     from ..predict.loading import silence_output
 
     cfg = read_checked_config(files, split, data)
@@ -161,7 +161,7 @@ def load_unwrapped(files: ModelFiles, split: str, data: Sequence[Path]) -> list[
     those without labels, though wrappers and filters of a training repeat or leave out some.
     """
     from ..datasets.checks.sources import iter_unwrapped_datasets
-    from ..own.judging.samples import build_dataset
+    from ..datasets.loading import build_dataset
     from ..predict.loading import silence_output
 
     cfg = read_checked_config(files, split, data)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..host.files import check_target, compute_sha256
 from ..predict.model_files import ModelFiles, find_model_files
-from ..predict.thresholds import ScoreThresholds
+from ..predict.thresholds import ScoreThresholds, read_thresholds
 from .options import add_config_and_checkpoint
 
 if TYPE_CHECKING:
@@ -113,4 +113,4 @@ def find_chosen_thresholds(files: ModelFiles, checkpoint: str) -> ScoreThreshold
     """
     from ..predict.loading import read_published_thresholds
 
-    return files.run.read_thresholds(checkpoint) or read_published_thresholds(checkpoint)
+    return read_thresholds(files.run, checkpoint) or read_published_thresholds(checkpoint)

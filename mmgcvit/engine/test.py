@@ -17,8 +17,8 @@ from ..host.config import can_draw_predictions, get_type_name
 from ..host.files import check_writable
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
+from ..host.tasks import TASK_BY_SCOPE
 from ..own.hooks import ShowDirHook
-from ..own.judging.evaluations import EVALUATION_BY_SCOPE
 from ..predict.loading import check_class_names, collect_dataset_metas, disable_lora
 from ..predict.model_files import read_model_checkpoint
 from .data import check_data
@@ -76,9 +76,9 @@ def run_test(
         runner.register_hook(SignalHook())
         del loaded  # mmengine frees its content after loading
         if out:
-            # Configs of other packages, such as mmpose, have no evaluation.
-            evaluation = EVALUATION_BY_SCOPE.get(cfg.get('default_scope'))
-            name = evaluation.results_metric if evaluation else 'DumpResults'
+            # Configs of other packages, such as mmpose, have no task.
+            task = TASK_BY_SCOPE.get(cfg.get('default_scope'))
+            name = task.results_metric if task else 'DumpResults'
             metric = METRICS.build({'type': name, 'out_file_path': out})
             runner.test_evaluator.metrics.append(metric)
         if show_dir:

@@ -12,8 +12,8 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
 from ..datasets.checks.sources import iter_unwrapped_datasets
+from ..datasets.loading import build_dataset
 from ..host.runners import get_image_name, unwrap_model
-from ..own.judging.samples import build_dataset
 from ..predict.loading import ModelDetails, make_predictor
 from ..predict.predictor import Predictor
 from ..predict.results import Detections, Masks, Segmentation

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ..errors import UserError
+
 
 class Task(NamedTuple):
     """A task of a model."""
@@ -12,9 +14,18 @@ class Task(NamedTuple):
     counted: str  # what a confusion matrix counts
     # What the score of an image is, by which ``mmgcvit mistakes`` finds the worst images.
     score: str
+    # The metric that writes the predictions of a test into a file
+    results_metric: str = 'DumpResults'
 
 
-DETECTION = Task('detection', 'mmdet', 'PackDetInputs', 'objects', 'F1')
+DETECTION = Task(
+    'detection',
+    'mmdet',
+    'PackDetInputs',
+    'objects',
+    'F1',
+    results_metric='mmdet.DumpDetResults',  # which encodes masks as RLE
+)
 SEGMENTATION = Task('segmentation', 'mmseg', 'PackSegInputs', 'pixels', 'mean IoU')
 CLASSIFICATION = Task(
     'classification', 'mmpretrain', 'PackInputs', 'images', 'score of the true class'
@@ -22,3 +33,16 @@ CLASSIFICATION = Task(
 TASKS = (DETECTION, SEGMENTATION, CLASSIFICATION)
 TASK_BY_NAME = {task.name: task for task in TASKS}
 TASK_BY_SCOPE = {task.scope: task for task in TASKS}
+
+
+def find_task(scope: str | None) -> Task:
+    """Return the task of the models of an OpenMMLab package, the ``default_scope`` of a config.
+
+    Raise a UserError for another one.
+    """
+    if scope not in TASK_BY_SCOPE:
+        raise UserError(
+            f'the data of default_scope={scope!r} cannot be evaluated or drawn. Expected one of '
+            f'{", ".join(TASK_BY_SCOPE)}'
+        )
+    return TASK_BY_SCOPE[scope]

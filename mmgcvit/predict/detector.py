@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..datasets.records import make_coco_categories
-from ..host.config import iter_dicts
+from ..host.config import find_max_objects, iter_dicts
 from ..host.tasks import DETECTION
 from ..ops.requirements import Supervision
 from ..ops.rle import RLE, find_rle_boxes

@@ -29,8 +29,7 @@ from ..datasets.decoding import (
 )
 from ..datasets.opening import ImageError, decoder_errors
 from ..errors import UserError, get_first_line
-from ..host.files import IMAGE_SUFFIXES, is_url, make_absolute
-from ..own.data.folders import raise_unreadable, walk
+from ..host.files import IMAGE_SUFFIXES, is_url, make_absolute, raise_unreadable, walk
 from .output_files import list_outputs
 
 ImageLike = str | os.PathLike[str] | NDArray[Any] | Image.Image

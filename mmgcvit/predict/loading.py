@@ -38,7 +38,7 @@ from .drawing import choose_palette
 from .model_files import ModelFiles
 from .predictor import Predictor
 from .segmentor import Segmentor
-from .thresholds import ScoreThr, ScoreThresholds, parse_metadata
+from .thresholds import ScoreThr, ScoreThresholds, parse_metadata, read_thresholds
 
 Metadata = Mapping[str, Any]  # of a checkpoint (``meta``) or a dataset (``metainfo``)
 # By the package of the task, which is the ``default_scope`` of configs
@@ -126,7 +126,7 @@ def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
     """Return a detector's confidence thresholds: those of the run, else those that ``mmgcvit
     publish`` has written into the checkpoint, else the default.
     """
-    thresholds = run.read_thresholds(checkpoint)
+    thresholds = read_thresholds(run, checkpoint)
     if thresholds is None:
         thresholds = read_published_thresholds(checkpoint)
     return thresholds or ScoreThresholds(Predictor.score_thr)

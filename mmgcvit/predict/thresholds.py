@@ -4,10 +4,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from ..errors import MANY, UserError, shorten, suggest
-from ..host.files import normalise
+from ..host.files import compute_sha256, normalise, write_text
+from ..runs.folder import SCORE_THR_FILE, RunFolder
 
 # A number for all classes, or numbers for some classes by name
 ScoreThr = float | Mapping[str, float]
@@ -107,3 +109,32 @@ def parse_metadata(metadata: Mapping[str, str]) -> ScoreThresholds | None:
         return None
     entries = {key: metadata[key] for key in (OVERALL_KEY, BY_CLASS_KEY) if key in metadata}
     return parse_thresholds({key: json.loads(value) for key, value in entries.items()})
+
+
+def read_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds | None:
+    """Return the confidence thresholds that were chosen for a checkpoint with this content when the
+    run ended, or None.
+
+    Raise a UserError if their file is damaged.
+    """
+    path = run.path / SCORE_THR_FILE
+    file = Path(checkpoint)
+    if not path.is_file() or not file.is_file():
+        return None
+    try:
+        chosen = json.loads(path.read_text())
+        thresholds = parse_thresholds(chosen)
+        digest = chosen['sha256']
+    except (ValueError, KeyError) as error:
+        raise UserError(f'{path} is damaged. Remove it, or set score_thr') from error
+    return thresholds if digest == compute_sha256(file) else None
+
+
+def write_thresholds(run: RunFolder, checkpoint: Path, thresholds: ScoreThresholds) -> None:
+    """Write the confidence thresholds that predictions of a checkpoint use from then on."""
+    content = {
+        'checkpoint': checkpoint.name,
+        'sha256': compute_sha256(checkpoint),
+        **thresholds.to_json(),
+    }
+    write_text(run.path / SCORE_THR_FILE, json.dumps(content, indent=1))

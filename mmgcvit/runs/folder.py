@@ -20,7 +20,6 @@ This file alone knows the names of a run's files:
 Importing it does not import torch, so that commands can reject wrong paths at once.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -32,13 +31,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, UserError, shorten
 from ..host.config import read_config
 from ..host.files import (
-    compute_sha256,
     create_numbered,
     make_absolute,
     make_portable_path,
     write_text,
 )
-from ..predict.thresholds import ScoreThresholds, parse_thresholds
 from .lock import lock_folder
 
 if TYPE_CHECKING:
@@ -264,36 +261,6 @@ class RunFolder:
             return self.path / last.name
         is_of_other_run = (last.parent / LAST_CHECKPOINT_FILE).is_file()
         return last if last.is_file() and not is_of_other_run else None
-
-    def read_thresholds(self, checkpoint: str) -> ScoreThresholds | None:
-        """Return the confidence thresholds that ``train --data`` chose for a checkpoint with this
-        content, or None.
-
-        Raise a UserError if their file is damaged.
-        """
-        path = self.path / SCORE_THR_FILE
-        file = Path(checkpoint)
-        if not path.is_file() or not file.is_file():
-            return None
-        try:
-            chosen = json.loads(path.read_text())
-            thresholds = parse_thresholds(chosen)
-            digest = chosen['sha256']
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f'{path} is damaged. Remove it, or set a threshold: --score-thr, in Python '
-                'score_thr'
-            ) from error
-        return thresholds if digest == compute_sha256(file) else None
-
-    def write_thresholds(self, checkpoint: Path, thresholds: ScoreThresholds) -> None:
-        """Write the confidence thresholds that predictions of a checkpoint use from then on."""
-        content = {
-            'checkpoint': checkpoint.name,
-            'sha256': compute_sha256(checkpoint),
-            **thresholds.to_json(),
-        }
-        write_text(self.path / SCORE_THR_FILE, json.dumps(content, indent=1))
 
     def write_validated(self, position: str) -> None:
         """Write the position of the last complete validation, such as 'epoch 3'."""

@@ -15,7 +15,7 @@ from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.host.files import compute_sha256
 from mmgcvit.predict.model_files import load
-from mmgcvit.predict.thresholds import ScoreThresholds, parse_metadata
+from mmgcvit.predict.thresholds import ScoreThresholds, parse_metadata, write_thresholds
 from mmgcvit.runs.folder import RunFolder
 
 
@@ -23,7 +23,7 @@ def test_a_published_detector_keeps_its_threshold(work_dirs, tmp_path, call):
     """Also if it is published again, or loaded beside another copy of the config."""
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     thresholds = ScoreThresholds(0.71, {'3': 0.2})
-    RunFolder(run).write_thresholds(run / 'epoch_1.pth', thresholds)
+    write_thresholds(RunFolder(run), run / 'epoch_1.pth', thresholds)
     target = tmp_path / 'other' / 'published.safetensors'
     target.parent.mkdir()
     _, printed = call('publish', run, run / 'epoch_1.pth', target)
@@ -60,7 +60,7 @@ def test_a_published_detector_has_the_thresholds_of_its_run(work_dirs, tmp_path,
     run = shutil.copytree(work_dirs['detection'], tmp_path / 'run')
     first, second = load(run, device='cpu').classes[:2]
     chosen = ScoreThresholds(0.6, {second: 0.35})
-    RunFolder(run).write_thresholds(run / 'epoch_1.pth', chosen)
+    write_thresholds(RunFolder(run), run / 'epoch_1.pth', chosen)
     assert load(run, device='cpu').thresholds == chosen
     once = tmp_path / 'once.safetensors'
     twice = tmp_path / 'twice.safetensors'

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from mmgcvit.errors import CheckpointError, UserError
-from mmgcvit.predict.thresholds import ScoreThresholds
+from mmgcvit.predict.thresholds import ScoreThresholds, read_thresholds, write_thresholds
 from mmgcvit.runs import lock as run_lock
 from mmgcvit.runs.folder import RunFolder, choose_run_name, choose_work_dir
 
@@ -98,12 +98,12 @@ def test_leftovers_are_what_the_run_has_written_and_nothing_of_the_user(run):
 
 def test_a_threshold_is_that_of_a_checkpoint_with_the_same_content(run):
     checkpoint = run.path / 'epoch_1.pth'
-    run.write_thresholds(checkpoint, ScoreThresholds(0.25))
-    assert run.read_thresholds(str(checkpoint)) == ScoreThresholds(0.25)
-    assert run.read_thresholds(str(run.path / 'epoch_2.pth')) is None
+    write_thresholds(run, checkpoint, ScoreThresholds(0.25))
+    assert read_thresholds(run, str(checkpoint)) == ScoreThresholds(0.25)
+    assert read_thresholds(run, str(run.path / 'epoch_2.pth')) is None
     (run.path / 'score_thr.json').write_text('[]')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
-        run.read_thresholds(str(checkpoint))
+        read_thresholds(run, str(checkpoint))
 
 
 def test_the_last_validation_is_known_by_its_position(run):

@@ -1,13 +1,13 @@
 """List the files in the folder of a dataset, and say which of them are not read."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...host.files import IMAGE_SUFFIXES, fold_name
+from ...host.files import IMAGE_SUFFIXES, fold_name, walk
 from ...predict.output_files import list_outputs
 from .records import DatasetInfo
 
@@ -73,35 +73,6 @@ def scan_folder(folder: Path) -> Folder:
         origin_files = []
     rest = sorted(set(files).difference(origin_files))
     return Folder(folder, rest, outputs, origin_files)
-
-
-def walk(start: Path) -> Iterator[tuple]:
-    """Yield each folder with the names of its folders and files, as ``os.walk`` does.
-
-    It also follows links to folders, but yields each folder once: at its own path or, if that is
-    outside of ``start``, at the first link. What a caller removes from the list of folders is not
-    visited.
-    """
-    # The real paths of folders that are not visited again. A link to a folder above would lead
-    # here again.
-    seen = set(map(str, start.resolve().parents))
-    # os.walk does not follow links, so each is a start of its own. Links come last: a folder
-    # inside is visited at its own path, not at that of a link.
-    starts = [start]
-    while starts:
-        for path, folders, names in os.walk(starts.pop(0), onerror=raise_unreadable):
-            parent = Path(path)
-            real = os.path.realpath(parent)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            yield parent, folders, names
-            starts += [parent / name for name in folders if (parent / name).is_symlink()]
-
-
-def raise_unreadable(error: OSError) -> None:
-    raise UserError(f'{error.filename} cannot be read ({error.strerror}). Check its permissions')
 
 
 def describe_left_out(folder: Folder, dataset: DatasetInfo) -> list[str]:

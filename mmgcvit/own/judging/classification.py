@@ -1,10 +1,8 @@
 """Evaluate classifiers of images."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
@@ -25,17 +23,6 @@ class ClassificationEvaluation(CountedEvaluation[Classification]):
     task = CLASSIFICATION
     prediction_type = Classification
     metric = 'F1'
-
-    def list_loading_steps(
-        self,
-        images: list[dict[str, Any]],
-        annotations: list[dict[str, Any]],
-        settings: ConfigDict,
-        masks: bool,
-    ) -> list[dict[str, Any]]:
-        # mmpretrain's datasets need no transform that loads labels, and CIFAR needs none that loads
-        # images.
-        return [*images, *annotations]
 
     def convert_ground_truth(
         self, sample: BaseDataElement, classes: Sequence[str]

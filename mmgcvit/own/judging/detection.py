@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement, InstanceData
 from numpy.typing import NDArray
 
@@ -42,9 +41,6 @@ from .task_evaluation import (
     name_distinctly,
 )
 from .verdict import ClassScore, ThresholdChoice
-
-# mmdet's transform in pipelines, which is replaced by one that needs less memory
-MMDET_LOADING = ('LoadAnnotations', 'mmdet.LoadAnnotations')
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,29 +95,8 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
     task = DETECTION
     prediction_type = Detections
     metric = 'F1'
-    results_metric = 'mmdet.DumpDetResults'  # which encodes masks as RLE
     # A detector's curves do not depend on its threshold.
     judged_score_thr = 1.0
-
-    def list_loading_steps(
-        self,
-        images: list[dict[str, Any]],
-        annotations: list[dict[str, Any]],
-        settings: ConfigDict,
-        masks: bool,
-    ) -> list[dict[str, Any]]:
-        from ...fixes import mmdet as mmdet_fixes  # noqa: F401  # it registers the transform
-
-        annotations = annotations or [{'type': 'LoadAnnotations'}]
-        if not masks:
-            annotations = [{**step, 'with_mask': False} for step in annotations]
-        annotations = [
-            {**step, 'type': 'mmgcvit.LoadEncodedAnnotations'}
-            if step['type'] in MMDET_LOADING
-            else step
-            for step in annotations
-        ]
-        return super().list_loading_steps(images, annotations, settings, masks)
 
     def convert_ground_truth(
         self, sample: BaseDataElement, classes: Sequence[str]

@@ -16,13 +16,14 @@ from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import make_grid
 
 from ...datasets.checks.sources import iter_datasets
+from ...datasets.loading import build_dataset
 from ...errors import UserError
 from ...predict.drawing import FONT, Colour, choose_palette, draw_prediction
 from ...predict.loading import silence_output
 from ...predict.results import Detections, Prediction
 from .evaluations import find_evaluation
 from .parts import choose_part
-from .samples import Sample, build_dataset, load_sample
+from .samples import Sample, load_sample
 from .task_evaluation import TaskEvaluation
 
 PICTURE_SIDE = 400  # longer side in pixels of a picture in a grid of several images

@@ -9,15 +9,15 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 
 from ...checkpoints.safe_loading import Checkpoint
+from ...datasets.loading import build_dataset
 from ...errors import format_count
 from ...predict.loading import load_model, silence_output
 from ...predict.model_files import ModelFiles
 from ...predict.predictor import Predictor
-from ...predict.thresholds import ScoreThresholds
+from ...predict.thresholds import ScoreThresholds, write_thresholds
 from ...runs.folder import RunFolder, get_started_with
 from .evaluations import find_evaluation
 from .mistakes import evaluate_images
-from .samples import build_dataset
 from .verdict import format_verdict
 
 
@@ -36,7 +36,7 @@ def judge_run(run: RunFolder, cfg: Config) -> str:
     if judgement is None:
         return f'{images}: they have no objects or labels, so they give no score'
     if judgement.thresholds:
-        run.write_thresholds(Path(checkpoint.source), judgement.thresholds)
+        write_thresholds(run, Path(checkpoint.source), judgement.thresholds)
     reasons = find_reasons(cfg, checkpoint)
     lines = [
         f'{images}: {judgement.summary}',

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
@@ -30,18 +29,6 @@ class SegmentationEvaluation(CountedEvaluation[Segmentation]):
     task = SEGMENTATION
     prediction_type = Segmentation
     metric = 'IoU'
-
-    def list_loading_steps(
-        self,
-        images: list[dict[str, Any]],
-        annotations: list[dict[str, Any]],
-        settings: ConfigDict,
-        masks: bool,
-    ) -> list[dict[str, Any]]:
-        # In mmseg, ADE20K's test images have no segmentation maps.
-        if 'seg_map_path' not in settings.get('data_prefix', {}):
-            return images or [{'type': 'LoadImageFromFile'}]
-        return super().list_loading_steps(images, annotations, settings, masks)
 
     def convert_ground_truth(
         self, sample: BaseDataElement, classes: Sequence[str]

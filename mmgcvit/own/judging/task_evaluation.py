@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
-from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 
@@ -110,27 +109,10 @@ class TaskEvaluation(ABC, Generic[P, S]):
     prediction_type: ClassVar[type]
     metric: ClassVar[str]  # the score of a class, :meth:`.ImageCounts.compute_score`
     # mmengine's metric that writes predictions for ``mmgcvit test --out``
-    results_metric: ClassVar[str] = 'DumpResults'
     # The confidence threshold with which the model of a finished run is loaded. None is its own.
     judged_score_thr: ClassVar[float | None] = None
 
     # Ground truth
-
-    def list_loading_steps(
-        self,
-        images: list[dict[str, Any]],
-        annotations: list[dict[str, Any]],
-        settings: ConfigDict,
-        masks: bool,
-    ) -> list[dict[str, Any]]:
-        """List the transforms that load an image and its ground truth.
-
-        ``images`` and ``annotations`` are those in the pipeline of a dataset with these
-        ``settings``, and ``masks`` says whether to load the masks of objects.
-        """
-        images = images or [{'type': 'LoadImageFromFile'}]
-        annotations = annotations or [{'type': 'LoadAnnotations'}]
-        return [*images, *annotations]
 
     @abstractmethod
     def convert_ground_truth(self, sample: BaseDataElement, classes: Sequence[str]) -> P | None:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from rich.progress import track
 
 from ...datasets.checks.sources import check_presence
+from ...datasets.loading import build_dataset
 from ...datasets.mirroring import mirrors
 from ...errors import UserError, shorten
 from ...host.config import LOADERS, get_type_name, iter_dicts
@@ -16,7 +17,6 @@ from ...host.runners import log_warning
 from ...predict.inputs import convert_to_array
 from ...predict.loading import silence_output
 from ...predict.predictor import PICTURE_ERRORS, Predictor, explain_skipped
-from ..judging.samples import build_dataset
 from .features import Features, compute_features
 from .outputs import Suggestion
 from .ranking import rank

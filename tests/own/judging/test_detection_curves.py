@@ -17,7 +17,7 @@ from mmgcvit.own.judging.detection_curves import compute_detection_curves, encod
 from mmgcvit.own.judging.plots import draw_detection_curves
 from mmgcvit.own.judging.scoring import make_empty_matrix
 from mmgcvit.predict.model_files import load
-from mmgcvit.predict.thresholds import ScoreThresholds
+from mmgcvit.predict.thresholds import ScoreThresholds, read_thresholds, write_thresholds
 from mmgcvit.runs.folder import RunFolder
 
 from .conftest import make_detections
@@ -140,7 +140,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     objects, found = [(0, 0, 99), (1, 1, 99)], [(0, 0, 80), (1, 1, 80), (2, 0, 40)]
     curves = compute_curves([(objects, [], found)])
     thresholds = choose_thresholds(curves, CLASSES)
-    RunFolder(run).write_thresholds(checkpoint, thresholds)
+    write_thresholds(RunFolder(run), checkpoint, thresholds)
     text = format_thresholds(curves, thresholds, CLASSES)
     assert ' 0.60, with the highest F1 of all objects (1.00;' in text
     assert text.endswith(': 2 of 2 objects found, 0 missed, 0 false')
@@ -150,7 +150,7 @@ def test_the_chosen_threshold_is_used_for_its_checkpoint_only(work_dirs, tmp_pat
     with checkpoint.open('ab') as file:
         file.write(b'0')
     # Other bytes of the same name.
-    assert RunFolder(run).read_thresholds(str(checkpoint)) is None
+    assert read_thresholds(RunFolder(run), str(checkpoint)) is None
     (run / 'score_thr.json').write_text('{')
     with pytest.raises(UserError, match=r'score_thr\.json is damaged'):
         load(run)

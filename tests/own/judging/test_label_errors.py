@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 
+from mmgcvit.datasets.loading import make_loading_pipeline
 from mmgcvit.host.config import enter_scope
+from mmgcvit.host.tasks import DETECTION
 from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.judging.classification import ClassificationEvaluation
 from mmgcvit.own.judging.detection import DetectionEvaluation
 from mmgcvit.own.judging.label_errors import COLUMNS
-from mmgcvit.own.judging.samples import make_loading_pipeline
 from mmgcvit.own.judging.segmentation import SegmentationEvaluation
 from mmgcvit.own.judging.suspects import GivenLabel, ImageLabels, Kind, LikelihoodRule, Suspect
 from mmgcvit.own.training.config import make_config
@@ -216,8 +217,6 @@ def test_training_images_are_loaded_with_all_labels_from_the_config_that_a_run_w
         'transforms': load,
         'augmentations': [{'type': 'FilterAnnotations'}, {'type': 'PackDetInputs'}],
     }
-    pipeline = make_loading_pipeline(
-        ConfigDict(pipeline=[wrapper]), DetectionEvaluation(), masks=True
-    )
+    pipeline = make_loading_pipeline(ConfigDict(pipeline=[wrapper]), DETECTION, masks=True)
     types = [step['type'] for step in pipeline[:-1]]
     assert types == ['LoadImageFromFile', 'mmgcvit.LoadEncodedAnnotations']

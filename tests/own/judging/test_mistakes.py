@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.commands.mistakes import load_split
+from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.datasets.rules.coco import OTHER_ANNOTATIONS, OTHER_CATEGORIES
 from mmgcvit.datasets.rules.images import OTHER_SIZE
 from mmgcvit.errors import UserError
@@ -28,7 +29,7 @@ from mmgcvit.own.judging.detection import DetectionEvaluation
 from mmgcvit.own.judging.evaluations import EVALUATION_BY_TASK
 from mmgcvit.own.judging.matches import FALSE, MISSED, RIGHT, draw_matches
 from mmgcvit.own.judging.mistakes import evaluate_images
-from mmgcvit.own.judging.samples import Sample, build_dataset, load_sample
+from mmgcvit.own.judging.samples import Sample, load_sample
 from mmgcvit.own.judging.scoring import make_empty_matrix, summarise_confusion_matrix
 from mmgcvit.own.judging.segmentation import SegmentationEvaluation
 from mmgcvit.own.judging.task_evaluation import name_distinctly

@@ -8,8 +8,8 @@ import cv2
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.errors import UserError
-from mmgcvit.own.judging.samples import build_dataset
 from mmgcvit.own.runs.run_data import locate_data
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.resuming import check_same_data

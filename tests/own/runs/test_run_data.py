@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import read_config
 from mmgcvit.host.files import make_absolute
 from mmgcvit.own.data.formats import read_folder
-from mmgcvit.own.judging.samples import build_dataset
 from mmgcvit.own.runs.config_paths import list_paths
 from mmgcvit.own.runs.run_data import locate_data
 from mmgcvit.own.training.config import make_config

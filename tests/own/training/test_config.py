@@ -21,6 +21,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from mmgcvit.datasets.label_maps import read_labels
+from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError, format_duration
@@ -30,7 +31,7 @@ from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.formats.semantic_maps import read_classes
 from mmgcvit.own.judging.evaluations import find_evaluation
-from mmgcvit.own.judging.samples import build_dataset, load_sample
+from mmgcvit.own.judging.samples import load_sample
 from mmgcvit.own.training.advice import advise, estimate_time
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.options import OPTIONS, make_options
