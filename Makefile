@@ -176,7 +176,7 @@ types: check-types
 
 # The numbers of errors are those with the maintained packages.
 check-types: install
-	$(RUN) tools/check_types.py
+	$(RUN) dev/check_types.py
 
 # Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|$\

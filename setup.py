@@ -36,8 +36,8 @@ class BuildWithConfigs(build_py):
         mim_folder = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(mim_folder, ignore_errors=True)
         ignore = shutil.ignore_patterns(
-            '__pycache__', 'installation'
-        )  # the latter works only in a clone
+            '__pycache__', 'installation', 'dist_smoke.sh', 'smoke_config.py'
+        )  # these work only in a clone
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, mim_folder / folder, ignore=ignore)
         shutil.copy(ROOT / 'model-index.yml', mim_folder)

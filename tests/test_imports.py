@@ -1,4 +1,4 @@
-"""Imports have one direction: each subpackage imports only lower ones.
+"""The wall: a library, and an application for pictures of one's own on it. Imports go one way.
 
 They are read from the source code.
 
@@ -9,77 +9,134 @@ import ast
 import re
 import sys
 from importlib.util import resolve_name
-from pathlib import Path
 
 import pytest
 
-from .programs import run
+from .programs import ROOT, run
 
-PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
+PACKAGE = ROOT / 'mmgcvit'
+APPLICATION = ('own', 'commands')
+# They only name what others have: the package's own names, and the entry point.
+DOORS = ('__init__', '__main__')
+# Old names, which configs of runs have.
+ALIASES = ('mmdet_fixes', 'mmseg_fixes')
+# Rooms from bottom to top, by the rows of the table; each imports only those listed before it.
+CONTRIBUTING = (ROOT / 'docs' / 'contributing.md').read_text()
+TABLE = CONTRIBUTING.partition('| room | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
+ROOMS = [re.match(r'\| `([a-z_]+)', row)[1] for row in TABLE.splitlines()]
+FILES = sorted(PACKAGE.rglob('*.py'))
+OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 
-CONTRIBUTING = (PACKAGE.parent / 'docs' / 'contributing.md').read_text()
-# Subpackages and modules from bottom to top, by the rows of the table; each imports only those
-# listed before it.
-TABLE = CONTRIBUTING.partition('| folder | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
-ROWS = [re.findall(r'`([a-z_]+)(?:\.py)?`', row.split('|')[1]) for row in TABLE.splitlines()]
-SUBPACKAGES = [name for row in ROWS for name in row] + ['__init__', '__main__']
-FOLDERS = {path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')}
-NETWORKS = sorted(FOLDERS - {'layers', 'ablations'})
-NETWORK_MODULES = tuple(f'mmgcvit.models.{name}.' for name in (*NETWORKS, 'ablations'))
+
+def find_room(file):
+    return file.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
-def list_imports(file):
-    """Return the dotted names that a file imports; those of this package start with 'mmgcvit'."""
-    package = '.'.join(file.relative_to(PACKAGE.parent).parent.parts)
+LIBRARY = [file for file in FILES if find_room(file) not in (*APPLICATION, *DOORS)]
+
+
+def list_imports(node, file):
+    """Return the dotted names that the code of a file imports; ours begin with 'mmgcvit'."""
+    package = '.'.join(file.relative_to(ROOT).parent.parts)
     imports = []
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = resolve_name('.' * node.level + (node.module or ''), package)
-            imports += [f'{base}.{alias.name}' for alias in node.names]
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import):
+            imports += [alias.name for alias in part.names]
+        elif isinstance(part, ast.ImportFrom):
+            base = resolve_name('.' * part.level + (part.module or ''), package)
+            imports += [f'{base}.{alias.name}' for alias in part.names]
     return imports
 
 
-IMPORTS = {file: list_imports(file) for file in sorted(PACKAGE.rglob('*.py'))}
+def list_texts(file):
+    """Return the strings in the code of a file that are no docstrings."""
+    tree = ast.parse(file.read_text())
+    docstrings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings
+    ]
 
 
-def test_subpackage_imports_only_subpackages_below_it():
-    for file, names in IMPORTS.items():
-        subpackage = file.relative_to(PACKAGE).with_suffix('').parts[0]
-        height = SUBPACKAGES.index(subpackage)
-        for name in names:
+def test_a_room_imports_only_those_before_it():
+    for file in FILES:
+        room = find_room(file)
+        if room in (*DOORS, *ALIASES):
+            continue
+        for name in list_imports(ast.parse(file.read_text()), file):
             if name.startswith('mmgcvit.'):
-                assert SUBPACKAGES.index(name.split('.')[1]) <= height, (file, name)
-            # A new network then needs only its folder, its registration and its name here.
-            if subpackage not in ('models', '__init__'):
-                assert not name.startswith(NETWORK_MODULES)
+                assert ROOMS.index(name.split('.')[1]) <= ROOMS.index(room), (file, name)
+
+
+@pytest.mark.parametrize('file', LIBRARY, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_the_library_knows_nothing_of_the_application(file):
+    """It neither imports it nor tells a user of its options. The registry has the one name of it:
+    where mmengine finds a hook of the configs.
+    """
+    for name in list_imports(ast.parse(file.read_text()), file):
+        assert not name.startswith(tuple(f'mmgcvit.{room}' for room in APPLICATION))
+    for text in list_texts(file):
+        assert not OPTION.search(text), text
+        if file.name != 'registry.py':
+            assert 'mmgcvit.own' not in text
+
+
+def test_models_import_torch_mmengine_the_registry_errors_and_tables_of_keys():
+    """Only the functions that read weights import the readers of checkpoints."""
+    allowed = (
+        *('torch', 'mmengine.', 'mmgcvit.models.', 'mmgcvit.registry.', 'mmgcvit.errors.'),
+        'mmgcvit.checkpoints.translating.',
+    )
+    for file in (PACKAGE / 'models').rglob('*.py'):
+        names = list_imports(ast.parse(file.read_text()), file)
+        for name in names:
+            is_reader = file.name == 'pretrained.py' and name.startswith('mmgcvit.checkpoints.')
+            is_of_python = name.split('.')[0] in sys.stdlib_module_names
+            assert name.startswith(allowed) or is_reader or is_of_python, (file, name)
+
+
+FOLDERS = {path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')}
+NETWORKS = sorted(FOLDERS - {'layers', 'ablations'})
 
 
 @pytest.mark.parametrize('folder', ['layers', *NETWORKS])
 def test_layers_import_no_network_and_networks_do_not_import_each_other(folder):
-    """Only their key mappings import checkpoints, so the other files need only layers."""
     rejected = tuple(f'mmgcvit.models.{name}.' for name in FOLDERS - {folder, 'layers'})
     for file in (PACKAGE / 'models' / folder).glob('*.py'):
-        for name in IMPORTS[file]:
+        for name in list_imports(ast.parse(file.read_text()), file):
             assert not name.startswith(rejected), file
-            if file.name != 'key_mappings.py':
-                assert not name.startswith('mmgcvit.checkpoints.'), file
 
 
-def test_every_subpackage_has_a_docstring_and_a_place_in_the_table():
-    names = {path.stem for path in PACKAGE.glob('*.py')}
+def test_no_other_room_imports_a_network():
+    """A new network needs only its folder, its registration and its name in ``models``."""
+    networks = tuple(f'mmgcvit.models.{name}.' for name in (*NETWORKS, 'ablations'))
+    for file in FILES:
+        if find_room(file) not in ('models', *DOORS):
+            for name in list_imports(ast.parse(file.read_text()), file):
+                assert not name.startswith(networks), (file, name)
+
+
+def test_the_engine_knows_nothing_of_what_the_application_notes_in_configs():
+    for file in (PACKAGE / 'engine').rglob('*.py'):
+        assert 'started_with' not in file.read_text().lower(), file
+
+
+def test_every_room_has_a_docstring_and_a_place_in_the_table():
+    rooms = {path.stem for path in PACKAGE.glob('*.py')} - {*DOORS, *ALIASES}
     for file in PACKAGE.glob('*/__init__.py'):
-        names.add(file.parent.name)
+        rooms.add(file.parent.name)
         assert len(ast.get_docstring(ast.parse(file.read_text()))) > 100, file
-    assert names == set(SUBPACKAGES)
+    assert rooms == set(ROOMS)
+    assert {path.stem for path in PACKAGE.glob('*.py')} == {
+        *('registry', 'errors', 'version'),
+        *(*DOORS, *ALIASES),
+    }
 
 
 def test_files_that_docstrings_and_comments_of_the_package_name_exist():
-    paths = [
-        f'/{path.relative_to(PACKAGE.parent)}' for path in PACKAGE.parent.glob('[!.]*/**/*.py')
-    ]
-    for file in IMPORTS:
+    paths = [f'/{path.relative_to(ROOT)}' for path in ROOT.glob('[!.]*/**/*.py')]
+    for file in FILES:
         for name in re.findall(r'(?<![\w/.*{])\w[\w/]*\.py\b', file.read_text()):
             assert any(path.endswith(f'/{name}') for path in paths), (file, name)
 

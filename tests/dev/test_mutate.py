@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tools.mutate import find_tests, list_mutants, main
+from dev.mutate import find_tests, list_mutants, main
 
 SOURCE = """def is_small(x: int) -> bool:
     return x < 3

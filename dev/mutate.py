@@ -1,9 +1,9 @@
 """Change one small thing at a time in a module, and list the changes that no test notices.
 
 Examples:
-  python tools/mutate.py                                    # modules that differ from main
-  python tools/mutate.py mmgcvit/ops/rle.py
-  python tools/mutate.py mmgcvit/ops/rle.py --tests tests/ops/test_rle.py --limit 10
+  python dev/mutate.py                                    # modules that differ from main
+  python dev/mutate.py mmgcvit/ops/rle.py
+  python dev/mutate.py mmgcvit/ops/rle.py --tests tests/ops/test_rle.py --limit 10
 
 It works on a copy of the clone in a temporary folder. For each change it runs the tests that are
 named after the module (test_MODULE*.py in its folder), or --tests. "killed" means that a test

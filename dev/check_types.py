@@ -66,7 +66,7 @@ def list_problems(errors: Mapping[str, Sequence[str]], allowed: Mapping[str, int
         elif len(lines) < count:
             problems.append(
                 f'{file}: {len(lines)} type errors, fewer than {count}. Run: python '
-                'tools/check_types.py --lower'
+                'dev/check_types.py --lower'
             )
     return problems
 

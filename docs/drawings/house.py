@@ -1,0 +1,74 @@
+"""Write the drawing of docs/how_it_fits_together.md: python docs/drawings/house.py.
+
+tests/docs compares its rooms with the folders of the package.
+"""
+
+from draw import CONVOLUTION, GLOBAL, IMAGES, LOCAL, MAP, RESULT, Drawing
+
+WIDTH = 900
+# The rooms of the library from top to bottom. A row imports only from the rows below it.
+LIBRARY = [
+    [('export', 'ONNX files'), ('engine', 'training, resuming, tests')],
+    [('predict', 'a model with its pipeline'), ('runs', 'work dirs')],
+    [('datasets', "what a config's data need"), ('fixes', 'faults of mmdet and mmseg')],
+    [('models', 'GC ViT and LSA: begin here'), ('checkpoints', 'weights, read as data')],
+    [('registry', 'our names'), ('host', "mmengine's inside"), ('ops', 'no compiler')],
+]
+COLOURS = {'models': LOCAL, 'engine': RESULT, 'predict': RESULT}
+ROOM_HEIGHT = 50
+GAP = 10
+LEFT, RIGHT = 190, 710
+
+
+def house() -> str:
+    """Draw the application above the library, and the ways of a config and of a folder."""
+    drawing = Drawing()
+    drawing.text(LEFT, 16, 'Application: pictures of your own', bold=True)
+    lines = ['commands', 'mmgcvit train, predict, mistakes, ...; tools/train.py']
+    drawing.box(LEFT, 32, RIGHT - LEFT, ROOM_HEIGHT, lines, GLOBAL)
+    parts = [
+        ('own/data', 'reads a folder'),
+        ('own/training', 'makes a config'),
+        ('own/judging', 'says how good'),
+    ]
+    draw_row(drawing, parts, 104, GLOBAL)
+    drawing.arrow((LEFT + 80, 82), (LEFT + 80, 102))
+    drawing.arrow((356, 129), (365, 129))
+    drawing.text(LEFT, 176, 'The wall: nothing below imports from above', grey=True)
+    drawing.text(LEFT, 206, 'Library: for any OpenMMLab config', bold=True)
+    top = 222
+    for i, rooms in enumerate(LIBRARY):
+        draw_row(drawing, rooms, top + i * (ROOM_HEIGHT + GAP))
+    drawing.arrow((520, 154), (520, top - 2))
+    bottom = top + 4 * (ROOM_HEIGHT + GAP)
+    drawing.box(15, 32, 130, ROOM_HEIGHT, ['a CONFIG', 'train CONFIG'], MAP)
+    drawing.arrow((145, 57), (LEFT - 2, 57))
+    drawing.box(755, 32, 130, ROOM_HEIGHT, ['a FOLDER', 'train --data'], MAP)
+    drawing.arrow((755, 57), (RIGHT + 2, 57))
+    drawing.box(755, top, 130, ROOM_HEIGHT, ['a work dir', 'which all read'], MAP)
+    drawing.arrow((RIGHT, top + 25), (753, top + 25))
+    drawing.arrow((820, top), (820, 129), (RIGHT + 2, 129))
+    drawing.box(
+        15,
+        bottom - 70,
+        130,
+        120,
+        ['hosts', 'mmengine, mmdet,', 'mmseg,', 'mmpretrain'],
+        CONVOLUTION,
+    )
+    drawing.arrow((160, bottom + 25), (LEFT - 2, bottom + 25))
+    return drawing.finish(WIDTH, bottom + ROOM_HEIGHT + 15, 'The rooms of mmgcvit')
+
+
+def draw_row(
+    drawing: Drawing, rooms: list[tuple[str, str]], y: float, fill: str | None = None
+) -> None:
+    """Draw rooms side by side, as wide as the house."""
+    width = (RIGHT - LEFT - GAP * (len(rooms) - 1)) / len(rooms)
+    for i, (name, words) in enumerate(rooms):
+        colour = fill or COLOURS.get(name, MAP)
+        drawing.box(LEFT + i * (width + GAP), y, width, ROOM_HEIGHT, [name, words], colour)
+
+
+if __name__ == '__main__':
+    (IMAGES / 'house.svg').write_text(house())
