@@ -21,8 +21,8 @@ DOORS = ('__init__', '__main__')
 # Old names, which configs of runs have.
 ALIASES = ('mmdet_fixes', 'mmseg_fixes')
 # Rooms from bottom to top, by the rows of the table; each imports only those listed before it.
-CONTRIBUTING = (ROOT / 'docs' / 'contributing.md').read_text()
-TABLE = CONTRIBUTING.partition('| room | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
+PAGE = (ROOT / 'docs' / 'how_it_fits_together.md').read_text()
+TABLE = PAGE.partition('| room | what lives there |\n|---|---|\n')[2].partition('\n\n')[0]
 ROOMS = [re.match(r'\| `([a-z_]+)', row)[1] for row in TABLE.splitlines()]
 FILES = sorted(PACKAGE.rglob('*.py'))
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')

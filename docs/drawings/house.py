@@ -34,12 +34,12 @@ def house() -> str:
     draw_row(drawing, parts, 104, GLOBAL)
     drawing.arrow((LEFT + 80, 82), (LEFT + 80, 102))
     drawing.arrow((356, 129), (365, 129))
-    drawing.text(LEFT, 176, 'The wall: nothing below imports from above', grey=True)
+    drawing.text(LEFT, 176, 'Nothing below this wall imports from above', grey=True)
     drawing.text(LEFT, 206, 'Library: for any OpenMMLab config', bold=True)
     top = 222
     for i, rooms in enumerate(LIBRARY):
         draw_row(drawing, rooms, top + i * (ROOM_HEIGHT + GAP))
-    drawing.arrow((520, 154), (520, top - 2))
+    drawing.arrow((525, 154), (525, top - 2))
     bottom = top + 4 * (ROOM_HEIGHT + GAP)
     drawing.box(15, 32, 130, ROOM_HEIGHT, ['a CONFIG', 'train CONFIG'], MAP)
     drawing.arrow((145, 57), (LEFT - 2, 57))
@@ -49,14 +49,14 @@ def house() -> str:
     drawing.arrow((RIGHT, top + 25), (753, top + 25))
     drawing.arrow((820, top), (820, 129), (RIGHT + 2, 129))
     drawing.box(
-        15,
+        10,
         bottom - 70,
-        130,
+        145,
         120,
-        ['hosts', 'mmengine, mmdet,', 'mmseg,', 'mmpretrain'],
+        ['hosts', 'mmengine,', 'mmdet, mmseg,', 'mmpretrain'],
         CONVOLUTION,
     )
-    drawing.arrow((160, bottom + 25), (LEFT - 2, bottom + 25))
+    drawing.arrow((155, bottom + 25), (LEFT - 2, bottom + 25))
     return drawing.finish(WIDTH, bottom + ROOM_HEIGHT + 15, 'The rooms of mmgcvit')
 
 
