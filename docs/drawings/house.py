@@ -1,9 +1,6 @@
-"""Write the drawing of docs/how_it_fits_together.md: python docs/drawings/house.py.
+"""Write the drawing of docs/how_it_fits_together.md as SVG: python -m docs.drawings.house."""
 
-tests/docs compares its rooms with the folders of the package.
-"""
-
-from draw import CONVOLUTION, GLOBAL, IMAGES, LOCAL, MAP, RESULT, Drawing
+from .draw import CONVOLUTION, GLOBAL, IMAGES, LOCAL, MAP, RESULT, Drawing
 
 WIDTH = 900
 # The rooms of the library from top to bottom. A row imports only from the rows below it.
@@ -68,6 +65,9 @@ def draw_row(
     for i, (name, words) in enumerate(rooms):
         colour = fill or COLOURS.get(name, MAP)
         drawing.box(LEFT + i * (width + GAP), y, width, ROOM_HEIGHT, [name, words], colour)
+
+
+DRAWINGS = {'house': house}
 
 
 if __name__ == '__main__':

@@ -11,13 +11,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from docs.drawings import own_data
+from docs.drawings import draw, house, own_data
 from docs.drawings.charts import CHARTS, COLOURS, read_points, read_rows
 from docs.drawings.draw import DRAWINGS, IMAGES
 from docs.drawings.model_zoo import format_scores
 from mmgcvit import LSA, GCViT
 
 from ..configs.models import ENTRIES, read_docstring
+from ..programs import ROOT
 from .pages import find_table, find_tables
 
 
@@ -130,9 +131,17 @@ def test_the_steps_of_lsa_have_the_shapes_of_the_page():
 
 
 def test_the_drawings_are_up_to_date():
-    drawings = {name: draw() for name, draw in (DRAWINGS | own_data.DRAWINGS).items()}
+    functions = draw.DRAWINGS | own_data.DRAWINGS | house.DRAWINGS
+    drawings = {name: function() for name, function in functions.items()}
     files = {path.stem: path.read_text() for path in IMAGES.glob('*.svg')}
-    assert files == drawings, 'python -m docs.drawings.draw, or of docs.drawings.own_data'
+    assert files == drawings, 'python -m docs.drawings.draw, or of own_data or house beside it'
+
+
+def test_the_drawing_of_the_house_has_the_rooms_of_the_table():
+    page = (ROOT / 'docs' / 'how_it_fits_together.md').read_text()
+    listed = re.findall(r'^\| `([a-z]+)` \|', page, re.MULTILINE)
+    drawn = [name for rooms in house.LIBRARY for name, _ in rooms]
+    assert {*drawn, 'version', 'errors', 'own', 'commands'} == {*listed}
 
 
 @pytest.mark.parametrize(
