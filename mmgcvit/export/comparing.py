@@ -4,7 +4,6 @@ the traced one.
 
 import math
 import sys
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +18,11 @@ from scipy.optimize import linear_sum_assignment
 
 from ..errors import UserError
 from ..predict.predictor import Predictor
-from .graphs import INPUT, ModelGraph
+from .graphs import INPUT, Arrays, ModelGraph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
 NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
@@ -75,8 +73,7 @@ def compare(
     """
     import onnxruntime
 
-    num_queries = getattr(predictor.network, 'num_queries', 0)  # DINO's
-    tolerance = DINO if num_queries else FLOAT32
+    tolerance = DINO if graph.num_queries else FLOAT32
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; it warns of each unused constant
     if is_half:
@@ -90,7 +87,7 @@ def compare(
         content = remove_file_threshold(content)
     session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     differences = []
-    for batch, height, width in enlarge_shapes(num_queries):
+    for batch, height, width in enlarge_shapes(graph.num_queries):
         images = make_random_images(batch, height, width)
         outputs, expected = predict_both(session, predictor, graph, images)
         if graph.finds_objects:
@@ -111,7 +108,7 @@ def compare(
 def predict_both(
     session: 'InferenceSession',
     predictor: Predictor[Any],
-    graph: Any,
+    graph: ModelGraph,
     images: NDArray[np.uint8],
 ) -> tuple[Arrays, Arrays]:
     """Return the outputs of a file's session and of its model for images (B, height, width, 3)
@@ -124,31 +121,13 @@ def predict_both(
     packed = pseudo_collate([packing.prepare_image(image) for image in images])
     batch = predictor.network.data_preprocessor(packed)
     samples = predictor.network(**batch, mode='predict')
-    size = images.shape[1:3]
-    inputs = batch['inputs'][..., : size[0], : size[1]]
+    _, height, width, _ = images.shape
+    inputs = batch['inputs'][..., :height, :width]
     collected = graph.collect_outputs(samples, inputs)
     expected = {name: tensor.numpy() for name, tensor in collected.items()}
     values = session.run(list(expected), {INPUT: inputs.numpy()})
     outputs = dict(zip(expected, values, strict=True))
-    if graph.finds_objects and graph.mask_stride:
-        outputs['masks'] = make_masks(outputs['masks'], graph, size)
-    return outputs, expected
-
-
-def make_masks(logits: NDArray[np.float32], graph: Any, size: tuple[int, int]) -> Any:
-    """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
-    # It imports onnxruntime, which may be missing.
-    from .onnx_predictor import collect_masks, resize_masks
-
-    masks = resize_masks(
-        logits=logits,
-        stride=graph.mask_stride,
-        mask_type=graph.mask_type,
-        threshold=graph.mask_threshold,
-        img_shape=size,
-        ori_shape=size,
-    )
-    return collect_masks(masks, len(logits), size)
+    return graph.convert_outputs(outputs, (height, width)), expected
 
 
 def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:

@@ -23,7 +23,7 @@ from ..host.runners import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 from ..predict.predictor import Predictor
-from .graphs import ModelGraph
+from .graphs import Arrays, Axes, ModelGraph, Size
 
 ROI_HEADS = (
     models.StandardRoIHead,
@@ -47,22 +47,20 @@ class DetectorGraph(ModelGraph):
     """Base class of detectors to trace. ``forward`` takes images (B, 3, H, W) and returns the
     outputs of all images' N objects, ordered by image, then by descending score.
 
-    ``output_names`` are those of its outputs: boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores,
-    labels and image indices (N,); masks (N, h, w). ``mask_type`` is 'box' for masks that are
-    probabilities inside the box, else how logits of the whole padded image, one for ``mask_stride``
-    x ``mask_stride`` pixels, become masks: 'crop' or 'resize' first. ``score_thr`` is that of the
-    last NMS, None without NMS.
+    The outputs are boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices
+    (N,); and masks (N, h, w) of models that predict them.
     """
 
     finds_objects = True
-    output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
+    # 'box' for masks that are probabilities inside the box, else how logits of the whole padded
+    # image become masks: 'crop' or 'resize' first
     mask_type: ClassVar[str] = 'box'
-    mask_stride = 0
-    score_thr: float | None = None
+    output_names: tuple[str, ...] = ('boxes', 'scores', 'labels', 'image_indices')
+    # There is a logit for so many x so many pixels of the image; 0 for masks inside the box.
+    mask_stride: int = 0
 
     @property
-    def output_axes(self) -> dict[str, dict[int, str]]:  # type: ignore[override]
-        """The dynamic axes of each output."""
+    def output_axes(self) -> Axes:
         axes = {name: {0: 'objects'} for name in self.output_names}
         if self.mask_stride:
             axes['masks'] = {0: 'objects', 1: 'mask_height', 2: 'mask_width'}
@@ -106,14 +104,24 @@ class DetectorGraph(ModelGraph):
         }
         if self.mask_stride:
             outputs['masks'] = found.masks
-        elif 'masks' in self.output_names:
-            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
-            # the traced module.
-            feature_maps = self.extract_feature_maps(inputs)
-            outputs['masks'] = self.predict_masks(
-                feature_maps, found.bboxes, found.labels, image_indices
-            )
         return outputs
+
+    def convert_outputs(self, outputs: Arrays, size: Size) -> Arrays:
+        """Make masks of the whole image of logits. Masks in boxes stay as they are."""
+        # It imports onnxruntime, which may be missing.
+        from .onnx_predictor import collect_masks, resize_masks
+
+        if not self.mask_stride:
+            return outputs
+        masks = resize_masks(
+            logits=outputs['masks'],
+            stride=self.mask_stride,
+            mask_type=self.mask_type,
+            threshold=self.mask_threshold,
+            img_shape=size,
+            ori_shape=size,
+        )
+        return {**outputs, 'masks': collect_masks(masks, len(outputs['masks']), size)}
 
 
 class TwoStageGraph(DetectorGraph):
@@ -164,9 +172,24 @@ class TwoStageGraph(DetectorGraph):
         image, index, top_scores = list_objects(kept, cfg.max_per_img)
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
-        outputs = (boxes, top_scores, labels, image)
+        if 'masks' not in self.output_names:
+            return boxes, top_scores, labels, image
+        masks = self.predict_masks(feature_maps, boxes, labels, image)
+        return boxes, top_scores, labels, image, masks
+
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        outputs = super().collect_outputs(samples, inputs)
         if 'masks' in self.output_names:
-            outputs += (self.predict_masks(feature_maps, boxes, labels, image),)
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
+            # the traced module.
+            outputs['masks'] = self.predict_masks(
+                self.extract_feature_maps(inputs),
+                outputs['boxes'],
+                outputs['labels'],
+                outputs['image_indices'],
+            )
         return outputs
 
     def predict_proposals(self, feature_maps: Tensors, size: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,14 @@
 OpenMMLab packages are imported when needed.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
@@ -22,33 +24,49 @@ from .replacing import replace_modules
 INPUT = 'images'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
-Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
+Axes = Mapping[str, Mapping[int, str]]  # the names of the dynamic axes of each output
+Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
+Size = tuple[int, int]  # (height, width)
 
 
-class ModelGraph(nn.Module):
-    """Base class of models to trace, which take images (B, 3, H, W)."""
+class ModelGraph(nn.Module, ABC):
+    """Base class of models to trace, which take images (B, 3, H, W).
 
-    model: Any  # OpenMMLab's models have no types
-    output_axes: ClassVar[Axes]
-    finds_objects: ClassVar[bool] = False  # which are compared after they are matched
+    It says what a file contains, and how the file is compared with the model.
+    """
 
-    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
-        """Return entries of the file's metadata that only this task has."""
-        return {}
+    finds_objects: ClassVar[bool] = False  # which are matched before they are compared
+    # The model that is traced. OpenMMLab's models have no types.
+    model: Any
+    # Of DINO, whose feature maps must have as many pixels in an image to compare
+    num_queries: int = 0
 
+    @property
+    @abstractmethod
+    def output_axes(self) -> Axes:
+        """The names of the dynamic axes of each output."""
+
+    @abstractmethod
     def collect_outputs(
         self, samples: Sequence[BaseDataElement], inputs: Tensor
     ) -> dict[str, Tensor]:
         """Return what the file should give, by output, from the data samples that the network has
         predicted for ``inputs``, the normalised images (B, 3, H, W).
         """
-        raise NotImplementedError
+
+    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
+        """Return entries of the file's metadata that only this task has."""
+        return {}
+
+    def convert_outputs(self, outputs: Arrays, size: Size) -> Arrays:
+        """Return the outputs of the file for images of ``size`` as :meth:`collect_outputs` returns
+        the model's.
+        """
+        return outputs
 
 
 class ClassifierGraph(ModelGraph):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
-
-    output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
     def __init__(self, model: Any):
         from mmpretrain.models import ImageClassifier
@@ -62,6 +80,10 @@ class ClassifierGraph(ModelGraph):
             )
         self.model = model
 
+    @property
+    def output_axes(self) -> Axes:
+        return {'scores': {0: 'batch'}}
+
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images, mode='tensor').softmax(-1)
 
@@ -73,8 +95,6 @@ class ClassifierGraph(ModelGraph):
 
 class SegmentorGraph(ModelGraph):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
-
-    output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
 
     def __init__(self, model: Any):
         from mmseg.models import EncoderDecoder, Mask2FormerHead
@@ -103,6 +123,10 @@ class SegmentorGraph(ModelGraph):
         self.model = model
         head = replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
         self.head = gather_in_attention(head)
+
+    @property
+    def output_axes(self) -> Axes:
+        return {'logits': DYNAMIC_AXES}
 
     def forward(self, images: Tensor) -> Tensor:
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a

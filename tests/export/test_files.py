@@ -20,18 +20,21 @@ import pytest
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import Config
-from mmgcvit.export.detection_export import (
-    keep_all_candidates,
-    match_objects,
-    remove_file_threshold,
-)
-from mmgcvit.export.task_export import DINO, FLOAT32, HALF
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import make_random_images, predict_both
+from mmgcvit.export.comparing import (
+    DINO,
+    FLOAT32,
+    HALF,
+    keep_all_candidates,
+    make_random_images,
+    match_objects,
+    predict_both,
+    remove_file_threshold,
+)
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import EXPORTS, collect_metadata, export_onnx, find_export
+from mmgcvit.export.onnx_file import GRAPHS, build_graph, collect_metadata, export_onnx
 from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
 from mmgcvit.host.files import write_image
 from mmgcvit.host.tasks import TASK_BY_NAME
@@ -68,8 +71,7 @@ def photo():
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
     """Here the score threshold is 0."""
     one = exported('mask_rcnn_gcvit_digits')
-    score_thr = one.model.network.test_cfg.rcnn.score_thr
-    content = remove_file_threshold(one.path.read_bytes(), score_thr)
+    content = remove_file_threshold(one.path.read_bytes())
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
     found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
@@ -105,15 +107,6 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
     assert json.loads(texts['palette']) == [list(colour) for colour in one.model.palette]
 
 
-@pytest.mark.parametrize('name', ['dino', 'mask_rcnn_gcvit_digits'])
-def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
-    """DINO has no NMS; the R-CNN's has another threshold. A comparison of the few objects above it
-    would hold little.
-    """
-    with pytest.raises(UserError, match=r'no NonMaxSuppression with the score threshold 0\.123'):
-        remove_file_threshold(exported(name).path.read_bytes(), 0.123)
-
-
 @pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits')])
 def test_a_file_predicts_nothing_where_no_score_reaches_the_threshold(exported, name):
     """Here the threshold of the last NMS is 1."""
@@ -144,14 +137,11 @@ def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported,
     differ, at any score.
     """
     one = exported(name)
-    export = find_export(one.model)
-    graph = export.build_graph(one.model.network).eval()
-    content = one.path.read_bytes()
-    if graph.score_thr is not None:
-        content = remove_file_threshold(content, graph.score_thr)
+    graph = build_graph(one.model)
+    content = remove_file_threshold(one.path.read_bytes())
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     model = keep_all_candidates(one.model)
-    outputs, expected = predict_both(export, session, model, graph, make_random_images(*shape))
+    outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
     number = len(expected['scores'])
     assert len(outputs['scores']) == number >= shape[0]
     outputs, expected = match_objects(outputs, expected, max(shape), FLOAT32)
@@ -258,7 +248,7 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
 
 
 def test_each_task_can_be_exported_and_read():
-    assert EXPORTS.keys() == READERS.keys() == TASK_BY_NAME.keys()
+    assert GRAPHS.keys() == READERS.keys() == TASK_BY_NAME.keys()
 
 
 def test_a_model_of_another_task_is_not_exported(tmp_path):
@@ -308,8 +298,7 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     common = everything.class_names[0]
     model = one.model.with_score_thr({common: float(everything.scores[0])})
     content = onnx.load(one.path)
-    export = find_export(model)
-    metadata = collect_metadata(export, model, export.build_graph(model.network))
+    metadata = collect_metadata(model, build_graph(model))
     onnx.helper.set_model_props(content, metadata)
     file = tmp_path / 'own.onnx'
     onnx.save(content, file)
@@ -472,8 +461,7 @@ def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
 def test_a_file_says_what_limits_the_use_of_its_weights(exported):
     """Also that nothing is known to."""
     model = exported('mask_rcnn_gcvit_digits').model
-    export = find_export(model)
-    graph = export.build_graph(model.network)
+    graph = build_graph(model)
     for limit in (None, 'not for commercial use'):
-        metadata = collect_metadata(export, replace(model, weights_limit=limit), graph)
+        metadata = collect_metadata(replace(model, weights_limit=limit), graph)
         assert metadata['weights_limit'] == (limit or '')
