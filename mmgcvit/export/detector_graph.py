@@ -23,7 +23,8 @@ from ..host.runners import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 from ..predict.predictor import Predictor
-from .graphs import Arrays, Axes, ModelGraph, Size
+from .graphs import Arrays, Axes, ModelGraph
+from .masks import Shape, collect_masks, resize_masks
 
 ROI_HEADS = (
     models.StandardRoIHead,
@@ -106,11 +107,8 @@ class DetectorGraph(ModelGraph):
             outputs['masks'] = found.masks
         return outputs
 
-    def convert_outputs(self, outputs: Arrays, size: Size) -> Arrays:
+    def convert_outputs(self, outputs: Arrays, size: Shape) -> Arrays:
         """Make masks of the whole image of logits. Masks in boxes stay as they are."""
-        # It imports onnxruntime, which may be missing.
-        from .onnx_predictor import collect_masks, resize_masks
-
         if not self.mask_stride:
             return outputs
         masks = resize_masks(

@@ -19,6 +19,7 @@ from ..host.private_api import predicts_softmax
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..predict.predictor import Predictor
+from .masks import Shape
 from .replacing import replace_modules
 
 INPUT = 'images'
@@ -26,7 +27,6 @@ INPUT = 'images'
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
 Axes = Mapping[str, Mapping[int, str]]  # the names of the dynamic axes of each output
 Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
-Size = tuple[int, int]  # (height, width)
 
 
 class ModelGraph(nn.Module, ABC):
@@ -58,7 +58,7 @@ class ModelGraph(nn.Module, ABC):
         """Return entries of the file's metadata that only this task has."""
         return {}
 
-    def convert_outputs(self, outputs: Arrays, size: Size) -> Arrays:
+    def convert_outputs(self, outputs: Arrays, size: Shape) -> Arrays:
         """Return the outputs of the file for images of ``size`` as :meth:`collect_outputs` returns
         the model's.
         """

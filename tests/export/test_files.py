@@ -5,8 +5,6 @@ Modules: `mmgcvit/export`.
 """
 
 import json
-import shutil
-import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -22,7 +20,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import detector_graph, onnx_predictor
+from mmgcvit.export import detector_graph
 from mmgcvit.export.comparing import (
     DINO,
     FLOAT32,
@@ -35,7 +33,8 @@ from mmgcvit.export.comparing import (
 )
 from mmgcvit.export.graphs import INPUT, ClassifierGraph
 from mmgcvit.export.onnx_file import GRAPHS, build_graph, collect_metadata, export_onnx
-from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
+from mmgcvit.export.onnx_predictor import OnnxPredictor
+from mmgcvit.export.output_readers import READERS
 from mmgcvit.host.files import write_image
 from mmgcvit.host.tasks import TASK_BY_NAME
 from mmgcvit.predict.model_files import load
@@ -43,7 +42,6 @@ from mmgcvit.predict.model_files import load
 from ..docs.pages import find_table
 from ..predict.conftest import make_work_dir, picture_of
 from ..predict.large_images import TILE, matches, page_of
-from ..programs import run
 from ..tools.commands import DEMO
 
 long = partial(pytest.param, marks=pytest.mark.long)
@@ -311,10 +309,12 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     assert len(found.boxes) < len(everything.boxes)
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert OnnxPredictor(file, score_thr=0.5).class_score_thr == {}
-    with pytest.raises(ValueError, match='score_thr: no class tiger'):
+    with pytest.raises(ValueError, match='score_thr: the model has no class tiger'):
         OnnxPredictor(file, score_thr={'tiger': 0.5})
     for wrong in (-1, '0.5', True):
-        with pytest.raises(ValueError, match=f'score_thr={wrong}: expected a number from 0 to 1'):
+        with pytest.raises(
+            ValueError, match=f'score_thr of {classes[0]}={wrong}: expected a number'
+        ):
             OnnxPredictor(file, score_thr={classes[0]: wrong})
     for wrong in (-64, 1, '64', 64.5, True):
         with pytest.raises(ValueError, match=f'tiles={wrong!r}: expected an integer, at least 32'):
@@ -443,19 +443,6 @@ def test_the_onnx_predictor_blends_the_same_tiles_of_a_segmentation(exported):
     assert (found.label_map == expected.label_map).mean() > 0.999
     assert found.label_map.dtype == np.int32
     assert found.areas.sum() == found.label_map.size
-
-
-def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
-    shutil.copy(onnx_predictor.__file__, tmp_path / 'copied.py')
-    program = (
-        'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); '
-        'sys.path.insert(0, sys.argv[1]); '
-        'import copied, numpy; '
-        'print(copied.OnnxPredictor(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
-    )
-    one = exported('gcvit_digits_cls')
-    result = run([sys.executable, '-c', program, str(tmp_path), str(one.path)])
-    assert int(result.stdout) == one.model(np.zeros((40, 30, 3), np.uint8)).label
 
 
 def test_a_file_says_what_limits_the_use_of_its_weights(exported):
