@@ -23,12 +23,16 @@ from .graphs import INPUT, Arrays, ModelGraph
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
+NOT_WRITTEN = 'So no file is written. With check=False it is written without this comparison'
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
 # stride.
 DINO_STRIDE = 8
+
+
+class ComparisonError(UserError):
+    """An ONNX file's outputs differ from its model's."""
 
 
 class Tolerance(NamedTuple):
@@ -69,7 +73,7 @@ def compare(
     """Compare a file with its model, traced as ``graph``, on random images, and return the largest
     difference.
 
-    Raise a UserError if outputs differ too much.
+    Raise a ComparisonError if outputs differ too much.
     """
     import onnxruntime
 
@@ -97,7 +101,7 @@ def compare(
             differences.append(Difference(value, name))
     largest = max(differences)
     if largest.value > tolerance.difference:
-        raise UserError(
+        raise ComparisonError(
             f"the ONNX file's {largest.output} differ from the model's by {largest.value:.2g} of "
             f'their largest value, and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
@@ -196,7 +200,10 @@ def remove_file_threshold(content: bytes) -> bytes:
 def match_objects(
     outputs: Arrays, expected: Arrays, longer_side: int, tolerance: Tolerance
 ) -> list[Arrays]:
-    """Return the objects that both the file and the model find, in the same order."""
+    """Return the objects that both the file and the model find, in the same order.
+
+    Raise a ComparisonError if they are too few.
+    """
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
     is_match = distances <= tolerance.match
@@ -210,7 +217,7 @@ def match_objects(
     matches = []
     for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
         if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
-            raise UserError(
+            raise ComparisonError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects '
                 f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
                 f'{tolerance.matched:.0%} (weighted by score). {NOT_WRITTEN}'

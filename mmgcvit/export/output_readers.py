@@ -201,8 +201,8 @@ class ObjectReader(OutputReader):
     def predict_in_tiles(self, run: Run, image: NDArray[np.uint8], side: int) -> Detections:
         """Detect the objects of a large image, and merge the detections of the tiles.
 
-        Objects that an edge of a tile cuts are not dropped before, as ``mmgcvit predict --tiles``
-        does, so counts may differ a little.
+        Objects that an edge of a tile cuts are not dropped before, as the package's detectors do,
+        so counts may differ a little.
         """
         import supervision as sv
 

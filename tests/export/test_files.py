@@ -25,6 +25,8 @@ from mmgcvit.export.comparing import (
     DINO,
     FLOAT32,
     HALF,
+    NOT_WRITTEN,
+    ComparisonError,
     keep_all_candidates,
     make_random_images,
     match_objects,
@@ -243,6 +245,19 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
         'export', tmp_path / 'tiled.py', weights, tmp_path / 'tiled.onnx', '--no-check'
     )
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
+
+
+def test_the_command_says_its_option_where_the_library_says_its_argument(
+    call, tmp_path, monkeypatch
+):
+    def differ(**_):
+        raise ComparisonError(f'it differs. {NOT_WRITTEN}')
+
+    monkeypatch.setattr('mmgcvit.export.onnx_file.export_onnx', differ)
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', tmp_path / 'x.onnx')
+    assert code == 1
+    sentence = 'With check=False it is written without this comparison: add --no-check'
+    assert sentence in ' '.join(printed.split())
 
 
 def test_each_task_can_be_exported_and_read():
