@@ -155,7 +155,7 @@ def make_random_images(batch: int, height: int, width: int) -> NDArray[np.uint8]
     return images.clip(0, 255).astype(np.uint8)
 
 
-def compute_difference(output: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def compute_difference(output: NDArray[Any], expected: NDArray[Any]) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
     shapes and NaN); of masks, which are bool, 1 - IoU.
     """
@@ -214,7 +214,7 @@ def match_objects(
     # Prefer those with close scores.
     expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
     is_kept = is_match[expected_indices, indices]
-    matches = []
+    matches: list[Arrays] = []
     for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
         if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
             raise ComparisonError(

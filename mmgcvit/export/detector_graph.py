@@ -13,7 +13,7 @@ from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
 from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement, InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
 
@@ -129,7 +129,7 @@ class TwoStageGraph(DetectorGraph):
     """
 
     def __init__(self, model: Any):
-        roi_head = getattr(model, 'roi_head', None)
+        roi_head: Any = getattr(model, 'roi_head', None)
         if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__()
@@ -199,8 +199,8 @@ class TwoStageGraph(DetectorGraph):
         logits, deltas = head(feature_maps)
         sizes = [level.shape[-2:] for level in logits]
         anchors = head.prior_generator.grid_priors(sizes, device=size.device)
-        scores = []
-        boxes = []
+        all_scores = []
+        all_boxes = []
         for i, level_anchors in enumerate(anchors):
             # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
             # low scores would be lost.
@@ -213,13 +213,13 @@ class TwoStageGraph(DetectorGraph):
             sides = level_boxes[..., 2:] - level_boxes[..., :2]
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
-            boxes.append(level_boxes)
+            all_boxes.append(level_boxes)
             kept = apply_nms(
                 boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=OBJECT_THRESHOLD
             )
-            scores.append(kept)
-        scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
-        return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
+            all_scores.append(kept)
+        scores, order = select_top_scores(torch.cat(all_scores, dim=1), cfg.max_per_img)
+        return gather_rows(torch.cat(all_boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(
         self, feature_maps: Tensors, boxes: Tensor, size: Tensor
@@ -290,7 +290,7 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0.0), limits)
 
 
-def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
+def extract_roi_features(extractor: Any, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     levels = extractor.map_roi_levels(rois, len(layers))
@@ -330,7 +330,7 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
     Return the first ``max_scores`` (if <= 0, all), and their indices.
     """
     # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
-    number = shape_as_tensor(scores)[1]
+    number: Any = shape_as_tensor(scores)[1]  # not an int, as topk declares
     if max_scores > 0:
         # A clamp of integers would become Clip, which TensorRT supports for floats only.
         number = torch.minimum(number, torch.tensor(max_scores))

@@ -79,17 +79,17 @@ class DINOGraph(DetectorGraph):
         model = self.model
         centres = []
         padding = []
-        ratios = []
+        all_ratios = []
         positions = []
         shapes = []
         for feature_map, embed in zip(feature_maps, model.level_embed, strict=True):
             points, mask, ratio = locate_pixels(feature_map, size, padded_size)
             centres.append(points)
             padding.append(mask.flatten(1))
-            ratios.append(ratio)
+            all_ratios.append(ratio)
             positions.append(model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1))
             shapes.append(shape_as_tensor(feature_map)[-2:])
-        ratios = torch.stack(ratios).unsqueeze(0)
+        ratios = torch.stack(all_ratios).unsqueeze(0)
         inputs = {
             'key_padding_mask': torch.cat(padding, dim=1),
             'spatial_shapes': torch.stack(shapes),

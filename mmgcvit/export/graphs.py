@@ -96,13 +96,15 @@ class ClassifierGraph(ModelGraph):
 class SegmentorGraph(ModelGraph):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
+    head: Any  # of mmseg, which has no types
+
     def __init__(self, model: Any):
         from mmseg.models import EncoderDecoder, Mask2FormerHead
 
         from .deformable_attention import gather_in_attention
 
         super().__init__()
-        head = getattr(model, 'decode_head', None)
+        head: Any = getattr(model, 'decode_head', None)
         num_channels = getattr(head, 'out_channels', 0)
         padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
         size = padding.get('size') or (0, 0)
@@ -132,7 +134,8 @@ class SegmentorGraph(ModelGraph):
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
         # tensor, since the exporter would make numbers constants.
         missing = (self.min_size - shape_as_tensor(images)[-2:]).clamp(min=0)
-        padded = F.pad(images, (0, missing[1], 0, missing[0]))
+        padding: Any = (0, missing[1], 0, missing[0])  # not ints, as F.pad declares
+        padded = F.pad(images, padding)
         padded = pad_images(padded, self.size_divisor)
         maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.

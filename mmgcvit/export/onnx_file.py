@@ -60,8 +60,8 @@ def export_onnx(
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
     With ``half``, convolutions and matrix products are float16. With ``check``, return the result
-    of :func:`.compare`. If the outputs differ too much, or the model has parts that cannot be
-    exported, raise a UserError and do not write ``target``.
+    of :func:`.compare`. If the outputs differ too much, raise its ComparisonError, and if the model
+    has parts that cannot be exported, a UserError. Then ``target`` is not written.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
@@ -70,7 +70,7 @@ def export_onnx(
     metadata = collect_metadata(predictor, module)
     metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
-    options = {}
+    options: dict[str, Any] = {}
     if torch.__version__ >= '2.5':
         # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
         # depends on the data.
@@ -154,7 +154,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
 
     The table of metadata in docs/deploy.md explains the keys.
     """
-    settings = {}
+    settings: dict[str, Any] = {}
     for step in steps:
         name = type(step).__name__
         # Resize has no scale if it resizes by a factor.
