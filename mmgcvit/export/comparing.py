@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..errors import UserError
 from ..predict.predictor import Predictor
-from .graphs import INPUT, Arrays, ModelGraph
+from .graphs import INPUT, SCORE_THR, Arrays, ModelGraph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -84,12 +84,13 @@ def compare(
         tolerance = HALF
         # See make_cast.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    content = path.read_bytes()
+    # onnxruntime does not copy it, and ignores it for a file without NMS.
+    no_threshold = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32))
     if graph.finds_objects:
         # Random images have few high-scoring objects.
         predictor = keep_all_candidates(predictor)
-        content = remove_file_threshold(content)
-    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+        options.add_initializer(SCORE_THR, no_threshold)
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     differences = []
     for batch, height, width in enlarge_shapes(graph.num_queries):
         images = make_random_images(batch, height, width)
@@ -182,19 +183,6 @@ def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
     return replace(
         predictor, network=network, score_thr=0.0, class_score_thr={}, max_mask_bytes=sys.maxsize
     )
-
-
-def remove_file_threshold(content: bytes) -> bytes:
-    """Return the content of a detector's file with a score threshold of 0 in the last NMS."""
-    import onnx
-
-    model = onnx.load_from_string(content)
-    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
-    if nms_nodes:  # of a detector with queries there are none
-        zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
-        model.graph.initializer.append(zero)
-        nms_nodes[-1].input[-1] = zero.name
-    return model.SerializeToString()
 
 
 def match_objects(

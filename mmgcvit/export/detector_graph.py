@@ -23,7 +23,7 @@ from ..host.runners import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 from ..predict.predictor import Predictor
-from .graphs import Arrays, Axes, ModelGraph
+from .graphs import SCORE_THR, Arrays, Axes, ModelGraph
 from .masks import Shape, collect_masks, resize_masks
 
 ROI_HEADS = (
@@ -128,6 +128,8 @@ class TwoStageGraph(DetectorGraph):
     Other detectors, heads and NMS raise a UserError.
     """
 
+    nms_score_thr: Tensor  # (1,), of the last NMS
+
     def __init__(self, model: Any):
         roi_head: Any = getattr(model, 'roi_head', None)
         if type(roi_head) not in ROI_HEADS:
@@ -144,7 +146,7 @@ class TwoStageGraph(DetectorGraph):
         unsupported += find_unsupported_nms(model.test_cfg.rcnn.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
-        self.score_thr = float(model.test_cfg.rcnn.score_thr)
+        self.register_buffer(SCORE_THR, torch.tensor([float(model.test_cfg.rcnn.score_thr)]))
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
@@ -164,7 +166,7 @@ class TwoStageGraph(DetectorGraph):
             boxes=boxes.flatten(0, 1),
             scores=scores.flatten(0, 1),
             nms=cfg.nms,
-            score_thr=self.score_thr,
+            score_thr=self.nms_score_thr,
         )
         kept = kept.reshape_as(scores).flatten(1)
         image, index, top_scores = list_objects(kept, cfg.max_per_img)
@@ -215,7 +217,10 @@ class TwoStageGraph(DetectorGraph):
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
             all_boxes.append(level_boxes)
             kept = apply_nms(
-                boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=OBJECT_THRESHOLD
+                boxes=level_boxes,
+                scores=top_scores,
+                nms=cfg.nms,
+                score_thr=torch.tensor([OBJECT_THRESHOLD]),
             )
             all_scores.append(kept)
         scores, order = select_top_scores(torch.cat(all_scores, dim=1), cfg.max_per_img)
@@ -342,13 +347,13 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: float) -> Tensor:
+def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: Tensor) -> Tensor:
     """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n), of those that
-    score above ``score_thr``.
+    score above ``score_thr`` (1,).
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), nms.iou_threshold, score_thr)
+    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), score_thr, nms.iou_threshold)
     flat = scores.flatten()
     index = kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
@@ -359,21 +364,21 @@ class NonMaxSuppression(torch.autograd.Function):
     """ONNX's operator for non-maximum suppression (NMS), to be traced.
 
     Boxes (B, n, 4) and scores (B, 1, n) give the indices (m, 3) = [image, 0, box] of the boxes
-    that are kept, of those that score above ``score_thr``.
+    that are kept, of those that score above ``score_thr`` (1,).
     """
 
     @staticmethod
     def forward(
-        ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float
+        ctx: Any, boxes: Tensor, scores: Tensor, score_thr: Tensor, iou_threshold: float
     ) -> Tensor:
         return (scores > score_thr).nonzero()  # only an example, as the operator does the rest
 
     @staticmethod
-    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
+    def symbolic(g: Any, boxes: Any, scores: Any, score_thr: Any, iou_threshold: float) -> Any:
         # The first value is the maximum number of boxes.
-        values = ([2**31 - 1], [float(iou_threshold)], [float(score_thr)])
+        values = ([2**31 - 1], [float(iou_threshold)])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
-        indices = g.op('NonMaxSuppression', boxes, scores, *constants)
+        indices = g.op('NonMaxSuppression', boxes, scores, *constants, score_thr)
 
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))

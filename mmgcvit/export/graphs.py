@@ -23,6 +23,9 @@ from .masks import Shape
 from .replacing import replace_modules
 
 INPUT = 'images'
+# The threshold of the last NMS, which is an initializer of the files of detectors with NMS:
+# runtimes can set another one.
+SCORE_THR = 'nms_score_thr'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
 Axes = Mapping[str, Mapping[int, str]]  # the names of the dynamic axes of each output

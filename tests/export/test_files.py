@@ -31,9 +31,8 @@ from mmgcvit.export.comparing import (
     make_random_images,
     match_objects,
     predict_both,
-    remove_file_threshold,
 )
-from mmgcvit.export.graphs import INPUT, ClassifierGraph
+from mmgcvit.export.graphs import INPUT, SCORE_THR, ClassifierGraph
 from mmgcvit.export.onnx_file import GRAPHS, build_graph, collect_metadata, export_onnx
 from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.export.output_readers import READERS
@@ -68,11 +67,18 @@ def photo():
     return page_of(300, 400)[0]
 
 
+def open_with_threshold(path, score_thr):
+    """Open a detector's file with another threshold of the last NMS, which its runtime sets."""
+    options = onnxruntime.SessionOptions()
+    value = onnxruntime.OrtValue.ortvalue_from_numpy(np.array([score_thr], np.float32))
+    options.add_initializer(SCORE_THR, value)
+    return onnxruntime.InferenceSession(path, options), value  # which must live as long
+
+
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
     """Here the score threshold is 0."""
     one = exported('mask_rcnn_gcvit_digits')
-    content = remove_file_threshold(one.path.read_bytes())
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    session, _value = open_with_threshold(one.path, 0)
     values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
     found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
     assert len({len(values) for values in found.values()}) == 1
@@ -109,14 +115,13 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
 
 @pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits')])
 def test_a_file_predicts_nothing_where_no_score_reaches_the_threshold(exported, name):
-    """Here the threshold of the last NMS is 1."""
-    file = onnx.load(exported(name).path)
-    one = onnx.numpy_helper.from_array(np.ones(1, np.float32), 'one')
-    file.graph.initializer.append(one)
-    nms_nodes = [node for node in file.graph.node if node.op_type == 'NonMaxSuppression']
-    nms_nodes[-1].input[-1] = 'one'
-    content = file.SerializeToString()
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    """Here the threshold of the last NMS is 1: a runtime can set it. It is the model's."""
+    one = exported(name)
+    constants = {tensor.name: tensor for tensor in onnx.load(one.path).graph.initializer}
+    test_cfg = one.model.network.test_cfg
+    expected = np.array([test_cfg.get('rcnn', test_cfg).score_thr], np.float32)
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constants[SCORE_THR]), expected)
+    session, _value = open_with_threshold(one.path, 1)
     values = session.run(None, {INPUT: torch.randn(2, 3, 70, 90).numpy()})
     assert {len(value) for value in values} == {0}
 
@@ -138,8 +143,7 @@ def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported,
     """
     one = exported(name)
     graph = build_graph(one.model)
-    content = remove_file_threshold(one.path.read_bytes())
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    session, _value = open_with_threshold(one.path, 0)
     model = keep_all_candidates(one.model)
     outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
     number = len(expected['scores'])
