@@ -108,20 +108,26 @@ class SegmentorGraph(ModelGraph):
 
         super().__init__()
         head: Any = getattr(model, 'decode_head', None)
-        num_channels = getattr(head, 'out_channels', 0)
         padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
         size = padding.get('size') or (0, 0)
         mode = model.test_cfg.mode
-        # Heads with a pixel decoder are those of Mask2Former and MaskFormer.
+        has_class_channels = getattr(head, 'out_channels', 0) > 1
+        # Both have a pixel decoder.
         is_maskformer = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
-        is_supported = type(model) is EncoderDecoder and not is_maskformer
-        if not is_supported or num_channels < 2 or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
+        unsupported = []
+        if type(model) is not EncoderDecoder:
+            unsupported.append(type(model).__name__)
+        if is_maskformer or not has_class_channels:
+            unsupported.append(type(head).__name__)
+        if mode != 'whole':
+            unsupported.append(f'mode {mode}')
+        if max(size) > MIN_IMAGE_SIZE:
+            unsupported.append(f'padding to {size}')
+        if unsupported:
             raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__} of '
-                f'{num_channels} output channels, mode {mode} and padding to {size}. Export '
-                'supports EncoderDecoder with a head that has a channel for each class, as '
-                'UPerHead, or Mask2FormerHead, mode whole and padding to at most '
-                f'{MIN_IMAGE_SIZE}'
+                f'cannot export a segmentor with {", ".join(unsupported)}. Export supports '
+                'EncoderDecoder with a head that has a channel for each class, or Mask2FormerHead, '
+                f'mode whole and padding to at most {MIN_IMAGE_SIZE}'
             )
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
