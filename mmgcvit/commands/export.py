@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from ..errors import UserError
 from ..host.files import check_target
 from ..predict.model_files import find_model_files
 from .options import add_config_and_checkpoint
@@ -26,13 +27,17 @@ def add_options(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> None:
     check_target(args.target, '.onnx', overwrite=args.overwrite)
     files = find_model_files(args.config, args.checkpoint)
+    from ..export.comparing import ComparisonError
     from ..export.onnx_file import export_onnx
     from .loading import load_silently
 
     model = load_silently(files, 'cpu')
-    difference = export_onnx(
-        predictor=model, target=args.target, check=not args.no_check, half=args.half
-    )
+    try:
+        difference = export_onnx(
+            predictor=model, target=args.target, check=not args.no_check, half=args.half
+        )
+    except ComparisonError as error:
+        raise UserError(f'{error}: add --no-check') from error
     print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if model.weights_limit:
         print(f'these weights are {model.weights_limit}, as those from which they were trained')

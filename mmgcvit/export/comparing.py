@@ -4,7 +4,6 @@ the traced one.
 
 import math
 import sys
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +18,21 @@ from scipy.optimize import linear_sum_assignment
 
 from ..errors import UserError
 from ..predict.predictor import Predictor
-from .graphs import INPUT, ModelGraph
+from .graphs import INPUT, SCORE_THR, Arrays, ModelGraph
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
-NOT_WRITTEN = 'So no file is written. To write it without this check, add --no-check'
+NOT_WRITTEN = 'So no file is written. With check=False it is written without this comparison'
 # (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 33, 140), (3, 131, 70), (1, 128, 128)]
 # mmdet's DINO needs at least as many pixels in its feature maps as queries. The first map has this
 # stride.
 DINO_STRIDE = 8
+
+
+class ComparisonError(UserError):
+    """An ONNX file's outputs differ from its model's."""
 
 
 class Tolerance(NamedTuple):
@@ -71,26 +73,26 @@ def compare(
     """Compare a file with its model, traced as ``graph``, on random images, and return the largest
     difference.
 
-    Raise a UserError if outputs differ too much.
+    Raise a ComparisonError if outputs differ too much.
     """
     import onnxruntime
 
-    num_queries = getattr(predictor.network, 'num_queries', 0)  # DINO's
-    tolerance = DINO if num_queries else FLOAT32
+    tolerance = DINO if graph.num_queries else FLOAT32
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; it warns of each unused constant
     if is_half:
         tolerance = HALF
         # See make_cast.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    content = path.read_bytes()
+    # onnxruntime does not copy it, and ignores it for a file without NMS.
+    no_threshold = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32))
     if graph.finds_objects:
         # Random images have few high-scoring objects.
         predictor = keep_all_candidates(predictor)
-        content = remove_file_threshold(content)
-    session = onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+        options.add_initializer(SCORE_THR, no_threshold)
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     differences = []
-    for batch, height, width in enlarge_shapes(num_queries):
+    for batch, height, width in enlarge_shapes(graph.num_queries):
         images = make_random_images(batch, height, width)
         outputs, expected = predict_both(session, predictor, graph, images)
         if graph.finds_objects:
@@ -100,7 +102,7 @@ def compare(
             differences.append(Difference(value, name))
     largest = max(differences)
     if largest.value > tolerance.difference:
-        raise UserError(
+        raise ComparisonError(
             f"the ONNX file's {largest.output} differ from the model's by {largest.value:.2g} of "
             f'their largest value, and {tolerance.difference} is allowed. {NOT_WRITTEN}'
         )
@@ -111,7 +113,7 @@ def compare(
 def predict_both(
     session: 'InferenceSession',
     predictor: Predictor[Any],
-    graph: Any,
+    graph: ModelGraph,
     images: NDArray[np.uint8],
 ) -> tuple[Arrays, Arrays]:
     """Return the outputs of a file's session and of its model for images (B, height, width, 3)
@@ -124,31 +126,13 @@ def predict_both(
     packed = pseudo_collate([packing.prepare_image(image) for image in images])
     batch = predictor.network.data_preprocessor(packed)
     samples = predictor.network(**batch, mode='predict')
-    size = images.shape[1:3]
-    inputs = batch['inputs'][..., : size[0], : size[1]]
+    _, height, width, _ = images.shape
+    inputs = batch['inputs'][..., :height, :width]
     collected = graph.collect_outputs(samples, inputs)
     expected = {name: tensor.numpy() for name, tensor in collected.items()}
     values = session.run(list(expected), {INPUT: inputs.numpy()})
     outputs = dict(zip(expected, values, strict=True))
-    if graph.finds_objects and graph.mask_stride:
-        outputs['masks'] = make_masks(outputs['masks'], graph, size)
-    return outputs, expected
-
-
-def make_masks(logits: NDArray[np.float32], graph: Any, size: tuple[int, int]) -> Any:
-    """Return masks (N, *size) bool of a file's logits (N, h, w), as OnnxPredictor makes them."""
-    # It imports onnxruntime, which may be missing.
-    from .onnx_predictor import collect_masks, resize_masks
-
-    masks = resize_masks(
-        logits=logits,
-        stride=graph.mask_stride,
-        mask_type=graph.mask_type,
-        threshold=graph.mask_threshold,
-        img_shape=size,
-        ori_shape=size,
-    )
-    return collect_masks(masks, len(logits), size)
+    return graph.convert_outputs(outputs, (height, width)), expected
 
 
 def enlarge_shapes(num_queries: int) -> list[tuple[int, int, int]]:
@@ -172,7 +156,7 @@ def make_random_images(batch: int, height: int, width: int) -> NDArray[np.uint8]
     return images.clip(0, 255).astype(np.uint8)
 
 
-def compute_difference(output: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def compute_difference(output: NDArray[Any], expected: NDArray[Any]) -> float:
     """Return the largest difference, relative to the largest expected value (infinity for other
     shapes and NaN); of masks, which are bool, 1 - IoU.
     """
@@ -201,23 +185,13 @@ def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
     )
 
 
-def remove_file_threshold(content: bytes) -> bytes:
-    """Return the content of a detector's file with a score threshold of 0 in the last NMS."""
-    import onnx
-
-    model = onnx.load_from_string(content)
-    nms_nodes = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression']
-    if nms_nodes:  # of a detector with queries there are none
-        zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), 'compared_score_thr')
-        model.graph.initializer.append(zero)
-        nms_nodes[-1].input[-1] = zero.name
-    return model.SerializeToString()
-
-
 def match_objects(
     outputs: Arrays, expected: Arrays, longer_side: int, tolerance: Tolerance
 ) -> list[Arrays]:
-    """Return the objects that both the file and the model find, in the same order."""
+    """Return the objects that both the file and the model find, in the same order.
+
+    Raise a ComparisonError if they are too few.
+    """
     distances = np.abs(expected['scores'][:, None] - outputs['scores'])
     box_distances = np.abs(expected['boxes'][:, None] - outputs['boxes']).max(axis=2)
     is_match = distances <= tolerance.match
@@ -228,10 +202,10 @@ def match_objects(
     # Prefer those with close scores.
     expected_indices, indices = linear_sum_assignment(np.where(is_match, distances, 1.0))
     is_kept = is_match[expected_indices, indices]
-    matches = []
+    matches: list[Arrays] = []
     for objects, matched in ((outputs, indices[is_kept]), (expected, expected_indices[is_kept])):
         if objects['scores'][matched].sum() < tolerance.matched * objects['scores'].sum():
-            raise UserError(
+            raise ComparisonError(
                 f'in images of random pixels, the model detects {len(expected["scores"])} objects '
                 f'and the ONNX file {len(outputs["scores"])}: only {len(matched)} match, not '
                 f'{tolerance.matched:.0%} (weighted by score). {NOT_WRITTEN}'

@@ -13,7 +13,7 @@ from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import delta2bbox
 from mmengine.config import ConfigDict
 from mmengine.structures import BaseDataElement, InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 from torchvision.ops import roi_align
 
@@ -23,7 +23,8 @@ from ..host.runners import list_modules
 from ..models.layers.blocks import nchw_to_nhwc
 from ..models.layers.padding import pad_images
 from ..predict.predictor import Predictor
-from .graphs import ModelGraph
+from .graphs import SCORE_THR, Arrays, Axes, ModelGraph
+from .masks import Shape, collect_masks, resize_masks
 
 ROI_HEADS = (
     models.StandardRoIHead,
@@ -47,22 +48,20 @@ class DetectorGraph(ModelGraph):
     """Base class of detectors to trace. ``forward`` takes images (B, 3, H, W) and returns the
     outputs of all images' N objects, ordered by image, then by descending score.
 
-    ``output_names`` are those of its outputs: boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores,
-    labels and image indices (N,); masks (N, h, w). ``mask_type`` is 'box' for masks that are
-    probabilities inside the box, else how logits of the whole padded image, one for ``mask_stride``
-    x ``mask_stride`` pixels, become masks: 'crop' or 'resize' first. ``score_thr`` is that of the
-    last NMS, None without NMS.
+    The outputs are boxes (N, 4) = [x1, y1, x2, y2] in pixels; scores, labels and image indices
+    (N,); and masks (N, h, w) of models that predict them.
     """
 
     finds_objects = True
-    output_names: ClassVar[tuple[str, ...]] = ('boxes', 'scores', 'labels', 'image_indices')
+    # 'box' for masks that are probabilities inside the box, else how logits of the whole padded
+    # image become masks: 'crop' or 'resize' first
     mask_type: ClassVar[str] = 'box'
-    mask_stride = 0
-    score_thr: float | None = None
+    output_names: tuple[str, ...] = ('boxes', 'scores', 'labels', 'image_indices')
+    # There is a logit for so many x so many pixels of the image; 0 for masks inside the box.
+    mask_stride: int = 0
 
     @property
-    def output_axes(self) -> dict[str, dict[int, str]]:  # type: ignore[override]
-        """The dynamic axes of each output."""
+    def output_axes(self) -> Axes:
         axes = {name: {0: 'objects'} for name in self.output_names}
         if self.mask_stride:
             axes['masks'] = {0: 'objects', 1: 'mask_height', 2: 'mask_width'}
@@ -106,14 +105,21 @@ class DetectorGraph(ModelGraph):
         }
         if self.mask_stride:
             outputs['masks'] = found.masks
-        elif 'masks' in self.output_names:
-            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
-            # the traced module.
-            feature_maps = self.extract_feature_maps(inputs)
-            outputs['masks'] = self.predict_masks(
-                feature_maps, found.bboxes, found.labels, image_indices
-            )
         return outputs
+
+    def convert_outputs(self, outputs: Arrays, size: Shape) -> Arrays:
+        """Make masks of the whole image of logits. Masks in boxes stay as they are."""
+        if not self.mask_stride:
+            return outputs
+        masks = resize_masks(
+            logits=outputs['masks'],
+            stride=self.mask_stride,
+            mask_type=self.mask_type,
+            threshold=self.mask_threshold,
+            img_shape=size,
+            ori_shape=size,
+        )
+        return {**outputs, 'masks': collect_masks(masks, len(outputs['masks']), size)}
 
 
 class TwoStageGraph(DetectorGraph):
@@ -122,8 +128,10 @@ class TwoStageGraph(DetectorGraph):
     Other detectors, heads and NMS raise a UserError.
     """
 
+    nms_score_thr: Tensor  # (1,), of the last NMS
+
     def __init__(self, model: Any):
-        roi_head = getattr(model, 'roi_head', None)
+        roi_head: Any = getattr(model, 'roi_head', None)
         if type(roi_head) not in ROI_HEADS:
             raise UserError(f'cannot export a detector of type {type(model).__name__}. {SUPPORTED}')
         super().__init__()
@@ -138,7 +146,7 @@ class TwoStageGraph(DetectorGraph):
         unsupported += find_unsupported_nms(model.test_cfg.rcnn.nms)
         if unsupported:
             raise UserError(f'cannot export a detector with {", ".join(unsupported)}. {SUPPORTED}')
-        self.score_thr = float(model.test_cfg.rcnn.score_thr)
+        self.register_buffer(SCORE_THR, torch.tensor([float(model.test_cfg.rcnn.score_thr)]))
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W), ordered by image, then by descending score.
@@ -158,15 +166,30 @@ class TwoStageGraph(DetectorGraph):
             boxes=boxes.flatten(0, 1),
             scores=scores.flatten(0, 1),
             nms=cfg.nms,
-            score_thr=self.score_thr,
+            score_thr=self.nms_score_thr,
         )
         kept = kept.reshape_as(scores).flatten(1)
         image, index, top_scores = list_objects(kept, cfg.max_per_img)
         labels = torch.div(index, scores.shape[2], rounding_mode='floor')
         boxes = boxes.flatten(1, 2)[image, index]
-        outputs = (boxes, top_scores, labels, image)
+        if 'masks' not in self.output_names:
+            return boxes, top_scores, labels, image
+        masks = self.predict_masks(feature_maps, boxes, labels, image)
+        return boxes, top_scores, labels, image, masks
+
+    def collect_outputs(
+        self, samples: Sequence[BaseDataElement], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        outputs = super().collect_outputs(samples, inputs)
         if 'masks' in self.output_names:
-            outputs += (self.predict_masks(feature_maps, boxes, labels, image),)
+            # mmdet's masks cover the whole image, the file's only the box. So expect the masks of
+            # the traced module.
+            outputs['masks'] = self.predict_masks(
+                self.extract_feature_maps(inputs),
+                outputs['boxes'],
+                outputs['labels'],
+                outputs['image_indices'],
+            )
         return outputs
 
     def predict_proposals(self, feature_maps: Tensors, size: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,8 +201,8 @@ class TwoStageGraph(DetectorGraph):
         logits, deltas = head(feature_maps)
         sizes = [level.shape[-2:] for level in logits]
         anchors = head.prior_generator.grid_priors(sizes, device=size.device)
-        scores = []
-        boxes = []
+        all_scores = []
+        all_boxes = []
         for i, level_anchors in enumerate(anchors):
             # Logits, because onnxruntime's sigmoid is 0 below -18, so the order of the boxes with
             # low scores would be lost.
@@ -192,13 +215,16 @@ class TwoStageGraph(DetectorGraph):
             sides = level_boxes[..., 2:] - level_boxes[..., :2]
             is_small = (sides <= cfg.get('min_bbox_size', -1)).any(-1)
             top_scores = top_scores.masked_fill(is_small, NO_OBJECT)
-            boxes.append(level_boxes)
+            all_boxes.append(level_boxes)
             kept = apply_nms(
-                boxes=level_boxes, scores=top_scores, nms=cfg.nms, score_thr=OBJECT_THRESHOLD
+                boxes=level_boxes,
+                scores=top_scores,
+                nms=cfg.nms,
+                score_thr=torch.tensor([OBJECT_THRESHOLD]),
             )
-            scores.append(kept)
-        scores, order = select_top_scores(torch.cat(scores, dim=1), cfg.max_per_img)
-        return gather_rows(torch.cat(boxes, dim=1), order), scores > OBJECT_THRESHOLD
+            all_scores.append(kept)
+        scores, order = select_top_scores(torch.cat(all_scores, dim=1), cfg.max_per_img)
+        return gather_rows(torch.cat(all_boxes, dim=1), order), scores > OBJECT_THRESHOLD
 
     def predict_boxes(
         self, feature_maps: Tensors, boxes: Tensor, size: Tensor
@@ -269,7 +295,7 @@ def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
     return torch.minimum(boxes.clamp(min=0.0), limits)
 
 
-def extract_roi_features(extractor: nn.Module, feature_maps: Tensors, rois: Tensor) -> Tensor:
+def extract_roi_features(extractor: Any, feature_maps: Tensors, rois: Tensor) -> Tensor:
     """Return features (n, C, h, w) of RoIs (n, 5) = [image index, x1, y1, x2, y2] in pixels."""
     layers = extractor.roi_layers
     levels = extractor.map_roi_levels(rois, len(layers))
@@ -309,7 +335,7 @@ def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
     Return the first ``max_scores`` (if <= 0, all), and their indices.
     """
     # Tensors, because the exporter would make numbers constants. TensorRT's TopK has k <= 3840.
-    number = shape_as_tensor(scores)[1]
+    number: Any = shape_as_tensor(scores)[1]  # not an int, as topk declares
     if max_scores > 0:
         # A clamp of integers would become Clip, which TensorRT supports for floats only.
         number = torch.minimum(number, torch.tensor(max_scores))
@@ -321,13 +347,13 @@ def gather_rows(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: float) -> Tensor:
+def apply_nms(boxes: Tensor, scores: Tensor, nms: ConfigDict, score_thr: Tensor) -> Tensor:
     """Apply NMS with the settings ``nms`` to boxes (B, n, 4) with scores (B, n), of those that
-    score above ``score_thr``.
+    score above ``score_thr`` (1,).
 
     Return the scores, with ``NO_OBJECT`` for dropped boxes.
     """
-    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), nms.iou_threshold, score_thr)
+    kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1), score_thr, nms.iou_threshold)
     flat = scores.flatten()
     index = kept[:, 0] * scores.shape[1] + kept[:, 2]
     # The exporter would turn torch.full_like into a constant.
@@ -338,21 +364,21 @@ class NonMaxSuppression(torch.autograd.Function):
     """ONNX's operator for non-maximum suppression (NMS), to be traced.
 
     Boxes (B, n, 4) and scores (B, 1, n) give the indices (m, 3) = [image, 0, box] of the boxes
-    that are kept, of those that score above ``score_thr``.
+    that are kept, of those that score above ``score_thr`` (1,).
     """
 
     @staticmethod
     def forward(
-        ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float
+        ctx: Any, boxes: Tensor, scores: Tensor, score_thr: Tensor, iou_threshold: float
     ) -> Tensor:
         return (scores > score_thr).nonzero()  # only an example, as the operator does the rest
 
     @staticmethod
-    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
+    def symbolic(g: Any, boxes: Any, scores: Any, score_thr: Any, iou_threshold: float) -> Any:
         # The first value is the maximum number of boxes.
-        values = ([2**31 - 1], [float(iou_threshold)], [float(score_thr)])
+        values = ([2**31 - 1], [float(iou_threshold)])
         constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
-        indices = g.op('NonMaxSuppression', boxes, scores, *constants)
+        indices = g.op('NonMaxSuppression', boxes, scores, *constants, score_thr)
 
         # Without this type the exporter would make the example's number of boxes a constant.
         indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))

@@ -50,6 +50,7 @@ class DINOGraph(DetectorGraph):
                 f'loss_cls.use_sigmoid={head.loss_cls.use_sigmoid}. Export supports DINO with '
                 'DINOHead and loss_cls.use_sigmoid=True'
             )
+        self.num_queries = model.num_queries
         self.model = gather_in_attention(model)
 
     def forward(self, images: Tensor) -> Tensors:
@@ -61,7 +62,7 @@ class DINOGraph(DetectorGraph):
         padded_size = shape_as_tensor(pad_images(images, divisor))[-2:]
         boxes, scores = self.run_transformer(self.extract_feature_maps(images), size, padded_size)
         num_classes = scores.shape[-1]
-        max_objects = self.model.bbox_head.test_cfg.get('max_per_img', self.model.num_queries)
+        max_objects = self.model.bbox_head.test_cfg.get('max_per_img', self.num_queries)
         image, index, top_scores = list_objects(scores.flatten(1), max_objects)
         query = torch.div(index, num_classes, rounding_mode='floor')
         centres, sides = boxes[image, query].split(2, dim=-1)
@@ -78,17 +79,17 @@ class DINOGraph(DetectorGraph):
         model = self.model
         centres = []
         padding = []
-        ratios = []
+        all_ratios = []
         positions = []
         shapes = []
         for feature_map, embed in zip(feature_maps, model.level_embed, strict=True):
             points, mask, ratio = locate_pixels(feature_map, size, padded_size)
             centres.append(points)
             padding.append(mask.flatten(1))
-            ratios.append(ratio)
+            all_ratios.append(ratio)
             positions.append(model.positional_encoding(mask).flatten(2) + embed.unsqueeze(1))
             shapes.append(shape_as_tensor(feature_map)[-2:])
-        ratios = torch.stack(ratios).unsqueeze(0)
+        ratios = torch.stack(all_ratios).unsqueeze(0)
         inputs = {
             'key_padding_mask': torch.cat(padding, dim=1),
             'spatial_shapes': torch.stack(shapes),
@@ -134,7 +135,7 @@ class DINOGraph(DetectorGraph):
         logits = torch.log(proposals / (1 - proposals)).masked_fill(no_proposal, NO_PROPOSAL)
         logits = logits + model.bbox_head.reg_branches[last](memory)
         scores = model.bbox_head.cls_branches[last](memory).amax(-1)
-        _, order = select_top_scores(scores, model.num_queries)
+        _, order = select_top_scores(scores, self.num_queries)
         query = model.query_embedding.weight[: order.shape[1]]
         query = query.unsqueeze(0).expand(order.shape[0], -1, -1)
         return query, gather_rows(logits, order).sigmoid()

@@ -3,12 +3,14 @@
 OpenMMLab packages are imported when needed.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.onnx.operators import shape_as_tensor
 
@@ -17,38 +19,57 @@ from ..host.private_api import predicts_softmax
 from ..models.layers.arguments import MIN_IMAGE_SIZE, make_pair
 from ..models.layers.padding import ceil_div, pad_images
 from ..predict.predictor import Predictor
+from .masks import Shape
 from .replacing import replace_modules
 
 INPUT = 'images'
+# The threshold of the last NMS, which is an initializer of the files of detectors with NMS:
+# runtimes can set another one.
+SCORE_THR = 'nms_score_thr'
 # The dynamic axes of images (B, 3, H, W) and of logits (B, K, H, W), with their names.
 DYNAMIC_AXES = {0: 'batch', 2: 'height', 3: 'width'}
-Axes = dict[str, dict[int, str]]  # the names of the dynamic axes of each output
+Axes = Mapping[str, Mapping[int, str]]  # the names of the dynamic axes of each output
+Arrays = Mapping[str, NDArray[Any]]  # of floats and ints, by the name of an output
 
 
-class ModelGraph(nn.Module):
-    """Base class of models to trace, which take images (B, 3, H, W)."""
+class ModelGraph(nn.Module, ABC):
+    """Base class of models to trace, which take images (B, 3, H, W).
 
-    model: Any  # OpenMMLab's models have no types
-    output_axes: ClassVar[Axes]
-    finds_objects: ClassVar[bool] = False  # which are compared after they are matched
+    It says what a file contains, and how the file is compared with the model.
+    """
 
-    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
-        """Return entries of the file's metadata that only this task has."""
-        return {}
+    finds_objects: ClassVar[bool] = False  # which are matched before they are compared
+    # The model that is traced. OpenMMLab's models have no types.
+    model: Any
+    # Of DINO, whose feature maps must have as many pixels in an image to compare
+    num_queries: int = 0
 
+    @property
+    @abstractmethod
+    def output_axes(self) -> Axes:
+        """The names of the dynamic axes of each output."""
+
+    @abstractmethod
     def collect_outputs(
         self, samples: Sequence[BaseDataElement], inputs: Tensor
     ) -> dict[str, Tensor]:
         """Return what the file should give, by output, from the data samples that the network has
         predicted for ``inputs``, the normalised images (B, 3, H, W).
         """
-        raise NotImplementedError
+
+    def describe(self, predictor: Predictor[Any]) -> dict[str, Any]:
+        """Return entries of the file's metadata that only this task has."""
+        return {}
+
+    def convert_outputs(self, outputs: Arrays, size: Shape) -> Arrays:
+        """Return the outputs of the file for images of ``size`` as :meth:`collect_outputs` returns
+        the model's.
+        """
+        return outputs
 
 
 class ClassifierGraph(ModelGraph):
     """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
-
-    output_axes: ClassVar[Axes] = {'scores': {0: 'batch'}}
 
     def __init__(self, model: Any):
         from mmpretrain.models import ImageClassifier
@@ -62,6 +83,10 @@ class ClassifierGraph(ModelGraph):
             )
         self.model = model
 
+    @property
+    def output_axes(self) -> Axes:
+        return {'scores': {0: 'batch'}}
+
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images, mode='tensor').softmax(-1)
 
@@ -74,7 +99,7 @@ class ClassifierGraph(ModelGraph):
 class SegmentorGraph(ModelGraph):
     """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
-    output_axes: ClassVar[Axes] = {'logits': DYNAMIC_AXES}
+    head: Any  # of mmseg, which has no types
 
     def __init__(self, model: Any):
         from mmseg.models import EncoderDecoder, Mask2FormerHead
@@ -82,21 +107,27 @@ class SegmentorGraph(ModelGraph):
         from .deformable_attention import gather_in_attention
 
         super().__init__()
-        head = getattr(model, 'decode_head', None)
-        num_channels = getattr(head, 'out_channels', 0)
+        head: Any = getattr(model, 'decode_head', None)
         padding = getattr(model.data_preprocessor, 'test_cfg', None) or {}
         size = padding.get('size') or (0, 0)
         mode = model.test_cfg.mode
-        # Heads with a pixel decoder are those of Mask2Former and MaskFormer.
+        has_class_channels = getattr(head, 'out_channels', 0) > 1
+        # Both have a pixel decoder.
         is_maskformer = hasattr(head, 'pixel_decoder') and not isinstance(head, Mask2FormerHead)
-        is_supported = type(model) is EncoderDecoder and not is_maskformer
-        if not is_supported or num_channels < 2 or mode != 'whole' or max(size) > MIN_IMAGE_SIZE:
+        unsupported = []
+        if type(model) is not EncoderDecoder:
+            unsupported.append(type(model).__name__)
+        if is_maskformer or not has_class_channels:
+            unsupported.append(type(head).__name__)
+        if mode != 'whole':
+            unsupported.append(f'mode {mode}')
+        if max(size) > MIN_IMAGE_SIZE:
+            unsupported.append(f'padding to {size}')
+        if unsupported:
             raise UserError(
-                f'cannot export {type(model).__name__} with {type(head).__name__} of '
-                f'{num_channels} output channels, mode {mode} and padding to {size}. Export '
-                'supports EncoderDecoder with a head that has a channel for each class, as '
-                'UPerHead, or Mask2FormerHead, mode whole and padding to at most '
-                f'{MIN_IMAGE_SIZE}'
+                f'cannot export a segmentor with {", ".join(unsupported)}. Export supports '
+                'EncoderDecoder with a head that has a channel for each class, or Mask2FormerHead, '
+                f'mode whole and padding to at most {MIN_IMAGE_SIZE}'
             )
         self.min_size = torch.tensor(size)  # (height, width) to which smaller images are padded
         self.size_divisor = padding.get('size_divisor') or 1
@@ -104,11 +135,16 @@ class SegmentorGraph(ModelGraph):
         head = replace_modules(head, nn.AdaptiveAvgPool2d, TraceablePooling)
         self.head = gather_in_attention(head)
 
+    @property
+    def output_axes(self) -> Axes:
+        return {'logits': DYNAMIC_AXES}
+
     def forward(self, images: Tensor) -> Tensor:
         # Pad the images at the right and bottom, as mmseg's data preprocessor does. The size is a
         # tensor, since the exporter would make numbers constants.
         missing = (self.min_size - shape_as_tensor(images)[-2:]).clamp(min=0)
-        padded = F.pad(images, (0, missing[1], 0, missing[0]))
+        padding: Any = (0, missing[1], 0, missing[0])  # not ints, as F.pad declares
+        padded = F.pad(images, padding)
         padded = pad_images(padded, self.size_divisor)
         maps = self.model.extract_feat(padded)
         # A tuple, since mmseg takes a torch.Size for that of a window.

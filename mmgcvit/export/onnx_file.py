@@ -1,5 +1,20 @@
 """Export a trained model to an ONNX file, whose metadata make it usable without the config and this
 package.
+
+All graphs are traced by torch's TorchScript exporter (``dynamo=False``), because they are written
+for it: their sizes are tensors (``shape_as_tensor``), and NMS is an operator with a ``symbolic``
+method, whose number of boxes depends on the data. torch calls this exporter legacy. Since 2.9 the
+one on ``torch.export`` is the default; 2.13 warns of the other, and names no version or date of its
+end. With 2.13, ``dynamo=True`` exports classifiers as they are, and fails at ``shape_as_tensor`` in
+segmentors and detectors. When the legacy exporter goes, these have to change:
+
+1. Sizes become ``tensor.shape``, which ``torch.export`` keeps symbolic, also the k of ``topk``.
+2. ``NonMaxSuppression`` becomes an operator of ``torch.library.custom_op`` whose fake kernel returns
+   a new dynamic size, with a translation in ``custom_translation_table``.
+3. ``dynamic_axes`` become ``dynamic_shapes``, and the opset 18, that exporter's lowest, here and in
+   docs/deploy.md.
+
+The comparison of each export, and tests/export/test_files.py, tell whether the files are right.
 """
 
 import json
@@ -61,8 +76,8 @@ def export_onnx(
     """Export a model, which must be on the CPU, to an ONNX file for any image size and batch size.
 
     With ``half``, convolutions and matrix products are float16. With ``check``, return the result
-    of :func:`.compare`. If the outputs differ too much, or the model has parts that cannot be
-    exported, raise a UserError and do not write ``target``.
+    of :func:`.compare`. If the outputs differ too much, raise its ComparisonError, and if the model
+    has parts that cannot be exported, a UserError. Then ``target`` is not written.
     """
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
     import onnx
@@ -71,11 +86,9 @@ def export_onnx(
     metadata = collect_metadata(predictor, module)
     metadata['precision'] = 'float16' if half else 'float32'
     example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
-    options = {}
+    options: dict[str, Any] = {}
     if torch.__version__ >= '2.5':
-        # Use the TorchScript exporter. The dynamo exporter rejects NMS, as the number of kept boxes
-        # depends on the data.
-        options['dynamo'] = False
+        options['dynamo'] = False  # see the top of this file
     with write_atomically(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
             # Hide warnings about values that become constants: ``compare`` finds those that change
@@ -155,7 +168,7 @@ def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
 
     The table of metadata in docs/deploy.md explains the keys.
     """
-    settings = {}
+    settings: dict[str, Any] = {}
     for step in steps:
         name = type(step).__name__
         # Resize has no scale if it resizes by a factor.

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import TypeVar
 
 from torch import nn
 
+M = TypeVar('M', bound=nn.Module)
+
 
 def replace_modules(
-    module: nn.Module, replaced: type[nn.Module], make: Callable[[nn.Module], nn.Module]
+    module: nn.Module, replaced: type[M], make: Callable[[M], nn.Module]
 ) -> nn.Module:
     """Return a copy of a module in which ``make`` replaces each submodule of the class
     ``replaced``.

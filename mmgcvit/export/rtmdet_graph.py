@@ -24,13 +24,15 @@ from .detector_graph import (
     list_objects,
     select_top_scores,
 )
+from .graphs import SCORE_THR
 
 
 class RTMDetInsGraph(DetectorGraph):
     """mmdet's RTMDet-Ins as a module to trace. Read its ``forward``, then the methods below."""
 
-    output_names = (*DetectorGraph.output_names, 'masks')
     mask_type = 'resize'
+    output_names = (*DetectorGraph.output_names, 'masks')
+    nms_score_thr: Tensor  # (1,), of the NMS
 
     def __init__(self, model: Any):
         super().__init__()
@@ -48,7 +50,7 @@ class RTMDetInsGraph(DetectorGraph):
         self.mask_stride = head.prior_generator.strides[0][0]
         self.model = model
         self.cfg = model.test_cfg
-        self.score_thr = float(self.cfg.get('score_thr', 0))
+        self.register_buffer(SCORE_THR, torch.tensor([float(self.cfg.get('score_thr', 0))]))
 
     def forward(self, images: Tensor) -> Tensors:
         """Predict the objects in images (B, 3, H, W): boxes (N, 4), scores, labels and image
@@ -88,7 +90,7 @@ class RTMDetInsGraph(DetectorGraph):
             boxes=class_boxes.flatten(0, 1),
             scores=class_scores.flatten(0, 1),
             nms=self.cfg.nms,
-            score_thr=self.score_thr,
+            score_thr=self.nms_score_thr,
         )
         return kept.reshape_as(class_scores).amax(1)
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from .requirements import check_installed
 
+# In bytes: the masks of an image are an array if they do not need more.
+MAX_MASK_BYTES = 1 << 30
 # A mask as COCO's RLE: ``size`` and ``counts``
 RLE = dict[str, Any]
 

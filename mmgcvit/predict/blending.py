@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .tile_sizes import OVERLAP
+from .tile_sizes import place_tiles
 
 # Compute the logits (classes, height, width) of each of several tiles (height, width, 3), which
 # have one size.
@@ -33,16 +33,6 @@ class Span:
     @property
     def pixels(self) -> slice:
         return slice(self.start, self.start + len(self.weights))
-
-
-def place_tiles(length: int, side: int) -> list[int]:
-    """Return where each tile of ``side`` pixels begins along an axis of ``length`` pixels.
-
-    They are evenly spaced, and overlap by a quarter or more.
-    """
-    last = max(length - side, 0)
-    count = 1 + math.ceil(last / (side * (1 - OVERLAP)))
-    return np.linspace(0, last, count).astype(int).tolist()
 
 
 def weigh_tiles(length: int, side: int) -> list[Span]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..datasets.decoding import DecodingSettings
 from ..errors import UserError, get_first_line
 from ..models.layers.arguments import make_pair
+from ..ops.rle import MAX_MASK_BYTES
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Outcome, P, Prediction, Record
@@ -31,7 +32,6 @@ from .tile_sizes import MIN_TILE
 # side the second.
 MIN_DRAWN_SIDE = 224
 MAX_ENLARGED_SIDE = 4096
-MAX_MASK_BYTES = 1 << 30
 # Parts of the errors of torch and NumPy when memory runs out
 OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 # What a single picture or video may raise: errors of files, and of OpenCV and memory for very large

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import dropwhile
 
 import pytest
@@ -90,6 +91,8 @@ def check_command(command, monkeypatch):
         script = re.fullmatch(r'tools/(\w+)\.py', arguments[0])[1]
         package = 'mmgcvit.commands' if script in COMMANDS else 'tools'
         check_options(f'{package}.{script}', arguments[1:], monkeypatch)
+    elif program == 'python' and arguments[0] == '-m':
+        assert find_spec(arguments[1])
     elif program == 'python':
         assert all((ROOT / word).exists() for word in arguments if word.endswith('.py'))
     else:

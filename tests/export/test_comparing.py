@@ -1,6 +1,6 @@
 """A file that differs from its model at any size, in any output, is found.
 
-Modules: `mmgcvit/export/comparing.py`, `mmgcvit/export/detection_export.py`.
+Modules: `mmgcvit/export/comparing.py`.
 """
 
 from pathlib import Path
@@ -9,12 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pytest
-from mmgcvit.export.detection_export import match_objects
-from mmgcvit.export.task_export import FLOAT32
 
 from mmgcvit.errors import UserError
 from mmgcvit.export import comparing
-from mmgcvit.export.comparing import SHAPES, compare, compute_difference
+from mmgcvit.export.comparing import (
+    FLOAT32,
+    SHAPES,
+    compare,
+    compute_difference,
+    match_objects,
+)
 
 ONES = np.ones((2, 3), np.float32)
 
@@ -51,16 +55,11 @@ def test_a_difference_at_any_size_and_in_any_output_stops_the_export(name, place
         calls.append(1)
         return outputs, {'scores': ONES, 'boxes': ONES}
 
-    export = SimpleNamespace(
-        prepare_comparison=lambda predictor, graph: predictor,
-        prepare_content=lambda content, graph: content,
-        match=lambda outputs, expected, **_: (outputs, expected),
-    )
+    graph = SimpleNamespace(num_queries=0, finds_objects=False)
     monkeypatch.setattr(comparing, 'predict_both', predict_both)
     monkeypatch.setattr(onnxruntime, 'InferenceSession', lambda *_, **__: None)
-    predictor = SimpleNamespace(network=None)
     with pytest.raises(UserError, match=rf"the ONNX file's {name} differ from .* by 0\.1 "):
-        compare(export, predictor, None, Path(__file__))
+        compare(None, graph, Path(__file__))
 
 
 def make_objects(num_objects, **changes):

@@ -5,8 +5,6 @@ Modules: `mmgcvit/export`.
 """
 
 import json
-import shutil
-import sys
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -20,19 +18,24 @@ import pytest
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.config import Config
-from mmgcvit.export.detection_export import (
-    keep_all_candidates,
-    match_objects,
-    remove_file_threshold,
-)
-from mmgcvit.export.task_export import DINO, FLOAT32, HALF
 
 from mmgcvit.errors import UserError
-from mmgcvit.export import detector_graph, onnx_predictor
-from mmgcvit.export.comparing import make_random_images, predict_both
-from mmgcvit.export.graphs import INPUT, ClassifierGraph
-from mmgcvit.export.onnx_file import EXPORTS, collect_metadata, export_onnx, find_export
-from mmgcvit.export.onnx_predictor import READERS, OnnxPredictor
+from mmgcvit.export import detector_graph
+from mmgcvit.export.comparing import (
+    DINO,
+    FLOAT32,
+    HALF,
+    NOT_WRITTEN,
+    ComparisonError,
+    keep_all_candidates,
+    make_random_images,
+    match_objects,
+    predict_both,
+)
+from mmgcvit.export.graphs import INPUT, SCORE_THR, ClassifierGraph
+from mmgcvit.export.onnx_file import GRAPHS, build_graph, collect_metadata, export_onnx
+from mmgcvit.export.onnx_predictor import OnnxPredictor
+from mmgcvit.export.output_readers import READERS
 from mmgcvit.host.files import write_image
 from mmgcvit.host.tasks import TASK_BY_NAME
 from mmgcvit.predict.model_files import load
@@ -40,7 +43,6 @@ from mmgcvit.predict.model_files import load
 from ..docs.pages import find_table
 from ..predict.conftest import make_work_dir, picture_of
 from ..predict.large_images import TILE, matches, page_of
-from ..programs import run
 from ..tools.commands import DEMO
 
 long = partial(pytest.param, marks=pytest.mark.long)
@@ -65,12 +67,18 @@ def photo():
     return page_of(300, 400)[0]
 
 
+def open_with_threshold(path, score_thr):
+    """Open a detector's file with another threshold of the last NMS, which its runtime sets."""
+    options = onnxruntime.SessionOptions()
+    value = onnxruntime.OrtValue.ortvalue_from_numpy(np.array([score_thr], np.float32))
+    options.add_initializer(SCORE_THR, value)
+    return onnxruntime.InferenceSession(path, options), value  # which must live as long
+
+
 def test_a_detectors_objects_come_image_by_image_the_highest_scoring_first(exported):
     """Here the score threshold is 0."""
     one = exported('mask_rcnn_gcvit_digits')
-    score_thr = one.model.network.test_cfg.rcnn.score_thr
-    content = remove_file_threshold(one.path.read_bytes(), score_thr)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    session, _value = open_with_threshold(one.path, 0)
     values = session.run(None, {INPUT: torch.randn(3, 3, 33, 140).numpy()})
     found = dict(zip([output.name for output in session.get_outputs()], values, strict=True))
     assert len({len(values) for values in found.values()}) == 1
@@ -105,25 +113,15 @@ def test_a_file_has_only_standard_operators_and_the_metadata_of_the_page(name, e
     assert json.loads(texts['palette']) == [list(colour) for colour in one.model.palette]
 
 
-@pytest.mark.parametrize('name', ['dino', 'mask_rcnn_gcvit_digits'])
-def test_a_file_without_the_score_threshold_is_not_compared(exported, name):
-    """DINO has no NMS; the R-CNN's has another threshold. A comparison of the few objects above it
-    would hold little.
-    """
-    with pytest.raises(UserError, match=r'no NonMaxSuppression with the score threshold 0\.123'):
-        remove_file_threshold(exported(name).path.read_bytes(), 0.123)
-
-
 @pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', long('rtmdet_ins_gcvit_digits')])
 def test_a_file_predicts_nothing_where_no_score_reaches_the_threshold(exported, name):
-    """Here the threshold of the last NMS is 1."""
-    file = onnx.load(exported(name).path)
-    one = onnx.numpy_helper.from_array(np.ones(1, np.float32), 'one')
-    file.graph.initializer.append(one)
-    nms_nodes = [node for node in file.graph.node if node.op_type == 'NonMaxSuppression']
-    nms_nodes[-1].input[-1] = 'one'
-    content = file.SerializeToString()
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    """Here the threshold of the last NMS is 1: a runtime can set it. It is the model's."""
+    one = exported(name)
+    constants = {tensor.name: tensor for tensor in onnx.load(one.path).graph.initializer}
+    test_cfg = one.model.network.test_cfg
+    expected = np.array([test_cfg.get('rcnn', test_cfg).score_thr], np.float32)
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constants[SCORE_THR]), expected)
+    session, _value = open_with_threshold(one.path, 1)
     values = session.run(None, {INPUT: torch.randn(2, 3, 70, 90).numpy()})
     assert {len(value) for value in values} == {0}
 
@@ -144,14 +142,10 @@ def test_a_detectors_file_predicts_each_object_of_the_model_in_batches(exported,
     differ, at any score.
     """
     one = exported(name)
-    export = find_export(one.model)
-    graph = export.build_graph(one.model.network).eval()
-    content = one.path.read_bytes()
-    if graph.score_thr is not None:
-        content = remove_file_threshold(content, graph.score_thr)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    graph = build_graph(one.model)
+    session, _value = open_with_threshold(one.path, 0)
     model = keep_all_candidates(one.model)
-    outputs, expected = predict_both(export, session, model, graph, make_random_images(*shape))
+    outputs, expected = predict_both(session, model, graph, make_random_images(*shape))
     number = len(expected['scores'])
     assert len(outputs['scores']) == number >= shape[0]
     outputs, expected = match_objects(outputs, expected, max(shape), FLOAT32)
@@ -257,8 +251,21 @@ def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path, mo
     assert (code, 'cuts them into tiles of 64 px' in printed) == (0, True)
 
 
+def test_the_command_says_its_option_where_the_library_says_its_argument(
+    call, tmp_path, monkeypatch
+):
+    def differ(**_):
+        raise ComparisonError(f'it differs. {NOT_WRITTEN}')
+
+    monkeypatch.setattr('mmgcvit.export.onnx_file.export_onnx', differ)
+    code, printed = call('export', DEMO / 'gcvit_digits_cls.py', tmp_path / 'x.onnx')
+    assert code == 1
+    sentence = 'With check=False it is written without this comparison: add --no-check'
+    assert sentence in ' '.join(printed.split())
+
+
 def test_each_task_can_be_exported_and_read():
-    assert EXPORTS.keys() == READERS.keys() == TASK_BY_NAME.keys()
+    assert GRAPHS.keys() == READERS.keys() == TASK_BY_NAME.keys()
 
 
 def test_a_model_of_another_task_is_not_exported(tmp_path):
@@ -308,8 +315,7 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     common = everything.class_names[0]
     model = one.model.with_score_thr({common: float(everything.scores[0])})
     content = onnx.load(one.path)
-    export = find_export(model)
-    metadata = collect_metadata(export, model, export.build_graph(model.network))
+    metadata = collect_metadata(model, build_graph(model))
     onnx.helper.set_model_props(content, metadata)
     file = tmp_path / 'own.onnx'
     onnx.save(content, file)
@@ -322,10 +328,12 @@ def test_the_onnx_predictor_has_the_thresholds_of_each_class(exported, photo, tm
     assert len(found.boxes) < len(everything.boxes)
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert OnnxPredictor(file, score_thr=0.5).class_score_thr == {}
-    with pytest.raises(ValueError, match='score_thr: no class tiger'):
+    with pytest.raises(ValueError, match='score_thr: the model has no class tiger'):
         OnnxPredictor(file, score_thr={'tiger': 0.5})
     for wrong in (-1, '0.5', True):
-        with pytest.raises(ValueError, match=f'score_thr={wrong}: expected a number from 0 to 1'):
+        with pytest.raises(
+            ValueError, match=f'score_thr of {classes[0]}={wrong}: expected a number'
+        ):
             OnnxPredictor(file, score_thr={classes[0]: wrong})
     for wrong in (-64, 1, '64', 64.5, True):
         with pytest.raises(ValueError, match=f'tiles={wrong!r}: expected an integer, at least 32'):
@@ -456,24 +464,10 @@ def test_the_onnx_predictor_blends_the_same_tiles_of_a_segmentation(exported):
     assert found.areas.sum() == found.label_map.size
 
 
-def test_a_copied_onnx_predictor_works_without_torch(exported, tmp_path):
-    shutil.copy(onnx_predictor.__file__, tmp_path / 'copied.py')
-    program = (
-        'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); '
-        'sys.path.insert(0, sys.argv[1]); '
-        'import copied, numpy; '
-        'print(copied.OnnxPredictor(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
-    )
-    one = exported('gcvit_digits_cls')
-    result = run([sys.executable, '-c', program, str(tmp_path), str(one.path)])
-    assert int(result.stdout) == one.model(np.zeros((40, 30, 3), np.uint8)).label
-
-
 def test_a_file_says_what_limits_the_use_of_its_weights(exported):
     """Also that nothing is known to."""
     model = exported('mask_rcnn_gcvit_digits').model
-    export = find_export(model)
-    graph = export.build_graph(model.network)
+    graph = build_graph(model)
     for limit in (None, 'not for commercial use'):
-        metadata = collect_metadata(export, replace(model, weights_limit=limit), graph)
+        metadata = collect_metadata(replace(model, weights_limit=limit), graph)
         assert metadata['weights_limit'] == (limit or '')

@@ -45,15 +45,18 @@ def test_detectors_with_unsupported_parts_are_rejected():
 
 
 @pytest.mark.parametrize(
-    'changes',
+    ('changes', 'named'),
     [
-        {'test_cfg': ConfigDict(mode='slide')},
-        {'data_preprocessor': SimpleNamespace(test_cfg={'size': (512, 512)})},
-        {'decode_head': SimpleNamespace(out_channels=1)},
-        {'decode_head': SimpleNamespace(out_channels=2, pixel_decoder=None)},
+        ({'test_cfg': ConfigDict(mode='slide')}, 'mode slide'),
+        (
+            {'data_preprocessor': SimpleNamespace(test_cfg={'size': (512, 512)})},
+            r'padding to \(512, 512\)',
+        ),
+        ({'decode_head': SimpleNamespace(out_channels=1)}, 'SimpleNamespace'),
+        ({'decode_head': SimpleNamespace(out_channels=2, pixel_decoder=None)}, 'SimpleNamespace'),
     ],
 )
-def test_unsupported_segmentors_are_rejected(changes):
+def test_unsupported_segmentors_are_rejected(changes, named):
     model = EncoderDecoder.__new__(EncoderDecoder)
     vars(model).update(
         test_cfg=ConfigDict(mode='whole'),
@@ -61,7 +64,21 @@ def test_unsupported_segmentors_are_rejected(changes):
         decode_head=SimpleNamespace(out_channels=2),
     )
     vars(model).update(changes)
-    with pytest.raises(UserError, match='Export supports EncoderDecoder with a head'):
+    with pytest.raises(UserError, match=rf'with {named}\. Export supports EncoderDecoder with a'):
+        SegmentorGraph(model)
+
+
+def test_segmentors_of_other_classes_are_rejected():
+    class OtherSegmentor(EncoderDecoder):
+        """It may predict in another way."""
+
+    model = OtherSegmentor.__new__(OtherSegmentor)
+    vars(model).update(
+        test_cfg=ConfigDict(mode='whole'),
+        data_preprocessor=SimpleNamespace(test_cfg=None),
+        decode_head=SimpleNamespace(out_channels=2),
+    )
+    with pytest.raises(UserError, match=r'with OtherSegmentor\. Export supports EncoderDecoder'):
         SegmentorGraph(model)
 
 

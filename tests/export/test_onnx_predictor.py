@@ -15,14 +15,11 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 from mmcv.transforms import CenterCrop
 
-from mmgcvit.export import onnx_predictor
-from mmgcvit.export.onnx_predictor import (
-    ObjectReader,
-    OnnxPredictor,
-    collect_masks,
-    paste_masks,
-    read_image,
-)
+from mmgcvit.datasets import decoding
+from mmgcvit.export import masks, onnx_predictor
+from mmgcvit.export.masks import collect_masks, paste_masks
+from mmgcvit.export.onnx_predictor import OnnxPredictor, read_image
+from mmgcvit.export.output_readers import Detections, ObjectReader
 
 from ..conftest import picture_of
 
@@ -58,12 +55,12 @@ def test_the_part_of_a_mask_is_that_of_the_whole_image(x, y, width, height, seed
 
 def test_masks_that_would_need_much_memory_are_crops(monkeypatch):
     """Also a mask without pixels."""
-    masks = np.random.default_rng(0).random((3, 50, 60)) > 0.5
-    masks[0, :20] = masks[1] = False
-    array = collect_masks(iter(masks), 3, (50, 60))
+    made = np.random.default_rng(0).random((3, 50, 60)) > 0.5
+    made[0, :20] = made[1] = False
+    array = collect_masks(iter(made), 3, (50, 60))
     assert isinstance(array, np.ndarray)
-    monkeypatch.setattr(onnx_predictor, 'MAX_MASK_BYTES', 0)
-    crops = collect_masks(iter(masks), 3, (50, 60))
+    monkeypatch.setattr(masks, 'MAX_MASK_BYTES', 0)
+    crops = collect_masks(iter(made), 3, (50, 60))
     assert not isinstance(crops, np.ndarray)
     np.testing.assert_array_equal(np.stack([*crops]), array)
     np.testing.assert_array_equal(np.stack([*crops[np.array([2, 0])]]), array[[2, 0]])
@@ -80,7 +77,7 @@ def test_a_damaged_file_is_refused_and_a_fault_of_the_program_is_raised(tmp_path
     def fail(*_):
         raise KeyError('a fault')
 
-    monkeypatch.setattr(onnx_predictor, 'check_decoders_agree', fail)
+    monkeypatch.setattr(decoding, 'check_decoders_agree', fail)
     with pytest.raises(KeyError, match='a fault'):
         read_image(path)
     path.write_bytes(path.read_bytes()[:200])
@@ -90,7 +87,7 @@ def test_a_damaged_file_is_refused_and_a_fault_of_the_program_is_raised(tmp_path
 
 def test_detections_have_a_length():
     boxes = np.zeros((3, 4), np.float32)
-    found = onnx_predictor.Detections(boxes, boxes[:, 0], np.zeros(3, np.int64), ['a'] * 3)
+    found = Detections(boxes, boxes[:, 0], np.zeros(3, np.int64), ['a'] * 3)
     assert len(found) == 3
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from mmgcvit.errors import UserError
-from mmgcvit.export.onnx_predictor import weigh_tiles as weigh_tiles_without_torch
-from mmgcvit.predict.blending import place_tiles, segment_in_tiles, weigh_tiles
+from mmgcvit.export.output_readers import weigh_tiles as weigh_tiles_without_torch
+from mmgcvit.predict.blending import segment_in_tiles, weigh_tiles
 from mmgcvit.predict.segmentor import Segmentor
+from mmgcvit.predict.tile_sizes import place_tiles
 
 LENGTHS = st.integers(1, 400)
 SIDES = st.integers(32, 200)

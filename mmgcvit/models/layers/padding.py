@@ -1,7 +1,11 @@
 """Pad images to multiples of a number, and the integer arithmetic of padding."""
 
+from typing import TypeVar
+
 import torch.nn.functional as F
 from torch import Tensor
+
+Length = TypeVar('Length', int, Tensor)
 
 
 def pad_images(images: Tensor, divisor: int) -> Tensor:
@@ -19,7 +23,7 @@ def round_up(side: int, step: int) -> int:
     return ceil_div(side, step) * step
 
 
-def ceil_div(side: int, step: int) -> int:
+def ceil_div(side: Length, step: int) -> Length:
     """Divide and round up.
 
     Only for positive numbers, since exporters round negative ones differently.
