@@ -10,15 +10,17 @@ from mmgcvit.datasets.rules import coco, images, objects
 from mmgcvit.datasets.rules.rule import Rule
 from mmgcvit.own.data.formats import FORMATS
 from mmgcvit.own.data.rules import classes, copies, judge, origins, parsing
+from mmgcvit.own.data.rules import images as folder_images
+from mmgcvit.own.data.rules import objects as folder_objects
 
 DOCS = Path(__file__).parent.parent
 LAYOUTS = DOCS / 'data_layouts.md'
 RULES_PAGE = DOCS / 'data_rules.md'
 # The headings of the tables of rules, and the modules whose rules they have.
 SUBJECTS = {
-    'Images and their maps': (images,),
+    'Images and their maps': (folder_images, images),
     'Splits, copies and labels that a model made': (judge, origins, copies),
-    'Objects': (objects,),
+    'Objects': (objects, folder_objects),
     'Files of annotations': (coco, parsing),
     'Names of classes': (classes,),
 }

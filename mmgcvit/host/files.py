@@ -1,4 +1,4 @@
-"""Write files atomically, check output paths before a long computation, and recognise outputs."""
+"""Paths and names of files, checks of output paths before a long computation, and atomic writes."""
 
 import filecmp
 import hashlib
@@ -83,16 +83,6 @@ def expand_user(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def find_folder(path: str | Path) -> Path:
-    """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
-    path = expand_user(path)
-    if not path.exists():
-        raise UserError(f'there is no folder {path}')
-    if not path.is_dir():
-        raise UserError(f'{path} is a file. Pass the folder of the dataset, with its images')
-    return path
-
-
 def make_portable_path(path: str | Path) -> str:
     """Make a path relative if it is in the current folder, so that this folder can be moved, and
     otherwise absolute.
@@ -104,8 +94,8 @@ def make_portable_path(path: str | Path) -> str:
 
 
 def fold_name(name: str) -> str:
-    """Return what is equal in names that a disk may take for one: not the case and the Unicode form,
-    which macOS, Windows and many sticks ignore.
+    """Return what is equal in names that a disk may take for one: not the case and the Unicode
+    form, which macOS, Windows and many sticks ignore.
     """
     return normalise(name).casefold()
 

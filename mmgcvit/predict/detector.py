@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.records import make_coco_categories
+from ..datasets.coco_categories import make_coco_categories
 from ..host.config import find_max_objects, iter_dicts
 from ..host.tasks import DETECTION
 from ..ops.requirements import Supervision
@@ -34,7 +34,7 @@ NMS_IOS_THR = 0.5
 # an object may look like another class.
 MARGIN = 1 / 64
 MAX_COVERED = 0.7
-# mmdet's heads of which mmdet_fixes has a subclass that predicts masks in less memory
+# mmdet's heads of which fixes/mmdet has a subclass that predicts masks in less memory
 LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 
 
@@ -66,7 +66,7 @@ class Detector(Predictor[Detections]):
 
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         prepared = super().prepare_image(image)
-        # The mask heads in mmdet_fixes make masks by them; other heads ignore them.
+        # The mask heads in fixes/mmdet make masks by them; other heads ignore them.
         settings = {'score_thr': self.lowest_thr, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared

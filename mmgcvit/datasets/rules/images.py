@@ -2,7 +2,7 @@
 labels, which are class indices in lists, and values in segmentation maps.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,8 @@ from ..decoding import (
 )
 from ..label_maps import read_segmentation_map
 from ..opening import ImageError
-from .rule import Finding, FolderEffect, Rule, make_config_rule, make_folder_rule
+from .rule import Finding, FolderEffect, Rule, make_config_rule
 
-UNUSABLE_NAME = make_folder_rule(
-    'names of images with a tab, a line break or invalid UTF-8', 'Rename them'
-)
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 # Also images of YOLO whose label file cannot be read, or is that of two images
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
@@ -57,16 +54,9 @@ NO_MAP = make_config_rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
 )
-ImageFindings = Mapping[int, Finding]  # by the indices of images in their split
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
 MAX_THREADS = 16
-
-
-def has_unusable_name(name: str) -> bool:
-    """Return whether a name cannot be in a list of files."""
-    is_valid_utf8 = name.encode(errors='replace').decode() == name
-    return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """A rule for datasets, what follows where it is broken, and what breaks it.
 
 A function finds what breaks a rule and returns :class:`Finding`s; it changes nothing. Then the
-rule's effect is executed: for a folder by ``judge.py``, for the datasets of a config by
-:func:`make_issues` and the command that prints the issues.
+rule's effect is executed: for a folder by ``own/data/rules/judge.py``, for the datasets of a config
+by :func:`make_issues` and the command that prints the issues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from ...errors import UserError, shorten
+from ...errors import shorten
 
 # The largest fraction of the images, and of the objects, of a split that may be unusable
 MAX_UNUSABLE = 0.1
@@ -121,16 +121,6 @@ def make_findings(rule: Rule, examples: Iterable[str], split: str = '') -> list[
     return [Finding(rule, example, split=split) for example in examples]
 
 
-def make_split_findings(
-    rule: Rule, examples_by_split: Mapping[str, Iterable[str]]
-) -> list[Finding]:
-    """Return a finding for each example in each split."""
-    found = []
-    for split, examples in examples_by_split.items():
-        found += make_findings(rule, examples, split)
-    return found
-
-
 def make_issues(
     findings: Iterable[Finding],
     place: str = '',
@@ -162,15 +152,3 @@ def make_issues(
             stops_run = are_many
         issues.append(Issue(rule, place, own, stops_run))
     return issues
-
-
-def format_findings(findings: Iterable[Finding]) -> list[str]:
-    """Return a line for each rule that is broken, or for each finding with its own message."""
-    return [issue.format() for issue in make_issues(findings)]
-
-
-def reject_broken(findings: Iterable[Finding], place: str = '') -> None:
-    """Raise a UserError for what breaks a rule with the effect REJECTED, if anything does."""
-    rejected = [each for each in findings if each.rule.in_folder is FolderEffect.REJECTED]
-    if rejected:
-        raise UserError(make_issues(rejected, place)[0].format())

@@ -20,7 +20,6 @@ from mmengine.registry import DATASETS, MODELS
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
@@ -30,6 +29,7 @@ from mmgcvit.host.runners import build_in_scope
 from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.formats.semantic_maps import read_classes
+from mmgcvit.own.data.label_maps import read_labels
 from mmgcvit.own.judging.evaluations import find_evaluation
 from mmgcvit.own.judging.samples import load_sample
 from mmgcvit.own.training.advice import advise, estimate_time
