@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
-from ..ops.requirements import Supervision
 from ..predict.inputs import convert_to_array
 from ..predict.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..predict.output_files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from ..own.labels.folder import LabelFolder
 
-sv = Supervision('predicting videos')
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9
@@ -310,6 +308,8 @@ class VideoOutput:
 
     def write_picture(self, picture: NDArray[np.uint8]) -> None:
         """Write a drawn frame, (height, width, 3) in BGR order. All have one size."""
+        import supervision as sv
+
         if self.sink is None:
             self.drawn = str(self.outputs.get_path(PICTURES, self.video, '.mp4'))
             size = sv.VideoInfo(*picture.shape[1::-1], self.rate)
@@ -335,6 +335,8 @@ class VideoOutput:
 
 def read_video_info(video: str) -> 'supervision.VideoInfo':
     """Read the size and the frame rate of a video. Raise a UserError if it cannot be opened."""
+    import supervision as sv
+
     try:
         return sv.VideoInfo.from_video_path(video)
     except Exception as error:  # supervision's own is of this class
@@ -344,6 +346,8 @@ def read_video_info(video: str) -> 'supervision.VideoInfo':
 @contextmanager
 def open_video(path: str, info: 'supervision.VideoInfo') -> 'Iterator[supervision.VideoSink]':
     """Open a video to write frames. Raise a UserError if it cannot be opened."""
+    import supervision as sv
+
     with ExitStack() as files:
         try:
             sink = files.enter_context(sv.VideoSink(path, info))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..datasets.coco_categories import make_coco_categories
 from ..host.config import find_max_objects, iter_dicts
 from ..host.tasks import DETECTION
-from ..ops.requirements import Supervision
+from ..ops.requirements import check_installed
 from ..ops.rle import RLE, find_rle_boxes
 from .predictor import Predictor
 from .results import Detections, Masks, Record
@@ -24,7 +24,6 @@ from .tile_sizes import OVERLAP, explain_small_tiles
 if TYPE_CHECKING:
     import supervision
 
-sv = Supervision('predicting with tiles')
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
@@ -123,6 +122,9 @@ class Detector(Predictor[Detections]):
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
+        check_installed('predicting with tiles', 'supervision')
+        import supervision as sv
+
         height, width = image.shape[:2]
         detect = TileDetector(self)
         slicer = sv.InferenceSlicer(
@@ -221,6 +223,9 @@ def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'M
         return None
     if isinstance(masks, Tensor):
         return masks.numpy().astype(bool, copy=False)
+    check_installed('predicting masks in large images', 'supervision')
+    import supervision as sv
+
     # Masks of Mask2Former and RTMDet-Ins may reach beyond their boxes.
     left, top, width, height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
     # A box is inclusive for supervision. That of an empty mask has a pixel.

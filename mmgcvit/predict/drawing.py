@@ -17,14 +17,12 @@ import mmcv
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.requirements import Supervision
+from ..ops.requirements import check_installed
 
 if TYPE_CHECKING:
     import supervision
 
     from .results import Classification, Detections, Prediction, Segmentation
-
-sv = Supervision('drawing')
 
 Picture = NDArray[np.uint8]  # (height, width, 3) in BGR order
 Colour = tuple[int, int, int]  # RGB
@@ -118,6 +116,7 @@ def draw_prediction(
     """
     if prediction is None:
         return resize(image, scale)
+    check_installed('drawing', 'supervision')
     style = Style(palette, scale=scale, with_scores=with_scores, with_labels=with_labels)
     return prediction.draw(image, style)
 
@@ -150,6 +149,8 @@ def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Pict
     Boxes and labels are in the order of their scores, the highest on top. Of masks, the smallest
     are on top, so that a mask hides no smaller one.
     """
+    import supervision as sv
+
     palette = style.palette
     prediction = prediction.select(np.s_[::-1])
     objects = prediction.to_supervision()
@@ -271,6 +272,8 @@ def draw_labels(
     """Draw labels at points (n, 2) = [x, y], with ``colours`` as backgrounds, and move overlapping
     labels apart.
     """
+    import supervision as sv
+
     anchors = sv.Detections(xyxy=np.tile(points.astype(np.float32), (1, 2)))
     # Text is black or white, by the luma of its background (BT.601).
     is_dark = np.dot(colours, (0.299, 0.587, 0.114)) <= 127
@@ -290,4 +293,6 @@ def draw_labels(
 
 def convert_palette(colours: Sequence[Colour]) -> 'supervision.ColorPalette':
     """Convert RGB colours to a ``supervision.ColorPalette``."""
+    import supervision as sv
+
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

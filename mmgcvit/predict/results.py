@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 
 from ..errors import MANY, UserError, format_count, shorten
 from ..host.files import normalise
-from ..ops.requirements import Supervision
+from ..ops.requirements import check_installed
 from ..ops.rle import RLE, encode_crop, encode_rle
 from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
 from .thresholds import ScoreThr, ScoreThresholds, check_range
 
 if TYPE_CHECKING:
     import supervision
-
-sv = Supervision('to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
@@ -200,6 +198,9 @@ class Detections(Prediction):
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
+        check_installed('to_supervision()', 'supervision')
+        import supervision as sv
+
         data = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(
             self.boxes,
@@ -257,6 +258,9 @@ class Segmentation(Prediction):
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
+        check_installed('to_supervision()', 'supervision')
+        import supervision as sv
+
         masks = self.label_map == self.labels[:, None, None]
         data = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)

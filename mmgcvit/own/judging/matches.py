@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops.requirements import Supervision
+from ...ops.requirements import check_installed
 from ...predict.drawing import LINE_WIDTH, MAX_LABELLED, choose_text_size, draw_labels, resize
 from ...predict.results import Detections
 from .detection_curves import drop_ignored
-
-sv = Supervision('matching objects')
 
 MIN_IOU = 0.5  # of the boxes of an object and its detection
 
@@ -36,6 +34,9 @@ def match_objects(ground_truth: Detections, prediction: Detections) -> Matches:
     """Match objects and detections one to one, from the highest IoU down to 0.5, and those of the
     same class first.
     """
+    check_installed('matching objects', 'supervision')
+    import supervision as sv
+
     detections = drop_ignored(ground_truth, prediction)
     objects = sv.Detections(ground_truth.boxes, class_id=ground_truth.labels)
     found = sv.Detections(detections.boxes, class_id=detections.labels)
@@ -57,6 +58,8 @@ def draw_matches(
     image: NDArray[np.uint8], ground_truth: Detections, prediction: Detections, scale: float
 ) -> NDArray[np.uint8]:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
+    import supervision as sv
+
     matches = match_objects(ground_truth, prediction)
     detections = matches.detections
     is_right = np.zeros(len(detections), bool)
