@@ -2,13 +2,7 @@
 
 import pytest
 
-from mmgcvit.errors import (
-    UserError,
-    format_duration,
-    get_first_line,
-    shorten,
-    suggest,
-)
+from mmgcvit.errors import UserError, get_first_line, shorten, suggest
 
 
 def test_control_characters_are_escaped():
@@ -18,20 +12,6 @@ def test_control_characters_are_escaped():
         ('a\rb', r'a\rb'),
     ):
         assert str(UserError(text)) == printed
-
-
-@pytest.mark.parametrize(
-    ('seconds', 'text'),
-    [
-        (0, '1 minute'),
-        (95, '2 minutes'),
-        (119.4 * 60, '119 minutes'),
-        (120 * 60, '2 hours'),
-        (3.6 * 3600, '4 hours'),
-    ],
-)
-def test_durations_are_minutes_up_to_two_hours(seconds, text):
-    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(

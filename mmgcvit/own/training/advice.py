@@ -9,7 +9,8 @@ import torch
 
 from ...datasets.annotations import Size
 from ...datasets.mirroring import explain_mirroring
-from ...errors import format_count, format_duration
+from ...engine.hooks.progress import format_duration
+from ...errors import format_count
 from ...predict.tile_sizes import explain_small_tiles
 from ..data.records import DatasetInfo
 from ..data.rules.classes import find_few_scored, find_missing_classes

@@ -23,7 +23,8 @@ from PIL import Image
 from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
-from mmgcvit.errors import UserError, format_duration
+from mmgcvit.engine.hooks.progress import format_duration
+from mmgcvit.errors import UserError
 from mmgcvit.host.config import LOADERS
 from mmgcvit.host.runners import build_in_scope
 from mmgcvit.own.data.folders import scan_folder
