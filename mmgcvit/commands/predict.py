@@ -160,7 +160,9 @@ def load_for_predict(
         print(line)
     for option, value in (('--classes', args.classes), ('--measure', args.measure)):
         if value and not model.finds_objects:
-            raise model.make_error_of_detectors_option(option)
+            raise UserError(
+                f'{option} is only for detectors, and this is a {model.task} model. Remove {option}'
+            )
     find_labels(args.classes or (), model.classes)
     return model
 

@@ -312,8 +312,9 @@ class VideoOutput:
 
         if self.sink is None:
             self.drawn = str(self.outputs.get_path(PICTURES, self.video, '.mp4'))
-            size = sv.VideoInfo(*picture.shape[1::-1], self.rate)
-            self.sink = self.files.enter_context(open_video(self.drawn, size))
+            height, width = picture.shape[:2]
+            info = sv.VideoInfo(width, height, self.rate)
+            self.sink = self.files.enter_context(open_video(self.drawn, info))
         self.sink.write_frame(picture)
 
     def write_line(self, line: str) -> None:

@@ -1,7 +1,7 @@
 """Predict objects: boxes, classes, scores and masks, in large images by overlapping tiles."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +18,13 @@ from ..ops.requirements import check_installed
 from ..ops.rle import RLE, find_rle_boxes
 from .predictor import Predictor
 from .results import Detections, Masks, Record
-from .thresholds import ScoreThr
+from .thresholds import ScoreThr, ScoreThresholds
 from .tile_sizes import OVERLAP, explain_small_tiles
 
 if TYPE_CHECKING:
     import supervision
 
+MAX_MASK_BYTES = 1 << 30
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
@@ -37,11 +38,20 @@ MAX_COVERED = 0.7
 LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 
 
+@dataclass(eq=False, repr=False)
 class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
     task = DETECTION.name
     finds_objects = True
+
+    score_thr: float = 0.3  # detections with a lower score are dropped
+    # The thresholds of classes that have another one than ``score_thr``, by name
+    class_score_thr: Mapping[str, float] = field(default_factory=dict)
+    # If the masks of an image would need more bytes as an array, they are a CompactMask.
+    max_mask_bytes: int = MAX_MASK_BYTES
+    # Longer side of the objects that ``train --data`` has trained on: nine of ten have it at most
+    object_side: int | None = None
 
     @classmethod
     def adapt_config(cls, model_cfg: ConfigDict) -> None:
@@ -57,6 +67,11 @@ class Detector(Predictor[Detections]):
     @property
     def limit(self) -> float:
         return find_max_objects(self.network)
+
+    @property
+    def thresholds(self) -> ScoreThresholds:
+        """The confidence thresholds: ``score_thr`` and ``class_score_thr``."""
+        return ScoreThresholds(self.score_thr, self.class_score_thr)
 
     @property
     def lowest_thr(self) -> float:
@@ -82,7 +97,14 @@ class Detector(Predictor[Detections]):
         return [{**category} for category in make_coco_categories(self.classes)]
 
     def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
-        thresholds = self.thresholds.override(score_thr)
+        return self.with_thresholds(self.thresholds.override(score_thr))
+
+    def with_thresholds(self, thresholds: ScoreThresholds) -> 'Detector':
+        """Return this detector with other confidence thresholds.
+
+        Raise a UserError for a class that it does not have, and for a threshold that is not a
+        number from 0 to 1.
+        """
         thresholds.check(self.classes)
         return replace(self, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
 
@@ -92,7 +114,7 @@ class Detector(Predictor[Detections]):
         """
         if not self.class_score_thr:
             return self.score_thr
-        return torch.tensor(self.score_thr_by_class)[labels]
+        return torch.tensor(self.thresholds.list_by_class(self.classes))[labels]
 
     def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()
@@ -227,9 +249,10 @@ def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'M
     import supervision as sv
 
     # Masks of Mask2Former and RTMDet-Ins may reach beyond their boxes.
-    left, top, width, height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
+    left, top, box_width, box_height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
     # A box is inclusive for supervision. That of an empty mask has a pixel.
-    right = left + np.maximum(width, 1) - 1
-    bottom = top + np.maximum(height, 1) - 1
+    right = left + np.maximum(box_width, 1) - 1
+    bottom = top + np.maximum(box_height, 1) - 1
     crops = np.stack([left, top, right, bottom], axis=1)
-    return sv.CompactMask.from_coco_rle(masks, crops, size[:2])
+    height, width = size[:2]
+    return sv.CompactMask.from_coco_rle(masks, crops, (height, width))

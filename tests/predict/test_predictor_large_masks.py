@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmgcvit.errors import UserError
 from mmgcvit.fixes.mmdet import mask_heads
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 from mmgcvit.predict.predictor import make_failure
 from mmgcvit.predict.results import encode_masks
 

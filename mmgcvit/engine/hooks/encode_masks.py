@@ -6,7 +6,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...predict.predictor import MAX_MASK_BYTES
+from ...predict.detector import MAX_MASK_BYTES
 
 
 class EncodeMasksHook(Hook):
