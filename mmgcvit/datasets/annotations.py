@@ -7,7 +7,7 @@ A file may have any value in the place of a box, an area or a mask. Those of the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, isnan
-from typing import TypeAlias, TypeGuard
+from typing import TypeAlias, TypeGuard, cast
 
 Json: TypeAlias = 'bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None'
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -122,6 +122,14 @@ def parse_size(width: Json, height: Json) -> Size | Unusable:
     return Unusable(sides)
 
 
+def get_sides(size: Size | Unusable) -> tuple[Json, Json]:
+    """Return the width and height of an image as its file has them."""
+    if isinstance(size, Unusable):
+        width, height = cast(Sequence[Json], size.value)  # of parse_size
+        return width, height
+    return size
+
+
 def parse_box(value: Json) -> Box | Unusable:
     """Return COCO's box [x, y, width, height]."""
     if are_numbers(value) and len(value) == 4:
@@ -150,12 +158,18 @@ def parse_rle(value: JsonObject) -> Rle | Unusable:
     """Return a mask in RLE. Whether its counts fit its size is not checked."""
     size = value.get('size')
     counts = value.get('counts')
-    are_lengths = isinstance(counts, list) and all(
-        type(count) is int and count >= 0 for count in counts
-    )
-    if (isinstance(counts, str) or are_lengths) and are_numbers(size) and len(size) == 2:
+    if not are_numbers(size) or len(size) != 2:
+        return Unusable(value)
+    if isinstance(counts, str) or are_lengths(counts):
         return Rle(size, counts)
     return Unusable(value)
+
+
+def are_lengths(counts: Json) -> TypeGuard[Sequence[int]]:
+    """Return whether the counts of a mask in RLE are a list of integers, none under 0."""
+    if not isinstance(counts, list):
+        return False
+    return all(type(count) is int and count >= 0 for count in counts)
 
 
 def parse_rotation(value: Json) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import get_first_line
 from .annotations import (
@@ -27,7 +28,8 @@ from .annotations import (
     parse_size,
 )
 
-RawContent = Mapping[str, Sequence[JsonObject]]  # the lists of a COCO file
+CocoEntry = Mapping[str, Any]  # an entry of a list in a COCO file
+RawContent = Mapping[str, Sequence[CocoEntry]]  # the lists of a COCO file
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -63,7 +65,7 @@ class CocoImage:
 class CocoAnnotation:
     """An entry of ``annotations``."""
 
-    id: Json
+    id: Any  # a folder's reader numbers annotations anew
     image_id: Id
     category_id: Id
     box: Box | Unusable
@@ -91,11 +93,11 @@ class CocoEntries:
     """
 
     images: Sequence[CocoImage]
-    annotations: Sequence[JsonObject]
+    annotations: Sequence[CocoEntry]
     categories: Sequence[CocoCategory]
 
 
-def read_json(path: Path) -> tuple[Json, str]:
+def read_json(path: Path) -> tuple[Any, str]:
     """Return the content of a JSON file, or None and why it cannot be read."""
     try:
         with pause_garbage_collection():
@@ -190,7 +192,7 @@ def parse_entries(content: RawContent) -> CocoEntries:
     )
 
 
-def parse_image(entry: JsonObject) -> CocoImage:
+def parse_image(entry: CocoEntry) -> CocoImage:
     return CocoImage(
         id=entry['id'],
         file_name=entry['file_name'],
@@ -199,7 +201,7 @@ def parse_image(entry: JsonObject) -> CocoImage:
     )
 
 
-def parse_annotation(entry: JsonObject) -> CocoAnnotation:
+def parse_annotation(entry: CocoEntry) -> CocoAnnotation:
     return CocoAnnotation(
         id=entry['id'],
         image_id=entry['image_id'],
@@ -213,7 +215,7 @@ def parse_annotation(entry: JsonObject) -> CocoAnnotation:
     )
 
 
-def parse_category(entry: JsonObject) -> CocoCategory:
+def parse_category(entry: CocoEntry) -> CocoCategory:
     return CocoCategory(
         id=entry['id'],
         name=entry['name'],

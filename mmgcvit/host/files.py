@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = (
     '.jpg',
@@ -202,7 +202,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding='utf-8')
 
 
-def write_image(path: Path, picture: 'np.ndarray') -> Path:
+def write_image(path: Path, picture: 'NDArray[Any]') -> Path:
     """Write an image atomically, in the format of the path's suffix, and return the path.
 
     ``picture`` is (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
@@ -217,11 +217,11 @@ def write_image(path: Path, picture: 'np.ndarray') -> Path:
             f'{picture.shape[1]} x {picture.shape[0]} pixels'
         )
     with write_atomically(path, flush=False) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content.tobytes())
     return path
 
 
-def walk(start: Path) -> Iterator[tuple]:
+def walk(start: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield each folder with the names of its folders and files, as ``os.walk`` does.
 
     It also follows links to folders, but yields each folder once: at its own path or, if that is

@@ -128,7 +128,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor[
     scope = cfg.get('default_scope')
     loader = cfg.get('test_dataloader') or {}
     # A copy, because the dataset of a config is also that of its ground truth.
-    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), {}))
+    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), ConfigDict()))
     if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path} cannot be used for prediction. It needs a default_scope ('
@@ -162,7 +162,7 @@ def disable_lora(model_cfg: ConfigDict) -> None:
     """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices
     are then merged into its weights, which is faster.
     """
-    backbone = model_cfg.get('backbone') or {}
+    backbone = model_cfg.get('backbone') or ConfigDict()
     if 'lora_rank' in backbone:
         backbone.lora_rank = 0
 

@@ -17,6 +17,7 @@ from ..annotations import ImageObjects, JsonObject, LabelledObject, Size, Unusab
 from ..coco_content import (
     CocoAnnotation,
     CocoEntries,
+    CocoEntry,
     CocoImage,
     find_missing_keys,
     find_rotation,
@@ -64,7 +65,7 @@ class ListedObjects:
 
     image_folder: Path
     images: Sequence[CocoImage]  # those with a valid size
-    annotations: Sequence[JsonObject]  # entries of the objects, in the order of the file
+    annotations: Sequence[CocoEntry]  # entries of the objects, in the order of the file
     image_indices: NDArray[np.int64]  # of each object, in ``images``
     class_names: Sequence[str]  # of each object
     is_ignored: NDArray[np.bool_]  # of each object, by iscrowd

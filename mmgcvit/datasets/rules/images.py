@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, get_first_line
-from ..annotations import Size, Unusable
+from ..annotations import Size, Unusable, get_sides
 from ..decoding import (
     SCALE_IT,
     SPLIT_IT,
@@ -103,8 +103,7 @@ def check_image(
         return ImageCheck(None, size)
     if annotated_size == stored_size and accepts_stored_size:
         return ImageCheck(None, stored_size)
-    sides = annotated_size.value if isinstance(annotated_size, Unusable) else annotated_size
-    annotated_width, annotated_height = (f'{side!r:.20}' for side in sides)
+    annotated_width, annotated_height = (f'{side!r:.20}' for side in get_sides(annotated_size))
     example = (
         f'{path} is {size[0]} x {size[1]}, annotated as {annotated_width} x {annotated_height}'
     )

@@ -145,6 +145,7 @@ def make_object_key(each: LabelledObject, with_masks: bool) -> tuple[Hashable, .
     """Return what is equal for equal objects: the class, whether they are ignored, the box and, if
     masks are compared, the mask.
     """
+    box: Hashable
     if isinstance(each.box, Unusable):
         box = str(each.box)
     else:
@@ -235,6 +236,8 @@ def find_mask_rule(each: LabelledObject, size: Size) -> Rule | None:
 
     The box of the object breaks no rule. ``size`` is the (width, height) of the image.
     """
+    assert isinstance(each.box, Box)
+    assert not isinstance(each.area, Unusable)
     if each.mask is None or isinstance(each.mask, Unusable):
         return NO_MASK
     measured = measure_mask(each.mask, size)

@@ -136,7 +136,7 @@ def make_issues(
         are_many: Whether more than :data:`MAX_UNUSABLE` of a config's objects break rules.
         is_scored: Whether it is a config's dataset for validation or test.
     """
-    examples = {}
+    examples: dict[Rule, list[str]] = {}
     issues = []
     for finding in findings:
         if finding.message:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ...datasets.annotations import (
     Id,
@@ -22,6 +22,7 @@ from ...datasets.annotations import (
     Rle,
     Size,
     Unusable,
+    get_sides,
 )
 from ...datasets.coco_categories import make_coco_categories
 from ...host.files import make_portable_path, write_text
@@ -214,13 +215,13 @@ def number_images(images: Sequence[ObjectImage]) -> list[ObjectImage]:
     return numbered
 
 
-def make_coco_content(split: ObjectSplit) -> dict[str, list[dict[str, Json]]]:
+def make_coco_content(split: ObjectSplit) -> dict[str, list[dict[str, Any]]]:
     """Return the content of the COCO file of a split. Annotations are in the order of their ids."""
     category_ids = {category.name: category.id for category in split.categories}
     images = []
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image in split.images:
-        width, height = image.size.value if isinstance(image.size, Unusable) else image.size
+        width, height = get_sides(image.size)
         entry = {'id': image.id, 'file_name': image.name, 'width': width, 'height': height}
         images.append({**image.others, **entry})
         annotations += [

@@ -130,7 +130,7 @@ class CocoContent:
     categories: Sequence[CocoCategory]
 
 
-def is_coco(content: Json) -> TypeGuard[JsonObject]:
+def is_coco(content: Json) -> TypeGuard[RawContent]:
     """Return whether content has at least two of COCO's lists."""
     return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ....datasets.annotations import LabelledObject, Mask, Rle, Unusable
+from ....datasets.annotations import Box, LabelledObject, Mask, Unusable
 from ....datasets.rules.objects import REPEATED_OBJECTS, Place, find_in_objects, make_object_key
 from ....datasets.rules.rule import Finding, FolderEffect, Rule, make_folder_note
 from ....datasets.shapes import measure_list
@@ -99,7 +99,8 @@ def is_box_mask(each: LabelledObject) -> bool:
 
     The object breaks no rule.
     """
-    if isinstance(each.mask, Rle) or len(each.mask) > 1:
+    assert isinstance(each.box, Box)
+    if not isinstance(each.mask, Sequence) or len(each.mask) > 1:
         return False
     polygon = each.mask[0]
     corners = set(zip(polygon[::2], polygon[1::2], strict=True))
