@@ -43,7 +43,7 @@ def list_rules_by_subject() -> dict[str, list[Rule]]:
 # What is code in the sentences of rules: options, names with dots or underscores, and lines of Python,
 # which end a sentence.
 CODE = re.compile(
-    r'(?:PIL\.|for i, page in ).*$|train --data FOLDER|--task detect|--[a-z]+(?:-[a-z]+)*'
+    r'(?:PIL\.|for i, page in ).*$|--task detect|--[a-z]+(?:-[a-z]+)*'
     r'|[A-Za-z]\w*(?:[._]\w+)+'
 )
 RULES = tuple(chain.from_iterable(list_rules_by_subject().values()))

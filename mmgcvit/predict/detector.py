@@ -50,7 +50,7 @@ class Detector(Predictor[Detections]):
     class_score_thr: Mapping[str, float] = field(default_factory=dict)
     # If the masks of an image would need more bytes as an array, they are a CompactMask.
     max_mask_bytes: int = MAX_MASK_BYTES
-    # Longer side of the objects that ``train --data`` has trained on: nine of ten have it at most
+    # Longer side of the objects of its training: nine of ten have it at most
     object_side: int | None = None
 
     @classmethod

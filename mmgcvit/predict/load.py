@@ -28,7 +28,8 @@ def load(
         device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
         score_thr: Confidence threshold, only for detectors: a number for all classes, or a
             mapping with numbers for some classes by name. Default, also of the classes that a
-            mapping does not name: what ``train --data`` has chosen for the checkpoint, else 0.3.
+            mapping does not name: what a training on a folder of data has
+            chosen for the checkpoint, else 0.3.
 
     Raises:
         UserError: The config, checkpoint or device does not exist, the task of the config is not

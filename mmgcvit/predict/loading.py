@@ -118,8 +118,7 @@ def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
         return parse_metadata(metadata)
     except ValueError as error:
         raise UserError(
-            f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
-            'Python score_thr'
+            f'{path} has damaged confidence thresholds in its metadata. Set score_thr'
         ) from error
 
 

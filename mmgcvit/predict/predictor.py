@@ -60,7 +60,7 @@ class Predictor(ABC, Generic[P]):
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
     weights_limit: str | None = None  # what limits their use, such as 'not for commercial use'
-    image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
+    image_side: int | None = None  # longer side of the images of its training
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
@@ -186,9 +186,7 @@ class Predictor(ABC, Generic[P]):
 
     def make_error_of_tiles(self) -> UserError:
         """Make the error for ``tiles`` of a model that predicts whole images."""
-        return UserError(
-            f'a {self.task} model predicts whole images. Remove --tiles (in Python: tiles=...)'
-        )
+        return UserError(f'a {self.task} model predicts whole images. Remove tiles')
 
     def describe_settings(self) -> list[str]:
         """Return lines about the settings with which the model predicts."""
@@ -329,7 +327,7 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
     reason = get_first_line(error)
     advice = ''
     if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(reason):
-        advice = '. Predict it in tiles: --tiles SIDE (in Python: tiles=SIDE)'
+        advice = '. Predict it in tiles: tiles=SIDE'
     return UserError(
         'the test pipeline or the network fails on the image whose height and width are '
         f'{image.shape[:2]} ({reason}){advice}'

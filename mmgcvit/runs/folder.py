@@ -4,13 +4,13 @@ This file alone knows the names of a run's files:
 
 =======================  =========================================================================
 ``*.py``                 the config, written after the first iteration
-``made``                 of ``train --data``: the config that it has written, annotations and maps;
+``made``                 of a run on a folder of data: its config, annotations and maps;
                          of later runs in the folder ``made2``, ...
 ``epoch_N.pth``          a checkpoint, or ``iter_N.pth``; ``best_METRIC_epoch_N.pth``: the best
 ``last_checkpoint``      the path of the last checkpoint
 ``validated``            the epoch or iteration of the last complete validation
 ``val_images``           grids of validation images
-``score_thr.json``       of ``train --data``: the confidence thresholds of a detector
+``score_thr.json``       of a run on a folder of data: the thresholds of a detector
 ``.lock``                the process that trains
 ``.checked``             which data the last start has checked
 ``TIME/vis_data``        the logs, with a copy of the config
@@ -59,10 +59,10 @@ LOGGED_SCALARS = '*/vis_data/scalars.json'
 MADE_FOLDER = 'made'
 # ``made``, ``made2``, ...
 MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
-# A variable of the config that ``train --data`` writes: the folder of the data, and the options of
+# A variable of the config of a run on a folder of data: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
-# The key of it for the option ``--start``.
+# The key of it for the weights from which the run starts.
 START = 'start'
 # The key of it for the number of training images with labels that a model made and nobody has
 # corrected.
@@ -90,7 +90,7 @@ def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> 
 
 
 def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
-    """Return what ``train --data`` has stored in a config about the start of the run, or an empty
+    """Return what a run on a folder of data has stored in its config about its start, or an empty
     mapping.
     """
     return cfg.get(STARTED_WITH) or {}
@@ -162,12 +162,12 @@ class RunFolder:
         names = [path.name for path in self.list_checkpoints()]
         if names:
             raise CheckpointError(
-                f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Continue with "
-                '--resume, set another --work-dir, or --overwrite them'
+                f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Resume it, set "
+                'another work_dir, or remove them'
             )
 
     def list_leftovers(self) -> list[Path]:
-        """List what a run has left that ``--overwrite`` removes: all but its logs and what it made
+        """List what a run has left that a new one would replace: all but its logs and what it made
         before it started.
         """
         files = [*self.list_written_configs(), *self.list_checkpoints()]

@@ -70,7 +70,8 @@ REPEATED_OBJECTS = Rule(
 TURNED_IN_CONFIG = make_config_rule(
     'rectangles that CVAT has rotated (attributes.rotation), whose bbox is that before the '
     'rotation',
-    'Write the boxes that enclose them, or use train --data FOLDER, which reads them so',
+    'Write the boxes that enclose them, or train on the folder without a config, which reads them '
+    'so',
     in_config=ConfigEffect.NOTED,
 )
 CORNER_BOXES = Rule(

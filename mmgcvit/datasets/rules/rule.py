@@ -47,7 +47,7 @@ class Rule:
     problem: str
     remedy: str
     unit: str = 'image'  # what is left out: images or objects
-    # For train --data and check-data FOLDER; None: it is not looked for there.
+    # For a folder of data, which is trained or checked; None: it is not looked for there.
     in_folder: FolderEffect | None = FolderEffect.LEFT_OUT
     # For training, tests and check-data with a CONFIG; None: it is not looked for there.
     in_config: ConfigEffect | None = ConfigEffect.STOPS
