@@ -55,6 +55,8 @@ class PredictOptions:
     write: bool = True  # JSON, CSV and segmentation maps
     measure: bool = False
     pixel_size: PixelSize | None = None
+    # Longer side of the images of a training on folders of data; None: not known
+    image_side: int | None = None
 
 
 @dataclass
@@ -276,8 +278,13 @@ class PredictionRun:
         if results.limited:
             print(format_limit(results.limited, len(results.counts), self.model))
         if self.model.can_tile and not self.model.tiles:
-            print(compare_sizes(results.sizes, self.model, 'image'), end='')
-            print(compare_sizes(results.video_sizes, self.model, 'video'), end='')
+            print(
+                compare_sizes(results.sizes, self.model, self.options.image_side, 'image'), end=''
+            )
+            print(
+                compare_sizes(results.video_sizes, self.model, self.options.image_side, 'video'),
+                end='',
+            )
         done = format_count(len(results.sizes), 'image')
         if self.videos:
             done += f' and {format_count(len(results.counts) - len(results.sizes), "frame")}'
@@ -390,17 +397,19 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[n
 
 
 def compare_sizes(
-    sizes: Mapping[str, tuple[int, int]], model: Predictor[Any], unit: str = 'image'
+    sizes: Mapping[str, tuple[int, int]],
+    model: Predictor[Any],
+    image_side: int | None,
+    unit: str = 'image',
 ) -> str:
     """Return a message about images or videos (``unit``) in which objects cannot be as large as in
     training, or ''.
 
-    A run of ``train --data`` knows the longer side of its training images. Of other models, the
-    size is known to which they resize images.
+    A run of ``train --data`` knows the longer side of its training images, ``image_side``. Of other
+    models, the size is known to which they resize images.
     """
-    side = model.image_side
-    if side:
-        longer = shorter = side
+    if image_side:
+        longer = shorter = side = image_side
         lowest = 1 / MAX_RATIO
         words = f'or smaller than in training (longer side {side} px)'
     elif model.scale:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from ..errors import UserError, escape_controls
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..host.files import make_portable_path
+from ..own.runs.made import choose_work_dir
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import RunFolder, choose_work_dir
+from ..runs.folder import RunFolder
 from .options import (
     CONFIG,
     add_common_options,

@@ -19,7 +19,7 @@ from ..ops.rle import RLE, find_rle_boxes
 from .predictor import Predictor
 from .results import Detections, Masks, Record
 from .thresholds import ScoreThr, ScoreThresholds
-from .tile_sizes import OVERLAP, explain_small_tiles
+from .tile_sizes import OVERLAP
 
 if TYPE_CHECKING:
     import supervision
@@ -50,8 +50,6 @@ class Detector(Predictor[Detections]):
     class_score_thr: Mapping[str, float] = field(default_factory=dict)
     # If the masks of an image would need more bytes as an array, they are a CompactMask.
     max_mask_bytes: int = MAX_MASK_BYTES
-    # Longer side of the objects of its training: nine of ten have it at most
-    object_side: int | None = None
 
     @classmethod
     def adapt_config(cls, model_cfg: ConfigDict) -> None:
@@ -86,11 +84,7 @@ class Detector(Predictor[Detections]):
         return prepared
 
     def describe_settings(self) -> list[str]:
-        lines = [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
-        small_tiles = explain_small_tiles(self.tiles, self.object_side)
-        if small_tiles:
-            lines.append(f'in training, {small_tiles}')
-        return lines
+        return [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
 
     def list_categories(self) -> list[Record]:
         """Return the id and the name of each class. Ids are COCO's or start at 1."""

@@ -31,7 +31,7 @@ from ..host.files import normalise
 from ..host.runners import BUILD_LOCK, build_in_scope
 from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..models.speed_up import speed_up
-from ..runs.folder import RunFolder, get_started_with
+from ..runs.folder import RunFolder
 from .classifier import Classifier
 from .detector import Detector
 from .drawing import choose_palette
@@ -59,10 +59,13 @@ def load_model(
     with BUILD_LOCK:
         check_model_keys(files.cfg)
         meta = checkpoint.content['meta']
-        predictor = build_predictor(files.cfg, files.config, meta)
-        predictor = describe_model(predictor, files, checkpoint.source)
-        limit = find_limit_of_model(checkpoint.source, meta)
-        predictor = replace(predictor, weights_limit=limit)
+        predictor = replace(
+            build_predictor(files.cfg, files.config, meta),
+            config=files.config,
+            checkpoint=checkpoint.source,
+            weights_limit=find_limit_of_model(checkpoint.source, meta),
+            tiles=get_tiles(files.cfg),
+        )
         if isinstance(predictor, Detector):
             predictor = choose_thresholds(predictor, files.run, score_thr)
         elif score_thr is not None:
@@ -74,21 +77,14 @@ def load_model(
     return predictor
 
 
-def describe_model(model: Predictor[Any], files: ModelFiles, checkpoint: str) -> Predictor[Any]:
-    """Return a predictor with what the files of its model tell of it."""
-    started_with = get_started_with(files.cfg)
-    model = replace(
-        model,
-        config=files.config,
-        checkpoint=checkpoint,
-        image_side=started_with.get('image_side'),
-    )
-    if isinstance(model, Detector):
-        model = replace(model, object_side=started_with.get('object_side'))
-    if model.can_tile:
-        # The loops in engine/tiled_loops.py have this setting.
-        model = replace(model, tiles=(files.cfg.get('test_cfg') or {}).get('side'))
-    return model
+def get_tiles(cfg: Config) -> int | None:
+    """Return the side of the tiles in which the test loop of a config predicts, or None: it has
+    none, or its models predict whole images.
+    """
+    if not PREDICTORS[cfg.default_scope].can_tile:
+        return None
+    # The loops in engine/tiled_loops.py have this setting.
+    return (cfg.get('test_cfg') or {}).get('side')
 
 
 def choose_thresholds(model: Detector, run: RunFolder, score_thr: ScoreThr | None) -> Detector:

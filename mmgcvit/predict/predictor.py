@@ -60,7 +60,6 @@ class Predictor(ABC, Generic[P]):
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
     weights_limit: str | None = None  # what limits their use, such as 'not for commercial use'
-    image_side: int | None = None  # longer side of the images of its training
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4

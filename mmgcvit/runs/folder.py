@@ -1,11 +1,10 @@
 """The folder of a run, its work dir: what is in it, and who may write it.
 
-This file alone knows the names of a run's files:
+This file alone knows the names of a run's files, but for what a training on folders of data makes
+before it starts (``own/runs/made.py``):
 
 =======================  =========================================================================
 ``*.py``                 the config, written after the first iteration
-``made``                 of a run on a folder of data: its config, annotations and maps;
-                         of later runs in the folder ``made2``, ...
 ``epoch_N.pth``          a checkpoint, or ``iter_N.pth``; ``best_METRIC_epoch_N.pth``: the best
 ``last_checkpoint``      the path of the last checkpoint
 ``validated``            the epoch or iteration of the last complete validation
@@ -30,12 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UserError, shorten
 from ..host.config import read_config
-from ..host.files import (
-    create_numbered,
-    make_absolute,
-    make_portable_path,
-    write_text,
-)
+from ..host.files import write_text
 from .lock import lock_folder
 
 if TYPE_CHECKING:
@@ -56,9 +50,6 @@ CHECKED_FILE = '.checked'
 INTERRUPTED_FILE = 'interrupted'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
-MADE_FOLDER = 'made'
-# ``made``, ``made2``, ...
-MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
 # A variable of the config of a run on a folder of data: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
@@ -69,24 +60,6 @@ START = 'start'
 NUM_UNCORRECTED = 'uncorrected_images'
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
 SETTINGS = 'settings'
-MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
-
-
-def choose_run_name(data: Sequence[str | Path]) -> str:
-    """Return the name of the config and, by default, of the work dir of a training on folders.
-
-    It has the names of all folders or, if this is too long for a file, of the first one.
-    """
-    names = [re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') for folder in data]
-    joined = '_'.join(filter(None, names))
-    if len(data) > 1 and len(joined.encode()) > MAX_NAME_BYTES:
-        joined = f'{names[0]}_and_{len(data) - 1}_more'
-    return joined or 'own_data'
-
-
-def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> Path:
-    """Return the work dir of a training on folders, by default ``work_dirs/NAME``."""
-    return Path(make_portable_path(work_dir or f'work_dirs/{choose_run_name(data)}'))
 
 
 def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
@@ -142,14 +115,6 @@ class RunFolder:
     def config(self) -> 'Config':
         """The config of the run as it is written, whose paths are those of its last start."""
         return read_config(self.config_file)
-
-    @property
-    def started_with(self) -> Mapping[str, Any]:
-        return get_started_with(self.config)
-
-    def create_made(self) -> Path:
-        """Create the folder for the files that a training writes before it starts."""
-        return create_numbered(self.path / MADE_FOLDER)
 
     def list_checkpoints(self) -> list[Path]:
         """List the checkpoints and the file ``last_checkpoint``."""
