@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from .host.config import get_config_path
     from .models import LSA, GCViT
     from .own.training.options import check_choices
-    from .predict.model_files import load
+    from .predict.load import load
 
 __all__ = ['LSA', 'GCViT', '__version__', 'check_choices', 'get_config_path', 'load']
 MODULES = {
     'GCViT': 'models',
     'LSA': 'models',
     'get_config_path': 'host.config',
-    'load': 'predict.model_files',
+    'load': 'predict.load',
     'check_choices': 'own.training.options',
 }
 

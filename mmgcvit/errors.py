@@ -65,14 +65,6 @@ def format_count(count: int, noun: str) -> str:
     return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
-def format_duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours from two hours on."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 120:
-        return format_count(minutes, 'minute')
-    return format_count(round(minutes / 60), 'hour')
-
-
 def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's type if the message is empty."""
     line = str(error).partition('\n')[0]

@@ -41,8 +41,8 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 
 
 NETWORKS_MODULE = 'mmgcvit.models'
-# Without mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs
-# neither mmdet nor mmseg.
+# Without mmgcvit.fixes, which configs name in custom_imports: a classifier needs neither mmdet nor
+# mmseg.
 MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
 METRICS = make_registry(mmengine.METRICS)

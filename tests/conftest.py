@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, settings
 from mmengine.registry import DefaultScope
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 
 from .predict.conftest import TASKS, make_work_dir, picture_of
 from .programs import ROOT

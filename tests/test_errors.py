@@ -1,48 +1,8 @@
-"""Error messages name missing packages, escape control characters and suggest similar names."""
-
-import sys
-from types import SimpleNamespace
+"""Error messages escape control characters and suggest similar names."""
 
 import pytest
 
-from mmgcvit import errors
-from mmgcvit.errors import (
-    MissingPackageError,
-    UserError,
-    format_duration,
-    get_first_line,
-    shorten,
-    suggest,
-)
-from tools.figures.gradcam_maps import compute_gradcam
-
-
-def test_a_missing_import_is_reported_with_the_pip_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
-    with pytest.raises(MissingPackageError, match=r'needs pytorch_grad_cam, .*install grad-cam$'):
-        compute_gradcam(None, None)
-
-
-@pytest.mark.parametrize(
-    ('installed', 'missing', 'advice'),
-    [
-        (['onedl-mmengine', 'onedl-mmcv'], 'mmdet', 'Run: pip install onedl-mmdetection'),
-        (['mmengine', 'mmcv'], 'mmdet', "Run: pip install 'mmdet<3.4'"),
-        (['mmengine'], 'mmcv', "Run: pip install 'mmcv-lite<2.2'"),
-        (['numpy'], 'mmdet', 'docs/installation.md says how'),
-        (['mmengine'], 'PIL', 'Run: pip install pillow'),
-        (['onedl-mmengine'], 'mmpose', 'docs/other_tasks.md says how'),
-        ([], 'PIL', 'torch, mmengine, mmcv, which are not installed. docs/installation.md says'),
-    ],
-)
-def test_advice_never_mixes_the_original_packages_with_the_forks(
-    installed, missing, advice, monkeypatch
-):
-    """A bare environment is told all that commands need, and not only Pillow."""
-    found = [SimpleNamespace(name=name) for name in installed]
-    monkeypatch.setattr(errors, 'distributions', lambda: found)
-    monkeypatch.setattr(errors, 'find_spec', lambda package: installed or None)
-    assert advice in errors.format_missing('this command', missing)
+from mmgcvit.errors import UserError, get_first_line, shorten, suggest
 
 
 def test_control_characters_are_escaped():
@@ -52,20 +12,6 @@ def test_control_characters_are_escaped():
         ('a\rb', r'a\rb'),
     ):
         assert str(UserError(text)) == printed
-
-
-@pytest.mark.parametrize(
-    ('seconds', 'text'),
-    [
-        (0, '1 minute'),
-        (95, '2 minutes'),
-        (119.4 * 60, '119 minutes'),
-        (120 * 60, '2 hours'),
-        (3.6 * 3600, '4 hours'),
-    ],
-)
-def test_durations_are_minutes_up_to_two_hours(seconds, text):
-    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.commands.options import check_at_least
-from mmgcvit.datasets.records import list_coco_categories
+from mmgcvit.datasets.coco_categories import list_coco_categories
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import LOADERS, enter_scope, iter_dicts, parse_cfg_options, read_config
 from mmgcvit.host.files import write_image

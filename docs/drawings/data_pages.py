@@ -10,15 +10,17 @@ from mmgcvit.datasets.rules import coco, images, objects
 from mmgcvit.datasets.rules.rule import Rule
 from mmgcvit.own.data.formats import FORMATS
 from mmgcvit.own.data.rules import classes, copies, judge, origins, parsing
+from mmgcvit.own.data.rules import images as folder_images
+from mmgcvit.own.data.rules import objects as folder_objects
 
 DOCS = Path(__file__).parent.parent
 LAYOUTS = DOCS / 'data_layouts.md'
 RULES_PAGE = DOCS / 'data_rules.md'
 # The headings of the tables of rules, and the modules whose rules they have.
 SUBJECTS = {
-    'Images and their maps': (images,),
+    'Images and their maps': (folder_images, images),
     'Splits, copies and labels that a model made': (judge, origins, copies),
-    'Objects': (objects,),
+    'Objects': (objects, folder_objects),
     'Files of annotations': (coco, parsing),
     'Names of classes': (classes,),
 }
@@ -41,7 +43,7 @@ def list_rules_by_subject() -> dict[str, list[Rule]]:
 # What is code in the sentences of rules: options, names with dots or underscores, and lines of Python,
 # which end a sentence.
 CODE = re.compile(
-    r'(?:PIL\.|for i, page in ).*$|train --data FOLDER|--task detect|--[a-z]+(?:-[a-z]+)*'
+    r'(?:PIL\.|for i, page in ).*$|--task detect|--[a-z]+(?:-[a-z]+)*'
     r'|[A-Za-z]\w*(?:[._]\w+)+'
 )
 RULES = tuple(chain.from_iterable(list_rules_by_subject().values()))

@@ -13,6 +13,8 @@ from ..predict.inputs import find_inputs
 from ..predict.model_files import ModelFiles, find_model_files
 from ..predict.output_files import FILES, FOLDERS, PICTURES
 from ..predict.thresholds import ScoreThr
+from ..predict.tile_sizes import explain_small_tiles
+from ..runs.folder import get_started_with
 from .options import (
     add_integer,
     add_model_options,
@@ -139,7 +141,8 @@ def main(args: Namespace) -> None:
     check_label_options(args, images, videos)
     pixel_size = read_pixel_size(args)
     model = load_for_predict(args, files, score_thr)
-    predict_inputs(args, model, images, videos, pixel_size)
+    image_side = get_started_with(files.cfg).get('image_side')
+    predict_inputs(args, model, images, videos, pixel_size, image_side)
 
 
 def load_for_predict(
@@ -158,9 +161,15 @@ def load_for_predict(
         model = model.with_tiles(args.tiles, args.batch_size)
     for line in model.describe_settings():
         print(line)
+    object_side = get_started_with(files.cfg).get('object_side')
+    small_tiles = explain_small_tiles(model.tiles, object_side)
+    if small_tiles:
+        print(f'in training, {small_tiles}')
     for option, value in (('--classes', args.classes), ('--measure', args.measure)):
         if value and not model.finds_objects:
-            raise model.make_error_of_detectors_option(option)
+            raise UserError(
+                f'{option} is only for detectors, and this is a {model.task} model. Remove {option}'
+            )
     find_labels(args.classes or (), model.classes)
     return model
 
@@ -171,6 +180,7 @@ def predict_inputs(
     images: Sequence[str],
     videos: Sequence[str],
     pixel_size: 'PixelSize | None',
+    image_side: int | None,
 ) -> None:
     """Predict all inputs. Raise a UserError at the end if some could not be predicted."""
     import torch
@@ -192,6 +202,7 @@ def predict_inputs(
         write=args.write,
         measure=args.measure,
         pixel_size=pixel_size,
+        image_side=image_side,
     )
     run = PredictionRun(model, images, videos, options=options, out_dir=out_dir, labels=labels)
     with torch.autocast(model.device.type, torch.bfloat16, enabled=args.amp):

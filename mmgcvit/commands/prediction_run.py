@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError, escape_controls, format_count, get_first_line, shorten
-from ..ops.requirements import Supervision
 from ..predict.inputs import convert_to_array
 from ..predict.measurements import MeasuredObject, PixelSize, measure_objects, write_objects
 from ..predict.output_files import COUNTS, FRAMES, IMAGES, OBJECTS, PICTURES, PREDICTIONS
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from ..own.labels.folder import LabelFolder
 
-sv = Supervision('predicting videos')
 
 # Share of the frames named in a video's header, an estimate, below which a message says so
 MIN_FRAMES = 0.9
@@ -57,6 +55,8 @@ class PredictOptions:
     write: bool = True  # JSON, CSV and segmentation maps
     measure: bool = False
     pixel_size: PixelSize | None = None
+    # Longer side of the images of a training on folders of data; None: not known
+    image_side: int | None = None
 
 
 @dataclass
@@ -278,8 +278,13 @@ class PredictionRun:
         if results.limited:
             print(format_limit(results.limited, len(results.counts), self.model))
         if self.model.can_tile and not self.model.tiles:
-            print(compare_sizes(results.sizes, self.model, 'image'), end='')
-            print(compare_sizes(results.video_sizes, self.model, 'video'), end='')
+            print(
+                compare_sizes(results.sizes, self.model, self.options.image_side, 'image'), end=''
+            )
+            print(
+                compare_sizes(results.video_sizes, self.model, self.options.image_side, 'video'),
+                end='',
+            )
         done = format_count(len(results.sizes), 'image')
         if self.videos:
             done += f' and {format_count(len(results.counts) - len(results.sizes), "frame")}'
@@ -310,10 +315,13 @@ class VideoOutput:
 
     def write_picture(self, picture: NDArray[np.uint8]) -> None:
         """Write a drawn frame, (height, width, 3) in BGR order. All have one size."""
+        import supervision as sv
+
         if self.sink is None:
             self.drawn = str(self.outputs.get_path(PICTURES, self.video, '.mp4'))
-            size = sv.VideoInfo(*picture.shape[1::-1], self.rate)
-            self.sink = self.files.enter_context(open_video(self.drawn, size))
+            height, width = picture.shape[:2]
+            info = sv.VideoInfo(width, height, self.rate)
+            self.sink = self.files.enter_context(open_video(self.drawn, info))
         self.sink.write_frame(picture)
 
     def write_line(self, line: str) -> None:
@@ -335,6 +343,8 @@ class VideoOutput:
 
 def read_video_info(video: str) -> 'supervision.VideoInfo':
     """Read the size and the frame rate of a video. Raise a UserError if it cannot be opened."""
+    import supervision as sv
+
     try:
         return sv.VideoInfo.from_video_path(video)
     except Exception as error:  # supervision's own is of this class
@@ -344,6 +354,8 @@ def read_video_info(video: str) -> 'supervision.VideoInfo':
 @contextmanager
 def open_video(path: str, info: 'supervision.VideoInfo') -> 'Iterator[supervision.VideoSink]':
     """Open a video to write frames. Raise a UserError if it cannot be opened."""
+    import supervision as sv
+
     with ExitStack() as files:
         try:
             sink = files.enter_context(sv.VideoSink(path, info))
@@ -385,17 +397,19 @@ def read_frames(video: str, rate: float) -> Iterator[tuple[int, float, NDArray[n
 
 
 def compare_sizes(
-    sizes: Mapping[str, tuple[int, int]], model: Predictor[Any], unit: str = 'image'
+    sizes: Mapping[str, tuple[int, int]],
+    model: Predictor[Any],
+    image_side: int | None,
+    unit: str = 'image',
 ) -> str:
     """Return a message about images or videos (``unit``) in which objects cannot be as large as in
     training, or ''.
 
-    A run of ``train --data`` knows the longer side of its training images. Of other models, the
-    size is known to which they resize images.
+    A run of ``train --data`` knows the longer side of its training images, ``image_side``. Of other
+    models, the size is known to which they resize images.
     """
-    side = model.image_side
-    if side:
-        longer = shorter = side
+    if image_side:
+        longer = shorter = side = image_side
         lowest = 1 / MAX_RATIO
         words = f'or smaller than in training (longer side {side} px)'
     elif model.scale:

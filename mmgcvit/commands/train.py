@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError, escape_controls
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
-from ..host.files import find_folder, make_portable_path
+from ..host.files import make_portable_path
+from ..own.runs.made import choose_work_dir
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import RunFolder, choose_work_dir
+from ..runs.folder import RunFolder
 from .options import (
     CONFIG,
     add_common_options,
@@ -133,6 +134,7 @@ def train_config(args: Namespace) -> None:
 
 def train_folder(args: Namespace, given: Options) -> None:
     """Train on the data of folders, and say how good the model is."""
+    from ..own.data.folders import find_folder
     from ..own.data.formats import read_folders
 
     data = [find_folder(folder) for folder in args.data]

@@ -6,17 +6,14 @@ A file may have any value in the place of a box, an area or a mask. Those of the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import cos, isfinite, isnan, radians, sin
-from typing import TypeAlias, TypeGuard
+from math import isfinite, isnan
+from typing import TypeAlias, TypeGuard, cast
 
 Json: TypeAlias = 'bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None'
 JsonObject: TypeAlias = Mapping[str, Json]
 Id: TypeAlias = 'bool | int | float | str | None'  # tools number entries, or write names or UUIDs
 
 MAX_COORDINATE = 1e9  # larger coordinates are not read as numbers
-# Values of COCO's iscrowd and ignore and VOC's difficult, in lower case, as tools write them.
-FALSE_FLAGS = ('', '0', '0.0', 'false', 'none', 'unspecified')
-TRUE_FLAGS = ('1', '1.0', 'true')
 
 Size = tuple[int, int]  # (width, height) in pixels
 Edges = Sequence[float]  # the left, top, right and bottom edge of a box or a mask, in pixels
@@ -93,6 +90,15 @@ class LabelledObject:
         )
 
 
+@dataclass(frozen=True)
+class ImageObjects:
+    """An image with what is annotated in it."""
+
+    name: str
+    size: Size | Unusable  # as annotated
+    objects: Sequence[LabelledObject] = ()
+
+
 def is_id(value: Json) -> TypeGuard[Id]:
     """Return whether a value can be an id: a number, a text, true, false or null."""
     return not isinstance(value, list | dict)
@@ -108,20 +114,20 @@ def are_numbers(values: Json) -> TypeGuard[list[float]]:
     return is_small and not isnan(sum(values))
 
 
-def parse_flag(value: Json) -> bool | None:
-    """Return what a flag says, or None if it is neither 0 nor 1. A missing flag (None) is 0."""
-    text = str(value).lower()
-    if text in FALSE_FLAGS:
-        return False
-    return True if text in TRUE_FLAGS else None
-
-
 def parse_size(width: Json, height: Json) -> Size | Unusable:
     """Return the size of an image, whose sides must be integers (also 96.0)."""
     sides = [width, height]
     if are_numbers(sides) and all(side == int(side) for side in sides):
         return int(sides[0]), int(sides[1])
     return Unusable(sides)
+
+
+def get_sides(size: Size | Unusable) -> tuple[Json, Json]:
+    """Return the width and height of an image as its file has them."""
+    if isinstance(size, Unusable):
+        width, height = cast(Sequence[Json], size.value)  # of parse_size
+        return width, height
+    return size
 
 
 def parse_box(value: Json) -> Box | Unusable:
@@ -152,12 +158,18 @@ def parse_rle(value: JsonObject) -> Rle | Unusable:
     """Return a mask in RLE. Whether its counts fit its size is not checked."""
     size = value.get('size')
     counts = value.get('counts')
-    are_lengths = isinstance(counts, list) and all(
-        type(count) is int and count >= 0 for count in counts
-    )
-    if (isinstance(counts, str) or are_lengths) and are_numbers(size) and len(size) == 2:
+    if not are_numbers(size) or len(size) != 2:
+        return Unusable(value)
+    if isinstance(counts, str) or are_lengths(counts):
         return Rle(size, counts)
     return Unusable(value)
+
+
+def are_lengths(counts: Json) -> TypeGuard[Sequence[int]]:
+    """Return whether the counts of a mask in RLE are a list of integers, none under 0."""
+    if not isinstance(counts, list):
+        return False
+    return all(type(count) is int and count >= 0 for count in counts)
 
 
 def parse_rotation(value: Json) -> float:
@@ -167,27 +179,3 @@ def parse_rotation(value: Json) -> float:
     except (ValueError, OverflowError):
         return 0.0
     return degrees % 360 if isfinite(degrees) else 0.0
-
-
-def rotate_box(box: Box, degrees: float) -> Polygon:
-    """Return the corners of a box that is rotated clockwise about its centre, as CVAT rotates."""
-    x = box.x + box.width / 2
-    y = box.y + box.height / 2
-    cosine = cos(radians(degrees))
-    sine = sin(radians(degrees))
-    half_width = box.width / 2
-    half_height = box.height / 2
-    corners = []
-    for right, down in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-        across = right * half_width
-        along = down * half_height
-        corners += [x + across * cosine - along * sine, y + across * sine + along * cosine]
-    return [round(value, 2) for value in corners]
-
-
-def enclose(polygon: Polygon, size: Size) -> Box:
-    """Return the box that encloses a polygon, cut to an image of (width, height)."""
-    width, height = size
-    x = [min(max(value, 0), width) for value in polygon[::2]]
-    y = [min(max(value, 0), height) for value in polygon[1::2]]
-    return Box(min(x), min(y), round(max(x) - min(x), 2), round(max(y) - min(y), 2))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any
 
 from ..errors import get_first_line
 from .annotations import (
@@ -28,7 +28,8 @@ from .annotations import (
     parse_size,
 )
 
-RawContent = Mapping[str, Sequence[JsonObject]]  # the lists of a COCO file
+CocoEntry = Mapping[str, Any]  # an entry of a list in a COCO file
+RawContent = Mapping[str, Sequence[CocoEntry]]  # the lists of a COCO file
 # The lists in a COCO file, and the keys that mmdet reads in each entry of a list.
 KEYS = {
     'images': {'id', 'file_name', 'height', 'width'},
@@ -64,7 +65,7 @@ class CocoImage:
 class CocoAnnotation:
     """An entry of ``annotations``."""
 
-    id: Json
+    id: Any  # a folder's reader numbers annotations anew
     image_id: Id
     category_id: Id
     box: Box | Unusable
@@ -86,26 +87,17 @@ class CocoCategory:
 
 
 @dataclass(frozen=True)
-class CocoContent:
-    """The lists of a COCO file."""
-
-    images: Sequence[CocoImage]
-    annotations: Sequence[CocoAnnotation]
-    categories: Sequence[CocoCategory]
-
-
-@dataclass(frozen=True)
 class CocoEntries:
     """The lists of a COCO file, whose annotations are as in the file: COCO has 860,000 of them, and
     records of all take seconds and gigabytes.
     """
 
     images: Sequence[CocoImage]
-    annotations: Sequence[JsonObject]
+    annotations: Sequence[CocoEntry]
     categories: Sequence[CocoCategory]
 
 
-def read_json(path: Path) -> tuple[Json, str]:
+def read_json(path: Path) -> tuple[Any, str]:
     """Return the content of a JSON file, or None and why it cannot be read."""
     try:
         with pause_garbage_collection():
@@ -126,11 +118,6 @@ def pause_garbage_collection() -> Iterator[None]:
     finally:
         if is_enabled:
             gc.enable()
-
-
-def is_coco(content: Json) -> TypeGuard[JsonObject]:
-    """Return whether content has at least two of COCO's lists."""
-    return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
 
 
 def find_missing_keys(content: Json, is_scored: bool = False) -> list[str]:
@@ -196,16 +183,6 @@ def describe_wrong(name: str, index: int, *, key: str, value: Json) -> str:
     return f'{name}[{index}] has the {key} {value!s:.60}, which is neither a number nor a text'
 
 
-def parse_content(content: RawContent) -> CocoContent:
-    """Return the content of a COCO file as records.
-
-    It has all keys (:func:`find_missing_keys`) and no wrong types (:func:`find_wrong_types`).
-    """
-    entries = parse_entries(content)
-    annotations = [parse_annotation(entry) for entry in entries.annotations]
-    return CocoContent(entries.images, annotations, entries.categories)
-
-
 def parse_entries(content: RawContent) -> CocoEntries:
     """As :func:`parse_content`, but leave the annotations as they are."""
     return CocoEntries(
@@ -215,7 +192,7 @@ def parse_entries(content: RawContent) -> CocoEntries:
     )
 
 
-def parse_image(entry: JsonObject) -> CocoImage:
+def parse_image(entry: CocoEntry) -> CocoImage:
     return CocoImage(
         id=entry['id'],
         file_name=entry['file_name'],
@@ -224,7 +201,7 @@ def parse_image(entry: JsonObject) -> CocoImage:
     )
 
 
-def parse_annotation(entry: JsonObject) -> CocoAnnotation:
+def parse_annotation(entry: CocoEntry) -> CocoAnnotation:
     return CocoAnnotation(
         id=entry['id'],
         image_id=entry['image_id'],
@@ -238,7 +215,7 @@ def parse_annotation(entry: JsonObject) -> CocoAnnotation:
     )
 
 
-def parse_category(entry: JsonObject) -> CocoCategory:
+def parse_category(entry: CocoEntry) -> CocoCategory:
     return CocoCategory(
         id=entry['id'],
         name=entry['name'],
@@ -252,13 +229,6 @@ def remove_keys(entry: JsonObject, keys: Iterable[str]) -> JsonObject:
     return {key: value for key, value in entry.items() if key not in keys}
 
 
-def has_track_id(annotation: CocoAnnotation) -> bool:
-    """Return whether an annotation has the id of a track, as CVAT and trackers write it."""
-    attributes = annotation.others.get('attributes')
-    own = attributes if isinstance(attributes, dict) else {}
-    return 'track_id' in annotation.others or 'track_id' in own
-
-
 def find_rotation(entry: JsonObject) -> float:
     """Return the degrees by which CVAT has rotated the rectangle of an annotation, mostly 0.
 
@@ -267,14 +237,3 @@ def find_rotation(entry: JsonObject) -> float:
     attributes = entry.get('attributes')
     rotation = attributes.get('rotation') if isinstance(attributes, dict) else None
     return parse_rotation(rotation)
-
-
-def remove_rotation(entry: JsonObject) -> JsonObject:
-    """Return the keys of an annotation without the rotation of :func:`find_rotation`."""
-    attributes = entry.get('attributes')
-    if not isinstance(attributes, dict):
-        return entry
-    return {
-        **entry,
-        'attributes': {key: attributes[key] for key in attributes if key != 'rotation'},
-    }

@@ -35,7 +35,7 @@ with suppress(ImportError):
         segmentation map's path.
 
         The paths are relative to ``data_prefix``. In mmseg's own datasets, all images and all maps
-        have one suffix. Maps that ``train --data`` has converted are beside the ``ann_file``, also
+        have one suffix. Maps that a run on a folder of data has converted are beside the ``ann_file``, also
         after the run was renamed or moved. The other arguments are those of mmseg's
         ``BaseSegDataset``; its suffixes are not used.
         """

@@ -168,6 +168,7 @@ def check_ppm(image: PpmImagePlugin.PpmImageFile) -> None:
     """
     decoder, *_, arguments = image.tile[0]
     if decoder == 'ppm':
+        assert isinstance(arguments, tuple)  # the mode, and the number of white
         raise ImageError(
             f'its white is {arguments[1]}, not 255 or 65535, and OpenCV does not scale it. '
             f'{SAVE_PNG}'

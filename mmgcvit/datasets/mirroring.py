@@ -52,7 +52,7 @@ def explain_mirroring(classes: Sequence[str]) -> str:
 def find_mirroring(cfg: 'Config') -> list[str]:
     """Return a note if a config mirrors training images whose class names say that it should not.
 
-    A run of ``train --data`` has had its note.
+    A run on a folder of data has had its note.
     """
     settings = [*iter_dicts([cfg.get('train_dataloader')])]
     flips = [each for each in settings if get_type_name(each) == 'RandomFlip']

@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, ImageSequence, TiffImagePlugin, UnidentifiedIma
 from ..errors import UserError, get_first_line
 from .annotations import Size
 
-# The formats of :data:`mmgcvit.host.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only in
-# programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
+# The formats of :data:`mmgcvit.host.files.IMAGE_SUFFIXES`, with Pillow's names. HEIF is there only
+# in programs that have registered pillow-heif. Pillow reads other formats too, whatever a file's
 # suffix, and starts Ghostscript for one of them (EPS).
 IMAGE_FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'JPEG2000', 'AVIF', 'HEIF')
 SAVE_BANDS = (

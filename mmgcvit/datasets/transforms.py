@@ -55,7 +55,7 @@ class SkipUnreadable(BaseTransform):
         self.load = Compose(transforms)
         self.augment = Compose(augmentations)
         self.max_unreadable = unreadable_images
-        self.unreadable = set()
+        self.unreadable: set[str] = set()
 
     def transform(self, results: Results) -> Results | None:
         """Load the sample whose files are ``img_path`` and, if present, ``seg_map_path``."""
@@ -252,7 +252,7 @@ def cut_mask(mask: CocoMask, corner: NDArray[np.int64], tile: tuple[slice, slice
 
     ``corner`` is the tile's [x, y].
     """
-    if isinstance(mask, list):
+    if not isinstance(mask, Mapping):
         # Polygons need no clipping: pycocotools draws what is inside of the image.
         return [(np.array(polygon) - np.resize(corner, len(polygon))).tolist() for polygon in mask]
     from pycocotools import mask as coco_mask

@@ -1,5 +1,6 @@
 """mmengine's validation and test loops on images in tiles."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,25 +15,30 @@ from torch import Tensor
 from ..datasets.checks.sources import iter_unwrapped_datasets
 from ..datasets.loading import build_dataset
 from ..host.runners import get_image_name, unwrap_model
-from ..predict.loading import ModelDetails, make_predictor
+from ..predict.detector import Detector
+from ..predict.loading import make_predictor
 from ..predict.predictor import Predictor
 from ..predict.results import Detections, Masks, Segmentation
 from ..registry import LOOPS
 
 
 def build_dataset_and_predictor(
-    runner: Runner, settings: ConfigDict, masks: bool, details: ModelDetails
+    runner: Runner, settings: ConfigDict, masks: bool, score_thr: float
 ) -> tuple[BaseDataset, Predictor[Any]]:
     """Build a dataset of a run's config, and a predictor of the run's model for its images.
 
-    ``masks`` says whether the dataset loads them.
+    ``masks`` says whether the dataset loads them, and ``score_thr`` is a detector's confidence
+    threshold.
     """
     scope = runner.cfg.default_scope
     dataset = build_dataset(settings, scope, masks=masks)
     first = next(iter_unwrapped_datasets(settings))
     meta = {'dataset_meta': dataset.metainfo}
     model = unwrap_model(runner)
-    return dataset, make_predictor(model, scope, dataset=first, meta=meta, details=details)
+    predictor = make_predictor(model, scope, dataset=first, meta=meta)
+    if isinstance(predictor, Detector):
+        predictor = replace(predictor, score_thr=score_thr)
+    return dataset, predictor
 
 
 class TiledLoop(BaseLoop):
@@ -53,10 +59,10 @@ class TiledLoop(BaseLoop):
         side: int,
         **kwargs: Any,
     ):
-        details = ModelDetails(score_thr=0.0, tiles=side)
-        dataset, self.predictor = build_dataset_and_predictor(
-            runner, dataloader['dataset'], masks=False, details=details
+        dataset, predictor = build_dataset_and_predictor(
+            runner, dataloader['dataset'], masks=False, score_thr=0.0
         )
+        self.predictor = replace(predictor, tiles=side)
         super().__init__(runner, {**dataloader, 'dataset': dataset}, evaluator, **kwargs)
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..errors import UserError
+from ..predict.detector import Detector
 from ..predict.predictor import Predictor
 from .graphs import INPUT, SCORE_THR, Arrays, ModelGraph
 
@@ -176,6 +177,7 @@ def keep_all_candidates(predictor: Predictor[Any]) -> Predictor[Any]:
 
     FCNMaskHead drops candidates under the thresholds of the predictor.
     """
+    assert isinstance(predictor, Detector)  # as its graph finds objects
     network = deepcopy(predictor.network)
     for module in network.modules():
         if 'score_thr' in (getattr(module, 'test_cfg', None) or ()):

@@ -1,4 +1,4 @@
-"""Find and read configs, validate ``--cfg-options``, and iterate over nested settings."""
+"""Find and read configs, override their settings, and iterate over nested settings."""
 
 import inspect
 import re
@@ -38,7 +38,7 @@ EXTRA_CONFIG_KEYS = (
     'tta_model',
     'tta_pipeline',
 )
-# Values of --log-to, which are names of packages, each with mmengine's visualization backend.
+# Names of packages that track runs, each with mmengine's visualization backend.
 TRACKERS = {
     'tensorboard': 'TensorboardVisBackend',
     'wandb': 'WandbVisBackend',
@@ -134,7 +134,7 @@ def override_settings(cfg: 'Config', options: Mapping[str, Any], path: str | Pat
 
 
 def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
-    """Raise a UserError if a setting of ``--cfg-options`` would have no effect."""
+    """Raise a UserError if the override of a setting would have no effect."""
     key, dot, subkeys = name.partition('.')
     known_keys = list_known_keys()
     if key in known_keys:
@@ -145,12 +145,12 @@ def check_option(name: str, cfg: 'Config', path: str | Path) -> None:
         if users:
             others = f'all settings that use it: {", ".join(users)}'
         raise UserError(
-            f'--cfg-options {name} would have no effect, because {key!r} is not a setting but a '
+            f'overriding {name} would have no effect, because {key!r} is not a setting but a '
             f'variable in {path} or its _base_. Edit it there, or override {others}'
         )
     suggestion = suggest(key, known_keys, lambda known: f'{known}{dot}{subkeys}')
     raise UserError(
-        f"--cfg-options {name}: {path} has no setting {key!r}, and mmengine's Runner reads no "
+        f"overriding {name}: {path} has no setting {key!r}, and mmengine's Runner reads no "
         f'such setting{suggestion}'
     )
 
@@ -172,7 +172,7 @@ def list_users(cfg: 'Config', variable: str, keys: Collection[str]) -> list[str]
 
 
 def parse_cfg_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Parse the values of ``--cfg-options``, texts of the form KEY=VALUE, as mmengine does."""
+    """Parse overridden settings, texts of the form KEY=VALUE, as mmengine does."""
     if not texts:
         return {}
     from mmengine.config import DictAction
@@ -187,8 +187,7 @@ def check_config(path: str | Path) -> None:
     if not Path(path).is_file() or Path(path).suffix != '.py':
         raise UserError(
             f'there is no config {path}{suggest_config(path)}. Configs are Python files. Those of '
-            'this project are in configs/. To train on a folder of pictures: mmgcvit train --data '
-            'FOLDER'
+            'this project are in configs/'
         )
 
 

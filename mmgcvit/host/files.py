@@ -1,4 +1,4 @@
-"""Write files atomically, check output paths before a long computation, and recognise outputs."""
+"""Paths and names of files, checks of output paths before a long computation, and atomic writes."""
 
 import filecmp
 import hashlib
@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
 IMAGE_SUFFIXES = (
     '.jpg',
@@ -83,16 +83,6 @@ def expand_user(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
-def find_folder(path: str | Path) -> Path:
-    """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
-    path = expand_user(path)
-    if not path.exists():
-        raise UserError(f'there is no folder {path}')
-    if not path.is_dir():
-        raise UserError(f'{path} is a file. Pass the folder of the dataset, with its images')
-    return path
-
-
 def make_portable_path(path: str | Path) -> str:
     """Make a path relative if it is in the current folder, so that this folder can be moved, and
     otherwise absolute.
@@ -104,8 +94,8 @@ def make_portable_path(path: str | Path) -> str:
 
 
 def fold_name(name: str) -> str:
-    """Return what is equal in names that a disk may take for one: not the case and the Unicode form,
-    which macOS, Windows and many sticks ignore.
+    """Return what is equal in names that a disk may take for one: not the case and the Unicode
+    form, which macOS, Windows and many sticks ignore.
     """
     return normalise(name).casefold()
 
@@ -212,7 +202,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding='utf-8')
 
 
-def write_image(path: Path, picture: 'np.ndarray') -> Path:
+def write_image(path: Path, picture: 'NDArray[Any]') -> Path:
     """Write an image atomically, in the format of the path's suffix, and return the path.
 
     ``picture`` is (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
@@ -227,11 +217,11 @@ def write_image(path: Path, picture: 'np.ndarray') -> Path:
             f'{picture.shape[1]} x {picture.shape[0]} pixels'
         )
     with write_atomically(path, flush=False) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(content.tobytes())
     return path
 
 
-def walk(start: Path) -> Iterator[tuple]:
+def walk(start: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield each folder with the names of its folders and files, as ``os.walk`` does.
 
     It also follows links to folders, but yields each folder once: at its own path or, if that is

@@ -1,4 +1,9 @@
-"""The tasks: what differs between detection, segmentation and classification, in one table."""
+"""What differs between detection, segmentation and classification in the whole package: a
+:class:`Task` for each.
+
+What a module needs of a task beside these names is in a class of that module, such as the
+predictors, by ``Task.scope``.
+"""
 
 from typing import NamedTuple
 

@@ -1,10 +1,8 @@
 """Packages that a feature needs: which are missing or broken, and how to install them."""
 
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from importlib.metadata import distributions
 from importlib.util import find_spec
-from typing import Any
 
 from ..errors import MissingPackageError
 
@@ -85,17 +83,3 @@ def advise_installation(missing: Sequence[str]) -> str:
             names = fork if 'onedl-mmengine' in installed else original
         arguments.append(names)
     return f'Run: pip install {" ".join(arguments)}'
-
-
-class Supervision:
-    """The package supervision, which is imported when it is first used.
-
-    If it is missing, this raises a MissingPackageError, which names the feature that needs it.
-    """
-
-    def __init__(self, feature: str):
-        self.feature = feature
-
-    def __getattr__(self, attribute: str) -> Any:
-        check_installed(self.feature, 'supervision')
-        return getattr(import_module('supervision'), attribute)

@@ -19,7 +19,7 @@ from ..errors import UserError, get_first_line
 from ..host.files import write_image
 from ..host.private_api import list_vis_backends
 from ..host.runners import get_image_name
-from ..predict.loading import ModelDetails, silence_output
+from ..predict.loading import silence_output
 from ..predict.outputs import Outputs
 from ..predict.results import Prediction
 from ..registry import HOOKS
@@ -45,7 +45,7 @@ class DrawingHook(Hook):
         # The predictor only converts outputs of the model.
         with silence_output():
             self.dataset, self.predictor = build_dataset_and_predictor(
-                runner, settings, has_masks, ModelDetails(score_thr=self.score_thr)
+                runner, settings, has_masks, self.score_thr
             )
 
     def draw(self, index: int, prediction: Prediction, side: int | None = None) -> list[Cell]:

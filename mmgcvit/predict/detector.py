@@ -1,7 +1,7 @@
 """Predict objects: boxes, classes, scores and masks, in large images by overlapping tiles."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +11,19 @@ from mmengine.structures import BaseDataElement
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..datasets.records import make_coco_categories
+from ..datasets.coco_categories import make_coco_categories
 from ..host.config import find_max_objects, iter_dicts
 from ..host.tasks import DETECTION
-from ..ops.requirements import Supervision
-from ..ops.rle import RLE, find_rle_boxes
+from ..ops.requirements import check_installed
+from ..ops.rle import MAX_MASK_BYTES, RLE, find_rle_boxes
 from .predictor import Predictor
 from .results import Detections, Masks, Record
-from .thresholds import ScoreThr
-from .tile_sizes import OVERLAP, explain_small_tiles
+from .thresholds import ScoreThr, ScoreThresholds
+from .tile_sizes import OVERLAP
 
 if TYPE_CHECKING:
     import supervision
 
-sv = Supervision('predicting with tiles')
 # IoS threshold of the NMS (by class). IoS = intersection of two objects / area of the smaller one.
 # Masks are compared, or boxes if there are no masks.
 NMS_IOS_THR = 0.5
@@ -34,15 +33,22 @@ NMS_IOS_THR = 0.5
 # an object may look like another class.
 MARGIN = 1 / 64
 MAX_COVERED = 0.7
-# mmdet's heads of which mmdet_fixes has a subclass that predicts masks in less memory
+# mmdet's heads of which fixes/mmdet has a subclass that predicts masks in less memory
 LARGE_MASK_HEADS = ('FCNMaskHead', 'RTMDetInsHead', 'RTMDetInsSepBNHead', 'MaskFormerFusionHead')
 
 
+@dataclass(eq=False, repr=False)
 class Detector(Predictor[Detections]):
     """Predictor for detection and instance segmentation."""
 
     task = DETECTION.name
     finds_objects = True
+
+    score_thr: float = 0.3  # detections with a lower score are dropped
+    # The thresholds of classes that have another one than ``score_thr``, by name
+    class_score_thr: Mapping[str, float] = field(default_factory=dict)
+    # If the masks of an image would need more bytes as an array, they are a CompactMask.
+    max_mask_bytes: int = MAX_MASK_BYTES
 
     @classmethod
     def adapt_config(cls, model_cfg: ConfigDict) -> None:
@@ -60,30 +66,38 @@ class Detector(Predictor[Detections]):
         return find_max_objects(self.network)
 
     @property
+    def thresholds(self) -> ScoreThresholds:
+        """The confidence thresholds: ``score_thr`` and ``class_score_thr``."""
+        return ScoreThresholds(self.score_thr, self.class_score_thr)
+
+    @property
     def lowest_thr(self) -> float:
         """The lowest confidence threshold of a class."""
         return min([self.score_thr, *self.class_score_thr.values()])
 
     def prepare_image(self, image: NDArray[np.uint8]) -> dict[str, Any]:
         prepared = super().prepare_image(image)
-        # The mask heads in mmdet_fixes make masks by them; other heads ignore them.
+        # The mask heads in fixes/mmdet make masks by them; other heads ignore them.
         settings = {'score_thr': self.lowest_thr, 'max_mask_bytes': self.max_mask_bytes}
         prepared['data_samples'].set_metainfo(settings)
         return prepared
 
     def describe_settings(self) -> list[str]:
-        lines = [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
-        small_tiles = explain_small_tiles(self.tiles, self.object_side)
-        if small_tiles:
-            lines.append(f'in training, {small_tiles}')
-        return lines
+        return [f'confidence threshold: {self.thresholds}, tiles: {self.tiles or "none"}']
 
     def list_categories(self) -> list[Record]:
         """Return the id and the name of each class. Ids are COCO's or start at 1."""
         return [{**category} for category in make_coco_categories(self.classes)]
 
     def with_score_thr(self, score_thr: ScoreThr) -> 'Detector':
-        thresholds = self.thresholds.override(score_thr)
+        return self.with_thresholds(self.thresholds.override(score_thr))
+
+    def with_thresholds(self, thresholds: ScoreThresholds) -> 'Detector':
+        """Return this detector with other confidence thresholds.
+
+        Raise a UserError for a class that it does not have, and for a threshold that is not a
+        number from 0 to 1.
+        """
         thresholds.check(self.classes)
         return replace(self, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
 
@@ -93,7 +107,7 @@ class Detector(Predictor[Detections]):
         """
         if not self.class_score_thr:
             return self.score_thr
-        return torch.tensor(self.score_thr_by_class)[labels]
+        return torch.tensor(self.thresholds.list_by_class(self.classes))[labels]
 
     def read_sample(self, sample: BaseDataElement) -> Detections:
         objects = sample.pred_instances.cpu()
@@ -123,6 +137,9 @@ class Detector(Predictor[Detections]):
 
         To save memory, keep masks as crops (``supervision.CompactMask``).
         """
+        check_installed('predicting with tiles', 'supervision')
+        import supervision as sv
+
         height, width = image.shape[:2]
         detect = TileDetector(self)
         slicer = sv.InferenceSlicer(
@@ -221,10 +238,14 @@ def convert_masks(masks: Tensor | list[RLE] | None, size: tuple[int, ...]) -> 'M
         return None
     if isinstance(masks, Tensor):
         return masks.numpy().astype(bool, copy=False)
+    check_installed('predicting masks in large images', 'supervision')
+    import supervision as sv
+
     # Masks of Mask2Former and RTMDet-Ins may reach beyond their boxes.
-    left, top, width, height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
+    left, top, box_width, box_height = np.array(find_rle_boxes(masks), np.int64).reshape(-1, 4).T
     # A box is inclusive for supervision. That of an empty mask has a pixel.
-    right = left + np.maximum(width, 1) - 1
-    bottom = top + np.maximum(height, 1) - 1
+    right = left + np.maximum(box_width, 1) - 1
+    bottom = top + np.maximum(box_height, 1) - 1
     crops = np.stack([left, top, right, bottom], axis=1)
-    return sv.CompactMask.from_coco_rle(masks, crops, size[:2])
+    height, width = size[:2]
+    return sv.CompactMask.from_coco_rle(masks, crops, (height, width))

@@ -17,14 +17,11 @@ import mmcv
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ops.requirements import Supervision
+from ..ops.requirements import check_installed
+from .results import Classification, Detections, Prediction, Segmentation
 
 if TYPE_CHECKING:
     import supervision
-
-    from .results import Classification, Detections, Prediction, Segmentation
-
-sv = Supervision('drawing')
 
 Picture = NDArray[np.uint8]  # (height, width, 3) in BGR order
 Colour = tuple[int, int, int]  # RGB
@@ -107,7 +104,7 @@ def choose_text_size(canvas: Picture, max_size: float = math.inf) -> int:
 
 def draw_prediction(
     image: Picture,
-    prediction: 'Prediction | None',
+    prediction: Prediction | None,
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
@@ -118,11 +115,19 @@ def draw_prediction(
     """
     if prediction is None:
         return resize(image, scale)
+    check_installed('drawing', 'supervision')
     style = Style(palette, scale=scale, with_scores=with_scores, with_labels=with_labels)
-    return prediction.draw(image, style)
+    match prediction:
+        case Detections():
+            return draw_objects(image, prediction, style)
+        case Segmentation():
+            return draw_regions(image, prediction, style)
+        case Classification():
+            return draw_class(image, prediction, style)
+    raise TypeError(f'cannot draw {type(prediction).__name__}')
 
 
-def draw_class(image: Picture, prediction: 'Classification', style: Style) -> Picture:
+def draw_class(image: Picture, prediction: Classification, style: Style) -> Picture:
     """Draw the name of the class in a corner."""
     canvas = resize(image, style.scale)
     if not style.with_labels:
@@ -144,12 +149,16 @@ def resize(image: Picture, scale: float) -> Picture:
     return mmcv.imrescale(image, scale, interpolation='area' if scale < 1 else 'bicubic')
 
 
-def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Picture:
-    """Draw masks, boxes and labels of at least one object.
+def draw_objects(image: Picture, prediction: Detections, style: Style) -> Picture:
+    """Draw masks, boxes and labels of objects.
 
     Boxes and labels are in the order of their scores, the highest on top. Of masks, the smallest
     are on top, so that a mask hides no smaller one.
     """
+    if not len(prediction):
+        return resize(image, style.scale)
+    import supervision as sv
+
     palette = style.palette
     prediction = prediction.select(np.s_[::-1])
     objects = prediction.to_supervision()
@@ -157,16 +166,18 @@ def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Pict
     colours = [palette[label] for label in prediction.labels]
     if len(palette) == 1:
         colours = choose_palette(len(prediction), [palette])
-    by_index = {'color': convert_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
-    canvas = sv.MaskAnnotator(opacity=OPACITY, **by_index).annotate(image.copy(), objects)
+    pens = convert_palette(colours)
+    by_index = sv.ColorLookup.INDEX
+    painter = sv.MaskAnnotator(pens, OPACITY, by_index)
+    canvas = painter.annotate(image.copy(), objects)
     canvas = resize(canvas, style.scale)
     height, width = canvas.shape[:2]
     boxes = (prediction.boxes * style.scale).round().clip(0, [width - 1, height - 1] * 2)
     objects.xyxy = boxes
     # Prefer text of at most a third of the median height of the boxes.
     size = choose_text_size(canvas, np.median(boxes[:, 3] - boxes[:, 1]).item() / 3)
-    box_annotator = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **by_index)
-    canvas = box_annotator.annotate(canvas, objects)
+    thickness = max(1, round(size * LINE_WIDTH))
+    canvas = sv.BoxAnnotator(pens, thickness, by_index).annotate(canvas, objects)
     if not style.with_labels:
         return canvas
     if len(objects) > MAX_LABELLED:
@@ -180,7 +191,7 @@ def draw_objects(image: Picture, prediction: 'Detections', style: Style) -> Pict
 
 def draw_legend(
     canvas: Picture,
-    prediction: 'Detections',
+    prediction: Detections,
     palette: Sequence[Colour],
     boxes: NDArray[np.floating[Any]],
 ) -> Picture:
@@ -225,7 +236,7 @@ def is_background(label: int, name: str) -> bool:
     return label == 0 and FIRST_BACKGROUND.fullmatch(name) is not None
 
 
-def draw_regions(image: Picture, prediction: 'Segmentation', style: Style) -> Picture:
+def draw_regions(image: Picture, prediction: Segmentation, style: Style) -> Picture:
     """Draw the regions of a segmentation map with outlines and labels."""
     label_map = prediction.label_map.astype(np.uint16)
     gradient = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -271,6 +282,8 @@ def draw_labels(
     """Draw labels at points (n, 2) = [x, y], with ``colours`` as backgrounds, and move overlapping
     labels apart.
     """
+    import supervision as sv
+
     anchors = sv.Detections(xyxy=np.tile(points.astype(np.float32), (1, 2)))
     # Text is black or white, by the luma of its background (BT.601).
     is_dark = np.dot(colours, (0.299, 0.587, 0.114)) <= 127
@@ -290,4 +303,6 @@ def draw_labels(
 
 def convert_palette(colours: Sequence[Colour]) -> 'supervision.ColorPalette':
     """Convert RGB colours to a ``supervision.ColorPalette``."""
+    import supervision as sv
+
     return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ..host.files import normalise
 from ..host.runners import BUILD_LOCK, build_in_scope
 from ..host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ..models.speed_up import speed_up
-from ..runs.folder import RunFolder, get_started_with
+from ..runs.folder import RunFolder
 from .classifier import Classifier
 from .detector import Detector
 from .drawing import choose_palette
@@ -51,7 +51,7 @@ PREDICTORS: dict[str, type[Predictor[Any]]] = {
 
 def load_model(
     files: ModelFiles, checkpoint: Checkpoint, device: str | None, score_thr: ScoreThr | None
-) -> Predictor:
+) -> Predictor[Any]:
     """Load a checkpoint into the model of a config. Raise the errors of :func:`mmgcvit.load`."""
     torch_device = resolve_device(device)
     # All threads share mmengine's default scope. In Python 3.11.7 they cannot parse configs
@@ -59,15 +59,17 @@ def load_model(
     with BUILD_LOCK:
         check_model_keys(files.cfg)
         meta = checkpoint.content['meta']
-        details = replace(
-            describe_model(files, checkpoint.source, score_thr),
+        predictor = replace(
+            build_predictor(files.cfg, files.config, meta),
+            config=files.config,
+            checkpoint=checkpoint.source,
             weights_limit=find_limit_of_model(checkpoint.source, meta),
+            tiles=get_tiles(files.cfg),
         )
-        predictor = build_predictor(files.cfg, files.config, meta, details)
-        # Only a built model has the names of its classes.
-        if score_thr is not None:
-            predictor = predictor.with_score_thr(score_thr)
-        predictor.thresholds.check(predictor.classes)
+        if isinstance(predictor, Detector):
+            predictor = choose_thresholds(predictor, files.run, score_thr)
+        elif score_thr is not None:
+            predictor = predictor.with_score_thr(score_thr)  # raises an error
         fit_checkpoint(predictor.network, checkpoint)
         predictor.network.load_state_dict(checkpoint.content['state_dict'], strict=False)
         speed_up(predictor.network, (files.cfg.get('env_cfg') or {}).get('linear_kernel'))
@@ -75,51 +77,23 @@ def load_model(
     return predictor
 
 
-@dataclass(frozen=True)
-class ModelDetails:
-    """The attributes of a :class:`.Predictor` that follow from files and settings instead of its
-    network.
+def get_tiles(cfg: Config) -> int | None:
+    """Return the side of the tiles in which the test loop of a config predicts, or None: it has
+    none, or its models predict whole images.
     """
-
-    config: Path | None = None
-    checkpoint: str | None = None
-    image_side: int | None = None
-    object_side: int | None = None
-    tiles: int | None = None
-    score_thr: float = Predictor.score_thr
-    class_score_thr: Mapping[str, float] = field(default_factory=dict)
-    weights_limit: str | None = None
+    if not PREDICTORS[cfg.default_scope].can_tile:
+        return None
+    # The loops in engine/tiled_loops.py have this setting.
+    return (cfg.get('test_cfg') or {}).get('side')
 
 
-NO_DETAILS = ModelDetails()
-
-
-def describe_model(files: ModelFiles, checkpoint: str, score_thr: ScoreThr | None) -> ModelDetails:
-    """Return what the files of a model tell of it.
-
-    They include the confidence thresholds, unless ``score_thr`` is one for all classes. Raise a
-    UserError for a ``score_thr`` that is not for a detector.
+def choose_thresholds(model: Detector, run: RunFolder, score_thr: ScoreThr | None) -> Detector:
+    """Return a detector with its confidence thresholds: ``score_thr`` and, unless it is one for all
+    classes, what was chosen for the checkpoint (:func:`find_thresholds`).
     """
-    started_with = get_started_with(files.cfg)
-    details = ModelDetails(
-        config=files.config,
-        checkpoint=checkpoint,
-        image_side=started_with.get('image_side'),
-        object_side=started_with.get('object_side'),
-    )
-    # ``build_predictor`` rejects another scope, with a message about all that it needs.
-    predictor_type = PREDICTORS.get(files.cfg.get('default_scope'), Detector)
-    if predictor_type.can_tile:
-        # The loops in engine/tiled_loops.py have this setting.
-        side = (files.cfg.get('test_cfg') or {}).get('side')
-        details = replace(details, tiles=side)
-    if score_thr is not None and not predictor_type.finds_objects:
-        raise predictor_type.make_error_of_detectors_option('score_thr')
-    is_for_all = score_thr is not None and not isinstance(score_thr, Mapping)
-    if not predictor_type.finds_objects or is_for_all:
-        return details
-    thresholds = find_thresholds(files.run, checkpoint)
-    return replace(details, score_thr=thresholds.overall, class_score_thr=thresholds.by_class)
+    if score_thr is None or isinstance(score_thr, Mapping):
+        model = model.with_thresholds(find_thresholds(run, str(model.checkpoint)))
+    return model if score_thr is None else model.with_score_thr(score_thr)
 
 
 def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
@@ -129,7 +103,7 @@ def find_thresholds(run: RunFolder, checkpoint: str) -> ScoreThresholds:
     thresholds = read_thresholds(run, checkpoint)
     if thresholds is None:
         thresholds = read_published_thresholds(checkpoint)
-    return thresholds or ScoreThresholds(Predictor.score_thr)
+    return thresholds or ScoreThresholds(Detector.score_thr)
 
 
 def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
@@ -140,19 +114,16 @@ def read_published_thresholds(checkpoint: str) -> ScoreThresholds | None:
         return parse_metadata(metadata)
     except ValueError as error:
         raise UserError(
-            f'{path} has damaged confidence thresholds in its metadata. Set one: --score-thr, in '
-            'Python score_thr'
+            f'{path} has damaged confidence thresholds in its metadata. Set score_thr'
         ) from error
 
 
-def build_predictor(
-    cfg: Config, path: str | Path, meta: Metadata, details: ModelDetails = NO_DETAILS
-) -> Predictor:
+def build_predictor(cfg: Config, path: str | Path, meta: Metadata) -> Predictor[Any]:
     """Build the predictor of a config, with random weights, on the CPU and in eval mode."""
     scope = cfg.get('default_scope')
     loader = cfg.get('test_dataloader') or {}
     # A copy, because the dataset of a config is also that of its ground truth.
-    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), {}))
+    dataset = deepcopy(next(iter_unwrapped_datasets(loader.get('dataset')), ConfigDict()))
     if scope not in PREDICTORS or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path} cannot be used for prediction. It needs a default_scope ('
@@ -172,7 +143,7 @@ def build_predictor(
     with build_in_scope(scope):
         # Convert the weights to float32, since the data_preprocessor converts images to float32.
         model = revert_sync_batchnorm(MODELS.build(model_cfg)).float().eval()
-    return make_predictor(model, scope, dataset, meta, details)
+    return make_predictor(model, scope, dataset, meta)
 
 
 def get_model_config(cfg: Config) -> ConfigDict:
@@ -186,14 +157,14 @@ def disable_lora(model_cfg: ConfigDict) -> None:
     """Change the config of a model so that its backbone has no LoRA: a checkpoint's LoRA matrices
     are then merged into its weights, which is faster.
     """
-    backbone = model_cfg.get('backbone') or {}
+    backbone = model_cfg.get('backbone') or ConfigDict()
     if 'lora_rank' in backbone:
         backbone.lora_rank = 0
 
 
 def make_predictor(
-    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata, details: ModelDetails
-) -> Predictor:
+    model: nn.Module, scope: str, dataset: ConfigDict, meta: Metadata
+) -> Predictor[Any]:
     """Make a predictor with class names and colours of a checkpoint's ``meta`` or a dataset."""
     # Predictors pass decoded images without annotations.
     transforms = [
@@ -207,7 +178,7 @@ def make_predictor(
     names = find_class_names(metas, model)
     decoding = get_decoding_settings(dataset)
     palette = choose_palette(len(names), [info.get('palette') for info in metas])
-    return PREDICTORS[scope](model, pipeline, decoding, names, palette, **vars(details))
+    return PREDICTORS[scope](model, pipeline, decoding, names, palette)
 
 
 def find_class_names(metas: Sequence[Metadata], model: nn.Module) -> list[str]:

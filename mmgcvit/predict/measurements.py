@@ -1,4 +1,4 @@
-"""Measure detected objects, in pixels and in a unit: ``mmgcvit predict --measure``.
+"""Measure detected objects, in pixels and in a unit, for ``mmgcvit predict``.
 
 Masks are measured by scikit-image's ``regionprops_table``. A model that predicts no masks has only
 the columns of boxes.
@@ -27,7 +27,7 @@ MICRO_SIGNS = str.maketrans('µμ', 'uu')  # the micro sign and the Greek letter
 NUM_DIGITS = 6  # significant ones in the file
 
 # Names of columns without their unit. Each column of a length or an area has a name in px or px2
-# and, with --pixel-size, one in the unit.
+# and, if the size of a pixel is known, one in the unit.
 BOX_LENGTHS = ('left', 'top', 'width', 'height', 'centre_x', 'centre_y')
 MASK_LENGTHS = ('perimeter', 'equivalent_diameter', 'major_axis', 'minor_axis')
 # What scikit-image calls them. Its ``perimeter`` is 4 % too long for ellipses, Crofton's formula is
@@ -61,7 +61,7 @@ def parse_pixel_size(text: str) -> PixelSize:
     length = float(match[1]) if match else 0
     if match is None or not 0 < length < math.inf:
         raise UserError(
-            f'--pixel-size {text!r:.40}: expected a length above 0 and its unit, for example '
+            f'pixel_size={text!r:.40}: expected a length above 0 and its unit, for example '
             f'0.65um. Units: {", ".join(UNITS)}'
         )
     return PixelSize(length, match[2])
@@ -141,7 +141,7 @@ def measure_mask(
     Its box is that of the mask, and its centre the mask's centroid. ``grey`` is the image
     (height, width).
     """
-    check_installed('--measure', 'skimage')
+    check_installed('measuring masks', 'skimage')
     from skimage.measure import regionprops_table
 
     rows = np.flatnonzero(mask.any(1))

@@ -1,4 +1,4 @@
-"""Find the files of a trained model, its config and its checkpoint, and load it."""
+"""Find the files of a trained model: its config and its checkpoint."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +9,11 @@ from ..errors import CheckpointError, UserError
 from ..host.config import locate_config, read_config, suggest_config
 from ..host.files import expand_user, is_url
 from ..runs.folder import RunFolder
-from .thresholds import ScoreThr
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
     from ..checkpoints.safe_loading import Checkpoint
-    from .predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -39,37 +37,6 @@ class ModelFiles:
     def read_checkpoint(self) -> 'Checkpoint':
         """Read the checkpoint without states of the training."""
         return read_model_checkpoint(self.checkpoint)
-
-
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    score_thr: ScoreThr | None = None,
-) -> 'Predictor':
-    """Load a trained model.
-
-    Args:
-        config: A config file, or the work dir of a run.
-        checkpoint: A file or URL. Code in it is not run. Default: the work dir's best or newest
-            checkpoint, or the weights shipped with a config of this project.
-        device: ``'cpu'``, ``'cuda'`` or ``'cuda:N'``. Default: a GPU if there is one, else the CPU.
-        score_thr: Confidence threshold, only for detectors: a number for all classes, or a
-            mapping with numbers for some classes by name. Default, also of the classes that a
-            mapping does not name: what ``train --data`` has chosen for the checkpoint, else 0.3.
-
-    Raises:
-        UserError: The config, checkpoint or device does not exist, the task of the config is not
-            supported, or ``score_thr`` is invalid, names a class that the model does not have, or
-            is set for a model that is not a detector.
-        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
-    """
-    files = find_model_files(config, checkpoint)
-    # These imports take seconds. The first checks the versions of torch, mmengine and mmcv.
-    from .. import registry  # noqa: F401
-    from .loading import load_model
-
-    return load_model(files, files.read_checkpoint(), device, score_thr)
 
 
 def find_model_files(config: str | Path, checkpoint: str | Path | None = None) -> ModelFiles:

@@ -17,7 +17,7 @@ PREDICTIONS, IMAGES, COUNTS, OBJECTS = FILES = (
 )
 # What ``mmgcvit mistakes`` writes.
 MISTAKES = ('confusion.png', 'curves.png', 'mistakes.json', 'worst')
-# What it writes with ``--labels``: a table, and a folder of pictures.
+# What it writes about wrong labels: a table, and a folder of pictures.
 LABEL_ERRORS = ('label_errors.csv', 'label_errors')
 # What ``mmgcvit suggest`` writes.
 SUGGESTIONS = ('suggestions.csv', 'suggestions.jpg')
@@ -32,7 +32,7 @@ def list_outputs(folder: Path, names: Collection[str]) -> set[str]:
     names = set(names)
     # Folders with the logs of a run.
     written = {name for name in names if any((folder / name).glob('*/vis_data'))}
-    # predict may be killed before it writes the files, and --no-save-pred writes none.
+    # predict may be killed before it writes the files, or told to write none.
     is_expected = all(name in FOLDERS or name.startswith(('.', *FILES)) for name in names)
     is_unfinished = is_expected and re.fullmatch(r'predictions\d*', folder.name)
     if is_unfinished or len(names & {PREDICTIONS, IMAGES, PICTURES}) > 1:

@@ -83,7 +83,7 @@ def format_limit(names: Sequence[str], num_images: int, model: Predictor[Any]) -
     return (
         f'in {len(names)} of {format_count(num_images, "image")} ({shorten(names)}), the model '
         f'returned as many detections as it can, {model.limit:,}, so counts may be too low. '
-        f'Predict in {tiles} (--tiles SIDE), or raise max_per_img and nms_pre in the test_cfg of '
+        f'Predict in {tiles} (tiles=SIDE), or raise max_per_img and nms_pre in the test_cfg of '
         'its config'
     )
 

@@ -4,8 +4,8 @@ import math
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, cast, overload
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from ..datasets.decoding import DecodingSettings
 from ..errors import UserError, get_first_line
 from ..models.layers.arguments import make_pair
-from ..ops.rle import MAX_MASK_BYTES
 from .drawing import Colour, draw_prediction
 from .inputs import ImageLike, convert_to_array
 from .results import Outcome, P, Prediction, Record
@@ -61,17 +60,9 @@ class Predictor(ABC, Generic[P]):
     config: Path | None = None  # None if the model was not loaded from a config
     checkpoint: str | None = None  # the file or URL of the weights
     weights_limit: str | None = None  # what limits their use, such as 'not for commercial use'
-    image_side: int | None = None  # longer side of the images that ``train --data`` has trained on
-    object_side: int | None = None  # longer side of its objects: nine of ten have it at most
     # Side in pixels of the tiles in which larger images are predicted; not of classifiers
     tiles: int | None = None
     tiles_per_batch: int = 4
-    # A detector drops detections with a lower score
-    score_thr: float = 0.3
-    # The thresholds of classes that have another one than ``score_thr``, by name
-    class_score_thr: Mapping[str, float] = field(default_factory=dict)
-    # If the masks of an image would need more bytes as an array, a detector returns a CompactMask.
-    max_mask_bytes: int = MAX_MASK_BYTES
 
     @classmethod
     def adapt_config(cls, model_cfg: ConfigDict) -> None:
@@ -109,13 +100,8 @@ class Predictor(ABC, Generic[P]):
 
     @property
     def thresholds(self) -> ScoreThresholds:
-        """The confidence thresholds of a detector: ``score_thr`` and ``class_score_thr``."""
-        return ScoreThresholds(self.score_thr, self.class_score_thr)
-
-    @property
-    def score_thr_by_class(self) -> list[float]:
-        """The confidence threshold of each class of a detector, by label."""
-        return self.thresholds.list_by_class(self.classes)
+        """The confidence thresholds of a detector. Raise a UserError for another model."""
+        raise self.make_error_of_thresholds()
 
     @property
     def scale(self) -> tuple[int, int] | None:
@@ -189,20 +175,17 @@ class Predictor(ABC, Generic[P]):
         Raise a UserError for another model, a class that it does not have, or a threshold that is
         not a number from 0 to 1.
         """
-        raise self.make_error_of_detectors_option('score_thr')
+        raise self.make_error_of_thresholds()
+
+    def make_error_of_thresholds(self) -> UserError:
+        """Make the error for confidence thresholds of a model that finds no objects."""
+        return UserError(
+            f'score_thr is only for detectors, and this is a {self.task} model. Remove score_thr'
+        )
 
     def make_error_of_tiles(self) -> UserError:
         """Make the error for ``tiles`` of a model that predicts whole images."""
-        return UserError(
-            f'a {self.task} model predicts whole images. Remove --tiles (in Python: tiles=...)'
-        )
-
-    @classmethod
-    def make_error_of_detectors_option(cls, name: str) -> UserError:
-        """Make the error for an option that only models which find objects have."""
-        return UserError(
-            f'{name} is only for detectors, and this is a {cls.task} model. Remove {name}'
-        )
+        return UserError(f'a {self.task} model predicts whole images. Remove tiles')
 
     def describe_settings(self) -> list[str]:
         """Return lines about the settings with which the model predicts."""
@@ -343,7 +326,7 @@ def make_failure(image: NDArray[np.uint8], error: Exception) -> UserError:
     reason = get_first_line(error)
     advice = ''
     if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(reason):
-        advice = '. Predict it in tiles: --tiles SIDE (in Python: tiles=SIDE)'
+        advice = '. Predict it in tiles: tiles=SIDE'
     return UserError(
         'the test pipeline or the network fails on the image whose height and width are '
         f'{image.shape[:2]} ({reason}){advice}'

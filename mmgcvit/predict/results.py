@@ -1,5 +1,5 @@
-"""Represent predictions as NumPy arrays: count and draw them, and convert them to JSON records in
-COCO's results format.
+"""Represent predictions as NumPy arrays: count them, and convert them to JSON records in COCO's
+results format.
 
 What differs by task is in a subclass of :class:`Prediction`.
 """
@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 
 from ..errors import MANY, UserError, format_count, shorten
 from ..host.files import normalise
-from ..ops.requirements import Supervision
+from ..ops.requirements import check_installed
 from ..ops.rle import RLE, encode_crop, encode_rle
-from .drawing import Picture, Style, draw_class, draw_objects, draw_regions, resize
 from .thresholds import ScoreThr, ScoreThresholds, check_range
 
 if TYPE_CHECKING:
     import supervision
-
-sv = Supervision('to_supervision()')
 
 MAX_CLASSES_WRITTEN = 5  # in a classifier's JSON records of an image: those with the highest scores
 
@@ -63,12 +60,6 @@ class Prediction(ABC):
     @abstractmethod
     def make_records(self, categories: Sequence[Record]) -> list[Record]:
         """Make the JSON records of an image. ``categories`` has an id and a name for each class."""
-
-    @abstractmethod
-    def draw(self, image: Picture, style: Style) -> Picture:
-        """Draw on a copy of an image (height, width, 3), uint8 in BGR order, that is resized by the
-        style's scale.
-        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +186,12 @@ class Detections(Prediction):
             records.append(record)
         return records
 
-    def draw(self, image: Picture, style: Style) -> Picture:
-        return draw_objects(image, self, style) if len(self) else resize(image, style.scale)
-
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with the class names in ``data['class_name']``."""
-        data = {'class_name': np.array(self.class_names, str)}
+        check_installed('to_supervision()', 'supervision')
+        import supervision as sv
+
+        data: dict[str, Any] = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(
             self.boxes,
             mask=self.masks,
@@ -252,13 +243,13 @@ class Segmentation(Prediction):
             records.append(names[label] | {'area': area, 'segmentation': mask})
         return records
 
-    def draw(self, image: Picture, style: Style) -> Picture:
-        return draw_regions(image, self, style)
-
     def to_supervision(self) -> supervision.Detections:
         """Convert to ``supervision.Detections``, with a mask and its box for each class."""
+        check_installed('to_supervision()', 'supervision')
+        import supervision as sv
+
         masks = self.label_map == self.labels[:, None, None]
-        data = {'class_name': np.array(self.class_names, str)}
+        data: dict[str, Any] = {'class_name': np.array(self.class_names, str)}
         return sv.Detections(sv.mask_to_xyxy(masks), masks, class_id=self.labels, data=data)
 
 
@@ -303,9 +294,6 @@ class Classification(Prediction):
         names = name_categories(categories)
         labels = np.argsort(-self.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         return [names[label] | {'score': float(self.scores[label])} for label in labels]
-
-    def draw(self, image: Picture, style: Style) -> Picture:
-        return draw_class(image, self, style)
 
 
 P = TypeVar('P', bound=Prediction)

@@ -19,7 +19,7 @@ def explain_small_tiles(side: int | None, object_side: int | None) -> str:
     least = math.ceil(object_side / OVERLAP / MIN_TILE) * MIN_TILE
     return (
         f'objects are up to {object_side} px long, over a quarter of the tiles ({side} px), so '
-        f'that tiles cut them, and parts of one may be counted as several. Use --tiles {least}, or '
+        f'that tiles cut them, and parts of one may be counted as several. Use tiles={least}, or '
         'larger'
     )
 

@@ -1,16 +1,15 @@
 """The folder of a run, its work dir: what is in it, and who may write it.
 
-This file alone knows the names of a run's files:
+This file alone knows the names of a run's files, but for what a training on folders of data makes
+before it starts (``own/runs/made.py``):
 
 =======================  =========================================================================
 ``*.py``                 the config, written after the first iteration
-``made``                 of ``train --data``: the config that it has written, annotations and maps;
-                         of later runs in the folder ``made2``, ...
 ``epoch_N.pth``          a checkpoint, or ``iter_N.pth``; ``best_METRIC_epoch_N.pth``: the best
 ``last_checkpoint``      the path of the last checkpoint
 ``validated``            the epoch or iteration of the last complete validation
 ``val_images``           grids of validation images
-``score_thr.json``       of ``train --data``: the confidence thresholds of a detector
+``score_thr.json``       of a run on a folder of data: the thresholds of a detector
 ``.lock``                the process that trains
 ``.checked``             which data the last start has checked
 ``TIME/vis_data``        the logs, with a copy of the config
@@ -30,12 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, UserError, shorten
 from ..host.config import read_config
-from ..host.files import (
-    create_numbered,
-    make_absolute,
-    make_portable_path,
-    write_text,
-)
+from ..host.files import write_text
 from .lock import lock_folder
 
 if TYPE_CHECKING:
@@ -56,41 +50,20 @@ CHECKED_FILE = '.checked'
 INTERRUPTED_FILE = 'interrupted'
 LOGGED_CONFIGS = '*/vis_data/config.py'
 LOGGED_SCALARS = '*/vis_data/scalars.json'
-MADE_FOLDER = 'made'
-# ``made``, ``made2``, ...
-MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
-# A variable of the config that ``train --data`` writes: the folder of the data, and the options of
+# A variable of the config of a run on a folder of data: the folder of the data, and the options of
 # the run, also those by default.
 STARTED_WITH = 'started_with'
-# The key of it for the option ``--start``.
+# The key of it for the weights from which the run starts.
 START = 'start'
 # The key of it for the number of training images with labels that a model made and nobody has
 # corrected.
 NUM_UNCORRECTED = 'uncorrected_images'
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON.
 SETTINGS = 'settings'
-MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
-
-
-def choose_run_name(data: Sequence[str | Path]) -> str:
-    """Return the name of the config and, by default, of the work dir of a training on folders.
-
-    It has the names of all folders or, if this is too long for a file, of the first one.
-    """
-    names = [re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') for folder in data]
-    joined = '_'.join(filter(None, names))
-    if len(data) > 1 and len(joined.encode()) > MAX_NAME_BYTES:
-        joined = f'{names[0]}_and_{len(data) - 1}_more'
-    return joined or 'own_data'
-
-
-def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> Path:
-    """Return the work dir of a training on folders, by default ``work_dirs/NAME``."""
-    return Path(make_portable_path(work_dir or f'work_dirs/{choose_run_name(data)}'))
 
 
 def get_started_with(cfg: 'Config') -> Mapping[str, Any]:
-    """Return what ``train --data`` has stored in a config about the start of the run, or an empty
+    """Return what a run on a folder of data has stored in its config about its start, or an empty
     mapping.
     """
     return cfg.get(STARTED_WITH) or {}
@@ -143,14 +116,6 @@ class RunFolder:
         """The config of the run as it is written, whose paths are those of its last start."""
         return read_config(self.config_file)
 
-    @property
-    def started_with(self) -> Mapping[str, Any]:
-        return get_started_with(self.config)
-
-    def create_made(self) -> Path:
-        """Create the folder for the files that a training writes before it starts."""
-        return create_numbered(self.path / MADE_FOLDER)
-
     def list_checkpoints(self) -> list[Path]:
         """List the checkpoints and the file ``last_checkpoint``."""
         files = [path for path in self.path.glob('*.pth') if RUN_FILE_NAME.fullmatch(path.name)]
@@ -162,12 +127,12 @@ class RunFolder:
         names = [path.name for path in self.list_checkpoints()]
         if names:
             raise CheckpointError(
-                f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Continue with "
-                '--resume, set another --work-dir, or --overwrite them'
+                f"{self.path} has an earlier run's checkpoints ({shorten(names)}). Resume it, set "
+                'another work_dir, or remove them'
             )
 
     def list_leftovers(self) -> list[Path]:
-        """List what a run has left that ``--overwrite`` removes: all but its logs and what it made
+        """List what a run has left that a new one would replace: all but its logs and what it made
         before it started.
         """
         files = [*self.list_written_configs(), *self.list_checkpoints()]

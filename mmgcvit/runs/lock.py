@@ -24,7 +24,7 @@ def lock_folder(folder: Path, name: str) -> Iterator[None]:
 
     Raise a UserError if the folder cannot be written, or another training runs in it.
     """
-    check_writable(folder, f'the work dir {folder} (--work-dir)')
+    check_writable(folder, f'the work dir {folder}')
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / name).open('a+') as lock:
         acquire_lock(lock, folder)
@@ -54,7 +54,7 @@ def acquire_lock(lock: TextIO, folder: Path) -> None:
                 lock.seek(0)
                 raise UserError(
                     f'another training is running in {folder} ({lock.read()}). Wait, or set '
-                    f'another --work-dir. If its node has failed, remove {lock.name}'
+                    f'another work_dir. If its node has failed, remove {lock.name}'
                 ) from None
             time.sleep(0.1)
         except OSError as error:

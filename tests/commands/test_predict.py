@@ -214,17 +214,14 @@ def test_a_url_is_an_input_and_failing_downloads_are_skipped(predict, photos):
 
 def test_images_of_other_sizes_than_in_the_training_are_named():
     """Other models than those of ``train --data`` know only to which size they resize images."""
-    trained, other = (
-        SimpleNamespace(image_side=256),
-        SimpleNamespace(image_side=None, scale=(64, 48)),
-    )
-    for model, side, *sizes in (
-        (trained, 256, (512, 9), (9, 513), (127, 9), (128, 9)),
-        (other, 96, (128, 96), (97, 97), (1, 129), (1, 1)),
+    model = SimpleNamespace(scale=(64, 48))
+    for image_side, side, *sizes in (
+        (256, 256, (512, 9), (9, 513), (127, 9), (128, 9)),
+        (None, 96, (128, 96), (97, 97), (1, 129), (1, 1)),
     ):
-        message = compare_sizes(dict(zip('abcd', sizes, strict=True)), model)
+        message = compare_sizes(dict(zip('abcd', sizes, strict=True)), model, image_side)
         assert re.match(rf'2 of 4 images \(b, c\): .* --tiles {side}\n', message)
-        assert compare_sizes({'a': sizes[0]}, model) == ''
+        assert compare_sizes({'a': sizes[0]}, model, image_side) == ''
 
 
 @pytest.mark.parametrize(
@@ -233,11 +230,11 @@ def test_images_of_other_sizes_than_in_the_training_are_named():
         ('RUN', 'no INPUT given'),
         ('RUN/classify.py photos/a.png photos/b.jpg', 'comes without weights. Pass a checkpoint'),
         ('photos/b.jpg', 'photos/b.jpg is neither a config file (.py) nor a work dir. Pass one'),
-        ('RUN photos --tiles 64', 'a classification model predicts whole images. Remove --tiles'),
+        ('RUN photos --tiles 64', 'a classification model predicts whole images. Remove tiles'),
         ('RUN photos --classes cat', '--classes is only for detectors, and this is a classif'),
         ('RUN photos --measure', '--measure is only for detectors, and this is a classif'),
         ('RUN photos --pixel-size 1um', '--pixel-size needs --measure. Add it'),
-        ('RUN photos --measure --pixel-size 1', "--pixel-size '1': expected a length above 0"),
+        ('RUN photos --measure --pixel-size 1', "pixel_size='1': expected a length above 0"),
         ('RUN photos --labels-format coco', '--labels-format needs --labels FOLDER. Add it'),
         ('RUN photos --labels new --labels-format voc', '--labels-format is only for detectors'),
         ('RUN photos --labels photos', '--labels photos: expected a new or empty folder'),
@@ -336,7 +333,7 @@ def start(monkeypatch, empty_folder):
         parser = ArgumentParser()
         command.add_options(parser)
         args = parser.parse_args(['RUN', *map(str, options)])
-        command.predict_inputs(args, model, ['a.jpg'], [], None)
+        command.predict_inputs(args, model, ['a.jpg'], [], None, None)
         return run.call_args.kwargs['options']
 
     return start

@@ -14,7 +14,7 @@ from mmgcvit.checkpoints.reading import read_metadata
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.host.files import compute_sha256
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 from mmgcvit.predict.thresholds import ScoreThresholds, parse_metadata, write_thresholds
 from mmgcvit.runs.folder import RunFolder
 

@@ -19,8 +19,9 @@ from mmgcvit.engine.train import train as engine_train
 from mmgcvit.errors import UserError
 from mmgcvit.host.files import make_portable_path
 from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.runs.made import choose_work_dir
 from mmgcvit.own.training.config import make_config
-from mmgcvit.runs.folder import RunFolder, choose_work_dir
+from mmgcvit.runs.folder import RunFolder
 
 from ..own.data.formats.made import write_example
 

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.export.onnx_file import export_onnx
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 
 from ..predict.conftest import make_work_dir
 from ..tools.commands import CONFIGS, DEMO

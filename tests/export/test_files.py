@@ -38,7 +38,7 @@ from mmgcvit.export.onnx_predictor import OnnxPredictor
 from mmgcvit.export.output_readers import READERS
 from mmgcvit.host.files import write_image
 from mmgcvit.host.tasks import TASK_BY_NAME
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 
 from ..docs.pages import find_table
 from ..predict.conftest import make_work_dir, picture_of

@@ -15,8 +15,8 @@ from mmengine.config import Config
 from mmgcvit import load
 from mmgcvit.errors import UserError
 from mmgcvit.predict.classifier import Classifier
-from mmgcvit.predict.loading import build_predictor, describe_model
-from mmgcvit.predict.model_files import ModelFiles, find_model_files, read_model_checkpoint
+from mmgcvit.predict.loading import build_predictor, get_tiles
+from mmgcvit.predict.model_files import find_model_files, read_model_checkpoint
 from mmgcvit.predict.predictor import Predictor
 
 from ..programs import run
@@ -114,10 +114,8 @@ def test_a_classifier_whose_scores_are_not_finite_is_refused(value):
 
 
 @pytest.mark.parametrize(('scope', 'tiles'), [('mmseg', 64), ('mmpretrain', None)])
-def test_a_model_has_the_tiles_of_its_test_loop_but_a_classifier_none(scope, tiles, tmp_path):
-    cfg = Config({'default_scope': scope, 'test_cfg': {'side': 64}})
-    files = ModelFiles(tmp_path / 'a.py', 'a.pth', cfg)
-    assert describe_model(files, 'a.pth', score_thr=None).tiles == tiles
+def test_a_model_has_the_tiles_of_its_test_loop_but_a_classifier_none(scope, tiles):
+    assert get_tiles(Config({'default_scope': scope, 'test_cfg': {'side': 64}})) == tiles
 
 
 @pytest.mark.parametrize('scale', [(64, 128), (128, 64)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from mmgcvit.commands.options import check_out_dir, create_out_dir
-from mmgcvit.datasets.records import make_coco_categories
+from mmgcvit.datasets.coco_categories import make_coco_categories
 from mmgcvit.errors import MANY, UserError
 from mmgcvit.predict.output_files import FILES
 from mmgcvit.predict.outputs import Outputs, format_limit, write_counts

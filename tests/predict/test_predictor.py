@@ -17,7 +17,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.structures import InstanceData
 
 from mmgcvit.errors import UserError
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 from mmgcvit.predict.predictor import MAX_ENLARGED_SIDE
 from mmgcvit.predict.results import Detections
 

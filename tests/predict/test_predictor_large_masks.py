@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmgcvit.errors import UserError
 from mmgcvit.fixes.mmdet import mask_heads
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 from mmgcvit.predict.predictor import make_failure
 from mmgcvit.predict.results import encode_masks
 
@@ -146,9 +146,9 @@ def test_fewer_candidates_over_the_threshold_than_the_model_returns_are_not_limi
     ],
 )
 def test_the_message_of_a_full_memory_names_tiles(error):
-    assert 'in tiles: --tiles SIDE' in str(make_failure(PICTURE, error))
+    assert 'in tiles: tiles=SIDE' in str(make_failure(PICTURE, error))
     assert isinstance(make_failure(PICTURE, error), UserError)
 
 
 def test_other_failures_do_not_advise_tiles():
-    assert '--tiles' not in str(make_failure(PICTURE, ValueError('an odd size')))
+    assert 'tiles' not in str(make_failure(PICTURE, ValueError('an odd size')))

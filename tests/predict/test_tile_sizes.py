@@ -27,4 +27,4 @@ def test_the_advised_tiles_are_large_enough(side, object_side):
     text = explain_small_tiles(side, object_side)
     assert bool(text) == (object_side > OVERLAP * side)
     if text:
-        assert not explain_small_tiles(int(re.search(r'--tiles (\d+)', text)[1]), object_side)
+        assert not explain_small_tiles(int(re.search(r'tiles=(\d+)', text)[1]), object_side)

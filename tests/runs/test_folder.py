@@ -10,7 +10,7 @@ import pytest
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.predict.thresholds import ScoreThresholds, read_thresholds, write_thresholds
 from mmgcvit.runs import lock as run_lock
-from mmgcvit.runs.folder import RunFolder, choose_run_name, choose_work_dir
+from mmgcvit.runs.folder import RunFolder
 
 from ..toy import write_checkpoints
 
@@ -20,14 +20,6 @@ def run(tmp_path):
     """Return a folder with three checkpoints, the second of which last_checkpoint names."""
     write_checkpoints(tmp_path)
     return RunFolder(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ('data', 'name'), [('photos', 'photos'), ('my photos/', 'my_photos'), ('/', 'own_data')]
-)
-def test_a_run_has_the_name_of_its_data(data, name):
-    assert choose_run_name([data]) == name
-    assert str(choose_work_dir([data], None)) == f'work_dirs/{name}'
 
 
 def test_the_latest_checkpoint_is_found_also_if_the_work_dir_was_moved(run):

@@ -13,10 +13,11 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...host.config import find_max_objects, iter_dicts, iter_transforms
-from ..annotations import JsonObject, LabelledObject, Size, Unusable
+from ..annotations import ImageObjects, JsonObject, LabelledObject, Size, Unusable
 from ..coco_content import (
     CocoAnnotation,
     CocoEntries,
+    CocoEntry,
     CocoImage,
     find_missing_keys,
     find_rotation,
@@ -26,7 +27,6 @@ from ..coco_content import (
     parse_entries,
     read_json,
 )
-from ..records import Category, ObjectImage, ObjectSplit
 from ..rules.coco import NO_OBJECTS, NOT_COCO, UNLISTED, find_content_problems, has_size
 from ..rules.objects import (
     FULL_IMAGES,
@@ -65,8 +65,7 @@ class ListedObjects:
 
     image_folder: Path
     images: Sequence[CocoImage]  # those with a valid size
-    categories: Sequence[Category]
-    annotations: Sequence[JsonObject]  # entries of the objects, in the order of the file
+    annotations: Sequence[CocoEntry]  # entries of the objects, in the order of the file
     image_indices: NDArray[np.int64]  # of each object, in ``images``
     class_names: Sequence[str]  # of each object
     is_ignored: NDArray[np.bool_]  # of each object, by iscrowd
@@ -82,18 +81,17 @@ class ListedObjects:
         """The (width, height) of each image, which all have a valid one."""
         return [image.size for image in self.images if not isinstance(image.size, Unusable)]
 
-    def select(self, is_selected: NDArray[np.bool_]) -> ObjectSplit:
+    def select(self, is_selected: NDArray[np.bool_]) -> list[ImageObjects]:
         """Return records of all images, with those of their objects that are selected."""
         objects: list[list[LabelledObject]] = [[] for _ in self.images]
         for number in np.flatnonzero(is_selected).tolist():
             annotation = parse_annotation(self.annotations[number])
             made = make_object(annotation, self.class_names[number])
             objects[self.image_indices[number]].append(made)
-        images = [
-            ObjectImage(name=str(image.file_name), id=image.id, size=image.size, objects=own)
+        return [
+            ImageObjects(str(image.file_name), image.size, own)
             for image, own in zip(self.images, objects, strict=True)
         ]
-        return ObjectSplit(self.image_folder, images, self.categories)
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,6 @@ def list_objects(content: CocoEntries, classes: Sequence[str], image_folder: Pat
     return ListedObjects(
         image_folder=image_folder,
         images=images,
-        categories=[Category(each.id, str(each.name)) for each in content.categories],
         annotations=annotations,
         image_indices=np.array([index_of[entry['image_id']] for entry in annotations], np.int64),
         class_names=[names[entry['category_id']] for entry in annotations],
@@ -186,14 +183,14 @@ def judge_objects(listed: ListedObjects, screened: Screened, with_masks: bool) -
     """
     is_sound = screened.has_sound_mask if with_masks else screened.has_sound_box
     may_be_copy = find_close(listed.image_indices, screened.left)
-    split = listed.select(~is_sound | may_be_copy)
-    wrong = find_wrong_objects(split, with_masks)
+    images = listed.select(~is_sound | may_be_copy)
+    wrong = find_wrong_objects(images, with_masks)
     has_ignore_key = [bool(entry.get('ignore')) for entry in listed.annotations]
     is_trained = is_sound & ~listed.is_ignored & ~np.array(has_ignore_key, np.bool_)
     return JudgedObjects(
-        findings=[*find_repeated_objects(split, with_masks).values(), *wrong.values()],
+        findings=[*find_repeated_objects(images, with_masks).values(), *wrong.values()],
         num_wrong=len(wrong),
-        has_trained=bool(is_trained.any()) or has_trained_objects(split, wrong),
+        has_trained=bool(is_trained.any()) or has_trained_objects(images, wrong),
     )
 
 
@@ -202,7 +199,7 @@ def find_corners(listed: ListedObjects, screened: Screened) -> list[Finding]:
     num_corners = np.count_nonzero(screened.may_have_corners)
     if 2 * num_corners <= np.count_nonzero(screened.has_box):
         return []
-    return find_corner_boxes(listed.select(np.ones_like(screened.has_box)))
+    return find_corner_boxes(listed.select(np.ones_like(screened.has_box)), listed.image_folder)
 
 
 def find_turned(annotations: Sequence[JsonObject]) -> list[Finding]:
@@ -215,13 +212,13 @@ def find_turned(annotations: Sequence[JsonObject]) -> list[Finding]:
     return found
 
 
-def has_trained_objects(split: ObjectSplit, wrong: ObjectFindings) -> bool:
+def has_trained_objects(images: Sequence[ImageObjects], wrong: ObjectFindings) -> bool:
     """Return whether an object breaks no rule, is not ignored, and has no key ``ignore``, by which
     mmdet skips it.
     """
     return any(
         not each.is_ignored and not each.others['ignore'] and (image_index, index) not in wrong
-        for image_index, image in enumerate(split.images)
+        for image_index, image in enumerate(images)
         for index, each in enumerate(image.objects)
     )
 

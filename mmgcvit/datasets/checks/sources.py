@@ -138,7 +138,7 @@ def list_local_paths(dataset: ConfigDict) -> list[Path]:
     )
     if isinstance(prefix, Mapping):
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
-    names = []
+    names: list[str] = []
     for value in (dataset.get('ann_file'), prefix, dataset.get('split')):
         if isinstance(value, str):
             value = [value]

@@ -1,13 +1,8 @@
 """The rules for datasets. docs/data_rules.md lists them all.
 
 Functions return a ``Finding`` for what breaks a rule, and change nothing; then the rule's effect is
-executed. In a folder:
-
-* The readers find what breaks those in ``parsing.py``, and most of those in ``coco.py``. YOLO's
-  reader also finds unreadable images, and that of semantic maps labels of no class.
-* ``own/training/advice.py`` asks for missing classes, and for splits that are too small to score.
-* ``judge.py`` calls the functions of all other rules, and executes the effects of all.
-
-In the datasets of a config, the subpackage ``checks`` calls the functions, and ``make_issues`` says
-what stops a run.
+executed. For the datasets of a config, ``datasets/checks`` calls the functions, and ``make_issues``
+says what stops a run. For a folder, the readers of ``own/data/formats`` and ``own/data/rules`` call
+them, and ``own/data/rules/judge.py`` executes the effects. The rules that only folders can break
+are in ``own/data/rules``.
 """

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...errors import MANY, shorten
-from ..annotations import Id, Unusable
+from ..annotations import Id, Unusable, get_sides
 from ..coco_content import CocoCategory, CocoEntries, CocoImage
 from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule, make_findings
 
@@ -92,15 +92,14 @@ def find_images_without_size(content: CocoEntries) -> list[str]:
     found = []
     for image in content.images:
         if not has_size(image):
-            sides = image.size.value if isinstance(image.size, Unusable) else image.size
-            width, height = sides
+            width, height = get_sides(image.size)
             found.append(f'{image.file_name} {width} x {height}')
     return found
 
 
 def find_wrong_ids(content: CocoEntries, is_scored: bool) -> list[str]:
     """Return ids and category names that occur twice, and ids that scores cannot have."""
-    values_of_keys = {
+    values_of_keys: dict[str, list[Id]] = {
         'images id': [image.id for image in content.images],
         'annotations id': [annotation['id'] for annotation in content.annotations],
         'categories id': [category.id for category in content.categories],
@@ -118,10 +117,9 @@ def find_wrong_ids(content: CocoEntries, is_scored: bool) -> list[str]:
 
 def can_store(value: Id, is_object: bool) -> bool:
     """Return whether pycocotools can store an id. Those of objects must be positive integers."""
-    is_integer = type(value) is int
-    if is_object:
-        return is_integer and 0 < value < MAX_ID
-    return not is_integer or abs(value) < MAX_ID
+    if type(value) is not int:
+        return not is_object
+    return 0 < value < MAX_ID if is_object else abs(value) < MAX_ID
 
 
 def find_other_categories(categories: Sequence[CocoCategory], classes: Sequence[str]) -> list[str]:

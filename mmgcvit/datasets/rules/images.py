@@ -2,14 +2,14 @@
 labels, which are class indices in lists, and values in segmentation maps.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError, get_first_line
-from ..annotations import Size, Unusable
+from ..annotations import Size, Unusable, get_sides
 from ..decoding import (
     SCALE_IT,
     SPLIT_IT,
@@ -21,11 +21,8 @@ from ..decoding import (
 )
 from ..label_maps import read_segmentation_map
 from ..opening import ImageError
-from .rule import Finding, FolderEffect, Rule, make_config_rule, make_folder_rule
+from .rule import Finding, FolderEffect, Rule, make_config_rule
 
-UNUSABLE_NAME = make_folder_rule(
-    'names of images with a tab, a line break or invalid UTF-8', 'Rename them'
-)
 MISSING = Rule('files that are missing', 'Add them, or remove them from the annotations')
 # Also images of YOLO whose label file cannot be read, or is that of two images
 UNREADABLE = Rule('images that cannot be read', 'Copy or convert them again, or remove them')
@@ -57,16 +54,9 @@ NO_MAP = make_config_rule(
     'unreadable segmentation maps',
     'Save class indices as pixel values in 8-bit single-channel PNG files',
 )
-ImageFindings = Mapping[int, Finding]  # by the indices of images in their split
 # Threads are enough, because Pillow and OpenCV release the GIL while decoding. Each thread holds
 # one or two images.
 MAX_THREADS = 16
-
-
-def has_unusable_name(name: str) -> bool:
-    """Return whether a name cannot be in a list of files."""
-    is_valid_utf8 = name.encode(errors='replace').decode() == name
-    return not is_valid_utf8 or not set(name).isdisjoint('\t\n\r')
 
 
 @dataclass(frozen=True)
@@ -113,8 +103,7 @@ def check_image(
         return ImageCheck(None, size)
     if annotated_size == stored_size and accepts_stored_size:
         return ImageCheck(None, stored_size)
-    sides = annotated_size.value if isinstance(annotated_size, Unusable) else annotated_size
-    annotated_width, annotated_height = (f'{side!r:.20}' for side in sides)
+    annotated_width, annotated_height = (f'{side!r:.20}' for side in get_sides(annotated_size))
     example = (
         f'{path} is {size[0]} x {size[1]}, annotated as {annotated_width} x {annotated_height}'
     )

@@ -8,18 +8,13 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from ..annotations import Box, Edges, LabelledObject, Mask, Rle, Size, Unusable
-from ..records import ObjectImage, ObjectSplit
-from ..shapes import (
-    decode_counts,
-    fill_of_box,
-    is_polygon,
-    is_rectangle,
-    measure_list,
-)
-from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule, make_folder_note
+from ..annotations import Box, Edges, ImageObjects, LabelledObject, Mask, Rle, Size, Unusable
+from ..shapes import decode_counts, is_polygon, measure_list
+from .rule import ConfigEffect, Finding, FolderEffect, Rule, make_config_rule
 
+AnyImage = TypeVar('AnyImage', bound=ImageObjects)
 Place = tuple[int, int]  # the index of an image in its split, and of an object in its image
 ObjectFindings = Mapping[Place, Finding]
 
@@ -32,7 +27,6 @@ MIN_MASK_AREA = 1  # in square pixels, of all polygons of a mask together
 BOX_DECIMALS = 1  # computed boxes are not exact: those that are equal after rounding are one
 MAX_RING_ERROR = 0.01  # of the area of a ring, relative to its outline
 MAX_AREA_ERROR = 0.01  # relative, by which an area may differ from that of its box
-MIN_FILLED = 0.99  # the part of its box that a polygon of its corners fills
 
 
 make_object_rule = partial(
@@ -66,9 +60,6 @@ FULL_IMAGES = make_config_rule(
     'proposals. A query of DINO or Mask2Former finds one object at most',
     in_config=ConfigEffect.NOTED,
 )
-BOX_MASKS = make_folder_note(
-    'masks that are the corners of their boxes, as all polygons are', 'Train boxes: --task detect'
-)
 REPEATED_OBJECTS = Rule(
     'objects that are annotated more than once, with equal class, box (to 0.1 px) and, if masks '
     'are trained, mask (one is read)',
@@ -76,33 +67,12 @@ REPEATED_OBJECTS = Rule(
     in_folder=FolderEffect.DROPPED,
     in_config=ConfigEffect.NOTED,
 )
-# CVAT writes objects that were drawn with its brush like crowds. If there are no others, they are
-# objects: crowds alone could not be trained.
-BRUSH_MASKS = make_folder_note(
-    "masks in RLE with iscrowd 1 that are read as objects, since there are no others (CVAT's brush "
-    'writes them so)',
-    'Write iscrowd 0, or remove crowds',
-    in_folder=FolderEffect.READ_AS_OBJECT,
-)
-CROWD_MASKS = make_folder_note(
-    "masks in RLE with iscrowd 1 that are ignored, as COCO's crowds are",
-    "Write iscrowd 0 if they are single objects, as those of CVAT's brush",
-)
-# CVAT writes the box as it was before, and the angle beside it.
-TURNED_BOXES = make_folder_note(
-    'rectangles that CVAT has rotated (attribute rotation), read as the boxes that enclose them, '
-    'or as masks if others have masks',
-    'Set the rotation to 0 if the boxes are right as they are',
-)
 TURNED_IN_CONFIG = make_config_rule(
     'rectangles that CVAT has rotated (attributes.rotation), whose bbox is that before the '
     'rotation',
-    'Write the boxes that enclose them, or use train --data FOLDER, which reads them so',
+    'Write the boxes that enclose them, or train on the folder without a config, which reads them '
+    'so',
     in_config=ConfigEffect.NOTED,
-)
-TRACK_IDS = make_folder_note(
-    'ids of tracks (track_id, of videos), which are not trained: an object of each frame is one',
-    'Nothing to do: neighbouring frames of one video are held out together',
 )
 CORNER_BOXES = Rule(
     'boxes that are x1, y1, x2, y2 by their area or mask',
@@ -126,11 +96,11 @@ def is_outside(edges: Edges, size: Size) -> bool:
 
 
 def find_in_objects(
-    split: ObjectSplit, check: Callable[[ObjectImage, LabelledObject], Finding | None]
+    images: Sequence[AnyImage], check: Callable[[AnyImage, LabelledObject], Finding | None]
 ) -> dict[Place, Finding]:
     """Return what ``check`` finds in objects, by their places."""
     found = {}
-    for image_index, image in enumerate(split.images):
+    for image_index, image in enumerate(images):
         for object_index, each in enumerate(image.objects):
             finding = check(image, each)
             if finding:
@@ -138,10 +108,10 @@ def find_in_objects(
     return found
 
 
-def find_wrong_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, Finding]:
+def find_wrong_objects(images: Sequence[ImageObjects], with_masks: bool) -> dict[Place, Finding]:
     """Return the objects whose box breaks a rule or, ``with_masks``, whose mask does."""
 
-    def check(image: ObjectImage, each: LabelledObject) -> Finding | None:
+    def check(image: ImageObjects, each: LabelledObject) -> Finding | None:
         if isinstance(image.size, Unusable):
             return None  # OTHER_SIZE and NO_SIZE are for it
         rule = find_box_rule(each, image.size)
@@ -152,16 +122,16 @@ def find_wrong_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, Find
         values = f'bbox {each.box!s:.80}, area {each.area!s:.20}'
         return Finding(rule, f'annotation {each.id} of {image.name}, {values}')
 
-    return find_in_objects(split, check)
+    return find_in_objects(images, check)
 
 
-def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, Finding]:
+def find_repeated_objects(images: Sequence[ImageObjects], with_masks: bool) -> dict[Place, Finding]:
     """Return the objects that are there more than once, but for the first one each.
 
     Masks are compared only ``with_masks``.
     """
     found = {}
-    for image_index, image in enumerate(split.images):
+    for image_index, image in enumerate(images):
         seen = set()
         for object_index, each in enumerate(image.objects):
             key = make_object_key(each, with_masks)
@@ -172,24 +142,11 @@ def find_repeated_objects(split: ObjectSplit, with_masks: bool) -> dict[Place, F
     return found
 
 
-def find_maskless_copies(split: ObjectSplit) -> dict[Place, Finding]:
-    """Return the objects without a mask that are there with one too, as CVAT has exported them."""
-    found = {}
-    for image_index, image in enumerate(split.images):
-        with_masks = {
-            make_object_key(each, False) for each in image.objects if each.mask is not None
-        }
-        for object_index, each in enumerate(image.objects):
-            if each.mask is None and make_object_key(each, False) in with_masks:
-                example = f'annotation {each.id} of {image.name}'
-                found[image_index, object_index] = Finding(REPEATED_OBJECTS, example)
-    return found
-
-
 def make_object_key(each: LabelledObject, with_masks: bool) -> tuple[Hashable, ...]:
     """Return what is equal for equal objects: the class, whether they are ignored, the box and, if
     masks are compared, the mask.
     """
+    box: Hashable
     if isinstance(each.box, Unusable):
         box = str(each.box)
     else:
@@ -207,41 +164,16 @@ def make_mask_key(mask: Mask | Unusable | None) -> Hashable:
     return tuple(map(tuple, mask))
 
 
-def find_crowd_masks(splits: Mapping[str, ObjectSplit]) -> dict[str, dict[Place, Finding]]:
-    """Return the ignored objects with RLE, by split: they are crowds or, if no object is of another
-    kind, objects that CVAT's brush has drawn.
-    """
-    objects = [each for split in splits.values() for _, each in split.iter_objects()]
-    rule = BRUSH_MASKS if all(map(is_crowd_mask, objects)) else CROWD_MASKS
-    return {
-        name: find_in_objects(split, partial(check_crowd_mask, rule, split.annotation_file))
-        for name, split in splits.items()
-    }
-
-
-def is_crowd_mask(each: LabelledObject) -> bool:
-    """Return whether an object is a crowd whose mask is RLE."""
-    return each.has_rle and each.is_crowd
-
-
-def check_crowd_mask(
-    rule: Rule, file: Path | None, image: ObjectImage, each: LabelledObject
-) -> Finding | None:
-    """Return a finding of ``rule`` if an object in an annotation file is a crowd mask."""
-    return Finding(rule, f'{file} {each.place}') if is_crowd_mask(each) else None
-
-
-def find_corner_boxes(split: ObjectSplit) -> list[Finding]:
+def find_corner_boxes(images: Sequence[ImageObjects], place: Path) -> list[Finding]:
     """Return a finding if most boxes of a split are those of two corners, [x1, y1, x2, y2].
 
     The area of an object, or its polygons, are then those of the corners, and not those of
-    [x, y, width, height].
+    [x, y, width, height]. ``place`` is the split's annotation file, or the folder of its images.
     """
-    boxes = [each for _, each in split.iter_objects() if isinstance(each.box, Box)]
+    boxes = [each for image in images for each in image.objects if isinstance(each.box, Box)]
     corners = [each for each in boxes if is_corner_box(each)]
     if not corners or 2 * len(corners) <= len(boxes):
         return []
-    place = split.annotation_file or split.image_folder
     example = (
         f'{place}: {len(corners)} of {len(boxes)} objects, such as bbox {corners[0].box} with area '
         f'{corners[0].area}'
@@ -282,21 +214,6 @@ def are_close(edges: Edges, others: Edges) -> bool:
     )
 
 
-def are_turned_rectangles(masks: Sequence[Mask | Unusable | None]) -> bool:
-    """Return whether all masks are a rectangle of four corners, and one of them is rotated."""
-    if not masks or not all(map(is_rectangle, masks)):
-        return False
-    return any(isinstance(mask, Sequence) and fill_of_box(mask[0]) < MIN_FILLED for mask in masks)
-
-
-def find_box_masks(splits: Mapping[str, ObjectSplit]) -> list[Finding]:
-    """Return a finding if the masks of all objects are the corners of their boxes."""
-    objects = [each for split in splits.values() for each in split.objects]
-    if objects and all(map(is_box_mask, objects)):
-        return [Finding(BOX_MASKS, f'all {len(objects)} objects')]
-    return []
-
-
 def find_box_rule(each: LabelledObject, size: Size) -> Rule | None:
     """Return the first rule that the box of an object breaks, or None.
 
@@ -320,6 +237,8 @@ def find_mask_rule(each: LabelledObject, size: Size) -> Rule | None:
 
     The box of the object breaks no rule. ``size`` is the (width, height) of the image.
     """
+    assert isinstance(each.box, Box)
+    assert not isinstance(each.area, Unusable)
     if each.mask is None or isinstance(each.mask, Unusable):
         return NO_MASK
     measured = measure_mask(each.mask, size)
@@ -382,17 +301,3 @@ def is_ring(mask: Mask, area: float) -> bool:
     tolerance = max(1, MAX_RING_ERROR * outline)
     without_holes = outline - sum(holes)
     return sum(holes) > tolerance and abs(area - without_holes) < tolerance
-
-
-def is_box_mask(each: LabelledObject) -> bool:
-    """Return whether the mask of an object is a polygon with the corners of its box.
-
-    The object breaks no rule.
-    """
-    if isinstance(each.mask, Rle) or len(each.mask) > 1:
-        return False
-    polygon = each.mask[0]
-    corners = set(zip(polygon[::2], polygon[1::2], strict=True))
-    return (
-        len(corners) == 4 and measure_list(polygon) > MIN_FILLED * each.box.width * each.box.height
-    )

@@ -1,16 +1,16 @@
 """A rule for datasets, what follows where it is broken, and what breaks it.
 
 A function finds what breaks a rule and returns :class:`Finding`s; it changes nothing. Then the
-rule's effect is executed: for a folder by ``judge.py``, for the datasets of a config by
-:func:`make_issues` and the command that prints the issues.
+rule's effect is executed: for a folder by ``own/data/rules/judge.py``, for the datasets of a config
+by :func:`make_issues` and the command that prints the issues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from ...errors import UserError, shorten
+from ...errors import shorten
 
 # The largest fraction of the images, and of the objects, of a split that may be unusable
 MAX_UNUSABLE = 0.1
@@ -47,7 +47,7 @@ class Rule:
     problem: str
     remedy: str
     unit: str = 'image'  # what is left out: images or objects
-    # For train --data and check-data FOLDER; None: it is not looked for there.
+    # For a folder of data, which is trained or checked; None: it is not looked for there.
     in_folder: FolderEffect | None = FolderEffect.LEFT_OUT
     # For training, tests and check-data with a CONFIG; None: it is not looked for there.
     in_config: ConfigEffect | None = ConfigEffect.STOPS
@@ -121,16 +121,6 @@ def make_findings(rule: Rule, examples: Iterable[str], split: str = '') -> list[
     return [Finding(rule, example, split=split) for example in examples]
 
 
-def make_split_findings(
-    rule: Rule, examples_by_split: Mapping[str, Iterable[str]]
-) -> list[Finding]:
-    """Return a finding for each example in each split."""
-    found = []
-    for split, examples in examples_by_split.items():
-        found += make_findings(rule, examples, split)
-    return found
-
-
 def make_issues(
     findings: Iterable[Finding],
     place: str = '',
@@ -146,7 +136,7 @@ def make_issues(
         are_many: Whether more than :data:`MAX_UNUSABLE` of a config's objects break rules.
         is_scored: Whether it is a config's dataset for validation or test.
     """
-    examples = {}
+    examples: dict[Rule, list[str]] = {}
     issues = []
     for finding in findings:
         if finding.message:
@@ -162,15 +152,3 @@ def make_issues(
             stops_run = are_many
         issues.append(Issue(rule, place, own, stops_run))
     return issues
-
-
-def format_findings(findings: Iterable[Finding]) -> list[str]:
-    """Return a line for each rule that is broken, or for each finding with its own message."""
-    return [issue.format() for issue in make_issues(findings)]
-
-
-def reject_broken(findings: Iterable[Finding], place: str = '') -> None:
-    """Raise a UserError for what breaks a rule with the effect REJECTED, if anything does."""
-    rejected = [each for each in findings if each.rule.in_folder is FolderEffect.REJECTED]
-    if rejected:
-        raise UserError(make_issues(rejected, place)[0].format())

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import Progress
 
-from ...errors import format_duration
+from ...errors import format_count
 from ...host.config import can_draw_predictions
 from ...host.files import make_portable_path
 from ...host.private_api import HIDDEN_WARNINGS
@@ -217,3 +217,11 @@ def list_next_commands(runner: Runner) -> list[str]:
 def quote(path: str) -> str:
     """Quote a path for a shell. A path inside the current folder becomes relative to it."""
     return shlex.quote(make_portable_path(path))
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in minutes, or in hours from two hours on."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 120:
+        return format_count(minutes, 'minute')
+    return format_count(round(minutes / 60), 'hour')

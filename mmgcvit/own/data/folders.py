@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from ...errors import UserError, format_count, shorten
-from ...host.files import IMAGE_SUFFIXES, fold_name, walk
+from ...host.files import IMAGE_SUFFIXES, expand_user, fold_name, walk
 from ...predict.output_files import list_outputs
 from .records import DatasetInfo
 
@@ -113,3 +113,13 @@ def resolve_folder(folder: Path) -> str:
         return os.path.realpath(folder)
     except ValueError:
         return str(folder)
+
+
+def find_folder(path: str | Path) -> Path:
+    """Return the folder of a dataset. Raise a UserError for a file and a missing folder."""
+    path = expand_user(path)
+    if not path.exists():
+        raise UserError(f'there is no folder {path}')
+    if not path.is_dir():
+        raise UserError(f'{path} is a file. Pass the folder of the dataset, with its images')
+    return path

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.annotations import Json, JsonObject
-from ...datasets.records import AnySplit
 from ...errors import UserError, format_count, shorten
 from ...host.files import compute_sha256, normalise, read_text
 from ...host.tasks import DETECTION
 from ...predict.thresholds import ScoreThresholds, parse_thresholds
 from .folders import CORRECTED, MARK
+from .object_records import AnySplit
 from .records import DatasetInfo, Split
 from .series import COPY_ENDING, UPLOAD_PREFIX
 from .written_labels import (

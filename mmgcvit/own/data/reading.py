@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ...datasets.annotations import Box, LabelledObject, Mask, Size, Unusable
-from ...datasets.records import Category, ObjectImage, ObjectSplit, make_coco_categories
+from ...datasets.coco_categories import make_coco_categories
 from ...errors import UserError
 from ...host.files import make_absolute
+from .object_records import Category, ObjectImage, ObjectSplit
 
 Source = TypeVar('Source')  # an image and its file, for example
 Result = TypeVar('Result')
@@ -89,7 +90,7 @@ def make_splits(
             for each in annotated.objects:
                 num_objects += 1
                 objects.append(number_object(each, num_objects))
-            images.append(ObjectImage(name, image_id, annotated.size, objects))
+            images.append(ObjectImage(name, annotated.size, objects, id=image_id))
         splits[split] = ObjectSplit(folder.resolve(), images, categories)
     return splits
 

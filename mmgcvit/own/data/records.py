@@ -1,5 +1,5 @@
 """The records into which readers turn a folder of data: splits of images with classes or maps, and
-the dataset of them. Those with objects are in ``datasets/records.py``.
+the dataset of them. Those with objects are in ``object_records.py``.
 
 :class:`.ObjectSplit`, :class:`ClassSplit` and :class:`MapSplit` have one interface: names and paths
 of images, their classes, a selection of them, other names of classes and folders, and the file that
@@ -12,17 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from ...datasets.label_maps import IGNORE_INDEX, PixelLabels, read_labels
-from ...datasets.records import (
+from ...datasets.label_maps import IGNORE_INDEX
+from ...datasets.rules.rule import Finding
+from ...errors import escape_controls, format_count, shorten
+from ...host.files import make_portable_path, write_image, write_text
+from .label_maps import PixelLabels, read_labels
+from .object_records import (
     ClassNames,
     LabelledImage,
     ObjectSplit,
     SplitImages,
     make_relative,
 )
-from ...datasets.rules.rule import Finding
-from ...errors import escape_controls, format_count, shorten
-from ...host.files import make_portable_path, write_image, write_text
 
 
 @dataclass(frozen=True)

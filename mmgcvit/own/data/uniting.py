@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from ...datasets.records import AnySplit, ClassNames
-from ...datasets.rules.rule import reject_broken
 from ...errors import UserError, shorten
+from .object_records import AnySplit, ClassNames
 from .records import DatasetInfo, Split
 from .rules.classes import find_wrong_names
+from .rules.findings import reject_broken
 from .similar_names import KEEP, MERGE, find_similar
 
 # Options of ``--task`` for annotation types that folders may have in common

@@ -26,12 +26,12 @@ from ...datasets.annotations import (
     are_numbers,
     parse_box,
 )
-from ...datasets.label_maps import read_labels
-from ...datasets.records import AnyImage, ObjectImage, ObjectSplit, SplitImages
 from ...datasets.rules.objects import measure_mask
 from ...errors import UserError
 from ...host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from .folders import MARK
+from .label_maps import read_labels
+from .object_records import AnyImage, ObjectImage, ObjectSplit, SplitImages
 from .outlines import MeasuredPolygons, Outline, are_near, are_within_a_pixel
 from .records import ClassImage, ClassSplit, MapImage, MapSplit
 

@@ -126,7 +126,7 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
         return ImageScore(float(f1), matrix)
 
     def describe_threshold(self, model: Predictor[Detections]) -> str:
-        return f'scores from {model.score_thr:g}'
+        return f'scores from {model.thresholds.overall:g}'
 
     def describe_drawing(self) -> str:
         return LEGEND
@@ -144,7 +144,9 @@ class DetectionEvaluation(TaskEvaluation[Detections, DetectionScores]):
     def find_suspects(
         self, ground_truth: Detections, prediction: Detections, model: Predictor[Detections]
     ) -> ImageLabels:
-        return find_suspect_objects(ground_truth, prediction, model.score_thr_by_class)
+        return find_suspect_objects(
+            ground_truth, prediction, model.thresholds.list_by_class(model.classes)
+        )
 
     def make_collector(self, num_classes: int) -> DetectionCollector:
         return DetectionCollector(num_classes)

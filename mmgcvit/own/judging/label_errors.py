@@ -12,7 +12,6 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
 from ...host.files import write_image
-from ...ops.requirements import Supervision
 from ...predict.csv_files import CsvCell, escape_formula, write_csv
 from ...predict.drawing import draw_prediction
 from ...predict.output_files import LABEL_ERRORS
@@ -22,8 +21,6 @@ from .grids import LARGE_PICTURE_SIDE, Cell, draw_grid
 from .mistakes import predict_dataset
 from .samples import load_sample
 from .suspects import Box, ImageLabels, Kind, LikelihoodRule, Suspect
-
-sv = Supervision('drawing labels')
 
 TABLE, PICTURES = LABEL_ERRORS
 MARK = (213, 94, 0)  # Okabe and Ito's vermilion
@@ -158,6 +155,8 @@ def mark_box(picture: NDArray[np.uint8], box: Box | None, scale: float) -> NDArr
     """Draw a thick frame around a box of an image that is drawn at this scale."""
     if box is None:
         return picture
+    import supervision as sv
+
     margin = 6  # in pixels, so that the frame leaves the drawn outline free
     corners = np.array([box]) * scale + [-margin, -margin, margin, margin]
     for thickness, colour in ((7, (255, 255, 255)), (3, MARK)):

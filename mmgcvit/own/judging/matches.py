@@ -1,16 +1,18 @@
 """Match the objects of an image with its detections, and draw what is right, false and missed."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops.requirements import Supervision
+from ...ops.requirements import check_installed
 from ...predict.drawing import LINE_WIDTH, MAX_LABELLED, choose_text_size, draw_labels, resize
 from ...predict.results import Detections
 from .detection_curves import drop_ignored
 
-sv = Supervision('matching objects')
+if TYPE_CHECKING:
+    import supervision
 
 MIN_IOU = 0.5  # of the boxes of an object and its detection
 
@@ -36,13 +38,19 @@ def match_objects(ground_truth: Detections, prediction: Detections) -> Matches:
     """Match objects and detections one to one, from the highest IoU down to 0.5, and those of the
     same class first.
     """
+    check_installed('matching objects', 'supervision')
+    import supervision as sv
+
     detections = drop_ignored(ground_truth, prediction)
-    objects = sv.Detections(ground_truth.boxes, class_id=ground_truth.labels)
-    found = sv.Detections(detections.boxes, class_id=detections.labels)
+    objects = convert_boxes(ground_truth)
+    found = convert_boxes(detections)
     # Pairs of the same class, and the indices of the objects and detections in none of them
     same_class, lone_objects, lone_found = sv.match_detections(objects, found, MIN_IOU)
     others, missed, false = sv.match_detections(
-        objects[lone_objects], found[lone_found], MIN_IOU, class_agnostic=True
+        convert_boxes(ground_truth.select(lone_objects)),
+        convert_boxes(detections.select(lone_found)),
+        MIN_IOU,
+        class_agnostic=True,
     )
     other_class = np.stack([lone_objects[others[:, 0]], lone_found[others[:, 1]]], axis=1)
     return Matches(
@@ -53,10 +61,19 @@ def match_objects(ground_truth: Detections, prediction: Detections) -> Matches:
     )
 
 
+def convert_boxes(detections: Detections) -> 'supervision.Detections':
+    """Return supervision's detections with the boxes and classes, without masks."""
+    import supervision as sv
+
+    return sv.Detections(detections.boxes, class_id=detections.labels)
+
+
 def draw_matches(
     image: NDArray[np.uint8], ground_truth: Detections, prediction: Detections, scale: float
 ) -> NDArray[np.uint8]:
     """Draw which detections are right and false, and which objects are missed (:data:`LEGEND`)."""
+    import supervision as sv
+
     matches = match_objects(ground_truth, prediction)
     detections = matches.detections
     is_right = np.zeros(len(detections), bool)
@@ -66,8 +83,8 @@ def draw_matches(
     false = detections.select(~is_right)
     missed = ground_truth.select(matches.missed)
     for objects, colour in ((false, FALSE), (right, RIGHT)):
-        annotator = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
-        image = annotator.annotate(image.copy(), objects.to_supervision())
+        painter = sv.MaskAnnotator(sv.Color(*colour), TINT, sv.ColorLookup.INDEX)
+        image = painter.annotate(image.copy(), objects.to_supervision())
     canvas = resize(image, scale)
     size = choose_text_size(canvas)
     width = max(1, round(size * LINE_WIDTH))

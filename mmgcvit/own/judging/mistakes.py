@@ -12,6 +12,7 @@ from rich.progress import track
 
 from ...errors import UserError
 from ...host.files import write_image
+from ...predict.detector import Detector
 from ...predict.outputs import write_json
 from ...predict.predictor import Predictor
 from ...predict.results import Prediction
@@ -81,8 +82,10 @@ def predict_dataset(
     score.
     """
     evaluation = EVALUATION_BY_TASK[model.task]
-    # Masks of all detections would need gigabytes in large images, so each is encoded at once.
-    unfiltered = replace(model, score_thr=0.0, class_score_thr={}, max_mask_bytes=0)
+    unfiltered = model
+    if isinstance(model, Detector):
+        # Masks of all detections would need gigabytes in large images, so each is encoded at once.
+        unfiltered = replace(model, score_thr=0.0, class_score_thr={}, max_mask_bytes=0)
     starts = range(0, len(dataset), batch_size)
     for start in track(starts, description='images', disable=not sys.stdout.isatty()):
         indices = range(len(dataset))[start : start + batch_size]

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...ops.requirements import Supervision
 from ...predict.results import Detections
 from .detection_curves import drop_ignored
 from .matches import MIN_IOU
 from .suspects import Box, GivenLabel, ImageLabels, Kind, Suspect
-
-sv = Supervision('comparing labels')
 
 # A detection with a lower IoU with a label is not near it.
 NEAR_IOU = 0.1
@@ -176,6 +173,8 @@ def compute_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> ND
     """Compute the IoU of boxes (n, 4) and (m, 4), (n, m)."""
     if not len(first) or not len(second):
         return np.zeros((len(first), len(second)))
+    import supervision as sv
+
     return sv.box_iou_batch(first, second)
 
 

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from ...datasets.annotations import Size
 from ...datasets.opening import open_or_reject, read_orientation
-from ...datasets.rules.images import has_unusable_name
 from ...errors import UserError, format_count, shorten
 from ...host.files import (
     IMAGE_SUFFIXES,
@@ -33,6 +32,7 @@ from ...version import __version__
 from ..data.folders import MARK
 from ..data.origins import MAKER, make_stem
 from ..data.rules.classes import find_wrong_names
+from ..data.rules.images import has_unusable_name
 from .formats import OBJECT_WRITERS, ClassFolderWriter, LabelWriter, MapWriter
 
 # The formats of each task by name, the default one first

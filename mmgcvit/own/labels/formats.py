@@ -21,18 +21,13 @@ import numpy as np
 import yaml
 
 from ...datasets.annotations import Box, Size
-from ...datasets.records import (
-    Category,
-    ObjectImage,
-    ObjectSplit,
-    make_coco_categories,
-    make_coco_content,
-)
+from ...datasets.coco_categories import make_coco_categories
 from ...errors import UserError, shorten
 from ...host.files import write_image, write_text
 from ...predict.results import Classification, Detections, P, Record, Segmentation
 from ..data.formats.name_lists import parse_text_list
 from ..data.formats.yolo import have_keypoints
+from ..data.object_records import Category, ObjectImage, ObjectSplit, make_coco_content
 from ..data.written_labels import hash_mask
 from .objects import LabelImage, make_objects
 
@@ -125,7 +120,7 @@ class CocoWriter(ObjectWriter):
         for each in image.objects:
             self.num_objects += 1
             objects.append(each.annotate(self.num_objects))
-        self.images.append(ObjectImage(image.name, len(self.images) + 1, image.size, objects))
+        self.images.append(ObjectImage(image.name, image.size, objects, id=len(self.images) + 1))
 
     def finish(self) -> None:
         categories = [

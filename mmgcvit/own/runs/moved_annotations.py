@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...host.files import make_portable_path, read_text, write_text
-from ...runs.folder import MADE_FOLDER, RunFolder
+from ...runs.folder import RunFolder
 from ..data.records import escape_blanks
+from .made import MADE_FOLDER, create_made
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def rename_images(run: RunFolder, made: Path, renamed: Mapping[Path, Path]) -> R
         expected = rename_in_files(made, folder, renamed)
         if all(has_text(folder / name, text) for name, text in expected.items()):
             return RenamedImages(folder, renamed)
-    target = run.create_made()
+    target = create_made(run)
     texts = rename_in_files(made, target, renamed)
     for path in made.iterdir():
         if path.is_dir():  # maps that were converted

@@ -29,9 +29,11 @@ from mmengine.config import Config
 
 from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError
-from ...host.files import compute_sha256, find_folder, make_absolute, make_portable_path
-from ...runs.folder import MADE_NAME, RUN_FILE_NAME, RunFolder, get_started_with
+from ...host.files import compute_sha256, make_absolute, make_portable_path
+from ...runs.folder import RUN_FILE_NAME, RunFolder, get_started_with
+from ..data.folders import find_folder
 from .config_paths import list_paths, replace_paths
+from .made import MADE_NAME
 from .moved_annotations import RenamedImages, rename_images
 from .started_data import StartedFolder, format_folder, read_started, write_started
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...host.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from ...predict.blending import segment_in_tiles
+from ...predict.detector import Detector
 from ...predict.predictor import Predictor
 from ...predict.results import Classification, Detections
 from ...predict.segmentor import Segmentor
@@ -86,6 +87,7 @@ class DetectionMeter(UncertaintyMeter[Detections]):
     """
 
     def find(self, image: NDArray[np.uint8]) -> Detections:
+        assert isinstance(self.model, Detector)  # as METERS has it
         # Masks are not needed, so they are encoded, which takes less memory.
         candidates = replace(self.model, score_thr=MIN_SCORE, class_score_thr={}, max_mask_bytes=0)
         (outcome,) = candidates.predict_batch([image])
@@ -97,7 +99,7 @@ class DetectionMeter(UncertaintyMeter[Detections]):
         return replace(found, boxes=boxes)
 
     def measure_nearness(self, found: Detections) -> float:
-        thresholds = np.array(self.model.score_thr_by_class)[found.labels]
+        thresholds = np.array(self.model.thresholds.list_by_class(self.model.classes))[found.labels]
         scores = found.scores.astype(np.float64)
         below = scores / np.maximum(thresholds, MIN_SCORE)
         above = (1 - scores) / np.maximum(1 - thresholds, MIN_SCORE)

@@ -9,11 +9,12 @@ import torch
 
 from ...datasets.annotations import Size
 from ...datasets.mirroring import explain_mirroring
-from ...datasets.rules.rule import format_findings
-from ...errors import format_count, format_duration
+from ...engine.hooks.progress import format_duration
+from ...errors import format_count
 from ...predict.tile_sizes import explain_small_tiles
 from ..data.records import DatasetInfo
 from ..data.rules.classes import find_few_scored, find_missing_classes
+from ..data.rules.findings import format_findings
 from .object_sizes import (
     MAX_SMALL,
     choose_image_size,

@@ -14,16 +14,10 @@ from ...datasets.opening import read_sizes
 from ...errors import UserError
 from ...host.config import CONFIGS
 from ...host.files import make_portable_path, write_text
-from ...runs.folder import (
-    NUM_UNCORRECTED,
-    START,
-    STARTED_WITH,
-    RunFolder,
-    choose_run_name,
-    choose_work_dir,
-)
+from ...runs.folder import NUM_UNCORRECTED, START, STARTED_WITH, RunFolder
 from ..data.formats import read_folders
 from ..data.records import DatasetInfo
+from ..runs.made import choose_run_name, choose_work_dir, create_made
 from ..runs.started_data import StartedFolder, describe_folder, describe_united, format_started
 from .advice import advise
 from .head import Head
@@ -91,7 +85,7 @@ def make_config(
         NUM_UNCORRECTED: plan.train.num_uncorrected,
         LIMIT: plan.limit,
     }
-    path = run.create_made() / f'{choose_run_name(dataset.folders)}.py'
+    path = create_made(run) / f'{choose_run_name(dataset.folders)}.py'
     write_config(plan, path, run.path, started_with)
     noted = plan.dataset.add_notes(advice.notes)
     weights = (

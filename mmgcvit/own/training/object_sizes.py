@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...datasets.annotations import Box, Size
 from ...datasets.opening import read_sizes
-from ...datasets.records import ObjectSplit
+from ..data.object_records import ObjectSplit
 from ..data.records import Split
 
 MIN_OBJECT_SIDE = 8  # objects with a smaller side in pixels are not found; anchors have 16 to 32 px

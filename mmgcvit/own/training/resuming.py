@@ -13,8 +13,9 @@ from ...checkpoints.safe_loading import read_for_mmengine
 from ...datasets.checks.sources import iter_unwrapped_datasets
 from ...errors import UserError, format_count, shorten
 from ...host.files import make_absolute, make_portable_path, read_text, write_text
-from ...runs.folder import RunFolder
+from ...runs.folder import RunFolder, get_started_with
 from ..data.folders import scan_folder
+from ..runs.made import create_made
 from ..runs.run_data import DataRun, note_work_dir
 from ..runs.started_data import read_started
 from .options import Options, format_option, list_changed
@@ -28,7 +29,7 @@ def check_same_data(run: RunFolder, data: Sequence[Path]) -> None:
     If its data are no longer where they were, these may be their folders now: they must have the
     first images of the run.
     """
-    if not run.started_with:
+    if not get_started_with(run.config):
         return
     started = DataRun(run.config, make_absolute(run.path))
     if not started.are_data(data):
@@ -47,7 +48,7 @@ def check_same_options(run: RunFolder, given: Options) -> None:
     """Raise a UserError if options differ from those of the run's start, but for those that may
     change.
     """
-    changed = [format_option(name) for name in list_changed(given, run.started_with)]
+    changed = [format_option(name) for name in list_changed(given, get_started_with(run.config))]
     if changed:
         raise UserError(
             f'{" and ".join(changed)} cannot be changed when a run is resumed. Leave it out, or '
@@ -159,7 +160,7 @@ def extend_run(run: RunFolder, cfg: Config, epochs: int, done: Mapping[str, int]
     for name in ('train_cfg', 'param_scheduler', 'default_hooks'):
         extended[name] = changed[name]
     note_work_dir(extended, run.path)
-    path = run.create_made() / run.config_file.name
+    path = create_made(run) / run.config_file.name
     content = extended.pretty_text
     write_text(path, content)
     filename = str(make_absolute(path))

@@ -13,7 +13,7 @@ from ...checkpoints.safe_loading import get_dict, read_for_mmengine
 from ...errors import CheckpointError, UserError
 from ...host.config import CONFIGS, read_config
 from ...host.files import expand_user, is_url, make_absolute
-from ...runs.folder import SETTINGS, RunFolder
+from ...runs.folder import SETTINGS, RunFolder, get_started_with
 from .templates import Template
 
 
@@ -77,14 +77,14 @@ def read_size_of_run(run: RunFolder, source: str, template: Template) -> str | N
 
     Raise a UserError if it had another task than the ``template``.
     """
-    task = run.started_with.get('task')
+    task = get_started_with(run.config).get('task')
     if task not in (None, template.option):
         raise UserError(
             f'--start {source}: its --task was {task}, and this training has --task '
             f'{template.option}. Start from a run of the same task, or take only its backbone: '
             '--pretrained CHECKPOINT'
         )
-    return run.started_with.get('size')
+    return get_started_with(run.config).get('size')
 
 
 def find_size_of_checkpoint(content: Mapping[str, Any], template: Template) -> str | None:

@@ -92,12 +92,12 @@ def test_rules_say_of_screened_objects_what_they_say_of_all(content, with_masks)
     listed = list_objects(parse_entries(content), ('cat', 'dog'), Path('images'))
     screened = screen(listed.annotations, listed.sizes)
     judged = judge_objects(listed, screened, with_masks)
-    split = listed.select(np.ones(len(listed.annotations), bool))
-    wrong = find_wrong_objects(split, with_masks)
-    assert judged.findings == [*find_repeated_objects(split, with_masks).values(), *wrong.values()]
+    images = listed.select(np.ones(len(listed.annotations), bool))
+    wrong = find_wrong_objects(images, with_masks)
+    assert judged.findings == [*find_repeated_objects(images, with_masks).values(), *wrong.values()]
     assert judged.num_wrong == len(wrong)
-    assert judged.has_trained == has_trained_objects(split, wrong)
-    assert find_corners(listed, screened) == find_corner_boxes(split)
+    assert judged.has_trained == has_trained_objects(images, wrong)
+    assert find_corners(listed, screened) == find_corner_boxes(images, listed.image_folder)
 
 
 def test_objects_that_break_no_rule_are_spared_in_each_chunk():

@@ -13,7 +13,12 @@ from unittest import mock
 import pytest
 
 from mmgcvit.engine.hooks import progress
-from mmgcvit.engine.hooks.progress import ProgressHook, SummaryHook, open_progress
+from mmgcvit.engine.hooks.progress import (
+    ProgressHook,
+    SummaryHook,
+    format_duration,
+    open_progress,
+)
 
 from ..random_training import EPOCHS, ITERATIONS, make_config, run
 
@@ -154,3 +159,17 @@ def test_scores_without_objects_are_not_printed():
     hook.before_test_epoch(runner)
     hook.after_test_epoch(runner, {'coco/bbox_mAP': 0.25, 'coco/bbox_mAP_s': -1, 'text': 'x'})
     assert stream.getvalue() == 'scores: coco/bbox_mAP 0.25\n'
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0, '1 minute'),
+        (95, '2 minutes'),
+        (119.4 * 60, '119 minutes'),
+        (120 * 60, '2 hours'),
+        (3.6 * 3600, '4 hours'),
+    ],
+)
+def test_durations_are_minutes_up_to_two_hours(seconds, text):
+    assert format_duration(seconds) == text

@@ -24,6 +24,8 @@ from docs.drawings.data_pages import RULES
 from mmgcvit.datasets.rules import coco, images, objects
 from mmgcvit.datasets.rules.rule import Rule
 from mmgcvit.own.data.rules import classes, copies, judge, origins
+from mmgcvit.own.data.rules import images as folder_images
+from mmgcvit.own.data.rules import objects as folder_objects
 from mmgcvit.own.data.rules import parsing as parsed
 
 from .formats.made import (
@@ -417,7 +419,7 @@ def by_files(
 
 
 MUTATIONS = (
-    by_files(images.UNUSABLE_NAME, rename_files, CLASSES, YOLO, SEMANTIC),
+    by_files(folder_images.UNUSABLE_NAME, rename_files, CLASSES, YOLO, SEMANTIC),
     by_files(images.MISSING, unlink, *COCO, MAPS_CONFIG, CLASSES_CONFIG),
     by_files(images.UNREADABLE, write_page, *IMAGES),
     by_files(images.UNREADABLE, cut, *EVERYWHERE),
@@ -454,15 +456,19 @@ MUTATIONS = (
     by_files(objects.FULL_IMAGES, repeat_first_object(120), *COCO_CONFIGS),
     by_files(objects.CORNER_BOXES, edit_all(write_corners), *COCO),
     by_files(
-        objects.TURNED_BOXES, edit_coco('annotations', segmentation=None, **TURNED), COCO_BOXES
+        folder_objects.TURNED_BOXES,
+        edit_coco('annotations', segmentation=None, **TURNED),
+        COCO_BOXES,
     ),
     by_files(objects.TURNED_IN_CONFIG, edit_coco('annotations', **TURNED), *COCO_CONFIGS),
-    by_photo(objects.BOX_MASKS, write_masks_as_boxes, COCO_MASKS),
-    by_photo(objects.BRUSH_MASKS, write_masks_as_crowds, COCO_MASKS),
-    by_files(objects.TRACK_IDS, edit_coco('annotations', attributes={'track_id': 3}), COCO_MASKS),
-    by_files(objects.TRACK_IDS, edit_coco('annotations', track_id=3), COCO_MASKS),
-    by_files(objects.TRACK_IDS, edit_text('</object>', f'{TRACK}</object>'), VOC),
-    by_files(objects.CROWD_MASKS, edit_coco('annotations', **CROWD), COCO_MASKS),
+    by_photo(folder_objects.BOX_MASKS, write_masks_as_boxes, COCO_MASKS),
+    by_photo(folder_objects.BRUSH_MASKS, write_masks_as_crowds, COCO_MASKS),
+    by_files(
+        folder_objects.TRACK_IDS, edit_coco('annotations', attributes={'track_id': 3}), COCO_MASKS
+    ),
+    by_files(folder_objects.TRACK_IDS, edit_coco('annotations', track_id=3), COCO_MASKS),
+    by_files(folder_objects.TRACK_IDS, edit_text('</object>', f'{TRACK}</object>'), VOC),
+    by_files(folder_objects.CROWD_MASKS, edit_coco('annotations', **CROWD), COCO_MASKS),
     by_files(coco.UNLISTED, edit_coco('annotations', image_id=-1), *COCO),
     by_files(coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=2), *COCO),
     by_files(coco.WRONG_FLAGS, edit_coco('annotations', iscrowd=[0]), COCO_MASKS, COCO_BOXES),
@@ -552,12 +558,12 @@ OBJECT_RULES = (
     objects.RING,
     objects.FULL_IMAGES,
     objects.CORNER_BOXES,
-    objects.TURNED_BOXES,
+    folder_objects.TURNED_BOXES,
     objects.TURNED_IN_CONFIG,
-    objects.BOX_MASKS,
-    objects.BRUSH_MASKS,
-    objects.CROWD_MASKS,
-    objects.TRACK_IDS,
+    folder_objects.BOX_MASKS,
+    folder_objects.BRUSH_MASKS,
+    folder_objects.CROWD_MASKS,
+    folder_objects.TRACK_IDS,
     judge.ROTATED_BOXES,
 )
 MASK_RULES = (
@@ -565,9 +571,9 @@ MASK_RULES = (
     objects.FEW_POINTS,
     objects.DIFFERENT,
     objects.RING,
-    objects.BOX_MASKS,
-    objects.BRUSH_MASKS,
-    objects.CROWD_MASKS,
+    folder_objects.BOX_MASKS,
+    folder_objects.BRUSH_MASKS,
+    folder_objects.CROWD_MASKS,
 )
 COCO_RULES = (
     coco.NOT_COCO,
@@ -608,10 +614,10 @@ FOLDER_ONLY = {
     origins.PSEUDO_LABELS: 'a config names its labels',
     origins.CORRECTED_ELSEWHERE: 'a config names its labels',
     judge.ROTATED_BOXES: 'by their size before the rotation, boxes are outside: OUTSIDE is asked',
-    objects.BOX_MASKS: 'a config sets what it trains',
-    objects.BRUSH_MASKS: 'files are read as they are, not copied with another iscrowd',
-    objects.CROWD_MASKS: 'a summary line counts ignored objects',
-    images.UNUSABLE_NAME: 'a list that cannot have the name lacks the image: MISSING is asked',
+    folder_objects.BOX_MASKS: 'a config sets what it trains',
+    folder_objects.BRUSH_MASKS: 'files are read as they are, not copied with another iscrowd',
+    folder_objects.CROWD_MASKS: 'a summary line counts ignored objects',
+    folder_images.UNUSABLE_NAME: 'a list that cannot have the name lacks the image: MISSING is asked',
     parsed.WRONG_LINES: 'no config reads YOLO',
     parsed.UNUSED_LABELS: 'no config reads YOLO',
     parsed.MISPLACED_LABELS: 'no config reads YOLO',
@@ -624,8 +630,8 @@ FOLDER_ONLY = {
     parsed.UNUSABLE_MAPS: 'NO_MAP, OTHER_SIZE and OTHER_LABELS are asked',
     parsed.SCATTERED: 'no config reads maps of instances',
     parsed.VOID_NUMBERS: 'no config reads maps of instances',
-    objects.TRACK_IDS: 'mmdet ignores keys that it does not know',
-    objects.TURNED_BOXES: 'boxes are read as they are: TURNED_IN_CONFIG is asked',
+    folder_objects.TRACK_IDS: 'mmdet ignores keys that it does not know',
+    folder_objects.TURNED_BOXES: 'boxes are read as they are: TURNED_IN_CONFIG is asked',
 }
 REASONS = (
     *(Reason(text, (rule,), readers=(CONFIG,)) for rule, text in FOLDER_ONLY.items()),
@@ -651,7 +657,7 @@ REASONS = (
     ),
     Reason(
         'a rotated rectangle beside masks becomes a mask: test_formats_contradictions',
-        (objects.TURNED_BOXES,),
+        (folder_objects.TURNED_BOXES,),
         ('segment',),
     ),
     Reason(
@@ -666,7 +672,7 @@ REASONS = (
     ),
     Reason(
         'names of files of objects are in COCO and VOC as text; those of YOLO are tried',
-        (images.UNUSABLE_NAME,),
+        (folder_images.UNUSABLE_NAME,),
         ('segment',),
     ),
     Reason(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.datasets import CustomDataset
 
+from mmgcvit.datasets.coco_categories import list_coco_categories, make_coco_categories
 from mmgcvit.datasets.dataset_classes import PairedSegDataset
-from mmgcvit.datasets.label_maps import PixelLabels
-from mmgcvit.datasets.records import list_coco_categories, make_coco_categories
+from mmgcvit.own.data.label_maps import PixelLabels
 from mmgcvit.own.data.records import ClassImage, ClassSplit, MapImage, MapSplit
 
 from .formats.made import STEMS

@@ -10,12 +10,13 @@ from mmengine.config import Config
 
 from docs.drawings.data_pages import RULES
 from mmgcvit.commands.mistakes import load_split
-from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, Rule, format_findings
+from mmgcvit.datasets.rules.rule import ConfigEffect, FolderEffect, Rule
 from mmgcvit.engine.data import check_data
 from mmgcvit.errors import UserError
 from mmgcvit.host.config import LOADERS
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.rules.classes import find_few_scored, find_missing_classes
+from mmgcvit.own.data.rules.findings import format_findings
 from mmgcvit.own.training.config import make_config
 from mmgcvit.predict.model_files import ModelFiles
 

@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
 from mmgcvit.datasets.opening import ImageSizes
-from mmgcvit.datasets.records import ObjectImage, ObjectSplit
-from mmgcvit.datasets.rules.images import has_unusable_name
 from mmgcvit.datasets.rules.objects import (
     DIFFERENT,
     FEW_POINTS,
@@ -23,16 +21,15 @@ from mmgcvit.datasets.rules.objects import (
     NO_MASK,
     OUTSIDE,
     RING,
-    find_box_masks,
     find_box_rule,
     find_corner_boxes,
-    find_crowd_masks,
     find_mask_rule,
     find_repeated_objects,
 )
 from mmgcvit.datasets.rules.rule import Finding
 from mmgcvit.errors import UserError, format_count
 from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.data.object_records import ObjectImage, ObjectSplit
 from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.own.data.rules.classes import find_few_scored, find_missing_classes
 from mmgcvit.own.data.rules.copies import (
@@ -41,12 +38,14 @@ from mmgcvit.own.data.rules.copies import (
     find_contradicting_splits,
     find_copies,
 )
+from mmgcvit.own.data.rules.images import has_unusable_name
 from mmgcvit.own.data.rules.judge import (
     find_empty,
     find_rotated_images,
     find_split,
     report_findings,
 )
+from mmgcvit.own.data.rules.objects import find_box_masks, find_crowd_masks
 from mmgcvit.own.data.rules.origins import (
     CORRECTED_ELSEWHERE,
     PSEUDO_LABELS,
@@ -62,7 +61,7 @@ ROOT = Path('/data')
 
 def make_split(*objects, folder=ROOT):
     """Return a split of an image with these objects."""
-    return ObjectSplit(folder, [ObjectImage('a.png', 1, (100, 100), objects)], [])
+    return ObjectSplit(folder, [ObjectImage('a.png', (100, 100), objects, id=1)], [])
 
 
 def make_object(x, y, width, height, **values):
@@ -169,7 +168,7 @@ def test_only_images_with_a_rotation_say_whether_boxes_are_those_after_it(
 
     def make_image(name, gain):
         place = (10, 90) if gain > 0 else (90, 10)  # inside of 50 x 100 px, or of 100 x 50
-        return ObjectImage(name, 1, (100, 50), [make_object(*place, 5, 5)] * abs(gain))
+        return ObjectImage(name, (100, 50), [make_object(*place, 5, 5)] * abs(gain), id=1)
 
     sizes = {
         ROOT / 'rotated.jpg': ImageSizes((100, 50), (50, 100)),
@@ -303,7 +302,7 @@ def test_test_images_without_annotations_lack_no_class(split):
 )
 def test_an_object_is_repeated_if_all_that_is_trained_is_equal(change, is_repeated):
     one = make_object(10, 10, 20, 30)
-    found = find_repeated_objects(make_split(one, replace(one, **change)), with_masks=False)
+    found = find_repeated_objects(make_split(one, replace(one, **change)).images, with_masks=False)
     assert [*found] == [(0, 1)] * is_repeated
 
 
@@ -314,11 +313,11 @@ def test_boxes_are_corners_if_most_of_them_are(num_corners, num_others, is_found
     """The area says what they are."""
     corners = [make_object(10, 10 + n, 40, 50 + n, area=30 * 40) for n in range(num_corners)]
     others = [make_object(10, 10, 40 + n, 50) for n in range(num_others)]
-    assert bool(find_corner_boxes(make_split(*corners, *others))) == is_found
+    assert bool(find_corner_boxes(make_split(*corners, *others).images, ROOT)) == is_found
 
 
 def test_a_box_at_the_left_upper_corner_is_the_same_either_way():
-    assert not find_corner_boxes(make_split(make_object(0, 0, 40, 50)))
+    assert not find_corner_boxes(make_split(make_object(0, 0, 40, 50)).images, ROOT)
 
 
 @pytest.mark.parametrize('has_parts', [False, True])

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.errors import UserError
 from mmgcvit.own.data.formats import read_folder, read_folders
+from mmgcvit.own.data.label_maps import read_labels
 from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo
 from mmgcvit.own.data.similar_names import MERGE, find_similar
 from mmgcvit.own.data.uniting import unite, unite_classes

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmgcvit.datasets.annotations import Box, LabelledObject, Rle
-from mmgcvit.datasets.records import ObjectImage
 from mmgcvit.datasets.shapes import decode_counts
 from mmgcvit.ops.rle import encode_rle
 from mmgcvit.own.data import outlines
+from mmgcvit.own.data.object_records import ObjectImage
 from mmgcvit.own.data.written_labels import WrittenObject, WrittenObjects
 
 NUM_CELLS = 16
@@ -158,7 +158,7 @@ def test_a_mask_is_rounded_by_a_pixel_or_changed(pixels, kind, tmp_path):
     if kind == 'uncompressed RLE':
         mask = replace(mask, counts=decode_counts(mask.counts))
     box = Box(40, 20, 60, 60)
-    image = ObjectImage('a.png', 1, size, [LabelledObject(1, 'cell', box, 3000, mask)])
+    image = ObjectImage('a.png', size, [LabelledObject(1, 'cell', box, 3000, mask)], id=1)
     flat = np.ravel(NOTCHED).tolist()
     written = WrittenObjects(size, [WrittenObject('cell', (40, 20, 100, 80), [flat])])
     assert written.are_unchanged(image, tmp_path, ['cell']) == (abs(pixels) <= 1)

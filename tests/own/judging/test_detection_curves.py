@@ -16,7 +16,7 @@ from mmgcvit.own.judging.detection import DetectionEvaluation, format_thresholds
 from mmgcvit.own.judging.detection_curves import compute_detection_curves, encode_detections
 from mmgcvit.own.judging.plots import draw_detection_curves
 from mmgcvit.own.judging.scoring import make_empty_matrix
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 from mmgcvit.predict.thresholds import ScoreThresholds, read_thresholds, write_thresholds
 from mmgcvit.runs.folder import RunFolder
 

@@ -27,6 +27,7 @@ from mmgcvit.own.judging.segmentation import SegmentationEvaluation
 from mmgcvit.own.judging.suspects import GivenLabel, ImageLabels, Kind, LikelihoodRule, Suspect
 from mmgcvit.own.training.config import make_config
 from mmgcvit.predict.results import Classification, make_segmentation
+from mmgcvit.predict.thresholds import ScoreThresholds
 
 from ..data.formats.made import write_example
 from .conftest import make_detections
@@ -41,7 +42,7 @@ KINDS = {
 }
 SEEDS = st.integers(0, 2**32 - 1)
 # What a comparison reads of a model
-MODEL = SimpleNamespace(classes=CLASSES, score_thr_by_class=[0.3] * len(CLASSES))
+MODEL = SimpleNamespace(classes=CLASSES, thresholds=ScoreThresholds(0.3))
 MAP_MODEL = SimpleNamespace(classes=['background', *CLASSES])
 
 

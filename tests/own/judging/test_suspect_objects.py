@@ -6,11 +6,12 @@ import pytest
 
 from mmgcvit.own.judging.detection import DetectionEvaluation
 from mmgcvit.own.judging.suspects import GivenLabel, ImageLabels, Kind, LikelihoodRule, Suspect
+from mmgcvit.predict.thresholds import ScoreThresholds
 
 from .conftest import make_detections
 
 CLASSES = ['cat', 'dog']
-MODEL = SimpleNamespace(classes=CLASSES, score_thr_by_class=[0.3, 0.3])
+MODEL = SimpleNamespace(classes=CLASSES, thresholds=ScoreThresholds(0.3))
 LABEL = [10, 10, 40, 40]
 MISSING, SWAPPED, MISPLACED = Kind.MISSING, Kind.SWAPPED, Kind.MISPLACED
 

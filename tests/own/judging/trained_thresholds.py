@@ -95,7 +95,7 @@ def compare(
         find_best_threshold([matches]) if matches.num_objects >= MIN_OBJECTS else single
         for matches in validated
     ]
-    chosen = model.score_thr_by_class
+    chosen = model.thresholds.list_by_class(model.classes)
     found = match(candidates, unseen)
     counts = {
         SINGLE: [matches.count(single) for matches in found],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.datasets.records import list_coco_categories, make_coco_categories
+from mmgcvit.datasets.coco_categories import list_coco_categories, make_coco_categories
 from mmgcvit.errors import UserError
 from mmgcvit.own.data.formats.finding import read_folder
 from mmgcvit.own.labels.folder import LABEL_WRITERS, LabelFolder

@@ -13,7 +13,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.own.runs.run_data import locate_data
 from mmgcvit.own.training.config import make_config
 from mmgcvit.own.training.resuming import check_same_data
-from mmgcvit.runs.folder import RunFolder, choose_run_name
+from mmgcvit.runs.folder import RunFolder
 
 from ..data.labelled import write_labels
 
@@ -141,12 +141,6 @@ def test_the_order_and_the_number_of_folders_are_checked():
         UserError, match=r'work_dirs \(number 2\) does not have the data of the run'
     ):
         locate(run, 'photos', 'work_dirs')
-
-
-def test_the_name_of_a_run_on_many_folders_fits():
-    assert choose_run_name(['a b', 'c']) == 'a_b_c'
-    name = choose_run_name([f'a folder with a long name {number}' for number in range(30)])
-    assert name == 'a_folder_with_a_long_name_0_and_29_more'
 
 
 def test_a_config_is_made_of_a_dataset_or_of_folders():

@@ -21,9 +21,8 @@ from mmgcvit.predict.results import Classification, Detections
 from mmgcvit.predict.thresholds import ScoreThresholds
 
 WIDTH = 100
-DETECTOR = SimpleNamespace(
-    score_thr_by_class=[0.4, 0.8], thresholds=ScoreThresholds(0.4, {'dog': 0.8})
-)
+CLASSES = ['cat', 'dog']
+DETECTOR = SimpleNamespace(classes=CLASSES, thresholds=ScoreThresholds(0.4, {'dog': 0.8}))
 
 
 def detect(*objects):
@@ -68,7 +67,7 @@ def test_objects_below_the_threshold_are_measured_too(models, picture):
 @pytest.mark.parametrize('threshold', [0, 1])
 @given(score=st.floats(0, 1))
 def test_nearness_is_from_0_to_1_at_any_threshold(threshold, score):
-    model = SimpleNamespace(score_thr_by_class=[threshold, 0.5])
+    model = SimpleNamespace(classes=CLASSES, thresholds=ScoreThresholds(threshold, {'dog': 0.5}))
     assert 0 <= DetectionMeter(model).measure_nearness(detect((0, score))) <= 1
 
 

@@ -20,16 +20,17 @@ from mmengine.registry import DATASETS, MODELS
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from mmgcvit.datasets.label_maps import read_labels
 from mmgcvit.datasets.loading import build_dataset
 from mmgcvit.datasets.transforms import skip_unreadable
 from mmgcvit.engine.data import check_data
-from mmgcvit.errors import UserError, format_duration
+from mmgcvit.engine.hooks.progress import format_duration
+from mmgcvit.errors import UserError
 from mmgcvit.host.config import LOADERS
 from mmgcvit.host.runners import build_in_scope
 from mmgcvit.own.data.folders import scan_folder
 from mmgcvit.own.data.formats import read_folder
 from mmgcvit.own.data.formats.semantic_maps import read_classes
+from mmgcvit.own.data.label_maps import read_labels
 from mmgcvit.own.judging.evaluations import find_evaluation
 from mmgcvit.own.judging.samples import load_sample
 from mmgcvit.own.training.advice import advise, estimate_time
@@ -202,7 +203,7 @@ def test_tiles_that_are_small_for_the_objects_are_named(tiles, is_named, tmp_pat
     path, summary = make_config(dataset, tmp_path / 'run', size=MINI, tiles=tiles)
     assert Config.fromfile(path).started_with.object_side == 23
     assert ('objects are up to 23 px long' in summary) == is_named
-    assert ('Use --tiles 96, or larger' in summary) == is_named
+    assert ('Use tiles=96, or larger' in summary) == is_named
 
 
 @pytest.mark.parametrize(('side', 'options'), [(1, ' --image-size 256'), (1.5, ''), (7, None)])

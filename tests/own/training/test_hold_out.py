@@ -12,10 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.datasets.annotations import Box
-from mmgcvit.datasets.label_maps import PixelLabels
-from mmgcvit.datasets.rules.rule import format_findings
 from mmgcvit.errors import UserError
 from mmgcvit.own.data.formats import read_folder
+from mmgcvit.own.data.label_maps import PixelLabels
 from mmgcvit.own.data.origins import mark_images
 from mmgcvit.own.data.reading import AnnotatedImage, ReadObject, make_splits
 from mmgcvit.own.data.records import ClassImage, ClassSplit, DatasetInfo, MapImage, MapSplit
@@ -26,6 +25,7 @@ from mmgcvit.own.data.rules.copies import (
     DIVIDED_TILES,
     find_divided_series,
 )
+from mmgcvit.own.data.rules.findings import format_findings
 from mmgcvit.own.training.hold_out import describe_held_out, group_images, split_validation
 
 from ..data.formats.made import CLASSES, write

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmcv import rescale_size
 
 from mmgcvit.datasets.annotations import Box, LabelledObject
-from mmgcvit.datasets.records import ObjectImage, ObjectSplit
+from mmgcvit.own.data.object_records import ObjectImage, ObjectSplit
 from mmgcvit.own.training.object_sizes import (
     choose_tile_side,
     count_fullest,
@@ -23,7 +23,7 @@ def make_split(width, height, boxes):
     """Return a split with an object for each box and a small crowd, all in one image."""
     objects = [LabelledObject(1, 'x', Box(*box), 1) for box in boxes]
     crowd = LabelledObject(2, 'x', Box(0, 0, 1, 1), 1, is_ignored=True)
-    image = ObjectImage('a.jpg', 1, (width, height), [*objects, crowd])
+    image = ObjectImage('a.jpg', (width, height), [*objects, crowd], id=1)
     return ObjectSplit(Path(), [image], [])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmgcvit.predict.model_files import load
+from mmgcvit.predict.load import load
 
 from ...models.contract.backbones import GCVIT, LSA_ARCH
 from ...predict.conftest import assert_same, config_of, make_work_dir

@@ -13,39 +13,34 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
-from ....datasets.annotations import (
-    Box,
-    Id,
-    LabelledObject,
-    Size,
-    Unusable,
-    enclose,
-    parse_flag,
-    rotate_box,
-)
+from ....datasets.annotations import Box, Id, Json, JsonObject, LabelledObject, Size, Unusable
+from ....datasets.coco_categories import make_coco_categories
 from ....datasets.coco_content import (
+    KEYS,
     CocoAnnotation,
-    CocoContent,
+    CocoCategory,
+    CocoImage,
     RawContent,
     find_missing_keys,
     find_rotation,
     find_wrong_types,
-    has_track_id,
-    is_coco,
-    parse_content,
+    parse_annotation,
+    parse_entries,
     read_json,
-    remove_rotation,
 )
-from ....datasets.records import Category, ObjectImage, ObjectSplit, make_coco_categories
 from ....datasets.rules.coco import DUPLICATE_IDS, NOT_COCO, UNLISTED, WRONG_FLAGS
-from ....datasets.rules.objects import TRACK_IDS, TURNED_BOXES
-from ....datasets.rules.rule import Finding, Issue, make_findings, reject_broken
+from ....datasets.rules.rule import Finding, Issue, make_findings
 from ....errors import UserError, format_count, shorten
 from ....host.files import find_on_disk, make_absolute
 from ..folders import Folder
 from ..layouts import TRAIN_NAMES, Fit, Layout, Match, Misfit, compile_pattern, get_split
+from ..object_records import Category, ObjectImage, ObjectSplit
 from ..records import DatasetInfo
+from ..rules.findings import reject_broken
+from ..rules.objects import TRACK_IDS, TURNED_BOXES
+from .values import enclose, parse_flag, rotate_box
 
 INSTANCES_FILE = 'annotations/instances_{split}.json'
 BY_SPLIT = 'annotations/{split}.json'
@@ -124,6 +119,30 @@ LAYOUTS = (
         annotations=TOP,
     ),
 )
+
+
+@dataclass(frozen=True)
+class CocoContent:
+    """The lists of a COCO file."""
+
+    images: Sequence[CocoImage]
+    annotations: Sequence[CocoAnnotation]
+    categories: Sequence[CocoCategory]
+
+
+def is_coco(content: Json) -> TypeGuard[RawContent]:
+    """Return whether content has at least two of COCO's lists."""
+    return isinstance(content, dict) and len(KEYS.keys() & content.keys()) > 1
+
+
+def parse_content(content: RawContent) -> CocoContent:
+    """Return the content of a COCO file as records.
+
+    It has all keys (:func:`find_missing_keys`) and no wrong types (:func:`find_wrong_types`).
+    """
+    entries = parse_entries(content)
+    annotations = [parse_annotation(entry) for entry in entries.annotations]
+    return CocoContent(entries.images, annotations, entries.categories)
 
 
 @dataclass(frozen=True)
@@ -559,3 +578,21 @@ def has_mask(annotation: CocoAnnotation) -> bool:
 def describe_flags(annotation: CocoAnnotation) -> str:
     """Return the values of iscrowd and ignore."""
     return f'{annotation.iscrowd!r:.60}, {annotation.ignore!r:.60}'
+
+
+def has_track_id(annotation: CocoAnnotation) -> bool:
+    """Return whether an annotation has the id of a track, as CVAT and trackers write it."""
+    attributes = annotation.others.get('attributes')
+    own = attributes if isinstance(attributes, dict) else {}
+    return 'track_id' in annotation.others or 'track_id' in own
+
+
+def remove_rotation(entry: JsonObject) -> JsonObject:
+    """Return the keys of an annotation without the rotation of :func:`find_rotation`."""
+    attributes = entry.get('attributes')
+    if not isinstance(attributes, dict):
+        return entry
+    return {
+        **entry,
+        'attributes': {key: attributes[key] for key in attributes if key != 'rotation'},
+    }

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from ....datasets.rules.objects import are_turned_rectangles
 from ....errors import UserError, format_count, shorten
-from ....host.files import find_folder
-from ..folders import MARK, Folder, describe_left_out, scan_folder
+from ..folders import MARK, Folder, describe_left_out, find_folder, scan_folder
 from ..layouts import Match, Misfit
 from ..origins import mark_uncorrected
 from ..records import DatasetInfo
 from ..rules.judge import judge, judge_masks, judge_together
+from ..rules.objects import are_turned_rectangles
 from ..uniting import check_different, unite
 from . import class_folders, coco, maps, voc, yolo
 from .foreign import explain_label_studio, explain_labelme, explain_mot

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....datasets.annotations import Box, Rle
-from ....datasets.label_maps import check_map_size, read_segmentation_map
-from ....datasets.rules.rule import make_split_findings
+from ....datasets.label_maps import read_segmentation_map
 from ....errors import UserError, shorten
+from ..label_maps import check_map_size
 from ..layouts import Pair, PairsBySplit
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
+from ..rules.findings import make_split_findings
 from ..rules.parsing import SCATTERED, UNUSABLE_MAPS, VOID_NUMBERS
 
 # The regions of an object are far apart if the long side of its box is over so many times the long

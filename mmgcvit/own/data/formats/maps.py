@@ -9,11 +9,12 @@ object of an image has another one. The numbers do not tell which of both they a
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ....datasets.rules.rule import make_findings, make_split_findings
+from ....datasets.rules.rule import make_findings
 from ....errors import UserError, shorten
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pairs, pair_files, read_image_sets
 from ..records import DatasetInfo
+from ..rules.findings import make_split_findings
 from ..rules.parsing import UNKNOWN_LINES, UNPAIRED
 from .instance_maps import read_instance_maps
 from .semantic_maps import COLOURS, NAMES_TABLE, read_classes, read_semantic_maps

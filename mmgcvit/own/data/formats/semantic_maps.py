@@ -11,22 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ....datasets.label_maps import (
-    IGNORE_INDEX,
-    Colour,
-    PixelLabels,
-    check_map_size,
-    read_palette,
-    read_values,
-)
+from ....datasets.label_maps import IGNORE_INDEX
 from ....datasets.rules.images import OTHER_LABELS
-from ....datasets.rules.rule import Finding, make_split_findings, reject_broken
+from ....datasets.rules.rule import Finding
 from ....errors import UserError, shorten
 from ....host.files import read_text
 from ..folders import Folder
+from ..label_maps import Colour, PixelLabels, check_map_size, read_palette, read_values
 from ..layouts import Pair, PairsBySplit
 from ..reading import read_splits
 from ..records import DatasetInfo, MapImage, MapSplit
+from ..rules.findings import make_split_findings, reject_broken
 from ..rules.parsing import UNUSABLE_MAPS
 from .name_lists import LABELME_NAMES, compare_name_lists, read_text_list
 

@@ -12,25 +12,18 @@ from math import isfinite, nan
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ....datasets.annotations import (
-    Box,
-    Size,
-    enclose,
-    parse_area,
-    parse_box,
-    parse_flag,
-    parse_rotation,
-    rotate_box,
-)
+from ....datasets.annotations import Box, Size, parse_area, parse_box, parse_rotation
 from ....datasets.opening import read_sizes
-from ....datasets.rules.objects import TRACK_IDS, TURNED_BOXES
-from ....datasets.rules.rule import make_findings, make_split_findings
+from ....datasets.rules.rule import make_findings
 from ....errors import UserError, format_count, get_first_line, shorten
 from ..folders import Folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, Pairs, pair_files, read_image_sets
 from ..reading import AnnotatedImage, ReadObject, make_splits, read_splits
 from ..records import DatasetInfo
+from ..rules.findings import make_split_findings
+from ..rules.objects import TRACK_IDS, TURNED_BOXES
 from ..rules.parsing import FRACTIONS, UNKNOWN_LINES, UNUSABLE_XML, WRONG_OBJECTS, ZERO_BASED
+from .values import enclose, parse_flag, rotate_box
 
 LAYOUTS = (
     Layout(

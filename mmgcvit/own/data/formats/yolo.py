@@ -24,15 +24,16 @@ import yaml
 from ....datasets.annotations import Polygon, Size, parse_area, parse_box, parse_mask
 from ....datasets.opening import read_sizes
 from ....datasets.rules.images import UNREADABLE
-from ....datasets.rules.rule import make_findings, make_split_findings
-from ....datasets.shapes import is_rectangle, measure_area
+from ....datasets.rules.rule import make_findings
 from ....errors import UserError, format_count, shorten
 from ....host.files import find_on_disk, make_absolute, normalise, read_text
 from ..folders import Folder, scan_folder
 from ..layouts import Fit, Layout, Match, Misfit, Pair, PairsBySplit, get_split
 from ..reading import AnnotatedImage, ReadObject, list_problems, make_splits, read_splits
 from ..records import DatasetInfo
+from ..rules.findings import make_split_findings
 from ..rules.parsing import MISPLACED_LABELS, UNUSED_LABELS, WRONG_LINES
+from ..shapes import is_rectangle, measure_area
 from .name_lists import compare_name_lists
 
 # A value in YAML, of which all scalars are read as strings.

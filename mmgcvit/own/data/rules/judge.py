@@ -20,21 +20,11 @@ from pathlib import PurePath
 
 from ....datasets.annotations import Box
 from ....datasets.opening import read_sizes
-from ....datasets.records import AnySplit, ObjectImage, ObjectSplit
 from ....datasets.rules.coco import NO_OBJECTS
-from ....datasets.rules.images import (
-    MAX_THREADS,
-    UNUSABLE_NAME,
-    ImageFindings,
-    check_image,
-    has_unusable_name,
-)
+from ....datasets.rules.images import MAX_THREADS, check_image
 from ....datasets.rules.objects import (
     ObjectFindings,
-    find_box_masks,
     find_corner_boxes,
-    find_crowd_masks,
-    find_maskless_copies,
     find_repeated_objects,
     find_wrong_objects,
     is_outside,
@@ -44,13 +34,12 @@ from ....datasets.rules.rule import (
     Finding,
     FolderEffect,
     Issue,
-    format_findings,
     make_folder_rule,
     make_issues,
-    reject_broken,
 )
 from ....errors import MANY, UserError, format_count
 from ..layouts import get_split
+from ..object_records import AnySplit, ObjectImage, ObjectSplit
 from ..records import DatasetInfo, Split
 from .classes import find_wrong_names
 from .copies import (
@@ -60,6 +49,9 @@ from .copies import (
     find_divided_series,
     hash_similar,
 )
+from .findings import format_findings, reject_broken
+from .images import UNUSABLE_NAME, ImageFindings, has_unusable_name
+from .objects import find_box_masks, find_crowd_masks, find_maskless_copies
 from .origins import UNCORRECTED, find_uncorrected
 
 ROTATED_BOXES = make_folder_rule(
@@ -79,7 +71,9 @@ def judge_masks(dataset: DatasetInfo) -> DatasetInfo:
     This is before :func:`judge`, because the types of annotations depend on it.
     """
     changed = execute_effects(dataset, find_crowd_masks(dataset.object_splits))
-    copies = {name: find_maskless_copies(split) for name, split in changed.object_splits.items()}
+    copies = {
+        name: find_maskless_copies(split.images) for name, split in changed.object_splits.items()
+    }
     return execute_effects(changed, copies)
 
 
@@ -116,7 +110,8 @@ def judge(dataset: DatasetInfo) -> DatasetInfo:
     check_has_training(dataset)
     reject_broken(find_wrong_names(dataset.place, dataset.classes))
     for object_split in dataset.object_splits.values():
-        reject_broken(find_corner_boxes(object_split), dataset.place)
+        place = object_split.annotation_file or object_split.image_folder
+        reject_broken(find_corner_boxes(object_split.images, place), dataset.place)
     with_masks = dataset.annotation_types[0] == 'masks'
     by_split = {
         name: judge_split(name, split, with_masks) for name, split in dataset.splits.items()
@@ -153,9 +148,9 @@ def judge_split(name: str, split: Split, with_masks: bool) -> JudgedSplit:
         return JudgedSplit(readable, readable, note_split(unusable.values(), name))
     rotated = find_rotated_images(readable)
     upright = select_images(readable, rotated)
-    repeated = find_repeated_objects(upright, with_masks)
+    repeated = find_repeated_objects(upright.images, with_masks)
     single = change_objects(upright, repeated)
-    wrong = find_wrong_objects(single, with_masks)
+    wrong = find_wrong_objects(single.images, with_masks)
     found = [*unusable.values(), *rotated.values(), *repeated.values(), *wrong.values()]
     return JudgedSplit(upright, change_objects(single, wrong), note_split(found, name))
 

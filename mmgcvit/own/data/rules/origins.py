@@ -1,8 +1,8 @@
-"""Rules for labels that a model made and nobody has corrected, which ``datasets.origins`` marks."""
+"""Rules for labels that a model made and nobody has corrected, which ``data/origins.py`` marks."""
 
-from ....datasets.rules.images import ImageFindings
 from ....datasets.rules.rule import Finding, FolderEffect, make_folder_note, make_folder_rule
 from ..records import Split
+from .images import ImageFindings
 
 UNCORRECTED = make_folder_rule(
     'images whose labels a model made and nobody has corrected (never validation or test)',

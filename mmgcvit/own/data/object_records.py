@@ -1,4 +1,5 @@
-"""Images of a split with boxes or masks of objects, as annotated, and the COCO file of them.
+"""The records of images and splits of any kind, and those of images with boxes or masks of objects,
+with the COCO file of them.
 
 Records are not changed: functions return new ones.
 """
@@ -10,10 +11,21 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ..host.files import make_portable_path, write_text
-from .annotations import Id, Json, JsonObject, LabelledObject, Rle, Size, Unusable
+from ...datasets.annotations import (
+    Id,
+    ImageObjects,
+    Json,
+    JsonObject,
+    LabelledObject,
+    Rle,
+    Size,
+    Unusable,
+    get_sides,
+)
+from ...datasets.coco_categories import make_coco_categories
+from ...host.files import make_portable_path, write_text
 
 AnyImage = TypeVar('AnyImage', bound='LabelledImage')
 Image_co = TypeVar('Image_co', bound='LabelledImage', covariant=True)
@@ -44,12 +56,10 @@ class LabelledImage(ABC):
 
 
 @dataclass(frozen=True)
-class ObjectImage(LabelledImage):
+class ObjectImage(LabelledImage, ImageObjects):
     """An image with boxes or masks of objects."""
 
-    id: Id  # 1, 2, ... in the order of a split's files; in a config's file any
-    size: Size | Unusable  # as annotated
-    objects: Sequence[LabelledObject] = ()
+    id: Id = field(kw_only=True)  # 1, 2, ... in the order of a split's files
     others: JsonObject = field(default_factory=dict)  # other keys of COCO's entry
 
     def rename_classes(self, names: ClassNames, classes: Sequence[str]) -> 'ObjectImage':
@@ -205,20 +215,13 @@ def number_images(images: Sequence[ObjectImage]) -> list[ObjectImage]:
     return numbered
 
 
-class CocoCategory(TypedDict):
-    """An entry of a COCO file's categories."""
-
-    id: int
-    name: str
-
-
-def make_coco_content(split: ObjectSplit) -> dict[str, list[dict[str, Json]]]:
+def make_coco_content(split: ObjectSplit) -> dict[str, list[dict[str, Any]]]:
     """Return the content of the COCO file of a split. Annotations are in the order of their ids."""
     category_ids = {category.name: category.id for category in split.categories}
     images = []
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image in split.images:
-        width, height = image.size.value if isinstance(image.size, Unusable) else image.size
+        width, height = get_sides(image.size)
         entry = {'id': image.id, 'file_name': image.name, 'width': width, 'height': height}
         images.append({**image.others, **entry})
         annotations += [
@@ -248,24 +251,3 @@ def make_coco_annotation(each: LabelledObject, image_id: Id, category_id: Id) ->
     elif each.mask is not None:
         entry['segmentation'] = each.mask.value if isinstance(each.mask, Unusable) else each.mask
     return {**each.others, **entry}
-
-
-def list_coco_categories() -> list[CocoCategory]:
-    """Return COCO's categories, as torchvision lists them: 80 classes, ids from 1 to 90."""
-    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
-
-    names = enumerate(MaskRCNN_ResNet50_FPN_Weights.DEFAULT.meta['categories'])
-    return [{'id': i, 'name': name} for i, name in names if name not in ('__background__', 'N/A')]
-
-
-def make_coco_categories(names: Sequence[str]) -> list[CocoCategory]:
-    """Return COCO's categories for class names.
-
-    Ids are 1, 2, ..., but for COCO's 80 names, in any order, COCO's own, so that predictions fit
-    its files. This holds for the data of all formats, and for predictions.
-    """
-    if len(names) == 80:
-        ids = {category['name']: category['id'] for category in list_coco_categories()}
-        if ids.keys() == set(names):
-            return [{'id': ids[name], 'name': name} for name in names]
-    return [{'id': category_id, 'name': name} for category_id, name in enumerate(names, start=1)]

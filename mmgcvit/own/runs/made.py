@@ -1,0 +1,37 @@
+"""What a training on folders of data makes: the name of its run, and the folder ``made`` in its work
+dir, which has the config, annotations and maps. Later trainings have ``made2``, ...
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...host.files import create_numbered, make_absolute, make_portable_path
+from ...runs.folder import RunFolder
+
+MADE_FOLDER = 'made'
+# ``made``, ``made2``, ...
+MADE_NAME = re.compile(rf'{MADE_FOLDER}\d*')
+MAX_NAME_BYTES = 100  # of a work dir that is called like several folders
+
+
+def choose_run_name(data: Sequence[str | Path]) -> str:
+    """Return the name of the config and, by default, of the work dir of a training on folders.
+
+    It has the names of all folders or, if this is too long for a file, of the first one.
+    """
+    names = [re.sub(r'\W+', '_', make_absolute(folder).name).strip('_') for folder in data]
+    joined = '_'.join(filter(None, names))
+    if len(data) > 1 and len(joined.encode()) > MAX_NAME_BYTES:
+        joined = f'{names[0]}_and_{len(data) - 1}_more'
+    return joined or 'own_data'
+
+
+def choose_work_dir(data: Sequence[str | Path], work_dir: str | Path | None) -> Path:
+    """Return the work dir of a training on folders, by default ``work_dirs/NAME``."""
+    return Path(make_portable_path(work_dir or f'work_dirs/{choose_run_name(data)}'))
+
+
+def create_made(run: RunFolder) -> Path:
+    """Create the folder for the files that a training writes before it starts."""
+    return create_numbered(run.path / MADE_FOLDER)
