@@ -42,7 +42,7 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 NETWORKS_MODULE = 'mmgcvit.models'
 # Without mmdet_fixes and mmseg_fixes, which configs name in custom_imports: a classifier needs
 # neither mmdet nor mmseg.
-MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
+MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, 'mmgcvit.necks')
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
 METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.nn.functional import adaptive_avg_pool1d
 
-from mmgcvit.models.necks import StripPooling, average_bands
+from mmgcvit.necks import StripPooling, average_bands
 
 
 @given(st.integers(1, 9), st.integers(1, 6))
