@@ -28,11 +28,14 @@ NETWORKS = sorted(FOLDERS - {'layers', 'ablations'})
 NETWORK_MODULES = tuple(f'mmgcvit.models.{name}.' for name in (*NETWORKS, 'ablations'))
 
 
-def list_imports(file):
-    """Return the dotted names that a file imports; those of this package start with 'mmgcvit'."""
+def list_imports(file, list_nodes=ast.walk):
+    """Return the dotted names that a file imports; those of this package start with 'mmgcvit'.
+
+    ``list_nodes`` returns the parts of a file to search, by default all.
+    """
     package = '.'.join(file.relative_to(PACKAGE.parent).parent.parts)
     imports = []
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in list_nodes(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -56,15 +59,37 @@ def test_subpackage_imports_only_subpackages_below_it():
                 assert not name.startswith(NETWORK_MODULES)
 
 
+# What the networks are made of, beside Python's standard library.
+NEEDED = (
+    'torch.',
+    'mmengine.model.',
+    'mmgcvit.registry.',
+    'mmgcvit.errors.',
+    'mmgcvit.checkpoints.translating.',
+    'mmgcvit.models.',
+)
+
+
+def test_networks_import_torch_a_base_module_and_tables_of_keys_only():
+    """Readers of checkpoints are imported where weights are loaded, so that whoever loads none
+    imports none.
+    """
+    for file in (PACKAGE / 'models').rglob('*.py'):
+        at_start = list_imports(file, ast.iter_child_nodes)
+        for name in IMPORTS[file]:
+            allowed = NEEDED
+            if file.name == 'pretrained.py' and name not in at_start:
+                allowed += ('mmgcvit.checkpoints.',)
+            is_standard = name.split('.')[0] in sys.stdlib_module_names
+            assert is_standard or f'{name}.'.startswith(allowed), (file, name)
+
+
 @pytest.mark.parametrize('folder', ['layers', *NETWORKS])
 def test_layers_import_no_network_and_networks_do_not_import_each_other(folder):
-    """Only their key mappings import checkpoints, so the other files need only layers."""
     rejected = tuple(f'mmgcvit.models.{name}.' for name in FOLDERS - {folder, 'layers'})
     for file in (PACKAGE / 'models' / folder).glob('*.py'):
         for name in IMPORTS[file]:
             assert not name.startswith(rejected), file
-            if file.name != 'key_mappings.py':
-                assert not name.startswith('mmgcvit.checkpoints.'), file
 
 
 def test_every_subpackage_has_a_docstring_and_a_place_in_the_table():
