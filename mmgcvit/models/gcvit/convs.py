@@ -5,11 +5,13 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite a
     NCHW maps. Downsampler and stem return NHWC maps.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm, cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
-from .archs import SQUEEZE_RATIO
+from .archs import SQUEEZE_RATIO, STEM_STRIDE
 from .cuda_convs import DepthwiseConv2d, PointwiseConv2d
 
 
@@ -77,13 +79,17 @@ class Stem(nn.Module):
     ceil(W/4), C).
     """
 
-    stride = 4
-    downsampler_type: type[nn.Module] = Downsampler
+    stride = STEM_STRIDE
 
-    def __init__(self, in_channels: int, embed_dims: int):
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int,
+        downsampler_type: Callable[[int, int], nn.Module] = Downsampler,
+    ):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
-        self.downsample = self.downsampler_type(embed_dims, embed_dims)
+        self.downsample = downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
         # Channels-last in, channels-last out: the NHWC view below is then contiguous for the norm.

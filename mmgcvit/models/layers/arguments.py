@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from ...errors import suggest
 
@@ -109,20 +109,34 @@ def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
     return rate
 
 
-def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Window | None]:
+@overload
+def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Window]: ...
+
+
+@overload
+def resolve_windows(
+    window_size: WindowSize | None, num_stages: int, allow_none: Literal[True]
+) -> list[Window | None]: ...
+
+
+def resolve_windows(
+    window_size: WindowSize | None, num_stages: int, allow_none: bool = False
+) -> Sequence[Window | None]:
     """Return the window (h, w) of each stage. ``window_size`` is an int for all stages, or a list
     with one int or pair (h, w) per stage.
 
-    None may stand for an int, for LSA only: the whole feature map is one window.
+    If ``allow_none``, None may stand for an int: the whole feature map is one window.
     """
-    sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
-    windows = [None if size is None else make_pair(size) for size in sizes]
-    are_pairs = all(window is None or are_ints(window, 2, 1) for window in windows)
-    expected = (
-        'an int of at least 1 (or None for LSA), or one such or a pair (h, w) for each of the '
-        f'{num_stages} stages'
+    sizes: Any = window_size if is_sequence(window_size) else [window_size] * num_stages
+    windows = [size if size is None else make_pair(size) for size in sizes]
+    are_windows = all(
+        allow_none if window is None else are_ints(window, 2, 1) for window in windows
     )
-    require('window_size', window_size, are_pairs and len(windows) == num_stages, expected)
+    expected = (
+        f'an int of at least 1{" (or None)" if allow_none else ""}, or one such or a pair (h, w) '
+        f'for each of the {num_stages} stages'
+    )
+    require('window_size', window_size, are_windows and len(windows) == num_stages, expected)
     return windows
 
 

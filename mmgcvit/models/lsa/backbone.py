@@ -9,7 +9,7 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
     stride of the patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -30,9 +30,10 @@ from ..layers.arguments import (
 )
 from ..layers.padding import ceil_div
 from .archs import ARCHS, LSAArch
+from .attention import GroupedAttention, ShiftAttention
 from .key_mappings import KEY_MAPPINGS, describe_shapes
 from .shifted_patches import ShiftedPatchEmbedding, count_patches
-from .stage import NORM_EPS, Downsampler, Stage
+from .stage import NORM_EPS, Block, Downsampler, ShiftBlock, Stage
 
 
 @MODELS.register_module()
@@ -79,10 +80,13 @@ class LSA(PyramidBackbone):
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
 
-    # The modules of the paper; a subclass may set others with the same signature.
-    stem_type: type[nn.Module] = ShiftedPatchEmbedding
-    stage_type: type[nn.Module] = Stage
-    downsampler_type: type[nn.Module] = Downsampler
+    # The modules of the paper; a subclass may set others with the same signature. The first block is
+    # that of stage 0 in variants with shifts.
+    stem_type: Callable[[int, LSAArch], nn.Module] = ShiftedPatchEmbedding
+    stage_type: Callable[..., nn.Module] = Stage
+    downsampler_type: Callable[[int, int], nn.Module] = Downsampler
+    first_block_type: type[Block] = ShiftBlock
+    first_attention_type: Callable[[int, int, int], GroupedAttention] = ShiftAttention
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class LSA(PyramidBackbone):
         check_bool('with_cp', with_cp)
         variant = resolve_arch(arch, self.archs, LSAArch)
         num_stages = len(variant.embed_dims)
-        windows = resolve_windows(window_size, num_stages)
+        windows = resolve_windows(window_size, num_stages, allow_none=True)
         img_size = variant.img_size if pretrain_img_size is None else pretrain_img_size
         grids = compute_grids(resolve_img_size(img_size), variant)
         rate = resolve_drop_path_rate(drop_path_rate, variant)
@@ -114,10 +118,19 @@ class LSA(PyramidBackbone):
             norm_eps=NORM_EPS,
         )
         self.stem = self.stem_type(in_channels, variant)
-        self.stages = nn.ModuleList(
-            self.stage_type(variant, i, grids[i], windows[i], rate, with_cp)
-            for i in range(self.num_stages)
-        )
+        self.stages = nn.ModuleList()
+        for i in range(self.num_stages):
+            stage = self.stage_type(
+                arch=variant,
+                index=i,
+                grid=grids[i],
+                window_size=windows[i],
+                drop_path_rate=rate,
+                with_cp=with_cp,
+                first_block_type=self.first_block_type,
+                first_attention_type=self.first_attention_type,
+            )
+            self.stages.append(stage)
         # Between two stages. Each halves the map.
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims, next_dims)

@@ -60,7 +60,10 @@ BOTH = [
 GCVITS = [
     ('arch', 'Large', 'did you mean large'),
     ('arch', ['tiny'], "unknown arch .*'tiny'"),
-    ('window_size', (7, 7, None, 7), 'window_size is .*not None'),
+    ('window_size', (7, 7, None, 7), WINDOWS),
+    ('window_size', None, WINDOWS),
+    ('arch.poolings', (3, 2, 0), 'poolings is .*a list of 4 ints of at least 0, or None'),
+    ('arch.poolings', (3, 2, -1, 0), 'poolings is .*a list of 4 ints of at least 0, or None'),
     ('arch.embed_dims', 3, 'embed_dims is 3; expected an int of at least 4'),
     ('arch.embed_dims', True, 'embed_dims is True; expected an int of at least 4'),
     ('arch.embed_dims', 16.0, r'embed_dims is 16\.0; expected an int of at least 4'),
