@@ -13,13 +13,13 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ...checkpoints.translating import KeyMapping
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
     ArchAttributes,
     ImageSize,
     InitCfg,
-    Window,
     WindowSize,
     check_bool,
     resolve_arch,
@@ -28,10 +28,10 @@ from ..layers.arguments import (
     resolve_windows,
 )
 from .archs import ARCHS, NUM_STAGES, GCViTArch
-from .attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
+from .attention import AttentionType, GlobalWindowAttention, LocalWindowAttention
 from .convs import Downsampler, Stem
-from .global_query import GlobalQueryGenerator
-from .key_mappings import KEY_MAPPINGS, describe_shapes
+from .global_query import GlobalQueryGenerator, GlobalQueryType
+from .key_mappings import KEY_MAPPINGS, describe_shapes, make_arch
 from .stage import Stage
 
 
@@ -73,8 +73,9 @@ class GCViT(PyramidBackbone):
     """
 
     archs = ARCHS
-    key_mappings = KEY_MAPPINGS
+    key_mappings: tuple[KeyMapping, ...] = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
+    make_arch = staticmethod(make_arch)
 
     # The modules of the paper; a subclass may set others with the same signature. A stem has an
     # attribute ``stride``. Of the attention types, the first is that of blocks 0, 2, ... of each
@@ -82,11 +83,8 @@ class GCViT(PyramidBackbone):
     stem_type: Callable[[int, int], nn.Module] = Stem
     stage_type: Callable[..., nn.Module] = Stage
     downsampler_type: Callable[[int, int], nn.Module] = Downsampler
-    global_query_type: Callable[[int, int, Window, int], nn.Module] = GlobalQueryGenerator
-    attention_types: tuple[Callable[[int, int, Window], WindowAttention], ...] = (
-        LocalWindowAttention,
-        GlobalWindowAttention,
-    )
+    global_query_type: GlobalQueryType = GlobalQueryGenerator
+    attention_types: tuple[AttentionType, ...] = (LocalWindowAttention, GlobalWindowAttention)
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from ...registry import MODELS
@@ -28,11 +29,10 @@ from ..layers.arguments import (
     resolve_img_size,
     resolve_windows,
 )
-from ..layers.padding import ceil_div
 from .archs import ARCHS, LSAArch
 from .attention import GroupedAttention, ShiftAttention
-from .key_mappings import KEY_MAPPINGS, describe_shapes
-from .shifted_patches import ShiftedPatchEmbedding, count_patches
+from .key_mappings import KEY_MAPPINGS, describe_shapes, make_arch
+from .shifted_patches import ShiftedPatchEmbedding
 from .stage import NORM_EPS, Block, Downsampler, ShiftBlock, Stage
 
 
@@ -79,6 +79,7 @@ class LSA(PyramidBackbone):
     archs = ARCHS
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
+    make_arch = staticmethod(make_arch)
 
     # The modules of the paper; a subclass may set others with the same signature. The first block is
     # that of stage 0 in variants with shifts.
@@ -106,7 +107,7 @@ class LSA(PyramidBackbone):
         num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages, allow_none=True)
         img_size = variant.img_size if pretrain_img_size is None else pretrain_img_size
-        grids = compute_grids(resolve_img_size(img_size), variant)
+        size = resolve_img_size(img_size)
         rate = resolve_drop_path_rate(drop_path_rate, variant)
         super().__init__(
             in_channels=in_channels,
@@ -117,6 +118,7 @@ class LSA(PyramidBackbone):
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
+        grids = self.compute_grids(size, variant)
         self.stem = self.stem_type(in_channels, variant)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
@@ -139,15 +141,18 @@ class LSA(PyramidBackbone):
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
 
+    def compute_grids(self, img_size: Size, arch: LSAArch) -> list[Size]:
+        """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W).
 
-def compute_grids(img_size: Size, arch: LSAArch) -> list[Size]:
-    """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W): the patches
-    of the stem, which each downsampler halves.
-    """
-    height, width = count_patches(img_size, arch)
-    grids = []
-    for _ in arch.embed_dims:
-        grids.append((height, width))
-        height = ceil_div(height, 2)
-        width = ceil_div(width, 2)
-    return grids
+        It is that of the maps of a stem and downsamplers on the meta device, which compute shapes
+        only.
+        """
+        with torch.device('meta'):
+            x = self.stem_type(self.in_channels, arch)(torch.empty(1, self.in_channels, *img_size))
+            height, width = x.shape[-3:-1]
+            grids = [(height, width)]
+            for dims, next_dims in pairwise(arch.embed_dims):
+                downsampler = self.downsampler_type(dims, next_dims)
+                _, height, width, _ = downsampler(torch.empty(1, height, width, dims)).shape
+                grids.append((height, width))
+        return grids
