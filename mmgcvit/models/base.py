@@ -72,7 +72,7 @@ class PyramidBackbone(PretrainedModel):
         for i in chosen:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def finish_init(self, layer_types: tuple[type[nn.Module], ...]) -> None:
+    def finish_init(self, layer_types: tuple[type[nn.Linear | nn.Conv2d], ...]) -> None:
         """Do what a constructor does last: initialise the layers of these types, add LoRA, and
         freeze parameters.
 
@@ -191,5 +191,6 @@ def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
     """
     device = next(network.parameters()).device
     for module in network.modules():
-        if hasattr(module, 'reset_buffers'):
-            module.reset_buffers(device)
+        reset = getattr(module, 'reset_buffers', None)
+        if reset is not None:
+            reset(device)

@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.attention import LocalWindowAttention, WindowAttention
+from ..gcvit.attention import (
+    AttentionType,
+    GlobalWindowAttention,
+    LocalWindowAttention,
+    WindowAttention,
+)
 from ..gcvit.convs import Stem
+from ..gcvit.global_query import GlobalQueryGenerator, GlobalQueryType
 from ..gcvit.key_mappings import OWN
 from ..layers.arguments import Window
 from ..layers.attention import QKV, split_heads, split_qkv
@@ -123,8 +129,8 @@ class SwinWithoutShifting(GCViT):
     key_mappings = (SWIN_KEY_MAPPING,)
     stem_type = PatchEmbedding
     downsampler_type = PatchMerging
-    attention_types = (LocalWindowAttention,)
-    global_query_type = nn.Identity  # local attention ignores the query
+    attention_types: tuple[AttentionType, ...] = (LocalWindowAttention,)
+    global_query_type: GlobalQueryType = nn.Identity  # local attention ignores the query
 
 
 @MODELS.register_module()
@@ -150,8 +156,8 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     S.3).
     """
 
-    attention_types = GCViT.attention_types
-    global_query_type = GCViT.global_query_type
+    attention_types = (LocalWindowAttention, GlobalWindowAttention)
+    global_query_type = GlobalQueryGenerator
 
 
 @MODELS.register_module()

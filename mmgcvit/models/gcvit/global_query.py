@@ -5,6 +5,8 @@ Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of 
     d = C/nH.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
@@ -20,6 +22,10 @@ class FeatureExtractor(nn.Sequential):
         super().__init__()
         self.conv = FusedMBConv(embed_dims)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
+
+
+# A class of generators: embed_dims, num_heads, window_size and num_poolings to an instance.
+GlobalQueryType = Callable[[int, int, Window, int], nn.Module]
 
 
 class GlobalQueryGenerator(nn.Module):

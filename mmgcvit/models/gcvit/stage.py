@@ -5,14 +5,15 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N
     window, nH heads, d = C/nH.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from .archs import GCViTArch
-from .attention import WindowAttention
+from .attention import AttentionType, WindowAttention
+from .global_query import GlobalQueryType
 
 
 class Block(nn.Module):
@@ -63,8 +64,8 @@ class Stage(nn.Module):
         drop_path_rates: Sequence[float],
         num_poolings: int,
         with_cp: bool,
-        global_query_type: Callable[[int, int, Window, int], nn.Module],
-        attention_types: Sequence[Callable[[int, int, Window], WindowAttention]],
+        global_query_type: GlobalQueryType,
+        attention_types: Sequence[AttentionType],
     ):
         super().__init__()
         self.with_cp = with_cp

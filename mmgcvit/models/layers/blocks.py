@@ -112,8 +112,9 @@ class Residual(nn.Module):
 
     def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float):
         super().__init__()
-        is_unscaled = layer_scale is None
-        self.layer_scale = nn.Identity() if is_unscaled else LayerScale(embed_dims, layer_scale)
+        self.layer_scale: nn.Module = nn.Identity()
+        if layer_scale is not None:
+            self.layer_scale = LayerScale(embed_dims, layer_scale)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
     def forward(self, branch: Tensor) -> Tensor:
