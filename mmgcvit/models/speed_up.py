@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .base import PyramidBackbone
-from .layers.blocks import cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
+from .layers.blocks import cast_for_autocast, is_tracing, nchw_to_nhwc, nhwc_to_nchw
 from .layers.position import RelativePositionBias
-from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
 # With smaller inputs (2.5 MiB) or fewer rows oneDNN's rearranging of weights and results takes longer

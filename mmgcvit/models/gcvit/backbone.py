@@ -21,9 +21,9 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
-    check_bool,
+    check_drop_path_rate,
+    require,
     resolve_arch,
-    resolve_drop_path_rate,
     resolve_img_size,
     resolve_windows,
 )
@@ -99,11 +99,12 @@ class GCViT(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
-        check_bool('with_cp', with_cp)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         variant = resolve_arch(arch, self.archs, GCViTArch)
         windows = resolve_windows(window_size, NUM_STAGES)
         img_size = resolve_img_size(pretrain_img_size)
-        last_rate = resolve_drop_path_rate(drop_path_rate, variant)
+        last_rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        check_drop_path_rate(last_rate)
         drop_path_rates = compute_drop_path_rates(last_rate, variant.depths)
         super().__init__(
             in_channels=in_channels,

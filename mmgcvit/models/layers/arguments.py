@@ -42,11 +42,6 @@ def are_ints(values: Any, length: int, minimum: float) -> bool:
     return has_length and all(is_int(value, minimum) for value in values)
 
 
-def check_bool(name: str, value: Any) -> None:
-    """Raise a ValueError if the value is not a bool: any text would count as True."""
-    require(name, value, isinstance(value, bool), 'True or False')
-
-
 def check_ints(name: str, values: Any, length: int) -> None:
     """Raise a ValueError unless the values are a list of ``length`` ints >= 1."""
     is_valid = are_ints(values, length, 1)
@@ -100,13 +95,6 @@ def check_drop_path_rate(rate: Any) -> None:
     """Raise a ValueError unless the rate is a number of at least 0 and less than 1."""
     is_valid = is_finite_number(rate) and 0 <= rate < 1
     require('drop_path_rate', rate, is_valid, 'a number of at least 0 and less than 1')
-
-
-def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
-    """Return the drop path rate, or without one the arch's; raise a ValueError if it is invalid."""
-    rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-    check_drop_path_rate(rate)
-    return rate
 
 
 @overload

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .arguments import Size
-from .tracing import is_tracing
+from .blocks import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 

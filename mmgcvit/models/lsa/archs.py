@@ -7,7 +7,6 @@ from ..layers.arguments import (
     MIN_IMAGE_SIZE,
     ImageSize,
     are_ints,
-    check_bool,
     check_divisors,
     check_drop_path_rate,
     check_int,
@@ -89,8 +88,9 @@ class LSAArch:
         check_shifts(self.shifts)
         is_mode = self.shift_mode in SHIFT_MODES
         require('shift_mode', self.shift_mode, is_mode, f'one of {", ".join(SHIFT_MODES)}')
-        check_bool('shared_conv', self.shared_conv)
-        check_bool('shared_position', self.shared_position)
+        for name in ('shared_conv', 'shared_position'):
+            is_bool = isinstance(getattr(self, name), bool)
+            require(name, getattr(self, name), is_bool, 'True or False')
         check_mlp_ratio(self.mlp_ratio, self.embed_dims)
         check_drop_path_rate(self.drop_path_rate)
         resolve_img_size(self.img_size, 'img_size')

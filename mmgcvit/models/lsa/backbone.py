@@ -23,9 +23,9 @@ from ..layers.arguments import (
     InitCfg,
     Size,
     WindowSize,
-    check_bool,
+    check_drop_path_rate,
+    require,
     resolve_arch,
-    resolve_drop_path_rate,
     resolve_img_size,
     resolve_windows,
 )
@@ -102,13 +102,14 @@ class LSA(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
-        check_bool('with_cp', with_cp)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         variant = resolve_arch(arch, self.archs, LSAArch)
         num_stages = len(variant.embed_dims)
         windows = resolve_windows(window_size, num_stages, allow_none=True)
         img_size = variant.img_size if pretrain_img_size is None else pretrain_img_size
         size = resolve_img_size(img_size)
-        rate = resolve_drop_path_rate(drop_path_rate, variant)
+        rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        check_drop_path_rate(rate)
         super().__init__(
             in_channels=in_channels,
             stage_dims=variant.embed_dims,
