@@ -43,7 +43,8 @@ def make_registry(parent: Registry, *locations: str) -> Registry:
 NETWORKS_MODULE = 'mmgcvit.models'
 # Without mmgcvit.fixes, which configs name in custom_imports: a classifier needs neither mmdet nor
 # mmseg.
-MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE)
+# The neck of small classifiers is imported only for a config that names it.
+MODELS = make_registry(mmengine.MODELS, NETWORKS_MODULE, f'{NETWORKS_MODULE}.necks')
 DATASETS = make_registry(mmengine.DATASETS, 'mmgcvit.datasets.dataset_classes')
 METRICS = make_registry(mmengine.METRICS)
 TASK_UTILS = make_registry(mmengine.TASK_UTILS)

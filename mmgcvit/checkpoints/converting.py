@@ -79,7 +79,7 @@ def convert(weights: Weights, to: str) -> StateDict:
         ),
         torch.device('meta'),
     ):
-        model = network(network.infer_arch(tensors).attributes)
+        model = network(network.make_arch(tensors))
         expected = model.state_dict()
         expected |= nn.LayerNorm(model.num_features).state_dict(prefix=FINAL_NORM)
         if HEAD in tensors:

@@ -176,7 +176,7 @@ def infer_dino_settings(tensors: StateDict, weights: Weights) -> dict[str, Any]:
         'model.backbone': {
             '_delete_': True,
             'type': f'mmgcvit.{weights.network.__name__}',
-            'arch': arch.names[0] if arch.names else arch.attributes,
+            'arch': arch.names[0] if arch.names else weights.network.make_arch(backbone),
             'window_size': windows,
             'pretrain_img_size': 32 * windows[-1],
             'drop_path_rate': 0.2,

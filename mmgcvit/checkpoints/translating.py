@@ -76,7 +76,7 @@ def translate(key: str, rows: Iterable[Row]) -> str | None:
 
 def invert(rows: Iterable[Row]) -> list[Row]:
     """Return the rows that translate in the other direction."""
-    inverse = []
+    inverse: list[Row] = []
     for prefix, new_prefix, parts in rows:
         inverse.append((new_prefix, prefix, {new_part: part for part, new_part in parts.items()}))
     return inverse
@@ -104,10 +104,11 @@ def get_shape(tensors: Mapping[str, Tensor], name: str, num_dims: int | None = N
 
 @dataclass(frozen=True)
 class Arch:
-    """The hyperparameters of a network, inferred from its weights."""
+    """What the shapes of a network's weights show of its arch."""
 
-    names: list[str]  # the published variants that have them: one or none for weights of all stages
-    attributes: dict[str, Any]  # those that decide the shapes of weights, by name
+    # The published variants of which they show the same: one or none for weights of all stages
+    names: list[str]
+    attributes: dict[str, Any]  # what they show, by name
 
     def __str__(self) -> str:
         """Return the names, ``'tiny' or 'tiny2'``, or without a name ``of embed_dims 8, depths (2,

@@ -18,7 +18,6 @@ from ..errors import UserError, get_first_line
 from ..host.config import LOADERS, override_settings, parse_cfg_options
 from ..host.device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..host.files import make_portable_path
-from ..models.speed_up import choose_linear_kernel, speed_up
 from ..own.runs.run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.encode_masks import EncodeMasksHook
@@ -123,26 +122,11 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
             # mmseg's hook, which only draws for --show-dir, warns of it in each training.
             warnings.filterwarnings('ignore', 'The draw is False')
             runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
-        speed_up_model(runner)
         runner.register_hook(CudnnBenchmarkHook())
         runner.register_hook(EncodeMasksHook())
         if hook:
             runner.register_hook(hook)
         yield runner
-
-
-def speed_up_model(runner: Runner) -> None:
-    """Replace layers of the model by faster ones, and log which library computes linear layers on
-    CPUs.
-    """
-    kernel = choose_linear_kernel((runner.cfg.get('env_cfg') or {}).get('linear_kernel'))
-    speed_up(runner.model, kernel)
-    if torch.backends.mkl.is_available() and not torch.cuda.is_available():
-        instructions = torch.backends.cpu.get_cpu_capability()
-        runner.logger.info(
-            f'Linear layers are computed by {kernel} (processor: {instructions}; '
-            'env_cfg.linear_kernel)'
-        )
 
 
 def complete_loader(loader: ConfigDict, num_cpus: int) -> None:

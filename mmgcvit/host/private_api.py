@@ -12,7 +12,6 @@ subclass overrides.
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -82,25 +81,6 @@ def stop_workers(dataloader: Any) -> None:
     # Its __del__ would do it too, but there Python ignores the KeyboardInterrupt of a signal.
     if hasattr(iterator, '_shutdown_workers'):
         iterator._shutdown_workers()
-
-
-def get_mkl_branch() -> int | None:
-    """Return the number of the instruction set that MKL uses on this processor (its
-    ``MKL_CBWR_`` constants: 10 is AVX2, 11 and more are AVX-512), or None if torch's library does
-    not say.
-
-    MKL's public function ``mkl_cbwr_get_auto_branch`` is not among those that torch links. torch
-    has no other way to ask, since ``torch.backends.cpu`` knows what its own kernels use.
-    """
-    import ctypes
-
-    import torch
-
-    library = Path(torch.__file__).parent / 'lib' / 'libtorch_cpu.so'
-    try:
-        return ctypes.CDLL(str(library)).mkl_serv_cbwr_get_auto_branch()
-    except (OSError, AttributeError):
-        return None
 
 
 def patch_compiler(**settings: Any) -> AbstractContextManager[None]:

@@ -6,6 +6,5 @@ the base class.
 
 from .gcvit import GCViT
 from .lsa import LSA
-from .necks import StripPooling
 
-__all__ = ['LSA', 'GCViT', 'StripPooling']
+__all__ = ['LSA', 'GCViT']

@@ -1,7 +1,7 @@
 """Base class of the backbones: forward pass, freezing and depths of parameters."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +17,20 @@ from .layers.arguments import (
 from .layers.blocks import LayerNorm, nhwc_to_nchw
 from .layers.lora import add_lora, freeze_all_but_lora
 from .pretrained import PretrainedModel
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """The channels and strides of a backbone's feature maps, which are asked for as in timm."""
+
+    out_channels: list[int]
+    out_strides: list[int]  # in pixels of the images
+
+    def channels(self) -> list[int]:
+        return self.out_channels
+
+    def reduction(self) -> list[int]:
+        return self.out_strides
 
 
 class PyramidBackbone(PretrainedModel):
@@ -72,7 +86,7 @@ class PyramidBackbone(PretrainedModel):
         for i in chosen:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    def finish_init(self, layer_types: tuple[type[nn.Module], ...]) -> None:
+    def finish_init(self, layer_types: tuple[type[nn.Linear | nn.Conv2d], ...]) -> None:
         """Do what a constructor does last: initialise the layers of these types, add LoRA, and
         freeze parameters.
 
@@ -92,13 +106,11 @@ class PyramidBackbone(PretrainedModel):
         self.freeze()
 
     @property
-    def feature_info(self) -> SimpleNamespace:
-        """The channels and strides of the feature maps: ``.channels()`` and ``.reduction()``, as in
-        timm.
-        """
+    def feature_info(self) -> FeatureInfo:
+        """The channels and strides of the feature maps: ``.channels()`` and ``.reduction()``."""
         channels = [self.stage_dims[i] for i in self.out_indices]
         strides = [self.get_stride(i) for i in self.out_indices]
-        return SimpleNamespace(channels=lambda: channels, reduction=lambda: strides)
+        return FeatureInfo(channels, strides)
 
     def get_stride(self, stage: int) -> int:
         """Return the stride of a stage in pixels of the images."""
@@ -191,5 +203,6 @@ def reset_buffers(network: nn.Module, _incompatible_keys: Any) -> None:
     """
     device = next(network.parameters()).device
     for module in network.modules():
-        if hasattr(module, 'reset_buffers'):
-            module.reset_buffers(device)
+        reset = getattr(module, 'reset_buffers', None)
+        if reset is not None:
+            reset(device)

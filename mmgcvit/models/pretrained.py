@@ -25,8 +25,9 @@ class PretrainedModel(BaseModule):
     * ``archs``: the published variants by name;
     * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
       its keys; the last is for this package's own;
-    * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
-      of weights (local keys) of all or the first stages, which it reads by :func:`.get_shape`.
+    * ``describe_shapes(tensors, num_stages)``: returns what the shapes of weights (local keys) of
+      all or the first stages show of the arch, by name. It reads them by :func:`.get_shape`.
+    * ``make_arch(tensors)``: returns the attributes of an arch whose weights have these shapes.
     """
 
     def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:
@@ -99,17 +100,18 @@ class PretrainedModel(BaseModule):
 
     @classmethod
     def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> Arch:
-        """Infer the hyperparameters, and the names of the published variants with these, from the
-        shapes of weights.
+        """Return what the shapes of weights show of the arch, and the names of the published
+        variants of which they show the same.
 
         ``tensors`` have the keys of this package. Only the first ``num_stages`` are compared, by
         default all. Raise an ArchError if weights are missing or have impossible shapes.
         """
         attributes = cls.describe_shapes(tensors, num_stages)
+        network: Any = cls  # mypy does not know that classes can be keys of a cache
         names = [
             name
             for name in cls.archs
-            if cls.describe_shapes(build_meta_tensors(cls, name), num_stages) == attributes
+            if cls.describe_shapes(build_meta_tensors(network, name), num_stages) == attributes
         ]
         return Arch(names, attributes)
 

@@ -2,68 +2,109 @@
 not show.
 
 Results change by rounding at most. The commands apply :func:`speed_up` to a model that they have
-built. Do not quantize the layers, add hooks to them, or wrap them in others (as peft does)
-afterwards. A layer chooses its kernel itself only where torch's choice would stall training, as
-gcvit/convs.py does on CUDA; what is merely faster, as oneDNN on CPUs, is here.
+built. A layer chooses its kernel itself only where torch's choice would stall training, as
+gcvit/cuda_convs.py does; what is merely faster, as oneDNN on CPUs, is here.
 """
-
-import functools
-from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..host.private_api import get_mkl_branch
 from .base import PyramidBackbone
-from .layers.blocks import cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
+from .layers.blocks import cast_for_autocast, is_tracing, nchw_to_nhwc, nhwc_to_nchw
 from .layers.position import RelativePositionBias
-from .layers.tracing import is_tracing
 from .lsa.attention import ShiftAttention
 
 # With smaller inputs (2.5 MiB) or fewer rows oneDNN's rearranging of weights and results takes longer
 # than its products save (docs/performance.md).
 MIN_ONEDNN_ELEMENTS = 640 * 1024
 MIN_ONEDNN_ROWS = 512
-FIRST_AVX512_BRANCH = 11  # of MKL's numbers of instruction sets
-# Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config
-LinearKernel = Literal['mkl', 'onednn']
+# Which library computes linear layers on CPUs: ``env_cfg.linear_kernel`` of a config. MKL is torch's
+# own choice, so the default is nowhere slower than torch. oneDNN makes networks 1.1 to 1.2 times as
+# fast where it has AVX-512 and MKL has not (other makers than Intel), and trains slower elsewhere
+# (docs/performance.md).
+LINEAR_KERNELS = ('mkl', 'onednn')
+DEFAULT_LINEAR_KERNEL = 'mkl'
 
 
-def speed_up(model: nn.Module, linear_kernel: LinearKernel | None = None) -> None:
-    """Replace the class of layers by a faster subclass, in place, in all of this package's
-    backbones in a model.
+def speed_up(model: nn.Module, linear_kernel: str | None = None) -> None:
+    """Replace layers by faster ones, in place, in all of this package's backbones in a model.
 
-    Parameters, keys of the state dict and hooks stay.
+    The new layers have the parameters of the old ones, under the same keys of the state dict. Hooks
+    of a replaced layer are lost, so add hooks, and wrap or quantize layers, afterwards.
+    :class:`AbsorbedShiftAttention` uses the weight of its layer ``kv`` without calling it, so
+    neither hooks nor quantization of that layer, nor a LoRA that peft adds to it, have an effect.
 
     Args:
-        model: A backbone, or a model with some.
+        model: A backbone, or a model with some, before a wrapper for several GPUs (as FSDP) refers
+            to its layers.
         linear_kernel: Which library computes linear layers on CPUs, 'mkl' (torch's choice) or
-            'onednn'. None: the faster one by the processor's instruction sets.
+            'onednn'. None: :data:`DEFAULT_LINEAR_KERNEL`.
 
     Raises:
         UserError: for another ``linear_kernel``.
     """
     is_onednn = choose_linear_kernel(linear_kernel) == 'onednn'
-    for backbone in model.modules():
-        if isinstance(backbone, PyramidBackbone):
-            for module in backbone.modules():
-                # The algebra uses the layer's weight, and would leave out LoRA.
-                if type(module) is ShiftAttention and type(module.kv) is nn.Linear:
-                    module.__class__ = AbsorbedShiftAttention
-                if type(module) is RelativePositionBias:
-                    module.__class__ = UnfoldedPositionBias
-                if type(module) is nn.Linear and is_onednn:
-                    module.__class__ = OneDNNLinear
+    for module in model.modules():
+        if isinstance(module, PyramidBackbone):
+            replace_layers(module, is_onednn)
+
+
+def choose_linear_kernel(linear_kernel: str | None = None) -> str:
+    """Return which library computes linear layers on CPUs: the one that is named, or else the
+    default.
+
+    Raise a UserError for a name that is none.
+    """
+    if linear_kernel is None:
+        return DEFAULT_LINEAR_KERNEL
+    if linear_kernel not in LINEAR_KERNELS:
+        raise UserError(
+            f'env_cfg.linear_kernel is {linear_kernel!r}. Choose one of '
+            f'{", ".join(LINEAR_KERNELS)}, or remove it for {DEFAULT_LINEAR_KERNEL}'
+        )
+    return linear_kernel
+
+
+def replace_layers(parent: nn.Module, is_onednn: bool) -> None:
+    """Replace the layers in a module by faster ones."""
+    for name, layer in list(parent.named_children()):
+        faster = make_faster(layer, is_onednn)
+        if faster is not layer:
+            setattr(parent, name, faster.train(layer.training))
+        replace_layers(faster, is_onednn)
+
+
+def make_faster(layer: nn.Module, is_onednn: bool) -> nn.Module:
+    """Return a faster layer with the same parameters, or the layer itself if there is none.
+
+    Subclasses may compute something else, so they stay as they are: among them are layers with
+    LoRA, and layers that are fast already.
+    """
+    # The algebra uses the weight of ``kv``, and would leave out LoRA.
+    if type(layer) is ShiftAttention and type(layer.kv) is nn.Linear:
+        return AbsorbedShiftAttention(layer)
+    if type(layer) is RelativePositionBias:
+        return UnfoldedPositionBias(layer)
+    if type(layer) is nn.Linear and is_onednn:
+        return OneDNNLinear(layer)
+    return layer
 
 
 class OneDNNLinear(nn.Linear):
     """``nn.Linear``, computed by oneDNN instead of MKL: (..., C) to (..., C').
 
     On CPUs torch computes float32 linear layers with MKL and convolutions with oneDNN, so here the
-    layer is computed as a 1x1 convolution.
+    layer is computed as a 1x1 convolution. The parameters are those of ``layer``.
     """
+
+    def __init__(self, layer: nn.Linear):
+        has_bias = layer.bias is not None
+        # On the meta device no memory and no random numbers are used for what is replaced.
+        super().__init__(layer.in_features, layer.out_features, has_bias, device='meta')
+        self.weight = layer.weight
+        self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         is_plain = not is_tracing() and type(self.weight) is nn.Parameter
@@ -77,46 +118,18 @@ class OneDNNLinear(nn.Linear):
         return nchw_to_nhwc(out).reshape(*x.shape[:-1], self.weight.shape[0])
 
 
-def choose_linear_kernel(linear_kernel: str | None = None) -> LinearKernel:
-    """Return which library computes linear layers on CPUs: the one that is named, or else the
-    faster one.
-
-    Raise a UserError for a name that is none.
-    """
-    allowed = get_args(LinearKernel)
-    if linear_kernel is None:
-        return 'onednn' if is_onednn_faster() else 'mkl'
-    if linear_kernel not in allowed:
-        raise UserError(
-            f'env_cfg.linear_kernel is {linear_kernel!r}. Choose one of {", ".join(allowed)}, or '
-            "remove it for the faster one by this processor's instruction sets"
-        )
-    return cast(LinearKernel, linear_kernel)
-
-
-@functools.cache
-def is_onednn_faster() -> bool:
-    """Return whether oneDNN uses AVX-512 on this processor, and MKL does not.
-
-    On a processor of another maker than Intel, MKL uses AVX2 at most. Measured ratios are in
-    docs/performance.md: where both use the same instructions, MKL trains faster. The choice is not
-    measured in each process, since a resumed run would then not compute bit for bit what it
-    computed before.
-    """
-    if not torch.backends.mkl.is_available():
-        return False
-    onednn_has_avx512 = torch.backends.cpu.get_cpu_capability() == 'AVX512'
-    branch = get_mkl_branch()
-    mkl_lacks_avx512 = branch is not None and branch < FIRST_AVX512_BRANCH
-    return onednn_has_avx512 and mkl_lacks_avx512
-
-
 class UnfoldedPositionBias(RelativePositionBias):
     """:class:`RelativePositionBias` whose gradient is summed faster on CPUs.
 
     The bias is a window that slides over the table: no index, whose gradient torch adds number by
-    number on one thread. Without a gradient the index is faster.
+    number on one thread. Without a gradient the index is faster. The table is that of ``layer``.
     """
+
+    def __init__(self, layer: RelativePositionBias):
+        with torch.device('meta'):
+            super().__init__(layer.window_size, layer.relative_position_bias_table.shape[1])
+        self.relative_position_bias_table = layer.relative_position_bias_table
+        self.index = layer.index
 
     def forward(self) -> Tensor:
         table = self.relative_position_bias_table
@@ -137,8 +150,16 @@ class AbsorbedShiftAttention(ShiftAttention):
     It is cheaper to project one query and one result per patch than T copies. The key projection is
     applied to the query: q (Wk x) = (q Wk) x. The value projection is applied to the weighted sum
     of the copies, since projection and sum are linear and the weights sum to 1. The bias of the
-    keys adds the same number to all scores of a patch, which softmax cancels.
+    keys adds the same number to all scores of a patch, which softmax cancels. The linear layers are
+    those of ``layer``.
     """
+
+    def __init__(self, layer: ShiftAttention):
+        with torch.device('meta'):
+            super().__init__(layer.q.in_features, layer.num_heads, layer.num_kv_heads)
+        self.q = layer.q
+        self.kv = layer.kv
+        self.proj = layer.proj
 
     def forward(self, copies: Tensor) -> Tensor:
         """Apply attention to the copies of each patch: (T, ..., C) to (..., C)."""

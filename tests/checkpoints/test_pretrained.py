@@ -198,12 +198,12 @@ def test_published_archs_are_inferred_from_their_weights(network):
         (
             ODD.backbone(),
             DENSE.backbone(),
-            'of embed_dims 8, .*layer_scale 1, but the model is .* layer_scale None',
+            'of embed_dims 8, .*has_layer_scale True, but the model is .*has_layer_scale False',
         ),
         (
             TINY.backbone(),
             LSA({**TINY.arch, 'num_kv_heads': (1,) * 4}),
-            r'num_heads \(1, 1.*num_heads \(4, 4',
+            r'heads_per_kv_head \(1, 1.*heads_per_kv_head \(4, 4',
         ),
         (TINY.backbone(), GCViT('xxtiny'), 'has weights of LSA, but the model is GCViT'),
     ],

@@ -16,6 +16,7 @@ from itertools import dropwhile
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
 from mmgcvit import GCViT, registry
@@ -167,6 +168,27 @@ def test_a_fragment_of_a_config_builds(block, tmp_path):
             MODELS.build(cfg.model)
     elif 'backbone' in cfg:
         MODELS.build(cfg.backbone)
+
+
+def test_the_readme_and_the_backbones_page_have_one_config_whose_optimizer_has_two_groups(tmp_path):
+    """With weight decay and without it. mmengine's own constructor would make one for each of 519
+    parameters.
+    """
+    texts = [
+        block.text
+        for block in CONFIGS
+        if block.page in ('README.md', 'docs/backbone.md') and 'optim_wrapper' in block.text
+    ]
+    assert len(texts) == 2
+    assert texts[0] == texts[1]
+    (tmp_path / 'config.py').write_text(texts[0])
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    enter_scope(cfg)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    assert sorted(group['weight_decay'] for group in groups) == [0, 0.05]
+    assert sum(len(group['params']) for group in groups) == 519
 
 
 def complete(block):

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -33,7 +32,6 @@ from mmgcvit.engine.setup import (
     complete_loader,
     explain_loader_errors,
     open_runner,
-    speed_up_model,
 )
 from mmgcvit.engine.test import enable_tta
 from mmgcvit.engine.train import add_trackers, check_batch_size, enable_amp
@@ -311,7 +309,7 @@ def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
     cfg.env_cfg = {'linear_kernel': 'onednn'}
     cfg.log_level = 'INFO'
     with (
-        mock.patch('mmgcvit.engine.setup.speed_up') as faster,
+        mock.patch('mmgcvit.engine.work_dir.speed_up') as faster,
         open_runner(cfg, None, progress=False) as runner,
     ):
         log = Path(runner.log_dir, f'{runner.timestamp}.log')
@@ -320,8 +318,12 @@ def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
     chooses = torch.backends.mkl.is_available() and not torch.cuda.is_available()
     assert (line in log.read_text()) == chooses
     cfg.env_cfg.linear_kernel = 'oneDNN'
-    with pytest.raises(UserError, match='Choose one of mkl, onednn'):
-        speed_up_model(SimpleNamespace(cfg=cfg, model=nn.Linear(1, 1)))
+    cfg.work_dir = str(tmp_path / 'other')
+    with (
+        pytest.raises(UserError, match='Choose one of mkl, onednn'),
+        open_runner(cfg, None, progress=False),
+    ):
+        pass
 
 
 def test_a_batch_norm_that_gets_one_value_is_explained():

@@ -1,8 +1,5 @@
 """Which layers become faster ones. That they compute the same: contract/test_plain.py."""
 
-import os
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,8 +13,7 @@ from mmgcvit.models.layers.lora import LoRALinear
 from mmgcvit.models.layers.position import RelativePositionBias
 from mmgcvit.models.lsa.attention import ShiftAttention
 
-from ..programs import run
-from .contract.backbones import GCVIT
+from .contract.backbones import BACKBONES, GCVIT
 from .operators import record_operators
 
 
@@ -26,7 +22,7 @@ def test_linear_layers_of_large_inputs_are_convolutions(monkeypatch):
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     # 64 * 10240 is MIN_ONEDNN_ELEMENTS; 512 rows are MIN_ONEDNN_ROWS.
     for channels, largest_small in ((64, 10240), (2048, 512)):
-        layer = speed_up.OneDNNLinear(channels, 6)
+        layer = speed_up.OneDNNLinear(nn.Linear(channels, 6))
         for length in (largest_small, largest_small + 1):
             x = torch.rand(length, channels)
             called = record_operators(lambda layer=layer, x=x: layer(x))
@@ -43,8 +39,8 @@ def test_an_unfolded_position_bias_is_the_looked_up_one_and_has_its_gradient(win
     looked_up = bias()
     upstream = torch.rand_like(looked_up)
     (expected,) = torch.autograd.grad(looked_up, table, upstream)
-    bias.__class__ = speed_up.UnfoldedPositionBias
-    unfolded = bias()
+    faster = speed_up.UnfoldedPositionBias(bias)
+    unfolded = faster()
     assert torch.equal(unfolded, looked_up)
     (gradient,) = torch.autograd.grad(unfolded, table, upstream)
     torch.testing.assert_close(gradient, expected)
@@ -59,62 +55,57 @@ def test_a_position_bias_is_unfolded_only_for_a_gradient():
         assert ('aten::unfold' in record_operators(bias)) == is_trained
 
 
-@pytest.mark.parametrize('is_onednn_faster', [False, True])
+@pytest.mark.parametrize('linear_kernel', [None, 'mkl', 'onednn'])
 @pytest.mark.parametrize('has_lora', [False, True])
-def test_only_backbones_of_this_package_are_sped_up(has_lora, is_onednn_faster, monkeypatch):
+def test_only_backbones_of_this_package_are_sped_up(has_lora, linear_kernel):
     """Attention with LoRA stays as it is, since the algebra would leave LoRA out, and so do its
     linear layers.
     """
-    monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: is_onednn_faster)
     lsa = LSA(lora_rank=2 if has_lora else 0)
     gcvit = GCViT(GCVIT)
     head = nn.Linear(2, 2)
-    attn = lsa.stages[0].blocks[0].attn
     model = nn.ModuleList([lsa, gcvit, head])
-    keys = list(model.state_dict())
-    speed_up.speed_up(model)
+    speed_up.speed_up(model, linear_kernel)
+    attn = lsa.stages[0].blocks[0].attn
     assert type(attn) is (ShiftAttention if has_lora else speed_up.AbsorbedShiftAttention)
-    linear_type = speed_up.OneDNNLinear if is_onednn_faster else nn.Linear
+    linear_type = speed_up.OneDNNLinear if linear_kernel == 'onednn' else nn.Linear
     assert type(attn.kv) is (LoRALinear if has_lora else linear_type)
     assert type(gcvit.stages[0].blocks[0].attn.qkv) is linear_type
-    assert type(head) is nn.Linear
+    assert type(model[2]) is nn.Linear
+
+
+@pytest.mark.parametrize('name', ['gcvit_lora', 'lsa', 'lsa_no_shifts'])
+def test_faster_layers_have_the_parameters_of_the_replaced_ones(name):
+    """An optimizer that was built before trains them. No random number is used, and a second call
+    replaces nothing.
+    """
+    model = BACKBONES[name](frozen_stages=1)
+    parameters = list(model.named_parameters())
+    buffers = list(model.named_buffers())
+    keys = list(model.state_dict())
+    training = {name: module.training for name, module in model.named_modules()}
+    generator = torch.get_rng_state()
+    speed_up.speed_up(model, 'onednn')
+    assert torch.equal(torch.get_rng_state(), generator)
+    for before, after in [
+        (parameters, model.named_parameters()),
+        (buffers, model.named_buffers()),
+    ]:
+        for (old_name, old), (new_name, new) in zip(before, after, strict=True):
+            assert old_name == new_name
+            assert old is new
     assert list(model.state_dict()) == keys
+    modules = dict(model.named_modules())
+    assert {name: module.training for name, module in modules.items()} == training
+    speed_up.speed_up(model, 'onednn')
+    assert all(module is modules[name] for name, module in model.named_modules())
 
 
-@pytest.mark.parametrize(
-    ('has_mkl', 'instructions', 'branch', 'expected'),
-    [
-        (True, 'AVX512', 10, 'onednn'),  # a Zen 5
-        (True, 'AVX512', 14, 'mkl'),  # a Xeon
-        (True, 'AVX512', speed_up.FIRST_AVX512_BRANCH, 'mkl'),
-        (True, 'AVX512', speed_up.FIRST_AVX512_BRANCH - 1, 'onednn'),
-        (True, 'AVX2', 10, 'mkl'),  # a Zen 3, and older ones of Intel
-        (True, 'AVX512', None, 'mkl'),  # torch's library does not say
-        (False, 'DEFAULT', None, 'mkl'),  # not an x86-64
-    ],
-)
-def test_onednn_computes_linear_layers_where_only_it_has_avx512(
-    has_mkl, instructions, branch, expected, monkeypatch
-):
-    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: has_mkl)
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: instructions)
-    monkeypatch.setattr(speed_up, 'get_mkl_branch', lambda: branch)
-    speed_up.is_onednn_faster.cache_clear()
-    assert speed_up.choose_linear_kernel() == expected
-    speed_up.is_onednn_faster.cache_clear()
+def test_torchs_own_choice_computes_linear_layers_unless_another_is_named():
+    assert speed_up.choose_linear_kernel() == 'mkl'
     assert speed_up.choose_linear_kernel('onednn') == 'onednn'
 
 
 def test_an_unknown_linear_kernel_is_refused_with_the_allowed_ones():
     with pytest.raises(UserError, match=r"linear_kernel is 'MKL'. Choose one of mkl, onednn"):
         speed_up.speed_up(nn.Linear(1, 1), 'MKL')
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason='torch has no MKL')
-def test_mkl_itself_says_which_instructions_it_uses():
-    """On any maker's processor it uses AVX2 at most if it is told so."""
-    code = 'from mmgcvit.host.private_api import get_mkl_branch; print(get_mkl_branch())'
-    environment = {**os.environ, 'MKL_ENABLE_INSTRUCTIONS': 'AVX2'}
-    ended = run([sys.executable, '-c', code], environment)
-    assert int(ended.stdout) < speed_up.FIRST_AVX512_BRANCH

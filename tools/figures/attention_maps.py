@@ -96,7 +96,7 @@ def compute_attention(
     module = view.backbone.stages[stage]
     count = len(module.blocks)
     check_index('block', block, count, f' in stage {stage}')
-    num_types = len(getattr(module, 'attention_types', (None,)))
+    num_types = len(getattr(view.backbone, 'attention_types', (None,)))
     if block is None:
         # A stage with an odd number of blocks ends with a local one, which has no partner.
         block = max(count - count % num_types, 1) - 1

@@ -5,15 +5,21 @@ Shapes: B batch, H x W image or feature map, C channels, nH heads, d = C/nH.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.attention import LocalWindowAttention, WindowAttention
+from ..gcvit.attention import (
+    AttentionType,
+    GlobalWindowAttention,
+    LocalWindowAttention,
+    WindowAttention,
+)
 from ..gcvit.convs import Stem
+from ..gcvit.global_query import GlobalQueryGenerator, GlobalQueryType
 from ..gcvit.key_mappings import OWN
-from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import QKV, split_heads, split_qkv
 from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
@@ -60,14 +66,6 @@ class GlobalValueAttention(WindowAttention):
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
         q, k = split_qkv(self.qk(windows), self.num_heads, chunks=2)
         return q, k, q_global.unsqueeze(1).expand_as(q)
-
-
-class GlobalKeyValueStage(Stage):
-    attention_types = (LocalWindowAttention, GlobalKeyValueAttention)
-
-
-class GlobalValueStage(Stage):
-    attention_types = (LocalWindowAttention, GlobalValueAttention)
 
 
 class ConvPoolDownsampler(nn.Module):
@@ -124,42 +122,32 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(tokens))
 
 
-class LocalStage(Stage):
-    global_query_type = nn.Identity  # local attention ignores the query
-    attention_types = (LocalWindowAttention,)
-
-
-class ConvPoolStem(Stem):
-    downsampler_type = ConvPoolDownsampler
-
-
-class PatchMergingStem(Stem):
-    downsampler_type = PatchMerging
-
-
 @MODELS.register_module()
 class SwinWithoutShifting(GCViT):
     """Swin Transformer whose windows are never shifted (table 5, rows 1 and 2)."""
 
     key_mappings = (SWIN_KEY_MAPPING,)
     stem_type = PatchEmbedding
-    stage_type = LocalStage
     downsampler_type = PatchMerging
+    attention_types: tuple[AttentionType, ...] = (LocalWindowAttention,)
+    global_query_type: GlobalQueryType = nn.Identity  # local attention ignores the query
 
 
 @MODELS.register_module()
 class SwinWithGCViTStem(GCViT):
     """Swin without shifted windows, with GC ViT's stem (table 5, row 3)."""
 
-    stage_type = LocalStage
     downsampler_type = PatchMerging
+    attention_types = (LocalWindowAttention,)
+    global_query_type = nn.Identity
 
 
 @MODELS.register_module()
 class GCViTLocal(GCViT):
     """GC ViT without global attention: all blocks are local (table 5, row 4)."""
 
-    stage_type = LocalStage
+    attention_types = (LocalWindowAttention,)
+    global_query_type = nn.Identity
 
 
 @MODELS.register_module()
@@ -168,7 +156,8 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     S.3).
     """
 
-    stage_type = GCViT.stage_type
+    attention_types = (LocalWindowAttention, GlobalWindowAttention)
+    global_query_type = GlobalQueryGenerator
 
 
 @MODELS.register_module()
@@ -177,7 +166,7 @@ class GCViTGlobalKeyValue(GCViT):
     1).
     """
 
-    stage_type = GlobalKeyValueStage
+    attention_types = (LocalWindowAttention, GlobalKeyValueAttention)
 
 
 @MODELS.register_module()
@@ -186,14 +175,14 @@ class GCViTGlobalValue(GCViT):
     2).
     """
 
-    stage_type = GlobalValueStage
+    attention_types = (LocalWindowAttention, GlobalValueAttention)
 
 
 @MODELS.register_module()
 class GCViTConvPool(GCViT):
     """GC ViT with a convolution and max pooling as downsampler (table 8, row 1)."""
 
-    stem_type = ConvPoolStem
+    stem_type = staticmethod(partial(Stem, downsampler_type=ConvPoolDownsampler))
     downsampler_type = ConvPoolDownsampler
 
 
@@ -201,5 +190,5 @@ class GCViTConvPool(GCViT):
 class GCViTPatchMerging(GCViT):
     """GC ViT with Swin's patch merging as downsampler (table 8, row 2)."""
 
-    stem_type = PatchMergingStem
+    stem_type = staticmethod(partial(Stem, downsampler_type=PatchMerging))
     downsampler_type = PatchMerging

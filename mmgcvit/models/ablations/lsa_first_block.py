@@ -1,9 +1,10 @@
 """Variants of LSA that replace the local attention block, the first block of stage 0 (LSA's paper,
 table 6).
 
-The variants embed only the image itself, without shifted copies. Their ``arch`` must have
-``shared_position=True``, and ``shifts`` other than None, because an LSA without shifts has no local
-attention block. The values of ``shifts``, ``shift_mode`` and ``shared_conv`` have no effect.
+The variants embed only the image itself, without shifted copies, so their published archs have
+``shared_position=True``. An ``arch`` of one's own must have it too, and ``shifts`` other than None,
+because an LSA without shifts has no local attention block. The values of ``shifts``, ``shift_mode``
+and ``shared_conv`` have no effect.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH
     heads, d = C/nH.
@@ -14,6 +15,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ...registry import MODELS
+from ..layers.arguments import Window, require
 from ..layers.attention import attend
 from ..layers.blocks import LayerNorm, nchw_to_nhwc, nhwc_to_nchw
 from ..layers.position import RelativePositionBias
@@ -21,19 +23,26 @@ from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA, LSAArch
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import ShiftedPatchEmbedding
-from ..lsa.stage import NORM_EPS, FirstBlock, Stage
+from ..lsa.stage import NORM_EPS, Block
 
-# The paper does not give the window size of Swin's block. The 32 x 32 tokens of CIFAR variants make
-# 16 windows of it.
-WINDOW_SIZE = (8, 8)
+ARCHS = {name: replace(arch, shared_position=True) for name, arch in LSA.archs.items()}
 
 
 class UnshiftedStem(ShiftedPatchEmbedding):
-    """LSA's stem without shifted copies, whatever the variant: (B, in_channels, H, W) to (B, h, w,
-    C).
+    """LSA's stem without shifted copies: (B, in_channels, H, W) to (B, h, w, C).
+
+    Raise a ValueError if the variant has no local attention block or a position embedding for each
+    copy.
     """
 
     def __init__(self, in_channels: int, arch: LSAArch):
+        require('shifts', arch.shifts, arch.shifts is not None, 'some: the first block has them')
+        require(
+            'shared_position',
+            arch.shared_position,
+            arch.shared_position,
+            'True: the image has no copies with embeddings of their own',
+        )
         super().__init__(in_channels, replace(arch, shifts=None))
 
 
@@ -51,17 +60,24 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
 
 
 class SwinAttention(GroupedAttention):
-    """Self-attention in windows with a relative position bias: (B, H, W, C) to the same."""
+    """Self-attention in windows with a relative position bias: (B, H, W, C) to the same.
 
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int):
+    The paper does not give the window size. The 32 x 32 tokens of CIFAR variants make 16 windows of
+    the default.
+    """
+
+    def __init__(
+        self, embed_dims: int, num_heads: int, num_kv_heads: int, window_size: Window = (8, 8)
+    ):
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.position = RelativePositionBias(WINDOW_SIZE, num_heads)
+        self.window_size = window_size
+        self.position = RelativePositionBias(window_size, num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = window_partition(x, WINDOW_SIZE)
+        windows = window_partition(x, self.window_size)
         q, k, v = self.project(windows, windows)
         attended = attend(q, k, v, self.position())
-        return window_reverse(self.proj(attended), WINDOW_SIZE, x.shape[1:3])
+        return window_reverse(self.proj(attended), self.window_size, x.shape[1:3])
 
 
 class ConvolutionalProjection(nn.Sequential):
@@ -98,34 +114,16 @@ class CvTAttention(GroupedAttention):
         return window_reverse(self.proj(attend(q, k, v)), None, x.shape[1:3])
 
 
-class SwinBlock(FirstBlock):
-    """LSA's block with :class:`SwinAttention`."""
-
-    attention_type = SwinAttention
-
-
-class StageWithSwinBlock(Stage):
-    first_block_type = SwinBlock
-
-
-class CvTBlock(FirstBlock):
-    """LSA's block with :class:`CvTAttention`."""
-
-    attention_type = CvTAttention
-
-
-class StageWithCvTBlock(Stage):
-    first_block_type = CvTBlock
-
-
 @MODELS.register_module()
 class LSAWithSwinBlock(LSA):
     """LSA with a Swin block, whose windows are not shifted, instead of the local attention block
     (table 6, I).
     """
 
+    archs = ARCHS
     stem_type = UnshiftedStem
-    stage_type = StageWithSwinBlock
+    first_block_type = Block
+    first_attention_type = SwinAttention
 
 
 @MODELS.register_module()
@@ -134,5 +132,7 @@ class LSAWithCvTBlock(LSA):
     II).
     """
 
+    archs = ARCHS
     stem_type = ConvolutionalTokenEmbedding
-    stage_type = StageWithCvTBlock
+    first_block_type = Block
+    first_attention_type = CvTAttention

@@ -8,6 +8,7 @@ Shapes: B batch, H x W feature map, nW windows of h x w = N tokens in one image,
     channels, nH heads, d = C/nH.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -63,6 +64,10 @@ class WindowAttention(nn.Module):
         return compute_attention_weights(q, k, self.position())
 
 
+# A class of attention: embed_dims, num_heads and window_size to an instance.
+AttentionType = Callable[[int, int, Window], WindowAttention]
+
+
 class LocalWindowAttention(WindowAttention):
     """Self-attention: queries, keys and values are projected from the window's tokens.
 
@@ -78,7 +83,8 @@ class LocalWindowAttention(WindowAttention):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def project(self, windows: Tensor, q_global: Tensor) -> QKV:
-        return split_qkv(self.qkv(windows), self.num_heads, chunks=3)
+        q, k, v = split_qkv(self.qkv(windows), self.num_heads, chunks=3)
+        return q, k, v
 
 
 class GlobalWindowAttention(WindowAttention):

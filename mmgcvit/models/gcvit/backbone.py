@@ -7,12 +7,13 @@ the variants, key_mappings.py the keys of other implementations.
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import nn
 
+from ...checkpoints.translating import KeyMapping
 from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import (
@@ -20,16 +21,17 @@ from ..layers.arguments import (
     ImageSize,
     InitCfg,
     WindowSize,
-    check_bool,
+    check_drop_path_rate,
     require,
     resolve_arch,
-    resolve_drop_path_rate,
+    resolve_img_size,
     resolve_windows,
 )
 from .archs import ARCHS, NUM_STAGES, GCViTArch
+from .attention import AttentionType, GlobalWindowAttention, LocalWindowAttention
 from .convs import Downsampler, Stem
-from .global_query import count_poolings
-from .key_mappings import KEY_MAPPINGS, describe_shapes
+from .global_query import GlobalQueryGenerator, GlobalQueryType
+from .key_mappings import KEY_MAPPINGS, describe_shapes, make_arch
 from .stage import Stage
 
 
@@ -40,7 +42,7 @@ class GCViT(PyramidBackbone):
     Args:
         arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``,
             ``'base'``, ``'large'``, or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and
-            optionally ``layer_scale, drop_path_rate``.
+            optionally ``layer_scale, drop_path_rate, poolings`` (:class:`.GCViTArch`).
         in_channels: Channels of the images.
         window_size: Attention window in tokens. An int for all stages, or a list with one int or
             pair (h, w) per stage. The published windows are 7, 7, 14, 7 for images of 224 px; for
@@ -71,14 +73,18 @@ class GCViT(PyramidBackbone):
     """
 
     archs = ARCHS
-    key_mappings = KEY_MAPPINGS
+    key_mappings: tuple[KeyMapping, ...] = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
+    make_arch = staticmethod(make_arch)
 
     # The modules of the paper; a subclass may set others with the same signature. A stem has an
-    # attribute ``stride``.
-    stem_type: type[nn.Module] = Stem
-    stage_type: type[nn.Module] = Stage
-    downsampler_type: type[nn.Module] = Downsampler
+    # attribute ``stride``. Of the attention types, the first is that of blocks 0, 2, ... of each
+    # stage, the second that of blocks 1, 3, ...
+    stem_type: Callable[[int, int], nn.Module] = Stem
+    stage_type: Callable[..., nn.Module] = Stage
+    downsampler_type: Callable[[int, int], nn.Module] = Downsampler
+    global_query_type: GlobalQueryType = GlobalQueryGenerator
+    attention_types: tuple[AttentionType, ...] = (LocalWindowAttention, GlobalWindowAttention)
 
     def __init__(
         self,
@@ -93,12 +99,12 @@ class GCViT(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
-        check_bool('with_cp', with_cp)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         variant = resolve_arch(arch, self.archs, GCViTArch)
         windows = resolve_windows(window_size, NUM_STAGES)
-        require('window_size', window_size, None not in windows, 'ints or pairs (h, w), not None')
-        num_poolings = count_poolings(windows, pretrain_img_size)
-        last_rate = resolve_drop_path_rate(drop_path_rate, variant)
+        img_size = resolve_img_size(pretrain_img_size)
+        last_rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        check_drop_path_rate(last_rate)
         drop_path_rates = compute_drop_path_rates(last_rate, variant.depths)
         super().__init__(
             in_channels=in_channels,
@@ -109,10 +115,19 @@ class GCViT(PyramidBackbone):
             init_cfg=init_cfg,
         )
         self.stem = self.stem_type(in_channels, variant.embed_dims)
-        self.stages = nn.ModuleList(
-            self.stage_type(variant, i, windows[i], drop_path_rates[i], num_poolings[i], with_cp)
-            for i in range(self.num_stages)
-        )
+        self.stages = nn.ModuleList()
+        for i in range(self.num_stages):
+            stage = self.stage_type(
+                arch=variant,
+                index=i,
+                window_size=windows[i],
+                drop_path_rates=drop_path_rates[i],
+                num_poolings=variant.count_poolings(i, windows[i], img_size),
+                with_cp=with_cp,
+                global_query_type=self.global_query_type,
+                attention_types=self.attention_types,
+            )
+            self.stages.append(stage)
         # Between two stages. Each halves the map and doubles the channels.
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims, next_dims)

@@ -3,18 +3,16 @@ section 2).
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. SqueezeExcite and FusedMBConv take
     NCHW maps. Downsampler and stem return NHWC maps.
-
-On CUDA some convolutions choose another kernel, because cuDNN's would stall at each new image size.
-Such branches are in the layers, so that all users have them. Kernels that are merely faster are in
-../speed_up.py.
 """
 
+from collections.abc import Callable
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm, cast_for_autocast, nchw_to_nhwc, nhwc_to_nchw
-from .archs import SQUEEZE_RATIO
+from .archs import SQUEEZE_RATIO, STEM_STRIDE
+from .cuda_convs import DepthwiseConv2d, PointwiseConv2d
 
 
 class SqueezeExcite(nn.Module):
@@ -34,55 +32,22 @@ class SqueezeExcite(nn.Module):
         return x * weights[:, :, None, None]
 
 
-class DepthwiseConv(nn.Conv2d):
-    """3x3 convolution of each channel on its own: (B, C, H, W) to the same.
-
-    On CUDA the map is contiguous for the convolution, so that torch uses its own kernel, and
-    channels-last after it. For channels-last maps torch uses cuDNN, which compiles a plan for each
-    new shape (from 9.10 on; cudnn-frontend#1066, timm#2612): 5 to 7 seconds for a step at a new
-    size. cuDNN's kernels are faster, so they are used in training where
-    ``torch.backends.cudnn.benchmark`` is on, by which users say that all training images have one
-    size. In validation and tests, sizes differ in segmentation.
-    """
-
-    def __init__(self, embed_dims: int):
-        super().__init__(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        uses_cudnn = self.training and torch.backends.cudnn.benchmark
-        if x.is_cuda and not uses_cudnn:
-            return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
-        return super().forward(x)
-
-
-class PointwiseConv(nn.Conv2d):
-    """1x1 convolution: (B, C, H, W) to the same.
-
-    On CUDA it is a matrix product, which needs no plan of cuDNN's.
-    """
-
-    def __init__(self, embed_dims: int):
-        super().__init__(embed_dims, embed_dims, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
-            return nhwc_to_nchw(F.linear(nchw_to_nhwc(x), self.weight.flatten(1)))
-        return super().forward(x)
-
-
 class FusedMBConv(nn.Module):
     """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H,
     W) to the same.
 
-    x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias.
+    x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias. Both are nn.Conv2d,
+    except that cuda_convs.py chooses their kernels on GPUs.
     """
 
     def __init__(self, embed_dims: int):
         super().__init__()
-        self.depthwise = DepthwiseConv(embed_dims)
+        self.depthwise = DepthwiseConv2d(
+            embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False
+        )
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = PointwiseConv(embed_dims)
+        self.pointwise = PointwiseConv2d(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
@@ -114,13 +79,17 @@ class Stem(nn.Module):
     ceil(W/4), C).
     """
 
-    stride = 4
-    downsampler_type: type[nn.Module] = Downsampler
+    stride = STEM_STRIDE
 
-    def __init__(self, in_channels: int, embed_dims: int):
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int,
+        downsampler_type: Callable[[int, int], nn.Module] = Downsampler,
+    ):
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
-        self.downsample = self.downsampler_type(embed_dims, embed_dims)
+        self.downsample = downsampler_type(embed_dims, embed_dims)
 
     def forward(self, images: Tensor) -> Tensor:
         # Channels-last in, channels-last out: the NHWC view below is then contiguous for the norm.

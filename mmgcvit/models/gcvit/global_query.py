@@ -5,11 +5,11 @@ Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of 
     d = C/nH.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ..layers.arguments import ImageSize, Window, resolve_img_size
+from ..layers.arguments import Window
 from ..layers.blocks import cast_for_autocast, nhwc_to_nchw
 from ..layers.resizing import resize
 from .convs import FusedMBConv
@@ -22,6 +22,10 @@ class FeatureExtractor(nn.Sequential):
         super().__init__()
         self.conv = FusedMBConv(embed_dims)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
+
+
+# A class of generators: embed_dims, num_heads, window_size and num_poolings to an instance.
+GlobalQueryType = Callable[[int, int, Window, int], nn.Module]
 
 
 class GlobalQueryGenerator(nn.Module):
@@ -46,19 +50,3 @@ class GlobalQueryGenerator(nn.Module):
         x = resize(self.extractors(x), self.window_size)
         queries = x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
         return queries.contiguous()  # one layout for maps of all sizes, for torch.compile
-
-
-def count_poolings(
-    windows: Sequence[Window], pretrain_img_size: ImageSize
-) -> tuple[int, int, int, int]:
-    """Return how often the generator of each of the four stages halves the map.
-
-    The paper halves it K = log2(H / h) times, which reduces a map of H tokens a side to a window of
-    h. For images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the published windows
-    7, 7, 14 and 7: 3, 2, 0 and 0 times. The published networks do so for other windows too, except
-    in stage 2, which halves once unless both sides of the pretraining image are 16 times the
-    window's. If a window is larger than the reduced map, the final resize enlarges the map to it.
-    """
-    size = resolve_img_size(pretrain_img_size)
-    h, w = windows[2]
-    return 3, 2, int(size != (16 * h, 16 * w)), 0

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...checkpoints.translating import BIAS_TABLE, SAME, KeyMapping, get_shape, make_own_mapping
 from ..layers.position import compute_position_index
 from ..pretrained import count_blocks, infer_mlp_ratio
-from .archs import NUM_STAGES
+from .archs import ARCHS, NUM_STAGES
 
 # The keys of the authors' code ("original").
 ORIGINAL_FUSED_MBCONV = {
@@ -116,12 +116,11 @@ KEY_MAPPINGS = (ORIGINAL, TIMM, OWN)
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict[str, Any]:
-    """Return the attributes that decide the keys and shapes of weights, for all or the first
+    """Return what the keys and shapes of weights show of the arch, for all or the first
     ``num_stages``.
     """
     blocks = count_blocks(tensors)
     stages = range(num_stages or NUM_STAGES)
-    is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
     return {
         'embed_dims': get_shape(tensors, 'stem.proj.weight', 4)[0],
         'depths': tuple(blocks[i] for i in stages),
@@ -130,5 +129,15 @@ def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> di
             for i in stages
         ),
         'mlp_ratio': infer_mlp_ratio(tensors),
-        'layer_scale': 1.0 if is_scaled else None,  # 1 stands for any initial value
+        'has_layer_scale': 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
     }
+
+
+def make_arch(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the attributes of an arch whose weights have the keys and shapes of these.
+
+    The initial value of layer scale, which weights do not show, is that of the published variants.
+    """
+    attributes = describe_shapes(tensors, None)
+    published = ARCHS['small' if attributes.pop('has_layer_scale') else 'tiny']
+    return attributes | {'layer_scale': published.layer_scale}

@@ -5,15 +5,15 @@ Shapes: B batch, H x W feature map, C = ``embed_dims`` channels, h x w window, N
     window, nH heads, d = C/nH.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, run_blocks
 from .archs import GCViTArch
-from .attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
-from .global_query import GlobalQueryGenerator
+from .attention import AttentionType, WindowAttention
+from .global_query import GlobalQueryType
 
 
 class Block(nn.Module):
@@ -52,15 +52,9 @@ class Stage(nn.Module):
     3, ...
 
     ``index`` is that of the stage, and ``drop_path_rates`` has one rate for each block.
-    ``num_poolings`` is the global query's.
+    ``num_poolings`` is the global query's. Blocks 0, 2, ... have the first of the attention types,
+    blocks 1, 3, ... the second.
     """
-
-    global_query_type: type[nn.Module] = GlobalQueryGenerator
-    # The first is that of even blocks, the second that of odd ones.
-    attention_types: tuple[Callable[[int, int, Window], WindowAttention], ...] = (
-        LocalWindowAttention,
-        GlobalWindowAttention,
-    )
 
     def __init__(
         self,
@@ -70,20 +64,22 @@ class Stage(nn.Module):
         drop_path_rates: Sequence[float],
         num_poolings: int,
         with_cp: bool,
+        global_query_type: GlobalQueryType,
+        attention_types: Sequence[AttentionType],
     ):
         super().__init__()
         self.with_cp = with_cp
         dims = arch.stage_dims[index]
         num_heads = arch.num_heads[index]
-        self.global_query = self.global_query_type(dims, num_heads, window_size, num_poolings)
-        self.blocks = nn.ModuleList()
-        uses_global_query = False
+        self.global_query = global_query_type(dims, num_heads, window_size, num_poolings)
+        blocks = []
         for i, drop_path_rate in enumerate(drop_path_rates):
-            attention_type = self.attention_types[i % len(self.attention_types)]
+            attention_type = attention_types[i % len(attention_types)]
             attn = attention_type(dims, num_heads, window_size)
-            uses_global_query = uses_global_query or attn.uses_global_query
-            self.blocks.append(Block(dims, attn, arch.mlp_ratio, arch.layer_scale, drop_path_rate))
-        if not uses_global_query:
+            block = Block(dims, attn, arch.mlp_ratio, arch.layer_scale, drop_path_rate)
+            blocks.append(block)
+        self.blocks = nn.ModuleList(blocks)
+        if not any(block.attn.uses_global_query for block in blocks):
             # A stage of one block has no global attention, but the authors' code has a generator
             # there too. Freeze it, because DistributedDataParallel rejects trainable parameters
             # without gradients.

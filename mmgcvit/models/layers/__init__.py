@@ -1,6 +1,6 @@
 """Layers that GC ViT and LSA share. They import no library other than torch.
 
 ``blocks``, ``attention``, ``position`` and ``lora`` have parameters or the papers' formulas.
-``windows``, ``resizing`` and ``padding`` change the shape of maps and images. ``tracing`` says
-whether a graph is being made, ``arguments`` checks arguments.
+``windows``, ``resizing`` and ``padding`` change the shape of maps and images. ``arguments`` checks
+arguments.
 """

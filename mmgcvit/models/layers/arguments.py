@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from ...errors import suggest
 
@@ -40,11 +40,6 @@ def are_ints(values: Any, length: int, minimum: float) -> bool:
     """Return whether values are a list of ``length`` ints of at least ``minimum``."""
     has_length = is_sequence(values) and len(values) == length
     return has_length and all(is_int(value, minimum) for value in values)
-
-
-def check_bool(name: str, value: Any) -> None:
-    """Raise a ValueError if the value is not a bool: any text would count as True."""
-    require(name, value, isinstance(value, bool), 'True or False')
 
 
 def check_ints(name: str, values: Any, length: int) -> None:
@@ -102,27 +97,34 @@ def check_drop_path_rate(rate: Any) -> None:
     require('drop_path_rate', rate, is_valid, 'a number of at least 0 and less than 1')
 
 
-def resolve_drop_path_rate(drop_path_rate: float | None, arch: Any) -> float:
-    """Return the drop path rate, or without one the arch's; raise a ValueError if it is invalid."""
-    rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-    check_drop_path_rate(rate)
-    return rate
+@overload
+def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Window]: ...
 
 
-def resolve_windows(window_size: WindowSize | None, num_stages: int) -> list[Window | None]:
+@overload
+def resolve_windows(
+    window_size: WindowSize | None, num_stages: int, allow_none: Literal[True]
+) -> list[Window | None]: ...
+
+
+def resolve_windows(
+    window_size: WindowSize | None, num_stages: int, allow_none: bool = False
+) -> Sequence[Window | None]:
     """Return the window (h, w) of each stage. ``window_size`` is an int for all stages, or a list
     with one int or pair (h, w) per stage.
 
-    None may stand for an int, for LSA only: the whole feature map is one window.
+    If ``allow_none``, None may stand for an int: the whole feature map is one window.
     """
-    sizes = window_size if is_sequence(window_size) else [window_size] * num_stages
-    windows = [None if size is None else make_pair(size) for size in sizes]
-    are_pairs = all(window is None or are_ints(window, 2, 1) for window in windows)
-    expected = (
-        'an int of at least 1 (or None for LSA), or one such or a pair (h, w) for each of the '
-        f'{num_stages} stages'
+    sizes: Any = window_size if is_sequence(window_size) else [window_size] * num_stages
+    windows = [size if size is None else make_pair(size) for size in sizes]
+    are_windows = all(
+        allow_none if window is None else are_ints(window, 2, 1) for window in windows
     )
-    require('window_size', window_size, are_pairs and len(windows) == num_stages, expected)
+    expected = (
+        f'an int of at least 1{" (or None)" if allow_none else ""}, or one such or a pair (h, w) '
+        f'for each of the {num_stages} stages'
+    )
+    require('window_size', window_size, are_windows and len(windows) == num_stages, expected)
     return windows
 
 

@@ -38,40 +38,41 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     and values (B, nW, nH, M, d), and the bias of all windows (nH, N, M), indexed [head, query,
     key]. Return (B, nW, N, C).
     """
-    if lacks_kernel(v, bias):
-        attended = compute_attention_weights(q, k, bias) @ v  # (B, nW, nH, N, d)
-    else:
-        batch, num_windows = v.shape[:2]
-        q = q.expand(batch, num_windows, *q.shape[2:])
-        folded = sdpa(fold_windows(q), fold_windows(k), fold_windows(v), bias)
-        attended = folded.reshape(batch, num_windows, *folded.shape[1:])
+    attended = sdpa(q, k, v, bias)  # (B, nW, nH, N, d)
     return attended.transpose(-3, -2).flatten(-2)
 
 
-def fold_windows(x: Tensor) -> Tensor:
-    """Merge images and windows into one batch: (B, nW, nH, N, d) to (B*nW, nH, N, d).
-
-    In memory tokens come before heads. This holds for the kernel's result too, so that heads are
-    merged without a copy.
-    """
-    return x.transpose(2, 3).flatten(0, 1).transpose(1, 2)
-
-
 def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d) + bias) v by torch's fused kernel.
+    """Compute softmax(q k^T / sqrt(d) + bias) v, by torch's fused kernel where there is one.
 
-    Queries are (B*nW, nH, N, d), keys and values (B*nW, nH, M, d), the bias (nH, N, M). Return
-    (B*nW, nH, N, d). If the device limits the batch, call the kernel for parts of it.
+    Queries are (..., nH, N, d), keys and values (..., nH, M, d), with any batch dimensions, and the
+    bias (nH, N, M). Queries broadcast. Return (..., nH, N, d). If the device limits the batch, call
+    the kernel for parts of it.
     """
+    if lacks_kernel(v, bias):
+        return compute_attention_weights(q, k, bias) @ v
+    batch = v.shape[:-3]
+    folded = [fold_batch(x) for x in (q.expand(*batch, *q.shape[-3:]), k, v)]
     # Fused kernels assume contiguous channels and do not check.
-    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
+    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in folded)
     if bias is not None:
         bias = bias.unsqueeze(0)  # with three dimensions, torch uses a slower kernel on CPUs
     limit = MAX_BATCH.get(v.device.type, len(v))
     if len(v) <= limit:
-        return F.scaled_dot_product_attention(q, k, v, bias)
-    parts = zip(q.split(limit), k.split(limit), v.split(limit), strict=True)
-    return torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
+        attended = F.scaled_dot_product_attention(q, k, v, bias)
+    else:
+        parts = zip(q.split(limit), k.split(limit), v.split(limit), strict=True)
+        attended = torch.cat([F.scaled_dot_product_attention(*part, bias) for part in parts])
+    return attended.reshape(*batch, *attended.shape[1:])
+
+
+def fold_batch(x: Tensor) -> Tensor:
+    """Merge batch dimensions, images and windows, into one: (..., nH, N, d) to (batch, nH, N, d).
+
+    In memory tokens come before heads. This holds for the kernel's result too, so that heads are
+    merged without a copy.
+    """
+    return x.transpose(-3, -2).flatten(0, -4).transpose(1, 2)
 
 
 def lacks_kernel(v: Tensor, bias: Tensor | None) -> bool:

@@ -1,5 +1,5 @@
 """Layers of a transformer block other than attention: LayerNorm, MLP, layer scale, drop path; and
-the layouts and dtypes between them.
+the layouts and dtypes between them, and whether they are traced.
 
 Shapes: B batch, H x W feature map, C = ``embed_dims`` channels. Maps are channels-last (B, H, W,
     C).
@@ -39,6 +39,18 @@ def cast_for_autocast(x: Tensor) -> Tensor:
         is_enabled = torch.is_autocast_enabled()
         dtype = torch.get_autocast_gpu_dtype()
     return x.to(dtype) if is_enabled else x
+
+
+def is_tracing() -> bool:
+    """Return whether torch.compile, torch.export or torch.jit.trace traces the caller.
+
+    The graph must be right for other sizes than the example's, so a step that is skipped for some
+    sizes is always taken. Only the layers can see to that: users trace backbones as they are.
+    """
+    # torch.compiler.is_compiling is new in torch 2.3.
+    return torch.jit.is_tracing() or (
+        hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
+    )
 
 
 class LayerNorm(nn.LayerNorm):
@@ -112,8 +124,9 @@ class Residual(nn.Module):
 
     def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float):
         super().__init__()
-        is_unscaled = layer_scale is None
-        self.layer_scale = nn.Identity() if is_unscaled else LayerScale(embed_dims, layer_scale)
+        self.layer_scale: nn.Module = nn.Identity()
+        if layer_scale is not None:
+            self.layer_scale = LayerScale(embed_dims, layer_scale)
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
 
     def forward(self, branch: Tensor) -> Tensor:

@@ -45,7 +45,9 @@ class LoRALinear(nn.Linear):
 
 def add_lora(block: nn.Module, rank: int) -> None:
     """Replace the linear layers of a block's attention and MLP by :class:`LoRALinear`."""
-    for parent in [*block.attn.modules(), *block.mlp.modules()]:
+    attn = block.get_submodule('attn')
+    mlp = block.get_submodule('mlp')
+    for parent in [*attn.modules(), *mlp.modules()]:
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.Linear:  # a subclass may compute something else
                 setattr(parent, name, LoRALinear(layer, rank))

@@ -93,7 +93,7 @@ class PositionEmbedding(PositionTable):
 
     def __init__(self, embed_dims: int, grid: Size, num_copies: int | None = None):
         super().__init__(grid)
-        shape = (prod(grid), embed_dims)
+        shape: tuple[int, ...] = (prod(grid), embed_dims)
         if num_copies is not None:
             shape = (num_copies, *shape)
         self.pos_embed = self.make_table(*shape)

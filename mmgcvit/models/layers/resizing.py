@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .arguments import Size
-from .tracing import is_tracing
+from .blocks import is_tracing
 
 A = -0.75  # the parameter a of Keys' cubic convolution kernel (1981), as in torch and OpenCV
 
@@ -56,17 +56,17 @@ def make_bicubic_matrix(source: int, target: int, device: torch.device) -> Tenso
     of the image is added to that of the nearest pixel inside.
     """
     dtype = torch.float32 if device.type == 'mps' else torch.float64
-    options = {'device': device, 'dtype': dtype}
     # The centres of the output pixels, in pixels of the source.
-    centres = (torch.arange(target, **options) + 0.5) * (source / target) - 0.5
+    centres = (torch.arange(target, device=device, dtype=dtype) + 0.5) * (source / target) - 0.5
     left = centres.floor()
-    taps = torch.arange(-1, 3, **options)  # the four neighbours, from the pixel at the left
+    taps = torch.arange(-1, 3, device=device, dtype=dtype)  # the four neighbours, from the left
     x = ((centres - left).unsqueeze(1) - taps).abs()  # (target, 4), their distances
     near = ((A + 2) * x - (A + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * A - 4 * A
     weights = torch.where(x <= 1, near, far)  # Keys' cubic kernel
     pixels = (left.unsqueeze(1) + taps).clamp(0, source - 1)
-    is_tap = pixels.unsqueeze(2) == torch.arange(source, **options)  # (target, 4, source)
+    columns = torch.arange(source, device=device, dtype=dtype)
+    is_tap = pixels.unsqueeze(2) == columns  # (target, 4, source)
     return (is_tap * weights.unsqueeze(2)).sum(1)
 
 

@@ -7,13 +7,15 @@ Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a 
 own, so that no later step can mix up the images of a batch.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import Size, Window
+from .arguments import Window
+from .blocks import is_tracing
 from .padding import ceil_div, round_up
-from .tracing import is_tracing
 
 
 def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
@@ -32,7 +34,7 @@ def window_partition(x: Tensor, window_size: Window | None) -> Tensor:
     return grid.transpose(2, 3).reshape(batch, rows * columns, h * w, channels)
 
 
-def window_reverse(windows: Tensor, window_size: Window | None, size: Size) -> Tensor:
+def window_reverse(windows: Tensor, window_size: Window | None, size: Sequence[int]) -> Tensor:
     """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with
     ``size`` = (H, W).
     """
@@ -67,7 +69,7 @@ def pad_to_windows(x: Tensor, window_size: Window) -> Tensor:
     return F.pad(x, (0, 0, 0, right, 0, below))
 
 
-def balance_window(window_size: Window | None, size: Size) -> Window | None:
+def balance_window(window_size: Window | None, size: Sequence[int]) -> Window | None:
     """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with
     little padding.
 

@@ -1,13 +1,12 @@
 """Define the published LSA variants (paper, sections 4.1 and 4.2; authors' code)."""
 
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Any
 
 from ..layers.arguments import (
+    MIN_IMAGE_SIZE,
     ImageSize,
     are_ints,
-    check_bool,
     check_divisors,
     check_drop_path_rate,
     check_int,
@@ -41,8 +40,8 @@ class LSAArch:
         stride: Distance between neighbouring patches in pixels.
         padding: Zeros around each copy of the image in pixels.
         shifts: Shift (dy, dx) of each copy of the image in pixels; the first is (0, 0). All are
-            shorter than the sides of the images. With None there are no copies, and all blocks have
-            global attention.
+            shorter than 32 px, the smallest side of images. With None there are no copies, and all
+            blocks have global attention.
         num_kv_heads: Key/value heads of each stage, shared by groups of query heads. None: as many
             as query heads. :attr:`kv_heads` has the numbers.
         shift_mode: What fills the border of a shifted copy: with ``'circular'`` the opposite border
@@ -89,34 +88,36 @@ class LSAArch:
         check_shifts(self.shifts)
         is_mode = self.shift_mode in SHIFT_MODES
         require('shift_mode', self.shift_mode, is_mode, f'one of {", ".join(SHIFT_MODES)}')
-        check_bool('shared_conv', self.shared_conv)
-        check_bool('shared_position', self.shared_position)
+        for name in ('shared_conv', 'shared_position'):
+            is_bool = isinstance(getattr(self, name), bool)
+            require(name, getattr(self, name), is_bool, 'True or False')
         check_mlp_ratio(self.mlp_ratio, self.embed_dims)
         check_drop_path_rate(self.drop_path_rate)
-        shorter_side = min(resolve_img_size(self.img_size, 'img_size'))
-        expected = f'shifts of less than {shorter_side} px, a side of img_size'
-        require('shifts', self.shifts, self.max_shift < shorter_side, expected)
+        resolve_img_size(self.img_size, 'img_size')
 
     @property
     def kv_heads(self) -> tuple[int, ...]:
         """Key/value heads of each stage."""
         return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
 
-    @property
-    def max_shift(self) -> int:
-        """The largest step of a shift in pixels, in any direction; 0 without shifts."""
-        return max((abs(step) for shift in self.shifts or () for step in shift), default=0)
-
 
 def check_shifts(shifts: Any) -> None:
-    """Raise a ValueError unless shifts are None, or at least two pairs (dy, dx), the first (0, 0)."""
+    """Raise a ValueError unless shifts are None, or at least two pairs (dy, dx), the first (0, 0).
+
+    All are shorter than the sides of the smallest images.
+    """
     is_valid = shifts is None or (
         is_sequence(shifts)
         and len(shifts) > 1
-        and all(are_ints(shift, 2, -inf) for shift in shifts)
+        and all(are_ints(shift, 2, 1 - MIN_IMAGE_SIZE) for shift in shifts)
+        and max(map(max, shifts)) < MIN_IMAGE_SIZE
         and tuple(shifts[0]) == (0, 0)
     )
-    require('shifts', shifts, is_valid, 'None, or at least two pairs (dy, dx), the first (0, 0)')
+    expected = (
+        'None, or at least two pairs (dy, dx) of less than '
+        f'{MIN_IMAGE_SIZE} px in each direction, the first (0, 0)'
+    )
+    require('shifts', shifts, is_valid, expected)
 
 
 CIFAR_TINY = LSAArch(

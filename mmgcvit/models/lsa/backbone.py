@@ -9,9 +9,10 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
     stride of the patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import nn
 
 from ...registry import MODELS
@@ -22,17 +23,17 @@ from ..layers.arguments import (
     InitCfg,
     Size,
     WindowSize,
-    check_bool,
+    check_drop_path_rate,
+    require,
     resolve_arch,
-    resolve_drop_path_rate,
     resolve_img_size,
     resolve_windows,
 )
-from ..layers.padding import ceil_div
 from .archs import ARCHS, LSAArch
-from .key_mappings import KEY_MAPPINGS, describe_shapes
-from .shifted_patches import ShiftedPatchEmbedding, count_patches
-from .stage import NORM_EPS, Downsampler, Stage
+from .attention import GroupedAttention, ShiftAttention
+from .key_mappings import KEY_MAPPINGS, describe_shapes, make_arch
+from .shifted_patches import ShiftedPatchEmbedding
+from .stage import NORM_EPS, Block, Downsampler, ShiftBlock, Stage
 
 
 @MODELS.register_module()
@@ -78,11 +79,15 @@ class LSA(PyramidBackbone):
     archs = ARCHS
     key_mappings = KEY_MAPPINGS
     describe_shapes = staticmethod(describe_shapes)
+    make_arch = staticmethod(make_arch)
 
-    # The modules of the paper; a subclass may set others with the same signature.
-    stem_type: type[nn.Module] = ShiftedPatchEmbedding
-    stage_type: type[nn.Module] = Stage
-    downsampler_type: type[nn.Module] = Downsampler
+    # The modules of the paper; a subclass may set others with the same signature. The first block is
+    # that of stage 0 in variants with shifts.
+    stem_type: Callable[[int, LSAArch], nn.Module] = ShiftedPatchEmbedding
+    stage_type: Callable[..., nn.Module] = Stage
+    downsampler_type: Callable[[int, int], nn.Module] = Downsampler
+    first_block_type: type[Block] = ShiftBlock
+    first_attention_type: Callable[[int, int, int], GroupedAttention] = ShiftAttention
 
     def __init__(
         self,
@@ -97,13 +102,14 @@ class LSA(PyramidBackbone):
         with_cp: bool = False,
         init_cfg: InitCfg = None,
     ):
-        check_bool('with_cp', with_cp)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         variant = resolve_arch(arch, self.archs, LSAArch)
         num_stages = len(variant.embed_dims)
-        windows = resolve_windows(window_size, num_stages)
+        windows = resolve_windows(window_size, num_stages, allow_none=True)
         img_size = variant.img_size if pretrain_img_size is None else pretrain_img_size
-        grids = compute_grids(resolve_img_size(img_size), variant)
-        rate = resolve_drop_path_rate(drop_path_rate, variant)
+        size = resolve_img_size(img_size)
+        rate = variant.drop_path_rate if drop_path_rate is None else drop_path_rate
+        check_drop_path_rate(rate)
         super().__init__(
             in_channels=in_channels,
             stage_dims=variant.embed_dims,
@@ -113,11 +119,21 @@ class LSA(PyramidBackbone):
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
+        grids = self.compute_grids(size, variant)
         self.stem = self.stem_type(in_channels, variant)
-        self.stages = nn.ModuleList(
-            self.stage_type(variant, i, grids[i], windows[i], rate, with_cp)
-            for i in range(self.num_stages)
-        )
+        self.stages = nn.ModuleList()
+        for i in range(self.num_stages):
+            stage = self.stage_type(
+                arch=variant,
+                index=i,
+                grid=grids[i],
+                window_size=windows[i],
+                drop_path_rate=rate,
+                with_cp=with_cp,
+                first_block_type=self.first_block_type,
+                first_attention_type=self.first_attention_type,
+            )
+            self.stages.append(stage)
         # Between two stages. Each halves the map.
         self.downsamplers = nn.ModuleList(
             self.downsampler_type(dims, next_dims)
@@ -126,15 +142,18 @@ class LSA(PyramidBackbone):
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
 
+    def compute_grids(self, img_size: Size, arch: LSAArch) -> list[Size]:
+        """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W).
 
-def compute_grids(img_size: Size, arch: LSAArch) -> list[Size]:
-    """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W): the patches
-    of the stem, which each downsampler halves.
-    """
-    height, width = count_patches(img_size, arch)
-    grids = []
-    for _ in arch.embed_dims:
-        grids.append((height, width))
-        height = ceil_div(height, 2)
-        width = ceil_div(width, 2)
-    return grids
+        It is that of the maps of a stem and downsamplers on the meta device, which compute shapes
+        only.
+        """
+        with torch.device('meta'):
+            x = self.stem_type(self.in_channels, arch)(torch.empty(1, self.in_channels, *img_size))
+            height, width = x.shape[-3:-1]
+            grids = [(height, width)]
+            for dims, next_dims in pairwise(arch.embed_dims):
+                downsampler = self.downsampler_type(dims, next_dims)
+                _, height, width, _ = downsampler(torch.empty(1, height, width, dims)).shape
+                grids.append((height, width))
+        return grids

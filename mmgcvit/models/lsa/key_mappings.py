@@ -45,34 +45,47 @@ KEY_MAPPINGS = (ORIGINAL, make_own_mapping(signature_key='stem.convs.0.weight'))
 
 
 def describe_shapes(tensors: Mapping[str, Tensor], num_stages: int | None) -> dict[str, Any]:
-    """Return the attributes that decide the shapes of weights, from all tensors of a network or its
-    first stages.
+    """Return what the keys and shapes of weights show of the arch, for all or the first
+    ``num_stages``.
 
-    Weights do not show shifts, stride and padding. Of heads and key/value heads, they show only the
-    ratio. The result has placeholders for all of these, so it is equal for networks that differ in
-    nothing else.
+    Of heads and key/value heads, they show only the ratio, and of shifts only how many copies of
+    the image have a convolution or a position embedding of their own.
     """
     blocks = count_blocks(tensors)
     stages = sorted(blocks)[:num_stages]
     embed_dims = [get_shape(tensors, f'stages.{i}.norm1.weight', 1)[0] for i in stages]
     kv_rows = [get_shape(tensors, f'stages.{i}.blocks.0.attn.kv.weight', 2)[0] for i in stages]
-    # How many query heads share a key/value head.
     group_sizes = [2 * dims // rows for dims, rows in zip(embed_dims, kv_rows, strict=True)]
-    num_convs = sum(name.startswith('stem.convs.') for name in tensors) // 2  # weights and biases
     position = get_shape(tensors, 'stages.0.position.pos_embed')
-    num_positions = position[0] if len(position) == 3 else 1
-    kernel_size = get_shape(tensors, 'stem.convs.0.weight', 4)[-1]
-    shifts = ((0, 0),) * max(num_convs, num_positions)
     return {
         'embed_dims': tuple(embed_dims),
         'depths': tuple(blocks[i] for i in stages),
-        'num_heads': tuple(group_sizes),
-        'num_kv_heads': (1,) * len(stages),
-        'kernel_size': kernel_size,
-        'stride': kernel_size,
-        'padding': 0,
-        'shifts': shifts if len(shifts) > 1 else None,
-        'shared_conv': num_convs == 1,
-        'shared_position': num_positions == 1,
+        'heads_per_kv_head': tuple(group_sizes),
+        'kernel_size': get_shape(tensors, 'stem.convs.0.weight', 4)[-1],
+        'num_convs': sum(name.startswith('stem.convs.') for name in tensors) // 2,  # and biases
+        'num_positions': position[0] if len(position) == 3 else 1,
         'mlp_ratio': infer_mlp_ratio(tensors),
+    }
+
+
+def make_arch(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the attributes of an arch whose weights have the keys and shapes of these.
+
+    It computes something else than the network of the weights, which do not show shifts, stride,
+    padding and numbers of heads.
+    """
+    shown = describe_shapes(tensors, None)
+    num_copies = max(shown['num_convs'], shown['num_positions'])
+    return {
+        'embed_dims': shown['embed_dims'],
+        'depths': shown['depths'],
+        'num_heads': shown['heads_per_kv_head'],
+        'num_kv_heads': (1,) * len(shown['depths']),
+        'kernel_size': shown['kernel_size'],
+        'stride': shown['kernel_size'],
+        'padding': 0,
+        'shifts': None if num_copies == 1 else ((0, 0),) * num_copies,
+        'shared_conv': shown['num_convs'] == 1,
+        'shared_position': shown['num_positions'] == 1,
+        'mlp_ratio': shown['mlp_ratio'],
     }

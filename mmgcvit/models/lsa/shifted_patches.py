@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.arguments import Size
 from ..layers.blocks import nchw_to_nhwc
-from ..layers.padding import pad_images, round_up
+from ..layers.padding import pad_images
 from .archs import LSAArch, Shifts
 
 
@@ -51,16 +50,10 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
     padded tensor.
 
     Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of
-    ``F.pad``. Raise a ValueError if a shift is as long as a side of the images: nothing of them
-    would stay where it was.
+    ``F.pad``. Shifts are shorter than the sides of the images.
     """
     height, width = images.shape[2:]
     margin = max(abs(step) for shift in shifts for step in shift)
-    if min(height, width) <= margin:
-        raise ValueError(
-            f'images have {height} x {width} px; expected sides of at least {margin + 1} px, '
-            f'because the arch has a shift of {margin} px'
-        )
     padded = F.pad(images, (margin,) * 4, mode=shift_mode)
     padded = padded.contiguous(memory_format=torch.channels_last)
     copies = []
@@ -69,15 +62,3 @@ def make_shifted_copies(images: Tensor, shifts: Shifts, shift_mode: str) -> list
         left = margin - dx
         copies.append(padded[:, :, top : top + height, left : left + width])
     return copies
-
-
-def count_patches(size: Size, arch: LSAArch) -> Size:
-    """Return the size (h, w) of the map that :class:`ShiftedPatchEmbedding` makes of images of
-    ``size`` = (H, W).
-    """
-    height, width = size
-    # The formula of nn.Conv2d, for sides that pad_images has rounded up.
-    added = 2 * arch.padding - arch.kernel_size
-    rows = (round_up(height, arch.stride) + added) // arch.stride + 1
-    columns = (round_up(width, arch.stride) + added) // arch.stride + 1
-    return rows, columns

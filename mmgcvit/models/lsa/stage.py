@@ -8,13 +8,15 @@ In variants with shifts, the first stage takes the maps of T shifted copies, (T,
 first block turns them into one.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from ..layers.arguments import Size, Window
 from ..layers.blocks import LayerNorm, Mlp, Residual, nchw_to_nhwc, nhwc_to_nchw, run_blocks
 from ..layers.position import PositionEmbedding
 from .archs import LSAArch
-from .attention import GroupedAttention, SelfAttention, ShiftAttention
+from .attention import GroupedAttention, SelfAttention
 
 NORM_EPS = 1e-6
 
@@ -38,27 +40,10 @@ class Block(nn.Module):
         return x + self.mlp_residual(self.mlp(norm2(x)))
 
 
-class FirstBlock(Block):
-    """A block whose attention, of the class ``attention_type``, takes numbers of heads only."""
-
-    attention_type: type[GroupedAttention]
-
-    def __init__(
-        self,
-        embed_dims: int,
-        num_heads: int,
-        num_kv_heads: int,
-        mlp_ratio: float,
-        drop_path_rate: float,
-    ):
-        attn = self.attention_type(embed_dims, num_heads, num_kv_heads)
-        super().__init__(embed_dims, attn, mlp_ratio, drop_path_rate)
-
-
-class ShiftBlock(FirstBlock):
-    """The paper's local attention block: makes one map of those of T shifted copies."""
-
-    attention_type = ShiftAttention
+class ShiftBlock(Block):
+    """The paper's local attention block, with :class:`.ShiftAttention`: makes one map of those of T
+    shifted copies.
+    """
 
     def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
         """Make a map (B, H, W, C) of the copies' (T, B, H, W, C). The norms are the stage's."""
@@ -72,11 +57,8 @@ class Stage(nn.Module):
 
     ``index`` is that of the stage, ``grid`` the size (h, w) of the position embedding, and
     ``window_size`` the largest window. In variants with shifts, the first stage takes the maps of
-    shifted copies, and its first block is a :class:`ShiftBlock`.
+    shifted copies, and its first block is of ``first_block_type``.
     """
-
-    # The first block of the first stage in variants with shifts.
-    first_block_type: type[FirstBlock] = ShiftBlock
 
     def __init__(
         self,
@@ -86,6 +68,8 @@ class Stage(nn.Module):
         window_size: Window | None,
         drop_path_rate: float,
         with_cp: bool,
+        first_block_type: type[Block],
+        first_attention_type: Callable[[int, int, int], GroupedAttention],
     ):
         super().__init__()
         self.with_cp = with_cp
@@ -100,18 +84,15 @@ class Stage(nn.Module):
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.blocks = nn.ModuleList()
         for i in range(arch.depths[index]):
-            block: Block
+            block_type: type[Block]
+            attn: GroupedAttention
             if i == 0 and shifts is not None:
-                block = self.first_block_type(
-                    embed_dims=embed_dims,
-                    num_heads=num_heads,
-                    num_kv_heads=num_kv_heads,
-                    mlp_ratio=arch.mlp_ratio,
-                    drop_path_rate=drop_path_rate,
-                )
+                block_type = first_block_type
+                attn = first_attention_type(embed_dims, num_heads, num_kv_heads)
             else:
+                block_type = Block
                 attn = SelfAttention(embed_dims, num_heads, num_kv_heads, window_size)
-                block = Block(embed_dims, attn, arch.mlp_ratio, drop_path_rate)
+            block = block_type(embed_dims, attn, arch.mlp_ratio, drop_path_rate)
             self.blocks.append(block)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -40,6 +40,17 @@ def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, 
     torch.testing.assert_close(model.state_dict(), trained.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('name', [name for name in ALL if name.startswith('LSA')])
+def test_other_first_blocks_of_lsa_need_a_variant_with_one_embedding_of_positions(name):
+    """The published variants of these classes have it."""
+    network = MODELS.get(f'mmgcvit.{name}')
+    assert all(arch.shared_position for arch in network.archs.values())
+    with pytest.raises(ValueError, match=r'^shared_position is False; expected True: '):
+        network(LSA_ARCH)
+    with pytest.raises(ValueError, match=r'^shifts is None; expected some: '):
+        network({**LSA_ARCH, 'shared_position': True, 'shifts': None})
+
+
 MMDET_NAMES = {
     r'^stem\.proj': 'patch_embed.projection',
     r'^stem\.': 'patch_embed.',

@@ -60,7 +60,10 @@ BOTH = [
 GCVITS = [
     ('arch', 'Large', 'did you mean large'),
     ('arch', ['tiny'], "unknown arch .*'tiny'"),
-    ('window_size', (7, 7, None, 7), 'window_size is .*not None'),
+    ('window_size', (7, 7, None, 7), WINDOWS),
+    ('window_size', None, WINDOWS),
+    ('arch.poolings', (3, 2, 0), 'poolings is .*a list of 4 ints of at least 0, or None'),
+    ('arch.poolings', (3, 2, -1, 0), 'poolings is .*a list of 4 ints of at least 0, or None'),
     ('arch.embed_dims', 3, 'embed_dims is 3; expected an int of at least 4'),
     ('arch.embed_dims', True, 'embed_dims is True; expected an int of at least 4'),
     ('arch.embed_dims', 16.0, r'embed_dims is 16\.0; expected an int of at least 4'),
@@ -83,7 +86,8 @@ LSAS = [
     ('arch.shifts', ((1, 0), (0, 0)), SHIFTS),
     ('arch.shifts', 3, SHIFTS),
     ('arch.shifts', ((0, 0), (1,)), SHIFTS),
-    ('arch.shifts', ((0, 0), (1, -64)), r'shifts is .*less than 64 px, a side of img_size'),
+    ('arch.shifts', ((0, 0), (1, -32)), SHIFTS + r'.* of less than 32 px'),
+    ('arch.shifts', ((0, 0), (32, 1)), SHIFTS + r'.* of less than 32 px'),
     ('arch.shift_mode', 'wrap', "shift_mode is 'wrap'; expected one of circular"),
 ]
 
@@ -102,12 +106,9 @@ def test_bad_arguments_are_rejected_with_what_is_allowed(network, arch, rows):
 
 
 @pytest.mark.parametrize('mode', SHIFT_MODES)
-def test_images_are_larger_than_the_shifts(mode):
-    """They may be smaller than those for which the variant is made."""
-    backbone = small_lsa({'shifts': ((0, 0), (0, -40)), 'shift_mode': mode})
-    assert backbone(torch.zeros(1, 3, 41, 64))[0].isfinite().all()
-    with pytest.raises(ValueError, match=r'40 x 64 px; expected sides of at least 41 px'):
-        backbone(torch.zeros(1, 3, 40, 64))
+def test_the_smallest_images_are_larger_than_the_largest_shifts(mode):
+    backbone = small_lsa({'shifts': ((0, 0), (31, -31)), 'shift_mode': mode})
+    assert backbone(torch.zeros(1, 3, 32, 32))[0].isfinite().all()
 
 
 NOT_POSITIVE_INTS = (

@@ -79,11 +79,10 @@ def test_outputs_and_gradients_equal_the_plain_ones(case, device, monkeypatch):
         maps, gradients = compute_maps_and_gradients(plain, images.double())
         assert_near_plain(model, images, maps, gradients)
         computed.append((images, maps, gradients))
-    monkeypatch.setattr(speed_up, 'is_onednn_faster', lambda: True)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     monkeypatch.setattr(speed_up, 'MIN_ONEDNN_ELEMENTS', 0)
     monkeypatch.setattr(speed_up, 'MIN_ONEDNN_ROWS', 0)
-    speed_up.speed_up(model)
+    speed_up.speed_up(model, 'onednn')
     for images, maps, gradients in computed:
         assert_near_plain(model, images, maps, gradients)
 

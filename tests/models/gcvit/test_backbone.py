@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mmgcvit import GCViT
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import compute_drop_path_rates
-from mmgcvit.models.gcvit.global_query import count_poolings
-from mmgcvit.models.gcvit.stage import Stage
 
 from ..contract.backbones import GCVIT, backpropagate
 
@@ -38,9 +37,25 @@ def test_both_branches_of_every_block_start_with_the_layer_scale_of_the_arch():
 
 
 def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
-    windows = [(7, 7), (7, 7), (14, 14), (7, 7)]
     for pretrain_img_size, stage_2 in [(384, 1), ((224, 224), 0), ([224, 448], 1)]:
-        assert count_poolings(windows, pretrain_img_size) == (3, 2, stage_2, 0)
+        model = GCViT(GCVIT, pretrain_img_size=pretrain_img_size)
+        assert count_poolings(model) == [3, 2, stage_2, 0]
+
+
+def test_an_arch_of_ones_own_says_how_often_queries_are_pooled():
+    model = GCViT({**GCVIT, 'poolings': (1, None, 0, 2)}, pretrain_img_size=56, window_size=7)
+    assert count_poolings(model) == [1, 0, 0, 2]
+    model = GCViT({**GCVIT, 'poolings': (1, None, 0, 2)}, pretrain_img_size=56, window_size=8)
+    assert count_poolings(model) == [1, 1, 0, 2]
+    model(torch.rand(1, 3, 32, 32))
+
+
+def count_poolings(model):
+    """Return how often the global query generator of each stage halves its map."""
+    return [
+        sum(isinstance(module, nn.MaxPool2d) for module in stage.global_query.modules())
+        for stage in model.stages
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +68,8 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
 def test_the_query_generator_is_trained_if_a_block_uses_it_whatever_the_depth(
     attention_types, is_trained
 ):
-    stage_type = type('OwnStage', (Stage,), {'attention_types': attention_types})
-    model = type('OwnGCViT', (GCViT,), {'stage_type': stage_type})(
-        {**GCVIT, 'depths': (1, 2, 1, 2)}
-    )
+    network = type('OwnGCViT', (GCViT,), {'attention_types': attention_types})
+    model = network({**GCVIT, 'depths': (1, 2, 1, 2)})
     backpropagate(model.train()(torch.rand(1, 3, 64, 64)))
     for stage in model.stages:
         for parameter in stage.global_query.parameters():

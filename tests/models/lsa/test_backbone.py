@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
-from mmgcvit.models.lsa.shifted_patches import ShiftedPatchEmbedding, count_patches
 from tools.get_flops import count_macs, count_parameters
 
 from .plain import PlainLSA
@@ -35,10 +34,10 @@ def test_parameters_of_a_published_ablation_to_the_digit():
     assert count_parameters(backbone) - norms + count_parameters(head) == 7_577_674
 
 
-@pytest.mark.parametrize('name', ['imagenet-tiny', 'cifar-tiny'])
+@pytest.mark.parametrize('name', ['imagenet-tiny', 'imagenet-small', 'cifar-tiny'])
 @pytest.mark.parametrize('size', [(97, 203), (203, 97)])
-def test_the_patches_of_an_oblong_image_are_counted(name, size):
-    arch = LSA.archs[name]
+def test_each_stage_has_an_embedding_for_each_position_of_an_oblong_image(name, size):
     with torch.device('meta'):
-        patches = ShiftedPatchEmbedding(3, arch)(torch.empty(1, 3, *size))
-    assert patches.shape[-3:-1] == count_patches(size, arch)
+        model = LSA(name, pretrain_img_size=size)
+        maps = model(torch.empty(1, 3, *size))
+    assert [stage.position.grid for stage in model.stages] == [x.shape[2:] for x in maps]
