@@ -139,30 +139,17 @@ def test_only_timms_gcvit_models_are_loaded_and_an_error_of_timm_is_one_sentence
         read_checkpoint('timm://gcvit_tiny')
 
 
-LIMITED = (
-    'GCViT_1k_tiny.pth',
-    'a_nvidia-ac78.pth',
-    'x_nvimagenet.pth',
-    'models--timm--gcvit_tiny/x.pth',
-    'timm://no',
-    'https://hf.co/nvidia/x.pth',
-    'gcvit_tiny.in1k/x.pt',
-    'link.pth',
-)
-FREE = (
-    'mini.pt',
-    'nvidia/epoch_1.pth',
-    'gcvit_tiny.in1k/a/x.pth',
-    'timm/gcvit/x.pth',
-    'a.co/nvidia/x.pth',
-    'loop.pth',
-)
+LIMITED = ('gcvit_1k_tiny.pth.tar', 'x/gcvit_tiny_nvimagenet.pth', 'timm://no', 'link.pth')
+FREE = ('mini.pt', 'nvidia/epoch_1.pth', 'loop.pth')
 
 
 @pytest.mark.parametrize('name', LIMITED + FREE)
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
     """No file of these names exists. The warning comes first."""
-    for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
+    for name_of_link, file in (
+        ('link.pth', 'gcvit_21k_large_224.pth.tar'),
+        ('loop.pth', 'loop.pth'),
+    ):
         Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'log_warning', warnings.append)
