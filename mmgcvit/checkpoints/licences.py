@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..host.files import compute_sha256, expand_user, is_url
+from .grids import get_backbone_settings
 from .released import SHA256, TAO_FILES, TIMM_SHA256
 
 # The key for what limits the use of weights in the ``meta`` of a checkpoint, in the metadata of
@@ -77,10 +78,8 @@ def find_limit_of_model(source: str, meta: Mapping[str, Any]) -> str | None:
         return noted
     # Released files have no ``meta``; of a training's large files, the content is not compared.
     limit = find_limit(source) or (None if meta else find_limit_by_content(source))
-    settings: Any = meta
-    for key in ('settings', 'model', 'backbone', 'init_cfg'):
-        settings = settings.get(key) if isinstance(settings, Mapping) else None
-    start = settings.get('checkpoint') if isinstance(settings, Mapping) else None
+    init_cfg = get_backbone_settings(meta).get('init_cfg')
+    start = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
     if limit or not isinstance(start, str):
         return limit
     return find_limit(start) or find_limit_by_content(start)

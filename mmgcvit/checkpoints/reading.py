@@ -21,7 +21,6 @@ from ..errors import CheckpointError, check_installed, get_first_line
 from ..host.files import compute_sha256, expand_user, is_url, write_atomically
 from ..host.runners import log_warning
 from .downloads import MAX_SILENCE, download
-from .grids import attach_grids, parse_grids
 from .licences import find_limit
 from .released import find_source
 from .translating import StateDict
@@ -151,8 +150,7 @@ def read_safetensors(path: Path) -> StateDict:
     from safetensors.torch import load_file
 
     with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        tensors = load_file(path)
-    return attach_grids(tensors, parse_grids(read_metadata(path)))
+        return load_file(path)
 
 
 def read_torch(path: Path) -> Any:

@@ -10,23 +10,18 @@ from functools import partial
 from torch import nn
 
 from ..errors import CheckpointError, format_count, shorten
+from .checks import check_finite, check_fit, check_no_adapters, is_same_kind
 from .class_rows import ClassMatch, InitialWeights, fill_rows
 from .fitting import (
     MODEL,
     advise_config,
-    check_complete,
-    is_same_kind,
     prepare_tensors,
-    read_stripped_grids,
     strip_module_prefix,
 )
-from .foreign import check_no_adapters, check_no_foreign
-from .grids import attach_grids
+from .grids import BACKBONE, get_backbone_settings
 from .pretrained import list_foreign
 from .safe_loading import Checkpoint
-from .weights import check_finite
 
-BACKBONE = 'backbone.'  # the prefix of a backbone's keys in a model
 START_ADVICE = (
     '--start takes all weights of a model of the same network: set --task and --size to those that '
     'it was trained with, or take only its backbone: --pretrained'
@@ -68,18 +63,24 @@ def select_initial(
             '--pretrained'
         )
     tensors = checkpoint.content.get('state_dict', {})
-    loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed)
+    settings = get_backbone_settings(checkpoint.content.get('meta', {}))
+    loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed, settings)
     advice = START_ADVICE if is_start else advise_config(source, loaded)
     unexpected = [name for name in loaded if name not in expected]
-    check_no_adapters(source, unexpected, MODEL)
-    backbone = {name: x for name, x in expected.items() if name.startswith(BACKBONE)}
-    check_complete(source, loaded, backbone, advice=advice)
-
     # A classifier's backbone has fewer output norms than a detector's, for example.
     foreign = list_foreign(loaded, expected, BACKBONE)
     incomplete = {get_model_part(name) for name in expected if name not in loaded}
     complete = {*map(get_model_part, expected)} - incomplete
-    check_no_foreign(source, [x for x in foreign if get_model_part(x) in complete], MODEL)
+    backbone = {name: x for name, x in expected.items() if name.startswith(BACKBONE)}
+    check_no_adapters(source, unexpected, MODEL)
+    check_fit(
+        source,
+        loaded,
+        backbone,
+        MODEL,
+        advice,
+        foreign=[name for name in foreign if get_model_part(name) in complete],
+    )
     other_kind = incomplete.intersection(map(get_model_part, foreign))  # with other keys there
     others = {*map(get_model_part, foreign)} - complete
     others |= {name.rpartition('.')[0] for name in {*unexpected}.difference(foreign)}
@@ -112,9 +113,9 @@ def select_initial(
         )
     taken = [name for name in expected if name in {*names[WHOLE], *by_class}]
     # Buffers such as masks may contain infinity, and do so from the start.
-    check_finite({x: loaded[x] for x in taken if expected[x].isfinite().all()}, source)
+    check_finite(source, {x: loaded[x] for x in taken if expected[x].isfinite().all()})
     whole = {name: loaded[name] for name in names[WHOLE]}
-    checkpoint.content['state_dict'] = attach_grids(whole, read_stripped_grids(tensors))
+    checkpoint.content['state_dict'] = whole
     origin = f'--start {source}' if is_start else f'load_from={source}'
     report = format_initial(origin, taken, names, others)
     if classes and (is_start or by_class):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
 from ..registry import list_networks
-from .foreign import ADAPTERS, check_no_foreign, format_tensors
-from .grids import attach_grids, read_grids
+from .checks import ADAPTERS, check_finite, check_no_foreign
+from .grids import BACKBONE
+from .published import read_backbone_settings
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict, translate
 
@@ -45,6 +45,8 @@ class Weights:
     # Keys without a local key, except those that key_mapping ignores
     unused: list[str]
     state_dict: StateDict  # all tensors of the file, its own keys
+    # Those of the backbone's training, as far as the file says them (:mod:`.grids`)
+    settings: Mapping[str, Any]
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
@@ -55,7 +57,8 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no
     known network.
     """
-    state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
+    content = read_checkpoint(source)
+    state_dict, is_ema = find_state_dict(content, source, ema)
     match = find_network(state_dict, source, prefix)
     prefix = match.prefix
     key_mapping = match.key_mapping
@@ -75,14 +78,11 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
         else:
             unused.append(name)
     check_no_foreign(source, foreign, f'{match.network.__name__} ({key_mapping.name} keys)')
-    check_finite(tensors, source)
-    grids = {
-        name.removeprefix(prefix): grid
-        for name, grid in read_grids(state_dict).items()
-        if name.startswith(prefix)
-    }
-    tensors = attach_grids(tensors, grids)
-    return Weights(source, match.network, key_mapping, is_ema, tensors, unused, state_dict)
+    check_finite(source, tensors)
+    settings = read_backbone_settings(content, source) if prefix == BACKBONE else {}
+    return Weights(
+        source, match.network, key_mapping, is_ema, tensors, unused, state_dict, settings
+    )
 
 
 def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | None:
@@ -130,18 +130,15 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
 
 def select_tensors(content: Any) -> StateDict:
     """Return the entries of a dict that are tensors with str keys, without torch.compile's
-    prefixes, and with the grids of its position tables. Anything else has none.
+    prefixes. Anything else has none.
     """
-    tensors: StateDict = {}
     if not isinstance(content, Mapping):
-        return tensors
-    for name, value in content.items():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            tensors[name.replace(COMPILED_PREFIX, '')] = value
-    grids = read_grids(content)
-    return attach_grids(
-        tensors, {name.replace(COMPILED_PREFIX, ''): grid for name, grid in grids.items()}
-    )
+        return {}
+    return {
+        name.replace(COMPILED_PREFIX, ''): value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
 
 
 def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
@@ -192,16 +189,6 @@ def find_network(state_dict: StateDict, source: str, prefix: str | None) -> Netw
         f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
         f'({shorten(list(state_dict), 4)}) are not known. Use another checkpoint'
     )
-
-
-def check_finite(tensors: StateDict, source: str) -> None:
-    """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if invalid:
-        raise CheckpointError(
-            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier '
-            'checkpoint'
-        )
 
 
 def infer_window_side(table: Tensor) -> int:

@@ -26,7 +26,10 @@ class PretrainedModel(BaseModule):
     * ``key_mappings``: for each known kind of checkpoint, a :class:`.KeyMapping` that translates
       its keys; the last is for this package's own;
     * ``describe_shapes(tensors, num_stages)``: returns the hyperparameters that decide the shapes
-      of weights (local keys) of all or the first stages, which it reads by :func:`.get_shape`.
+      of weights (local keys) of all or the first stages, which it reads by :func:`.get_shape`;
+    * ``compute_grids(settings)``: returns the grid (h, w) of the position tables whose keys begin
+      with each prefix, for arguments of the constructor that may come from a file. It raises a
+      ValueError or TypeError for those that cannot be.
     """
 
     def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:

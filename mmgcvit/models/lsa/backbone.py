@@ -9,8 +9,9 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
     stride of the patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -125,6 +126,17 @@ class LSA(PyramidBackbone):
         )
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
+
+    @classmethod
+    def compute_grids(cls, settings: Mapping[str, Any]) -> dict[str, Size]:
+        """Return the grid of each stage's position embedding.
+
+        Raise a ValueError or TypeError if the arch or the image size cannot be.
+        """
+        variant = resolve_arch(settings.get('arch', 'imagenet-tiny'), cls.archs, LSAArch)
+        img_size = settings.get('pretrain_img_size') or variant.img_size
+        grids = compute_grids(resolve_img_size(img_size), variant)
+        return {f'stages.{stage}.position.': grid for stage, grid in enumerate(grids)}
 
 
 def compute_grids(img_size: Size, arch: LSAArch) -> list[Size]:
