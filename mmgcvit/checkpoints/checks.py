@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, format_count, shorten
+from ..errors import CheckpointError, MisfitError, format_count, shorten
 from .grids import has_square_rows, is_position_table
 from .translating import StateDict
 
@@ -59,7 +59,8 @@ def check_fit(
     optional: str = NOTHING,
     foreign: Sequence[str] | None = None,
 ) -> None:
-    """Raise a CheckpointError unless weights fit a model.
+    """Raise a CheckpointError unless weights fit a model, a MisfitError if some are missing or have
+    another shape.
 
     Args:
         source: Where they are from, for messages.
@@ -85,12 +86,12 @@ def check_fit(
 def check_complete(
     source: str, tensors: StateDict, expected: StateDict, advice: str, optional: str
 ) -> None:
-    """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of
+    """Raise a MisfitError if tensors are missing, have another shape, or are ints instead of
     floats or vice versa (:func:`is_same_kind`). The arguments are those of :func:`check_fit`.
     """
     missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
     if missing:
-        raise CheckpointError(f'{source} lacks {format_tensors(missing)} of the model. {advice}')
+        raise MisfitError(f'{source} lacks {format_tensors(missing)} of the model. {advice}')
     invalid = []
     tables = []
     for name, wanted in expected.items():
@@ -102,13 +103,13 @@ def check_complete(
         if is_position_table(name, tensor) and not has_square_rows(tensor):
             tables.append(invalid[-1])
     if tables and len(tables) == len(invalid):
-        raise CheckpointError(
+        raise MisfitError(
             f'{source} has {format_tensors(tables)} of windows or embedded maps that are not '
             'square, and does not say their shape, so they cannot be resized. Use the window_size '
             'and pretrain_img_size that it was trained with'
         )
     if invalid:
-        raise CheckpointError(
+        raise MisfitError(
             f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'
         )
 

@@ -93,8 +93,8 @@ def convert(weights: Weights, to: str) -> StateDict:
             return make_state_dict(tensors, mapping)
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
-            '--to original'
+            f'weights of {network.__name__} cannot be converted to {to}. Choose mmpretrain '
+            'or original'
         )
     last_norm = get_last_norm(tensors)
     state_dict = {}
@@ -138,7 +138,7 @@ def make_state_dict(tensors: StateDict, key_mapping: KeyMapping) -> StateDict:
     for name, tensor in rename_output_norm(tensors).items():
         external_key = translate(name, rows)
         if external_key is None:
-            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
+            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Choose mmpretrain')
         is_conv = re.search(key_mapping.convs, name)
         state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
         if key_mapping.compute_position_index and name.endswith(BIAS_TABLE):

@@ -199,10 +199,7 @@ def download_checkpoint(url: str) -> Path:
         return path
     digest = HASH_IN_NAME.search(path.name)
     source = find_source(url)
-    advice = (
-        'Download it with a browser, and pass the file instead of the URL (train --data: '
-        '--pretrained FILE)'
-    )
+    advice = 'Download it with a browser, and pass the file instead of the URL'
     with raise_checkpoint_error(f'{url} could not be downloaded', advice):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):

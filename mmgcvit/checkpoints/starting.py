@@ -1,5 +1,5 @@
-"""Start a training from a checkpoint (``load_from``, ``--start``) whose model may have heads of
-other classes or another kind.
+"""Start a training from a checkpoint (``load_from``) whose model may have heads of other classes or
+another kind.
 """
 
 import re
@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import nn
 
-from ..errors import CheckpointError, format_count, shorten
+from ..errors import MisfitError, format_count, shorten
 from .checks import check_finite, check_fit, check_no_adapters, is_same_kind
 from .class_rows import ClassMatch, InitialWeights, fill_rows
 from .fitting import (
@@ -22,10 +22,8 @@ from .grids import BACKBONE, get_backbone_settings
 from .pretrained import list_foreign
 from .safe_loading import Checkpoint
 
-START_ADVICE = (
-    '--start takes all weights of a model of the same network: set --task and --size to those that '
-    'it was trained with, or take only its backbone: --pretrained'
-)
+BACKBONE_ALONE = "load only its backbone (init_cfg=dict(type='Pretrained', checkpoint=...))"
+START_ADVICE = f'Use a config with the same network, or {BACKBONE_ALONE}'
 # What a checkpoint has of a tensor of the model
 WHOLE, BY_CLASS = 'whole', 'by class'
 MISFIT, MISSING = 'other shapes in the file, as with other classes', 'not in it'
@@ -48,19 +46,18 @@ def select_initial(
         model: The model to train.
         checkpoint: The checkpoint. Its state dict is replaced by the selected tensors.
         classes: The names of the classes of both, if they are known.
-        is_start: Whether all of the model must be in the checkpoint, and nothing else, as for
-            ``--start``.
+        is_start: Whether all of the model must be in the checkpoint, and nothing else.
 
     Raises:
-        CheckpointError: A part has all tensors of the model's and others, or nothing fits; with
-            ``is_start`` also if the names of the classes are not known.
+        CheckpointError: A part has all tensors of the model's and others.
+        MisfitError: The backbone or nothing fits; with ``is_start`` also if the rest of the model
+            does not, or if the names of the classes are not known.
     """
     source = checkpoint.source
     if is_start and classes is None:
-        raise CheckpointError(
-            f'{source} does not have the names of its classes, by which --start keeps them. Pass '
-            'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
-            '--pretrained'
+        raise MisfitError(
+            f'{source} does not have the names of its classes, by which their weights are kept. '
+            f'Use the checkpoint of a run (.pth), or {BACKBONE_ALONE}'
         )
     tensors = checkpoint.content.get('state_dict', {})
     settings = get_backbone_settings(checkpoint.content.get('meta', {}))
@@ -104,10 +101,10 @@ def select_initial(
                 kind = WHOLE
         names[kind].append(name)
     if not names[WHOLE]:
-        raise CheckpointError(f'no tensor of {source} fits. {advice}')
+        raise MisfitError(f'no tensor of {source} fits. {advice}')
     different = {*list_parts(names[MISFIT] + names[MISSING]), *others}
     if is_start and different:
-        raise CheckpointError(
+        raise MisfitError(
             f'{source} has another model than the one to train. They differ in '
             f'{shorten(sorted(different))}. {START_ADVICE}'
         )
@@ -116,20 +113,19 @@ def select_initial(
     check_finite(source, {x: loaded[x] for x in taken if expected[x].isfinite().all()})
     whole = {name: loaded[name] for name in names[WHOLE]}
     checkpoint.content['state_dict'] = whole
-    origin = f'--start {source}' if is_start else f'load_from={source}'
-    report = format_initial(origin, taken, names, others)
+    report = format_initial(source, taken, names, others)
     if classes and (is_start or by_class):
         report += f'; {classes.describe()}'
     return InitialWeights(report, by_class)
 
 
 def format_initial(
-    origin: str, taken: Collection[str], names: Mapping[str, list[str]], others: Collection[str]
+    source: str, taken: Collection[str], names: Mapping[str, list[str]], others: Collection[str]
 ) -> str:
     """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
 
     Args:
-        origin: The option or setting that names the checkpoint.
+        source: The checkpoint.
         taken: The model's tensors that are loaded.
         names: All, by what the checkpoint has of them.
         others: The parts of the checkpoint that the model does not have.
@@ -137,7 +133,7 @@ def format_initial(
     parts = list_parts(taken)
     num_initial = len(names[MISFIT]) + len(names[MISSING])
     line = (
-        f'{origin}: {format_count(len(taken), "tensor")} of the model loaded '
+        f'load_from={source}: {format_count(len(taken), "tensor")} of the model loaded '
         f'({", ".join(parts)}), {num_initial} keep initial values'
     )
     for reason in (MISFIT, MISSING):

@@ -124,7 +124,7 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[State
             return tensors, key in EMA_KEYS
     advice = 'If it has a whole model (nn.Module), save its state_dict()'
     if ema:
-        advice = f'Remove --ema (ema=True) if it has no EMA weights. {advice}'
+        advice = f'If it has no EMA weights, ask for the others. {advice}'
     raise CheckpointError(f'{source} has no weights under {", ".join(keys)}. {advice}')
 
 
