@@ -2,13 +2,9 @@
 the authors' repository, and the SHA-256 that they have.
 """
 
-import os
-from dataclasses import dataclass
-
-HUB = 'https://huggingface.co'
-# Configs name the branch, which can change. These are the files of its revision of 22 July 2023, as
-# the hub listed them on 29 November 2026.
-BRANCH = f'{HUB}/nvidia/GCViT/resolve/main/'
+# On Hugging Face's hub. Configs name the branch main, which can change. These are the files of its
+# revision of 22 July 2023, as the hub listed them on 29 November 2026.
+REPOSITORY = 'nvidia/GCViT'
 REVISION = '7258362c7ffd1a9b5927e5f180b0a2ab543e11f8'
 # By the name of a file, '' where it is not known
 SHA256 = {
@@ -48,28 +44,3 @@ TAO_FILES = (
     'dino_gcvit_tiny0_ep12.pth',
     'dd_gcvit_tiny_ep50.pth',
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a URL's file is downloaded from."""
-
-    url: str
-    sha256: str = ''  # of the file; '': it is not known
-
-
-def find_source(url: str) -> Source:
-    """Return where a file is downloaded from.
-
-    The authors' files are those of :data:`REVISION`, also if their branch has changed since.
-    ``HF_ENDPOINT`` names a mirror of the hub, as for huggingface_hub.
-    """
-    sha256 = ''
-    if url.startswith(BRANCH):
-        name = url.removeprefix(BRANCH)
-        url = BRANCH.replace('/main/', f'/{REVISION}/') + name
-        sha256 = SHA256.get(name, '')
-    if url.startswith(f'{HUB}/'):
-        mirror = os.environ.get('HF_ENDPOINT') or HUB
-        url = mirror.rstrip('/') + url.removeprefix(HUB)
-    return Source(url, sha256)
