@@ -42,7 +42,7 @@ def has_square_rows(table: Tensor) -> bool:
 
 
 def find_grids(
-    tensors: StateDict, network: type[nn.Module], settings: Mapping[str, Any], prefix: str = ''
+    tensors: StateDict, network: type[Any], settings: Mapping[str, Any], prefix: str = ''
 ) -> dict[str, Grid]:
     """Return the grid of each position table of a backbone, as far as its settings say it.
 

@@ -1,9 +1,9 @@
 """Load a checkpoint into a backbone, completely or not at all."""
 
 import re
+from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
 
 from ..errors import CheckpointError, shorten
 from .checks import WHOLE_NETWORK, check_fit, check_no_adapters
@@ -18,9 +18,9 @@ OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
 OPTIONAL_PARTS = r'(stages\.\d+|downsamplers\.\d+|norm\d+|final_norm|head)\.'
 
 
-def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
-    """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
-    it.
+def load_pretrained(backbone: Any, weights: Weights) -> None:
+    """Load weights, which :func:`read_weights` has read, into a backbone (a PyramidBackbone), and
+    log one line about it.
 
     Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA
     matrices that the backbone lacks are merged into the weights. If the last stage is the only

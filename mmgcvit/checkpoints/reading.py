@@ -194,7 +194,7 @@ def find_timm_url(name: str) -> str:
             cfg = timm.get_pretrained_cfg(name)
     if cfg is None:
         raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
-    return cfg.url or f'https://huggingface.co/{cfg.hf_hub_id}/resolve/main/model.safetensors'
+    return str(cfg.url or f'https://huggingface.co/{cfg.hf_hub_id}/resolve/main/model.safetensors')
 
 
 def download_checkpoint(url: str) -> Path:

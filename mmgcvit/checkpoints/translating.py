@@ -75,7 +75,7 @@ def translate(key: str, rows: Iterable[Row]) -> str | None:
 
 def invert(rows: Iterable[Row]) -> list[Row]:
     """Return the rows that translate in the other direction."""
-    inverse = []
+    inverse: list[Row] = []
     for prefix, new_prefix, parts in rows:
         inverse.append((new_prefix, prefix, {new_part: part for part, new_part in parts.items()}))
     return inverse

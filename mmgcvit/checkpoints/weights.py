@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import CheckpointError, shorten
 from ..registry import list_networks
@@ -30,7 +30,7 @@ PARTS_BESIDE = r'(neck|\w*head|fc|classifier|data_preprocessor)\.'
 COMPILED_PREFIX = '_orig_mod.'  # of torch.compile
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
-Network = type[nn.Module]
+Network = type[Any]
 
 
 @dataclass(frozen=True)
