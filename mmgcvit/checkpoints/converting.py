@@ -19,12 +19,12 @@ from ..host.runners import build_in_scope
 from ..version import __version__
 from .checks import WHOLE_NETWORK, check_fit
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .grids import find_grids, has_square_rows, is_position_table
+from .grids import infer_window_side, list_oblong
 from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS
 from .reading import raise_checkpoint_error
 from .translating import BIAS_TABLE, ArchError, KeyMapping, StateDict, get_shape, invert, translate
-from .weights import FINAL_NORM, Weights, infer_window_side
+from .weights import FINAL_NORM, Weights
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -59,17 +59,11 @@ def convert(weights: Weights, to: str) -> StateDict:
     embedded maps are not square.
     """
     network = weights.network
-    grids = find_grids(weights.tensors, network, weights.settings)
-    others = []
-    for name, tensor in weights.tensors.items():
-        if is_position_table(name, tensor):
-            height, width = grids.get(name, (0, 0))
-            if height != width or not has_square_rows(tensor):
-                others.append(name)
-    if others:
+    oblong = list_oblong(weights.tensors, network, weights.settings)
+    if oblong:
         raise CheckpointError(
             f'{weights.source} has windows or embedded maps that are not square, in '
-            f'{shorten(others)}. Only square ones have a place in other files. Use the file in '
+            f'{shorten(oblong)}. Only square ones have a place in other files. Use the file in '
             'a config with the window_size and pretrain_img_size that it was trained with'
         )
     tensors = merge_lora(weights.tensors, weights.source)

@@ -41,6 +41,11 @@ def has_square_rows(table: Tensor) -> bool:
     return isqrt(table.shape[-2]) ** 2 == table.shape[-2]
 
 
+def infer_window_side(table: Tensor) -> int:
+    """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
+    return isqrt(len(table)) // 2 + 1
+
+
 def find_grids(
     tensors: StateDict, network: type[Any], settings: Mapping[str, Any], prefix: str = ''
 ) -> dict[str, Grid]:
@@ -63,6 +68,18 @@ def find_grids(
             if is_table and tensor.shape[-2] == prod(grid):
                 grids[name] = grid
     return grids
+
+
+def list_oblong(tensors: StateDict, network: type[Any], settings: Mapping[str, Any]) -> list[str]:
+    """List the position tables of a backbone whose grids are not square: by its settings, or because
+    they have as many rows as no square. The arguments are those of :func:`find_grids`.
+    """
+    grids = find_grids(tensors, network, settings)
+    oblong = [name for name, (height, width) in grids.items() if height != width]
+    for name, tensor in tensors.items():
+        if name not in grids and is_position_table(name, tensor) and not has_square_rows(tensor):
+            oblong.append(name)
+    return oblong
 
 
 def resize_tables(

@@ -3,30 +3,22 @@ another kind.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import MisfitError, format_count, shorten
 from .checks import check_finite, check_fit, check_no_adapters, is_same_kind
 from .class_rows import ClassMatch, InitialWeights, fill_rows
-from .fitting import (
-    MODEL,
-    advise_config,
-    prepare_tensors,
-    strip_module_prefix,
-)
+from .fitting import MODEL, advise_config, prepare_tensors, strip_module_prefix
 from .grids import BACKBONE, get_backbone_settings
 from .pretrained import list_foreign
 from .safe_loading import Checkpoint
+from .translating import StateDict
 
 BACKBONE_ALONE = "load only its backbone (init_cfg=dict(type='Pretrained', checkpoint=...))"
 START_ADVICE = f'Use a config with the same network, or {BACKBONE_ALONE}'
-# What a checkpoint has of a tensor of the model
-WHOLE, BY_CLASS = 'whole', 'by class'
-MISFIT, MISSING = 'other shapes in the file, as with other classes', 'not in it'
 
 
 def select_initial(
@@ -82,63 +74,87 @@ def select_initial(
     others = {*map(get_model_part, foreign)} - complete
     others |= {name.rpartition('.')[0] for name in {*unexpected}.difference(foreign)}
 
-    modules = {strip_module_prefix(name): module for name, module in model.named_modules()}
-    names: dict[str, list[str]] = defaultdict(list)  # of the model's tensors, by what is there
+    known = {
+        name: loaded[name]
+        for name in expected
+        if name in loaded and get_model_part(name) not in other_kind
+    }
     by_class = {}
-    for name, wanted in expected.items():
-        kind = MISFIT
-        if name not in loaded or get_model_part(name) in other_kind:
-            kind = MISSING
-        else:
-            head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)
-            fill = None
-            if classes is not None and not classes.is_same:
-                fill = partial(fill_rows, name, loaded=loaded[name], module=head, match=classes)
-            if fill is not None and fill(wanted) is not wanted:
-                kind = BY_CLASS
-                by_class[name] = fill
-            elif is_same_kind(name, loaded[name], wanted):
-                kind = WHOLE
-        names[kind].append(name)
-    if not names[WHOLE]:
+    if classes is not None and not classes.is_same:
+        by_class = match_rows(model, known, expected, classes)
+    whole = {
+        name: tensor
+        for name, tensor in known.items()
+        if name not in by_class and is_same_kind(name, tensor, expected[name])
+    }
+    taken = [name for name in known if name in whole or name in by_class]
+    misfit = [name for name in known if name not in whole and name not in by_class]
+    missing = [name for name in expected if name not in known]
+    if not whole:
         raise MisfitError(f'no tensor of {source} fits. {advice}')
-    different = {*list_parts(names[MISFIT] + names[MISSING]), *others}
+    different = {*list_parts(misfit + missing), *others}
     if is_start and different:
         raise MisfitError(
             f'{source} has another model than the one to train. They differ in '
             f'{shorten(sorted(different))}. {START_ADVICE}'
         )
-    taken = [name for name in expected if name in {*names[WHOLE], *by_class}]
     # Buffers such as masks may contain infinity, and do so from the start.
     check_finite(source, {x: loaded[x] for x in taken if expected[x].isfinite().all()})
-    whole = {name: loaded[name] for name in names[WHOLE]}
     checkpoint.content['state_dict'] = whole
-    report = format_initial(source, taken, names, others)
+    report = format_initial(source, taken, misfit, missing, others)
     if classes and (is_start or by_class):
         report += f'; {classes.describe()}'
     return InitialWeights(report, by_class)
 
 
+def match_rows(
+    model: nn.Module, known: StateDict, expected: StateDict, classes: ClassMatch
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return those tensors of a checkpoint of which rows are taken by the names of classes, each as
+    the function that fills the model's tensor (:func:`.fill_rows`).
+
+    Args:
+        model: The model.
+        known: The checkpoint's tensors that the model has.
+        expected: The model's state dict.
+        classes: The names of the classes of both.
+    """
+    modules = {strip_module_prefix(name): module for name, module in model.named_modules()}
+    by_class: dict[str, Callable[[Tensor], Tensor]] = {}
+    for name, tensor in known.items():
+        head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)  # has the layer
+        fill = partial(fill_rows, name, loaded=tensor, module=head, match=classes)
+        if fill(expected[name]) is not expected[name]:
+            by_class[name] = fill
+    return by_class
+
+
 def format_initial(
-    source: str, taken: Collection[str], names: Mapping[str, list[str]], others: Collection[str]
+    source: str,
+    taken: Sequence[str],
+    misfit: Sequence[str],
+    missing: Sequence[str],
+    others: Collection[str],
 ) -> str:
     """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
 
     Args:
         source: The checkpoint.
         taken: The model's tensors that are loaded.
-        names: All, by what the checkpoint has of them.
+        misfit: Those that have another shape in the checkpoint.
+        missing: Those that it lacks.
         others: The parts of the checkpoint that the model does not have.
     """
     parts = list_parts(taken)
-    num_initial = len(names[MISFIT]) + len(names[MISSING])
     line = (
         f'load_from={source}: {format_count(len(taken), "tensor")} of the model loaded '
-        f'({", ".join(parts)}), {num_initial} keep initial values'
+        f'({", ".join(parts)}), {len(misfit) + len(missing)} keep initial values'
     )
-    for reason in (MISFIT, MISSING):
-        if names[reason]:
-            line += f'; {reason}: {", ".join(list_parts(names[reason]))}'
+    if misfit:
+        line += '; other shapes in the file, as with other classes: '
+        line += ', '.join(list_parts(misfit))
+    if missing:
+        line += f'; not in it: {", ".join(list_parts(missing))}'
     if others:
         line += f'; parts of the file that the model does not have: {shorten(sorted(others))}'
     if parts == ['backbone']:

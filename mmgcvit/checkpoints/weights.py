@@ -5,7 +5,6 @@ mapping.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 from torch import Tensor
@@ -59,9 +58,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     """
     content = read_checkpoint(source)
     state_dict, is_ema = find_state_dict(content, source, ema)
-    match = find_network(state_dict, source, prefix)
-    prefix = match.prefix
-    key_mapping = match.key_mapping
+    network, key_mapping, prefix = find_network(state_dict, source, prefix)
     tensors = {}
     unused = []
     foreign = []
@@ -77,39 +74,10 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
             foreign.append(name)
         else:
             unused.append(name)
-    check_no_foreign(source, foreign, f'{match.network.__name__} ({key_mapping.name} keys)')
+    check_no_foreign(source, foreign, f'{network.__name__} ({key_mapping.name} keys)')
     check_finite(source, tensors)
     settings = read_backbone_settings(content, source) if prefix == BACKBONE else {}
-    return Weights(
-        source, match.network, key_mapping, is_ema, tensors, unused, state_dict, settings
-    )
-
-
-def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | None:
-    """Return the local key of a key of a file, or None if it has none.
-
-    ``prefix`` is that of the network's keys. A classifier's head is beside its backbone.
-    """
-    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
-    if name.startswith(prefix):
-        return translate(name.removeprefix(prefix), key_mapping.rows)
-    if name.startswith(head_prefix):
-        return 'head.fc.' + name.removeprefix(head_prefix)
-    return None
-
-
-def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
-    """Return whether an external key belongs to another part than the network, such as a neck.
-
-    Beside a network whose keys have no prefix of a backbone, such parts may have any names but
-    those of the network's modules and of adapters.
-    """
-    if re.match(PARTS_BESIDE, key):
-        return True
-    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS, key):
-        return False
-    modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
-    return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules
+    return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict, settings)
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
@@ -141,26 +109,11 @@ def select_tensors(content: Any) -> StateDict:
     }
 
 
-def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
-    """Return each registered network with each of its key mappings."""
-    return [
-        (network, mapping)
-        for network in list_networks().values()
-        for mapping in vars(network).get('key_mappings', ())
-    ]
-
-
-@dataclass(frozen=True)
-class NetworkMatch:
-    """A network whose key is in a state dict."""
-
-    network: Network
-    key_mapping: KeyMapping  # whose ``signature_key`` is the key
-    prefix: str  # before the key in the state dict
-
-
-def find_network(state_dict: StateDict, source: str, prefix: str | None) -> NetworkMatch:
-    """Find the network in a state dict by the ``signature_key`` of a key mapping.
+def find_network(
+    state_dict: StateDict, source: str, prefix: str | None
+) -> tuple[Network, KeyMapping, str]:
+    """Find the network in a state dict by the ``signature_key`` of a key mapping. Return it, the key
+    mapping, and the prefix before the key.
 
     If ``prefix`` is given, only under this one. Raise a CheckpointError if there is none, or if
     there are several.
@@ -176,11 +129,11 @@ def find_network(state_dict: StateDict, source: str, prefix: str | None) -> Netw
                 and is_whole_key
                 and prefix in (None, found_prefix, found_prefix.rstrip('.'))
             ):
-                matches.append(NetworkMatch(network, key_mapping, found_prefix))
+                matches.append((network, key_mapping, found_prefix))
     if len(matches) == 1:
         return matches[0]
     if matches:
-        prefixes = ', '.join(repr(match.prefix) for match in matches)
+        prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
         raise CheckpointError(
             f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
         )
@@ -191,6 +144,37 @@ def find_network(state_dict: StateDict, source: str, prefix: str | None) -> Netw
     )
 
 
-def infer_window_side(table: Tensor) -> int:
-    """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
-    return isqrt(len(table)) // 2 + 1
+def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
+    """Return each registered network with each of its key mappings."""
+    return [
+        (network, mapping)
+        for network in list_networks().values()
+        for mapping in vars(network).get('key_mappings', ())
+    ]
+
+
+def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | None:
+    """Return the local key of a key of a file, or None if it has none.
+
+    ``prefix`` is that of the network's keys. A classifier's head is beside its backbone.
+    """
+    head_prefix = prefix.removesuffix('backbone.') + 'head.fc.'
+    if name.startswith(prefix):
+        return translate(name.removeprefix(prefix), key_mapping.rows)
+    if name.startswith(head_prefix):
+        return 'head.fc.' + name.removeprefix(head_prefix)
+    return None
+
+
+def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
+    """Return whether an external key belongs to another part than the network, such as a neck.
+
+    Beside a network whose keys have no prefix of a backbone, such parts may have any names but
+    those of the network's modules and of adapters.
+    """
+    if re.match(PARTS_BESIDE, key):
+        return True
+    if prefix.endswith(('backbone.', 'body.')) or re.search(ADAPTERS, key):
+        return False
+    modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
+    return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules
