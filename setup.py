@@ -96,7 +96,7 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    install_requires=['filelock', 'numpy', 'packaging', 'rich'],
+    install_requires=['numpy', 'packaging', 'rich'],
     extras_require={
         # The OpenMMLab packages: maintained forks, which run with current torch.
         'openmmlab': [
@@ -117,8 +117,8 @@ setup(
         # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others
         # write datasets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
-        # To read safetensors files, and timm's pretrained models by name.
-        'checkpoints': ['safetensors', 'timm'],
+        # To read safetensors files, files of Hugging Face's hub, and timm's pretrained models by name.
+        'checkpoints': ['safetensors', 'huggingface_hub', 'timm'],
         # To draw predictions, cut images into tiles, and read and write videos.
         'predict': ['supervision>=0.31'],
         # To measure the objects that are predicted.

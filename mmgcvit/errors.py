@@ -26,6 +26,10 @@ class CheckpointError(UserError):
     """An error for a checkpoint that cannot be used."""
 
 
+class MisfitError(CheckpointError):
+    """An error for a checkpoint of another model than the one that loads it."""
+
+
 class MissingPackageError(UserError, ModuleNotFoundError):
     """An error for a package that is not installed, too old, or cannot be imported."""
 

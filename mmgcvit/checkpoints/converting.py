@@ -5,7 +5,6 @@ checkpoints atomically.
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,15 +18,14 @@ from ..host.files import write_atomically
 from ..host.runners import build_in_scope
 from ..ops.requirements import check_installed
 from ..version import __version__
+from .checks import WHOLE_NETWORK, check_fit
 from .dino import ADVICE, infer_dino_settings, translate_dino
-from .fitting import WHOLE_NETWORK, check_complete
-from .foreign import check_no_foreign
-from .grids import format_grids, read_grids, select_others
+from .grids import infer_window_side, list_oblong
 from .lora import merge_lora
 from .pretrained import OUTPUT_NORMS
 from .reading import raise_checkpoint_error
 from .translating import BIAS_TABLE, ArchError, KeyMapping, StateDict, get_shape, invert, translate
-from .weights import FINAL_NORM, Weights, check_finite, infer_window_side
+from .weights import FINAL_NORM, Weights
 
 # The name of a buffer that some implementations store next to each relative position bias table.
 INDEX_NAME = 'relative_position_index'
@@ -38,8 +36,7 @@ def save_checkpoint(
     state_dict: StateDict, path: Path, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Save weights atomically: in a file with the suffix ``.safetensors``, also with further
-    ``metadata``, or with ``torch.save`` under the key ``state_dict``. Both keep the grids of
-    position tables (:mod:`.grids`).
+    ``metadata``, or with ``torch.save`` under the key ``state_dict``.
     """
     with write_atomically(path) as unfinished:
         if path.suffix.lower() == '.safetensors':
@@ -49,7 +46,6 @@ def save_checkpoint(
             tensors = {name: x.contiguous() for name, x in state_dict.items()}
             # The save_file of safetensors would make a file that only its owner can read.
             written = {'format': 'pt', 'mmgcvit': __version__, **(metadata or {})}
-            written |= format_grids(read_grids(state_dict))
             unfinished.write_bytes(save(tensors, written))
         else:
             torch.save({'state_dict': state_dict}, unfinished)
@@ -64,11 +60,11 @@ def convert(weights: Weights, to: str) -> StateDict:
     embedded maps are not square.
     """
     network = weights.network
-    others = select_others(read_grids(weights.tensors))
-    if others:
+    oblong = list_oblong(weights.tensors, network, weights.settings)
+    if oblong:
         raise CheckpointError(
             f'{weights.source} has windows or embedded maps that are not square, in '
-            f'{shorten([*others])}. Only square ones have a place in other files. Use the file in '
+            f'{shorten(oblong)}. Only square ones have a place in other files. Use the file in '
             'a config with the window_size and pretrain_img_size that it was trained with'
         )
     tensors = merge_lora(weights.tensors, weights.source)
@@ -85,16 +81,15 @@ def convert(weights: Weights, to: str) -> StateDict:
         if HEAD in tensors:
             num_classes = get_shape(tensors, HEAD, 2)[0]
             expected |= nn.Linear(model.num_features, num_classes).state_dict(prefix='head.fc.')
-    foreign = [name for name in tensors if name not in expected]
-    check_no_foreign(weights.source, foreign, network.__name__)
-    check_complete(weights.source, tensors, expected, rf'{OUTPUT_NORMS}|{FINAL_NORM}')
+    optional = rf'{OUTPUT_NORMS}|{FINAL_NORM}'
+    check_fit(weights.source, tensors, expected, network.__name__, optional=optional)
     for mapping in network.key_mappings:
         if mapping.short_name == to:
-            return make_state_dict(replace(weights, tensors=tensors), mapping)
+            return make_state_dict(tensors, mapping)
     if to != 'mmpretrain':
         raise CheckpointError(
-            f'weights of {network.__name__} cannot be converted to {to}. Use --to mmpretrain or '
-            '--to original'
+            f'weights of {network.__name__} cannot be converted to {to}. Choose mmpretrain '
+            'or original'
         )
     last_norm = get_last_norm(tensors)
     state_dict = {}
@@ -124,23 +119,21 @@ def convert_dino(weights: Weights) -> tuple[StateDict, Config] | None:
         torch.device('meta'),
     ):
         expected = MODELS.build(deepcopy(cfg.model)).state_dict()  # mmdet changes the config
-    check_complete(source, tensors, expected, advice=ADVICE)
-    check_no_foreign(source, [name for name in tensors if name not in expected], "mmdet's DINO")
-    check_finite(tensors, source)
+    check_fit(source, tensors, expected, "mmdet's DINO", ADVICE)
     return tensors, cfg
 
 
-def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> StateDict:
+def make_state_dict(tensors: StateDict, key_mapping: KeyMapping) -> StateDict:
     """Return a state dict with a key mapping's external keys.
 
     Raise a CheckpointError if a tensor has none.
     """
     state_dict = {}
     rows = invert(key_mapping.rows)
-    for name, tensor in rename_output_norm(weights.tensors).items():
+    for name, tensor in rename_output_norm(tensors).items():
         external_key = translate(name, rows)
         if external_key is None:
-            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Use --to mmpretrain')
+            raise CheckpointError(f'{key_mapping.name} has no key for {name}. Choose mmpretrain')
         is_conv = re.search(key_mapping.convs, name)
         state_dict[external_key] = tensor[:, :, None, None] if is_conv else tensor
         if key_mapping.compute_position_index and name.endswith(BIAS_TABLE):

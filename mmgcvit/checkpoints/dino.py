@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError
+from .grids import infer_window_side
 from .translating import BIAS_TABLE, SAME, KeyMapping, Row, StateDict, get_shape, translate
-from .weights import Weights, infer_window_side, list_key_mappings
+from .weights import Weights, list_key_mappings
 
 SIGNATURE_KEY = 'transformer.decoder.ref_point_head.layers.0.weight'
 BACKBONE = 'backbone.0.body.'

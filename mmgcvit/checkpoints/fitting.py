@@ -1,30 +1,31 @@
 """Fit a checkpoint to a model: check that it has all tensors of the model, and no others."""
 
 import re
-from math import isqrt
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import CheckpointError, shorten
-from .foreign import check_no_adapters, check_no_foreign, format_tensors
-from .grids import Grids, attach_grids, read_grids
+from .checks import check_fit
+from .grids import (
+    BACKBONE,
+    get_backbone_settings,
+    resize_tables,
+)
 from .lora import add_initial_lora
 from .safe_loading import Checkpoint
-from .translating import BIAS_TABLE, StateDict
-from .weights import check_finite, select_tensors
+from .translating import StateDict
+from .weights import select_tensors
 
-# Ends of the keys of position tables, which are resized to the model's size: one row for each
-# position of a grid.
-POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
 MODEL = "the config's model"
 COUNTER = 'num_batches_tracked'
 MEAN = 'running_mean'
 EMA_STATE = 'ema_state_dict'  # a checkpoint's key for the state of mmengine's EMAHook
 EMA_PREFIX = 'module.'  # of the names of the model's tensors in it
 EMA_STEPS = 'steps'
-WHOLE_NETWORK = 'Use a checkpoint of the whole network'
 
 
 def fit_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -39,8 +40,9 @@ def fit_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
     """
     content = checkpoint.content
     is_resumed = checkpoint.is_resumed
+    settings = get_backbone_settings(content.get('meta', {}))
     tensors = content.get('state_dict', {})
-    content['state_dict'] = fit_tensors(model, tensors, checkpoint.source, is_resumed)
+    content['state_dict'] = fit_tensors(model, tensors, checkpoint.source, is_resumed, settings)
     if EMA_STATE not in content:
         return
     # mmengine's EMAHook saves a wrapper of the model, which counts its steps.
@@ -54,75 +56,39 @@ def fit_checkpoint(model: nn.Module, checkpoint: Checkpoint) -> None:
             'it. Use another checkpoint, or start a run from its weights (load_from)'
         )
     own = {name.removeprefix(EMA_PREFIX): x for name, x in own.items()}
-    fitted = fit_tensors(model, own, source, is_resumed)
+    fitted = fit_tensors(model, own, source, is_resumed, settings)
     content[EMA_STATE] = others | {f'{EMA_PREFIX}{name}': x for name, x in fitted.items()}
 
 
-def fit_tensors(model: nn.Module, tensors: StateDict, source: str, is_resumed: bool) -> StateDict:
+def fit_tensors(
+    model: nn.Module,
+    tensors: StateDict,
+    source: str,
+    is_resumed: bool,
+    settings: Mapping[str, Any],
+) -> StateDict:
     """Return the tensors of a checkpoint that are a model's, all of them and no others
     (:func:`fit_checkpoint`).
     """
-    loaded, expected = prepare_tensors(model, tensors, source, is_resumed)
-    foreign = [name for name in loaded if name not in expected]
-    check_no_adapters(source, foreign, MODEL)
-    check_complete(source, loaded, expected, advice=advise_config(source, loaded))
-    check_no_foreign(source, foreign, MODEL)
-    # Buffers such as masks may contain infinity, and do so from the start.
-    check_finite({name: loaded[name] for name, x in expected.items() if x.isfinite().all()}, source)
-    return attach_grids(loaded, read_stripped_grids(tensors))
-
-
-def check_complete(
-    source: str,
-    tensors: StateDict,
-    expected: StateDict,
-    optional: str = '(?!)',
-    advice: str = WHOLE_NETWORK,
-) -> None:
-    """Raise a CheckpointError if tensors are missing, have another shape, or are ints instead of
-    floats or vice versa.
-
-    Names that match the regular expression ``optional`` may be missing. Position tables are resized
-    if their numbers of rows are squares.
-    """
-    missing = []
-    invalid = []
-    for name, wanted in expected.items():
-        if name not in tensors:
-            if not re.match(optional, name):
-                missing.append(name)
-        elif not is_same_kind(name, tensors[name], wanted):
-            found, needed = (f'{tuple(x.shape)} {x.dtype}' for x in (tensors[name], wanted))
-            invalid.append(f'{name} {found} instead of {needed}')
-    if missing:
-        raise CheckpointError(f'{source} lacks {format_tensors(missing)} of the model. {advice}')
-    if invalid:
-        raise CheckpointError(
-            f'{source} has {format_tensors(invalid)} with a wrong shape or dtype. {advice}'
-        )
-
-
-def is_same_kind(name: str, tensor: Tensor, wanted: Tensor) -> bool:
-    """Return whether two tensors are both floats or ints and have one shape. A position table may
-    have another square number of rows.
-    """
-    shape = list(tensor.shape)
-    is_table = name.endswith(POSITION_TABLES) and tensor.ndim > 1
-    if is_table and isqrt(shape[-2]) ** 2 == shape[-2]:
-        shape[-2] = wanted.shape[-2]
-    is_same_shape = shape == list(wanted.shape)
-    return is_same_shape and tensor.is_floating_point() == wanted.is_floating_point()
+    loaded, expected = prepare_tensors(model, tensors, source, is_resumed, settings)
+    check_fit(source, loaded, expected, MODEL, advise_config(source, loaded))
+    return loaded
 
 
 def prepare_tensors(
-    model: nn.Module, tensors: StateDict, source: str, is_resumed: bool
+    model: nn.Module,
+    tensors: StateDict,
+    source: str,
+    is_resumed: bool,
+    settings: Mapping[str, Any],
 ) -> tuple[StateDict, StateDict]:
     """Return the tensors of a checkpoint as the model's state dict would have them, and this state
     dict.
 
     LoRA matrices are fitted to the model (:func:`.add_initial_lora`). Buffers that the model has
     but does not save are removed if their values are the model's, and refused if not. A counter of
-    batches that a batch norm's statistics lack, which is not used, is the model's.
+    batches that a batch norm's statistics lack, which is not used, is the model's. Position tables
+    of the backbone are resized, if its ``settings`` say their grids (:func:`.resize_tables`).
     """
     loaded = remove_module_prefix(tensors)
     expected = remove_module_prefix(model.state_dict())
@@ -135,8 +101,12 @@ def prepare_tensors(
                 'model, which computes it from the config. Use the config that the checkpoint was '
                 'trained with'
             )
-    for name, module in model.named_modules():
-        counter = strip_module_prefix(f'{name}.{COUNTER}')
+    modules = {strip_module_prefix(name): module for name, module in model.named_modules()}
+    backbone = modules.get(BACKBONE.removesuffix('.'))
+    if backbone is not None:
+        loaded = resize_tables(loaded, backbone, settings, BACKBONE)
+    for name, module in modules.items():
+        counter = f'{name}.{COUNTER}'
         has_counter = isinstance(module, _NormBase) and module.momentum is not None
         if has_counter and counter in expected and counter.replace(COUNTER, MEAN) in loaded:
             loaded.setdefault(counter, expected[counter])
@@ -155,13 +125,6 @@ def advise_config(source: str, loaded: StateDict) -> str:
 def remove_module_prefix(tensors: StateDict) -> StateDict:
     """Remove the prefixes that DistributedDataParallel adds to keys."""
     return {strip_module_prefix(name): tensor for name, tensor in tensors.items()}
-
-
-def read_stripped_grids(tensors: StateDict) -> Grids:
-    """Return the grids of a state dict's position tables, without DistributedDataParallel's
-    prefixes.
-    """
-    return {strip_module_prefix(name): grid for name, grid in read_grids(tensors).items()}
 
 
 def strip_module_prefix(key: str) -> str:

@@ -1,64 +1,100 @@
-"""Keep the grids of position tables, without which a table is taken to have the model's.
+"""Resize position tables between windows or maps that are not square.
 
-The table of windows (4, 6) has as many rows as that of windows (6, 4), in another order. torch's
-state dicts have the grid of each table in their metadata, which plain dicts of tensors lose.
+A table has one row for each position of a grid (h, w), and does not say which: that of windows (4,
+6) has as many rows as that of windows (6, 4), in another order. The settings of the backbone with
+which weights were trained say it, which checkpoints of this project have. Without them, a table
+with as many rows as the model's is taken to have the model's grid, and any other to have a square
+one.
 """
 
-import json
-from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
+from math import isqrt, prod
 from typing import Any
 
-from .translating import GRID, StateDict
+from torch import Tensor, nn
 
-# The key of a safetensors file's metadata for the grids, in JSON
-GRIDS = 'grids'
-Grids = dict[str, tuple[int, int]]  # (h, w) by the name of the module that has the table
+from .translating import BIAS_TABLE, StateDict
+
+# Ends of the keys of position tables
+POSITION_TABLES = (BIAS_TABLE, 'pos_embed')
+BACKBONE = 'backbone.'  # the prefix of a backbone's keys in a model
+Grid = tuple[int, int]
 
 
-def read_grids(state_dict: Mapping[str, Any]) -> Grids:
-    """Return the grids in the metadata of a state dict, none of a plain dict."""
-    metadata = getattr(state_dict, '_metadata', None)
-    if not isinstance(metadata, Mapping):
+def get_backbone_settings(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of the backbone in the ``meta`` of a checkpoint, or none: of other
+    programs, and of crafted files.
+    """
+    settings: Any = meta
+    for key in ('settings', 'model', 'backbone'):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def is_position_table(name: str, tensor: Tensor) -> bool:
+    """Return whether a tensor is a position table (..., rows, columns)."""
+    return name.endswith(POSITION_TABLES) and tensor.ndim > 1
+
+
+def has_square_rows(table: Tensor) -> bool:
+    """Return whether a position table has as many rows as a square grid."""
+    return isqrt(table.shape[-2]) ** 2 == table.shape[-2]
+
+
+def infer_window_side(table: Tensor) -> int:
+    """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
+    return isqrt(len(table)) // 2 + 1
+
+
+def find_grids(
+    tensors: StateDict, network: type[Any], settings: Mapping[str, Any], prefix: str = ''
+) -> dict[str, Grid]:
+    """Return the grid of each position table of a backbone, as far as its settings say it.
+
+    Args:
+        tensors: Weights with those of the backbone.
+        network: Its class. Only those of this package have grids.
+        settings: The arguments of its constructor. A crafted file can have any.
+        prefix: That of its keys.
+    """
+    try:
+        by_part = network.compute_grids(settings) if hasattr(network, 'compute_grids') else {}
+    except (TypeError, ValueError):
         return {}
-    entries = {name: value for name, value in metadata.items() if isinstance(value, Mapping)}
-    return select_grids({name: value.get(GRID) for name, value in entries.items()})
-
-
-def select_grids(values: Mapping[Any, Any]) -> Grids:
-    """Return those values that are pairs of ints of at least 1: a crafted file can have any."""
     grids = {}
-    for name, value in values.items():
-        is_pair = isinstance(value, list | tuple) and len(value) == 2
-        if is_pair and all(type(side) is int and side >= 1 for side in value):
-            height, width = value
-            grids[str(name)] = height, width
+    for name, tensor in tensors.items():
+        for part, grid in by_part.items():
+            is_table = name.startswith(prefix + part) and is_position_table(name, tensor)
+            if is_table and tensor.shape[-2] == prod(grid):
+                grids[name] = grid
     return grids
 
 
-def attach_grids(tensors: StateDict, grids: Grids) -> StateDict:
-    """Return a state dict with the grids in its metadata, as torch's have them."""
-    attached = OrderedDict(tensors)
-    # As in torch, an attribute of the dict
-    attached._metadata = {name: {GRID: grid} for name, grid in grids.items()}  # type: ignore[attr-defined]
-    return attached
+def list_oblong(tensors: StateDict, network: type[Any], settings: Mapping[str, Any]) -> list[str]:
+    """List the position tables of a backbone whose grids are not square: by its settings, or because
+    they have as many rows as no square. The arguments are those of :func:`find_grids`.
+    """
+    grids = find_grids(tensors, network, settings)
+    oblong = [name for name, (height, width) in grids.items() if height != width]
+    for name, tensor in tensors.items():
+        if name not in grids and is_position_table(name, tensor) and not has_square_rows(tensor):
+            oblong.append(name)
+    return oblong
 
 
-def select_others(grids: Grids) -> Grids:
-    """Return the grids that are not square."""
-    return {name: grid for name, grid in grids.items() if grid[0] != grid[1]}
+def resize_tables(
+    tensors: StateDict, backbone: nn.Module, settings: Mapping[str, Any], prefix: str = ''
+) -> StateDict:
+    """Return weights whose position tables are resized to the grids of the ``backbone``, where the
+    settings of their training say their own. All others stay, and are resized when the model loads
+    them, if they are square.
 
-
-def format_grids(grids: Grids) -> dict[str, str]:
-    """Return the entry of a safetensors file's metadata for grids, if there are some."""
-    return {GRIDS: json.dumps(grids)} if grids else {}
-
-
-def parse_grids(metadata: Mapping[str, str]) -> Grids:
-    """Return the grids in a safetensors file's metadata, none of another program's."""
-    with suppress(ValueError, RecursionError):  # of crafted files
-        values = json.loads(metadata.get(GRIDS, '{}'))
-        if isinstance(values, dict):
-            return select_grids(values)
-    return {}
+    The other arguments are those of :func:`find_grids`.
+    """
+    modules = {f'{prefix}{name}': module for name, module in backbone.named_modules()}
+    resized = dict(tensors)
+    for name, grid in find_grids(tensors, type(backbone), settings, prefix).items():
+        layer = modules.get(name.rpartition('.')[0])
+        if layer is not None and layer.grid != grid:
+            resized[name] = layer.resize_table(tensors[name], grid)
+    return resized

@@ -1,14 +1,13 @@
 """Load a checkpoint into a backbone, completely or not at all."""
 
 import re
+from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
 
 from ..errors import CheckpointError, shorten
-from .fitting import WHOLE_NETWORK, check_complete
-from .foreign import check_no_adapters, check_no_foreign
-from .grids import attach_grids, read_grids
+from .checks import WHOLE_NETWORK, check_fit, check_no_adapters
+from .grids import resize_tables
 from .lora import find_initial_lora, fit_lora
 from .reading import raise_checkpoint_error
 from .translating import Arch, ArchError, StateDict
@@ -19,9 +18,9 @@ OUTPUT_NORMS = r'norm\d+\.'  # keys that a checkpoint may lack
 OPTIONAL_PARTS = r'(stages\.\d+|downsamplers\.\d+|norm\d+|final_norm|head)\.'
 
 
-def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
-    """Load weights, which :func:`read_weights` has read, into a backbone, and log one line about
-    it.
+def load_pretrained(backbone: Any, weights: Weights) -> None:
+    """Load weights, which :func:`read_weights` has read, into a backbone (a PyramidBackbone), and
+    log one line about it.
 
     Output norms and LoRA matrices that the checkpoint lacks keep their initial values. LoRA
     matrices that the backbone lacks are merged into the weights. If the last stage is the only
@@ -34,7 +33,7 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     network = type(backbone).__name__
     num_stages = backbone.num_stages
     model_tensors = backbone.state_dict()
-    tensors = dict(weights.tensors)
+    tensors = resize_tables(weights.tensors, backbone, weights.settings)
     fit_lora(tensors, model_tensors, weights.source)
     initial_lora = find_initial_lora(tensors, model_tensors)
     foreign = list_foreign(tensors, model_tensors)
@@ -51,14 +50,18 @@ def load_pretrained(backbone: nn.Module, weights: Weights) -> None:
     if tuple(backbone.out_indices) == (num_stages - 1,):  # as in a classifier
         last_norm = f'norm{num_stages - 1}.'
         tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}
-    check_no_foreign(weights.source, list_foreign(tensors, model_tensors), f'the model ({network})')
-    check_complete(weights.source, tensors | initial_lora, model_tensors, OUTPUT_NORMS)
-    matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
-    resized = [name for name, x in matching.items() if x.shape != model_tensors[name].shape]
-    grids = read_grids(weights.tensors)
-    initial, unexpected = backbone.load_state_dict(
-        attach_grids(tensors | initial_lora, grids), strict=False
+    check_fit(
+        weights.source,
+        tensors | initial_lora,
+        model_tensors,
+        f'the model ({network})',
+        optional=OUTPUT_NORMS,
+        foreign=list_foreign(tensors, model_tensors),
     )
+    matching = [name for name in tensors if name in model_tensors]
+    read = tensors | weights.tensors  # before tables were resized
+    resized = [name for name in matching if read[name].shape != model_tensors[name].shape]
+    initial, unexpected = backbone.load_state_dict(tensors | initial_lora, strict=False)
     unused = weights.unused + unexpected
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     print_log(

@@ -6,17 +6,19 @@ They become entries of a checkpoint's ``meta``, where those of a training are to
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from .grids import get_backbone_settings
 from .licences import LIMIT
-from .reading import read_metadata
+from .reading import read_metadata, resolve_file
 
 CLASSES = 'classes'
 BACKBONE = 'backbone'
-# The settings of the backbone by which ``--start`` knows the size of a network
-BACKBONE_KEYS = ('type', 'arch')
+# The settings of the backbone that tell the size of a network, and the shape of its position tables
+BACKBONE_KEYS = ('type', 'arch', 'window_size', 'pretrain_img_size')
 # The key of a checkpoint's ``meta`` for the run's settings in types of JSON (:mod:`mmgcvit.runs.folder`)
 SETTINGS = 'settings'
 
@@ -34,9 +36,8 @@ def describe_weights(
     entries: dict[str, Any] = {}
     if classes:
         entries[CLASSES] = [*classes]
-    settings = {key: backbone[key] for key in BACKBONE_KEYS if key in backbone}
-    if all(isinstance(value, str | Mapping) for value in settings.values()):  # no class or function
-        entries[BACKBONE] = settings
+    if isinstance(backbone.get('type'), str):  # no class of a config in pure Python
+        entries[BACKBONE] = {key: backbone[key] for key in BACKBONE_KEYS if key in backbone}
     if limit:
         entries[LIMIT] = limit
     return {key: json.dumps(value, ensure_ascii=False) for key, value in entries.items()}
@@ -66,3 +67,15 @@ def read_description(path: Path) -> dict[str, Any]:
     if isinstance(entries.get(LIMIT), str):
         meta[LIMIT] = entries[LIMIT]
     return meta
+
+
+def read_backbone_settings(content: Any, source: str) -> Mapping[str, Any]:
+    """Return the settings of the backbone that a checkpoint says, of a training or published, or
+    none.
+    """
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    if isinstance(meta, Mapping):
+        return get_backbone_settings(meta)
+    with suppress(CheckpointError):  # metadata of another program, or timm's model without a file
+        return get_backbone_settings(read_description(resolve_file(source)))
+    return {}

@@ -2,42 +2,42 @@
 from them.
 """
 
+import fcntl
 import hashlib
 import os
 import re
-import socket
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from string import punctuation
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import torch
-from filelock import FileLock
 
 from ..errors import CheckpointError, get_first_line
 from ..host.files import compute_sha256, expand_user, is_url, write_atomically
 from ..host.runners import log_warning
 from ..ops.requirements import check_installed
-from .downloads import MAX_SILENCE, download
-from .grids import attach_grids, parse_grids
 from .licences import find_limit
-from .released import find_source
+from .released import REPOSITORY, REVISION, SHA256
 from .translating import StateDict
 from .unpickling import SAFE_PICKLE, remove_placeholders
 
 TIMM_SCHEME = 'timm://'
+# A file of Hugging Face's hub: its repository, the revision and the name
+HUB_FILE = re.compile(
+    r'(?i:https?://(?:huggingface\.co|hf\.co))/([^/]+/[^/]+)/resolve/([^/]+)/(.+)'
+)
 # torch and OpenMMLab end file names with the first digits of the file's SHA-256.
 HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 ADVICE = 'It is probably incomplete. Copy or download it again'
 SAVE_WEIGHTS = (
     'Save only the weights in the program that wrote the file: torch.save(model.state_dict(), FILE)'
 )
-# Limits of the download of a checkpoint by its URL
-MAX_SECONDS = 3600
-MAX_BYTES = 16 << 30
+FORCE_VARIABLE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 FOLDER_FLAG = 0x10  # in a zip file's external attributes
 
 
@@ -53,8 +53,6 @@ def read_checkpoint(source: str | Path) -> Any:
     limit = find_limit(source)
     if limit:
         log_warning(f'The weights {source} are {limit}')
-    if source.startswith(TIMM_SCHEME):
-        return read_timm(source.removeprefix(TIMM_SCHEME))
     path = resolve_file(source)
     check_intact(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path)
@@ -87,7 +85,9 @@ def raise_checkpoint_error(
 
 
 def resolve_file(source: str) -> Path:
-    """Return the path of a file, or download a URL."""
+    """Return the path of a file, or download a URL or timm's model."""
+    if source.startswith(TIMM_SCHEME):
+        source = find_timm_url(source.removeprefix(TIMM_SCHEME))
     path = download_checkpoint(source) if is_url(source) else expand_user(source)
     if not path.is_file():
         raise CheckpointError(
@@ -152,8 +152,7 @@ def read_safetensors(path: Path) -> StateDict:
     from safetensors.torch import load_file
 
     with raise_checkpoint_error(f'{path} is damaged', ADVICE):
-        tensors = load_file(path)
-    return attach_grids(tensors, parse_grids(read_metadata(path)))
+        return load_file(path)
 
 
 def read_torch(path: Path) -> Any:
@@ -167,18 +166,16 @@ def read_torch(path: Path) -> Any:
             f'{path} is a TorchScript or tar archive, which can run code or write files when torch '
             f'loads it. {SAVE_WEIGHTS}'
         )
-    # If this is set, torch rejects every other reader of pickles than its own. Ours runs no code
-    # too.
-    forced = os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
-    try:
-        # Pass the open file, because torch.load passes a path that ends in .safetensors to another
-        # reader.
-        with raise_checkpoint_error(problem, advice), path.open('rb') as file:
-            content = torch.load(file, 'cpu', SAFE_PICKLE, weights_only=False)
-            is_data = remove_placeholders(content, {})
-    finally:
-        if forced is not None:
-            os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = forced
+    reader: dict[str, Any] = {'pickle_module': SAFE_PICKLE, 'weights_only': False}
+    if os.environ.get(FORCE_VARIABLE, '').lower() in ('1', 'y', 'yes', 'true'):
+        # torch rejects every other reader of pickles than its own, which takes fewer classes.
+        reader = {'weights_only': True}
+        advice += f'. Else unset {FORCE_VARIABLE}: no code of the file runs without it either'
+    # Pass the open file, because torch.load passes a path that ends in .safetensors to another
+    # reader.
+    with raise_checkpoint_error(problem, advice), path.open('rb') as file:
+        content = torch.load(file, 'cpu', **reader)
+        is_data = remove_placeholders(content, {})
     if not is_data:
         raise CheckpointError(
             f'{path} contains a {type(content).__name__} that is not only tensors, numbers, texts, '
@@ -187,40 +184,91 @@ def read_torch(path: Path) -> Any:
     return content
 
 
-def download_checkpoint(url: str) -> Path:
-    """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``), and return its path
-    there.
+def find_timm_url(name: str) -> str:
+    """Return the URL of the pretrained weights of one of timm's GC ViTs."""
+    check_installed(f'{TIMM_SCHEME}{name}', 'timm')
+    import timm
 
-    A file lock lets one process download while the others wait, because collective operations of
-    ``torch.distributed`` would time out. If the URL ends with the first digits of the SHA-256, they
-    are verified, and the whole of it for GC ViT's authors' files. A file that is not intact is not
-    kept. Raise a CheckpointError also if the server does not answer, or if the download takes over
-    :data:`MAX_SECONDS` or :data:`MAX_BYTES`.
+    cfg = None
+    if name.startswith('gcvit_'):
+        with suppress(RuntimeError):  # of timm, for a name with another tag
+            cfg = timm.get_pretrained_cfg(name)
+    if cfg is None:
+        raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
+    return str(cfg.url or f'https://huggingface.co/{cfg.hf_hub_id}/resolve/main/model.safetensors')
+
+
+def download_checkpoint(url: str) -> Path:
+    """Download a checkpoint, unless it is in a cache, and return its path there.
+
+    Files of Hugging Face's hub are in huggingface_hub's cache, all others in torch's
+    (``TORCH_HOME``). One process of a machine downloads while the others wait, because collective
+    operations of ``torch.distributed`` would time out. Raise a CheckpointError if the download
+    fails or has another SHA-256: that of :mod:`.released`, or the first digits in the URL.
     """
+    hub_file = HUB_FILE.fullmatch(url.partition('?')[0])
+    if hub_file:
+        check_installed(url, 'huggingface_hub')
+    advice = 'Download it with a browser, and pass the file instead of the URL'
+    with raise_checkpoint_error(f'{url} could not be downloaded', advice):
+        return download_from_hub(*hub_file.groups()) if hub_file else download_from_url(url)
+
+
+def download_from_hub(repository: str, revision: str, name: str) -> Path:
+    """Download a file of Hugging Face's hub.
+
+    The authors' files are those of one revision, also if their branch has changed since, and have
+    a known SHA-256. A file with another one is removed.
+    """
+    from huggingface_hub import hf_hub_download
+
+    sha256 = ''
+    if repository == REPOSITORY and revision in ('main', REVISION):
+        revision = REVISION
+        sha256 = SHA256.get(name, '')
+    path = Path(hf_hub_download(repository, unquote(name), revision=revision))
+    try:
+        check_digest(path, sha256)
+    except CheckpointError:
+        with suppress(OSError):  # a cache that is read-only
+            path.resolve().unlink()  # path is a link to it
+        raise
+    return path
+
+
+def download_from_url(url: str) -> Path:
+    """Download a file into torch's cache."""
     path = get_cache_path(url)
     if path.is_file():
         return path
     digest = HASH_IN_NAME.search(path.name)
-    source = find_source(url)
-    advice = (
-        'Download it with a browser, and pass the file instead of the URL (train --data: '
-        '--pretrained FILE)'
-    )
-    with raise_checkpoint_error(f'{url} could not be downloaded', advice):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f'{path}.lock'):
-            if not path.is_file():  # another process may have downloaded it meanwhile
-                with write_atomically(path) as new:
-                    with new.open('wb') as file:
-                        download(source.url, file, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
-                    check_digest(new, digest[1] if digest else source.sha256)
-                    check_intact(new)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file(path.with_name(f'{path.name}.lock')):
+        if not path.is_file():  # another process may have downloaded it meanwhile
+            with write_atomically(path) as new:
+                torch.hub.download_url_to_file(
+                    quote(url, safe=punctuation), str(new), digest and digest[1]
+                )
+                check_intact(new)
     return path
 
 
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Create a file and lock it, as soon as no other process has it locked. On a file system
+    without locks, do not wait.
+    """
+    with path.open('a') as file:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def check_digest(path: Path, start: str) -> None:
-    """Raise a CheckpointError unless the SHA-256 of a file begins with these digits."""
-    digest = compute_sha256(path)
+    """Raise a CheckpointError unless the SHA-256 of a file begins with these digits. Without any,
+    it is not known.
+    """
+    digest = compute_sha256(path) if start else ''
     if not digest.startswith(start):
         raise CheckpointError(f'invalid hash value: expected {start}, got {digest}')
 
@@ -233,29 +281,3 @@ def get_cache_path(url: str) -> Path:
     if HASH_IN_NAME.search(name) is None:  # many URLs end in model.pth
         name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-100:]}'
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
-
-
-@contextmanager
-def limit_silence() -> Iterator[None]:
-    """Let downloads of other packages, in all threads of the process, fail if a server does not
-    answer for :data:`MAX_SILENCE` seconds: ``torch.hub`` passes no timeout.
-    """
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(MAX_SILENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(previous)
-
-
-def read_timm(name: str) -> StateDict:
-    """Read the pretrained weights of one of timm's GC ViTs, which timm downloads."""
-    check_installed(f'{TIMM_SCHEME}{name}', 'timm')
-    import timm
-
-    # timm.create_model also takes 'hf-hub:OWNER/NAME', with files of anyone.
-    if not name.startswith('gcvit_'):
-        raise CheckpointError(f'{TIMM_SCHEME}{name} is not a GC ViT, such as timm://gcvit_tiny')
-    advice = 'Check the name and the network connection'
-    with raise_checkpoint_error(f'timm could not load {name}', advice), limit_silence():
-        return timm.create_model(name, pretrained=True).state_dict()

@@ -1,38 +1,24 @@
-"""Start a training from a checkpoint (``load_from``, ``--start``) whose model may have heads of
-other classes or another kind.
+"""Start a training from a checkpoint (``load_from``) whose model may have heads of other classes or
+another kind.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
-from ..errors import CheckpointError, format_count, shorten
+from ..errors import MisfitError, format_count, shorten
+from .checks import check_finite, check_fit, check_no_adapters, is_same_kind
 from .class_rows import ClassMatch, InitialWeights, fill_rows
-from .fitting import (
-    MODEL,
-    advise_config,
-    check_complete,
-    is_same_kind,
-    prepare_tensors,
-    read_stripped_grids,
-    strip_module_prefix,
-)
-from .foreign import check_no_adapters, check_no_foreign
-from .grids import attach_grids
+from .fitting import MODEL, advise_config, prepare_tensors, strip_module_prefix
+from .grids import BACKBONE, get_backbone_settings
 from .pretrained import list_foreign
 from .safe_loading import Checkpoint
-from .weights import check_finite
+from .translating import StateDict
 
-BACKBONE = 'backbone.'  # the prefix of a backbone's keys in a model
-START_ADVICE = (
-    '--start takes all weights of a model of the same network: set --task and --size to those that '
-    'it was trained with, or take only its backbone: --pretrained'
-)
-# What a checkpoint has of a tensor of the model
-WHOLE, BY_CLASS = 'whole', 'by class'
-MISFIT, MISSING = 'other shapes in the file, as with other classes', 'not in it'
+BACKBONE_ALONE = "load only its backbone (init_cfg=dict(type='Pretrained', checkpoint=...))"
+START_ADVICE = f'Use a config with the same network, or {BACKBONE_ALONE}'
 
 
 def select_initial(
@@ -52,93 +38,123 @@ def select_initial(
         model: The model to train.
         checkpoint: The checkpoint. Its state dict is replaced by the selected tensors.
         classes: The names of the classes of both, if they are known.
-        is_start: Whether all of the model must be in the checkpoint, and nothing else, as for
-            ``--start``.
+        is_start: Whether all of the model must be in the checkpoint, and nothing else.
 
     Raises:
-        CheckpointError: A part has all tensors of the model's and others, or nothing fits; with
-            ``is_start`` also if the names of the classes are not known.
+        CheckpointError: A part has all tensors of the model's and others.
+        MisfitError: The backbone or nothing fits; with ``is_start`` also if the rest of the model
+            does not, or if the names of the classes are not known.
     """
     source = checkpoint.source
     if is_start and classes is None:
-        raise CheckpointError(
-            f'{source} does not have the names of its classes, by which --start keeps them. Pass '
-            'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
-            '--pretrained'
+        raise MisfitError(
+            f'{source} does not have the names of its classes, by which their weights are kept. '
+            f'Use the checkpoint of a run (.pth), or {BACKBONE_ALONE}'
         )
     tensors = checkpoint.content.get('state_dict', {})
-    loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed)
+    settings = get_backbone_settings(checkpoint.content.get('meta', {}))
+    loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed, settings)
     advice = START_ADVICE if is_start else advise_config(source, loaded)
     unexpected = [name for name in loaded if name not in expected]
-    check_no_adapters(source, unexpected, MODEL)
-    backbone = {name: x for name, x in expected.items() if name.startswith(BACKBONE)}
-    check_complete(source, loaded, backbone, advice=advice)
-
     # A classifier's backbone has fewer output norms than a detector's, for example.
     foreign = list_foreign(loaded, expected, BACKBONE)
     incomplete = {get_model_part(name) for name in expected if name not in loaded}
     complete = {*map(get_model_part, expected)} - incomplete
-    check_no_foreign(source, [x for x in foreign if get_model_part(x) in complete], MODEL)
+    backbone = {name: x for name, x in expected.items() if name.startswith(BACKBONE)}
+    check_no_adapters(source, unexpected, MODEL)
+    check_fit(
+        source,
+        loaded,
+        backbone,
+        MODEL,
+        advice,
+        foreign=[name for name in foreign if get_model_part(name) in complete],
+    )
     other_kind = incomplete.intersection(map(get_model_part, foreign))  # with other keys there
     others = {*map(get_model_part, foreign)} - complete
     others |= {name.rpartition('.')[0] for name in {*unexpected}.difference(foreign)}
 
-    modules = {strip_module_prefix(name): module for name, module in model.named_modules()}
-    names: dict[str, list[str]] = defaultdict(list)  # of the model's tensors, by what is there
+    known = {
+        name: loaded[name]
+        for name in expected
+        if name in loaded and get_model_part(name) not in other_kind
+    }
     by_class = {}
-    for name, wanted in expected.items():
-        kind = MISFIT
-        if name not in loaded or get_model_part(name) in other_kind:
-            kind = MISSING
-        else:
-            head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)
-            is_matched = classes is not None and not classes.is_same
-            if is_matched and fill_rows(name, loaded[name], wanted, head, classes) is not None:
-                kind = BY_CLASS
-                by_class[name] = loaded[name], head
-            elif is_same_kind(name, loaded[name], wanted):
-                kind = WHOLE
-        names[kind].append(name)
-    if not names[WHOLE]:
-        raise CheckpointError(f'no tensor of {source} fits. {advice}')
-    different = {*list_parts(names[MISFIT] + names[MISSING]), *others}
+    if classes is not None and not classes.is_same:
+        by_class = match_rows(model, known, expected, classes)
+    whole = {
+        name: tensor
+        for name, tensor in known.items()
+        if name not in by_class and is_same_kind(name, tensor, expected[name])
+    }
+    taken = [name for name in known if name in whole or name in by_class]
+    misfit = [name for name in known if name not in whole and name not in by_class]
+    missing = [name for name in expected if name not in known]
+    if not whole:
+        raise MisfitError(f'no tensor of {source} fits. {advice}')
+    different = {*list_parts(misfit + missing), *others}
     if is_start and different:
-        raise CheckpointError(
+        raise MisfitError(
             f'{source} has another model than the one to train. They differ in '
             f'{shorten(sorted(different))}. {START_ADVICE}'
         )
-    taken = [name for name in expected if name in {*names[WHOLE], *by_class}]
     # Buffers such as masks may contain infinity, and do so from the start.
-    check_finite({x: loaded[x] for x in taken if expected[x].isfinite().all()}, source)
-    whole = {name: loaded[name] for name in names[WHOLE]}
-    checkpoint.content['state_dict'] = attach_grids(whole, read_stripped_grids(tensors))
-    origin = f'--start {source}' if is_start else f'load_from={source}'
-    report = format_initial(origin, taken, names, others)
+    check_finite(source, {x: loaded[x] for x in taken if expected[x].isfinite().all()})
+    checkpoint.content['state_dict'] = whole
+    report = format_initial(source, taken, misfit, missing, others)
     if classes and (is_start or by_class):
         report += f'; {classes.describe()}'
-    return InitialWeights(report, by_class, classes)
+    return InitialWeights(report, by_class)
+
+
+def match_rows(
+    model: nn.Module, known: StateDict, expected: StateDict, classes: ClassMatch
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return those tensors of a checkpoint of which rows are taken by the names of classes, each as
+    the function that fills the model's tensor (:func:`.fill_rows`).
+
+    Args:
+        model: The model.
+        known: The checkpoint's tensors that the model has.
+        expected: The model's state dict.
+        classes: The names of the classes of both.
+    """
+    modules = {strip_module_prefix(name): module for name, module in model.named_modules()}
+    by_class: dict[str, Callable[[Tensor], Tensor]] = {}
+    for name, tensor in known.items():
+        head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)  # has the layer
+        fill = partial(fill_rows, name, loaded=tensor, module=head, match=classes)
+        if fill(expected[name]) is not expected[name]:
+            by_class[name] = fill
+    return by_class
 
 
 def format_initial(
-    origin: str, taken: Collection[str], names: Mapping[str, list[str]], others: Collection[str]
+    source: str,
+    taken: Sequence[str],
+    misfit: Sequence[str],
+    missing: Sequence[str],
+    others: Collection[str],
 ) -> str:
     """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
 
     Args:
-        origin: The option or setting that names the checkpoint.
+        source: The checkpoint.
         taken: The model's tensors that are loaded.
-        names: All, by what the checkpoint has of them.
+        misfit: Those that have another shape in the checkpoint.
+        missing: Those that it lacks.
         others: The parts of the checkpoint that the model does not have.
     """
     parts = list_parts(taken)
-    num_initial = len(names[MISFIT]) + len(names[MISSING])
     line = (
-        f'{origin}: {format_count(len(taken), "tensor")} of the model loaded '
-        f'({", ".join(parts)}), {num_initial} keep initial values'
+        f'load_from={source}: {format_count(len(taken), "tensor")} of the model loaded '
+        f'({", ".join(parts)}), {len(misfit) + len(missing)} keep initial values'
     )
-    for reason in (MISFIT, MISSING):
-        if names[reason]:
-            line += f'; {reason}: {", ".join(list_parts(names[reason]))}'
+    if misfit:
+        line += '; other shapes in the file, as with other classes: '
+        line += ', '.join(list_parts(misfit))
+    if missing:
+        line += f'; not in it: {", ".join(list_parts(missing))}'
     if others:
         line += f'; parts of the file that the model does not have: {shorten(sorted(others))}'
     if parts == ['backbone']:

@@ -16,7 +16,6 @@ from torch import Tensor
 # parameters.
 PLACEHOLDERS = {'{number}': r'\d+', '{even}': r'\d*[02468]', '{odd}': r'\d*[13579]'}
 
-GRID = 'grid'  # key of a position table's grid in the metadata of a state dict
 BIAS_TABLE = 'relative_position_bias_table'
 StateDict = dict[str, Tensor]  # the tensors of a network or a file by key
 Parts = Mapping[str, str]  # from a part of external keys to a part of local keys

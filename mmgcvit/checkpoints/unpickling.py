@@ -9,6 +9,7 @@ nothing. ``torch.load`` (2.1 or later) uses this unpickler if its argument ``pic
 import pickle
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,7 +47,7 @@ def convert_numpy_scalar(dtype: Any, raw: bytes) -> Any:
     return Placeholder()
 
 
-ALLOWED = {
+ALLOWED: dict[str, Any] = {
     **{str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)},
     'torch.Size': torch.Size,
     'torch.device': torch.device,
@@ -88,6 +89,8 @@ class SafeUnpickler(pickle._Unpickler):
     It is Python's own and not the one in C, which allocates up to 64 GB for a damaged memo index
     (gh-115952).
     """
+
+    load_by_torch: Callable[[Any], Any]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # torch.load sets persistent_load, which the method below calls.

@@ -5,16 +5,15 @@ mapping.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import CheckpointError, shorten
 from ..registry import list_networks
-from .foreign import ADAPTERS, check_no_foreign, format_tensors
-from .grids import attach_grids, read_grids
+from .checks import ADAPTERS, check_finite, check_no_foreign
+from .grids import BACKBONE
+from .published import read_backbone_settings
 from .reading import read_checkpoint
 from .translating import KeyMapping, StateDict, translate
 
@@ -30,7 +29,7 @@ PARTS_BESIDE = r'(neck|\w*head|fc|classifier|data_preprocessor)\.'
 COMPILED_PREFIX = '_orig_mod.'  # of torch.compile
 # A subclass of PyramidBackbone. Without key_mappings of its own, it can load the weights of the
 # class it inherits from.
-Network = type[nn.Module]
+Network = type[Any]
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Weights:
     # Keys without a local key, except those that key_mapping ignores
     unused: list[str]
     state_dict: StateDict  # all tensors of the file, its own keys
+    # Those of the backbone's training, as far as the file says them (:mod:`.grids`)
+    settings: Mapping[str, Any]
 
 
 def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
@@ -55,10 +56,9 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     ``backbone.``. ``ema`` requires EMA weights. Raise a CheckpointError if the checkpoint has no
     known network.
     """
-    state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
-    match = find_network(state_dict, source, prefix)
-    prefix = match.prefix
-    key_mapping = match.key_mapping
+    content = read_checkpoint(source)
+    state_dict, is_ema = find_state_dict(content, source, ema)
+    network, key_mapping, prefix = find_network(state_dict, source, prefix)
     tensors = {}
     unused = []
     foreign = []
@@ -74,15 +74,83 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
             foreign.append(name)
         else:
             unused.append(name)
-    check_no_foreign(source, foreign, f'{match.network.__name__} ({key_mapping.name} keys)')
-    check_finite(tensors, source)
-    grids = {
-        name.removeprefix(prefix): grid
-        for name, grid in read_grids(state_dict).items()
-        if name.startswith(prefix)
+    check_no_foreign(source, foreign, f'{network.__name__} ({key_mapping.name} keys)')
+    check_finite(source, tensors)
+    settings = read_backbone_settings(content, source) if prefix == BACKBONE else {}
+    return Weights(source, network, key_mapping, is_ema, tensors, unused, state_dict, settings)
+
+
+def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
+    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
+    it has no others.
+    """
+    places = {**content, TOP_LEVEL: content} if isinstance(content, Mapping) else {}
+    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
+    for key in keys:
+        tensors = select_tensors(places.get(key))
+        if tensors:
+            return tensors, key in EMA_KEYS
+    advice = 'If it has a whole model (nn.Module), save its state_dict()'
+    if ema:
+        advice = f'If it has no EMA weights, ask for the others. {advice}'
+    raise CheckpointError(f'{source} has no weights under {", ".join(keys)}. {advice}')
+
+
+def select_tensors(content: Any) -> StateDict:
+    """Return the entries of a dict that are tensors with str keys, without torch.compile's
+    prefixes. Anything else has none.
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    return {
+        name.replace(COMPILED_PREFIX, ''): value
+        for name, value in content.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
-    tensors = attach_grids(tensors, grids)
-    return Weights(source, match.network, key_mapping, is_ema, tensors, unused, state_dict)
+
+
+def find_network(
+    state_dict: StateDict, source: str, prefix: str | None
+) -> tuple[Network, KeyMapping, str]:
+    """Find the network in a state dict by the ``signature_key`` of a key mapping. Return it, the key
+    mapping, and the prefix before the key.
+
+    If ``prefix`` is given, only under this one. Raise a CheckpointError if there is none, or if
+    there are several.
+    """
+    matches = []
+    for network, key_mapping in list_key_mappings():
+        for name in state_dict:
+            found_prefix = name.removesuffix(key_mapping.signature_key)
+            is_signature = found_prefix != name
+            is_whole_key = not found_prefix or found_prefix.endswith('.')
+            if (
+                is_signature
+                and is_whole_key
+                and prefix in (None, found_prefix, found_prefix.rstrip('.'))
+            ):
+                matches.append((network, key_mapping, found_prefix))
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        prefixes = ', '.join(repr(found_prefix) for *_, found_prefix in matches)
+        raise CheckpointError(
+            f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
+        )
+    place = f' under the prefix {prefix!r}' if prefix else ''
+    raise CheckpointError(
+        f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
+        f'({shorten(list(state_dict), 4)}) are not known. Use another checkpoint'
+    )
+
+
+def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
+    """Return each registered network with each of its key mappings."""
+    return [
+        (network, mapping)
+        for network in list_networks().values()
+        for mapping in vars(network).get('key_mappings', ())
+    ]
 
 
 def find_local_key(name: str, prefix: str, key_mapping: KeyMapping) -> str | None:
@@ -110,100 +178,3 @@ def is_beside(key: str, prefix: str, key_mapping: KeyMapping) -> bool:
         return False
     modules = {re.split(r'[.{]', external_prefix)[0] for external_prefix, *_ in key_mapping.rows}
     return re.sub(r'\d+$', '', key.partition('.')[0]) not in modules
-
-
-def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[StateDict, bool]:
-    """Return a checkpoint's state dict, and whether its weights are EMA weights: if ``ema`` or if
-    it has no others.
-    """
-    places = {**content, TOP_LEVEL: content} if isinstance(content, Mapping) else {}
-    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS, TOP_LEVEL)
-    for key in keys:
-        tensors = select_tensors(places.get(key))
-        if tensors:
-            return tensors, key in EMA_KEYS
-    advice = 'If it has a whole model (nn.Module), save its state_dict()'
-    if ema:
-        advice = f'Remove --ema (ema=True) if it has no EMA weights. {advice}'
-    raise CheckpointError(f'{source} has no weights under {", ".join(keys)}. {advice}')
-
-
-def select_tensors(content: Any) -> StateDict:
-    """Return the entries of a dict that are tensors with str keys, without torch.compile's
-    prefixes, and with the grids of its position tables. Anything else has none.
-    """
-    tensors: StateDict = {}
-    if not isinstance(content, Mapping):
-        return tensors
-    for name, value in content.items():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            tensors[name.replace(COMPILED_PREFIX, '')] = value
-    grids = read_grids(content)
-    return attach_grids(
-        tensors, {name.replace(COMPILED_PREFIX, ''): grid for name, grid in grids.items()}
-    )
-
-
-def list_key_mappings() -> list[tuple[Network, KeyMapping]]:
-    """Return each registered network with each of its key mappings."""
-    return [
-        (network, mapping)
-        for network in list_networks().values()
-        for mapping in vars(network).get('key_mappings', ())
-    ]
-
-
-@dataclass(frozen=True)
-class NetworkMatch:
-    """A network whose key is in a state dict."""
-
-    network: Network
-    key_mapping: KeyMapping  # whose ``signature_key`` is the key
-    prefix: str  # before the key in the state dict
-
-
-def find_network(state_dict: StateDict, source: str, prefix: str | None) -> NetworkMatch:
-    """Find the network in a state dict by the ``signature_key`` of a key mapping.
-
-    If ``prefix`` is given, only under this one. Raise a CheckpointError if there is none, or if
-    there are several.
-    """
-    matches = []
-    for network, key_mapping in list_key_mappings():
-        for name in state_dict:
-            found_prefix = name.removesuffix(key_mapping.signature_key)
-            is_signature = found_prefix != name
-            is_whole_key = not found_prefix or found_prefix.endswith('.')
-            if (
-                is_signature
-                and is_whole_key
-                and prefix in (None, found_prefix, found_prefix.rstrip('.'))
-            ):
-                matches.append(NetworkMatch(network, key_mapping, found_prefix))
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        prefixes = ', '.join(repr(match.prefix) for match in matches)
-        raise CheckpointError(
-            f'{source} has several networks, with the prefixes {prefixes}. Choose one as prefix'
-        )
-    place = f' under the prefix {prefix!r}' if prefix else ''
-    raise CheckpointError(
-        f'{source} is not a checkpoint of GC ViT or LSA{place}. Its {len(state_dict)} keys '
-        f'({shorten(list(state_dict), 4)}) are not known. Use another checkpoint'
-    )
-
-
-def check_finite(tensors: StateDict, source: str) -> None:
-    """Raise a CheckpointError that names the tensors with NaN or infinity."""
-    invalid = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if invalid:
-        raise CheckpointError(
-            f'{source} has {format_tensors(invalid)} with NaN or infinity. Use an earlier '
-            'checkpoint'
-        )
-
-
-def infer_window_side(table: Tensor) -> int:
-    """Return the side of the windows of a bias table: one of side w has (2w - 1)**2 rows."""
-    return isqrt(len(table)) // 2 + 1

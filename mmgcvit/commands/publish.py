@@ -49,7 +49,6 @@ def main(args: Namespace) -> None:
 
     from ..checkpoints.converting import save_checkpoint
     from ..checkpoints.fitting import fit_checkpoint
-    from ..checkpoints.grids import attach_grids, read_grids
     from ..checkpoints.licences import find_limit_of_model
     from ..checkpoints.published import describe_weights
     from ..checkpoints.weights import find_state_dict
@@ -65,11 +64,7 @@ def main(args: Namespace) -> None:
     fit_checkpoint(model, checkpoint)
     # Copies, since safetensors cannot write weights that layers share, such as RTMDet's
     # convolutions.
-    state_dict = checkpoint.content['state_dict']
-    tensors = attach_grids(
-        {name: x.clone() for name, x in state_dict.items()},
-        read_grids(model.state_dict()) | read_grids(state_dict),
-    )
+    tensors = {name: x.clone() for name, x in checkpoint.content['state_dict'].items()}
     thresholds = find_chosen_thresholds(files, checkpoint.source)
     meta = checkpoint.content['meta']
     limit = find_limit_of_model(checkpoint.source, meta)

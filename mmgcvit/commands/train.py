@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError, escape_controls
+from ..errors import MisfitError, UserError, escape_controls
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..host.files import make_portable_path
 from ..own.runs.made import choose_work_dir
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import RunFolder
+from ..runs.folder import START, RunFolder, get_started_with
 from .options import (
     CONFIG,
     add_common_options,
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from ..own.data.records import DatasetInfo
 
+START_ADVICE = (
+    '--start takes all weights of a model of the same network: set --task and --size to those that '
+    'it was trained with, or take only its backbone: --pretrained'
+)
 EXAMPLE = 'mmgcvit train --data photos --epochs 40'
 PAGE = 'docs/custom_dataset.md'  # explains the command
 
@@ -188,20 +192,28 @@ def list_cfg_options(args: Namespace, given: Options, is_resumed: bool) -> list[
 
 
 def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: bool) -> None:
-    """Train in a locked work dir. ``recipe`` is the config without the user's options."""
+    """Train in a locked work dir. ``recipe`` is the config without the user's options.
+
+    Raise a MisfitError, which names the options to change, if ``--start`` is another model.
+    """
     from ..engine.train import train
 
-    train(
-        cfg,
-        amp=args.amp,
-        auto_scale_lr=args.auto_scale_lr,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        log_to=args.log_to,
-        progress=progress,
-        patience=args.patience,
-        recipe=recipe,
-    )
+    try:
+        train(
+            cfg,
+            amp=args.amp,
+            auto_scale_lr=args.auto_scale_lr,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            log_to=args.log_to,
+            progress=progress,
+            patience=args.patience,
+            recipe=recipe,
+        )
+    except MisfitError as error:
+        if not get_started_with(cfg).get(START):
+            raise
+        raise MisfitError(f'{error}. {START_ADVICE}') from error
 
 
 def start_run(

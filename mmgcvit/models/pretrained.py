@@ -27,7 +27,10 @@ class PretrainedModel(BaseModule):
       its keys; the last is for this package's own;
     * ``describe_shapes(tensors, num_stages)``: returns what the shapes of weights (local keys) of
       all or the first stages show of the arch, by name. It reads them by :func:`.get_shape`.
-    * ``make_arch(tensors)``: returns the attributes of an arch whose weights have these shapes.
+    * ``make_arch(tensors)``: returns the attributes of an arch whose weights have these shapes;
+    * ``compute_grids(settings)``: returns the grid (h, w) of the position tables whose keys begin
+      with each prefix, for arguments of the constructor that may come from a file. It raises a
+      ValueError or TypeError for those that cannot be.
     """
 
     def _load_from_state_dict(self, state_dict: StateDict, prefix: str, *args: Any) -> None:

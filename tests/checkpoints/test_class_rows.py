@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmgcvit.checkpoints.class_rows import ClassMatch, find_rows
+from mmgcvit.checkpoints.class_rows import ClassMatch, split_rows
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError, UserError
@@ -150,7 +150,7 @@ def test_rows_of_known_classes_are_kept_in_each_head(path):
         else:
             check_rows(old[name], fresh[name], tensor, rows)
     assert report == (
-        f'--start old.pth: {len(found)} tensors of the model loaded (backbone, '
+        f'load_from=old.pth: {len(found)} tensors of the model loaded (backbone, '
         f'{"head" if path == "head" else path.removesuffix(".2")}), 0 keep initial values; classes '
         'by name: kept: dog, cat; new: fox, gnu; left: eel'
     )
@@ -222,9 +222,15 @@ def test_repeated_names_are_matched_in_order():
     ('model', 'words'),
     [
         (Nested('neck', nn.Linear(2, 3)), 'another model .* differ in neck'),
-        (Nested('head.fc', nn.Linear(3, 4)), r'another model .* differ in head\. --start takes'),
+        (
+            Nested('head.fc', nn.Linear(3, 4)),
+            r'another model .* differ in head\. Use a config with the same',
+        ),
         (Nested('other.fc', nn.Linear(2, 3)), 'another model .* differ in head, other'),
-        (nn.ModuleDict({'backbone': nn.Linear(3, 2)}), r'backbone\.weight .* --start takes all'),
+        (
+            nn.ModuleDict({'backbone': nn.Linear(3, 2)}),
+            r'backbone\.weight .* Use a config with the same',
+        ),
     ],
 )
 def test_another_model_is_refused_as_a_start(model, words):
@@ -246,9 +252,14 @@ def test_a_start_without_names_of_classes_is_refused():
 @pytest.mark.parametrize(('num_rows', 'num_shared'), [(3, 0), (4, 1), (5, None), (2, None)])
 @pytest.mark.parametrize('layer', ['bbox_head.fc_cls', 'decode_head.cls_embed'])
 def test_a_row_for_the_background_is_shared_if_there_is_one(layer, num_rows, num_shared):
-    rows = find_rows(f'{layer}.weight', torch.zeros(num_rows, 2), nn.Identity(), 3)
-    assert (rows and len(rows.shared)) == num_shared
-    assert rows is None or rows.of_classes.flatten().tolist() == [0, 1, 2]
+    tensor = torch.arange(2 * num_rows).unflatten(0, (num_rows, 2))
+    rows = split_rows(f'{layer}.weight', tensor, nn.Identity(), 3)
+    if num_shared is None:
+        assert rows is None
+    else:
+        of_classes, shared = rows
+        assert len(shared) == num_shared
+        assert of_classes.tolist() == [[[0, 1]], [[2, 3]], [[4, 5]]]
 
 
 def test_a_head_of_other_channels_begins_anew():

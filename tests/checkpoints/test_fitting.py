@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.checkpoints.fitting import POSITION_TABLES, fit_checkpoint, is_same_kind
+from mmgcvit.checkpoints.checks import is_same_kind
+from mmgcvit.checkpoints.fitting import fit_checkpoint
+from mmgcvit.checkpoints.grids import POSITION_TABLES
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.errors import CheckpointError
 from mmgcvit.models.layers.position import PositionEmbedding, RelativePositionBias

@@ -4,12 +4,12 @@ sentence.
 
 import argparse
 import os
-import socket
 import tarfile
 from collections import Counter, OrderedDict
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmgcvit.checkpoints import reading
-from mmgcvit.checkpoints.downloads import MAX_SILENCE
-from mmgcvit.checkpoints.reading import read_checkpoint
+from mmgcvit.checkpoints.reading import FORCE_VARIABLE, HUB_FILE, read_checkpoint
 from mmgcvit.errors import CheckpointError
 
 from ..toy import RunsACommand
@@ -77,11 +76,17 @@ def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(s
     assert not Path('ran').exists()
 
 
-def test_torchs_own_restriction_to_weights_is_no_obstacle(monkeypatch):
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+def test_torchs_own_restriction_to_weights_is_respected(monkeypatch):
+    """Then torch's reader is used, which takes fewer classes. The environment is not changed."""
     torch.save(TENSORS, 'x.pth')
+    torch.save(LEFT_OUT, 'y.pth')
+    monkeypatch.setenv(FORCE_VARIABLE, '1')
     assert read_checkpoint('x.pth').keys() == TENSORS.keys()
-    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
+    with pytest.raises(CheckpointError, match=f'cannot be read by torch .* unset {FORCE_VARIABLE}'):
+        read_checkpoint('y.pth')
+    assert os.environ[FORCE_VARIABLE] == '1'
+    monkeypatch.setenv(FORCE_VARIABLE, '0')
+    assert read_checkpoint('y.pth') == {}
 
 
 def test_an_object_instead_of_a_dict_is_rejected_and_runs_no_code():
@@ -115,58 +120,50 @@ def test_other_sources_of_mmengine_are_refused_with_what_to_do():
         read_checkpoint('torchvision://resnet50')
 
 
-def test_downloads_of_timm_end_if_a_server_does_not_answer(monkeypatch):
-    limits = []
+def test_weights_of_timm_are_those_of_the_url_in_its_table(monkeypatch):
+    """Its releases are at GitHub, in torch's cache, where timm's own loading puts them too."""
+    save_file({'a': torch.ones(1)}, 'x.safetensors')
+    asked = []
 
-    def create(*_, **__):
-        limits.append(socket.getdefaulttimeout())
-        return nn.Linear(2, 3)
+    def download(url):
+        asked.append(url)
+        return Path('x.safetensors')
 
-    monkeypatch.setattr(timm, 'create_model', create)
+    monkeypatch.setattr(reading, 'download_checkpoint', download)
+    assert read_checkpoint('timm://gcvit_tiny').keys() == {'a'}
+    assert Path(asked[0]).name == 'gcvit_tiny_224_nvidia-ac783954.pth'
+    cfg = SimpleNamespace(url='', hf_hub_id='timm/gcvit_tiny.in1k')
+    monkeypatch.setattr(timm, 'get_pretrained_cfg', lambda _: cfg)
     read_checkpoint('timm://gcvit_tiny')
-    assert limits == [MAX_SILENCE]
-    assert socket.getdefaulttimeout() is None
+    assert HUB_FILE.fullmatch(asked[1]).groups() == (
+        'timm/gcvit_tiny.in1k',
+        'main',
+        'model.safetensors',
+    )
 
 
-def test_only_timms_gcvit_models_are_loaded_and_an_error_of_timm_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(timm, 'create_model', lambda *_, **__: nn.Linear(2, 3))
-    assert set(read_checkpoint('timm://gcvit_tiny')) == {'weight', 'bias'}
-    for name in ('resnet50', 'hf-hub:any/gcvit_tiny'):
-        with pytest.raises(CheckpointError, match='is not a GC ViT'):
-            read_checkpoint(f'timm://{name}')
-    monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
-    with pytest.raises(CheckpointError, match=r'load gcvit_tiny \(division by zero\)\. Check'):
-        read_checkpoint('timm://gcvit_tiny')
+@pytest.mark.parametrize('name', ['resnet50', 'hf-hub:any/gcvit_tiny', 'gcvit_no', 'gcvit_tiny.no'])
+def test_only_timms_gcvit_models_are_loaded(name):
+    with pytest.raises(CheckpointError, match='is not a GC ViT'):
+        read_checkpoint(f'timm://{name}')
 
 
-LIMITED = (
-    'GCViT_1k_tiny.pth',
-    'a_nvidia-ac78.pth',
-    'x_nvimagenet.pth',
-    'models--timm--gcvit_tiny/x.pth',
-    'timm://no',
-    'https://hf.co/nvidia/x.pth',
-    'gcvit_tiny.in1k/x.pt',
-    'link.pth',
-)
-FREE = (
-    'mini.pt',
-    'nvidia/epoch_1.pth',
-    'gcvit_tiny.in1k/a/x.pth',
-    'timm/gcvit/x.pth',
-    'a.co/nvidia/x.pth',
-    'loop.pth',
-)
+LIMITED = ('gcvit_1k_tiny.pth.tar', 'x/gcvit_tiny_nvimagenet.pth', 'timm://no', 'link.pth')
+FREE = ('mini.pt', 'nvidia/epoch_1.pth', 'loop.pth')
 
 
 @pytest.mark.parametrize('name', LIMITED + FREE)
 def test_a_warning_names_weights_that_are_not_for_commercial_use(name, monkeypatch):
     """No file of these names exists. The warning comes first."""
-    for name_of_link, file in (('link.pth', 'gcvit_21k_large.pth'), ('loop.pth', 'loop.pth')):
+    for name_of_link, file in (
+        ('link.pth', 'gcvit_21k_large_224.pth.tar'),
+        ('loop.pth', 'loop.pth'),
+    ):
         Path(name_of_link).symlink_to(file)
     warnings = []
     monkeypatch.setattr(reading, 'log_warning', warnings.append)
-    monkeypatch.setattr(reading, 'download', None)
+    monkeypatch.setattr(reading, 'download_from_url', None)
+    monkeypatch.setattr(reading, 'download_from_hub', None)
     with pytest.raises(CheckpointError):
         read_checkpoint(name)
     assert any('not for commercial use' in text for text in warnings) == (name not in FREE)

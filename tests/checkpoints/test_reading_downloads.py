@@ -2,18 +2,19 @@
 
 import re
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
-from threading import Event, Thread
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import constants
 
-from mmgcvit.checkpoints import downloads, reading, released
+from mmgcvit import errors
+from mmgcvit.checkpoints import reading, released
 from mmgcvit.checkpoints.reading import check_digest, get_cache_path, read_checkpoint
-from mmgcvit.errors import CheckpointError
+from mmgcvit.errors import CheckpointError, MissingPackageError
 from mmgcvit.host.files import compute_sha256
 
 from ..programs import ROOT
@@ -36,6 +37,12 @@ def server(tmp_path, monkeypatch):
             asked.append(path)
             return str(file if path.endswith(('.pth', '.tar')) else tmp_path / 'missing')
 
+        def end_headers(self):
+            """Add what the hub sends: the revision, and the SHA-256 of a large file."""
+            self.send_header('X-Repo-Commit', released.REVISION)
+            self.send_header('ETag', f'"{compute_sha256(file)}"')
+            super().end_headers()
+
         def log_message(self, *_):
             pass
 
@@ -54,7 +61,7 @@ def cached(address):
 
 def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, monkeypatch):
     assert torch.equal(read_checkpoint(server.address)['a'], torch.arange(100_000.0))
-    monkeypatch.setattr(reading, 'FileLock', None)
+    monkeypatch.setattr(reading, 'lock_file', None)
     assert read_checkpoint(server.address)
     assert server.asked == ['/x.pth']
     assert cached(server.address) == [get_cache_path(server.address).name]
@@ -95,52 +102,6 @@ def test_a_hash_is_compared_from_its_beginning(server):
         check_digest(server.file, digest[1:9])
 
 
-@pytest.mark.parametrize(
-    ('behaviour', 'module', 'limit', 'value', 'reason'),
-    [
-        ('silent', downloads, 'MAX_SILENCE', 0.3, 'timed out'),
-        ('slow', reading, 'MAX_SECONDS', 0.5, 'over 16384 MB or 0.5 s|timed out'),
-        ('endless', reading, 'MAX_BYTES', 1 << 20, 'over 1 MB or 3600 s'),
-        ('short', reading, 'MAX_BYTES', 1 << 20, '10 of 1000 bytes'),
-    ],
-)
-def test_a_download_ends_whatever_the_server_does(
-    behaviour, module, limit, value, reason, tmp_path, monkeypatch
-):
-    """It sends nothing, little at a time, too much, or less than it announces: no file is left."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(module, limit, value)
-    ended = Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            if behaviour == 'silent':
-                ended.wait(60)
-                return
-            self.send_response(200)
-            if behaviour == 'short':
-                self.send_header('Content-Length', '1000')
-            self.end_headers()
-            with suppress(OSError):
-                for _ in range(1000):  # so a download without limits ends too
-                    self.wfile.write(b'x' * (10 if behaviour != 'endless' else 1 << 16))
-                    if behaviour == 'short' or ended.wait(0.05 if behaviour == 'slow' else 0):
-                        return
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
-        address = f'http://127.0.0.1:{server.server_port}/x.pth'
-        with pytest.raises(CheckpointError, match='could not be downloaded') as error:
-            read_checkpoint(address)
-        ended.set()
-        server.shutdown()
-    assert re.search(reason, str(error.value))
-    assert cached(address) == []
-
-
 def read_keys(address):
     return sorted(read_checkpoint(address))
 
@@ -161,19 +122,57 @@ def test_one_process_downloads_while_the_others_wait_without_a_collective(server
 TINY = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 
 
-@pytest.mark.parametrize('end', ['', '/'])
-def test_the_authors_files_are_those_of_one_revision_with_their_sha256(end, server, monkeypatch):
-    """From a mirror too: ``HF_ENDPOINT``. Other bytes are not kept."""
-    mirror = server.address.removesuffix('/x.pth')
-    monkeypatch.setenv('HF_ENDPOINT', mirror + end)
-    assert released.find_source(TINY).url.startswith(f'{mirror}/nvidia/')
+@pytest.fixture
+def hub(server, tmp_path, monkeypatch):
+    """Let huggingface_hub ask the server, as HF_ENDPOINT and HF_HOME say when it is imported."""
+    address = server.address.removesuffix('/x.pth')
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    monkeypatch.setattr(constants, 'ENDPOINT', address)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+    return tmp_path / 'hub'
+
+
+def list_files(server):
+    """List the paths of files for which the server was asked: huggingface_hub asks more."""
+    return {path for path in server.asked if '/resolve/' in path}
+
+
+def test_the_authors_files_are_those_of_one_revision_with_their_sha256(server, hub, monkeypatch):
+    """Other bytes are not kept."""
     with pytest.raises(CheckpointError, match=r'expected 30ac1c31.*, got '):
         read_checkpoint(TINY)
-    assert server.asked == [f'/nvidia/GCViT/resolve/{released.REVISION}/gcvit_1k_tiny.pth.tar']
-    assert cached(TINY) == []
+    pinned = f'/nvidia/GCViT/resolve/{released.REVISION}/gcvit_1k_tiny.pth.tar'
+    assert list_files(server) == {pinned}
+    assert not any(path.is_file() for path in hub.rglob('*.tar'))
     digest = compute_sha256(server.file)
     monkeypatch.setitem(released.SHA256, 'gcvit_1k_tiny.pth.tar', digest)
     assert read_keys(TINY) == ['a']
+    server.asked.clear()
+    assert read_keys(TINY) == read_keys(TINY.replace('/main/', f'/{released.REVISION}/')) == ['a']
+    assert list_files(server) == set(), (
+        'a file of a revision is read from the cache, without a network too'
+    )
+
+
+def test_other_files_of_the_hub_are_read_from_their_branch(server, hub):
+    address = 'https://HuggingFace.co/me/photos/resolve/dev/a%20b/best.pth?download=true'
+    assert read_keys(address) == ['a']
+    assert list_files(server) == {'/me/photos/resolve/dev/a%20b/best.pth'}
+
+
+def test_without_a_network_an_address_of_the_hub_is_one_sentence(hub, monkeypatch):
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    with pytest.raises(
+        CheckpointError, match=r'tiny\.pth\.tar could not be downloaded .* instead of'
+    ):
+        read_checkpoint(TINY)
+
+
+def test_without_huggingface_hub_the_message_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(errors, 'find_spec', lambda _: None)
+    with pytest.raises(MissingPackageError, match='needs'):
+        read_checkpoint(TINY)
 
 
 def test_configs_load_weights_from_the_hosts_that_the_page_names():
@@ -194,8 +193,11 @@ def test_each_released_file_that_a_config_names_has_a_sha256_but_two():
     """Those of ``xxtiny`` and ``small`` are not known; docs/checkpoints.md says so."""
     files = [*(ROOT / 'configs').rglob('*.py'), *(ROOT / 'configs').rglob('*.yml')]
     text = ''.join(path.read_text() for path in files)
-    names = set(re.findall(rf'{released.BRANCH}([^\s\'"]+)', text))
-    assert names - set(released.SHA256) == {'gcvit_1k_small.pth.tar', 'gcvit_1k_xxtiny.pth.tar'}
+    branch = f'https://huggingface.co/{released.REPOSITORY}/resolve/main/'
+    names = set(re.findall(rf'{branch}([^\s\'"]+)', text))
+    unknown = {'gcvit_1k_small.pth.tar', 'gcvit_1k_xxtiny.pth.tar'}
+    assert {name for name in names if not released.SHA256[name]} == unknown
     page = (ROOT / 'docs' / 'checkpoints.md').read_text()
     for name, digest in released.SHA256.items():
-        assert f'| `{name}` | `{digest}` |' in page
+        assert name in unknown or f'| `{name}` | `{digest}` |' in page
+    assert all(f'`{name}`' in page for name in released.TIMM_SHA256)

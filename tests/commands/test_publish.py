@@ -91,7 +91,7 @@ def test_a_published_file_says_its_classes_its_backbone_and_its_limit(
         assert meta['dataset_meta']['classes'] == load(run, device='cpu').classes
         backbone = meta['settings']['model']['backbone']
         assert backbone['type'].endswith('GCViT')
-        assert backbone.keys() == {'type', 'arch'}
+        assert backbone.keys() == {'type', 'arch', 'window_size', 'pretrain_img_size'}
         assert meta.get(LIMIT) == limit
         assert load(run, target, 'cpu').weights_limit == limit
 

@@ -7,8 +7,9 @@ the variants, key_mappings.py the keys of other implementations.
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from ..layers.arguments import (
     ArchAttributes,
     ImageSize,
     InitCfg,
+    Size,
     WindowSize,
     check_drop_path_rate,
     require,
@@ -27,6 +29,7 @@ from ..layers.arguments import (
     resolve_img_size,
     resolve_windows,
 )
+from ..layers.position import compute_offset_grid
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .attention import AttentionType, GlobalWindowAttention, LocalWindowAttention
 from .convs import Downsampler, Stem
@@ -135,6 +138,19 @@ class GCViT(PyramidBackbone):
         )
         # The authors leave convolutions at torch's default.
         self.finish_init(layer_types=(nn.Linear,))
+
+    @staticmethod
+    def compute_grids(settings: Mapping[str, Any]) -> dict[str, Size]:
+        """Return the grid of each stage's position bias tables, for windows other than the default.
+
+        Raise a ValueError if the windows cannot be.
+        """
+        windows = enumerate(resolve_windows(settings.get('window_size'), NUM_STAGES))
+        return {
+            f'stages.{stage}.blocks.': compute_offset_grid(window)
+            for stage, window in windows
+            if window is not None
+        }
 
 
 def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...checkpoints.translating import GRID
 from .arguments import Size, Window
 from .blocks import cast_for_autocast
 from .resizing import resize
@@ -29,11 +28,11 @@ class PositionTable(nn.Module):
     position of a grid (h, w).
 
     A position is a token of a map, or for the bias an offset between two tokens of a window. The
-    table of another grid is resized when it is loaded, each column as an image. The metadata of
-    torch's state dicts have the grid, and this package's reading and writing of files keeps it.
-    Where it is lost, as in other programs' safetensors, a table with as many rows as this one's is
-    taken to have the same grid, and any other to have a square one; loading fails if its number of
-    rows is not a square.
+    table of another grid is resized when it is loaded, each column as an image. A table with as
+    many rows as this one's is taken to have the same grid, and any other to have a square one;
+    loading fails if its number of rows is not a square. This package's reading of checkpoints,
+    which knows the windows that they were trained with, resizes tables before
+    (:meth:`resize_table`).
     """
 
     def __init__(self, grid: Size):
@@ -48,39 +47,27 @@ class PositionTable(nn.Module):
         (name,) = self._parameters
         key = prefix + name
         table = state_dict.get(key)
-        if table is not None and table.ndim > 1:
-            metadata, *_, errors = args
-            grid = self.find_grid(table.shape[-2], metadata.get(GRID))
-            if grid is None:
+        if table is not None and table.ndim > 1 and table.shape[-2] != prod(self.grid):
+            num_rows = table.shape[-2]
+            side = isqrt(num_rows)
+            if side**2 == num_rows:
+                state_dict[key] = self.resize_table(table, (side, side))
+            else:
+                *_, errors = args
                 errors.append(
-                    f'{key} has {table.shape[-2]} rows, which is the number of positions of no '
-                    f'square grid. The file does not say the shape of another one, so the table '
-                    f'cannot be resized to the grid {self.grid}. Load it into a model with the '
-                    'window_size and pretrain_img_size that it was trained with'
+                    f'{key} has {num_rows} rows, which is the number of positions of no square '
+                    f'grid. Weights do not say the shape of another one, so the table cannot be '
+                    f'resized to the grid {self.grid}. Load it into a model with the window_size '
+                    'and pretrain_img_size that it was trained with'
                 )
-            elif grid != self.grid:
-                images = table.mT.unflatten(-1, grid)  # (..., columns, h, w)
-                state_dict[key] = resize(images, self.grid).flatten(-2).mT.contiguous()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def find_grid(self, num_rows: int, stored: Size | None) -> Size | None:
-        """Return the grid of a table with ``num_rows``: the stored one, else this one's or a square
-        one, or None if it cannot be known.
+    def resize_table(self, table: Tensor, grid: Size) -> Tensor:
+        """Resize the table of another grid to this one's: (..., rows, columns) to the same with
+        other rows.
         """
-        if stored is not None and prod(stored) == num_rows:
-            return stored
-        if num_rows == prod(self.grid):
-            return self.grid
-        side = isqrt(num_rows)
-        return (side, side) if side**2 == num_rows else None
-
-    def _save_to_state_dict(
-        self, destination: dict[str, Tensor], prefix: str, keep_vars: bool
-    ) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        metadata = getattr(destination, '_metadata', None)  # a plain dict of the caller's has none
-        if metadata is not None:
-            metadata[prefix[:-1]][GRID] = self.grid
+        images = table.mT.unflatten(-1, grid)  # (..., columns, h, w)
+        return resize(images, self.grid).flatten(-2).mT.contiguous()
 
 
 class PositionEmbedding(PositionTable):
@@ -113,8 +100,7 @@ class RelativePositionBias(PositionTable):
     """
 
     def __init__(self, window_size: Window, num_heads: int):
-        h, w = window_size
-        super().__init__((2 * h - 1, 2 * w - 1))  # one position per offset
+        super().__init__(compute_offset_grid(window_size))
         self.window_size = window_size
         self.relative_position_bias_table = self.make_table(prod(self.grid), num_heads)
         self.register_buffer('index', None, persistent=False)
@@ -137,6 +123,12 @@ class RelativePositionBias(PositionTable):
         # float32. Slice off the padding keys. The view keeps a row stride divisible by 8, as the
         # CUDA kernel requires.
         return cast_for_autocast(bias)[..., : len(self.index)]
+
+
+def compute_offset_grid(window_size: Window) -> Size:
+    """Return the grid of the offsets between two tokens of a window (h, w): (2h-1, 2w-1)."""
+    h, w = window_size
+    return 2 * h - 1, 2 * w - 1
 
 
 def compute_position_index(window_size: Window) -> Tensor:

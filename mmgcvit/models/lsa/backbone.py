@@ -9,8 +9,9 @@ Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the m
     stride of the patches.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -119,7 +120,7 @@ class LSA(PyramidBackbone):
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
-        grids = self.compute_grids(size, variant)
+        grids = self.compute_map_sizes(size, variant)
         self.stem = self.stem_type(in_channels, variant)
         self.stages = nn.ModuleList()
         for i in range(self.num_stages):
@@ -142,18 +143,31 @@ class LSA(PyramidBackbone):
         # The authors initialise linear layers and convolutions alike.
         self.finish_init(layer_types=(nn.Linear, nn.Conv2d))
 
-    def compute_grids(self, img_size: Size, arch: LSAArch) -> list[Size]:
+    @classmethod
+    def compute_grids(cls, settings: Mapping[str, Any]) -> dict[str, Size]:
+        """Return the grid of each stage's position embedding.
+
+        Raise a ValueError or TypeError if the arch or the image size cannot be.
+        """
+        variant = resolve_arch(settings.get('arch', 'imagenet-tiny'), cls.archs, LSAArch)
+        img_size = settings.get('pretrain_img_size') or variant.img_size
+        grids = cls.compute_map_sizes(resolve_img_size(img_size), variant)
+        return {f'stages.{stage}.position.': grid for stage, grid in enumerate(grids)}
+
+    @classmethod
+    def compute_map_sizes(cls, img_size: Size, arch: LSAArch) -> list[Size]:
         """Return the size (h, w) of each stage's map for images of ``img_size`` = (H, W).
 
         It is that of the maps of a stem and downsamplers on the meta device, which compute shapes
         only.
         """
         with torch.device('meta'):
-            x = self.stem_type(self.in_channels, arch)(torch.empty(1, self.in_channels, *img_size))
+            images = torch.empty(1, 3, *img_size)  # the sizes do not depend on the channels
+            x = cls.stem_type(3, arch)(images)
             height, width = x.shape[-3:-1]
             grids = [(height, width)]
             for dims, next_dims in pairwise(arch.embed_dims):
-                downsampler = self.downsampler_type(dims, next_dims)
+                downsampler = cls.downsampler_type(dims, next_dims)
                 _, height, width, _ = downsampler(torch.empty(1, height, width, dims)).shape
                 grids.append((height, width))
         return grids
