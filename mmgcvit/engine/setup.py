@@ -24,7 +24,7 @@ from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.encode_masks import EncodeMasksHook
 from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
 from .hooks.progress import open_progress
-from .work_dir import FormattedConfig, Runner
+from .runner import FormattedConfig, Runner
 
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
@@ -98,8 +98,7 @@ def explain_loader_errors() -> Iterator[None]:
 
 @contextmanager
 def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> Iterator[Runner]:
-    """Yield mmengine's runner of a config, which gets the content of ``checkpoint`` for its
-    ``load_from``.
+    """Yield a runner of a config, which loads ``checkpoint`` as its ``load_from``.
 
     Until the context ends, load checkpoints safely, explain the errors of data workers and, if
     ``progress``, show the progress. The config's dataloaders are changed in place
@@ -114,15 +113,15 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
     for loader in filter(None, map(cfg.get, LOADERS)):
         complete_loader(loader, num_cpus)
     with (
-        safe_checkpoint_loading(cfg.work_dir, checkpoint),
+        safe_checkpoint_loading(cfg.work_dir),
         open_progress(progress) as hook,
         explain_loader_errors(),
     ):
-        del checkpoint  # mmengine frees its content after loading
         with warnings.catch_warnings():
             # mmseg's hook, which only draws for --show-dir, warns of it in each training.
             warnings.filterwarnings('ignore', 'The draw is False')
             runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
+        runner.checkpoint = checkpoint
         speed_up_model(runner)
         runner.register_hook(CudnnBenchmarkHook())
         runner.register_hook(EncodeMasksHook())

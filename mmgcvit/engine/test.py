@@ -74,7 +74,6 @@ def run_test(
             runner.logger.warning(f'the test images have {unscored}, so their scores say nothing')
         runner.register_hook(LoaderCheckHook())
         runner.register_hook(SignalHook())
-        del loaded  # mmengine frees its content after loading
         if out:
             # Configs of other packages, such as mmpose, have no evaluation.
             evaluation = EVALUATION_BY_SCOPE.get(cfg.get('default_scope'))

@@ -27,16 +27,16 @@ from ..predict.loading import collect_dataset_metas
 from ..runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
 from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
-from .hooks.initial_weights import InitialWeightsHook
 from .hooks.loader_check import LoaderCheckHook
 from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
 from .interrupts import get_signal, handle_signals
 from .ranks import is_lost_rank
+from .runner import Runner
 from .setup import open_runner
 from .unread import check_settings
-from .work_dir import Runner, StartHook, choose_checkpoint
+from .work_dir import StartHook, choose_checkpoint
 
 # --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper')
@@ -85,7 +85,6 @@ def train(
         if checkpoint:
             prepare_start(runner, cfg, checkpoint)
         runner.register_hook(LoaderCheckHook())
-        del checkpoint  # mmengine frees its content after loading
         runner.register_hook(SignalHook())
         runner.register_hook(StartHook())
         runner.register_hook(SummaryHook())
@@ -103,13 +102,12 @@ def prepare_start(runner: Runner, cfg: Config, checkpoint: Checkpoint) -> None:
         fit_checkpoint(runner.model, checkpoint)
         runner.register_hook(NewScheduleHook())
         return
-    weights = select_initial(
+    runner.initial_weights = select_initial(
         runner.model,
         checkpoint,
         classes=find_class_match(cfg, checkpoint),
         is_start=bool(get_started_with(cfg).get(START)),
     )
-    runner.register_hook(InitialWeightsHook(weights), priority='HIGHEST')
 
 
 def log_uncorrected(runner: Runner, cfg: Config) -> None:

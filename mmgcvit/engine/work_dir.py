@@ -4,27 +4,18 @@ A training needs a work dir without checkpoints, unless it resumes (``--resume``
 (``--overwrite``).
 """
 
-import logging
-from functools import cached_property
-from multiprocessing import get_all_start_methods, get_start_method
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import master_only
-from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger, print_log
-from mmengine.model import is_model_wrapper, revert_sync_batchnorm
-from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import Runner as MMEngineRunner
-from torch import nn
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from ..checkpoints.safe_loading import Checkpoint, read_for_mmengine
 from ..errors import CheckpointError
 from ..host.files import is_url, write_text
-from ..host.private_api import HIDDEN_WARNINGS, STARTUP_MESSAGES
 from ..runs.folder import RunFolder
 from .hooks.checkpoint import get_resumed_checkpoint
 
@@ -80,79 +71,6 @@ def read_resumed(source: str, run: RunFolder) -> Checkpoint | None:
             f'the resumed run would replace. Add --work-dir {folder}, or a new one'
         )
     return read_for_mmengine(source, run.path)
-
-
-class FormattedConfig(Config):
-    """A config that no longer changes: its text is formatted once, which takes a second.
-
-    mmengine formats it at every checkpoint, while the other ranks wait.
-    """
-
-    @cached_property
-    def pretty_text(self) -> str:
-        return super().pretty_text
-
-
-def is_of_use(record: logging.LogRecord) -> bool:
-    """Return whether a message of the log is for the terminal too."""
-    message = record.getMessage()
-    return not STARTUP_MESSAGES.match(message) and not HIDDEN_WARNINGS.search(message)
-
-
-class Runner(MMEngineRunner):
-    """mmengine's runner, except for what it writes outside of a run, prints before it, and does on
-    a Mac.
-    """
-
-    def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Spawn data workers where Python does so, as on macOS, whose libraries may crash after a
-        fork. mmengine would fork there too, its default and that of the configs.
-        """
-        mp_cfg = env_cfg.get('mp_cfg') or {}
-        # The first of all is the system's default.
-        method = get_start_method(allow_none=True) or get_all_start_methods()[0]
-        if method == 'spawn':
-            mp_cfg = {**mp_cfg, 'mp_start_method': 'spawn'}
-        super().setup_env({**env_cfg, 'mp_cfg': mp_cfg})
-
-    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Leave the model on the CPU where mmengine would move it to an Apple GPU, on which this
-        project has not been run.
-        """
-        if get_device() != 'mps' or is_model_wrapper(model):
-            return super().wrap_model(model_wrapper_cfg, model)
-        if not self.distributed:
-            return revert_sync_batchnorm(model)
-        return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args={'module': model})
-
-    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Leave mmengine's hundreds of lines about a start, and warnings about which users can do
-        nothing, to the log file.
-        """
-        logger = super().build_logger(*args, **kwargs)
-        for handler in logger.handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(is_of_use)
-        return logger
-
-    def dump_config(self) -> None:
-        """Write nothing when the runner is built, because the run may still be rejected.
-
-        :class:`StartHook` writes the config of a training. A test leaves its own in the logs only,
-        because the files of a run are loaded with the config of their training.
-        """
-
-    def build_evaluator(self, evaluator: Any) -> Evaluator:
-        """Let ranks exchange results for metrics in the work dir, not in the current folder's
-        .dist_test.
-        """
-        built = super().build_evaluator(evaluator)
-        for number, metric in enumerate(built.metrics):
-            # By attribute, since most metrics have no argument collect_dir. Each has its own: rank
-            # 0 removes it, while others write the results for the next metric.
-            if getattr(metric, 'collect_dir', '') is None:
-                metric.collect_dir = str(Path(self.log_dir, f'collected{number}'))
-        return built
 
 
 class StartHook(Hook):

@@ -14,10 +14,11 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.checkpoints.reading import read_checkpoint
-from mmgcvit.engine.work_dir import Runner, StartHook, choose_checkpoint
+from mmgcvit.engine.runner import Runner
+from mmgcvit.engine.work_dir import StartHook, choose_checkpoint
 from mmgcvit.errors import CheckpointError
+from mmgcvit.runs import lock as run_lock
 from mmgcvit.runs.folder import LOCK_FILE, RunFolder
-from mmgcvit.runs.folder import lock as run_lock
 
 from ..moments import read_files
 from ..toy import CONFIG, ToyClassifier, last, train_in_two, write_checkpoints

@@ -9,8 +9,8 @@ import pytest
 
 from mmgcvit.errors import CheckpointError, UserError
 from mmgcvit.predict.thresholds import ScoreThresholds
+from mmgcvit.runs import lock as run_lock
 from mmgcvit.runs.folder import RunFolder, choose_run_name, choose_work_dir
-from mmgcvit.runs.folder import lock as run_lock
 
 from ..toy import write_checkpoints
 

@@ -19,7 +19,6 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from ...checkpoints.safe_loading import safe_checkpoint_loading
 from ...datasets.checks.scores import find_unscored
 from ...host.files import TEMPORARY_SUFFIX, write_atomically, write_text
-from ...host.private_api import get_checkpoint_loaders
 from ...registry import HOOKS
 from ...runs.folder import LAST_CHECKPOINT_FILE, RUN_FILE_NAME
 from ..save_time import measure_save
@@ -179,15 +178,13 @@ class AtomicCheckpointHook(CheckpointHook):
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Hook that applies :func:`safe_checkpoint_loading` to the whole run if OpenMMLab's own scripts
-    start it.
+    """Hook that applies :func:`safe_checkpoint_loading` to the whole run, for those that OpenMMLab's
+    own scripts start.
     """
 
     def before_run(self, runner: Runner) -> None:
         self.context = ExitStack()
-        # This package's commands have entered the context already, before they built the runner.
-        if get_checkpoint_loaders()[''].__module__ != safe_checkpoint_loading.__module__:
-            self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
+        self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
     def after_run(self, runner: Runner) -> None:
         self.context.close()
