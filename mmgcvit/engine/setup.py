@@ -14,7 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object
 
 from ..checkpoints.safe_loading import Checkpoint, safe_checkpoint_loading
-from ..errors import UserError, get_first_line
+from ..errors import UserError
 from ..host.config import LOADERS, override_settings, parse_cfg_options
 from ..host.device import check_gpus, disable_cudnn_attention, list_cpus, resolve_device
 from ..host.files import make_portable_path
@@ -22,19 +22,13 @@ from ..models.speed_up import choose_linear_kernel, speed_up
 from ..own.runs.run_data import note_work_dir
 from .hooks.compile_backbone import CudnnBenchmarkHook
 from .hooks.encode_masks import EncodeMasksHook
-from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY, ONE_IMAGE
 from .hooks.progress import open_progress
+from .loader_errors import explain_loader_errors
 from .runner import FormattedConfig, Runner
 
 # In seconds. Without a timeout, a run waits for ever for a data worker that cannot pass its batch
 # on.
 LOADER_TIMEOUT = 600
-# What may have gone wrong in a data worker, and what to do.
-WORKER_ADVICE = (
-    'The memory or /dev/shm, through which data workers pass batches on, may be full. '
-    f'Use {MORE_MEMORY} or {FEWER_WORKERS}. '
-    'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
-)
 
 
 def check_machine(device: str, launcher: str = 'none') -> None:
@@ -73,27 +67,6 @@ def apply_options(
     # mmengine would drop link/.. from a path.
     note_work_dir(changed, Path(work_dir or changed.get('work_dir') or default))
     return changed
-
-
-@contextmanager
-def explain_loader_errors() -> Iterator[None]:
-    """Turn errors of data workers, and of batch norms that get one value, into a UserError of one
-    line.
-    """
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        message = str(error)
-        if isinstance(error, UserError) and message.startswith('Caught '):
-            # The last line of a worker's traceback is the error's type and message.
-            reason = message.splitlines()[-1].partition(': ')[2]
-        elif message.startswith('Expected more than 1 value per channel'):
-            reason = ONE_IMAGE
-        elif message.startswith(('DataLoader worker (', 'DataLoader timed out')):
-            reason = f'{get_first_line(error).rstrip(". ")}. {WORKER_ADVICE}'
-        else:
-            raise
-        raise UserError(reason) from error
 
 
 @contextmanager

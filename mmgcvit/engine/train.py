@@ -32,7 +32,6 @@ from .hooks.patience import PatienceHook
 from .hooks.progress import SummaryHook
 from .hooks.signals import SignalHook
 from .interrupts import get_signal, handle_signals
-from .ranks import is_lost_rank
 from .runner import Runner
 from .setup import open_runner
 from .unread import check_settings
@@ -160,16 +159,15 @@ def run_until_signal(runner: Runner) -> None:
 
 @contextmanager
 def follow_interrupt(note: Path) -> Iterator[None]:
-    """Where another rank is lost because a signal has ended it, raise the KeyboardInterrupt that it
-    has raised.
+    """After an error, raise the KeyboardInterrupt of another rank if a signal has ended one.
 
-    A signal in a validation ends the ranks of its machine at once. Those of other machines meet the
-    lost rank, and then read its note.
+    A signal in a validation ends the ranks of its machine at once. Those of other machines miss
+    them, which torch raises as a RuntimeError, and then read the note.
     """
     try:
         yield
     except RuntimeError as error:
-        number = read_interrupt(note) if is_lost_rank(error) else None
+        number = read_interrupt(note)
         if number is None:
             raise
         raise KeyboardInterrupt(number) from error

@@ -1,11 +1,9 @@
 """Options of train and test change the config or are rejected; the work dir, data and batch size
-are checked. A run formats its config once, and lets cuDNN time its kernels in training only. If its
-data workers or batch norms fail, it ends with one sentence.
+are checked. A run formats its config once, and lets cuDNN time its kernels in training only.
 
 Modules: `mmgcvit/engine/setup.py`, `mmgcvit/engine/ranks.py`, `mmgcvit/engine/data.py`.
 """
 
-import multiprocessing
 import os
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import VISBACKENDS
 from mmseg.engine import SegVisualizationHook
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 from mmgcvit import errors
 from mmgcvit.engine import ranks
@@ -31,7 +28,6 @@ from mmgcvit.engine.setup import (
     apply_options,
     check_machine,
     complete_loader,
-    explain_loader_errors,
     open_runner,
     speed_up_model,
 )
@@ -322,41 +318,3 @@ def test_the_library_of_linear_layers_is_a_setting_and_logged(tmp_path):
     cfg.env_cfg.linear_kernel = 'oneDNN'
     with pytest.raises(UserError, match='Choose one of mkl, onednn'):
         speed_up_model(SimpleNamespace(cfg=cfg, model=nn.Linear(1, 1)))
-
-
-def test_a_batch_norm_that_gets_one_value_is_explained():
-    norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
-    with pytest.raises(UserError, match='a batch has one image, but'), explain_loader_errors():
-        norm(torch.rand(1, 3, 2, 2))
-
-
-class DamagedImages(Dataset):
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        raise UserError('a.jpg is damaged. Remove it')
-
-
-@pytest.mark.parametrize('workers', [0, 1])
-def test_an_error_of_a_data_worker_is_the_sentence_that_it_raised(workers):
-    loader = DataLoader(DamagedImages(), num_workers=workers)
-    with (
-        pytest.raises(UserError, match=r'^a\.jpg is damaged\. Remove it$'),
-        explain_loader_errors(),
-    ):
-        next(iter(loader))
-
-
-@pytest.mark.parametrize('is_killed', [False, True])
-def test_a_worker_that_waits_for_ever_or_is_killed_ends_the_run_with_one_sentence(is_killed):
-    is_over = multiprocessing.Event()
-    load = (lambda batch: os._exit(9)) if is_killed else (lambda batch: is_over.wait())
-    loader = DataLoader([0], collate_fn=load, num_workers=1, timeout=1)
-    batches = iter(loader)
-    with (
-        pytest.raises(UserError, match=r'^DataLoader [^\n]*timeout=SECONDS[^\n]*$'),
-        explain_loader_errors(),
-    ):
-        next(batches)
-    is_over.set()  # else torch would wait 5 s for the worker
