@@ -39,7 +39,7 @@ def select_initial(
     model: nn.Module,
     checkpoint: Checkpoint,
     classes: ClassMatch | None = None,
-    is_start: bool = False,
+    same_model: bool = False,
 ) -> InitialWeights:
     """Select those tensors of a ``load_from`` checkpoint that fit a model, which may have heads of
     other classes or another kind.
@@ -52,15 +52,14 @@ def select_initial(
         model: The model to train.
         checkpoint: The checkpoint. Its state dict is replaced by the selected tensors.
         classes: The names of the classes of both, if they are known.
-        is_start: Whether all of the model must be in the checkpoint, and nothing else, as for
-            ``--start``.
+        same_model: Whether all of the model must be in the checkpoint, and nothing else.
 
     Raises:
         CheckpointError: A part has all tensors of the model's and others, or nothing fits; with
-            ``is_start`` also if the names of the classes are not known.
+            ``same_model`` also if the names of the classes are not known.
     """
     source = checkpoint.source
-    if is_start and classes is None:
+    if same_model and classes is None:
         raise CheckpointError(
             f'{source} does not have the names of its classes, by which --start keeps them. Pass '
             'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
@@ -68,7 +67,7 @@ def select_initial(
         )
     tensors = checkpoint.content.get('state_dict', {})
     loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed)
-    advice = START_ADVICE if is_start else advise_config(source, loaded)
+    advice = START_ADVICE if same_model else advise_config(source, loaded)
     unexpected = [name for name in loaded if name not in expected]
     check_no_adapters(source, unexpected, MODEL)
     backbone = {name: x for name, x in expected.items() if name.startswith(BACKBONE)}
@@ -102,7 +101,7 @@ def select_initial(
     if not names[WHOLE]:
         raise CheckpointError(f'no tensor of {source} fits. {advice}')
     different = {*list_parts(names[MISFIT] + names[MISSING]), *others}
-    if is_start and different:
+    if same_model and different:
         raise CheckpointError(
             f'{source} has another model than the one to train. They differ in '
             f'{shorten(sorted(different))}. {START_ADVICE}'
@@ -112,9 +111,9 @@ def select_initial(
     check_finite({x: loaded[x] for x in taken if expected[x].isfinite().all()}, source)
     whole = {name: loaded[name] for name in names[WHOLE]}
     checkpoint.content['state_dict'] = attach_grids(whole, read_stripped_grids(tensors))
-    origin = f'--start {source}' if is_start else f'load_from={source}'
+    origin = f'--start {source}' if same_model else f'load_from={source}'
     report = format_initial(origin, taken, names, others)
-    if classes and (is_start or by_class):
+    if classes and (same_model or by_class):
         report += f'; {classes.describe()}'
     return InitialWeights(report, by_class, classes)
 

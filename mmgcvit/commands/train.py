@@ -1,5 +1,6 @@
 """Train a model: mmgcvit train CONFIG [options]."""
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -7,11 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError, escape_controls
+from ..errors import UserError, escape_controls, format_count
 from ..host.config import LOADERS, TRACKERS, check_config, locate_config, read_config
 from ..host.files import find_folder, make_portable_path
 from ..own.training.options import OPTIONS, Options, format_option, make_options
-from ..runs.folder import RunFolder, choose_work_dir
+from ..runs.folder import NUM_UNCORRECTED, START, RunFolder, choose_work_dir, get_started_with
 from .options import (
     CONFIG,
     add_common_options,
@@ -186,9 +187,20 @@ def list_cfg_options(args: Namespace, given: Options, is_resumed: bool) -> list[
 
 
 def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: bool) -> None:
-    """Train in a locked work dir. ``recipe`` is the config without the user's options."""
+    """Train in a locked work dir. ``recipe`` is the config without the user's options.
+
+    What :mod:`mmgcvit.own.training` has noted in a config about the start of a run also holds for
+    those that resume it.
+    """
+    from ..checkpoints.licences import LIMIT
     from ..engine.train import train
 
+    started_with = get_started_with(cfg)
+    num_uncorrected = started_with.get(NUM_UNCORRECTED)
+    if num_uncorrected and os.environ.get('RANK', '0') == '0':
+        images = format_count(num_uncorrected, 'training image')
+        print(f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)')
+    limit = started_with.get(LIMIT)
     train(
         cfg,
         amp=args.amp,
@@ -199,6 +211,8 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
         progress=progress,
         patience=args.patience,
         recipe=recipe,
+        same_model=bool(started_with.get(START)),
+        meta={LIMIT: limit} if limit else {},
     )
 
 

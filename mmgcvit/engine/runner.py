@@ -1,9 +1,11 @@
 """mmengine's Runner as this project's commands use it."""
 
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 from multiprocessing import get_all_start_methods, get_start_method
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mmengine.config import Config
@@ -49,6 +51,8 @@ class Runner(MMEngineRunner):
     checkpoint: Checkpoint | None = None
     # What it has of the model, if the run starts with a part of it
     initial_weights: InitialWeights | None = None
+    # What checkpoints also have in their meta, in built-in types
+    meta: Mapping[str, Any] = MappingProxyType({})
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Spawn data workers where Python does so, as on macOS, whose libraries may crash after a
@@ -91,6 +95,11 @@ class Runner(MMEngineRunner):
         load_state_dict(model, content['state_dict'], strict=True)
         self.logger.info(f'Load checkpoint from {filename}')
         return content
+
+    def save_checkpoint(
+        self, *args: Any, meta: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().save_checkpoint(*args, meta={**self.meta, **(meta or {})}, **kwargs)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Leave mmengine's hundreds of lines about a start, and warnings about which users can do

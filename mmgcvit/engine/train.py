@@ -2,11 +2,12 @@
 mmengine's Runner.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,13 +19,13 @@ from ..checkpoints.safe_loading import Checkpoint
 from ..checkpoints.starting import select_initial
 from ..datasets.checks.sources import get_check_settings, iter_unwrapped_datasets
 from ..datasets.transforms import skip_unreadable
-from ..errors import UserError, check_installed, format_count
+from ..errors import UserError, check_installed
 from ..host.config import TRACKERS, get_type_name, read_config
 from ..host.files import write_text
 from ..host.private_api import stop_workers
 from ..host.runners import call_on_rank_0, get_timeout
 from ..predict.loading import collect_dataset_metas
-from ..runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, START, get_started_with
+from ..runs.folder import INTERRUPTED_FILE
 from .data import check_data
 from .hooks.exact_resume import NewScheduleHook
 from .hooks.loader_check import LoaderCheckHook
@@ -51,13 +52,30 @@ def train(
     progress: bool = False,
     patience: int | None = None,
     recipe: Config | None = None,
+    same_model: bool = False,
+    meta: Mapping[str, Any] | None = None,
 ) -> None:
     """Train with a config from :func:`.setup.apply_options`. It is not changed.
 
-    The work dir must be locked, and the process group joined. ``recipe`` is the config without the
-    user's options, by default as in its file: the learning rate is for its batch size. The other
-    arguments are the options of ``mmgcvit train``. Raise a UserError if an option, the config, the
-    checkpoint or the data is invalid.
+    The work dir must be locked, and the process group joined.
+
+    Args:
+        cfg: The config.
+        amp: Whether to train in mixed precision.
+        auto_scale_lr: Whether to scale the learning rate to the effective batch size.
+        resume: The checkpoint to resume from, or ``'auto'`` for the latest one of the work dir.
+        overwrite: Whether to remove the checkpoints of an earlier run after the first iteration.
+        log_to: The names of :data:`.TRACKERS` to which the run also logs.
+        progress: Whether to show progress bars, and write the log only to its file.
+        patience: After so many validations without a better score, the training stops.
+        recipe: The config without the user's options, by default as in its file: the learning rate
+            is for its batch size.
+        same_model: Whether ``load_from`` must be a checkpoint of the same model, whose classes are
+            matched by name. By default, parts that do not fit are left out.
+        meta: What checkpoints also have in their ``meta``, in built-in types.
+
+    Raises:
+        UserError: An argument, the config, the checkpoint or the data is invalid.
     """
     check_settings(cfg)
     if recipe is None:
@@ -80,9 +98,9 @@ def train(
     with open_runner(cfg, checkpoint, progress) as runner:
         if warning:
             runner.logger.warning(warning)
-        log_uncorrected(runner, cfg)
+        runner.meta = meta or {}
         if checkpoint:
-            prepare_start(runner, cfg, checkpoint)
+            prepare_start(runner, cfg, checkpoint, same_model)
         runner.register_hook(LoaderCheckHook())
         runner.register_hook(SignalHook())
         runner.register_hook(StartHook())
@@ -92,10 +110,12 @@ def train(
         run_until_signal(runner)
 
 
-def prepare_start(runner: Runner, cfg: Config, checkpoint: Checkpoint) -> None:
+def prepare_start(
+    runner: Runner, cfg: Config, checkpoint: Checkpoint, same_model: bool = False
+) -> None:
     """Fit a checkpoint to the model of a runner that resumes from it, or starts from its weights.
 
-    Raise a CheckpointError if it does not fit.
+    Raise a CheckpointError if it does not fit. ``same_model`` is that of :func:`train`.
     """
     if checkpoint.is_resumed:
         fit_checkpoint(runner.model, checkpoint)
@@ -105,18 +125,8 @@ def prepare_start(runner: Runner, cfg: Config, checkpoint: Checkpoint) -> None:
         runner.model,
         checkpoint,
         classes=find_class_match(cfg, checkpoint),
-        is_start=bool(get_started_with(cfg).get(START)),
+        same_model=same_model,
     )
-
-
-def log_uncorrected(runner: Runner, cfg: Config) -> None:
-    """Log how many training images of a run of ``train --data`` have labels of a model."""
-    num_uncorrected = get_started_with(cfg).get(NUM_UNCORRECTED)
-    if num_uncorrected:
-        images = format_count(num_uncorrected, 'training image')
-        runner.logger.info(
-            f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)'
-        )
 
 
 def find_class_match(cfg: Config, checkpoint: Checkpoint) -> ClassMatch | None:

@@ -9,6 +9,7 @@ import torch
 from mmengine.hooks import EMAHook, Hook
 
 from mmgcvit.checkpoints.class_rows import InitialWeights
+from mmgcvit.checkpoints.reading import read_checkpoint
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
 from mmgcvit.engine.setup import open_runner
 from mmgcvit.host.runners import unwrap_model
@@ -72,6 +73,20 @@ def test_a_part_of_the_weights_is_completed_by_initial_values_and_said(file, tmp
         assert torch.equal(loaded[name], tensors[name])
         assert all(torch.equal(loaded[key], initial[key]) for key in missing)
         assert content['state_dict'].keys() == tensors.keys()
+
+
+def test_what_the_caller_notes_is_in_all_checkpoints(tmp_path):
+    """Beside what mmengine and the hooks note."""
+    cfg = make_config(tmp_path, EPOCHS, saves=None, get_score=lambda: 0.5)
+    cfg.default_hooks.checkpoint.time_interval = 0
+    with open_runner(cfg, None, progress=False) as runner:
+        runner.meta = {'weights_limit': 'not for commercial use'}
+        runner.train()
+    files = list(tmp_path.glob('*.pth'))
+    assert len(files) > 1
+    for file in files:
+        meta = read_checkpoint(file)['meta']
+        assert (meta['weights_limit'], meta['epoch']) == ('not for commercial use', 3)
 
 
 def test_another_file_is_read_as_data(file, tmp_path):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmgcvit.engine import train as engine
 from mmgcvit.engine.train import follow_interrupt, read_interrupt
-from mmgcvit.runs.folder import INTERRUPTED_FILE, NUM_UNCORRECTED, STARTED_WITH
+from mmgcvit.runs.folder import INTERRUPTED_FILE
 
 HOOKS = ['LoaderCheckHook', 'SignalHook', 'StartHook', 'SummaryHook']
 
@@ -31,11 +31,10 @@ def steps(monkeypatch):
     return steps
 
 
-@pytest.mark.parametrize(('patience', 'num_uncorrected'), [(None, 0), (3, 2)])
-def test_a_training_is_checked_and_prepared(patience, num_uncorrected, steps):
-    started_with = {NUM_UNCORRECTED: num_uncorrected}
-    cfg = Config({'data_checks': {'unreadable_images': 7}, STARTED_WITH: started_with})
-    engine.train(cfg, patience=patience, overwrite=True)
+@pytest.mark.parametrize('patience', [None, 3])
+def test_a_training_is_checked_and_prepared(patience, steps):
+    cfg = Config({'data_checks': {'unreadable_images': 7}})
+    engine.train(cfg, patience=patience, overwrite=True, meta={'weights_limit': 'x'})
     runner = steps['run_until_signal'].runner
     assert steps['run_until_signal'].call_args.args == (runner,)
     assert steps['check_data'].call_args.args[1] == ['train_dataloader', 'val_dataloader']
@@ -44,9 +43,7 @@ def test_a_training_is_checked_and_prepared(patience, num_uncorrected, steps):
     assert chosen == {'resume': None, 'overwrite': True}
     hooks = [type(call.args[0]).__name__ for call in runner.register_hook.call_args_list]
     assert hooks == HOOKS + ['PatienceHook'] * bool(patience)
-    said = [call.args[0] for call in runner.logger.info.call_args_list]
-    assert len(said) == bool(num_uncorrected)
-    assert not said or '2 training images with labels that a model made' in said[0]
+    assert runner.meta == {'weights_limit': 'x'}
 
 
 @pytest.mark.parametrize('is_resumed', [True, False])
@@ -54,9 +51,10 @@ def test_a_checkpoint_is_resumed_or_started_from(is_resumed, steps, monkeypatch)
     checkpoint = mock.Mock(source='x.pth', is_resumed=is_resumed)
     steps['choose_checkpoint'].return_value = checkpoint
     monkeypatch.setattr(engine, 'prepare_start', prepared := mock.Mock())
-    engine.train(Config({'resume': not is_resumed}))
-    _, cfg, given = prepared.call_args.args
+    engine.train(Config({'resume': not is_resumed}), same_model=True)
+    _, cfg, given, same_model = prepared.call_args.args
     assert given is checkpoint
+    assert same_model
     assert (cfg.resume, cfg.load_from) == (is_resumed, 'x.pth')
 
 

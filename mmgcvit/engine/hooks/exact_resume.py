@@ -30,12 +30,11 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
-from ...checkpoints.licences import LIMIT
 from ...errors import CheckpointError
 from ...host.config import iter_settings, list_known_keys
 from ...host.runners import call_on_rank_0, get_timeout, log_warning
 from ...registry import HOOKS
-from ...runs.folder import SETTINGS, RunFolder, get_started_with
+from ...runs.folder import SETTINGS, RunFolder
 from ..loops import DATA_POSITION, ResumableLoop, format_position, get_progress
 from .checkpoint import get_resumed_checkpoint
 
@@ -73,9 +72,6 @@ class ExactResumeHook(Hook):
         if isinstance(runner.train_loop, ResumableLoop):
             meta[DATA_POSITION] = runner.train_loop.get_state(meta)
         meta[SETTINGS] = get_plain_settings(runner.cfg)
-        limit = get_started_with(runner.cfg).get(LIMIT)
-        if limit:
-            meta[LIMIT] = limit
         for key in checkpoint.keys() & {'meta', 'message_hub', 'param_schedulers'}:
             checkpoint[key] = simplify(checkpoint[key])
 

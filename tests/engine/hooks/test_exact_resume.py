@@ -25,7 +25,6 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from mmgcvit.checkpoints.licences import LIMIT
 from mmgcvit.engine import interrupts
 from mmgcvit.engine.hooks import exact_resume
 from mmgcvit.engine.hooks.exact_resume import (
@@ -37,7 +36,7 @@ from mmgcvit.engine.hooks.exact_resume import (
 from mmgcvit.engine.loops import EpochBasedTrainLoop, seed_generators
 from mmgcvit.engine.ranks import CPU_MODEL_WRAPPER
 from mmgcvit.errors import UserError
-from mmgcvit.runs.folder import SETTINGS, STARTED_WITH, RunFolder
+from mmgcvit.runs.folder import SETTINGS, RunFolder
 
 from ... import programs
 from ...fork_server import run_on_ranks
@@ -360,14 +359,6 @@ def test_the_log_is_kept_whole_where_an_average_needs_it(window, is_limited):
     runner.message_hub.log_scalars = {'train/loss': history}
     ExactResumeHook().after_train_iter(runner)
     assert history.max_length == (exact_resume.MAX_HISTORY if is_limited else whole)
-
-
-@pytest.mark.parametrize('limit', [None, 'not for commercial use'])
-def test_a_checkpoint_notes_what_limits_its_weights(limit):
-    runner = mock.Mock(cfg=Config({STARTED_WITH: {LIMIT: limit}}), train_loop=None)
-    checkpoint = {'meta': {}}
-    ExactResumeHook().before_save_checkpoint(runner, checkpoint)
-    assert checkpoint['meta'].get(LIMIT) == limit
 
 
 @pytest.mark.parametrize('is_training', [True, False])
