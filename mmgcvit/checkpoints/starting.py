@@ -1,5 +1,5 @@
-"""Start a training from a checkpoint (``load_from``, ``--start``) whose model may have heads of
-other classes or another kind.
+"""Start a training from a checkpoint (``load_from``) whose model may have heads of other classes or
+another kind.
 """
 
 import re
@@ -27,9 +27,10 @@ from .weights import check_finite
 
 BACKBONE = 'backbone.'  # the prefix of a backbone's keys in a model
 START_ADVICE = (
-    '--start takes all weights of a model of the same network: set --task and --size to those that '
-    'it was trained with, or take only its backbone: --pretrained'
+    'A start takes all weights of a model of the same network. Use the network that it was trained '
+    'with, or take only its backbone'
 )
+START_ARGUMENTS = ('task', 'size', 'pretrained')
 # What a checkpoint has of a tensor of the model
 WHOLE, BY_CLASS = 'whole', 'by class'
 MISFIT, MISSING = 'other shapes in the file, as with other classes', 'not in it'
@@ -61,9 +62,9 @@ def select_initial(
     source = checkpoint.source
     if same_model and classes is None:
         raise CheckpointError(
-            f'{source} does not have the names of its classes, by which --start keeps them. Pass '
-            'the work dir of a run or one of its checkpoints (.pth), or take only the backbone: '
-            '--pretrained'
+            f'{source} does not have the names of its classes, by which a start keeps them. Start '
+            'from the work dir of a run or one of its checkpoints (.pth), or take only the backbone',
+            arguments=['start', 'pretrained'],
         )
     tensors = checkpoint.content.get('state_dict', {})
     loaded, expected = prepare_tensors(model, tensors, source, checkpoint.is_resumed)
@@ -104,15 +105,15 @@ def select_initial(
     if same_model and different:
         raise CheckpointError(
             f'{source} has another model than the one to train. They differ in '
-            f'{shorten(sorted(different))}. {START_ADVICE}'
+            f'{shorten(sorted(different))}. {START_ADVICE}',
+            arguments=START_ARGUMENTS,
         )
     taken = [name for name in expected if name in {*names[WHOLE], *by_class}]
     # Buffers such as masks may contain infinity, and do so from the start.
     check_finite({x: loaded[x] for x in taken if expected[x].isfinite().all()}, source)
     whole = {name: loaded[name] for name in names[WHOLE]}
     checkpoint.content['state_dict'] = attach_grids(whole, read_stripped_grids(tensors))
-    origin = f'--start {source}' if same_model else f'load_from={source}'
-    report = format_initial(origin, taken, names, others)
+    report = format_initial(f'load_from={source}', taken, names, others)
     if classes and (same_model or by_class):
         report += f'; {classes.describe()}'
     return InitialWeights(report, by_class, classes)
@@ -124,7 +125,7 @@ def format_initial(
     """Return the line that says what of a ``load_from`` checkpoint is loaded, and why not all.
 
     Args:
-        origin: The option or setting that names the checkpoint.
+        origin: The setting that names the checkpoint.
         taken: The model's tensors that are loaded.
         names: All, by what the checkpoint has of them.
         others: The parts of the checkpoint that the model does not have.

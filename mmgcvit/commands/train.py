@@ -197,23 +197,29 @@ def run_training(cfg: 'Config', recipe: 'Config', args: Namespace, progress: boo
 
     started_with = get_started_with(cfg)
     num_uncorrected = started_with.get(NUM_UNCORRECTED)
-    if num_uncorrected and os.environ.get('RANK', '0') == '0':
+    is_rank_0 = os.environ.get('RANK', '0') == '0'
+    if num_uncorrected and is_rank_0:
         images = format_count(num_uncorrected, 'training image')
         print(f'{images} with labels that a model made and nobody has corrected (--pseudo-labels)')
     limit = started_with.get(LIMIT)
-    train(
-        cfg,
-        amp=args.amp,
-        auto_scale_lr=args.auto_scale_lr,
-        resume=args.resume,
-        overwrite=args.overwrite,
-        log_to=args.log_to,
-        progress=progress,
-        patience=args.patience,
-        recipe=recipe,
-        same_model=bool(started_with.get(START)),
-        meta={LIMIT: limit} if limit else {},
-    )
+    try:
+        train(
+            cfg,
+            amp=args.amp,
+            auto_scale_lr=args.auto_scale_lr,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            log_to=args.log_to,
+            progress=progress,
+            patience=args.patience,
+            recipe=recipe,
+            same_model=bool(started_with.get(START)),
+            meta={LIMIT: limit} if limit else {},
+        )
+    except KeyboardInterrupt:
+        if is_rank_0:
+            print('to continue: the same command with --resume (without --overwrite)')
+        raise
 
 
 def start_run(

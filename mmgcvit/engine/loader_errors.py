@@ -10,18 +10,18 @@ from torch.utils.data import dataloader
 from torch.utils.data._utils import signal_handling
 
 from ..errors import UserError, get_first_line
-from .hooks.loader_check import FEWER_WORKERS, MORE_MEMORY
+from .hooks.loader_check import FEWER_WORKERS, LOADER_ARGUMENTS, MORE_MEMORY
 
 # What may have gone wrong in a data worker, and what to do.
 WORKER_ADVICE = (
     'The memory or /dev/shm, through which data workers pass batches on, may be full. '
     f'Use {MORE_MEMORY} or {FEWER_WORKERS}. '
-    'For slow disks, set train_dataloader.timeout=SECONDS. Then start it again (--resume)'
+    'For slow disks, set train_dataloader.timeout=SECONDS. Then resume the run'
 )
 ONE_IMAGE = (
-    'a batch has one image, but batch norm after global pooling needs two. Set --batch-size 2 (for '
-    'a CONFIG: train_dataloader.batch_size), or train_dataloader.drop_last=True if only the last '
-    'batch of an epoch is smaller'
+    'a batch has one image, but batch norm after global pooling needs two. Set '
+    'train_dataloader.batch_size=2, or train_dataloader.drop_last=True if only the last batch of '
+    'an epoch is smaller'
 )
 # torch's modules that look after data workers
 LOADER_MODULES = (dataloader.__name__, signal_handling.__name__)
@@ -42,11 +42,12 @@ def explain_loader_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not is_raised_by_loader(error):
             raise
-        raise UserError(f'{get_first_line(error).rstrip(". ")}. {WORKER_ADVICE}') from error
+        message = f'{get_first_line(error).rstrip(". ")}. {WORKER_ADVICE}'
+        raise UserError(message, arguments=['resume', *LOADER_ARGUMENTS]) from error
     except ValueError as error:
         if not is_raised_by_one_value(error):
             raise
-        raise UserError(ONE_IMAGE) from error
+        raise UserError(ONE_IMAGE, arguments=['batch_size', 'cfg_options']) from error
 
 
 def find_worker_reason(error: UserError) -> str | None:

@@ -51,8 +51,9 @@ def join_process_group(cfg: Config) -> None:
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
         raise UserError(
-            f'--launcher {cfg.launcher}: torch finds no GPU. Remove --launcher, or use '
-            'tools/dist_train.sh or dist_test.sh'
+            f'launcher={cfg.launcher}: torch finds no GPU. Use no launcher, or '
+            'tools/dist_train.sh or dist_test.sh',
+            arguments=['launcher'],
         )
     dist.init_process_group('gloo', timeout=timeout)
     cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER

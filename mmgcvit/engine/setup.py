@@ -41,8 +41,8 @@ def check_machine(device: str, launcher: str = 'none') -> None:
     if gpu.index is not None:
         if launcher != 'none':
             raise UserError(
-                'with --launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with --device '
-                f'{device}'
+                f'with a launcher, choose GPUs with CUDA_VISIBLE_DEVICES, not with device={device}',
+                arguments=['device'],
             )
         torch.cuda.set_device(gpu)
     # As before torch 1.12, let GPUs round the inputs of float32 products to 10 bits of mantissa, as
@@ -57,8 +57,9 @@ def apply_options(
     work_dir: str | Path | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Return a copy of a config from :func:`.locate_data` with the options ``--cfg-options``, the
-    launcher and the work dir (default: the config's, else ``work_dirs/CONFIG_NAME``).
+    """Return a copy of a config from :func:`.locate_data` with other settings (texts of the form
+    KEY=VALUE), the launcher and the work dir (default: the config's, else
+    ``work_dirs/CONFIG_NAME``).
     """
     changed = deepcopy(cfg)
     override_settings(changed, parse_cfg_options(options), make_portable_path(cfg.filename))
@@ -91,7 +92,7 @@ def open_runner(cfg: Config, checkpoint: Checkpoint | None, progress: bool) -> I
         explain_loader_errors(),
     ):
         with warnings.catch_warnings():
-            # mmseg's hook, which only draws for --show-dir, warns of it in each training.
+            # mmseg's hook, which only draws in tests, warns of it in each training.
             warnings.filterwarnings('ignore', 'The draw is False')
             runner = Runner.from_cfg(FormattedConfig(cfg.to_dict(), cfg.text, cfg.filename))
         runner.checkpoint = checkpoint

@@ -44,12 +44,12 @@ def run_test(
     test``. Raise a UserError if an option, the config, the checkpoint or the data is invalid.
     """
     check_settings(cfg)
-    check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir} (--work-dir)')
+    check_writable(Path(cfg.work_dir), f'the work dir {cfg.work_dir}')
     if show_dir and not can_draw_predictions(cfg):
         raise UserError(
-            f'--show-dir cannot draw the predictions of {get_type_name(cfg.model)} of '
-            f'{cfg.get("default_scope")}. Use the visualization hook of that package '
-            '(docs/other_tasks.md)'
+            f'predictions of {get_type_name(cfg.model)} of {cfg.get("default_scope")} cannot be '
+            'drawn into show_dir. Use the visualization hook of that package (docs/other_tasks.md)',
+            arguments=['show_dir'],
         )
     disable_lora(cfg.model)
     if tta:
@@ -87,18 +87,19 @@ def run_test(
 
 
 def enable_tta(cfg: Config) -> None:
-    """For ``--tta``, enable test-time augmentation with the config's ``tta_model`` and
-    ``tta_pipeline``.
-    """
+    """Enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     if (cfg.get('test_cfg') or {}).get('side'):
         raise UserError(
-            '--tta cannot be used with tiles (test_cfg.type=mmgcvit.TiledTestLoop). Remove --tta'
+            'test-time augmentation (tta) cannot be used with tiles '
+            '(test_cfg.type=mmgcvit.TiledTestLoop). Use one of them',
+            arguments=['tta'],
         )
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(
-            f'--tta: the config has no {" and no ".join(missing)}. Add what is missing, or '
-            'remove --tta'
+            f'test-time augmentation (tta): the config has no {" and no ".join(missing)}. Add what '
+            'is missing, or test without it',
+            arguments=['tta'],
         )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in iter_unwrapped_datasets(cfg.test_dataloader.dataset):

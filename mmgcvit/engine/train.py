@@ -38,7 +38,7 @@ from .setup import open_runner
 from .unread import check_settings
 from .work_dir import StartHook, choose_checkpoint
 
-# --amp replaces these types of optimizer wrappers. Other types in a config raise an error.
+# Mixed precision replaces these types of optimizer wrappers. Other types raise an error.
 WRAPPERS_FOR_AMP = ('OptimWrapper', 'AmpOptimWrapper', 'AutoPrecisionOptimWrapper')
 
 
@@ -204,28 +204,33 @@ def log_interrupt(runner: Runner) -> None:
     for hook in runner.hooks:
         if getattr(hook, 'last_ckpt', None):
             advice = (
-                f'checkpoint: {hook.last_ckpt}\ncontinue with the same command and --resume '
-                '(without --overwrite and CHECKPOINT)'
+                f'checkpoint: {hook.last_ckpt}\ncontinue by resuming the run (resume=True, '
+                'without load_from)'
             )
     runner.logger.warning(f'interrupted after iteration {runner.iter}; {advice}')
 
 
 def enable_amp(cfg: Config) -> None:
-    """For ``--amp``, enable mixed precision."""
+    """Enable mixed precision."""
     if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU, and torch finds none. Remove --amp')
+        raise UserError(
+            'mixed precision (amp) needs a GPU, and torch finds none. Train without it',
+            arguments=['amp'],
+        )
     wrapper = get_type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if wrapper not in WRAPPERS_FOR_AMP:
         raise UserError(
-            f'--amp: the config has optim_wrapper.type={wrapper}. Set OptimWrapper, or remove --amp'
+            f'mixed precision (amp): the config has optim_wrapper.type={wrapper}. Set '
+            'OptimWrapper, or train without it',
+            arguments=['amp'],
         )
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """For ``--log-to``, add mmengine's visualization backends."""
-    check_installed('--log-to', *names)
+    """Add mmengine's visualization backends of these :data:`.TRACKERS`."""
+    check_installed(f'logging to {" and ".join(names)}', *names)
     if not names:
         return
     visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
@@ -252,8 +257,9 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
     file_steps = count_steps(file_cfg)
     if scaling.get('enable') and base is None:
         raise UserError(
-            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, for which its '
-            'learning rate is. Set it, or remove --auto-scale-lr'
+            'auto_scale_lr: the config has no auto_scale_lr.base_batch_size, for which its '
+            'learning rate is. Set it, or do not scale',
+            arguments=['auto_scale_lr'],
         )
     if not base or not batch_size:
         return None
@@ -267,8 +273,8 @@ def check_batch_size(cfg: Config, file_cfg: Config, world_size: int) -> str | No
         return None
     return (
         f'The learning rate is for an effective batch size of {recipe}; this run has {size} '
-        f'({world_size} x {batch_size} x {steps}: processes x images x accumulation steps). Add '
-        '--auto-scale-lr, or change the batch size'
+        f'({world_size} x {batch_size} x {steps}: processes x images x accumulation steps). Set '
+        'auto_scale_lr, or change the batch size'
     )
 
 

@@ -1,7 +1,6 @@
 """Choose the checkpoint that a run resumes from, and write nothing outside of a run.
 
-A training needs a work dir without checkpoints, unless it resumes (``--resume``) or removes them
-(``--overwrite``).
+A training needs a work dir without checkpoints, unless it resumes from them or overwrites them.
 """
 
 from pathlib import Path
@@ -23,13 +22,12 @@ from .hooks.checkpoint import get_resumed_checkpoint
 def choose_checkpoint(
     cfg: Config, resume: str | None, overwrite: bool = False
 ) -> Checkpoint | None:
-    """Return the checkpoint that a run resumes or starts from, for ``--resume`` and
-    ``--overwrite``.
+    """Return the checkpoint that a run resumes or starts from.
 
-    ``--resume`` without a checkpoint (``'auto'``) and a config's ``resume=True`` without
-    ``load_from`` choose the latest checkpoint of the work dir. If there is none, a new training
-    starts, so the same command starts and resumes a job. Raise a CheckpointError if the checkpoint
-    cannot be read, or the run would replace or remove others.
+    ``resume='auto'`` and a config's ``resume=True`` without ``load_from`` choose the latest
+    checkpoint of the work dir. If there is none, a new training starts, so the same command starts
+    and resumes a job. Raise a CheckpointError if the checkpoint cannot be read, or the run would
+    replace or remove others.
     """
     load_from = cfg.get('load_from')
     run = RunFolder(Path(cfg.work_dir))
@@ -50,25 +48,24 @@ def choose_checkpoint(
 
 
 def read_resumed(source: str, run: RunFolder) -> Checkpoint | None:
-    """Read the checkpoint of ``--resume SOURCE``, or None if it is ``'auto'`` and there is none."""
+    """Read the checkpoint of ``resume=source``, or None if it is ``'auto'`` and there is none."""
     if source == 'auto':
-        advice = (
-            'Add --resume CHECKPOINT with another file, another --work-dir, or --overwrite instead '
-            'of --resume'
+        checkpoint = run.read_latest_checkpoint(
+            'Resume from another file, use another work dir, or overwrite this one'
         )
-        checkpoint = run.read_latest_checkpoint(advice)
         found = 'the work dir has no checkpoint, so a new training starts'
         if checkpoint:
             found = checkpoint.source
-        print_log(f'--resume: {found}', 'current')
+        print_log(f'resume: {found}', 'current')
         return checkpoint
     if not is_url(source) and not Path(source).is_file():
-        raise CheckpointError(f'--resume {source}: there is no such file. Pass a path or a URL')
+        raise CheckpointError(f'resume={source}: there is no such file. Pass a path or a URL')
     folder = Path(source).parent
     if run.list_checkpoints() and folder.resolve() != run.path.resolve():
         raise CheckpointError(
-            f'--resume {source}: the work dir {run.path} has checkpoints of another run, which '
-            f'the resumed run would replace. Add --work-dir {folder}, or a new one'
+            f'resume={source}: the work dir {run.path} has checkpoints of another run, which the '
+            f'resumed run would replace. Use the work dir {folder}, or a new one',
+            arguments=['work_dir'],
         )
     return read_for_mmengine(source, run.path)
 

@@ -87,7 +87,8 @@ class ExactResumeHook(Hook):
         if missing:
             raise CheckpointError(
                 f'{path} has no {" and no ".join(missing)}, so a run cannot resume from it. To use '
-                f'its weights: --cfg-options load_from={path}'
+                f'its weights, set load_from={path}, and resume nothing',
+                arguments=['cfg_options', 'resume'],
             )
         logs = checkpoint['message_hub'].get('log_scalars', {})
         for name, log in logs.items():
@@ -245,7 +246,7 @@ def log_changes(cfg: Config, meta: Mapping[str, Any]) -> list[str]:
     for name in {**old, **new}:
         before = old.get(name, ABSENT)
         after = new.get(name, ABSENT)
-        # --resume sets load_from and resume.
+        # To resume a run sets load_from and resume.
         if before != after and name not in ('load_from', 'resume'):
             changes.append(f'{name}: {before:.{MAX_LENGTH}} -> {after:.{MAX_LENGTH}}')
     if changes:

@@ -19,9 +19,10 @@ SHARED_MEMORY = Path('/dev/shm')
 ENOUGH = 8 << 30  # in bytes; with more, no sample is measured
 MORE_MEMORY = 'more shared memory (docker run --shm-size=8g)'
 FEWER_WORKERS = (
-    'fewer workers (--workers N; for a CONFIG: --cfg-options train_dataloader.num_workers=N, also '
-    'of val_dataloader and test_dataloader)'
+    'fewer workers (train_dataloader.num_workers, also of val_dataloader and test_dataloader)'
 )
+
+LOADER_ARGUMENTS = ('workers', 'batch_size', 'cfg_options')
 
 
 class LoaderCheckHook(Hook):
@@ -64,5 +65,6 @@ def check_memory(loaders: list[DataLoader[Any]]) -> None:
         raise UserError(
             f'{SHARED_MEMORY} has {free / 2**20:.3g} MB free, but the batches that data workers '
             f'load in advance take about {needed / 2**20:.3g} MB. Use {MORE_MEMORY}, '
-            f'{FEWER_WORKERS}, of which 0 need none, or a smaller batch (--batch-size N)'
+            f'{FEWER_WORKERS}, of which 0 need none, or a smaller batch_size',
+            arguments=LOADER_ARGUMENTS,
         )
