@@ -7,7 +7,7 @@ weights and biases there, and some layers have a row that belongs to no class, f
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,11 +60,12 @@ class ClassMatch:
 
     def describe(self) -> str:
         """Return which classes are kept, new and left, each with their names."""
-        kept = dict(map(reversed, self.pairs))  # by the index in the model
+        old_indices = {old for old, _ in self.pairs}
+        new_indices = [new for _, new in self.pairs]
         groups = {
-            'kept': [self.model[index] for index in kept],
-            'new': [name for index, name in enumerate(self.model) if index not in kept],
-            'left': [x for index, x in enumerate(self.checkpoint) if index not in kept.values()],
+            'kept': [self.model[index] for index in new_indices],
+            'new': [name for index, name in enumerate(self.model) if index not in new_indices],
+            'left': [x for index, x in enumerate(self.checkpoint) if index not in old_indices],
         }
         texts = [f'{word}: {shorten(names, MANY) or "none"}' for word, names in groups.items()]
         return f'classes by name: {"; ".join(texts)}'
@@ -112,25 +113,28 @@ def split_rows(
 
 
 def fill_rows(
-    key: str, loaded: Tensor, fresh: Tensor, module: nn.Module, match: ClassMatch
-) -> Tensor | None:
-    """Return a tensor with the rows of known classes, and of no class, from a checkpoint, or None
-    if the tensor does not depend on the classes, or fits in another way than by its rows.
+    key: str, fresh: Tensor, loaded: Tensor, module: nn.Module, match: ClassMatch
+) -> Tensor:
+    """Return a tensor with the rows of known classes, and of no class, from a checkpoint. Return
+    ``fresh`` itself if it does not depend on the classes, or fits in another way than by its rows.
 
-    ``fresh`` is the model's, as it is initialised, from which the rows of new classes are. If no
-    class is known, all are. ``module`` is that of :func:`split_rows`.
+    Args:
+        key: The tensor's key in the model.
+        fresh: The model's tensor, as it is initialised, from which the rows of new classes are. If
+            no class is known, all are.
+        loaded: The checkpoint's tensor.
+        module: That of :func:`split_rows`.
+        match: The names of the classes.
     """
-    old = split_rows(key, loaded.to(fresh), module, len(match.checkpoint))
-    if old is None:
-        return None
     filled = fresh.clone()
+    old = split_rows(key, loaded.to(fresh), module, len(match.checkpoint))
     new = split_rows(key, filled, module, len(match.model))
-    if new is None:
-        return None
+    if old is None or new is None:
+        return fresh
     old_classes, old_shared = old
     new_classes, new_shared = new
     if old_classes.shape[1:] != new_classes.shape[1:] or old_shared.shape != new_shared.shape:
-        return None
+        return fresh
     for old_class, new_class in match.pairs:
         new_classes[new_class] = old_classes[old_class]
     if match.pairs:
@@ -143,10 +147,8 @@ class InitialWeights:
     """What a training takes of a checkpoint beside whole tensors, and a line that says all."""
 
     report: str
-    # By key, of tensors of which some rows are taken: the checkpoint's tensor, and the module that
-    # has the layer
-    by_class: dict[str, tuple[Tensor, nn.Module]]
-    classes: ClassMatch | None
+    # By key, of tensors of which some rows are taken: :func:`fill_rows` with all but ``fresh``
+    by_class: Mapping[str, Callable[[Tensor], Tensor]]
 
     def complete(self, whole: StateDict, initial: StateDict) -> StateDict:
         """Return the state dict with which a training starts.
@@ -155,8 +157,5 @@ class InitialWeights:
             whole: The tensors of the checkpoint that are taken as they are.
             initial: The state dict of the model as it is initialised.
         """
-        filled = {
-            name: fill_rows(name, loaded, initial[name], module, self.classes)
-            for name, (loaded, module) in self.by_class.items()
-        }
+        filled = {name: fill(initial[name]) for name, fill in self.by_class.items()}
         return {**initial, **whole, **filled}

@@ -5,6 +5,7 @@ another kind.
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from torch import nn
 
@@ -92,10 +93,12 @@ def select_initial(
             kind = MISSING
         else:
             head = modules.get(name.rpartition('.')[0].rpartition('.')[0], model)
-            is_matched = classes is not None and not classes.is_same
-            if is_matched and fill_rows(name, loaded[name], wanted, head, classes) is not None:
+            fill = None
+            if classes is not None and not classes.is_same:
+                fill = partial(fill_rows, name, loaded=loaded[name], module=head, match=classes)
+            if fill is not None and fill(wanted) is not wanted:
                 kind = BY_CLASS
-                by_class[name] = loaded[name], head
+                by_class[name] = fill
             elif is_same_kind(name, loaded[name], wanted):
                 kind = WHOLE
         names[kind].append(name)
@@ -116,7 +119,7 @@ def select_initial(
     report = format_initial(f'load_from={source}', taken, names, others)
     if classes and (same_model or by_class):
         report += f'; {classes.describe()}'
-    return InitialWeights(report, by_class, classes)
+    return InitialWeights(report, by_class)
 
 
 def format_initial(

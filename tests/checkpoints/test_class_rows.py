@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmgcvit.checkpoints.class_rows import ClassMatch, find_rows
+from mmgcvit.checkpoints.class_rows import ClassMatch, split_rows
 from mmgcvit.checkpoints.safe_loading import Checkpoint
 from mmgcvit.checkpoints.starting import select_initial
 from mmgcvit.errors import CheckpointError, UserError
@@ -246,9 +246,14 @@ def test_a_start_without_names_of_classes_is_refused():
 @pytest.mark.parametrize(('num_rows', 'num_shared'), [(3, 0), (4, 1), (5, None), (2, None)])
 @pytest.mark.parametrize('layer', ['bbox_head.fc_cls', 'decode_head.cls_embed'])
 def test_a_row_for_the_background_is_shared_if_there_is_one(layer, num_rows, num_shared):
-    rows = find_rows(f'{layer}.weight', torch.zeros(num_rows, 2), nn.Identity(), 3)
-    assert (rows and len(rows.shared)) == num_shared
-    assert rows is None or rows.of_classes.flatten().tolist() == [0, 1, 2]
+    tensor = torch.arange(2 * num_rows).unflatten(0, (num_rows, 2))
+    rows = split_rows(f'{layer}.weight', tensor, nn.Identity(), 3)
+    if num_shared is None:
+        assert rows is None
+    else:
+        of_classes, shared = rows
+        assert len(shared) == num_shared
+        assert of_classes.tolist() == [[[0, 1]], [[2, 3]], [[4, 5]]]
 
 
 def test_a_head_of_other_channels_begins_anew():
