@@ -150,7 +150,7 @@ def test_rows_of_known_classes_are_kept_in_each_head(path):
         else:
             check_rows(old[name], fresh[name], tensor, rows)
     assert report == (
-        f'--start old.pth: {len(found)} tensors of the model loaded (backbone, '
+        f'load_from=old.pth: {len(found)} tensors of the model loaded (backbone, '
         f'{"head" if path == "head" else path.removesuffix(".2")}), 0 keep initial values; classes '
         'by name: kept: dog, cat; new: fox, gnu; left: eel'
     )
@@ -222,9 +222,9 @@ def test_repeated_names_are_matched_in_order():
     ('model', 'words'),
     [
         (Nested('neck', nn.Linear(2, 3)), 'another model .* differ in neck'),
-        (Nested('head.fc', nn.Linear(3, 4)), r'another model .* differ in head\. --start takes'),
+        (Nested('head.fc', nn.Linear(3, 4)), r'another model .* differ in head\. A start takes'),
         (Nested('other.fc', nn.Linear(2, 3)), 'another model .* differ in head, other'),
-        (nn.ModuleDict({'backbone': nn.Linear(3, 2)}), r'backbone\.weight .* --start takes all'),
+        (nn.ModuleDict({'backbone': nn.Linear(3, 2)}), r'backbone\.weight .* A start takes all'),
     ],
 )
 def test_another_model_is_refused_as_a_start(model, words):

@@ -65,7 +65,7 @@ def test_a_part_of_the_weights_is_completed_by_initial_values_and_said(file, tmp
     name, *missing = tensors
     checkpoint.content['state_dict'] = {name: tensors[name]}
     with context as runner:
-        runner.initial_weights = InitialWeights('1 tensor loaded', {}, None)
+        runner.initial_weights = InitialWeights('1 tensor loaded', {})
         initial = {key: x.clone() for key, x in runner.model.state_dict().items()}
         runner.call_hook('before_run')
         content = runner.load_checkpoint(str(file))

@@ -134,7 +134,7 @@ def test_a_training_starts_from_a_run_with_other_classes(call):
     code, printed = call('train', *new, '--start', 'old')
     assert code == 0, printed
     assert re.search(
-        r'--start \S+old/\S+\.pth: \d+ tensors of the model loaded \(backbone, head\), 0 keep initial '
+        r'load_from=\S+old/\S+\.pth: \d+ tensors of the model loaded \(backbone, head\), 0 keep initial '
         r'values; classes by name: kept: square; new: ring; left: disc',
         printed,
     )
